@@ -1,0 +1,76 @@
+# Everything that a machine with Python 3.11 or newer and make can do with Parley.
+PORT ?= 3000
+DATA_DIR ?= .parley
+
+UV_VERSION := 0.13.8
+BIN := .venv/bin
+RUN_GROUPS := --group agents --group authorizer --group migrate --group local --group cli
+FUNCTIONS := $(notdir $(patsubst %/app.py,%,$(wildcard functions/*/app.py)))
+SOURCES := layers/shared/python cli local functions tests
+# Nothing of these may reach for AWS, a browser or a newer version of itself.
+export AWS_DEFAULT_REGION ?= eu-west-1
+export SAM_CLI_TELEMETRY := 0
+export UV_PYTHON_DOWNLOADS := never
+
+.DEFAULT_GOAL := help
+.PHONY: help dev test format lint types imports template unit integration openapi setup clean
+
+help: ## Say what there is
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "%-12s %s\n", $$1, $$2}'
+
+dev: .venv/.run ## Run Parley on this machine (PORT=3000, DATA_DIR=.parley)
+	@exec $(BIN)/python -m parley_local.dev --port $(PORT) --data-dir $(DATA_DIR)
+
+test: lint types imports template unit integration ## All checks and tests, as CI runs them
+
+lint: .venv/.test ## Style, and whether the code is formatted
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/ruff format --check $(SOURCES)
+
+types: .venv/.test ## Strict types; each function by itself, since all have an app.py
+	$(BIN)/mypy layers/shared/python/parley cli local tests
+	@set -e; for name in $(FUNCTIONS); do \
+		echo "mypy functions/$$name"; MYPYPATH=functions/$$name $(BIN)/mypy functions/$$name/*.py; done
+
+imports: .venv/.test ## A lower floor never imports a higher one
+	$(BIN)/lint-imports
+
+template: .venv/.test ## The SAM template
+	$(BIN)/sam validate --lint --template template.yaml
+
+unit: .venv/.test ## Tests without sockets
+	$(BIN)/pytest tests/unit --disable-socket --allow-unix-socket
+
+integration: .venv/.test ## Tests on embedded PostgreSQL, moto and the local gateway
+	$(BIN)/pytest tests/integration
+
+format: .venv/.test ## Format and mend what can be mended
+	$(BIN)/ruff check --fix $(SOURCES)
+	$(BIN)/ruff format $(SOURCES)
+
+openapi: .venv/.test ## Write the OpenAPI document from the code
+	$(BIN)/python -m parley_local.openapi
+
+setup: .venv/.test ## Make the virtual environment, and let git run the quick checks at each commit
+	$(BIN)/pre-commit install
+
+clean: ## Remove what these targets made, but not the data of `make dev`
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+# The environment of `make dev` is small and quickly there; the tests' holds the tools too.
+.venv/.run: uv.lock pyproject.toml | $(BIN)/uv
+	$(BIN)/uv sync --quiet --frozen --inexact --no-default-groups $(RUN_GROUPS)
+	@touch $@
+
+.venv/.test: uv.lock pyproject.toml | $(BIN)/uv
+	$(BIN)/uv sync --quiet --frozen --inexact --no-default-groups --group dev
+	@touch $@ .venv/.run
+
+$(BIN)/uv:
+	@for python in $(PYTHON) python3 python3.13 python3.12 python3.11; do \
+		if $$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+			echo "Making .venv with $$($$python --version)"; \
+			$$python -m venv --clear .venv && $(BIN)/pip install --quiet uv==$(UV_VERSION) && exit 0; \
+			exit 1; \
+		fi; done; \
+	echo "Parley needs Python 3.11 or newer; name one with PYTHON=/path/to/python3" >&2; exit 1

@@ -1,0 +1,106 @@
+"""Configuration: one typed model of the environment."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import AnyHttpUrl, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from parley.errors import MissingSetting
+
+Need = Literal["database", "memory", "model", "issuer"]
+
+
+class Settings(BaseSettings):
+    """Every setting, named as in the environment. The README's table says what each is for."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
+
+    database_url: SecretStr | None = None
+    database_secret_arn: str | None = None
+    database_statement_timeout_seconds: float = Field(10, ge=0)
+
+    agent_session_store: Literal["dynamodb", "sqlite"] = "dynamodb"
+    agent_session_table: str | None = None
+    agent_session_db_path: Path | None = None
+    agent_session_max_messages: int = Field(200, ge=2, le=2000)
+    agent_session_retention_days: float = Field(7, gt=0)
+    agent_session_cleanup_hour: int = Field(2, ge=0, le=23)
+    session_retention_days: float = Field(30, gt=0)
+    empty_session_retention_hours: float = Field(24, gt=0)
+
+    turn_max_crashes: int = Field(3, ge=1)
+    turn_timeout_seconds: float = Field(300, gt=0)
+    message_max_chars: int = Field(32_000, ge=1, le=200_000)
+
+    openai_api_key: SecretStr | None = None
+    openai_secret_arn: str | None = None
+    openai_base_url: AnyHttpUrl | None = None
+    openai_model: str | None = None
+    openai_api: Literal["responses", "chat_completions"] = "responses"
+    offline_model: bool = False
+
+    oidc_issuer: str | None = None
+    oidc_audience: str | None = None
+    oidc_jwks_url: str | None = None
+
+    def require(self, *needs: Need) -> Self:
+        """Return these settings if they hold what is needed.
+
+        Raises:
+            MissingSetting: Names the first setting that is not there.
+        """
+        for need in needs:
+            _REQUIREMENTS[need](self)
+        return self
+
+
+def _database(settings: Settings) -> None:
+    if not (settings.database_url or settings.database_secret_arn):
+        raise MissingSetting("DATABASE_URL or DATABASE_SECRET_ARN", "where Postgres is")
+
+
+def _memory(settings: Settings) -> None:
+    if settings.agent_session_store == "dynamodb" and not settings.agent_session_table:
+        raise MissingSetting("AGENT_SESSION_TABLE", "the DynamoDB table that holds memory")
+    if settings.agent_session_store == "sqlite" and not settings.agent_session_db_path:
+        raise MissingSetting("AGENT_SESSION_DB_PATH", "the SQLite file that holds memory")
+
+
+def _model(settings: Settings) -> None:
+    if not (settings.openai_api_key or settings.openai_secret_arn or settings.offline_model):
+        raise MissingSetting(
+            "OPENAI_API_KEY or OPENAI_SECRET_ARN", "the model's key (or OFFLINE_MODEL=true)"
+        )
+
+
+def _issuer(settings: Settings) -> None:
+    if not settings.oidc_issuer:
+        raise MissingSetting("OIDC_ISSUER", "whose tokens are believed")
+    if not settings.oidc_audience:
+        raise MissingSetting("OIDC_AUDIENCE", "for whom the tokens must be made")
+
+
+_REQUIREMENTS = {"database": _database, "memory": _memory, "model": _model, "issuer": _issuer}
+
+
+def load_settings(*needs: Need) -> Settings:
+    """Read the environment.
+
+    Args:
+        needs: What the process cannot do without.
+
+    Raises:
+        MissingSetting: A needed setting is not there.
+        ValueError: A setting's value cannot be used; the message names it.
+    """
+    try:
+        settings = Settings()
+    except ValidationError as error:
+        faults = "; ".join(
+            f"{str(fault['loc'][0]).upper()}: {fault['msg']}" for fault in error.errors()
+        )
+        raise ValueError(f"Settings that cannot be used: {faults}") from None
+    return settings.require(*needs)

@@ -1,0 +1,135 @@
+"""What can go wrong, as facts.
+
+Exceptions carry ids and limits; `parley.http.problems` is the one place that turns them into
+responses, and so into sentences for a client.
+"""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+
+class ParleyError(Exception):
+    """The root of every error that Parley raises on purpose."""
+
+
+class MissingSetting(ParleyError):
+    """A setting that this process cannot do without is not there."""
+
+    def __init__(self, names: str, purpose: str) -> None:
+        super().__init__(f"Set {names}: {purpose}.")
+        self.names = names
+
+
+class Unauthenticated(ParleyError):
+    """The event names no user: the authorizer did not run, or its answer has expired."""
+
+
+class MissingScope(ParleyError):
+    """The user is known but may not do this."""
+
+    def __init__(self, scope: str) -> None:
+        super().__init__(scope)
+        self.scope = scope
+
+
+class NotFound(ParleyError):
+    """Not there, or another user's: the two are never told apart."""
+
+    def __init__(self, kind: str, id: object) -> None:
+        super().__init__(f"{kind} {id}")
+        self.kind = kind
+        self.id = id
+
+
+class InvalidField(ParleyError):
+    """A field's value cannot be taken; nothing was changed."""
+
+    def __init__(self, field: str, reason: str) -> None:
+        super().__init__(f"{field}: {reason}")
+        self.field = field
+        self.reason = reason
+
+
+class NameTaken(ParleyError):
+    """The user already has another session of this name."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.name = name
+
+
+class SessionNotActive(ParleyError):
+    """Only an active session runs turns."""
+
+    def __init__(self, session_id: UUID, status: str) -> None:
+        super().__init__(f"session {session_id} is {status}")
+        self.session_id = session_id
+        self.status = status
+
+
+class TurnInProgress(ParleyError):
+    """Another turn of the session is running."""
+
+    def __init__(self, session_id: UUID, turn_id: UUID) -> None:
+        super().__init__(f"turn {turn_id} of session {session_id} is running")
+        self.session_id = session_id
+        self.turn_id = turn_id
+
+
+class QueueFull(ParleyError):
+    """As many turns wait on the session as may."""
+
+    def __init__(self, session_id: UUID, limit: int) -> None:
+        super().__init__(f"{limit} turns wait on session {session_id}")
+        self.session_id = session_id
+        self.limit = limit
+
+
+class IdempotencyKeyReused(ParleyError):
+    """The key was used before, with another request."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(key)
+        self.key = key
+
+
+class TurnUnfinished(ParleyError):
+    """The invocation ends before its turn does. The turn goes on; the same key joins it."""
+
+    def __init__(self, session_id: UUID, turn_id: UUID) -> None:
+        super().__init__(f"turn {turn_id} of session {session_id} goes on")
+        self.session_id = session_id
+        self.turn_id = turn_id
+
+
+class Fenced(ParleyError):
+    """This attempt was replaced, or its turn ended or was deleted: it may write nothing more."""
+
+    def __init__(self, number: int, attempt: int) -> None:
+        super().__init__(f"attempt {attempt} of turn {number} was replaced")
+        self.number = number
+        self.attempt = attempt
+
+
+class StoreUnavailable(ParleyError):
+    """A store did not answer, or answered that it cannot serve now. Nothing was lost."""
+
+    def __init__(self, store: str, reason: str) -> None:
+        super().__init__(f"{store}: {reason}")
+        self.store = store
+        self.reason = reason
+
+
+class TurnFailed(ParleyError):
+    """The turn is over without a reply; the same key answers the same."""
+
+    def __init__(
+        self, session_id: UUID, turn_id: UUID, status: str, code: str, detail: str
+    ) -> None:
+        super().__init__(f"turn {turn_id} {status}: {code}")
+        self.session_id = session_id
+        self.turn_id = turn_id
+        self.status = status
+        self.code = code
+        self.detail = detail

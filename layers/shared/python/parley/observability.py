@@ -1,0 +1,70 @@
+"""Logs and metrics. Ids and outcomes only: what people say is never logged at INFO."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Protocol
+
+from aws_lambda_powertools import Logger
+from aws_lambda_powertools.metrics import Metrics, MetricUnit
+
+
+class TurnUsage(Protocol):
+    """What a turn's model calls came to."""
+
+    @property
+    def model_calls(self) -> int:
+        """Calls."""
+
+    @property
+    def input_tokens(self) -> int:
+        """Tokens sent."""
+
+    @property
+    def output_tokens(self) -> int:
+        """Tokens received."""
+
+
+@cache
+def logger() -> Logger:
+    """Give the process's logger: JSON lines, with the ids of the request, session and turn."""
+    return Logger(service="parley")
+
+
+@cache
+def metrics() -> Metrics:
+    """Give the process's metrics; a handler flushes them at the end of its invocation."""
+    return Metrics(namespace="Parley", service="parley")
+
+
+def turn_ended(
+    *,
+    outcome: str,
+    agent: str,
+    seconds: float,
+    usage: TurnUsage,
+) -> None:
+    """Count a turn that an attempt ended, or let go of.
+
+    Args:
+        outcome: `completed`, `failed`, `released`, `replaced` or `unavailable`.
+        agent: The agent's name.
+        seconds: How long this attempt held the turn.
+        usage: Model calls and tokens, of all attempts.
+    """
+    measured = metrics()
+    measured.add_dimension(name="agent", value=agent)
+    measured.add_metric(name=f"Turns{outcome.capitalize()}", unit=MetricUnit.Count, value=1)
+    measured.add_metric(name="TurnLatency", unit=MetricUnit.Milliseconds, value=seconds * 1000)
+    measured.add_metric(name="ModelCalls", unit=MetricUnit.Count, value=usage.model_calls)
+    measured.add_metric(name="InputTokens", unit=MetricUnit.Count, value=usage.input_tokens)
+    measured.add_metric(name="OutputTokens", unit=MetricUnit.Count, value=usage.output_tokens)
+    logger().info(
+        "turn ended",
+        outcome=outcome,
+        agent=agent,
+        milliseconds=round(seconds * 1000, 1),
+        model_calls=usage.model_calls,
+        input_tokens=usage.input_tokens,
+        output_tokens=usage.output_tokens,
+    )

@@ -1,0 +1,15 @@
+"""Secrets, fetched from where the deployment keeps them."""
+
+from __future__ import annotations
+
+from aws_lambda_powertools.utilities import parameters
+
+
+def secret_string(arn: str) -> str:
+    """Fetch a secret from Secrets Manager; once an hour at most.
+
+    Raises:
+        aws_lambda_powertools.utilities.parameters.GetParameterError: It cannot be had; the error
+            names it.
+    """
+    return str(parameters.get_secret(arn, max_age=3600))

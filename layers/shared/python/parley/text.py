@@ -1,0 +1,28 @@
+"""Text, made storable where it enters."""
+
+from __future__ import annotations
+
+from typing import Any
+
+_LONE = {code: "\N{REPLACEMENT CHARACTER}" for code in range(0xD800, 0xE000)}
+_UNSTORABLE = {0: None, **_LONE}
+
+
+def storable(text: str) -> str:
+    """Drop NULs, which Postgres refuses, and replace lone surrogates, which UTF-8 cannot carry."""
+    if text.isascii() and "\0" not in text:
+        return text
+    return text.translate(_UNSTORABLE)
+
+
+def storable_json(value: Any) -> Any:
+    """Make every string in a JSON value storable, keys included."""
+    match value:
+        case str():
+            return storable(value)
+        case dict():
+            return {storable(key): storable_json(item) for key, item in value.items()}
+        case list():
+            return [storable_json(item) for item in value]
+        case _:
+            return value
