@@ -1,0 +1,1 @@
+"""What the agent remembers: the agent-session store and what is believed of it."""

@@ -1,0 +1,207 @@
+"""The agent-session store in a DynamoDB table: one item a turn, each write one conditional call."""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from parley.errors import Fenced, StoreUnavailable
+from parley.memory import dynamodb_header as header
+from parley.memory.dynamodb_chunks import CHUNKS_FIRST, chunks_below
+from parley.memory.dynamodb_errors import ConditionFailed
+from parley.memory.dynamodb_table import Attributes, DynamoDbTable, key
+from parley.memory.dynamodb_turns import DynamoDbTurns
+from parley.memory.store import ClaimedTurn, Item, MemoryStatistics, StoredTurn, TurnMemory
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+_APPENDS = 100
+_APPEND_PAUSE_SECONDS = 0.02
+
+_NEW = "attribute_not_exists(#conversation)"
+_MINE = f"{_NEW} OR #attempt = :attempt"
+_NOT_LATER = f"{_NEW} OR #attempt <= :attempt"
+_DONE = ("#state = :done", {":done": header.DONE})
+
+_log = logging.getLogger(__name__)
+
+
+class DynamoDbStore:
+    """An `AgentSessionStore` in one table, beside any other writers of the same table.
+
+    Args:
+        client: A low-level client; its own retries and timeouts apply.
+        table: A table with the partition key `conversation` and the sort key `part`, both strings.
+    """
+
+    def __init__(self, client: DynamoDBClient, table: str) -> None:
+        self._table = DynamoDbTable(client, table)
+        self._turns = DynamoDbTurns(self._table)
+
+    def read_newest(
+        self,
+        conversation: str,
+        turns: int | None,
+        *,
+        before: int | None = None,
+        consistent: bool = False,
+    ) -> list[StoredTurn]:
+        if (turns is not None and turns < 1) or (before is not None and before <= 1):
+            return []
+        found: list[Attributes] = []
+        for page in self._table.pages(
+            conversation,
+            header.TURNS_FIRST,
+            header.LAST if before is None else header.part(before - 1),
+            attributes=header.FINISHED_ATTRIBUTES,
+            only=_DONE,
+            newest_first=True,
+            consistent=consistent,
+            # One more, so that the open turn at the end does not take a second call.
+            limit=None if turns is None else turns + 1,
+        ):
+            found += page
+            if turns is not None and len(found) >= turns:
+                break
+        return self._turns.stored(conversation, found[:turns])
+
+    def read(self, conversation: str, numbers: Sequence[int]) -> list[StoredTurn]:
+        keys = [key(conversation, part) for part in {header.part(number) for number in numbers}]
+        found = self._table.get_all(keys, header.FINISHED_ATTRIBUTES)
+        done = sorted(filter(header.is_done, found), key=header.number_of, reverse=True)
+        return self._turns.stored(conversation, done)
+
+    def claim(self, conversation: str, number: int, attempt: int) -> ClaimedTurn:
+        try:
+            claimed = self._table.update(
+                key(conversation, header.part(number)),
+                "SET #attempt = :attempt, #state = if_not_exists(#state, :open),"
+                " #updated_at = if_not_exists(#updated_at, :now)",
+                _NOT_LATER,
+                {":attempt": {"N": str(attempt)}, ":open": header.OPEN, ":now": header.now()},
+                returns="ALL_NEW",
+            )
+        except ConditionFailed:
+            raise Fenced(number, attempt) from None
+        if header.is_done(claimed):
+            return ClaimedTurn(self._turns.stored(conversation, [claimed])[0], {})
+        return ClaimedTurn(None, self._turns.records(conversation, claimed))
+
+    def record(
+        self, conversation: str, number: int, attempt: int, position: str, response: dict[str, Any]
+    ) -> None:
+        try:
+            self._turns.set_record(conversation, number, attempt, position, response)
+        except ConditionFailed:
+            raise Fenced(number, attempt) from None
+
+    def finish(self, conversation: str, number: int, attempt: int, memory: TurnMemory) -> None:
+        try:
+            values = {":attempt": {"N": str(attempt)}}
+            self._turns.put(conversation, number, attempt, memory, _MINE, values)
+        except ConditionFailed:
+            raise Fenced(number, attempt) from None
+
+    def append(self, conversation: str, memory: TurnMemory) -> int:
+        for _ in range(_APPENDS):
+            number = self._newest_number(conversation) + 1
+            try:
+                self._turns.put(conversation, number, 1, memory, _NEW, {})
+                return number
+            except ConditionFailed:
+                time.sleep(random.uniform(0, _APPEND_PAUSE_SECONDS))
+        raise StoreUnavailable("agent-session store", "too many writers at once")
+
+    def _newest_number(self, conversation: str) -> int:
+        newest = self._table.pages(
+            conversation,
+            header.TURNS_FIRST,
+            header.LAST,
+            attributes=["part"],
+            newest_first=True,
+            consistent=True,
+            limit=1,
+        )
+        return next((header.number_of(item) for item in next(newest)), 0)
+
+    def pop_item(self, conversation: str) -> Item | None:
+        while turn := next(iter(self._newest_headers(conversation)), None):
+            memory = self._turns.stored(conversation, [turn])[0].memory
+            with suppress(ConditionFailed):  # it was changed meanwhile: look again
+                if memory is None or not memory.items:
+                    self._turns.remove(conversation, turn)
+                    continue
+                # Also when nothing is left of the turn: a repeated removal could not tell whether
+                # the item was taken by its own first try or by somebody else.
+                rest = replace(memory, items=memory.items[:-1])
+                left = self._turns.replace(conversation, turn, rest)
+                if not rest.items:
+                    self._remove_empty(conversation, left)
+                return memory.items[-1]
+        return None
+
+    def _remove_empty(self, conversation: str, turn: Attributes) -> None:
+        try:
+            self._turns.remove(conversation, turn)
+        except (ConditionFailed, StoreUnavailable):
+            # The item is taken already. Who pops next removes the empty turn.
+            _log.info("left a turn without items")
+
+    def _newest_headers(self, conversation: str) -> Iterable[Attributes]:
+        for page in self._table.pages(
+            conversation,
+            header.TURNS_FIRST,
+            header.LAST,
+            attributes=header.FINISHED_ATTRIBUTES,
+            only=_DONE,
+            newest_first=True,
+            consistent=True,
+            limit=1,
+        ):
+            yield from page
+
+    def forget_before(self, conversation: str, number: int) -> int:
+        if number <= 1:
+            return 0
+        # Headers first: without its chunks a turn would read as damaged.
+        turns = self._sweep(conversation, header.TURNS_FIRST, header.part(number - 1))
+        self._sweep(conversation, CHUNKS_FIRST, chunks_below(number))
+        return turns
+
+    def forget(self, conversation: str) -> int:
+        return self._sweep(conversation, header.FIRST, header.LAST)
+
+    def _sweep(self, conversation: str, first: str, last: str) -> int:
+        turns = 0
+        for page in self._table.pages(
+            conversation, first, last, attributes=["part"], newest_first=True, consistent=True
+        ):
+            self._table.delete_all(key(conversation, item["part"]["S"]) for item in page)
+            turns += sum(map(header.is_turn, page))
+        return turns
+
+    def statistics(self, conversation: str, *, since: int = 1) -> MemoryStatistics:
+        pages = self._table.pages(
+            conversation,
+            header.part(since),
+            header.LAST,
+            attributes=["items", "bytes", "updated_at"],
+            only=_DONE,
+            newest_first=True,
+        )
+        turns = [item for page in pages for item in page]
+        if not turns:
+            return MemoryStatistics()
+        return MemoryStatistics(
+            turns=len(turns),
+            items=sum(int(turn["items"]["N"]) for turn in turns),
+            bytes=sum(int(turn["bytes"]["N"]) for turn in turns),
+            last_activity_at=datetime.fromtimestamp(float(turns[0]["updated_at"]["N"]), UTC),
+        )

@@ -1,0 +1,173 @@
+"""Turns in the DynamoDB table: a header each, and its chunks kept in step with it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from parley.memory import dynamodb_header as header
+from parley.memory.codec import pack, pack_memory
+from parley.memory.dynamodb_chunks import CHUNK_BYTES, Chunked, Chunks, new_write
+from parley.memory.dynamodb_errors import ConditionFailed, is_invalid
+from parley.memory.dynamodb_table import Attributes, DynamoDbTable, key
+from parley.memory.store import StoredTurn, TurnMemory
+from parley.memory.versions import readable_memory, readable_record
+
+_RECORD_BYTES = 32_000  # every write pays for the whole header, so long records stand outside it
+_MINE_AND_OPEN = "attribute_not_exists(#conversation) OR (#attempt = :attempt AND #state = :open)"
+
+
+class DynamoDbTurns:
+    """Reads headers with their payloads, and writes them on a condition.
+
+    The client library repeats a call whose answer was lost, so each write may meet its own first
+    try: it must not take that for another's, nor remove the chunks that it wrote itself.
+    """
+
+    def __init__(self, table: DynamoDbTable) -> None:
+        self._table = table
+        self._chunks = Chunks(table)
+
+    def stored(self, conversation: str, turns: Sequence[Attributes]) -> list[StoredTurn]:
+        """Decode finished headers, in their order, fetching the chunks that they name."""
+        numbered = [(header.number_of(turn), turn) for turn in turns]
+        named = [header.chunked_of(number, turn) for number, turn in numbered]
+        fetched = self._chunks.fetch(conversation, filter(None, named))
+        return [
+            StoredTurn(
+                number,
+                header.attempt_of(turn),
+                readable_memory(header.version_of(turn), _payload(number, turn, fetched)),
+            )
+            for number, turn in numbered
+        ]
+
+    def records(self, conversation: str, turn: Attributes) -> dict[str, dict[str, Any]]:
+        """Decode an open header's records, fetching the chunks that they name.
+
+        Raises:
+            Unreadable: One of them cannot be read.
+        """
+        number = header.number_of(turn)
+        fetched = self._chunks.fetch(conversation, header.all_chunked(number, turn))
+        return {
+            position: readable_record(header.version_of(record), _payload(number, record, fetched))
+            for position, record in header.records_of(turn)
+        }
+
+    def set_record(
+        self, conversation: str, number: int, attempt: int, position: str, response: dict[str, Any]
+    ) -> None:
+        """Set an open header's record, creating the header if there is none.
+
+        Raises:
+            ConditionFailed: The turn is finished or another attempt's.
+        """
+        payload = pack(response)
+        if len(payload) <= _RECORD_BYTES:
+            try:
+                return self._set_record(conversation, number, attempt, position, payload)
+            except ClientError as error:
+                # The header may be full, which DynamoDB tells by no code of its own. If it was
+                # anything else, the second write fails of it too.
+                if not is_invalid(error):
+                    raise
+        chunked = self._chunks.write(conversation, number, new_write(), payload)
+        self._set_record(conversation, number, attempt, position, chunked)
+
+    def _set_record(
+        self,
+        conversation: str,
+        number: int,
+        attempt: int,
+        position: str,
+        payload: bytes | Chunked,
+    ) -> None:
+        written = {payload} if isinstance(payload, Chunked) else set()
+        try:
+            replaced = self._table.update(
+                key(conversation, header.part(number)),
+                "SET #record = :record, #attempt = :attempt, #state = :open, #updated_at = :now",
+                _MINE_AND_OPEN,
+                {
+                    ":record": {"M": header.carrying(payload)},
+                    ":attempt": {"N": str(attempt)},
+                    ":open": header.OPEN,
+                    ":now": header.now(),
+                },
+                returns="UPDATED_OLD",
+                names={"#record": header.record_name(position)},
+            )
+        except ConditionFailed as failure:
+            # A first try may have got through and been claimed since: its chunks are in use.
+            named = header.all_chunked(number, failure.old) if failure.old else []
+            self._chunks.remove(conversation, written.difference(named))
+            raise
+        self._chunks.remove(conversation, set(header.all_chunked(number, replaced)) - written)
+
+    def put(
+        self,
+        conversation: str,
+        number: int,
+        attempt: int,
+        memory: TurnMemory,
+        condition: str,
+        values: Attributes,
+    ) -> Attributes:
+        """Write a finished header and return it.
+
+        It replaces the old header whole, which drops the records without having to name them.
+
+        Raises:
+            ConditionFailed: The condition does not hold, and this write is not why.
+        """
+        write = new_write()
+        packed = pack_memory(memory)
+        payload: bytes | Chunked = packed
+        if len(packed) > CHUNK_BYTES:
+            payload = self._chunks.write(conversation, number, write, packed)
+        turn = header.finished(conversation, number, attempt, write, memory, len(packed))
+        turn |= header.carrying(payload)
+        try:
+            replaced = self._table.put(turn, condition, values)
+        except ConditionFailed as failure:
+            if failure.old is not None and header.write_of(failure.old) == write:
+                return turn
+            if isinstance(payload, Chunked):
+                self._chunks.remove(conversation, [payload])
+            raise
+        litter = header.all_chunked(number, replaced or {})
+        self._chunks.remove(conversation, [chunked for chunked in litter if chunked != payload])
+        return turn
+
+    def replace(self, conversation: str, turn: Attributes, memory: TurnMemory) -> Attributes:
+        """Write a finished header anew if it is still as it was read, and return it.
+
+        Raises:
+            ConditionFailed: It was changed or removed meanwhile.
+        """
+        number, attempt = header.number_of(turn), header.attempt_of(turn)
+        return self.put(conversation, number, attempt, memory, *_unchanged(turn))
+
+    def remove(self, conversation: str, turn: Attributes) -> None:
+        """Remove a finished turn if it is still as it was read.
+
+        Raises:
+            ConditionFailed: It was changed or removed meanwhile.
+        """
+        self._table.delete(key(conversation, turn["part"]["S"]), *_unchanged(turn))
+        self._chunks.remove(conversation, header.all_chunked(header.number_of(turn), turn))
+
+
+def _payload(number: int, carrier: Attributes, fetched: dict[Chunked, bytes]) -> bytes | None:
+    chunked = header.chunked_of(number, carrier)
+    return header.payload_of(carrier) if chunked is None else fetched.get(chunked)
+
+
+def _unchanged(turn: Attributes) -> tuple[str, Attributes]:
+    values = {":attempt": turn["attempt"]}
+    if (write := header.write_of(turn)) is None:
+        return "#attempt = :attempt AND attribute_not_exists(#write)", values
+    return "#attempt = :attempt AND #write = :write", values | {":write": {"S": write}}

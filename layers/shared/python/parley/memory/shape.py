@@ -1,0 +1,79 @@
+"""The shape of memory: what of a run's items is kept, and that what is kept is well-formed.
+
+A model refuses a conversation for good if a tool call in it has no output, or an output no call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from parley.memory.store import Item
+from parley.text import storable_json
+
+_OUTPUT_OF = {
+    "function_call": "function_call_output",
+    "custom_tool_call": "custom_tool_call_output",
+}
+_OUTPUTS = frozenset(_OUTPUT_OF.values())
+
+
+def user_message(text: str) -> Item:
+    """Make the item of what the user said."""
+    return {"role": "user", "content": text}
+
+
+def assistant_message(text: str) -> Item:
+    """Make the item of what the assistant said."""
+    return {"role": "assistant", "content": text}
+
+
+def lasting(items: Iterable[Any]) -> list[Item]:
+    """Keep what a later turn can use, oldest first.
+
+    Reasoning, hosted tools' items and every item id refer to state that the model's server keeps
+    for this run, or not at all; another server, or the same one later, refuses them. Messages
+    and pairs of tool calls and outputs stand for themselves.
+    """
+    return well_formed(
+        kept for item in items if (kept := _without_server_state(dict(item))) is not None
+    )
+
+
+def _without_server_state(item: Item) -> Item | None:
+    kind = item.get("type", "message")
+    if kind == "message":
+        return {"role": item["role"], "content": _plain(item.get("content"))}
+    if kind in _OUTPUT_OF or kind in _OUTPUTS:
+        dropped = ("id", "status", "created_by")
+        return {key: value for key, value in item.items() if key not in dropped}
+    return None
+
+
+def _plain(content: Any) -> Any:
+    if not isinstance(content, list):
+        return content
+    texts = [part.get("text") for part in content if part.get("type") == "output_text"]
+    if len(texts) == len(content):
+        return "".join(texts)
+    refusals = [part.get("refusal") for part in content if part.get("type") == "refusal"]
+    return "".join(refusals) if len(refusals) == len(content) else content
+
+
+def well_formed(items: Iterable[Item]) -> list[Item]:
+    """Drop tool calls without an output after them and outputs without a call before them."""
+    given: list[Item] = storable_json(list(items))
+    waiting: dict[tuple[str, str], int] = {}
+    paired: set[int] = set()
+    for place, item in enumerate(given):
+        kind = item.get("type", "message")
+        if kind in _OUTPUT_OF:
+            waiting[_OUTPUT_OF[kind], item["call_id"]] = place
+        elif kind in _OUTPUTS and (call := waiting.pop((kind, item["call_id"]), None)) is not None:
+            paired |= {call, place}
+    alone = _OUTPUT_OF.keys() | _OUTPUTS
+    return [
+        item
+        for place, item in enumerate(given)
+        if place in paired or item.get("type", "message") not in alone
+    ]

@@ -1,0 +1,208 @@
+"""The agent-session store in a SQLite file, for laptops and tests."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from parley.errors import Fenced
+from parley.memory.codec import pack, pack_memory
+from parley.memory.sqlite_file import SqliteFile
+from parley.memory.store import (
+    FORMAT_VERSION,
+    ClaimedTurn,
+    Item,
+    MemoryStatistics,
+    StoredTurn,
+    TurnMemory,
+)
+from parley.memory.versions import readable_memory, readable_record
+
+_UNBOUNDED = 2**63 - 1
+_MOST_NUMBERS = 500  # in one statement; old SQLite takes 999 parameters
+
+_Row = tuple[int, int, int | None, bytes | None]
+
+_FINISHED = (
+    "SELECT number, attempt, version, payload FROM turns WHERE conversation = ? AND state = 'done'"
+)
+_CLAIM = """
+INSERT INTO turns (conversation, number, attempt, state, updated_at) VALUES (?, ?, ?, 'open', ?)
+ON CONFLICT (conversation, number) DO UPDATE SET attempt = excluded.attempt
+WHERE turns.attempt <= excluded.attempt
+"""
+_TOUCH = """
+INSERT INTO turns (conversation, number, attempt, state, updated_at) VALUES (?, ?, ?, 'open', ?)
+ON CONFLICT (conversation, number) DO UPDATE SET updated_at = excluded.updated_at
+WHERE turns.attempt = excluded.attempt AND turns.state = 'open'
+"""
+_FINISH = """
+INSERT INTO turns (conversation, number, attempt, state, version, items, bytes, updated_at, payload)
+VALUES (?, ?, ?, 'done', ?, ?, ?, ?, ?)
+ON CONFLICT (conversation, number) DO UPDATE SET state = 'done', version = excluded.version,
+  items = excluded.items, bytes = excluded.bytes, updated_at = excluded.updated_at,
+  payload = excluded.payload
+WHERE turns.attempt = excluded.attempt
+"""
+# Of a query with max(), SQLite takes the other bare columns from the row that has the maximum.
+_COUNT = """
+SELECT count(*), coalesce(sum(items), 0), coalesce(sum(bytes), 0), max(number), updated_at
+FROM turns WHERE conversation = ? AND state = 'done' AND number >= ?
+"""
+
+
+class SqliteStore:
+    """An `AgentSessionStore` in one file that several threads and processes may share.
+
+    Args:
+        path: The file. It and its tables are made at first use; its folder has to be there.
+        wait_seconds: How long to wait for another process that writes.
+    """
+
+    def __init__(self, path: Path, *, wait_seconds: float = 5.0) -> None:
+        self._file = SqliteFile(path, wait_seconds)
+
+    def close(self) -> None:
+        """Close the connection. A later call opens it again."""
+        self._file.close()
+
+    def read_newest(
+        self,
+        conversation: str,
+        turns: int | None,
+        *,
+        before: int | None = None,
+        consistent: bool = False,
+    ) -> list[StoredTurn]:
+        bound = _UNBOUNDED if before is None else before
+        most = -1 if turns is None else max(turns, 0)
+        with self._file.reading() as connection:
+            rows = connection.execute(
+                f"{_FINISHED} AND number < ? ORDER BY number DESC LIMIT ?",
+                (conversation, bound, most),
+            ).fetchall()
+        return [_stored(row) for row in rows]
+
+    def read(self, conversation: str, numbers: Sequence[int]) -> list[StoredTurn]:
+        wanted = sorted(set(numbers), reverse=True)
+        rows: list[_Row] = []
+        with self._file.reading() as connection:
+            for start in range(0, len(wanted), _MOST_NUMBERS):
+                batch = wanted[start : start + _MOST_NUMBERS]
+                marks = ", ".join("?" * len(batch))
+                rows += connection.execute(
+                    f"{_FINISHED} AND number IN ({marks}) ORDER BY number DESC",
+                    (conversation, *batch),
+                ).fetchall()
+        return [_stored(row) for row in rows]
+
+    def claim(self, conversation: str, number: int, attempt: int) -> ClaimedTurn:
+        with self._file.writing() as connection:
+            claim = (conversation, number, attempt, time.time())
+            if not connection.execute(_CLAIM, claim).rowcount:
+                raise Fenced(number, attempt)
+            done = connection.execute(f"{_FINISHED} AND number = ?", (conversation, number))
+            row = done.fetchone()
+            records = connection.execute(
+                "SELECT position, version, payload FROM records"
+                " WHERE conversation = ? AND number = ?",
+                (conversation, number),
+            ).fetchall()
+        if row is not None:
+            return ClaimedTurn(_stored(row), {})
+        return ClaimedTurn(
+            None,
+            {position: readable_record(version, payload) for position, version, payload in records},
+        )
+
+    def record(
+        self, conversation: str, number: int, attempt: int, position: str, response: dict[str, Any]
+    ) -> None:
+        payload = pack(response)
+        with self._file.writing() as connection:
+            touch = (conversation, number, attempt, time.time())
+            if not connection.execute(_TOUCH, touch).rowcount:
+                raise Fenced(number, attempt)
+            connection.execute(
+                "INSERT OR REPLACE INTO records (conversation, number, position, version, payload)"
+                " VALUES (?, ?, ?, ?, ?)",
+                (conversation, number, position, FORMAT_VERSION, payload),
+            )
+
+    def finish(self, conversation: str, number: int, attempt: int, memory: TurnMemory) -> None:
+        row = _row(conversation, number, attempt, memory)
+        with self._file.writing() as connection:
+            if not connection.execute(_FINISH, row).rowcount:
+                raise Fenced(number, attempt)
+            connection.execute(
+                "DELETE FROM records WHERE conversation = ? AND number = ?", (conversation, number)
+            )
+
+    def append(self, conversation: str, memory: TurnMemory) -> int:
+        payload = pack_memory(memory)
+        with self._file.writing() as connection:
+            (newest,) = connection.execute(
+                "SELECT coalesce(max(number), 0) FROM turns WHERE conversation = ?", (conversation,)
+            ).fetchone()
+            number = int(newest) + 1
+            connection.execute(_FINISH, _row(conversation, number, 1, memory, payload))
+        return number
+
+    def pop_item(self, conversation: str) -> Item | None:
+        with self._file.writing() as connection:
+            while True:
+                row = connection.execute(
+                    f"{_FINISHED} ORDER BY number DESC LIMIT 1", (conversation,)
+                ).fetchone()
+                if row is None:
+                    return None
+                turn = _stored(row)
+                row_key, memory = (conversation, turn.number), turn.memory
+                if memory is not None and len(memory.items) > 1:
+                    rest = replace(memory, items=memory.items[:-1])
+                    connection.execute(_FINISH, _row(*row_key, turn.attempt, rest))
+                else:
+                    _delete(connection, "conversation = ? AND number = ?", *row_key)
+                if memory is not None and memory.items:
+                    return memory.items[-1]
+
+    def forget_before(self, conversation: str, number: int) -> int:
+        with self._file.writing() as connection:
+            return _delete(connection, "conversation = ? AND number < ?", conversation, number)
+
+    def forget(self, conversation: str) -> int:
+        with self._file.writing() as connection:
+            return _delete(connection, "conversation = ?", conversation)
+
+    def statistics(self, conversation: str, *, since: int = 1) -> MemoryStatistics:
+        with self._file.reading() as connection:
+            turns, items, size, _, written = connection.execute(
+                _COUNT, (conversation, since)
+            ).fetchone()
+        last = None if written is None else datetime.fromtimestamp(written, UTC)
+        return MemoryStatistics(turns, items, size, last)
+
+
+def _stored(row: _Row) -> StoredTurn:
+    number, attempt, version, payload = row
+    return StoredTurn(number, attempt, readable_memory(version, payload))
+
+
+def _row(
+    conversation: str, number: int, attempt: int, memory: TurnMemory, payload: bytes | None = None
+) -> tuple[Any, ...]:
+    payload = pack_memory(memory) if payload is None else payload
+    return (
+        *(conversation, number, attempt),
+        *(FORMAT_VERSION, len(memory.items), len(payload), time.time(), payload),
+    )
+
+
+def _delete(connection: sqlite3.Connection, where: str, *values: str | int) -> int:
+    connection.execute(f"DELETE FROM records WHERE {where}", values)
+    return connection.execute(f"DELETE FROM turns WHERE {where}", values).rowcount

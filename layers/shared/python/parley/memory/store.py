@@ -1,0 +1,180 @@
+"""The agent-session store: one item a turn, keyed by conversation and turn number.
+
+An item is `open` while its turn runs and holds the record (the model responses so far); once
+`done` it holds the SDK's items. Every write names the attempt that makes it, and an attempt that
+was replaced can write nothing any more (turn-protocol, section 4). A store knows nothing of
+Postgres: which of its items may be believed is `parley.memory.window`'s business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol
+
+Item = dict[str, Any]
+"""One of the SDK's items, a plain dictionary in the wire form of the Responses API."""
+
+FORMAT_VERSION = 1
+"""The format in which this code writes payloads. An item of another version reads as unreadable."""
+
+
+@dataclass(frozen=True, slots=True)
+class TurnMemory:
+    """What a finished turn leaves behind.
+
+    Attributes:
+        items: The SDK's items of the turn, oldest first: the user's message, then all that
+            followed.
+        reply: The reply's text, so that recovery can complete the turn without running it.
+            None where the turn did not end in a reply (a note of a stopped turn).
+        usage: Model calls, input and output tokens of all attempts.
+    """
+
+    items: list[Item]
+    reply: str | None = None
+    usage: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredTurn:
+    """A `done` item as the store gives it back.
+
+    Attributes:
+        number: The turn's number in its session.
+        attempt: The attempt that finished it, or the later one that claimed it finished: what
+            Postgres has to vouch for.
+        memory: What the turn left, or None if the payload is unreadable (damaged, its chunks
+            gone, or of an unknown format version).
+    """
+
+    number: int
+    attempt: int
+    memory: TurnMemory | None
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimedTurn:
+    """What an attempt finds when it claims a turn.
+
+    Attributes:
+        done: What an earlier attempt left if it got as far as finishing; else None.
+        records: The record by position, as `record` was given it. Empty when `done`.
+    """
+
+    done: StoredTurn | None
+    records: Mapping[str, dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryStatistics:
+    """What the store holds of one conversation, counting finished turns only.
+
+    Attributes:
+        turns: Finished turns.
+        items: The SDK's items in them.
+        bytes: Their compressed size.
+        last_activity_at: When the newest was written, or None if there is none.
+    """
+
+    turns: int = 0
+    items: int = 0
+    bytes: int = 0
+    last_activity_at: datetime | None = None
+
+
+class AgentSessionStore(Protocol):
+    """Where memory lives. Every method may raise `StoreUnavailable`.
+
+    Methods block; callers on an event loop run them in a thread. All are safe to call from
+    several threads and processes. Turn numbers and attempts start at 1.
+    """
+
+    def read_newest(
+        self,
+        conversation: str,
+        turns: int | None,
+        *,
+        before: int | None = None,
+        consistent: bool = False,
+    ) -> list[StoredTurn]:
+        """Read the newest finished turns.
+
+        Args:
+            conversation: The conversation key.
+            turns: At most so many; None for all.
+            before: Only turns numbered below it; None for no bound.
+            consistent: Also see writes that other processes made a moment ago.
+
+        Returns:
+            The finished turns, newest first. Open items are left out.
+        """
+        ...
+
+    def read(self, conversation: str, numbers: Sequence[int]) -> list[StoredTurn]:
+        """Read the named finished turns, consistently; newest first, without those missing."""
+        ...
+
+    def claim(self, conversation: str, number: int, attempt: int) -> ClaimedTurn:
+        """Make this attempt the turn's only writer, creating the item if there is none.
+
+        Claiming twice with the same attempt is harmless. A finished item is given back under the
+        claiming attempt, which so becomes the one to vouch for; it is not reopened.
+
+        Raises:
+            Fenced: A later attempt has claimed the turn.
+            Unreadable: The turn is open and a record of it is damaged or of an unknown format
+                version; the claim stands. Going on without it would call the model afresh over
+                effects that have happened.
+        """
+        ...
+
+    def record(
+        self, conversation: str, number: int, attempt: int, position: str, response: dict[str, Any]
+    ) -> None:
+        """Keep a model response under its position, creating the item if there is none.
+
+        Recording the same position again replaces it.
+
+        Raises:
+            Fenced: Another attempt has claimed the turn, or it is finished.
+        """
+        ...
+
+    def finish(self, conversation: str, number: int, attempt: int, memory: TurnMemory) -> None:
+        """Mark the turn done with what it leaves and drop its records.
+
+        Creates the item if there is none. Finishing again with the same attempt replaces it.
+
+        Raises:
+            Fenced: Another attempt has claimed or finished the turn.
+        """
+        ...
+
+    def append(self, conversation: str, memory: TurnMemory) -> int:
+        """Add a finished turn after the newest and return its number.
+
+        For conversations that no turn protocol numbers: see `parley.memory.sdk_session`. Two
+        appends at once both stand, one after the other.
+        """
+        ...
+
+    def pop_item(self, conversation: str) -> Item | None:
+        """Remove the newest readable SDK item and return it; None if there is none.
+
+        Unreadable turns that are newer are removed on the way, as are turns left without items.
+        """
+        ...
+
+    def forget_before(self, conversation: str, number: int) -> int:
+        """Remove every turn numbered below `number`, open or done, and return how many."""
+        ...
+
+    def forget(self, conversation: str) -> int:
+        """Remove everything of the conversation and return how many turns that was."""
+        ...
+
+    def statistics(self, conversation: str, *, since: int = 1) -> MemoryStatistics:
+        """Count the finished turns numbered `since` or above."""
+        ...

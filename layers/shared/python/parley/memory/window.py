@@ -1,0 +1,105 @@
+"""What the agent is shown of the past: the newest whole turns that Postgres vouches for.
+
+An item of the store counts only if it is `done` with the attempt that begin returned for its
+number. Without that, a cancel that wins after `done` would show what was cancelled, and a zombie
+could bring back what was deleted (turn-protocol, section 3).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from parley.memory.store import AgentSessionStore, Item, StoredTurn
+
+Vouched = Sequence[tuple[int, int]]
+"""(number, attempt) of the turns that count, newest first."""
+
+Rebuild = Callable[[Sequence[int]], Mapping[int, list[Item]]]
+"""Gives the items of turns whose memory is gone, from the transcript."""
+
+_LEAST_ITEMS = 2  # what a turn of unknown size counts: the user's message and an answer
+
+
+def vouched_turns(max_items: int) -> int:
+    """Tell how many turns can be in a window of so many items."""
+    return max(1, max_items // _LEAST_ITEMS)
+
+
+class Window:
+    """The turns that the next one is shown, newest whole turns within a number of items.
+
+    Attributes:
+        items: The SDK's items, oldest first.
+        keep_from: The lowest turn number that pruning must leave. One turn more than is shown:
+            its size is why the window ends there.
+        rebuilt: Numbers of the turns that were taken from the transcript.
+    """
+
+    def __init__(
+        self,
+        store: AgentSessionStore,
+        conversation: str,
+        vouched: Vouched,
+        first_read: Sequence[StoredTurn],
+        *,
+        max_items: int,
+        rebuild: Rebuild,
+    ) -> None:
+        """Assemble the window.
+
+        Args:
+            store: Where to look once more, consistently, for what the first read misses.
+            conversation: The conversation key.
+            vouched: The turns that count.
+            first_read: What was read of the conversation while the turn began.
+            max_items: The most items to show. The newest turn is shown whatever its size.
+            rebuild: Gives the items of turns that the store has lost.
+
+        Raises:
+            StoreUnavailable: A store cannot serve now.
+        """
+        known = _believed(first_read, vouched)
+        missing = _missing(vouched, known, max_items)
+        if missing:
+            known |= _believed(store.read(conversation, missing), vouched)
+            missing = [number for number in missing if number not in known]
+        self.rebuilt: tuple[int, ...] = tuple(missing)
+        if missing:
+            known |= rebuild(missing)
+        self.items, self.keep_from = _newest(vouched, known, max_items)
+
+
+def _believed(stored: Sequence[StoredTurn], vouched: Vouched) -> dict[int, list[Item]]:
+    attempts = dict(vouched)
+    return {
+        turn.number: turn.memory.items
+        for turn in stored
+        if turn.memory is not None and attempts.get(turn.number) == turn.attempt
+    }
+
+
+def _missing(vouched: Vouched, known: Mapping[int, list[Item]], max_items: int) -> list[int]:
+    missing, total = [], 0
+    for number, _ in vouched:
+        items = known.get(number)
+        total += _LEAST_ITEMS if items is None else len(items)
+        if total > max_items:
+            break
+        if items is None:
+            missing.append(number)
+    return missing
+
+
+def _newest(
+    vouched: Vouched, known: Mapping[int, list[Item]], max_items: int
+) -> tuple[list[Item], int]:
+    shown: list[list[Item]] = []
+    total, keep_from = 0, 1
+    for number, _ in vouched:
+        keep_from = number
+        items = known.get(number, [])
+        total += len(items)
+        if total > max_items and shown:
+            break
+        shown.append(items)
+    return [item for items in reversed(shown) for item in items], keep_from
