@@ -1,0 +1,92 @@
+"""Schema migrations: at deploy time as a CloudFormation custom resource, or by direct invocation.
+
+A custom resource that never answers hangs its stack for an hour, so everything happens inside
+`handler`, imports too, and CloudFormation is told of any failure before the deadline.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import urllib.request
+from typing import Any
+
+PHYSICAL_ID = "parley-schema"
+"""The same always: another id would make CloudFormation delete the one before."""
+
+_MARGIN_SECONDS = 10.0
+
+
+def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    """Migrate.
+
+    Args:
+        event: A custom resource's request, answered at its `ResponseURL`; or `{"action":
+            "migrate"}`, answered by what this returns.
+        context: Lambda's.
+
+    Returns:
+        The revision that the database is at; on a custom resource's failure, the reason.
+
+    Raises:
+        ValueError: The event is neither.
+        Exception: A direct invocation's migration failed.
+    """
+    if "RequestType" in event:
+        return _custom_resource(event, context)
+    if event.get("action") == "migrate":
+        return {"revision": _migrate()}
+    raise ValueError("expected a custom resource's event or {'action': 'migrate'}")
+
+
+def _custom_resource(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    if event["RequestType"] == "Delete":
+        return _answer(event, "SUCCESS", {})  # the database outlives the stack
+    finished: dict[str, Any] = {}
+
+    def work() -> None:
+        try:
+            finished["data"] = {"revision": _migrate()}
+        except BaseException as error:
+            finished["reason"] = f"{type(error).__name__}: {error}"
+
+    worker = threading.Thread(target=work, daemon=True)
+    worker.start()
+    worker.join(max(1.0, context.get_remaining_time_in_millis() / 1000 - _MARGIN_SECONDS))
+    if "data" in finished:
+        return _answer(event, "SUCCESS", finished["data"])
+    reason = finished.get("reason", "The migration did not end in time; it was rolled back.")
+    return _answer(event, "FAILED", {}, reason)
+
+
+def _migrate() -> str:
+    from schema import upgrade
+
+    from parley.composition import Composition
+    from parley.config import load_settings
+
+    database = Composition(load_settings("database")).database
+    try:
+        return upgrade(database)
+    finally:
+        database.close()
+
+
+def _answer(
+    event: dict[str, Any], status: str, data: dict[str, Any], reason: str = ""
+) -> dict[str, Any]:
+    body = {
+        "Status": status,
+        "Reason": reason[:1000],
+        "PhysicalResourceId": PHYSICAL_ID,
+        "StackId": event["StackId"],
+        "RequestId": event["RequestId"],
+        "LogicalResourceId": event["LogicalResourceId"],
+        "Data": data,
+    }
+    print(json.dumps({"message": "migration", "status": status, "reason": reason, **data}))  # noqa: T201
+    request = urllib.request.Request(
+        event["ResponseURL"], json.dumps(body).encode(), {"Content-Type": ""}, method="PUT"
+    )
+    with urllib.request.urlopen(request, timeout=_MARGIN_SECONDS / 2):
+        return {"status": status, "reason": reason, **data}

@@ -1,0 +1,15 @@
+"""Alembic's entry: runs on the connection that `schema.upgrade` hands it."""
+
+from __future__ import annotations
+
+from alembic import context
+
+from parley.repository.models import Base
+
+context.configure(
+    connection=context.config.attributes["connection"],
+    target_metadata=Base.metadata,
+    compare_server_default=True,
+)
+with context.begin_transaction():
+    context.run_migrations()

@@ -1,0 +1,151 @@
+"""The way to Postgres: one engine, made at first use, and its failures as Parley's own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from typing import Any, TypeVar
+
+from psycopg import Error as PsycopgError
+from sqlalchemy import Connection, Engine, Executable, Row, create_engine
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.orm import Session
+
+from parley.errors import StoreUnavailable
+
+T = TypeVar("T")
+
+# Classes of SQLSTATE after which the same statement may succeed later: connection, resources,
+# operator intervention (statement time-outs too), read-only, lock and serialization failures.
+_PASSING = ("08", "53", "57", "58", "25006", "25P03", "40", "55P03")
+
+
+class Database:
+    """Runs statements and transactions.
+
+    A connection that died while its process was frozen is noticed by the statement that fails on
+    it, and that statement is run once more: a ping before each would cost every turn a round
+    trip. So every statement given to `run` and `read` must be safe to repeat.
+    """
+
+    def __init__(
+        self, url: Callable[[], str], *, statement_timeout: float, pool_size: int = 2
+    ) -> None:
+        """Keep what is needed to connect; nothing is opened yet.
+
+        Args:
+            url: Gives the URL when the first connection is wanted (it may have to be fetched).
+            statement_timeout: Seconds that a statement, or a transaction left idle, may take;
+                0 leaves both to the role's settings, for poolers that refuse start-up options.
+            pool_size: The most connections at a time.
+        """
+        self._url = url
+        self._statement_timeout = statement_timeout
+        self._pool_size = pool_size
+
+    @cached_property
+    def _engine(self) -> Engine:
+        url = make_url(self._url())
+        if url.drivername in ("postgresql", "postgres"):
+            url = url.set(drivername="postgresql+psycopg")
+        arguments: dict[str, Any] = {"prepare_threshold": None, "connect_timeout": 5}
+        if self._statement_timeout and "options" not in url.query:
+            limit = int(self._statement_timeout * 1000)
+            arguments["options"] = (
+                f"-c statement_timeout={limit} -c idle_in_transaction_session_timeout={limit}"
+            )
+        return create_engine(
+            url,
+            connect_args=arguments,
+            pool_size=self._pool_size,
+            max_overflow=0,
+            pool_timeout=10,
+            pool_recycle=240,  # below the five minutes after which poolers drop an idle client
+        )
+
+    @cached_property
+    def _autocommit(self) -> Engine:
+        return self._engine.execution_options(isolation_level="AUTOCOMMIT")
+
+    def run(
+        self, statement: Executable, parameters: Mapping[str, Any] | None = None
+    ) -> Sequence[Row[Any]]:
+        """Run one statement in its own transaction and one round trip.
+
+        Returns:
+            The rows that it gives; none for a statement without RETURNING.
+
+        Raises:
+            StoreUnavailable: Postgres cannot be reached or cannot serve now.
+        """
+
+        def once() -> Sequence[Row[Any]]:
+            with self._autocommit.connect() as connection:
+                result = connection.execute(statement, parameters or {})
+                return result.fetchall() if result.returns_rows else []
+
+        return self._again_if_dead(once)
+
+    def read(self, query: Callable[[Session], T]) -> T:
+        """Run a query of typed models; what it returns is detached.
+
+        Raises:
+            StoreUnavailable: Postgres cannot be reached or cannot serve now.
+        """
+
+        def once() -> T:
+            with self._autocommit.connect() as connection, Session(connection) as session:
+                return query(session)
+
+        return self._again_if_dead(once)
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        """A transaction, committed at the end of the block and rolled back on an exception.
+
+        Raises:
+            StoreUnavailable: Postgres cannot be reached or cannot serve now. Whether the
+                transaction was committed is then not known.
+        """
+        with translated(), self._engine.begin() as connection:
+            yield connection
+
+    def close(self) -> None:
+        """Close the connections. The next statement opens new ones."""
+        if "_engine" in self.__dict__:
+            self._engine.dispose()
+
+    def _again_if_dead(self, once: Callable[[], T]) -> T:
+        with translated():
+            try:
+                return once()
+            except DBAPIError as error:
+                if not error.connection_invalidated:
+                    raise
+            return once()
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Turn the driver's passing failures into `StoreUnavailable`, by SQLSTATE.
+
+    Every other error is a defect in a statement and goes through as it is.
+    """
+    try:
+        yield
+    except PoolTimeout as error:
+        raise StoreUnavailable("postgres", "no connection was free") from error
+    except DBAPIError as error:
+        state = sqlstate(error)
+        unreachable = state is None and isinstance(error, OperationalError | InterfaceError)
+        if unreachable or error.connection_invalidated or (state or "").startswith(_PASSING):
+            raise StoreUnavailable("postgres", state or "no connection") from error
+        raise
+
+
+def sqlstate(error: DBAPIError) -> str | None:
+    """Give Postgres's code for the error; None if it came from the connection, not the server."""
+    return error.orig.sqlstate if isinstance(error.orig, PsycopgError) else None

@@ -1,0 +1,60 @@
+"""The statements that end, keep or let go of a running turn; each names the attempt.
+
+All lock the session before the turn: the other order deadlocked with deletion (turn-protocol,
+section 2).
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import text
+
+COMPLETE = text("""
+WITH locked AS MATERIALIZED (
+  SELECT id FROM sessions WHERE id = :session_id FOR NO KEY UPDATE),
+ended AS (
+  UPDATE turns t SET status = 'completed', remembered = true, ended_at = now(),
+         lease_expires_at = NULL, agent_digest = :agent_digest, model_calls = :model_calls,
+         input_tokens = :input_tokens, output_tokens = :output_tokens
+  FROM locked WHERE t.session_id = locked.id AND t.id = :turn_id AND t.attempt = :attempt
+    AND t.status = 'running'
+  RETURNING t.id, t.ended_at),
+replied AS (
+  INSERT INTO messages (id, turn_id, role, content)
+  SELECT :message_id, id, 'assistant', :reply FROM ended
+  RETURNING id, created_at),
+touched AS (
+  UPDATE sessions x SET last_activity_at = now() FROM ended WHERE x.id = :session_id)
+SELECT ended.ended_at, replied.id AS message_id, replied.created_at,
+  (SELECT q.id FROM turns q WHERE q.session_id = :session_id AND q.status = 'queued'
+   ORDER BY q.number LIMIT 1) AS next_turn_id
+FROM ended JOIN replied ON true
+""")
+
+STOP = text("""
+WITH locked AS MATERIALIZED (
+  SELECT id FROM sessions WHERE id = :session_id FOR NO KEY UPDATE),
+ended AS (
+  UPDATE turns t SET status = :status, remembered = :remembered, ended_at = now(),
+         lease_expires_at = NULL, error_code = :error_code, error_detail = :error_detail,
+         agent_digest = :agent_digest, model_calls = :model_calls,
+         input_tokens = :input_tokens, output_tokens = :output_tokens
+  FROM locked WHERE t.session_id = locked.id AND t.id = :turn_id AND t.attempt = :attempt
+    AND t.status = 'running'
+  RETURNING t.id),
+touched AS (
+  UPDATE sessions x SET last_activity_at = now() FROM ended WHERE x.id = :session_id)
+SELECT id FROM ended
+""")
+
+RENEW = text("""
+UPDATE turns SET lease_expires_at = now() + make_interval(secs => :lease)
+WHERE id = :turn_id AND attempt = :attempt AND status = 'running'
+RETURNING id
+""")
+
+# Letting go on purpose is not a crash: an outage of a store must not use up the attempts.
+RELEASE = text("""
+UPDATE turns SET lease_expires_at = '-infinity'
+WHERE id = :turn_id AND attempt = :attempt AND status = 'running'
+RETURNING id
+""")

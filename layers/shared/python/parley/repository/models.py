@@ -1,0 +1,221 @@
+"""The tables, as SQLAlchemy's typed models."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal
+from uuid import UUID
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, MetaData, Text, text
+from sqlalchemy.dialects.postgresql import BYTEA, JSONB, TIMESTAMP
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+SessionStatus = Literal["active", "ended", "escalated"]
+TurnStatus = Literal["queued", "running", "completed", "failed", "cancelled"]
+Role = Literal["user", "assistant"]
+
+_NOW = text("now()")
+
+
+class Base(DeclarativeBase):
+    """Maps Python's types to Postgres's; constraints get names that migrations can refer to."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map = {  # noqa: RUF012 - SQLAlchemy reads it from the class
+        str: Text,
+        bytes: BYTEA,
+        datetime: TIMESTAMP(timezone=True),
+        dict[str, Any]: JSONB,
+        SessionStatus: Text,
+        TurnStatus: Text,
+        Role: Text,
+    }
+
+
+class SessionRow(Base):
+    """One user's conversation with one agent.
+
+    `next_number` is the number of the next turn. Turns below `memory_from` are forgotten (the
+    user cleared memory). Turns up to `memory_until` have no memory any more (retention removed
+    it), so that retention visits only sessions that still have some.
+    """
+
+    __tablename__ = "sessions"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    user_id: Mapped[str]
+    agent: Mapped[str]
+    name: Mapped[str | None]
+    platform: Mapped[str]
+    status: Mapped[SessionStatus] = mapped_column(server_default="active")
+    session_metadata: Mapped[dict[str, Any]] = mapped_column(
+        "metadata", server_default=text("'{}'")
+    )
+    next_number: Mapped[int] = mapped_column(server_default="1")
+    memory_from: Mapped[int] = mapped_column(server_default="1")
+    memory_until: Mapped[int] = mapped_column(server_default="0")
+    idempotency_key: Mapped[str | None]
+    fingerprint: Mapped[bytes | None]
+    created_at: Mapped[datetime] = mapped_column(server_default=_NOW)
+    updated_at: Mapped[datetime] = mapped_column(server_default=_NOW)
+    last_activity_at: Mapped[datetime] = mapped_column(server_default=_NOW)
+
+    __table_args__ = (
+        CheckConstraint("status IN ('active', 'ended', 'escalated')", "status"),
+        Index("uq_sessions_name", "user_id", "name", unique=True),
+        Index("uq_sessions_idempotency_key", "user_id", "idempotency_key", unique=True),
+        Index("ix_sessions_activity", "user_id", "last_activity_at", "id"),
+        Index(
+            "ix_sessions_memory",
+            "last_activity_at",
+            postgresql_where=text("memory_until < next_number - 1"),
+        ),
+    )
+
+
+class TurnRow(Base):
+    """One user message and all that the agent does until its reply.
+
+    `attempt` is the fence: only the attempt of this number may write. `crashes` counts attempts
+    whose lease ran out. `remembered` says that the turn left memory, which this row vouches for.
+    """
+
+    __tablename__ = "turns"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    session_id: Mapped[UUID] = mapped_column(ForeignKey("sessions.id", ondelete="CASCADE"))
+    user_id: Mapped[str]
+    number: Mapped[int]
+    status: Mapped[TurnStatus]
+    attempt: Mapped[int]
+    crashes: Mapped[int] = mapped_column(server_default="0")
+    lease_expires_at: Mapped[datetime | None]
+    idempotency_key: Mapped[str | None]
+    fingerprint: Mapped[bytes]
+    agent: Mapped[str]
+    agent_digest: Mapped[str | None]
+    remembered: Mapped[bool] = mapped_column(server_default=text("false"))
+    error_code: Mapped[str | None]
+    error_detail: Mapped[str | None]
+    model_calls: Mapped[int] = mapped_column(server_default="0")
+    input_tokens: Mapped[int] = mapped_column(server_default="0")
+    output_tokens: Mapped[int] = mapped_column(server_default="0")
+    created_at: Mapped[datetime] = mapped_column(server_default=_NOW)
+    started_at: Mapped[datetime | None]
+    ended_at: Mapped[datetime | None]
+
+    __table_args__ = (
+        CheckConstraint(
+            "status IN ('queued', 'running', 'completed', 'failed', 'cancelled')", "status"
+        ),
+        Index("uq_turns_number", "session_id", "number", unique=True),
+        Index("uq_turns_idempotency_key", "user_id", "idempotency_key", unique=True),
+        Index(
+            "uq_turns_running",
+            "session_id",
+            unique=True,
+            postgresql_where=text("status = 'running'"),
+        ),
+        Index(
+            "ix_turns_open",
+            "session_id",
+            "number",
+            postgresql_where=text("status IN ('queued', 'running')"),
+        ),
+        Index(
+            "ix_turns_remembered",
+            "session_id",
+            "number",
+            postgresql_where=text("remembered"),
+            postgresql_include=["attempt"],
+        ),
+        Index("ix_turns_lease", "lease_expires_at", postgresql_where=text("status = 'running'")),
+    )
+
+
+class MessageRow(Base):
+    """One thing that the user or the assistant said in a turn."""
+
+    __tablename__ = "messages"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    turn_id: Mapped[UUID] = mapped_column(ForeignKey("turns.id", ondelete="CASCADE"))
+    role: Mapped[Role]
+    content: Mapped[str]
+    created_at: Mapped[datetime] = mapped_column(server_default=_NOW)
+
+    __table_args__ = (
+        CheckConstraint("role IN ('user', 'assistant')", "role"),
+        Index("uq_messages_role", "turn_id", "role", unique=True),
+    )
+
+
+class ToolCallRow(Base):
+    """A tool's output, written in the same transaction as the tool's own effect."""
+
+    __tablename__ = "tool_calls"
+
+    turn_id: Mapped[UUID] = mapped_column(
+        ForeignKey("turns.id", ondelete="CASCADE"), primary_key=True
+    )
+    call_id: Mapped[str] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    arguments: Mapped[str]
+    output: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    effect: Mapped[bool]
+    created_at: Mapped[datetime] = mapped_column(server_default=_NOW)
+
+
+class TaskRow(Base):
+    """A task of the todo agent's, as the user sees it."""
+
+    __tablename__ = "tasks"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    user_id: Mapped[str]
+    title: Mapped[str]
+    notes: Mapped[str | None]
+    due_at: Mapped[datetime | None]
+    completed_at: Mapped[datetime | None]
+    created_at: Mapped[datetime] = mapped_column(server_default=_NOW)
+    updated_at: Mapped[datetime] = mapped_column(server_default=_NOW)
+
+    __table_args__ = (Index("ix_tasks_user", "user_id", "id"),)
+
+
+class MemoryDeletionRow(Base):
+    """The outbox of deleted sessions: conversations whose memory must still be removed.
+
+    Removed at once where that is possible, and again after `not_before`, since a process that
+    is dying may write late.
+    """
+
+    __tablename__ = "memory_deletions"
+
+    conversation: Mapped[str] = mapped_column(primary_key=True)
+    not_before: Mapped[datetime]
+    created_at: Mapped[datetime] = mapped_column(server_default=_NOW)
+
+    __table_args__ = (Index("ix_memory_deletions_due", "not_before"),)
+
+
+class TombstoneRow(Base):
+    """An idempotency key of a deleted session, kept until nobody may retry with it any more."""
+
+    __tablename__ = "idempotency_tombstones"
+
+    user_id: Mapped[str] = mapped_column(primary_key=True)
+    kind: Mapped[str] = mapped_column(primary_key=True)
+    idempotency_key: Mapped[str] = mapped_column(primary_key=True)
+    fingerprint: Mapped[bytes]
+    expires_at: Mapped[datetime]
+
+    __table_args__ = (Index("ix_tombstones_expiry", "expires_at"),)

@@ -1,0 +1,53 @@
+"""Keyset paging: a cursor says after which row the next page starts."""
+
+from __future__ import annotations
+
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+from pydantic_core import to_json
+
+from parley.errors import InvalidField
+
+T = TypeVar("T")
+K = TypeVar("K")
+
+MAX_LIMIT = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[T]):
+    """A page of a list.
+
+    Attributes:
+        items: The rows in the order asked for.
+        next_cursor: Where the next page starts; None on the last.
+    """
+
+    items: Sequence[T]
+    next_cursor: str | None
+
+
+def encode(position: Sequence[Any]) -> str:
+    """Make an opaque cursor of a row's place."""
+    return urlsafe_b64encode(to_json(list(position))).decode().rstrip("=")
+
+
+def decode(cursor: str, shape: TypeAdapter[K]) -> K:
+    """Read a cursor.
+
+    Args:
+        cursor: What `encode` made.
+        shape: The types of the place's parts.
+
+    Raises:
+        InvalidField: It is not a cursor of this list.
+    """
+    try:
+        padded = cursor + "=" * (-len(cursor) % 4)
+        return shape.validate_json(urlsafe_b64decode(padded.encode("ascii")))
+    except (ValueError, ValidationError) as error:
+        raise InvalidField("cursor", "is not a cursor that this list gave") from error

@@ -1,0 +1,244 @@
+"""Sessions: made, found, listed, changed, deleted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import select, text, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.exc import IntegrityError
+
+from parley.errors import IdempotencyKeyReused, NameTaken, NotFound
+from parley.repository.database import Database
+from parley.repository.models import SessionRow, TombstoneRow
+
+DELETION_GRACE_SECONDS = 1200
+"""When a deleted session's memory is removed a second time: the longest invocation (15 minutes)
+and a margin later, since a dying process may write late."""
+
+KEY_KEPT_HOURS = 24
+"""How long an idempotency key is good for at least, also past its session's deletion."""
+
+
+class SessionRepository:
+    """The sessions of all users. Methods block, and raise `StoreUnavailable`."""
+
+    def __init__(self, database: Database) -> None:
+        """Keep the way to Postgres."""
+        self._database = database
+
+    def create(
+        self,
+        session_id: UUID,
+        user_id: str,
+        *,
+        agent: str,
+        name: str | None,
+        platform: str,
+        metadata: Mapping[str, Any],
+        idempotency_key: str | None,
+        fingerprint: bytes,
+    ) -> tuple[SessionRow, bool]:
+        """Create a session, or find the one that the key or the name already has.
+
+        Returns:
+            The session, and whether its id is the one given: made by this call, or by an earlier
+            try of it whose answer was lost.
+
+        Raises:
+            IdempotencyKeyReused: The key made another session, from other fields.
+            NotFound: The key's session was deleted.
+        """
+        values = {
+            "id": session_id,
+            "user_id": user_id,
+            "agent": agent,
+            "name": name,
+            "platform": platform,
+            "session_metadata": dict(metadata),
+            "idempotency_key": idempotency_key,
+            "fingerprint": fingerprint if idempotency_key else None,
+        }
+        insertion = insert(SessionRow).values(values).on_conflict_do_nothing().returning(SessionRow)
+        while True:
+            if idempotency_key is not None:
+                earlier = self._of_key(user_id, idempotency_key, fingerprint)
+                if earlier is not None:
+                    return earlier, earlier.id == session_id
+            made = self._database.read(lambda session: session.scalars(insertion).first())
+            if made is not None:
+                return made, True
+            found = self._find(session_id, user_id, name)
+            if found is not None:
+                return found, found.id == session_id
+            # What was in the way is gone or is the same key's, made meanwhile: look again.
+
+    def _of_key(self, user_id: str, key: str, fingerprint: bytes) -> SessionRow | None:
+        query = select(SessionRow).where(
+            SessionRow.user_id == user_id, SessionRow.idempotency_key == key
+        )
+        earlier = self._database.read(lambda session: session.scalars(query).first())
+        if earlier is not None:
+            if earlier.fingerprint != fingerprint:
+                raise IdempotencyKeyReused(key)
+            return earlier
+        buried = self._database.run(
+            select(TombstoneRow.fingerprint).where(
+                TombstoneRow.user_id == user_id,
+                TombstoneRow.kind == "session",
+                TombstoneRow.idempotency_key == key,
+                TombstoneRow.expires_at > text("now()"),
+            )
+        )
+        if not buried:
+            return None
+        if buried[0].fingerprint != fingerprint:
+            raise IdempotencyKeyReused(key)
+        raise NotFound("session", key)
+
+    def _find(self, session_id: UUID, user_id: str, name: str | None) -> SessionRow | None:
+        query = select(SessionRow).where(
+            SessionRow.user_id == user_id,
+            (SessionRow.id == session_id) | (SessionRow.name == name),
+        )
+        return self._database.read(lambda session: session.scalars(query).first())
+
+    def get(self, user_id: str, session_id: UUID) -> SessionRow:
+        """Look at one session.
+
+        Raises:
+            NotFound: The user has no such session.
+        """
+        query = select(SessionRow).where(SessionRow.id == session_id, SessionRow.user_id == user_id)
+        row = self._database.read(lambda session: session.scalars(query).first())
+        if row is None:
+            raise NotFound("session", session_id)
+        return row
+
+    def change(self, user_id: str, session_id: UUID, changes: Mapping[str, Any]) -> SessionRow:
+        """Set some of `name`, `status` and `session_metadata`; nothing else is touched.
+
+        Raises:
+            NotFound: The user has no such session.
+            NameTaken: Another session of the user's has the name.
+        """
+        if not changes:
+            return self.get(user_id, session_id)
+        statement = (
+            update(SessionRow)
+            .where(SessionRow.id == session_id, SessionRow.user_id == user_id)
+            .values({**changes, "updated_at": text("now()")})
+            .returning(SessionRow)
+        )
+        try:
+            row = self._database.read(lambda session: session.scalars(statement).first())
+        except IntegrityError as error:
+            raise NameTaken(changes["name"]) from error
+        if row is None:
+            raise NotFound("session", session_id)
+        return row
+
+    def delete(self, user_id: str, session_id: UUID, conversation: str) -> None:
+        """Remove the session's rows and leave its conversation in the outbox, in one statement.
+
+        Raises:
+            NotFound: The user has no such session.
+        """
+        parameters = {
+            "user_id": user_id,
+            "session_id": session_id,
+            "conversation": conversation,
+            "grace": float(DELETION_GRACE_SECONDS),
+            "kept": KEY_KEPT_HOURS,
+        }
+        if not self._database.run(_DELETE, parameters):
+            raise NotFound("session", session_id)
+
+    def forget(self, user_id: str, session_id: UUID) -> int:
+        """Forget all turns begun so far.
+
+        Returns:
+            The lowest turn number whose memory must stay: of a turn that is still open, or of
+            the next one.
+
+        Raises:
+            NotFound: The user has no such session.
+        """
+        rows = self._database.run(_FORGET, {"user_id": user_id, "session_id": session_id})
+        if not rows:
+            raise NotFound("session", session_id)
+        return int(rows[0].number)
+
+    def vouched(
+        self, user_id: str, session_id: UUID, turns: int
+    ) -> tuple[int, list[tuple[int, int]]]:
+        """Give what pruning must leave alone.
+
+        Returns:
+            The number of the lowest turn that is still open, or of the next one; and (number,
+            attempt) of the turns below it that left memory, newest first, at most `turns`.
+
+        Raises:
+            NotFound: The user has no such session.
+        """
+        parameters = {"user_id": user_id, "session_id": session_id, "turns": turns}
+        rows = self._database.run(_VOUCHED, parameters)
+        if not rows:
+            raise NotFound("session", session_id)
+        vouched = [(number, attempt) for number, attempt in rows[0].vouched]
+        return int(rows[0].number), vouched
+
+
+_DELETE = text("""
+WITH locked AS MATERIALIZED (
+  SELECT id, idempotency_key, fingerprint, created_at FROM sessions
+  WHERE id = :session_id AND user_id = :user_id FOR UPDATE),
+keys AS MATERIALIZED (
+  SELECT 'turn' AS kind, t.idempotency_key, t.fingerprint, t.created_at
+  FROM turns t JOIN locked ON t.session_id = locked.id
+  WHERE t.idempotency_key IS NOT NULL
+  UNION ALL
+  SELECT 'session', idempotency_key, fingerprint, created_at FROM locked
+  WHERE idempotency_key IS NOT NULL),
+buried AS (
+  INSERT INTO idempotency_tombstones (user_id, kind, idempotency_key, fingerprint, expires_at)
+  SELECT :user_id, kind, idempotency_key, fingerprint,
+         created_at + make_interval(hours => :kept)
+  FROM keys WHERE created_at + make_interval(hours => :kept) > now()
+  ON CONFLICT (user_id, kind, idempotency_key)
+  DO UPDATE SET fingerprint = excluded.fingerprint, expires_at = excluded.expires_at),
+outbox AS (
+  INSERT INTO memory_deletions (conversation, not_before)
+  SELECT :conversation, now() + make_interval(secs => :grace) FROM locked
+  ON CONFLICT (conversation) DO UPDATE SET not_before = excluded.not_before)
+DELETE FROM sessions s USING locked WHERE s.id = locked.id
+RETURNING s.id
+""")
+
+_BOUNDARY = """
+  coalesce(
+    (SELECT min(t.number) FROM turns t
+     WHERE t.session_id = s.id AND t.status IN ('queued', 'running')), s.next_number)
+"""
+
+_FORGET = text(f"""
+WITH s AS (
+  UPDATE sessions SET memory_from = next_number
+  WHERE id = :session_id AND user_id = :user_id RETURNING *)
+SELECT {_BOUNDARY} AS number FROM s
+""")
+
+_VOUCHED = text(f"""
+WITH s AS (
+  SELECT s.*, {_BOUNDARY} AS boundary FROM sessions s
+  WHERE s.id = :session_id AND s.user_id = :user_id)
+SELECT s.boundary AS number, coalesce((
+  SELECT json_agg(json_build_array(w.number, w.attempt)) FROM (
+    SELECT t.number, t.attempt FROM turns t
+    WHERE t.session_id = s.id AND t.remembered AND t.number >= s.memory_from
+      AND t.number < s.boundary
+    ORDER BY t.number DESC LIMIT :turns) w), '[]') AS vouched
+FROM s
+""")

@@ -1,0 +1,106 @@
+"""Tool calls: outputs that count, each written once, fenced by its turn's attempt."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from pydantic_core import to_json
+from sqlalchemy import Connection, select, text
+
+from parley.errors import Fenced
+from parley.repository.database import Database
+from parley.repository.models import ToolCallRow
+from parley.repository.turns import RunningTurn
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """One call of a tool and what it gave.
+
+    Attributes:
+        call_id: The model's id of the call, unique in its turn.
+        arguments: As the model wrote them, JSON text.
+        output: A JSON value.
+        effect: Whether the tool changes something, so that the agent must be told of it even if
+            the turn fails.
+    """
+
+    call_id: str
+    name: str
+    arguments: str
+    output: Any
+    effect: bool
+
+
+class ToolCallRepository:
+    """The recorded tool calls. Methods block, and raise `StoreUnavailable`."""
+
+    def __init__(self, database: Database) -> None:
+        """Keep the way to Postgres."""
+        self._database = database
+
+    def of_turn(self, turn_id: UUID) -> dict[str, ToolCall]:
+        """Read what the turn's earlier attempts recorded, by call id, oldest first."""
+        query = (
+            select(ToolCallRow)
+            .where(ToolCallRow.turn_id == turn_id)
+            .order_by(ToolCallRow.created_at, ToolCallRow.call_id)
+        )
+        rows = self._database.read(lambda session: session.scalars(query).all())
+        return {
+            row.call_id: ToolCall(
+                row.call_id, row.name, row.arguments, row.output["value"], row.effect
+            )
+            for row in rows
+        }
+
+    def record(self, turn: RunningTurn, call: ToolCall) -> None:
+        """Record the output of a call whose effect, if any, is not in Postgres.
+
+        Recording a call again changes nothing.
+
+        Raises:
+            Fenced: This attempt was replaced, or the turn is over.
+        """
+        if not self._database.run(_RECORD, _parameters(turn, call)):
+            raise Fenced(turn.number, turn.attempt)
+
+
+def record_in(connection: Connection, turn: RunningTurn, call: ToolCall) -> None:
+    """Record a call in the transaction of its effect, as the last statement before COMMIT.
+
+    The turn's row stays locked until the transaction ends: a takeover waits for it, and who was
+    replaced before finds no row. At the start of the transaction the same check would let a
+    cancel slip in between, or a frozen process block the takeover (turn-protocol, section 6).
+
+    Raises:
+        Fenced: This attempt was replaced, or the turn is over; the caller must roll back.
+    """
+    if connection.execute(_RECORD, _parameters(turn, call)).first() is None:
+        raise Fenced(turn.number, turn.attempt)
+
+
+def _parameters(turn: RunningTurn, call: ToolCall) -> Mapping[str, Any]:
+    return {
+        "turn_id": turn.id,
+        "attempt": turn.attempt,
+        "call_id": call.call_id,
+        "name": call.name,
+        "arguments": call.arguments,
+        "output": to_json({"value": call.output}).decode(),
+        "effect": call.effect,
+    }
+
+
+_RECORD = text("""
+WITH held AS MATERIALIZED (
+  SELECT id FROM turns
+  WHERE id = :turn_id AND attempt = :attempt AND status = 'running' FOR SHARE)
+INSERT INTO tool_calls (turn_id, call_id, name, arguments, output, effect)
+SELECT held.id, :call_id, :name, :arguments, CAST(:output AS jsonb), :effect FROM held
+ON CONFLICT (turn_id, call_id) DO UPDATE SET call_id = excluded.call_id
+RETURNING call_id
+""")

@@ -1,0 +1,163 @@
+"""The transcript: what was said, and in which turn; read only."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+from uuid import UUID
+
+from pydantic import TypeAdapter
+from sqlalchemy import Select, case, select, tuple_
+from sqlalchemy.orm import aliased
+
+from parley.errors import NotFound
+from parley.repository.database import Database
+from parley.repository.models import MessageRow, SessionRow, TurnRow, TurnStatus
+from parley.repository.paging import Page, decode, encode
+
+_USER_MESSAGE = aliased(MessageRow)
+_REPLY = aliased(MessageRow)
+# Of a turn, the user speaks first.
+_PLACE = case((MessageRow.role == "user", 0), else_=1)
+_MESSAGE_POSITION: TypeAdapter[tuple[int, int]] = TypeAdapter(tuple[int, int])
+_TURN_POSITION: TypeAdapter[tuple[int]] = TypeAdapter(tuple[int])
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A message as the transcript gives it."""
+
+    id: UUID
+    turn_id: UUID
+    role: str
+    content: str
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class TurnView:
+    """A turn with what was said in it; `reply` is None until it completes."""
+
+    turn: TurnRow
+    user_message: MessageRow
+    reply: MessageRow | None
+
+
+class Transcript:
+    """Reads turns and messages. Methods block, and raise `StoreUnavailable`."""
+
+    def __init__(self, database: Database) -> None:
+        """Keep the way to Postgres."""
+        self._database = database
+
+    def messages(
+        self,
+        user_id: str,
+        session_id: UUID,
+        *,
+        order: Literal["asc", "desc"],
+        limit: int,
+        cursor: str | None,
+    ) -> Page[Message]:
+        """List a session's messages by (turn number, role), newest first unless asked.
+
+        Raises:
+            NotFound: The user has no such session.
+            InvalidField: The cursor is not one of this list.
+        """
+        query = (
+            select(MessageRow, TurnRow.number)
+            .join(TurnRow, MessageRow.turn_id == TurnRow.id)
+            .where(TurnRow.session_id == session_id, TurnRow.user_id == user_id)
+            .limit(limit + 1)
+        )
+        place = tuple_(TurnRow.number, _PLACE)
+        if order == "asc":
+            query = query.order_by(TurnRow.number, _PLACE)
+        else:
+            query = query.order_by(TurnRow.number.desc(), _PLACE.desc())
+        if cursor is not None:
+            last = decode(cursor, _MESSAGE_POSITION)
+            query = query.where(place > last if order == "asc" else place < last)
+        rows = self._database.read(lambda session: session.execute(query).all())
+        if not rows:
+            self._require_session(user_id, session_id)
+        page = [
+            Message(row.id, row.turn_id, row.role, row.content, row.created_at)
+            for row, _ in rows[:limit]
+        ]
+        if len(rows) <= limit:
+            return Page(page, None)
+        last_row, number = rows[limit - 1]
+        return Page(page, encode([number, 0 if last_row.role == "user" else 1]))
+
+    def turns(
+        self,
+        user_id: str,
+        session_id: UUID,
+        *,
+        status: TurnStatus | None,
+        limit: int,
+        cursor: str | None,
+    ) -> Page[TurnRow]:
+        """List a session's turns, newest first.
+
+        Raises:
+            NotFound: The user has no such session.
+            InvalidField: The cursor is not one of this list.
+        """
+        query = (
+            select(TurnRow)
+            .where(TurnRow.session_id == session_id, TurnRow.user_id == user_id)
+            .order_by(TurnRow.number.desc())
+            .limit(limit + 1)
+        )
+        if status is not None:
+            query = query.where(TurnRow.status == status)
+        if cursor is not None:
+            query = query.where(TurnRow.number < decode(cursor, _TURN_POSITION)[0])
+        rows = self._database.read(lambda session: session.scalars(query).all())
+        if not rows:
+            self._require_session(user_id, session_id)
+        more = len(rows) > limit
+        return Page(rows[:limit], encode([rows[limit - 1].number]) if more else None)
+
+    def turn(self, user_id: str, session_id: UUID, turn_id: UUID) -> TurnView:
+        """Look at one turn.
+
+        Raises:
+            NotFound: There is no such turn in a session of this user's.
+        """
+        query = _views().where(
+            TurnRow.id == turn_id, TurnRow.session_id == session_id, TurnRow.user_id == user_id
+        )
+        row = self._database.read(lambda session: session.execute(query).first())
+        if row is None:
+            raise NotFound("turn", turn_id)
+        return TurnView(*row)
+
+    def of_turns(self, session_id: UUID, numbers: Sequence[int]) -> dict[int, TurnView]:
+        """Read what was said in the numbered turns; memory that is gone is rebuilt from it."""
+        query = _views().where(TurnRow.session_id == session_id, TurnRow.number.in_(numbers))
+        rows = self._database.read(lambda session: session.execute(query).all())
+        return {row[0].number: TurnView(*row) for row in rows}
+
+    def _require_session(self, user_id: str, session_id: UUID) -> None:
+        query = select(SessionRow.id).where(
+            SessionRow.id == session_id, SessionRow.user_id == user_id
+        )
+        if not self._database.run(query):
+            raise NotFound("session", session_id)
+
+
+def _views() -> Select[TurnRow, MessageRow, MessageRow]:
+    return (
+        select(TurnRow, _USER_MESSAGE, _REPLY)
+        .join(
+            _USER_MESSAGE,
+            (_USER_MESSAGE.turn_id == TurnRow.id) & (_USER_MESSAGE.role == "user"),
+        )
+        .outerjoin(_REPLY, (_REPLY.turn_id == TurnRow.id) & (_REPLY.role == "assistant"))
+    )

@@ -1,0 +1,286 @@
+"""The life of a turn: begun, kept, completed, stopped, let go."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+from uuid import UUID
+
+from pydantic_core import to_json
+from sqlalchemy import Row, select
+from sqlalchemy.exc import DBAPIError
+
+from parley.ids import new_id
+from parley.repository.begin import BEGIN_BY_ID, BEGIN_BY_NAME
+from parley.repository.database import Database, sqlstate
+from parley.repository.end import COMPLETE, RELEASE, RENEW, STOP
+from parley.repository.models import MessageRow, TurnRow, TurnStatus
+
+LEASE_SECONDS = 45
+"""How long an attempt holds its turn without renewing: a crash is noticed after that."""
+
+Outcome = Literal[
+    "running", "queued", "prior", "key_reused", "resume", "busy", "not_found", "not_active",
+    "queue_full",
+]  # fmt: skip
+
+_UNIQUE_VIOLATION = "23505"
+
+
+@dataclass(frozen=True, slots=True)
+class NewSession:
+    """What a session is opened with."""
+
+    agent: str
+    name: str | None
+    platform: str
+    metadata: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class TurnRequest:
+    """What a begin needs to know. Its ids are made once, so that it may be sent again.
+
+    Attributes:
+        session_id: The session's, or, where `opens` is set, the one that a new session gets.
+        opens: Fields of the session to open if neither key nor name finds one; None where the
+            session must be there.
+        fingerprint: A digest of all that makes this request the same as another.
+    """
+
+    user_id: str
+    session_id: UUID
+    turn_id: UUID
+    message_id: UUID
+    text: str
+    idempotency_key: str | None
+    fingerprint: bytes
+    opens: NewSession | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunningTurn:
+    """A turn that this process holds.
+
+    Attributes:
+        number: Its place in the session.
+        attempt: The fence: all that this process writes for the turn names it.
+        crashes: How many earlier attempts died.
+        message_id: The user's message, and `text` what it says.
+        remembered: (number, attempt) of earlier turns that left memory, newest first: what
+            Postgres vouches for.
+    """
+
+    id: UUID
+    session_id: UUID
+    user_id: str
+    number: int
+    attempt: int
+    crashes: int
+    agent: str
+    message_id: UUID
+    text: str
+    created_at: datetime
+    started_at: datetime
+    remembered: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """The begin statement's answer.
+
+    Attributes:
+        outcome: What happened; `running` and `resume` come with a turn that is now ours.
+        turn_id: The turn that the outcome is about: ours, the earlier one or the one in the way.
+        turn: The turn to run, if it is ours.
+        session_status: The session's, if there is one.
+    """
+
+    outcome: Outcome
+    session_id: UUID
+    turn_id: UUID | None
+    status: TurnStatus | None
+    turn: RunningTurn | None
+    session_status: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What a turn's model calls came to, over all attempts."""
+
+    model_calls: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a turn ended without a reply.
+
+    Attributes:
+        status: `failed` or `cancelled`.
+        code: A word for programs, such as `model_failed`.
+        detail: A sentence for people, without secrets.
+        remembered: Whether the turn left a note in memory (because its tools had effects).
+    """
+
+    status: Literal["failed", "cancelled"]
+    code: str
+    detail: str
+    remembered: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """What completing a turn wrote."""
+
+    message_id: UUID
+    created_at: datetime
+    ended_at: datetime
+
+
+class TurnRepository:
+    """The turns of all sessions. Methods block, and raise `StoreUnavailable`."""
+
+    def __init__(self, database: Database, *, window: int) -> None:
+        """Keep the way to Postgres.
+
+        Args:
+            database: Where the tables are.
+            window: How many remembered turns a begin returns at most.
+        """
+        self._database = database
+        self._window = window
+
+    def begin(self, request: TurnRequest, *, enqueue: bool = False, queue: bool = False) -> Begun:
+        """Number and insert the turn with its user message, or say why not. One round trip.
+
+        It may be sent again with the same request: it then finds what the first one made.
+
+        Args:
+            request: The turn wanted.
+            enqueue: Wait behind a running turn instead of being refused.
+            queue: Leave the turn for a worker even if nothing runs.
+        """
+        parameters = {
+            "user_id": request.user_id,
+            "session_id": request.session_id,
+            "turn_id": request.turn_id,
+            "message_id": request.message_id,
+            "text": request.text,
+            "key": request.idempotency_key,
+            "fingerprint": request.fingerprint,
+            "lease": float(LEASE_SECONDS),
+            "window": self._window,
+            "enqueue": enqueue,
+            "queue": queue,
+        }
+        statement = BEGIN_BY_ID
+        if request.opens is not None:
+            statement = BEGIN_BY_NAME
+            parameters |= {
+                "agent": request.opens.agent,
+                "name": request.opens.name,
+                "platform": request.opens.platform,
+                "metadata": to_json(request.opens.metadata).decode(),
+            }
+        while True:
+            try:
+                (row,) = self._database.run(statement, parameters)
+            except DBAPIError as error:
+                if sqlstate(error) != _UNIQUE_VIOLATION:
+                    raise
+                continue  # another request made the same key's turn meanwhile: find it
+            if row.outcome != "again":
+                return _begun(row, request)
+
+    def complete(
+        self, turn: RunningTurn, reply: str, usage: Usage, digest: str | None
+    ) -> Completion | None:
+        """Complete the turn with its reply. One round trip.
+
+        Returns:
+            What was written, also if an earlier call wrote it and its answer was lost; None if
+            this attempt was replaced, or the turn was stopped or deleted.
+        """
+        parameters = _of_attempt(turn, usage, digest)
+        rows = self._database.run(COMPLETE, {**parameters, "message_id": new_id(), "reply": reply})
+        if rows:
+            return Completion(rows[0].message_id, rows[0].created_at, rows[0].ended_at)
+        return self._completed_before(turn)
+
+    def stop(self, turn: RunningTurn, ending: Ending, usage: Usage, digest: str | None) -> bool:
+        """Fail or cancel the turn; False if this attempt was replaced or the turn is over."""
+        parameters = _of_attempt(turn, usage, digest) | {
+            "status": ending.status,
+            "error_code": ending.code,
+            "error_detail": ending.detail,
+            "remembered": ending.remembered,
+        }
+        return bool(self._database.run(STOP, parameters))
+
+    def renew(self, turn: RunningTurn) -> bool:
+        """Hold the turn for another lease; False if this attempt was replaced."""
+        parameters = {"turn_id": turn.id, "attempt": turn.attempt, "lease": float(LEASE_SECONDS)}
+        return bool(self._database.run(RENEW, parameters))
+
+    def release(self, turn: RunningTurn) -> bool:
+        """Let the next attempt have the turn now, without counting a crash."""
+        return bool(self._database.run(RELEASE, {"turn_id": turn.id, "attempt": turn.attempt}))
+
+    def _completed_before(self, turn: RunningTurn) -> Completion | None:
+        query = (
+            select(MessageRow.id, MessageRow.created_at, TurnRow.ended_at)
+            .join(TurnRow, MessageRow.turn_id == TurnRow.id)
+            .where(TurnRow.id == turn.id, TurnRow.attempt == turn.attempt)
+            .where(TurnRow.status == "completed", MessageRow.role == "assistant")
+        )
+        rows = self._database.run(query)
+        return Completion(rows[0].id, rows[0].created_at, rows[0].ended_at) if rows else None
+
+
+def _of_attempt(turn: RunningTurn, usage: Usage, digest: str | None) -> dict[str, Any]:
+    return {
+        "session_id": turn.session_id,
+        "turn_id": turn.id,
+        "attempt": turn.attempt,
+        "agent_digest": digest,
+        "model_calls": usage.model_calls,
+        "input_tokens": usage.input_tokens,
+        "output_tokens": usage.output_tokens,
+    }
+
+
+def _begun(row: Row[Any], request: TurnRequest) -> Begun:
+    # A turn of our own id that is still at its first attempt is the one that an earlier begin of
+    # ours made, whose answer was lost.
+    made_before = row.outcome == "prior" and row.turn_id == request.turn_id
+    mine = made_before and row.status == "running" and row.attempt == 1
+    held = row.outcome in ("running", "resume") or mine
+    return Begun(
+        outcome="running" if mine else row.outcome,
+        session_id=row.session_id or request.session_id,
+        turn_id=row.turn_id,
+        status=row.status,
+        turn=_held(row, request) if held else None,
+        session_status=row.session_status,
+    )
+
+
+def _held(row: Row[Any], request: TurnRequest) -> RunningTurn:
+    return RunningTurn(
+        id=row.turn_id,
+        session_id=row.session_id,
+        user_id=request.user_id,
+        number=row.number,
+        attempt=row.attempt,
+        crashes=row.crashes,
+        agent=row.agent,
+        message_id=row.said_before_id or request.message_id,
+        text=request.text if row.said_before is None else row.said_before,
+        created_at=row.created_at,
+        started_at=row.started_at,
+        remembered=tuple((number, attempt) for number, attempt in row.remembered),
+    )
