@@ -1,0 +1,60 @@
+"""Which agents this deployment offers. Looking does not import the Agents SDK.
+
+To offer your own: write a module beside this one with a function `build()` that gives an
+`agents.Agent`, and add a line to `OFFERED`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from parley.errors import NotFound
+
+if TYPE_CHECKING:
+    from agents import Agent
+
+    from parley.turns.context import TurnContext
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """An agent that a session can be held with.
+
+    Attributes:
+        description: What it is for, in a sentence for people.
+        module: Where its `build()` is.
+    """
+
+    description: str
+    module: str
+
+
+OFFERED: Mapping[str, Offer] = {
+    "todo": Offer(
+        "Keeps your tasks: adds, lists, changes and ticks them off.", "parley.agents.todo"
+    ),
+    "assistant": Offer("Answers questions; it has no tools.", "parley.agents.assistant"),
+}
+
+DEFAULT = "todo"
+"""The agent of a session that names none."""
+
+
+@cache
+def load(name: str) -> Agent[TurnContext]:
+    """Build an agent, once a process.
+
+    Raises:
+        NotFound: No such agent is offered.
+        ValueError: The agent brings a model of its own, whose answers could not be recorded.
+    """
+    if name not in OFFERED:
+        raise NotFound("agent", name)
+    agent: Agent[TurnContext] = import_module(OFFERED[name].module).build()
+    if not isinstance(agent.model, str | None):
+        raise ValueError(f"The agent {name} must name its model, not bring one")
+    return agent

@@ -1,0 +1,1 @@
+"""What is removed: memory that was cleared, pruned or whose session is gone."""

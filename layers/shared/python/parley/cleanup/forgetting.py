@@ -1,0 +1,84 @@
+"""Forgetting: a session's memory cleared or pruned, and sessions deleted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from parley.errors import StoreUnavailable
+from parley.ids import conversation_key
+from parley.memory.store import AgentSessionStore, MemoryStatistics
+from parley.memory.window import Window, vouched_turns
+from parley.observability import logger
+from parley.repository.sessions import SessionRepository
+
+
+@dataclass(frozen=True, slots=True)
+class Forgetter:
+    """Removes memory. Methods block."""
+
+    sessions: SessionRepository
+    store: AgentSessionStore
+    memory_items: int
+
+    def statistics(self, user_id: str, session_id: UUID) -> MemoryStatistics:
+        """Count what the agent remembers of a session.
+
+        Raises:
+            NotFound: The user has no such session.
+            StoreUnavailable: A store cannot serve now.
+        """
+        session = self.sessions.get(user_id, session_id)
+        conversation = conversation_key(user_id, session_id)
+        return self.store.statistics(conversation, since=session.memory_from)
+
+    def clear(self, user_id: str, session_id: UUID) -> None:
+        """Make the agent forget the session's turns so far; the transcript stays.
+
+        Postgres stops vouching for them first, so that nothing of them is believed even if the
+        store cannot be reached. The memory of a turn that is still open is left to it.
+
+        Raises:
+            NotFound: The user has no such session.
+            StoreUnavailable: A store cannot serve now; clearing again finishes the work.
+        """
+        boundary = self.sessions.forget(user_id, session_id)
+        self.store.forget_before(conversation_key(user_id, session_id), boundary)
+
+    def prune(self, user_id: str, session_id: UUID) -> int:
+        """Remove memory that is too old for the agent to be shown, and return how many turns.
+
+        Raises:
+            NotFound: The user has no such session.
+            StoreUnavailable: A store cannot serve now; pruning again finishes the work.
+        """
+        turns = vouched_turns(self.memory_items)
+        boundary, vouched = self.sessions.vouched(user_id, session_id, turns)
+        conversation = conversation_key(user_id, session_id)
+        window = Window(
+            self.store,
+            conversation,
+            vouched,
+            self.store.read_newest(conversation, turns),
+            max_items=self.memory_items,
+            rebuild=lambda numbers: {number: [] for number in numbers},
+        )
+        keep_from = window.keep_from if vouched else boundary
+        return self.store.forget_before(conversation, min(keep_from, boundary))
+
+    def delete(self, user_id: str, session_id: UUID) -> None:
+        """Delete a session with its transcript and memory.
+
+        Its rows are gone when this returns. If the store cannot be reached its memory is not
+        yet; the outbox knows, and the scheduled cleanup removes it.
+
+        Raises:
+            NotFound: The user has no such session.
+            StoreUnavailable: Postgres cannot serve now; nothing was deleted.
+        """
+        conversation = conversation_key(user_id, session_id)
+        self.sessions.delete(user_id, session_id, conversation)
+        try:
+            self.store.forget(conversation)
+        except StoreUnavailable as error:
+            logger().warning("memory is left to the outbox", reason=str(error))

@@ -1,0 +1,234 @@
+"""One attempt at a turn: what it holds while the agent runs, and the writes that it may make."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, NamedTuple, TypeVar
+
+from parley.errors import Fenced, StoreUnavailable
+from parley.ids import conversation_key
+from parley.memory.store import AgentSessionStore
+from parley.repository.database import Database
+from parley.repository.tool_calls import ToolCall, ToolCallRepository, record_in
+from parley.repository.turns import RunningTurn, Usage
+from parley.turns.context import Effect, TurnContext
+from parley.turns.threads import in_executor, in_thread
+
+T = TypeVar("T")
+
+# Two tools of one turn on a small pool deadlocked the loop, so bodies that hold a connection run
+# one after another, in one thread (turn-protocol, section 6).
+_BODIES = ThreadPoolExecutor(max_workers=1, thread_name_prefix="parley-tool")
+
+
+class Called(NamedTuple):
+    """A tool call as the model made it; `arguments` is JSON text."""
+
+    call_id: str
+    name: str
+    arguments: str
+
+
+class Attempt:
+    """Holds the turn that this process runs.
+
+    A store that fails, or a fence that refuses, ends the attempt: `broken` keeps the error, and
+    every later call raises it. The SDK turns a tool's exception into text for the model, also
+    from inside an agent that is used as a tool; an attempt that was replaced would go on talking.
+
+    Attributes:
+        turn: The turn, with the number of the attempt.
+        conversation: The key of the session's memory.
+        records: Model responses of earlier attempts, by position.
+        outputs: Tool calls recorded so far, by call id.
+        digest: Of the agent's structure; kept with each record.
+        usage: What all attempts' model calls came to.
+        call_ids: Ids that the turn's tool calls have; the next must get others.
+    """
+
+    def __init__(
+        self,
+        turn: RunningTurn,
+        database: Database,
+        tool_calls: ToolCallRepository,
+        store: AgentSessionStore,
+    ) -> None:
+        """Hold a turn.
+
+        Args:
+            turn: The turn, with the number of the attempt.
+            database: Where tools have their effects.
+            tool_calls: Where outputs are recorded.
+            store: Where model responses are recorded.
+        """
+        self.turn = turn
+        self.conversation = conversation_key(turn.user_id, turn.session_id)
+        self.context = TurnContext(turn.user_id, turn.session_id, turn.id)
+        self.records: Mapping[str, dict[str, Any]] = {}
+        self.outputs: dict[str, ToolCall] = {}
+        self.usage = Usage()
+        self.digest = ""
+        self.broken: Exception | None = None
+        self.call_ids: set[str] = set()
+        self._database = database
+        self._tool_calls = tool_calls
+        self._store = store
+        self._positions: dict[tuple[str, ...], int] = {}
+        self._one_body = asyncio.Lock()
+
+    def resume(
+        self, records: Mapping[str, dict[str, Any]], outputs: Mapping[str, ToolCall]
+    ) -> None:
+        """Take over what earlier attempts recorded.
+
+        Args:
+            records: Model responses, by position.
+            outputs: Tool calls, by call id.
+        """
+        self.records = records
+        self.outputs = dict(outputs)
+        for record in records.values():
+            self.count(record["usage"])
+            self.call_ids |= {item["call_id"] for item in record["output"] if "call_id" in item}
+
+    def count(self, usage: Mapping[str, int]) -> None:
+        """Add a model call's tokens."""
+        self.usage = Usage(
+            self.usage.model_calls + 1,
+            self.usage.input_tokens + usage["input_tokens"],
+            self.usage.output_tokens + usage["output_tokens"],
+        )
+
+    @property
+    def agent_changed(self) -> bool:
+        """Whether a deploy changed the agent's structure since an earlier attempt."""
+        return any(record.get("digest") != self.digest for record in self.records.values())
+
+    def check(self) -> None:
+        """Raise what ended the attempt, if anything has."""
+        if self.broken is not None:
+            raise self.broken
+
+    def next_position(self) -> str:
+        """Name the next model call by where it stands: the tool calls around it, and its place.
+
+        Agents used as tools run in parallel; by order of time they would get each other's
+        answers on replay.
+        """
+        path = _path.get()
+        place = self._positions.get(path, 0)
+        self._positions[path] = place + 1
+        return "/".join((*path, str(place)))
+
+    async def record_response(self, position: str, record: dict[str, Any]) -> None:
+        """Keep a model response before anything follows from it.
+
+        Raises:
+            Fenced: This attempt was replaced.
+            StoreUnavailable: The store cannot serve now.
+        """
+        turn = self.turn
+        await self._guarded(
+            lambda: in_thread(
+                self._store.record,
+                self.conversation,
+                turn.number,
+                turn.attempt,
+                position,
+                {**record, "digest": self.digest},
+            )
+        )
+
+    async def record_output(self, called: Called, output: Any) -> None:
+        """Keep what a tool answered before the model is told of it.
+
+        Raises:
+            Fenced: This attempt was replaced, or the turn is over.
+            StoreUnavailable: Postgres cannot serve now.
+        """
+        call = ToolCall(*called, output, effect=False)
+        await self._guarded(lambda: in_thread(self._tool_calls.record, self.turn, call))
+        self.outputs[call.call_id] = call
+
+    async def in_transaction(
+        self, called: Called, body: Callable[[Effect], Any], *, changes: bool
+    ) -> Any:
+        """Run a tool's body and record its output in one transaction.
+
+        Args:
+            called: The call.
+            body: Does the tool's work and gives its output, a JSON value.
+            changes: Whether the tool changes something.
+
+        Returns:
+            The body's output.
+
+        Raises:
+            Fenced: This attempt was replaced, or the turn is over; nothing was changed.
+            StoreUnavailable: Postgres cannot serve now.
+            Exception: Whatever the body raises; nothing was changed.
+        """
+        user = self.context
+
+        def transaction() -> ToolCall:
+            with self._database.transaction() as connection:
+                effect = Effect(
+                    connection, user.user_id, user.session_id, user.turn_id, called.call_id
+                )
+                call = ToolCall(*called, body(effect), effect=changes)
+                record_in(connection, self.turn, call)
+            return call
+
+        def once() -> ToolCall:
+            try:
+                return transaction()
+            except StoreUnavailable:
+                # The COMMIT may have been carried out and only its answer lost.
+                recorded = self._tool_calls.of_turn(self.turn.id).get(called.call_id)
+                return transaction() if recorded is None else recorded
+
+        async with self._one_body:
+            call = await self._guarded(lambda: in_executor(_BODIES, once))
+        self.outputs[call.call_id] = call
+        return call.output
+
+    async def _guarded(self, write: Callable[[], Awaitable[T]]) -> T:
+        self.check()
+        try:
+            return await write()
+        except (Fenced, StoreUnavailable) as error:
+            self.broken = self.broken or error
+            raise
+
+
+_attempt: ContextVar[Attempt | None] = ContextVar("parley_attempt", default=None)
+_path: ContextVar[tuple[str, ...]] = ContextVar("parley_path", default=())
+
+
+def current_attempt() -> Attempt | None:
+    """Give the attempt on whose behalf the caller runs; None outside a turn."""
+    return _attempt.get()
+
+
+@contextmanager
+def running(attempt: Attempt) -> Iterator[None]:
+    """Make the attempt the current one for all that is started inside the block."""
+    token = _attempt.set(attempt)
+    try:
+        yield
+    finally:
+        _attempt.reset(token)
+
+
+@contextmanager
+def inside_call(call_id: str) -> Iterator[None]:
+    """Let model calls inside the block stand below a tool call."""
+    token = _path.set((*_path.get(), call_id))
+    try:
+        yield
+    finally:
+        _path.reset(token)

@@ -1,0 +1,263 @@
+"""Carrying out one attempt: from the begun turn to its end, in both stores.
+
+Importing this module imports the Agents SDK.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from agents import Agent
+
+from parley.errors import Fenced, NotFound, StoreUnavailable, TurnUnfinished
+from parley.memory.codec import Unreadable
+from parley.memory.shape import assistant_message, user_message
+from parley.memory.store import AgentSessionStore, Item, StoredTurn, TurnMemory
+from parley.memory.window import Window
+from parley.observability import logger, turn_ended
+from parley.repository.database import Database
+from parley.repository.models import MessageRow, TurnRow
+from parley.repository.tool_calls import ToolCallRepository
+from parley.repository.transcript import Transcript, TurnView
+from parley.repository.turns import Completion, Ending, RunningTurn, TurnRepository, Usage
+from parley.turns.attempt import Attempt
+from parley.turns.context import TurnContext
+from parley.turns.digest import agent_digest
+from parley.turns.lease import held
+from parley.turns.run import AgentRunner, RunFailed
+from parley.turns.threads import in_thread
+
+PRUNE_EVERY = 25
+"""Old memory is removed in batches: after every so many turns of a session."""
+
+
+_DAMAGED = "What an earlier attempt had kept cannot be read any more."
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one attempt may take.
+
+    Attributes:
+        turn_seconds: How long it may run before the turn fails.
+        crashes: How many attempts of a turn may die before it fails.
+        memory_items: How many of the SDK's items the agent is shown of the past.
+    """
+
+    turn_seconds: float
+    crashes: int
+    memory_items: int
+
+
+@dataclass(frozen=True, slots=True)
+class TurnCarrier:
+    """Carries out begun turns."""
+
+    database: Database
+    turns: TurnRepository
+    transcript: Transcript
+    tool_calls: ToolCallRepository
+    store: AgentSessionStore
+    load_agent: Callable[[str], Agent[TurnContext]]
+    runner: AgentRunner
+    limits: Limits
+
+    async def carry_out(
+        self, turn: RunningTurn, first_read: Awaitable[Sequence[StoredTurn]], *, seconds: float
+    ) -> TurnView:
+        """Bring a turn that this process holds to its end.
+
+        Args:
+            turn: The turn, as begin gave it.
+            first_read: What is being read of the session's memory meanwhile; always awaited.
+            seconds: How long from now the invocation can hold the turn.
+
+        Returns:
+            The turn as it ended: completed, or failed with a reason.
+
+        Raises:
+            Fenced: The attempt was replaced, or the turn stopped or deleted: look at it anew.
+            TurnUnfinished: Time was up; the turn was released and goes on in another attempt.
+            StoreUnavailable: A store cannot serve; the turn was released.
+        """
+        logger().append_keys(session_id=str(turn.session_id), turn_id=str(turn.id))
+        attempt = Attempt(turn, self.database, self.tool_calls, self.store)
+        started = time.monotonic()
+        outcome = "released"
+        try:
+            view = await self._bring_to_end(attempt, await first_read, seconds)
+            outcome = view.turn.status
+        except Fenced:
+            outcome = "replaced"
+            raise
+        except StoreUnavailable:
+            outcome = "unavailable"
+            await self._release(turn)
+            raise
+        except BaseException:
+            await self._release(turn)
+            raise
+        finally:
+            turn_ended(
+                outcome=outcome,
+                agent=turn.agent,
+                seconds=time.monotonic() - started,
+                usage=attempt.usage,
+            )
+        return view
+
+    async def _bring_to_end(
+        self, attempt: Attempt, first_read: Sequence[StoredTurn], seconds: float
+    ) -> TurnView:
+        turn, limits = attempt.turn, self.limits
+        try:
+            if turn.attempt > 1 and (finished := await self._take_over(attempt)) is not None:
+                return await self._complete(attempt, finished)
+            agent = self._agent(attempt)
+            window = await in_thread(self._window, attempt, first_read)
+            memory = await held(
+                self.runner.run(agent, attempt, window.items),
+                attempt,
+                self.turns,
+                seconds=min(seconds, limits.turn_seconds),
+            )
+        except RunFailed as failure:
+            return await self._fail(attempt, failure)
+        except TimeoutError as error:
+            if seconds < limits.turn_seconds:
+                raise TurnUnfinished(turn.session_id, turn.id) from error
+            detail = f"The turn was stopped after {limits.turn_seconds:g} seconds."
+            return await self._fail(attempt, RunFailed("turn_too_long", detail))
+        await self._finish(attempt, memory)
+        view = await self._complete(attempt, memory)
+        if turn.number % PRUNE_EVERY == 0:
+            await self._prune(attempt, window.keep_from)
+        return view
+
+    async def _take_over(self, attempt: Attempt) -> TurnMemory | None:
+        """Claim what earlier attempts left; give their memory if one of them had finished."""
+        turn = attempt.turn
+        try:
+            claimed = await in_thread(
+                self.store.claim, attempt.conversation, turn.number, turn.attempt
+            )
+        except Unreadable as error:
+            # Without its records the run could only start afresh, over effects that happened.
+            attempt.resume({}, await in_thread(self.tool_calls.of_turn, turn.id))
+            raise RunFailed("memory_unreadable", _DAMAGED) from error
+        attempt.resume(claimed.records, await in_thread(self.tool_calls.of_turn, turn.id))
+        if claimed.done is not None:
+            if claimed.done.memory is not None and claimed.done.memory.reply is not None:
+                return claimed.done.memory
+            raise RunFailed("memory_unreadable", _DAMAGED)
+        if turn.crashes >= self.limits.crashes:
+            raise RunFailed("turn_crashed", f"The turn was given up after {turn.crashes} crashes.")
+        return None
+
+    def _agent(self, attempt: Attempt) -> Agent[TurnContext]:
+        try:
+            agent = self.load_agent(attempt.turn.agent)
+        except NotFound as error:
+            detail = f"The agent {attempt.turn.agent} is not offered any more."
+            raise RunFailed("agent_not_offered", detail) from error
+        attempt.digest = agent_digest(agent)
+        return agent
+
+    def _window(self, attempt: Attempt, first_read: Sequence[StoredTurn]) -> Window:
+        def rebuild(numbers: Sequence[int]) -> Mapping[int, list[Item]]:
+            said = self.transcript.of_turns(attempt.turn.session_id, numbers)
+            return {number: _rebuilt(view) for number, view in said.items()}
+
+        window = Window(
+            self.store,
+            attempt.conversation,
+            attempt.turn.remembered,
+            first_read,
+            max_items=self.limits.memory_items,
+            rebuild=rebuild,
+        )
+        if window.rebuilt:
+            logger().warning("memory rebuilt from the transcript", turns=window.rebuilt)
+        return window
+
+    async def _finish(self, attempt: Attempt, memory: TurnMemory) -> None:
+        turn = attempt.turn
+        await in_thread(self.store.finish, attempt.conversation, turn.number, turn.attempt, memory)
+
+    async def _complete(self, attempt: Attempt, memory: TurnMemory) -> TurnView:
+        turn, usage, reply = attempt.turn, Usage(**memory.usage), memory.reply or ""
+        completion = await in_thread(
+            self.turns.complete, turn, reply, usage, attempt.digest or None
+        )
+        if completion is None:
+            raise Fenced(turn.number, turn.attempt)
+        return _completed(turn, reply, usage, completion)
+
+    async def _fail(self, attempt: Attempt, failure: RunFailed) -> TurnView:
+        """Fail the turn; if its tools had effects, leave a note, or the agent repeats them."""
+        turn, detail = attempt.turn, failure.detail
+        done = [call for call in attempt.outputs.values() if call.effect]
+        if done:
+            calls = "; ".join(f"{call.name}({call.arguments})" for call in done)
+            detail = f"{detail} Already done before that, and not to be repeated: {calls}."
+            note = [user_message(turn.text), assistant_message(detail)]
+            await self._finish(attempt, TurnMemory(note))
+        ending = Ending("failed", failure.code, detail, remembered=bool(done))
+        if not await in_thread(
+            self.turns.stop, turn, ending, attempt.usage, attempt.digest or None
+        ):
+            raise Fenced(turn.number, turn.attempt)
+        return await in_thread(self.transcript.turn, turn.user_id, turn.session_id, turn.id)
+
+    async def _release(self, turn: RunningTurn) -> None:
+        try:
+            await in_thread(self.turns.release, turn)
+        except StoreUnavailable as error:
+            logger().warning("a turn could not be released; its lease runs out", reason=str(error))
+
+    async def _prune(self, attempt: Attempt, keep_from: int) -> None:
+        try:
+            await in_thread(self.store.forget_before, attempt.conversation, keep_from)
+        except StoreUnavailable as error:
+            logger().warning("memory was not pruned; a later turn does", reason=str(error))
+
+
+def _rebuilt(view: TurnView) -> list[Item]:
+    answer = view.reply.content if view.reply is not None else view.turn.error_detail or ""
+    return [user_message(view.user_message.content), assistant_message(answer)]
+
+
+def _completed(turn: RunningTurn, reply: str, usage: Usage, completion: Completion) -> TurnView:
+    """Make the view that reading the turn back would give, without the round trip."""
+    return TurnView(
+        TurnRow(
+            id=turn.id,
+            session_id=turn.session_id,
+            number=turn.number,
+            status="completed",
+            agent=turn.agent,
+            attempt=turn.attempt,
+            model_calls=usage.model_calls,
+            input_tokens=usage.input_tokens,
+            output_tokens=usage.output_tokens,
+            created_at=turn.created_at,
+            started_at=turn.started_at,
+            ended_at=completion.ended_at,
+        ),
+        MessageRow(
+            id=turn.message_id,
+            turn_id=turn.id,
+            role="user",
+            content=turn.text,
+            created_at=turn.created_at,
+        ),
+        MessageRow(
+            id=completion.message_id,
+            turn_id=turn.id,
+            role="assistant",
+            content=reply,
+            created_at=completion.created_at,
+        ),
+    )

@@ -1,0 +1,42 @@
+"""What a tool is told of the turn in which it is called."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlalchemy import Connection
+
+
+@dataclass(frozen=True, slots=True)
+class TurnContext:
+    """The run context that every tool gets as `ToolContext.context`.
+
+    Attributes:
+        user_id: Whose turn it is, as the authorizer said. Tools take the user from here, never
+            from the model's arguments.
+        session_id: The session.
+        turn_id: The turn; the same in every attempt.
+    """
+
+    user_id: str
+    session_id: UUID
+    turn_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """What the body of an effect-once tool works with.
+
+    Attributes:
+        db: A connection inside the tool's transaction. It is committed together with the tool's
+            recorded output, or not at all; the body must neither commit nor roll back.
+        call_id: The model's id of this call: the same in every attempt, so a good idempotency
+            key for effects elsewhere.
+    """
+
+    db: Connection
+    user_id: str
+    session_id: UUID
+    turn_id: UUID
+    call_id: str

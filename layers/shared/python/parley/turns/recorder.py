@@ -1,0 +1,177 @@
+"""The recorder: model responses are kept as they come, and given back to the next attempt.
+
+Installed through `RunConfig.model_provider`, so that agents reached by handoff and agents used
+as tools are recorded too. Importing this module imports the Agents SDK.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable
+from typing import Any
+from uuid import uuid4
+
+from agents import Model, ModelProvider, ModelResponse, Usage
+from agents.agent_output import AgentOutputSchemaBase
+from agents.handoffs import Handoff
+from agents.items import TResponseInputItem, TResponseStreamEvent
+from agents.model_settings import ModelSettings
+from agents.models.interface import ModelTracing
+from agents.tool import Tool
+from openai.types.responses import Response, ResponseCompletedEvent, ResponsePromptParam
+
+from parley.text import storable_json
+from parley.turns.attempt import Attempt
+from parley.turns.tools import record_outputs
+
+_CALLS = ("function_call", "custom_tool_call")
+
+
+class RecordingProvider(ModelProvider):
+    """Gives models that record for one attempt."""
+
+    def __init__(self, provider: ModelProvider, attempt: Attempt) -> None:
+        self._provider = provider
+        self._attempt = attempt
+
+    def get_model(self, model_name: str | None) -> Model:
+        """Give the provider's model of that name, recorded."""
+        return RecordingModel(self._provider.get_model(model_name), self._attempt)
+
+
+class RecordingModel(Model):
+    """Asks the model only what no earlier attempt has asked."""
+
+    def __init__(self, model: Model, attempt: Attempt) -> None:
+        self._model = model
+        self._attempt = attempt
+
+    async def get_response(
+        self,
+        system_instructions: str | None,
+        input: str | list[TResponseInputItem],
+        model_settings: ModelSettings,
+        tools: list[Tool],
+        output_schema: AgentOutputSchemaBase | None,
+        handoffs: list[Handoff],
+        tracing: ModelTracing,
+        *,
+        previous_response_id: str | None,
+        conversation_id: str | None,
+        prompt: ResponsePromptParam | None,
+    ) -> ModelResponse:
+        """Give the recorded response for this position, or the model's, recorded."""
+        self._attempt.check()
+        record_outputs(tools)
+        position = self._attempt.next_position()
+        if (record := self._attempt.records.get(position)) is not None:
+            return _response(record)
+        response = await self._model.get_response(
+            system_instructions,
+            input,
+            model_settings,
+            tools,
+            output_schema,
+            handoffs,
+            tracing,
+            previous_response_id=previous_response_id,
+            conversation_id=conversation_id,
+            prompt=prompt,
+        )
+        record = _record(
+            response, _call_ids([] if isinstance(input, str) else input) | self._attempt.call_ids
+        )
+        self._attempt.count(record["usage"])
+        self._attempt.call_ids |= _call_ids(record["output"])
+        # The root agent's last word is followed by `done`, which holds it.
+        if "/" in position or any(item.get("type") in _CALLS for item in record["output"]):
+            await self._attempt.record_response(position, record)
+        return _response(record)
+
+    async def stream_response(
+        self,
+        system_instructions: str | None,
+        input: str | list[TResponseInputItem],
+        model_settings: ModelSettings,
+        tools: list[Tool],
+        output_schema: AgentOutputSchemaBase | None,
+        handoffs: list[Handoff],
+        tracing: ModelTracing,
+        *,
+        previous_response_id: str | None,
+        conversation_id: str | None,
+        prompt: ResponsePromptParam | None,
+    ) -> AsyncIterator[TResponseStreamEvent]:
+        """Give the response as the one event that the runner needs of it: completed."""
+        response = await self.get_response(
+            system_instructions,
+            input,
+            model_settings,
+            tools,
+            output_schema,
+            handoffs,
+            tracing,
+            previous_response_id=previous_response_id,
+            conversation_id=conversation_id,
+            prompt=prompt,
+        )
+        yield _completed(response)
+
+
+def _record(response: ModelResponse, taken: set[str]) -> dict[str, Any]:
+    """Make the record: the raw output as dictionaries, with call ids that are new in the turn.
+
+    A round trip through the typed response would refuse what lenient servers send, and add
+    fields to what good ones do.
+    """
+    output = [_dictionary(item) for item in response.output]
+    for item in output:
+        if item.get("type") in _CALLS and (not item.get("call_id") or item["call_id"] in taken):
+            item["call_id"] = f"call_{uuid4().hex}"  # some servers start at call_0 every time
+        if item.get("type") in _CALLS:
+            taken = taken | {item["call_id"]}
+    usage = response.usage
+    return {
+        "output": storable_json(output),
+        "usage": {"input_tokens": usage.input_tokens, "output_tokens": usage.output_tokens},
+        "response_id": response.response_id,
+    }
+
+
+def _dictionary(item: Any) -> dict[str, Any]:
+    if isinstance(item, dict):
+        return dict(item)
+    dumped: dict[str, Any] = item.model_dump(mode="json", exclude_unset=True)
+    return dumped
+
+
+def _call_ids(items: Iterable[Any]) -> set[str]:
+    return {item["call_id"] for item in items if item.get("type") in _CALLS}
+
+
+def _response(record: dict[str, Any]) -> ModelResponse:
+    # `construct` builds the SDK's classes without validating: a server may send more or less.
+    built = Response.construct(output=record["output"])
+    tokens = record["usage"]
+    usage = Usage(
+        requests=1,
+        input_tokens=tokens["input_tokens"],
+        output_tokens=tokens["output_tokens"],
+        total_tokens=tokens["input_tokens"] + tokens["output_tokens"],
+    )
+    return ModelResponse(output=built.output, usage=usage, response_id=record["response_id"])
+
+
+def _completed(response: ModelResponse) -> ResponseCompletedEvent:
+    return ResponseCompletedEvent.construct(
+        type="response.completed",
+        sequence_number=0,
+        response=Response.construct(
+            id=response.response_id or "",
+            output=response.output,
+            usage={
+                "input_tokens": response.usage.input_tokens,
+                "output_tokens": response.usage.output_tokens,
+                "total_tokens": response.usage.total_tokens,
+            },
+        ),
+    )

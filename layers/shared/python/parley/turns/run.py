@@ -1,0 +1,134 @@
+"""Running the agent: from what is remembered to a reply and what is to be remembered.
+
+Importing this module imports the Agents SDK.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from agents import (
+    Agent,
+    AgentsException,
+    InputGuardrailTripwireTriggered,
+    MaxTurnsExceeded,
+    ModelBehaviorError,
+    ModelProvider,
+    OutputGuardrailTripwireTriggered,
+    RunConfig,
+    Runner,
+)
+from openai import APIError
+from pydantic_core import to_json
+
+from parley.memory.shape import lasting, user_message
+from parley.memory.store import Item, TurnMemory
+from parley.text import storable
+from parley.turns.attempt import Attempt, running
+from parley.turns.context import TurnContext
+from parley.turns.recorder import RecordingProvider
+
+MAX_MODEL_CALLS = 30
+"""How often one run may ask the model; an agent that has not answered by then goes in circles."""
+
+
+class RunFailed(Exception):
+    """The agent could not answer.
+
+    Attributes:
+        code: A word for programs: `model_failed`, `agent_failed`, `guardrail_tripped`,
+            `too_many_steps`, `agent_changed` or `approval_not_supported`.
+        detail: A sentence for people.
+    """
+
+    def __init__(self, code: str, detail: str) -> None:
+        super().__init__(f"{code}: {detail}")
+        self.code = code
+        self.detail = detail
+
+
+@dataclass(frozen=True, slots=True)
+class AgentRunner:
+    """Runs agents on a provider's models."""
+
+    provider: ModelProvider
+
+    async def run(
+        self, agent: Agent[TurnContext], attempt: Attempt, remembered: Sequence[Item]
+    ) -> TurnMemory:
+        """Answer the attempt's user message.
+
+        Args:
+            agent: Who answers.
+            attempt: On whose behalf; what it has recorded is not asked again.
+            remembered: The items of earlier turns, oldest first.
+
+        Returns:
+            The reply and the turn's items, in the form that lasts.
+
+        Raises:
+            RunFailed: The model, a tool or a guardrail ended the run.
+            Fenced: The attempt was replaced meanwhile.
+            StoreUnavailable: A store cannot serve now.
+        """
+        said = user_message(attempt.turn.text)
+        try:
+            with running(attempt):
+                result = await Runner.run(
+                    agent,
+                    [*remembered, said],  # type: ignore[list-item]
+                    context=attempt.context,
+                    max_turns=MAX_MODEL_CALLS,
+                    run_config=RunConfig(
+                        model_provider=RecordingProvider(self.provider, attempt),
+                        tracing_disabled=True,
+                    ),
+                )
+        except Exception as error:
+            attempt.check()
+            if attempt.agent_changed:
+                raise RunFailed(
+                    "agent_changed", "The agent was changed by a deployment while it answered."
+                ) from error
+            raise _failure(error) from error
+        attempt.check()
+        if result.interruptions:
+            waiting = ", ".join(sorted({item.name or "?" for item in result.interruptions}))
+            raise RunFailed("approval_not_supported", f"The agent asked for approval of {waiting}.")
+        items = [said, *lasting(item.to_input_item() for item in result.new_items)]
+        return TurnMemory(items, _text(result.final_output), _usage(attempt))
+
+
+def _text(output: Any) -> str:
+    return storable(output if isinstance(output, str) else to_json(output).decode())
+
+
+def _usage(attempt: Attempt) -> dict[str, int]:
+    usage = attempt.usage
+    return {
+        "model_calls": usage.model_calls,
+        "input_tokens": usage.input_tokens,
+        "output_tokens": usage.output_tokens,
+    }
+
+
+def _failure(error: Exception) -> RunFailed:
+    cause = error.__cause__ if isinstance(error, AgentsException) else None
+    match error if not isinstance(cause, APIError) else cause:
+        case APIError() as failed:
+            status = getattr(failed, "status_code", None)
+            said = f"The model answered with status {status}" if status else "The model failed"
+            return RunFailed("model_failed", f"{said}: {type(failed).__name__}.")
+        case ModelBehaviorError() as failed:
+            return RunFailed("model_failed", f"The model's answer cannot be used: {failed}")
+        case InputGuardrailTripwireTriggered() | OutputGuardrailTripwireTriggered() as tripped:
+            name = tripped.guardrail_result.guardrail.get_name()
+            return RunFailed("guardrail_tripped", f"The guardrail {name} stopped the turn.")
+        case MaxTurnsExceeded():
+            return RunFailed(
+                "too_many_steps", f"The agent had not answered after {MAX_MODEL_CALLS} model calls."
+            )
+        case failed:
+            return RunFailed("agent_failed", f"The agent failed: {type(failed).__name__}.")

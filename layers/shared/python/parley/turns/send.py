@@ -1,0 +1,158 @@
+"""Sending a message: a turn is begun, or found, and followed to its end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+from uuid import UUID
+
+from parley.errors import (
+    Fenced,
+    IdempotencyKeyReused,
+    NotFound,
+    QueueFull,
+    SessionNotActive,
+    TurnFailed,
+    TurnInProgress,
+    TurnUnfinished,
+)
+from parley.ids import conversation_key
+from parley.memory.store import AgentSessionStore, StoredTurn
+from parley.repository.begin import MAX_QUEUED
+from parley.repository.transcript import Transcript, TurnView
+from parley.repository.turns import Begun, RunningTurn, TurnRepository, TurnRequest
+from parley.turns.threads import in_thread
+
+_FIRST_PAUSE = 0.1
+_LONGEST_PAUSE = 1.0
+
+
+class Carrier(Protocol):
+    """Brings a begun turn to its end: see `parley.turns.carry_out`, which imports the SDK."""
+
+    async def carry_out(
+        self, turn: RunningTurn, first_read: Awaitable[Sequence[StoredTurn]], *, seconds: float
+    ) -> TurnView:
+        """Bring a turn that this process holds to its end."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A message that was answered.
+
+    Attributes:
+        view: The completed turn with both messages.
+        replayed: Whether an earlier request of the same key had been answered already.
+    """
+
+    view: TurnView
+    replayed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """Sends messages and waits for their replies."""
+
+    turns: TurnRepository
+    transcript: Transcript
+    store: AgentSessionStore
+    carrier: Carrier
+    window: int
+
+    async def send(self, request: TurnRequest, *, seconds: float) -> Sent:
+        """Send a message and wait for its reply.
+
+        A turn of the same session whose attempt died is finished first. A turn of the same key
+        is joined: carried on if its attempt died, waited for if it runs elsewhere, read if over.
+
+        Args:
+            request: The message. It may be sent again, also by another process.
+            seconds: How long this invocation can wait.
+
+        Raises:
+            NotFound: The user has no such session.
+            SessionNotActive: The session runs no turns now.
+            TurnInProgress: Another turn is running.
+            QueueFull: As many turns wait as may.
+            IdempotencyKeyReused: The key came with another request before.
+            TurnFailed: The turn ended without a reply, now or when the key first came.
+            TurnUnfinished: Time was up; the turn goes on, and the same key joins it.
+            StoreUnavailable: A store cannot serve now; the same key may be sent again.
+        """
+        loop = asyncio.get_running_loop()
+        end = loop.time() + seconds
+        pause = _FIRST_PAUSE
+        carried: set[UUID] = set()
+        while True:
+            begun, first_read = await self._begin(request)
+            if begun.turn is not None:
+                carried.add(begun.turn.id)
+                try:
+                    view = await self.carrier.carry_out(
+                        begun.turn, first_read, seconds=end - loop.time()
+                    )
+                except Fenced:
+                    continue  # somebody else has it, or stopped it: see what became of it
+                if begun.outcome == "running":
+                    return Sent(_replied(view), replayed=False)
+                continue  # it was an earlier turn, or ours of an earlier try: begin tells
+            if begun.turn_id is None or begun.outcome not in ("prior", "queued"):
+                raise _refusal(begun, request)
+            if begun.status not in ("queued", "running"):
+                view = await in_thread(
+                    self.transcript.turn, request.user_id, begun.session_id, begun.turn_id
+                )
+                return Sent(_replied(view), replayed=begun.turn_id not in carried)
+            if end - loop.time() <= pause:
+                raise TurnUnfinished(begun.session_id, begun.turn_id)
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE)
+
+    async def _begin(self, request: TurnRequest) -> tuple[Begun, Awaitable[Sequence[StoredTurn]]]:
+        """Begin, and read memory meanwhile where its key is known."""
+        if request.opens is not None:
+            begun = await in_thread(self.turns.begin, request)
+            opened = begun.session_id == request.session_id
+            return begun, _nothing() if opened else self._read(request.user_id, begun.session_id)
+        reading = asyncio.ensure_future(self._read(request.user_id, request.session_id))
+        try:
+            begun = await in_thread(self.turns.begin, request)
+        except BaseException:
+            await asyncio.wait([reading])
+            raise
+        if begun.turn is None:
+            await asyncio.wait([reading])
+            reading.exception()  # nothing is run, so it does not matter what became of the read
+        return begun, reading
+
+    async def _read(self, user_id: str, session_id: UUID) -> Sequence[StoredTurn]:
+        conversation = conversation_key(user_id, session_id)
+        return await in_thread(self.store.read_newest, conversation, self.window)
+
+
+async def _nothing() -> Sequence[StoredTurn]:
+    return ()
+
+
+def _replied(view: TurnView) -> TurnView:
+    turn = view.turn
+    if turn.status != "completed":
+        raise TurnFailed(
+            turn.session_id, turn.id, turn.status, turn.error_code or "", turn.error_detail or ""
+        )
+    return view
+
+
+def _refusal(begun: Begun, request: TurnRequest) -> Exception:
+    if begun.outcome == "key_reused":
+        return IdempotencyKeyReused(request.idempotency_key or "")
+    if begun.outcome == "not_active":
+        return SessionNotActive(begun.session_id, begun.session_status or "")
+    if begun.outcome == "busy" and begun.turn_id is not None:
+        return TurnInProgress(begun.session_id, begun.turn_id)
+    if begun.outcome == "queue_full":
+        return QueueFull(begun.session_id, MAX_QUEUED)
+    return NotFound("session", request.session_id)
