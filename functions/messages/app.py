@@ -1,0 +1,12 @@
+"""Sending a message and waiting for the reply, over HTTP."""
+
+from __future__ import annotations
+
+from parley.composition import Composition
+from parley.config import load_settings
+from parley.http.api import Api
+from parley.http.messages import message_routes
+
+parts = Composition(load_settings("database", "memory", "model"))
+
+handler = Api([message_routes(parts.sender, max_chars=parts.settings.message_max_chars)])

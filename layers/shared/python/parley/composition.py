@@ -1,0 +1,132 @@
+"""The composition root: builds what the functions need from settings.
+
+Nothing is opened here: the first statement connects, the first read opens the store.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from parley.cleanup.forgetting import Forgetter
+from parley.config import Settings
+from parley.memory.store import AgentSessionStore
+from parley.memory.window import vouched_turns
+from parley.repository.database import Database
+from parley.repository.sessions import SessionRepository
+from parley.repository.transcript import Transcript
+from parley.repository.turns import TurnRepository
+from parley.secrets import secret_string
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+    from parley.turns.send import Sender
+
+
+@dataclass(frozen=True)
+class Composition:
+    """The parts of one process, made when they are first asked for."""
+
+    settings: Settings
+
+    @cached_property
+    def database(self) -> Database:
+        """The way to Postgres."""
+        return Database(
+            self._database_url,
+            statement_timeout=self.settings.database_statement_timeout_seconds,
+        )
+
+    def _database_url(self) -> str:
+        settings = self.settings
+        if settings.database_url is not None:
+            return settings.database_url.get_secret_value()
+        return secret_string(settings.database_secret_arn or "")
+
+    @cached_property
+    def store(self) -> AgentSessionStore:
+        """The agent-session store."""
+        settings = self.settings
+        if settings.agent_session_store == "sqlite" and settings.agent_session_db_path:
+            from parley.memory.sqlite import SqliteStore
+
+            return SqliteStore(settings.agent_session_db_path)
+        from parley.memory.dynamodb import DynamoDbStore
+
+        return DynamoDbStore(_dynamodb(), settings.agent_session_table or "")
+
+    @cached_property
+    def sessions(self) -> SessionRepository:
+        """The sessions."""
+        return SessionRepository(self.database)
+
+    @cached_property
+    def transcript(self) -> Transcript:
+        """What was said."""
+        return Transcript(self.database)
+
+    @cached_property
+    def forgetter(self) -> Forgetter:
+        """Removes memory."""
+        return Forgetter(self.sessions, self.store, self.settings.agent_session_max_messages)
+
+    @cached_property
+    def turns(self) -> TurnRepository:
+        """The life of turns."""
+        return TurnRepository(self.database, window=self._window)
+
+    @property
+    def _window(self) -> int:
+        return vouched_turns(self.settings.agent_session_max_messages)
+
+    @cached_property
+    def sender(self) -> Sender:
+        """Sends messages. Asking for it imports the Agents SDK."""
+        from parley.agents import registry
+        from parley.agents.provider import model_provider
+        from parley.repository.tool_calls import ToolCallRepository
+        from parley.turns.carry_out import Limits, TurnCarrier
+        from parley.turns.run import AgentRunner
+        from parley.turns.send import Sender
+
+        settings = self.settings
+        carrier = TurnCarrier(
+            database=self.database,
+            turns=self.turns,
+            transcript=self.transcript,
+            tool_calls=ToolCallRepository(self.database),
+            store=self.store,
+            load_agent=registry.load,
+            runner=AgentRunner(model_provider(settings, self._model_key())),
+            limits=Limits(
+                turn_seconds=settings.turn_timeout_seconds,
+                crashes=settings.turn_max_crashes,
+                memory_items=settings.agent_session_max_messages,
+            ),
+        )
+        return Sender(self.turns, self.transcript, self.store, carrier, self._window)
+
+    def _model_key(self) -> str | None:
+        settings = self.settings
+        if settings.openai_api_key is not None:
+            return settings.openai_api_key.get_secret_value()
+        if settings.openai_secret_arn is not None:
+            return secret_string(settings.openai_secret_arn)
+        return None
+
+
+def _dynamodb() -> DynamoDBClient:
+    """Make the client. DynamoDB answers within milliseconds; boto3 would wait for a minute."""
+    import boto3
+    from botocore.config import Config
+
+    return boto3.client(
+        "dynamodb",
+        config=Config(
+            connect_timeout=2,
+            read_timeout=3,
+            retries={"mode": "standard", "total_max_attempts": 3},
+        ),
+    )

@@ -1,0 +1,67 @@
+"""The OpenAPI document of the whole API, generated from the routes.
+
+The functions serve the committed copy (`openapi.json` beside this file), so that no function has
+to know another's routes; a test holds the two together, `make openapi` writes it.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, cast
+
+from aws_lambda_powertools.event_handler import APIGatewayRestResolver
+from aws_lambda_powertools.event_handler.openapi.models import HTTPBearer, Server
+
+import parley
+from parley.http.memory import memory_routes
+from parley.http.messages import message_routes
+from parley.http.open import open_routes
+from parley.http.sessions import session_routes
+from parley.http.transcript import transcript_routes
+
+_DESCRIPTION = """\
+Conversations with agents that survive what happens to the processes that run them.
+
+Errors are problem documents (RFC 9457): `code` is for programs, `detail` for people. Lists are
+paged: pass `next_cursor` as `cursor` until it is null."""
+
+
+def document() -> dict[str, Any]:
+    """Make the document."""
+    nothing = cast(Any, None)  # routes are described, not called
+    resolver = APIGatewayRestResolver(enable_validation=True)
+    for router in (
+        session_routes(nothing, nothing, nothing),
+        message_routes(nothing, max_chars=0),
+        transcript_routes(nothing),
+        memory_routes(nothing),
+        open_routes(),
+    ):
+        resolver.include_router(router)
+    generated = resolver.get_openapi_json_schema(
+        title="Parley",
+        version=parley.__version__,
+        openapi_version="3.1.0",
+        description=_DESCRIPTION,
+        servers=[Server(url="/")],
+        security_schemes={"bearer": HTTPBearer(bearerFormat="JWT")},
+        security=[{"bearer": []}],
+    )
+    made: dict[str, Any] = json.loads(generated)
+    _drop_foreign_errors(made)
+    return made
+
+
+def _drop_foreign_errors(made: dict[str, Any]) -> None:
+    """Take out the error bodies that the framework describes; ours are problem documents."""
+    for path in made["paths"].values():
+        for operation in path.values():
+            if "application/json" in operation["responses"].get("422", {}).get("content", {}):
+                del operation["responses"]["422"]
+    for name in ("HTTPValidationError", "ValidationError", "ResponseValidationError"):
+        made["components"]["schemas"].pop(name, None)
+
+
+def written(made: dict[str, Any]) -> str:
+    """Give the document as it is committed."""
+    return json.dumps(made, indent=2, ensure_ascii=False) + "\n"

@@ -1,0 +1,59 @@
+"""Who calls: what the authorizer said, or nobody."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from parley.errors import MissingScope, Unauthenticated
+
+ADMIN = "parley:admin"
+
+LEEWAY_SECONDS = 30
+"""How far clocks may be apart: as much as the authorizer allows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """The user whose request this is.
+
+    Attributes:
+        user_id: The token's subject.
+        scopes: What the token allows.
+    """
+
+    user_id: str
+    scopes: frozenset[str]
+
+    def require(self, scope: str) -> None:
+        """Let only a caller with the scope go on.
+
+        Raises:
+            MissingScope: The caller does not have it.
+        """
+        if scope not in self.scopes:
+            raise MissingScope(scope)
+
+
+def identify(event: Mapping[str, Any]) -> Caller:
+    """Read the authorizer's answer from the event.
+
+    API Gateway keeps an answer for some minutes, also past the token's end, so the end is looked
+    at again.
+
+    Raises:
+        Unauthenticated: There is no user, or the token has ended.
+    """
+    answer = (event.get("requestContext") or {}).get("authorizer") or {}
+    user_id, expiry = answer.get("user_id"), answer.get("exp")
+    if not isinstance(user_id, str) or not user_id:
+        raise Unauthenticated("the event names no user")
+    try:
+        expired = float(str(expiry)) + LEEWAY_SECONDS < time.time()
+    except ValueError as error:
+        raise Unauthenticated("the event does not say until when the token is good") from error
+    if expired:
+        raise Unauthenticated("the token has expired")
+    return Caller(user_id, frozenset(str(answer.get("scopes") or "").split()))

@@ -1,0 +1,73 @@
+"""The routes about the deployment itself: its agents, its health, its documentation."""
+
+from __future__ import annotations
+
+from importlib import resources
+from typing import Annotated
+
+from aws_lambda_powertools.event_handler import Response
+from aws_lambda_powertools.event_handler.api_gateway import Router
+from aws_lambda_powertools.event_handler.depends import Depends
+from aws_lambda_powertools.event_handler.openapi import swagger_ui
+
+from parley.agents import registry
+from parley.http.api import caller
+from parley.http.documented import answers
+from parley.http.identity import Caller
+from parley.http.schemas import AgentList, Health, OfferedAgent
+
+
+def open_routes() -> Router:
+    """Make the routes. `/health`, `/openapi.json` and `/docs` answer without a token."""
+    router = Router()
+
+    @router.get(
+        "/agents",
+        operation_id="listAgents",
+        tags=["agents"],
+        summary="List the agents that this deployment offers",
+        responses=answers({200: "All agents."}),
+    )
+    def agents(user: Annotated[Caller, Depends(caller)]) -> AgentList:
+        return AgentList(
+            items=[
+                OfferedAgent(
+                    name=name, description=offer.description, default=name == registry.DEFAULT
+                )
+                for name, offer in registry.OFFERED.items()
+            ]
+        )
+
+    @router.get(
+        "/health",
+        operation_id="checkHealth",
+        tags=["deployment"],
+        summary="Tell that the function runs; touches no store",
+        responses={200: {"description": "It runs."}},
+        openapi_extensions={"security": []},
+    )
+    def health() -> Health:
+        return Health(status="ok")
+
+    @router.get("/openapi.json", include_in_schema=False)
+    def openapi() -> Response[str]:
+        return Response(status_code=200, content_type="application/json", body=_document())
+
+    @router.get("/docs", include_in_schema=False, compress=True)
+    def docs() -> Response[str]:
+        files = resources.files(swagger_ui)
+        page = swagger_ui.generate_swagger_html(
+            spec=_document().replace("</", "<\\/"),
+            swagger_js=(files / "swagger-ui-bundle.min.js").read_text("utf-8"),
+            swagger_css=(files / "swagger-ui.min.css").read_text("utf-8"),
+            swagger_base_url="",
+            oauth2_config=None,
+            persist_authorization=False,
+        )
+        return Response(status_code=200, content_type="text/html; charset=utf-8", body=page)
+
+    return router
+
+
+def _document() -> str:
+    return (resources.files("parley.http") / "openapi.json").read_text("utf-8")

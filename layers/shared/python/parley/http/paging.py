@@ -1,0 +1,14 @@
+"""The parameters of lists."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from aws_lambda_powertools.event_handler.openapi.params import Query
+
+from parley.repository.paging import MAX_LIMIT
+
+Limit = Annotated[int, Query(ge=1, le=MAX_LIMIT, description="How many at most.")]
+Cursor = Annotated[
+    str | None, Query(max_length=1000, description="Where the page starts: the last `next_cursor`.")
+]

@@ -1,0 +1,289 @@
+"""What requests and responses look like; the OpenAPI document is made of it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, Self
+from uuid import UUID
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, PlainSerializer
+from pydantic_core import PydanticCustomError, to_json
+
+from parley.repository.models import (
+    MessageRow,
+    Role,
+    SessionRow,
+    SessionStatus,
+    TurnRow,
+    TurnStatus,
+)
+from parley.repository.transcript import Message, TurnView
+
+METADATA_MAX_BYTES = 16 * 1024
+
+Time = Annotated[
+    datetime,
+    PlainSerializer(
+        lambda time: time.astimezone(UTC).isoformat().replace("+00:00", "Z"), return_type=str
+    ),
+    Field(json_schema_extra={"format": "date-time"}),
+]
+
+
+def _small(metadata: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    if len(to_json(metadata)) > METADATA_MAX_BYTES:
+        raise PydanticCustomError(
+            "too_long", "Has more than {limit} bytes as JSON", {"limit": METADATA_MAX_BYTES}
+        )
+    return metadata
+
+
+def _worded(text: str) -> str:
+    if not text.strip():
+        raise PydanticCustomError("blank", "Must not be empty")
+    return text
+
+
+Metadata = Annotated[
+    dict[str, JsonValue],
+    AfterValidator(_small),
+    Field(description=f"Anything of yours, at most {METADATA_MAX_BYTES} bytes as JSON."),
+]
+Name = Annotated[
+    str,
+    AfterValidator(_worded),
+    Field(min_length=1, max_length=200, description="Unique among your sessions."),
+]
+AgentName = Annotated[
+    str, Field(min_length=1, max_length=100, description="One of those that `/agents` lists.")
+]
+Platform = Annotated[
+    str, Field(pattern=r"^[a-z][a-z0-9_-]{0,31}$", description="Where you talk: web, cli, api, …")
+]
+Text = Annotated[
+    str,
+    AfterValidator(_worded),
+    Field(min_length=1, description="What the user says; the deployment limits its length."),
+]
+
+
+class _Request(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class SessionCreation(_Request):
+    """A session to be made."""
+
+    agent: AgentName | None = Field(
+        None, description="Who answers; the deployment's first if null."
+    )
+    name: Name | None = None
+    platform: Platform = "api"
+    metadata: Metadata = Field(default_factory=dict)
+
+
+class SessionChange(_Request):
+    """What to change; fields that are not given stay as they are."""
+
+    name: Name | None = Field(None, description="The new name; null takes it away.")
+    # The defaults are never used: only fields that are given count.
+    status: SessionStatus = Field(default_factory=lambda: "active")
+    metadata: Metadata = Field(default_factory=dict, description="Replaces what was there.")
+
+
+class MessageSending(_Request):
+    """A message to a session."""
+
+    text: Text
+
+
+class FirstMessageSending(MessageSending):
+    """A message to a session that is made if it is not there.
+
+    The session is found by `session_id`, or by `session_name`; with neither, a new one is made.
+    `agent`, `platform` and `metadata` are for a session that this makes.
+    """
+
+    session_id: UUID | None = None
+    session_name: Name | None = None
+    agent: AgentName | None = None
+    platform: Platform = "api"
+    metadata: Metadata = Field(default_factory=dict)
+
+
+class Session(BaseModel):
+    """One user's conversation with one agent."""
+
+    id: UUID
+    agent: str
+    name: str | None
+    platform: str
+    status: SessionStatus
+    metadata: dict[str, JsonValue]
+    created_at: Time
+    updated_at: Time
+    last_activity_at: Time
+
+    @classmethod
+    def of(cls, row: SessionRow) -> Self:
+        """Show a session."""
+        return cls(
+            id=row.id,
+            agent=row.agent,
+            name=row.name,
+            platform=row.platform,
+            status=row.status,
+            metadata=row.session_metadata,
+            created_at=row.created_at,
+            updated_at=row.updated_at,
+            last_activity_at=row.last_activity_at,
+        )
+
+
+class SessionList(BaseModel):
+    """A page of sessions."""
+
+    items: list[Session]
+    next_cursor: str | None
+
+
+class TranscriptMessage(BaseModel):
+    """One thing that the user or the assistant said."""
+
+    id: UUID
+    turn_id: UUID
+    role: Role
+    content: str
+    created_at: Time
+
+    @classmethod
+    def of(cls, message: MessageRow | Message) -> Self:
+        """Show a message."""
+        return cls(
+            id=message.id,
+            turn_id=message.turn_id,
+            role=message.role,
+            content=message.content,
+            created_at=message.created_at,
+        )
+
+
+class MessageList(BaseModel):
+    """A page of a transcript."""
+
+    items: list[TranscriptMessage]
+    next_cursor: str | None
+
+
+class TurnUsage(BaseModel):
+    """What a turn's model calls came to, over all attempts."""
+
+    model_calls: int
+    input_tokens: int
+    output_tokens: int
+
+
+class TurnError(BaseModel):
+    """Why a turn ended without a reply."""
+
+    code: str
+    detail: str
+
+
+class Turn(BaseModel):
+    """One user message and all that the agent does until its reply."""
+
+    id: UUID
+    session_id: UUID
+    number: int
+    status: TurnStatus
+    agent: str
+    error: TurnError | None
+    usage: TurnUsage
+    created_at: Time
+    started_at: Time | None
+    ended_at: Time | None
+
+    @classmethod
+    def of(cls, row: TurnRow) -> Self:
+        """Show a turn."""
+        error = (
+            TurnError(code=row.error_code, detail=row.error_detail or "")
+            if row.error_code
+            else None
+        )
+        return cls(
+            id=row.id,
+            session_id=row.session_id,
+            number=row.number,
+            status=row.status,
+            agent=row.agent,
+            error=error,
+            usage=TurnUsage(
+                model_calls=row.model_calls,
+                input_tokens=row.input_tokens,
+                output_tokens=row.output_tokens,
+            ),
+            created_at=row.created_at,
+            started_at=row.started_at,
+            ended_at=row.ended_at,
+        )
+
+
+class TurnList(BaseModel):
+    """A page of turns."""
+
+    items: list[Turn]
+    next_cursor: str | None
+
+
+class TurnWithMessages(BaseModel):
+    """A turn with what was said in it; `reply` is null until the turn completes."""
+
+    turn: Turn
+    user_message: TranscriptMessage
+    reply: TranscriptMessage | None
+
+    @classmethod
+    def of(cls, view: TurnView) -> Self:
+        """Show a turn and its messages."""
+        return cls(
+            turn=Turn.of(view.turn),
+            user_message=TranscriptMessage.of(view.user_message),
+            reply=TranscriptMessage.of(view.reply) if view.reply is not None else None,
+        )
+
+
+class Memory(BaseModel):
+    """What the agent remembers of a session."""
+
+    turns: int
+    items: int
+    bytes: int
+    last_activity_at: Time | None
+
+
+class Pruned(BaseModel):
+    """What pruning removed."""
+
+    turns: int
+
+
+class OfferedAgent(BaseModel):
+    """An agent that a session can be held with."""
+
+    name: str
+    description: str
+    default: bool
+
+
+class AgentList(BaseModel):
+    """The agents that this deployment offers."""
+
+    items: list[OfferedAgent]
+
+
+class Health(BaseModel):
+    """Says that the function runs; no store is touched."""
+
+    status: str

@@ -1,0 +1,98 @@
+"""An embedded PostgreSQL for the whole run, a fresh database for each test, the API over it."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from itertools import count
+from pathlib import Path
+
+import psycopg
+import pytest
+from parley_testing.handlers import Api, load_function
+
+from parley.repository.database import Database
+from parley_local.postgres import EmbeddedPostgres
+
+_TEMPLATE = "parley_template"
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[EmbeddedPostgres]:
+    """A real server, with a migrated database to copy."""
+    directory = Path(tempfile.mkdtemp(prefix="parley-test-"))
+    try:
+        with EmbeddedPostgres(directory / "data", directory / "log") as server:
+            server.create_database(_TEMPLATE)
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setenv("DATABASE_URL", server.url(_TEMPLATE))
+                load_function("migrate").handler({"action": "migrate"}, None)
+            yield server
+    finally:
+        shutil.rmtree(directory)
+
+
+@pytest.fixture(scope="session")
+def new_database(postgres: EmbeddedPostgres) -> Callable[[], str]:
+    """Makes databases with Parley's schema and gives their URLs."""
+    numbers = count(1)
+
+    def make() -> str:
+        name = f"parley_{next(numbers)}"
+        with psycopg.connect(_plain(postgres.url("postgres")), autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {name} TEMPLATE {_TEMPLATE}")
+        return postgres.url(name)
+
+    return make
+
+
+@pytest.fixture
+def database_url(new_database: Callable[[], str]) -> str:
+    """A database of the test's own."""
+    return new_database()
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[Database]:
+    """The way to the test's database."""
+    database = Database(lambda: database_url, statement_timeout=10)
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def sql(database_url: str) -> Iterator[psycopg.Connection]:
+    """A connection of the test's own, past Parley's code."""
+    with psycopg.connect(_plain(database_url), autocommit=True) as connection:
+        yield connection
+
+
+@pytest.fixture
+def environment(
+    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> pytest.MonkeyPatch:
+    """The settings of a deployment with SQLite memory and the offline model."""
+    settings = {
+        "DATABASE_URL": database_url,
+        "AGENT_SESSION_STORE": "sqlite",
+        "AGENT_SESSION_DB_PATH": str(tmp_path / "memory.db"),
+        "OFFLINE_MODEL": "true",
+        "POWERTOOLS_LOG_LEVEL": "WARNING",
+    }
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    return monkeypatch
+
+
+@pytest.fixture
+def api(environment: pytest.MonkeyPatch) -> Iterator[Api]:
+    """The deployment's functions, warm from the second request on."""
+    api = Api()
+    yield api
+    api.close()
+
+
+def _plain(url: str) -> str:
+    return url.replace("postgresql+psycopg://", "postgresql://")

@@ -1,0 +1,53 @@
+"""Every answer that the gateway gives to any request is one that the OpenAPI document tells of."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import hypothesis
+import pytest
+import schemathesis
+from hypothesis import HealthCheck
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    ignored_auth,
+    missing_required_header,
+    negative_data_rejection,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+    use_after_free,
+)
+
+from parley.http.document import document
+from parley_local.stack import LocalStack
+
+schema = schemathesis.openapi.from_dict(document())
+
+CHECKS = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+    negative_data_rejection,
+    missing_required_header,
+    use_after_free,
+    ignored_auth,
+]
+
+
+@pytest.mark.timeout(300)
+@schema.parametrize()
+@hypothesis.settings(
+    max_examples=25,
+    derandomize=True,
+    database=None,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+)
+def test_every_answer_is_as_documented(case: schemathesis.Case[Any], stack: LocalStack) -> None:
+    case.call_and_validate(
+        base_url=stack.url, headers=stack.headers("schemathesis"), checks=CHECKS, timeout=40
+    )
