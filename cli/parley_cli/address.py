@@ -1,0 +1,106 @@
+"""Which Parley to talk to, and as whom."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from parley_cli.errors import CommandFailed
+
+_LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where requests go, and the bearer token that goes with them."""
+
+    url: str
+    token: str
+
+
+def is_loopback(url: str) -> bool:
+    """Whether the address is on this machine, so that no proxy can lead there."""
+    return urlsplit(url).hostname in _LOOPBACK
+
+
+def find_target(
+    environ: Mapping[str, str], *, url: str | None, data_dir: Path, user: str | None
+) -> Target:
+    """Find the API and a token for it.
+
+    The address is the one given, else PARLEY_URL, else that of `make dev` on the data directory.
+    The token is PARLEY_TOKEN unless a user is named, else the local issuer's, which goes to
+    `make dev` of that directory and nowhere else.
+
+    Raises:
+        CommandFailed: There is no address, or no token that may be sent there.
+    """
+    local = local_url(data_dir)
+    chosen = url or environ.get("PARLEY_URL") or local
+    if chosen is None:
+        raise CommandFailed(
+            f"make dev is not running on {data_dir}. Start it, or name another API with --url "
+            "or PARLEY_URL."
+        )
+    if urlsplit(chosen).scheme not in ("http", "https") or not urlsplit(chosen).hostname:
+        raise CommandFailed(f"{chosen} is not an http or https address.")
+    if (given := environ.get("PARLEY_TOKEN", "").strip()) and user is None:
+        if not given.isascii():
+            raise CommandFailed("PARLEY_TOKEN is no token.")
+        return Target(chosen.rstrip("/"), given)
+    if local is None or not same_place(chosen, local):
+        raise CommandFailed(
+            f"The local issuer's tokens are for make dev on {data_dir} only, which is not "
+            f"{chosen}. Set PARLEY_TOKEN."
+        )
+    return Target(chosen.rstrip("/"), local_token(data_dir, user or "local"))
+
+
+def same_place(one: str, other: str) -> bool:
+    """Whether two addresses are one server: loopback by any of its names is one host."""
+    return _place(one) == _place(other)
+
+
+def _place(url: str) -> tuple[str, str, int | None]:
+    parts = urlsplit(url)
+    host = "loopback" if is_loopback(url) else (parts.hostname or "")
+    try:
+        port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+    except ValueError as error:
+        raise CommandFailed(f"{url} has no port that can be used.") from error
+    return parts.scheme, host, port
+
+
+def local_url(data_dir: Path) -> str | None:
+    """Return where `make dev` on the data directory says it answers; None when it does not run.
+
+    Raises:
+        CommandFailed: What it left there cannot be read, or its part is not installed.
+    """
+    try:
+        from parley_local.data_directory import read_address
+    except ImportError:
+        return None  # a client of a deployed Parley, without the local parts
+    try:
+        address = read_address(data_dir)
+    except (OSError, ValueError) as error:
+        raise CommandFailed(str(error)) from error
+    return address.url if address else None
+
+
+def local_token(data_dir: Path, user: str, *, admin: bool = False) -> str:
+    """Return a token of the local issuer.
+
+    Raises:
+        CommandFailed: The issuer is not installed, refuses the name, or has no usable key.
+    """
+    try:
+        from parley_local.issuer import issue_token
+    except ImportError as error:
+        raise CommandFailed(f"The local issuer is not installed: {error}.") from error
+    try:
+        return issue_token(data_dir, user, admin=admin)
+    except (OSError, ValueError) as error:
+        raise CommandFailed(str(error)) from error

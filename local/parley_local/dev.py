@@ -1,0 +1,193 @@
+"""`make dev`: Parley whole on one machine, with one command.
+
+It owns all that it starts. The order of stopping is the order of starting, backwards: the HTTP
+server, the functions' processes, PostgreSQL, the data directory's lock.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import os
+import shlex
+import signal
+import sys
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+from parley_local.data_directory import Address, DirectoryInUse, announced, forget_address, locked
+from parley_local.execution import EnvironmentLost
+from parley_local.function_variables import function_variables, uses_offline_model
+from parley_local.gateway import Gateway
+from parley_local.local_keys import JWKS_PATH, keys_page
+from parley_local.migration import MigrationFailed, migrate
+from parley_local.postgres import EmbeddedPostgres, PostgresFailed
+from parley_local.server import PortInUse, listen, serving, url_of
+from parley_local.template_file import read_template
+
+DEFAULT_DATA_DIR = Path(".parley")
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+class DevFailed(Exception):
+    """`make dev` cannot go on; the message is for the person who started it."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the command line asks for."""
+
+    host: str
+    port: int
+    data_dir: Path
+    template: Path
+
+
+def parse_options(arguments: list[str] | None = None) -> Options:
+    """Read the command line; wrong usage ends the process with status 2."""
+    parser = argparse.ArgumentParser("parley_local.dev", description="Run Parley on this machine.")
+    parser.add_argument("--host", default="127.0.0.1", choices=_LOOPBACK)
+    parser.add_argument("--port", type=int, default=3000, help="0 for any free one")
+    parser.add_argument("--data-dir", type=Path, default=DEFAULT_DATA_DIR)
+    parser.add_argument(
+        "--template", type=Path, default=Path(__file__).parents[2] / "template.yaml"
+    )
+    known = parser.parse_args(arguments)
+    return Options(known.host, known.port, known.data_dir, known.template)
+
+
+async def run(options: Options) -> int:
+    """Run until a signal asks to stop; return the exit status.
+
+    What was started is stopped by this task, which no signal cancels: an impatient second Ctrl-C
+    would otherwise interrupt the stopping and leave processes behind.
+    """
+    async with AsyncExitStack() as started:
+        work = asyncio.ensure_future(_serve(options, started))
+        # A hang-up that nohup has made harmless stays so.
+        hangs_up = signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN
+        ends = [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hangs_up else [])]
+        for number in ends:
+            asyncio.get_running_loop().add_signal_handler(number, _cancel_once(work))
+        try:
+            await work
+        except asyncio.CancelledError:
+            return 0
+        except _EXPLAINED as failure:
+            print(f"make dev: {_explain(failure)}", file=sys.stderr)
+    return 1
+
+
+async def _serve(options: Options, started: AsyncExitStack) -> NoReturn:
+    """Start all, each with its end on the stack, and serve until something ends by itself."""
+    data_dir = options.data_dir
+    started.enter_context(locked(data_dir))
+    forget_address(data_dir)
+    listener = started.enter_context(listen(options.host, options.port))
+    url = url_of(listener)
+    template = read_template(options.template)
+    postgres = EmbeddedPostgres(data_dir / "postgres", data_dir / "postgres.log")
+    started.push_async_callback(_in_thread, postgres.stop)
+    await _in_thread(postgres.start)
+    variables = function_variables(
+        os.environ, data_dir=data_dir, database_url=postgres.url(), jwks_url=url + JWKS_PATH
+    )
+    await migrate(template, variables)
+    pages = {JWKS_PATH: keys_page(data_dir)}
+    gateway = await started.enter_async_context(Gateway(template, variables, pages=pages))
+    await gateway.prewarm()
+    server = await started.enter_async_context(serving(gateway, listener))
+    started.enter_context(announced(data_dir, Address(url, os.getpid())))
+    _greet(url, data_dir)
+    while postgres.running:
+        ended, _ = await asyncio.wait({server}, timeout=0.5)
+        if ended:
+            raise DevFailed("The HTTP server ended.")
+    raise DevFailed(f"PostgreSQL ended; its log is {data_dir / 'postgres.log'}.")
+
+
+_EXPLAINED = (
+    DevFailed,
+    DirectoryInUse,
+    EnvironmentLost,
+    MigrationFailed,
+    OSError,
+    PortInUse,
+    PostgresFailed,
+    ValueError,
+)
+
+
+def _explain(failure: Exception) -> str:
+    match failure:
+        case DirectoryInUse():
+            return (
+                f"{failure.directory} is in use by another make dev (process "
+                f"{failure.pid or 'unknown'}). Stop that one, or choose another DATA_DIR."
+            )
+        case PortInUse():
+            return (
+                f"Port {failure.port} is already in use. Stop what listens there, or choose "
+                "another PORT."
+            )
+        case MigrationFailed():
+            return f"The migration failed: {failure}"
+        case EnvironmentLost():
+            return f"A function cannot start: {failure}"
+    return str(failure)
+
+
+def _cancel_once(work: asyncio.Future[NoReturn]) -> Callable[[], None]:
+    asked = False
+
+    def cancel() -> None:
+        # A second one would cut short what waits for a thread to end.
+        nonlocal asked
+        if not asked:
+            asked = True
+            work.cancel()
+
+    return cancel
+
+
+async def _in_thread(function: Callable[[], None]) -> None:
+    """Run it beside the event loop, and wait for its end even when cancelled meanwhile."""
+    task = asyncio.ensure_future(asyncio.to_thread(function))
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait({task})
+        raise
+
+
+def _greet(url: str, data_dir: Path) -> None:
+    """Say where it is, and give one line to paste."""
+    program = Path(sys.executable).with_name("parley")
+    if program.is_relative_to(Path.cwd()):
+        program = program.relative_to(Path.cwd())
+    command = [str(program), "message", "add buy milk", "--session", "groceries"]
+    if data_dir != DEFAULT_DATA_DIR:
+        command += ["--data-dir", str(data_dir)]
+    offline = uses_offline_model(os.environ)
+    model = "the offline model" if offline else "the model of OPENAI_API_KEY"
+    print(f"Parley answers at {url}, with {model}. Ctrl-C stops it. Talk to it:")
+    # As a person would type it: shlex prefers the other kind of quotes.
+    line = " ".join(
+        f'"{part}"' if part == "add buy milk" else shlex.quote(part) for part in command
+    )
+    print(f"  {line}", flush=True)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run `make dev`; return its exit status."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    return asyncio.run(run(parse_options(arguments)))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,197 @@
+"""The local gateway: a small, faithful stand-in for API Gateway in front of Lambda."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from types import TracebackType
+from typing import Any, Self
+
+from starlette.requests import ClientDisconnect
+from starlette.types import Receive, Scope, Send
+
+from parley_local.authorization import Gatekeeper, Refused
+from parley_local.cors import preflight
+from parley_local.execution import Answer
+from parley_local.gateway_responses import gateway_response
+from parley_local.http import receive_request, send_response
+from parley_local.messages import HttpResponse
+from parley_local.pool import PayloadTooLarge, Pool
+from parley_local.proxy import MalformedAnswer, proxy_event, proxy_response
+from parley_local.request_context import RequestContext
+from parley_local.routing import Match, Router
+from parley_local.template import Route, Template
+
+REQUEST_LIMIT = 10 * 1024 * 1024
+"""Bytes that API Gateway takes as a body."""
+
+INTEGRATION_TIMEOUT = 29.0
+"""Seconds after which API Gateway answers 504, whatever the function does."""
+
+log = logging.getLogger(__name__)
+
+LocalPage = Callable[[], HttpResponse]
+
+
+class Gateway:
+    """An ASGI app that serves a template's API from processes that run its functions.
+
+    Use it as an async context manager: leaving it stops every process.
+    """
+
+    def __init__(
+        self,
+        template: Template,
+        variables: Mapping[str, str],
+        *,
+        pages: Mapping[str, LocalPage] | None = None,
+        processes: int = 4,
+        integration_timeout: float = INTEGRATION_TIMEOUT,
+        request_limit: int = REQUEST_LIMIT,
+    ) -> None:
+        """Make a gateway; no process is started yet.
+
+        Args:
+            template: What to serve.
+            variables: The environment of every function's processes.
+            pages: What the gateway answers itself, by path (the local issuer's keys); no
+                function and no authorizer is asked.
+            processes: How many events of one function run at a time.
+            integration_timeout: Seconds after which a request is answered 504. Its invocation
+                goes on, as on AWS.
+            request_limit: Bytes of the largest body.
+        """
+        self._template = template
+        self._router = Router(template.routes)
+        self._pages = pages or {}
+        self._integration_timeout = integration_timeout
+        self._request_limit = request_limit
+        self.pools = {
+            name: Pool(function, variables, limit=processes)
+            for name, function in template.functions.items()
+        }
+        self._gatekeepers = {
+            name: Gatekeeper(authorizer, self.pools[authorizer.function])
+            for name, authorizer in template.authorizers.items()
+        }
+        self._invocations: set[asyncio.Task[Answer]] = set()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    async def prewarm(self) -> None:
+        """Start one process for each function that a request can reach.
+
+        Raises:
+            EnvironmentLost: A function cannot be imported.
+        """
+        reachable = {route.function for route in self._template.routes}
+        reachable |= {authorizer.function for authorizer in self._template.authorizers.values()}
+        await asyncio.gather(*(self.pools[name].prewarm() for name in sorted(reachable)))
+
+    async def aclose(self) -> None:
+        """Stop every process; invocations that still run are cut off."""
+        await asyncio.gather(*(pool.aclose() for pool in self.pools.values()))
+        await asyncio.gather(*self._invocations, return_exceptions=True)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            # API Gateway's REST APIs speak HTTP only.
+            raise ValueError(f"The gateway serves no {scope['type']} connections.")
+        try:
+            request, too_large = await receive_request(scope, receive, self._request_limit)
+        except ClientDisconnect:
+            return  # nobody is there to be answered, and no function has been asked
+        page = self._pages.get(request.path)
+        if page is not None and request.method in ("GET", "HEAD"):
+            await send_response(send, page(), request.method)
+            return
+        match = self._router.match(request.path)
+        context = RequestContext(
+            request, self._template.stage, match.path if match else request.path
+        )
+        try:
+            if match is None:
+                raise Refused("MISSING_AUTHENTICATION_TOKEN")
+            if too_large:
+                raise Refused("REQUEST_TOO_LARGE")
+            response = await self._answer(match, context)
+        except Refused as refused:
+            response = self._own_response(refused.kind, context, refused.message)
+        log.info(
+            "%s %s %s %d ms",
+            request.method,
+            request.path,
+            response.status,
+            (datetime.now(UTC) - context.time) / timedelta(milliseconds=1),
+        )
+        ids = (
+            ("x-amzn-RequestId", context.request_id),
+            ("x-amz-apigw-id", context.extended_request_id),
+        )
+        marked = HttpResponse(response.status, (*response.headers, *ids), response.body)
+        await send_response(send, marked, request.method)
+
+    async def _answer(self, match: Match, context: RequestContext) -> HttpResponse:
+        route = match.route(context.request.method)
+        cors = self._template.cors
+        if "OPTIONS" not in match.methods and cors and context.request.method == "OPTIONS":
+            await self._admit(cors.authorizer, match, context)
+            return preflight(cors, match.methods)
+        if route is None:
+            raise Refused("MISSING_AUTHENTICATION_TOKEN")
+        caller = await self._admit(route.authorizer, match, context)
+        event = proxy_event(
+            context,
+            match.parameters,
+            binary_types=self._template.binary_types,
+            authorizer=caller,
+        )
+        answer = await self._invoke(route, event, context)
+        if answer.error is not None:
+            log.error("%s failed: %s", route.function, answer.error.get("errorMessage"))
+            raise Refused("DEFAULT_5XX")
+        try:
+            return proxy_response(answer.result)
+        except MalformedAnswer as fault:
+            log.error("%s answered no proxy response: %s", route.function, fault)
+            raise Refused("DEFAULT_5XX") from fault
+
+    async def _admit(
+        self, authorizer: str | None, match: Match, context: RequestContext
+    ) -> dict[str, Any] | None:
+        if authorizer is None:
+            return None
+        return await self._gatekeepers[authorizer].admit(context, match.parameters)
+
+    async def _invoke(self, route: Route, event: dict[str, Any], context: RequestContext) -> Answer:
+        """Invoke the route's function, but wait for it only as long as API Gateway would."""
+        invocation = asyncio.create_task(
+            self.pools[route.function].invoke(event, context.request_id)
+        )
+        self._invocations.add(invocation)
+        invocation.add_done_callback(self._invocations.discard)
+        limit = self._integration_timeout if route.timeout is None else route.timeout
+        done, _ = await asyncio.wait({invocation}, timeout=limit)
+        if not done:
+            raise Refused("INTEGRATION_TIMEOUT")
+        try:
+            return invocation.result()
+        except PayloadTooLarge as error:
+            raise Refused("REQUEST_TOO_LARGE") from error
+
+    def _own_response(
+        self, kind: str, context: RequestContext, message: str | None
+    ) -> HttpResponse:
+        return gateway_response(kind, context, self._template.gateway_responses, message)

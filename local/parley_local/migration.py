@@ -1,0 +1,33 @@
+"""The migrate function, run once before anything is served."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+
+from parley_local.pool import Pool
+from parley_local.template import Template
+
+_FOLDER = "migrate"
+
+
+class MigrationFailed(Exception):
+    """The schema could not be brought up to date; the message says why."""
+
+
+async def migrate(template: Template, variables: Mapping[str, str]) -> None:
+    """Invoke the function in the folder `migrate` as a direct call, and wait for its end.
+
+    Raises:
+        MigrationFailed: It failed, or the template has no such function.
+    """
+    functions = [f for f in template.functions.values() if f.folder.name == _FOLDER]
+    if not functions:
+        raise MigrationFailed(f"the template has no function in a folder named {_FOLDER}.")
+    pool = Pool(functions[0], variables, limit=1)
+    try:
+        answer = await pool.invoke({"action": "migrate"}, str(uuid.uuid4()))
+    finally:
+        await pool.aclose()
+    if answer.error is not None:
+        raise MigrationFailed(str(answer.error.get("errorMessage")))

@@ -1,0 +1,85 @@
+"""What a template says of an API: functions, routes, authorizers, gateway responses, CORS."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ANY = "ANY"
+
+
+@dataclass(frozen=True)
+class Function:
+    """One Lambda function. `timeout` is in seconds, `memory` in MB."""
+
+    name: str
+    folder: Path
+    handler: str
+    timeout: float = 3
+    memory: int = 128
+    variables: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Route:
+    """One method of one path (`/sessions/{session_id}`); `authorizer` is None where all may call.
+
+    `timeout` is the integration's own limit in seconds, where the template sets one.
+    """
+
+    method: str
+    path: str
+    function: str
+    authorizer: str | None
+    timeout: float | None = None
+
+
+@dataclass(frozen=True)
+class Authorizer:
+    """A Lambda authorizer. `ttl` is for how many seconds its answer is kept; 0 is not at all."""
+
+    name: str
+    function: str
+    kind: str = "TOKEN"
+    headers: tuple[str, ...] = ("Authorization",)
+    query_strings: tuple[str, ...] = ()
+    pattern: str | None = None
+    ttl: float = 300
+
+
+@dataclass(frozen=True)
+class GatewayResponse:
+    """How an error of the gateway's own looks; headers are mapping expressions."""
+
+    status: int | None
+    headers: Mapping[str, str]
+    templates: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Cors:
+    """What preflight requests are answered; each value as it goes on the wire.
+
+    `authorizer` is the one that a preflight request must pass, None where all may send one.
+    """
+
+    origin: str
+    methods: str | None = None
+    headers: str | None = None
+    max_age: str | None = None
+    credentials: bool = False
+    authorizer: str | None = None
+
+
+@dataclass(frozen=True)
+class Template:
+    """The API and the functions of one template."""
+
+    functions: Mapping[str, Function]
+    routes: tuple[Route, ...]
+    authorizers: Mapping[str, Authorizer]
+    gateway_responses: Mapping[str, GatewayResponse]
+    cors: Cors | None
+    stage: str
+    binary_types: tuple[str, ...] = ()

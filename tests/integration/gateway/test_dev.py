@@ -1,0 +1,250 @@
+"""`make dev` starts everything, keeps data, and leaves nothing behind however it ends."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+import pytest
+
+from parley_local.data_directory import read_address
+from parley_local.stack import LocalStack, StackFailed
+
+MIGRATE = """
+    import os, psycopg
+    def handler(event, context):
+        assert event == {"action": "migrate"}
+        url = os.environ["DATABASE_URL"].replace("+psycopg", "")
+        with psycopg.connect(url) as connection:
+            connection.execute("CREATE TABLE IF NOT EXISTS notes (id serial)")
+        return {"revision": "1"}
+"""
+NOTES = """
+    import os, psycopg
+    def handler(event, context):
+        url = os.environ["DATABASE_URL"].replace("+psycopg", "")
+        with psycopg.connect(url) as connection:
+            if event["httpMethod"] == "POST":
+                connection.execute("INSERT INTO notes DEFAULT VALUES")
+            count = connection.execute("SELECT count(*) FROM notes").fetchone()[0]
+        return {"statusCode": 200, "body": str(count)}
+"""
+
+
+@pytest.fixture
+def template(project: Any) -> Path:
+    project.function("migrate", MIGRATE)
+    project.function("Notes", NOTES, "post /notes", "get /notes")
+    path: Path = project.write()
+    return path
+
+
+@pytest.fixture
+def stack_on(template: Path, tmp_path: Path) -> Iterator[Callable[..., LocalStack]]:
+    """Return what makes a stack of the small project; all are stopped at the end."""
+    stacks: list[LocalStack] = []
+
+    def make(name: str = "data") -> LocalStack:
+        stack = LocalStack(tmp_path / name, template=template)
+        stacks.append(stack)
+        return stack
+
+    yield make
+    for stack in stacks:
+        stack.stop()
+
+
+def descendants(pid: int) -> list[psutil.Process]:
+    found: list[psutil.Process] = psutil.Process(pid).children(recursive=True)
+    return found
+
+
+def assert_ended(processes: list[psutil.Process]) -> None:
+    deadline = time.monotonic() + 10
+    left = processes
+    while left and time.monotonic() < deadline:
+        left = [p for p in left if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]
+        time.sleep(0.02)
+    assert left == []
+
+
+def run_dev(template: Path, data_dir: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "parley_local.dev", "--template", str(template)]
+    return subprocess.run(
+        [*command, "--data-dir", str(data_dir), *arguments],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_it_answers_and_says_where_and_how(stack_on: Callable[..., LocalStack]) -> None:
+    with stack_on() as stack:
+        assert httpx.post(stack.url + "/notes", trust_env=False).text == "1"
+        keys = httpx.get(stack.url + "/_local/jwks.json", trust_env=False).json()["keys"]
+        assert len(keys) == 1
+        said = stack.log.read_text()
+        assert f"Parley answers at {stack.url}" in said
+        assert 'parley message "add buy milk" --session groceries' in said
+        assert stack.url.startswith("http://127.0.0.1:")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_stops_all_that_it_started(
+    stack_on: Callable[..., LocalStack], number: signal.Signals
+) -> None:
+    stack = stack_on()
+    stack.start()
+    httpx.post(stack.url + "/notes", trust_env=False)
+    processes = descendants(stack.pid)
+    names = {process.name() for process in processes}
+    assert "postgres" in names
+    assert any(name.startswith("python") for name in names)
+
+    assert stack.stop(number) == 0
+
+    assert_ended(processes)
+    assert read_address(stack.data_dir) is None
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(stack.url, trust_env=False)
+    assert "Traceback" not in stack.log.read_text()
+
+
+def test_a_killed_one_is_followed_by_one_that_works_on_the_same_data(
+    stack_on: Callable[..., LocalStack],
+) -> None:
+    stack = stack_on()
+    stack.start()
+    httpx.post(stack.url + "/notes", trust_env=False)
+    processes = descendants(stack.pid)
+    stack.stop(signal.SIGKILL)
+    assert any(p.name() == "postgres" and p.is_running() for p in processes)
+
+    with stack_on() as again:
+        assert httpx.post(again.url + "/notes", trust_env=False).text == "2"
+        assert_ended(processes)
+
+
+def test_a_stale_pid_file_that_names_a_stranger_harms_nobody(
+    stack_on: Callable[..., LocalStack],
+) -> None:
+    with stack_on() as stack:
+        pid_file = stack.data_dir / "postgres" / "postmaster.pid"
+        lines = pid_file.read_text().splitlines()
+    stranger = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    try:
+        pid_file.write_text("\n".join([str(stranger.pid), *lines[1:]]) + "\n")
+        with stack_on() as stack:
+            assert httpx.get(stack.url + "/notes", trust_env=False).status_code == 200
+        assert stranger.poll() is None
+    finally:
+        stranger.kill()
+        stranger.wait()
+
+
+def test_a_second_one_on_the_same_data_is_refused_and_the_first_goes_on(
+    stack_on: Callable[..., LocalStack], template: Path
+) -> None:
+    with stack_on() as stack:
+        second = run_dev(template, stack.data_dir, "--port", "0")
+
+        assert second.returncode == 1
+        assert f"in use by another make dev (process {stack.pid})" in second.stderr
+        assert "Traceback" not in second.stderr
+        assert httpx.get(stack.url + "/notes", trust_env=False).status_code == 200
+        assert read_address(stack.data_dir) is not None
+
+
+def test_a_port_in_use_is_said_in_a_sentence(template: Path, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        done = run_dev(template, tmp_path / "data", "--port", port)
+
+    assert done.returncode == 1
+    assert f"Port {port} is already in use." in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "data" / "postgres").exists()
+
+
+def test_only_loopback_is_listened_on(template: Path, tmp_path: Path) -> None:
+    done = run_dev(template, tmp_path / "data", "--host", "0.0.0.0")
+
+    assert done.returncode == 2
+    assert "--host" in done.stderr
+
+
+def test_a_migration_that_fails_is_named_and_nothing_is_left(
+    template: Path, tmp_path: Path
+) -> None:
+    code = "def handler(e, c): raise RuntimeError('no schema')"
+    (tmp_path / "functions" / "migrate" / "app.py").write_text(code)
+
+    done = run_dev(template, tmp_path / "data", "--port", "0")
+
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == "make dev: The migration failed: no schema"
+    assert not (tmp_path / "data" / "postgres" / "postmaster.pid").exists()
+
+
+def test_a_signal_while_it_starts_stops_it_too(template: Path, tmp_path: Path) -> None:
+    started = tmp_path / "started"
+    code = f"import pathlib, time\npathlib.Path({str(started)!r}).touch()\ntime.sleep(60)\n"
+    (tmp_path / "functions" / "migrate" / "app.py").write_text(code)
+    command = [sys.executable, "-m", "parley_local.dev", "--template", str(template)]
+    command += ["--port", "0", "--data-dir", str(tmp_path / "data")]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    while not started.exists():
+        assert process.poll() is None
+        time.sleep(0.02)
+    processes = descendants(process.pid)
+
+    process.terminate()
+    _, said = process.communicate(timeout=20)
+
+    assert process.returncode == 0
+    assert b"Traceback" not in said
+    assert_ended(processes)
+
+
+def test_a_deep_data_directory_works_too(stack_on: Callable[..., LocalStack]) -> None:
+    with stack_on("/".join(["a-directory-with-a-long-name"] * 5)) as stack:
+        assert httpx.post(stack.url + "/notes", trust_env=False).text == "1"
+        sockets = [
+            line
+            for line in (stack.data_dir / "postgres" / "postmaster.pid").read_text().splitlines()
+            if "parley-pg-" in line
+        ]
+    assert [Path(line.strip()).exists() for line in sockets] == [False]
+
+
+def test_when_postgres_ends_it_ends_and_says_so(stack_on: Callable[..., LocalStack]) -> None:
+    stack = stack_on()
+    stack.start()
+    processes = descendants(stack.pid)
+    (server,) = (p for p in processes if p.name() == "postgres" and p.ppid() == stack.pid)
+    os.kill(server.pid, signal.SIGKILL)
+
+    assert stack.wait(10) == 1
+    assert "PostgreSQL ended" in stack.log.read_text()
+    assert_ended(processes)
+
+
+def test_a_function_that_cannot_start_is_named_and_nothing_is_left(
+    stack_on: Callable[..., LocalStack], tmp_path: Path
+) -> None:
+    (tmp_path / "functions" / "Notes" / "app.py").write_text("raise RuntimeError('no settings')")
+
+    with pytest.raises(StackFailed, match="make dev: A function cannot start: no settings"):
+        stack_on().start()
+
+    assert not (tmp_path / "data" / "postgres" / "postmaster.pid").exists()
