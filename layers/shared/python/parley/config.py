@@ -26,10 +26,6 @@ class Settings(BaseSettings):
     agent_session_table: str | None = None
     agent_session_db_path: Path | None = None
     agent_session_max_messages: int = Field(200, ge=2, le=2000)
-    agent_session_retention_days: float = Field(7, gt=0)
-    agent_session_cleanup_hour: int = Field(2, ge=0, le=23)
-    session_retention_days: float = Field(30, gt=0)
-    empty_session_retention_hours: float = Field(24, gt=0)
 
     turn_max_crashes: int = Field(3, ge=1)
     turn_timeout_seconds: float = Field(300, gt=0)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from aws_lambda_powertools.utilities import parameters
-
 
 def secret_string(arn: str) -> str:
     """Fetch a secret from Secrets Manager; once an hour at most.
@@ -12,4 +10,7 @@ def secret_string(arn: str) -> str:
         aws_lambda_powertools.utilities.parameters.GetParameterError: It cannot be had; the error
             names it.
     """
+    # Half of a cold start, for those who have no secret to fetch.
+    from aws_lambda_powertools.utilities import parameters
+
     return str(parameters.get_secret(arn, max_age=3600))

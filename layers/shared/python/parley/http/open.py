@@ -8,7 +8,6 @@ from typing import Annotated
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.api_gateway import Router
 from aws_lambda_powertools.event_handler.depends import Depends
-from aws_lambda_powertools.event_handler.openapi import swagger_ui
 
 from parley.agents import registry
 from parley.http.api import caller
@@ -55,6 +54,9 @@ def open_routes() -> Router:
 
     @router.get("/docs", include_in_schema=False, compress=True)
     def docs() -> Response[str]:
+        # Only this page needs it, and importing it costs every cold start.
+        from aws_lambda_powertools.event_handler.openapi import swagger_ui
+
         files = resources.files(swagger_ui)
         page = swagger_ui.generate_swagger_html(
             spec=_document().replace("</", "<\\/"),

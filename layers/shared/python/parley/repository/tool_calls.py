@@ -9,11 +9,16 @@ from uuid import UUID
 
 from pydantic_core import to_json
 from sqlalchemy import Connection, select, text
+from sqlalchemy.exc import IntegrityError
 
-from parley.errors import Fenced
+from parley.errors import Fenced, ParleyError
 from parley.repository.database import Database
 from parley.repository.models import ToolCallRow
 from parley.repository.turns import RunningTurn
+
+
+class AlreadyRecorded(ParleyError):
+    """The call has its output already, so its effect has happened."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +83,13 @@ def record_in(connection: Connection, turn: RunningTurn, call: ToolCall) -> None
 
     Raises:
         Fenced: This attempt was replaced, or the turn is over; the caller must roll back.
+        AlreadyRecorded: The call's effect was committed before; the caller must roll back.
     """
-    if connection.execute(_RECORD, _parameters(turn, call)).first() is None:
+    try:
+        recorded = connection.execute(_RECORD_FIRST, _parameters(turn, call)).first()
+    except IntegrityError as error:
+        raise AlreadyRecorded(call.call_id) from error
+    if recorded is None:
         raise Fenced(turn.number, turn.attempt)
 
 
@@ -95,12 +105,18 @@ def _parameters(turn: RunningTurn, call: ToolCall) -> Mapping[str, Any]:
     }
 
 
-_RECORD = text("""
+_INSERT = """
 WITH held AS MATERIALIZED (
   SELECT id FROM turns
   WHERE id = :turn_id AND attempt = :attempt AND status = 'running' FOR SHARE)
 INSERT INTO tool_calls (turn_id, call_id, name, arguments, output, effect)
 SELECT held.id, :call_id, :name, :arguments, CAST(:output AS jsonb), :effect FROM held
+"""
+
+_RECORD_FIRST = text(f"{_INSERT} RETURNING call_id")
+
+_RECORD = text(f"""
+{_INSERT}
 ON CONFLICT (turn_id, call_id) DO UPDATE SET call_id = excluded.call_id
 RETURNING call_id
 """)

@@ -13,7 +13,12 @@ from parley.errors import Fenced, StoreUnavailable
 from parley.ids import conversation_key
 from parley.memory.store import AgentSessionStore
 from parley.repository.database import Database
-from parley.repository.tool_calls import ToolCall, ToolCallRepository, record_in
+from parley.repository.tool_calls import (
+    AlreadyRecorded,
+    ToolCall,
+    ToolCallRepository,
+    record_in,
+)
 from parley.repository.turns import RunningTurn, Usage
 from parley.turns.context import Effect, TurnContext
 from parley.turns.threads import in_executor, in_thread
@@ -183,13 +188,22 @@ class Attempt:
                 record_in(connection, self.turn, call)
             return call
 
+        def recorded() -> ToolCall | None:
+            return self._tool_calls.of_turn(self.turn.id).get(called.call_id)
+
         def once() -> ToolCall:
             try:
                 return transaction()
             except StoreUnavailable:
-                # The COMMIT may have been carried out and only its answer lost.
-                recorded = self._tool_calls.of_turn(self.turn.id).get(called.call_id)
-                return transaction() if recorded is None else recorded
+                # The COMMIT may have been carried out and only its answer lost: look it up.
+                if (call := recorded()) is not None:
+                    return call
+            try:
+                return transaction()
+            except AlreadyRecorded:  # it was still being carried out when we looked
+                if (call := recorded()) is None:
+                    raise
+                return call
 
         async with self._one_body:
             call = await self._guarded(lambda: in_executor(_BODIES, once))
