@@ -17,7 +17,7 @@ from parley.repository.database import Database
 from parley.repository.sessions import SessionRepository
 from parley.repository.transcript import Transcript
 from parley.repository.turns import TurnRepository
-from parley.secrets import secret_string
+from parley.secrets import Secret, database_url
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -34,16 +34,14 @@ class Composition:
     @cached_property
     def database(self) -> Database:
         """The way to Postgres."""
-        return Database(
-            self._database_url,
-            statement_timeout=self.settings.database_statement_timeout_seconds,
-        )
-
-    def _database_url(self) -> str:
         settings = self.settings
+        timeout = settings.database_statement_timeout_seconds
         if settings.database_url is not None:
-            return settings.database_url.get_secret_value()
-        return secret_string(settings.database_secret_arn or "")
+            return Database(settings.database_url.get_secret_value, statement_timeout=timeout)
+        secret = Secret(settings.database_secret_arn or "")
+        return Database(
+            lambda: database_url(secret.value), renew=secret.renew, statement_timeout=timeout
+        )
 
     @cached_property
     def store(self) -> AgentSessionStore:
@@ -99,7 +97,7 @@ class Composition:
             tool_calls=ToolCallRepository(self.database),
             store=self.store,
             load_agent=registry.load,
-            runner=AgentRunner(model_provider(settings, self._model_key())),
+            runner=AgentRunner(model_provider(settings)),
             limits=Limits(
                 turn_seconds=settings.turn_timeout_seconds,
                 crashes=settings.turn_max_crashes,
@@ -107,14 +105,6 @@ class Composition:
             ),
         )
         return Sender(self.turns, self.transcript, self.store, carrier, self._window)
-
-    def _model_key(self) -> str | None:
-        settings = self.settings
-        if settings.openai_api_key is not None:
-            return settings.openai_api_key.get_secret_value()
-        if settings.openai_secret_arn is not None:
-            return secret_string(settings.openai_secret_arn)
-        return None
 
 
 def _dynamodb() -> DynamoDBClient:

@@ -6,7 +6,7 @@ from functools import cache
 from typing import Protocol
 
 from aws_lambda_powertools import Logger
-from aws_lambda_powertools.metrics import Metrics, MetricUnit
+from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 
 
 class TurnUsage(Protocol):
@@ -31,12 +31,6 @@ def logger() -> Logger:
     return Logger(service="parley")
 
 
-@cache
-def metrics() -> Metrics:
-    """Give the process's metrics; a handler flushes them at the end of its invocation."""
-    return Metrics(namespace="Parley", service="parley")
-
-
 def turn_ended(
     *,
     outcome: str,
@@ -44,7 +38,7 @@ def turn_ended(
     seconds: float,
     usage: TurnUsage,
 ) -> None:
-    """Count a turn that an attempt ended, or let go of.
+    """Measure a turn that an attempt ended, or let go of, and log it.
 
     Args:
         outcome: `completed`, `failed`, `released`, `replaced` or `unavailable`.
@@ -52,13 +46,15 @@ def turn_ended(
         seconds: How long this attempt held the turn.
         usage: Model calls and tokens, of all attempts.
     """
-    measured = metrics()
+    # Of the turn's own: one invocation may end two turns, of different agents.
+    measured = EphemeralMetrics(namespace="Parley", service="parley")
     measured.add_dimension(name="agent", value=agent)
     measured.add_metric(name=f"Turns{outcome.capitalize()}", unit=MetricUnit.Count, value=1)
     measured.add_metric(name="TurnLatency", unit=MetricUnit.Milliseconds, value=seconds * 1000)
     measured.add_metric(name="ModelCalls", unit=MetricUnit.Count, value=usage.model_calls)
     measured.add_metric(name="InputTokens", unit=MetricUnit.Count, value=usage.input_tokens)
     measured.add_metric(name="OutputTokens", unit=MetricUnit.Count, value=usage.output_tokens)
+    measured.flush_metrics()
     logger().info(
         "turn ended",
         outcome=outcome,

@@ -2,15 +2,65 @@
 
 from __future__ import annotations
 
+import json
+from functools import cached_property
+from urllib.parse import quote
 
-def secret_string(arn: str) -> str:
-    """Fetch a secret from Secrets Manager; once an hour at most.
+from parley.errors import StoreUnavailable
+
+
+class Secret:
+    """A secret in Secrets Manager, or a SecureString in SSM's Parameter Store.
+
+    It is fetched when first wanted and then kept. Who is refused with it calls `renew`: it may
+    have been rotated since.
+    """
+
+    def __init__(self, arn: str) -> None:
+        """Say which; nothing is fetched."""
+        self._arn = arn
+
+    @cached_property
+    def value(self) -> str:
+        """The secret's text.
+
+        Raises:
+            StoreUnavailable: It cannot be had; the error names it.
+        """
+        # Importing this is half of a cold start, for those who have no secret to fetch.
+        from aws_lambda_powertools.utilities import parameters
+
+        try:
+            if ":ssm:" in self._arn:
+                return str(parameters.get_parameter(self._arn, decrypt=True, force_fetch=True))
+            return str(parameters.get_secret(self._arn, force_fetch=True))
+        except parameters.GetParameterError as error:
+            raise StoreUnavailable("secrets", f"{self._arn}: {error}") from error
+
+    def renew(self) -> bool:
+        """Fetch it again and tell whether it has changed."""
+        before: str | None = self.__dict__.pop("value", None)
+        now: str = self.value
+        return now != before
+
+
+def database_url(secret: str) -> str:
+    """Read where Postgres is: a URL, or the JSON object that RDS keeps for a database.
 
     Raises:
-        aws_lambda_powertools.utilities.parameters.GetParameterError: It cannot be had; the error
-            names it.
+        ValueError: It is neither.
     """
-    # Half of a cold start, for those who have no secret to fetch.
-    from aws_lambda_powertools.utilities import parameters
-
-    return str(parameters.get_secret(arn, max_age=3600))
+    if "://" in secret:
+        return secret
+    try:
+        fields = json.loads(secret)
+        user, password = (quote(fields[name], safe="") for name in ("username", "password"))
+        host, port = fields["host"], fields.get("port", 5432)
+        name = fields.get("dbname", "postgres")
+    except (ValueError, KeyError, TypeError):
+        # Without the cause: it would carry the secret into a log.
+        raise ValueError(
+            "the database's secret is neither a URL nor a JSON object with username, password,"
+            " host, port and dbname"
+        ) from None
+    return f"postgresql://{user}:{password}@{host}:{port}/{name}?sslmode=require"

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from functools import cached_property
-from typing import Any
+from typing import Any, Self
 
-from agents import ModelProvider, OpenAIProvider
+import httpx2
+from agents import Model, ModelProvider, OpenAIProvider
 from agents.models.default_models import get_default_model
 from openai import AsyncOpenAI
 from openai.resources.responses import AsyncResponses
 
 from parley.agents.offline import OfflineProvider
 from parley.config import Settings
+from parley.secrets import Secret
 
 
 class _LeanResponses(AsyncResponses):
@@ -31,34 +34,80 @@ class _LeanResponses(AsyncResponses):
 
 
 class _LeanClient(AsyncOpenAI):
+    """OpenAI's client, lean, and with a key that may be rotated."""
+
+    secret: Secret | None = None
+
     @cached_property
     def responses(self) -> AsyncResponses:
         return _LeanResponses(self)
 
+    def copy(self, **options: Any) -> Self:
+        """Copy the client with other options; the copy renews the same key."""
+        copied = super().copy(**options)
+        copied.secret = self.secret
+        return copied
 
-def model_provider(settings: Settings, api_key: str | None) -> ModelProvider:
+    with_options = copy
+
+    @property
+    def custom_auth(self) -> httpx2.Auth | None:
+        return _RenewedKey(self.secret) if self.secret is not None else None
+
+
+class _RenewedKey(httpx2.Auth):
+    """Asks again with the key as it is now, if the server refuses the one that was kept."""
+
+    def __init__(self, secret: Secret) -> None:
+        self._secret = secret
+
+    async def async_auth_flow(
+        self, request: httpx2.Request
+    ) -> AsyncGenerator[httpx2.Request, httpx2.Response]:
+        response = yield request
+        if response.status_code == 401 and await asyncio.to_thread(self._secret.renew):
+            request.headers["Authorization"] = f"Bearer {self._secret.value}"
+            yield request
+
+
+def model_provider(settings: Settings) -> ModelProvider:
     """Make the provider: one client for the life of the process, opened at first use.
 
     Args:
-        settings: Which server, API and model.
-        api_key: The model's key; None for the offline model.
+        settings: Which server, API and model; the offline model if they hold no key.
     """
-    if api_key is None:
+    if settings.openai_api_key is not None:
+        client = _client(settings, settings.openai_api_key.get_secret_value())
+    elif settings.openai_secret_arn is not None:
+        secret = Secret(settings.openai_secret_arn)
+
+        async def key() -> str:
+            return await asyncio.to_thread(lambda: secret.value)
+
+        client = _client(settings, key)
+        client.secret = secret
+    else:
         return OfflineProvider()
+    return _Named(client, settings)
+
+
+def _client(settings: Settings, key: str | Callable[[], Awaitable[str]]) -> _LeanClient:
     base_url = str(settings.openai_base_url) if settings.openai_base_url else None
-    provider = OpenAIProvider(
-        openai_client=_LeanClient(api_key=api_key, base_url=base_url),
-        use_responses=settings.openai_api == "responses",
-    )
-    return _Named(provider, settings.openai_model or get_default_model())
+    return _LeanClient(api_key=key, base_url=base_url)
 
 
 class _Named(ModelProvider):
-    """Gives agents that name no model the deployment's."""
+    """Gives agents that name no model the deployment's, and closes the client in the end."""
 
-    def __init__(self, provider: ModelProvider, default: str) -> None:
-        self._provider = provider
-        self._default = default
+    def __init__(self, client: AsyncOpenAI, settings: Settings) -> None:
+        self._client = client
+        self._provider = OpenAIProvider(
+            openai_client=client, use_responses=settings.openai_api == "responses"
+        )
+        self._default = settings.openai_model or get_default_model()
 
-    def get_model(self, model_name: str | None) -> Any:
+    def get_model(self, model_name: str | None) -> Model:
         return self._provider.get_model(model_name or self._default)
+
+    async def aclose(self) -> None:
+        await self._client.close()

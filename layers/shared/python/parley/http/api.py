@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from base64 import b64decode
 from collections.abc import Iterable, Mapping
+from math import isfinite
 from typing import Any, NoReturn
 
 from aws_lambda_powertools.event_handler import (
@@ -30,10 +31,13 @@ from parley.http.problems import (
     UnsupportedMediaType,
     answer,
 )
-from parley.observability import logger, metrics
+from parley.observability import logger
 from parley.text import storable_json
 
 BODY_MAX_BYTES = 1_000_000
+NESTING_MAX = 100
+"""How deep a body may be nested: far below where writing it as JSON again would fail."""
+
 OPEN_PATHS = frozenset({"/health", "/openapi.json", "/docs"})
 """What answers without a token."""
 
@@ -64,7 +68,6 @@ class Api:
         self.resolver.not_found(_no_route)
         self.resolver.exception_handler(RequestValidationError)(self._invalid)
         self.resolver.exception_handler(Exception)(self._problem)
-        self._metrics = metrics()
 
     def __call__(self, event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         """Answer an event."""
@@ -77,8 +80,6 @@ class Api:
             return self.resolver.resolve(_storable(event), context)
         finally:
             log.clear_state()
-            if self._metrics.metric_set:
-                self._metrics.flush_metrics()
 
     def _refused(self, event: Mapping[str, Any], error: Exception) -> dict[str, Any]:
         response = problem_response(error, _request_id(event))
@@ -169,13 +170,36 @@ def _media_type(event: Mapping[str, Any]) -> str:
 
 def _json(body: str) -> Any:
     try:
-        return storable_json(json.loads(body, parse_constant=_refuse_constant))
+        value = json.loads(body, parse_constant=_refuse_constant, parse_float=_finite)
+        _refuse_depth(value)
+        return storable_json(value)
     except (ValueError, RecursionError) as error:
         raise MalformedBody(str(error)) from error
 
 
 def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
+
+
+def _finite(number: str) -> float:
+    value = float(number)
+    if not isfinite(value):
+        raise ValueError("a number is out of range")
+    return value
+
+
+def _refuse_depth(value: Any) -> None:
+    level = [value]
+    for _ in range(NESTING_MAX + 1):  # below the deepest list there is only what it holds
+        level = [
+            part
+            for whole in level
+            if isinstance(whole, dict | list)
+            for part in (whole.values() if isinstance(whole, dict) else whole)
+        ]
+        if not level:
+            return
+    raise ValueError(f"nested more than {NESTING_MAX} deep")
 
 
 def _no_route(error: NotFoundError) -> NoReturn:

@@ -8,8 +8,10 @@ from functools import cached_property
 from typing import Any, TypeVar
 
 from psycopg import Error as PsycopgError
-from sqlalchemy import Connection, Engine, Executable, Row, create_engine
+from psycopg import OperationalError as PsycopgOperationalError
+from sqlalchemy import Connection, Dialect, Engine, Executable, Row, create_engine, event
 from sqlalchemy.engine import make_url
+from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
@@ -32,39 +34,61 @@ class Database:
     """
 
     def __init__(
-        self, url: Callable[[], str], *, statement_timeout: float, pool_size: int = 2
+        self,
+        url: Callable[[], str],
+        *,
+        renew: Callable[[], bool] | None = None,
+        statement_timeout: float,
+        pool_size: int = 2,
     ) -> None:
         """Keep what is needed to connect; nothing is opened yet.
 
         Args:
-            url: Gives the URL when the first connection is wanted (it may have to be fetched).
+            url: Gives the URL when a connection is wanted (it may have to be fetched).
+            renew: Fetches the URL again and tells whether it has changed; asked when the server
+                refuses the password.
             statement_timeout: Seconds that a statement, or a transaction left idle, may take;
                 0 leaves both to the role's settings, for poolers that refuse start-up options.
             pool_size: The most connections at a time.
         """
         self._url = url
+        self._renew = renew
         self._statement_timeout = statement_timeout
         self._pool_size = pool_size
 
     @cached_property
     def _engine(self) -> Engine:
-        url = make_url(self._url())
-        if url.drivername in ("postgresql", "postgres"):
-            url = url.set(drivername="postgresql+psycopg")
-        arguments: dict[str, Any] = {"prepare_threshold": None, "connect_timeout": 5}
-        if self._statement_timeout and "options" not in url.query:
-            limit = int(self._statement_timeout * 1000)
-            arguments["options"] = (
-                f"-c statement_timeout={limit} -c idle_in_transaction_session_timeout={limit}"
-            )
-        return create_engine(
-            url,
-            connect_args=arguments,
+        engine = create_engine(
+            "postgresql+psycopg://",
             pool_size=self._pool_size,
             max_overflow=0,
             pool_timeout=10,
             pool_recycle=240,  # below the five minutes after which poolers drop an idle client
         )
+        event.listen(engine, "do_connect", self._connect)
+        return engine
+
+    def _connect(self, dialect: Dialect, *_: object) -> DBAPIConnection:
+        """Open a connection; with a password that was rotated since, try the new one."""
+        try:
+            return self._connection(dialect)
+        except PsycopgOperationalError as error:
+            # libpq gives no SQLSTATE here, but tells whether it got as far as the password.
+            refused = error.pgconn is not None and error.pgconn.used_password
+            if not refused or self._renew is None or not self._renew():
+                raise
+        return self._connection(dialect)
+
+    def _connection(self, dialect: Dialect) -> DBAPIConnection:
+        positional, named = dialect.create_connect_args(make_url(self._url()))
+        named.setdefault("connect_timeout", 5)
+        named["prepare_threshold"] = None  # what is prepared ties a pooler to one connection
+        if self._statement_timeout and "options" not in named:
+            limit = int(self._statement_timeout * 1000)
+            named["options"] = (
+                f"-c statement_timeout={limit} -c idle_in_transaction_session_timeout={limit}"
+            )
+        return dialect.connect(*positional, **named)
 
     @cached_property
     def _autocommit(self) -> Engine:

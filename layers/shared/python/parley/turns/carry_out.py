@@ -198,6 +198,9 @@ class TurnCarrier:
     async def _fail(self, attempt: Attempt, failure: RunFailed) -> TurnView:
         """Fail the turn; if its tools had effects, leave a note, or the agent repeats them."""
         turn, detail = attempt.turn, failure.detail
+        # Where the agent's own code failed, whoever wrote it needs the traceback.
+        cause = failure.__cause__ if failure.code == "agent_failed" else None
+        logger().warning("turn failed", code=failure.code, reason=failure.detail, exc_info=cause)
         done = [call for call in attempt.outputs.values() if call.effect]
         if done:
             calls = "; ".join(f"{call.name}({call.arguments})" for call in done)

@@ -23,6 +23,7 @@ from agents import (
 from openai import APIError
 from pydantic_core import to_json
 
+from parley.errors import StoreUnavailable
 from parley.memory.shape import lasting, user_message
 from parley.memory.store import Item, TurnMemory
 from parley.text import storable
@@ -86,6 +87,8 @@ class AgentRunner:
                         tracing_disabled=True,
                     ),
                 )
+        except StoreUnavailable:
+            raise  # the model's key could not be fetched
         except Exception as error:
             attempt.check()
             if attempt.agent_changed:

@@ -115,8 +115,9 @@ class Sender:
         """Begin, and read memory meanwhile where its key is known."""
         if request.opens is not None:
             begun = await in_thread(self.turns.begin, request)
-            opened = begun.session_id == request.session_id
-            return begun, _nothing() if opened else self._read(request.user_id, begun.session_id)
+            if begun.turn is None or begun.session_id == request.session_id:
+                return begun, _nothing()
+            return begun, self._read(request.user_id, begun.session_id)
         reading = asyncio.ensure_future(self._read(request.user_id, request.session_id))
         try:
             begun = await in_thread(self.turns.begin, request)
@@ -133,8 +134,11 @@ class Sender:
         return await in_thread(self.store.read_newest, conversation, self.window)
 
 
-async def _nothing() -> Sequence[StoredTurn]:
-    return ()
+def _nothing() -> Awaitable[Sequence[StoredTurn]]:
+    # No coroutine: it may never be awaited.
+    read: asyncio.Future[Sequence[StoredTurn]] = asyncio.get_running_loop().create_future()
+    read.set_result(())
+    return read
 
 
 def _replied(view: TurnView) -> TurnView:
