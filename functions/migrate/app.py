@@ -55,7 +55,9 @@ def _custom_resource(event: dict[str, Any], context: Any) -> dict[str, Any]:
     worker.join(max(1.0, context.get_remaining_time_in_millis() / 1000 - _MARGIN_SECONDS))
     if "data" in finished:
         return _answer(event, "SUCCESS", finished["data"])
-    reason = finished.get("reason", "The migration did not end in time; it was rolled back.")
+    reason = finished.get(
+        "reason", "The migration did not end in time; unless it still ends, it is rolled back."
+    )
     return _answer(event, "FAILED", {}, reason)
 
 

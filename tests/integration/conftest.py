@@ -10,10 +10,10 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from parley_testing.handlers import Api, load_function
 
 from parley.repository.database import Database
 from parley_local.postgres import EmbeddedPostgres
+from parley_testing.handlers import Api, load_function
 
 _TEMPLATE = "parley_template"
 
@@ -24,6 +24,7 @@ def postgres() -> Iterator[EmbeddedPostgres]:
     directory = Path(tempfile.mkdtemp(prefix="parley-test-"))
     try:
         with EmbeddedPostgres(directory / "data", directory / "log") as server:
+            _without_syncing(server)
             server.create_database(_TEMPLATE)
             with pytest.MonkeyPatch.context() as patch:
                 patch.setenv("DATABASE_URL", server.url(_TEMPLATE))
@@ -92,6 +93,13 @@ def api(environment: pytest.MonkeyPatch) -> Iterator[Api]:
     api = Api()
     yield api
     api.close()
+
+
+def _without_syncing(server: EmbeddedPostgres) -> None:
+    """Let the server not wait for the disk: its data goes with the run."""
+    with psycopg.connect(_plain(server.url("postgres")), autocommit=True) as connection:
+        connection.execute("ALTER SYSTEM SET fsync = off")
+        connection.execute("SELECT pg_reload_conf()")
 
 
 def _plain(url: str) -> str:

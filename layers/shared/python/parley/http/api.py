@@ -85,7 +85,11 @@ class Api:
         response = problem_response(error, _request_id(event))
         return {
             "statusCode": response.status_code,
-            "headers": {"Access-Control-Allow-Origin": "*", "Content-Type": CONTENT_TYPE},
+            "headers": {
+                **response.headers,
+                "Access-Control-Allow-Origin": "*",
+                "Content-Type": CONTENT_TYPE,
+            },
             "multiValueHeaders": {},
             "body": response.body,
             "isBase64Encoded": False,

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from hashlib import sha256
 from typing import Annotated, Any
 
 from aws_lambda_powertools.event_handler.openapi.params import Header
-from pydantic_core import to_json
 
 IdempotencyKey = Annotated[
     str | None,
@@ -22,4 +22,5 @@ IdempotencyKey = Annotated[
 
 def fingerprint(kind: str, **fields: Any) -> bytes:
     """Digest what a request asks for. The same for any way of following a turn."""
-    return sha256(to_json([kind, sorted(fields.items())])).digest()
+    # Sorted all through: a retry may write an object's parts in another order.
+    return sha256(json.dumps([kind, fields], sort_keys=True, default=str).encode()).digest()

@@ -51,9 +51,9 @@ def identify(event: Mapping[str, Any]) -> Caller:
     if not isinstance(user_id, str) or not user_id:
         raise Unauthenticated("the event names no user")
     try:
-        expired = float(str(expiry)) + LEEWAY_SECONDS < time.time()
+        end = float(str(expiry))
     except ValueError as error:
         raise Unauthenticated("the event does not say until when the token is good") from error
-    if expired:
+    if not end + LEEWAY_SECONDS >= time.time():  # so asked, what is not a number has expired too
         raise Unauthenticated("the token has expired")
     return Caller(user_id, frozenset(str(answer.get("scopes") or "").split()))

@@ -85,7 +85,10 @@ def answer(error: Exception) -> Answer:
     match error:
         case errors.Unauthenticated():
             return Answer(
-                HTTPStatus.UNAUTHORIZED, "unauthorized", "A valid bearer token is needed."
+                HTTPStatus.UNAUTHORIZED,
+                "unauthorized",
+                "A valid bearer token is needed.",
+                headers={"WWW-Authenticate": "Bearer"},
             )
         case errors.MissingScope(scope=scope):
             return Answer(HTTPStatus.FORBIDDEN, "forbidden", f"This needs the scope {scope}.")

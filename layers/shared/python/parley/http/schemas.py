@@ -51,8 +51,8 @@ Metadata = Annotated[
 ]
 Name = Annotated[
     str,
-    AfterValidator(_worded),
     Field(min_length=1, max_length=200, description="Unique among your sessions."),
+    AfterValidator(_worded),
 ]
 AgentName = Annotated[
     str, Field(min_length=1, max_length=100, description="One of those that `/agents` lists.")
@@ -62,8 +62,8 @@ Platform = Annotated[
 ]
 Text = Annotated[
     str,
-    AfterValidator(_worded),
     Field(min_length=1, description="What the user says; the deployment limits its length."),
+    AfterValidator(_worded),
 ]
 
 

@@ -31,10 +31,15 @@ class ParleySession:
         self,
         session_id: str,
         store: AgentSessionStore,
-        session_settings: SessionSettings | None = None,
+        session_settings: SessionSettings | dict[str, Any] | None = None,
     ) -> None:
+        # Imported here: a function that only counts or removes memory does without the SDK.
+        from agents.memory.session_settings import coerce_session_settings
+
         self.session_id = session_id
-        self.session_settings = session_settings
+        self.session_settings: SessionSettings | None = coerce_session_settings(
+            session_settings or {}
+        )
         self._store = store
         self._conversation = f"sdk_{session_id}"
 

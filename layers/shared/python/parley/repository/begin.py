@@ -90,15 +90,16 @@ SELECT CASE
     WHEN {{buried}}
     WHEN seen.id IS NULL THEN {{absent}}
     WHEN taken.id IS NOT NULL THEN 'resume'
+    WHEN head.expired AND prior.ended_at IS NULL THEN 'again'
     WHEN prior.id IS NOT NULL THEN 'prior'
     WHEN seen.status <> 'active' THEN 'not_active'
-    WHEN head.expired THEN 'again'
     WHEN head.id IS NOT NULL AND NOT :enqueue THEN 'busy'
     WHEN waiting.turns >= {MAX_QUEUED} THEN 'queue_full'
     ELSE 'again' END AS outcome,
   coalesce(made.session_id, taken.session_id, prior.session_id, seen.id) AS session_id,
   seen.status AS session_status,
   coalesce(made.id, taken.id, prior.id, head.id) AS turn_id,
+  coalesce(made.id, prior.id) AS own_turn_id,
   coalesce(made.number, taken.number, prior.number, head.number) AS number,
   coalesce(made.attempt, taken.attempt, prior.attempt, head.attempt) AS attempt,
   coalesce(taken.crashes, 0) AS crashes,

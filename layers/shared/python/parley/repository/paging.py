@@ -5,9 +5,10 @@ from __future__ import annotations
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from datetime import UTC, datetime
+from typing import Annotated, Any, Generic, TypeVar
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import AwareDatetime, Field, TypeAdapter, ValidationError
 from pydantic_core import to_json
 
 from parley.errors import InvalidField
@@ -16,6 +17,13 @@ T = TypeVar("T")
 K = TypeVar("K")
 
 MAX_LIMIT = 100
+
+# What a cursor may hold: anybody can make one, and Postgres and Python take not just any value.
+Number = Annotated[int, Field(ge=0, le=2**31 - 1)]
+Moment = Annotated[
+    AwareDatetime,
+    Field(ge=datetime(2000, 1, 1, tzinfo=UTC), le=datetime(3000, 1, 1, tzinfo=UTC)),
+]
 
 
 @dataclass(frozen=True, slots=True)

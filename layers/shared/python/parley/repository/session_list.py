@@ -19,13 +19,11 @@ from sqlalchemy.dialects.postgresql import TIMESTAMP
 
 from parley.repository.database import Database
 from parley.repository.models import SessionRow, SessionStatus, TurnRow
-from parley.repository.paging import Page, decode, encode
+from parley.repository.paging import Moment, Page, decode, encode
 
 _Listing = Select[SessionRow, datetime, datetime]
 _TIME = TIMESTAMP(timezone=True)
-_POSITION: TypeAdapter[tuple[datetime, datetime, UUID]] = TypeAdapter(
-    tuple[datetime, datetime, UUID]
-)
+_POSITION: TypeAdapter[tuple[Moment, Moment, UUID]] = TypeAdapter(tuple[Moment, Moment, UUID])
 
 
 @dataclass(frozen=True, slots=True)

@@ -99,10 +99,10 @@ class SessionRepository:
         raise NotFound("session", key)
 
     def _find(self, session_id: UUID, user_id: str, name: str | None) -> SessionRow | None:
-        query = select(SessionRow).where(
-            SessionRow.user_id == user_id,
-            (SessionRow.id == session_id) | (SessionRow.name == name),
-        )
+        wanted = SessionRow.id == session_id
+        if name is not None:  # compared with null it would be any session without a name
+            wanted |= SessionRow.name == name
+        query = select(SessionRow).where(SessionRow.user_id == user_id, wanted)
         return self._database.read(lambda session: session.scalars(query).first())
 
     def get(self, user_id: str, session_id: UUID) -> SessionRow:

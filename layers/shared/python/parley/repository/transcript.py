@@ -15,14 +15,14 @@ from sqlalchemy.orm import aliased
 from parley.errors import NotFound
 from parley.repository.database import Database
 from parley.repository.models import MessageRow, SessionRow, TurnRow, TurnStatus
-from parley.repository.paging import Page, decode, encode
+from parley.repository.paging import Number, Page, decode, encode
 
 _USER_MESSAGE = aliased(MessageRow)
 _REPLY = aliased(MessageRow)
 # Of a turn, the user speaks first.
 _PLACE = case((MessageRow.role == "user", 0), else_=1)
-_MESSAGE_POSITION: TypeAdapter[tuple[int, int]] = TypeAdapter(tuple[int, int])
-_TURN_POSITION: TypeAdapter[tuple[int]] = TypeAdapter(tuple[int])
+_MESSAGE_POSITION: TypeAdapter[tuple[Number, Number]] = TypeAdapter(tuple[Number, Number])
+_TURN_POSITION: TypeAdapter[tuple[Number]] = TypeAdapter(tuple[Number])
 
 
 @dataclass(frozen=True, slots=True)

@@ -94,6 +94,7 @@ class Begun:
     Attributes:
         outcome: What happened; `running` and `resume` come with a turn that is now ours.
         turn_id: The turn that the outcome is about: ours, the earlier one or the one in the way.
+        own: Whether that turn is the one that the request asks for.
         turn: The turn to run, if it is ours.
         session_status: The session's, if there is one.
     """
@@ -101,6 +102,7 @@ class Begun:
     outcome: Outcome
     session_id: UUID
     turn_id: UUID | None
+    own: bool
     status: TurnStatus | None
     turn: RunningTurn | None
     session_status: str | None
@@ -263,6 +265,7 @@ def _begun(row: Row[Any], request: TurnRequest) -> Begun:
         outcome="running" if mine else row.outcome,
         session_id=row.session_id or request.session_id,
         turn_id=row.turn_id,
+        own=row.turn_id is not None and row.turn_id == row.own_turn_id,
         status=row.status,
         turn=_held(row, request) if held else None,
         session_status=row.session_status,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 from uuid import UUID
 
@@ -88,12 +88,19 @@ class Sender:
         carried: set[UUID] = set()
         while True:
             begun, first_read = await self._begin(request)
+            if begun.own:  # if its session is deleted now, beginning again must not reopen it
+                request = replace(request, session_id=begun.session_id, opens=None)
             if begun.turn is not None:
                 carried.add(begun.turn.id)
                 try:
                     view = await self.carrier.carry_out(
                         begun.turn, first_read, seconds=end - loop.time()
                     )
+                except TurnUnfinished:
+                    if begun.own:
+                        raise
+                    # The message was not taken yet, so nothing of it goes on.
+                    raise TurnInProgress(begun.session_id, begun.turn.id) from None
                 except Fenced:
                     continue  # somebody else has it, or stopped it: see what became of it
                 if begun.outcome == "running":
@@ -110,6 +117,27 @@ class Sender:
                 raise TurnUnfinished(begun.session_id, begun.turn_id)
             await asyncio.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
+
+    async def resume(self, request: TurnRequest, *, seconds: float) -> bool:
+        """Carry on a turn whose attempt died, if nobody else has taken it meanwhile.
+
+        Args:
+            request: Names the turn by its id; no other turn is made or waited for.
+            seconds: How long this invocation can hold the turn.
+
+        Returns:
+            Whether this brought the turn to its end.
+
+        Raises:
+            Fenced: Somebody else took the turn while it was carried on.
+            TurnUnfinished: Time was up; the turn was released.
+            StoreUnavailable: A store cannot serve now; the turn was released.
+        """
+        begun, first_read = await self._begin(request)
+        if begun.turn is None:
+            return False
+        await self.carrier.carry_out(begun.turn, first_read, seconds=seconds)
+        return True
 
     async def _begin(self, request: TurnRequest) -> tuple[Begun, Awaitable[Sequence[StoredTurn]]]:
         """Begin, and read memory meanwhile where its key is known."""

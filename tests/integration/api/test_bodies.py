@@ -1,0 +1,130 @@
+"""What a request's body may be, before anybody looks at its fields."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable
+
+import pytest
+
+from parley_testing.handlers import Answer, Api, Context, rest_event
+from parley_testing.problems import problem
+
+MEGABYTE = 1_000_000
+
+SendEncoded = Callable[[str], Answer]
+
+
+@pytest.fixture
+def send_encoded(api: Api) -> SendEncoded:
+    """Posts a body to /sessions as API Gateway passes on what is binary."""
+
+    def send(body: str) -> Answer:
+        event = rest_event("POST", "/sessions") | {"body": body, "isBase64Encoded": True}
+        return Answer(api.function("sessions").handler(event, Context()))
+
+    return send
+
+
+def encoded(body: bytes) -> str:
+    return base64.b64encode(body).decode()
+
+
+def test_what_is_not_json_is_refused(api: Api) -> None:
+    bodies = [
+        "{", "}", "{'name': 'n'}", '{"name": "n",}', '{"name": "n"} x', "name=n", "\ufeff{}",
+        '{"name": "a\nb"}', '{"name": "\ud800"}', "[" * 900_000,
+        '{"metadata": {"x": NaN}}', '{"metadata": {"x": -Infinity}}',
+        '{"metadata": {"x": 1e400}}', '{"metadata": {"x": -1e400}}',
+        '{"metadata": {"x": ' + "9" * 5000 + "}}",
+    ]  # fmt: skip
+
+    for body in bodies:
+        for path in ("/sessions", "/messages"):
+            problem(api("POST", path, body), 400, "bad_request")
+
+
+@pytest.mark.parametrize(("opening", "closing"), [("[", "]"), ('{"x":', "}")])
+def test_json_may_be_nested_100_deep(api: Api, opening: str, closing: str) -> None:
+    def create(depth: int) -> Answer:
+        inner = opening * (depth - 2) + "1" + closing * (depth - 2)
+        return api("POST", "/sessions", f'{{"metadata": {{"x": {inner}}}}}')
+
+    deepest = create(100)
+
+    assert deepest.status == 201
+    assert api("GET", deepest.headers["location"]).json == deepest.json
+    for depth in (101, 250, 256, 500, 1000, 50_000, 150_000):
+        problem(create(depth), 400, "bad_request")
+
+
+def test_nul_and_lone_surrogates_are_made_storable(api: Api) -> None:
+    body = r'{"name": "a\u0000b\ud800c", "metadata": {"k\u0000\udfff": ["\u0000", "\ud83d\ude00"]}}'
+
+    made = api("POST", "/sessions", body)
+
+    assert made.status == 201
+    assert made.json["name"] == "ab\N{REPLACEMENT CHARACTER}c"
+    assert made.json["metadata"] == {"k\N{REPLACEMENT CHARACTER}": ["", "\U0001f600"]}
+    assert api("GET", made.headers["location"]).json == made.json
+
+
+def test_a_message_with_nul_and_lone_surrogates_is_answered(api: Api) -> None:
+    answer = api("POST", "/messages", r'{"text": "add a\u0000b\ud800c"}')
+
+    assert answer.status == 201
+    assert answer.json["user_message"]["content"] == "add ab\N{REPLACEMENT CHARACTER}c"
+
+
+def test_a_body_may_have_one_megabyte(api: Api) -> None:
+    body = '{"name": "ü"}'.ljust(MEGABYTE - 1)  # ü has two bytes
+    assert len(body.encode()) == MEGABYTE
+
+    assert api("POST", "/sessions", body).status == 201
+    problem(api("POST", "/sessions", body + " "), 413, "content_too_large")
+    problem(api("POST", "/messages", body + " "), 413, "content_too_large")
+
+
+def test_a_body_in_base64_may_have_one_megabyte_too(send_encoded: SendEncoded) -> None:
+    fits = [MEGABYTE, MEGABYTE - 1, MEGABYTE - 2]  # base64 pads each to another length
+    too_large = [MEGABYTE + 1, MEGABYTE + 2, MEGABYTE + 3]
+
+    assert {send_encoded(encoded(b"{}".ljust(size))).status for size in fits} == {201}
+    for size in too_large:
+        problem(send_encoded(encoded(b"{}".ljust(size))), 413, "content_too_large")
+
+
+def test_a_body_in_base64_is_read_as_any_other(send_encoded: SendEncoded) -> None:
+    answer = send_encoded(encoded('{"name": "grüße"}'.encode()))
+
+    assert (answer.status, answer.json["name"]) == (201, "grüße")
+
+
+def test_base64_that_carries_no_text_is_not_json(send_encoded: SendEncoded) -> None:
+    for body in ("a", "{}", "e30*", encoded(b'{"name": "\xff"}'), "ü"):
+        problem(send_encoded(body), 400, "bad_request")
+
+
+def test_a_body_is_not_read_as_json_where_it_says_that_it_is_something_else(api: Api) -> None:
+    answer = api("POST", "/sessions", "{}", headers={"content-type": "text/plain"})
+
+    problem(answer, 415, "unsupported_media_type")
+
+
+def test_json_may_name_its_encoding(api: Api) -> None:
+    headers = {"Content-Type": "application/json; charset=utf-8"}
+
+    assert api("POST", "/sessions", {}, headers=headers).status == 201
+
+
+def test_a_browser_of_any_origin_may_read_answers_and_errors(api: Api) -> None:
+    headers = {"Origin": "https://example.com"}
+    answers = [
+        api("GET", "/sessions", headers=headers),
+        api("GET", "/sessions/nobody", headers=headers),
+        api("GET", "/sessions", headers=headers, user=None),
+        api("POST", "/sessions", "{", headers=headers),
+    ]
+
+    assert [answer.status for answer in answers] == [200, 422, 401, 400]
+    assert {answer.headers.get("access-control-allow-origin") for answer in answers} == {"*"}

@@ -1,0 +1,103 @@
+"""The sample events, run through their handlers as they are."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from parley.repository.sessions import SessionRepository
+from parley.repository.turns import TurnRepository, Usage
+from parley_testing.handlers import FUNCTIONS, Answer, Api, Context
+from parley_testing.operations import operations
+from parley_testing.talk import request
+
+EVENTS = FUNCTIONS.parent / "events"
+SESSION = UUID("01939d5c-2c00-7000-8000-000000000001")
+TURN = UUID("01939d5c-2c00-7000-8000-000000000002")
+
+# What each answers where its session is there, and where it is not.
+STATUSES = {
+    "messages/send-first-message": (201, 201),
+    "messages/send-message": (201, 404),
+    "sessions/clear-memory": (204, 404),
+    "sessions/create-session": (201, 201),
+    "sessions/delete-session": (204, 404),
+    "sessions/docs": (200, 200),
+    "sessions/get-memory": (200, 404),
+    "sessions/get-session": (200, 404),
+    "sessions/get-turn": (200, 404),
+    "sessions/health": (200, 200),
+    "sessions/list-agents": (200, 200),
+    "sessions/list-messages": (200, 404),
+    "sessions/list-sessions": (200, 200),
+    "sessions/list-turns": (200, 404),
+    "sessions/open-api": (200, 200),
+    "sessions/prune-memory": (200, 404),
+    "sessions/update-session": (200, 404),
+}
+
+
+def read(name: str) -> dict[str, Any]:
+    event: dict[str, Any] = json.loads((EVENTS / f"{name}.json").read_text())
+    return event
+
+
+def run(api: Api, name: str) -> Answer:
+    function = name.split("/", maxsplit=1)[0]
+    return Answer(api.function(function).handler(read(name), Context()))
+
+
+def prepare(sessions: SessionRepository, turns: TurnRepository) -> None:
+    """Make the session and the turn that the events are about, as their README says."""
+    sessions.create(
+        SESSION,
+        "alice",
+        agent="todo",
+        name=None,
+        platform="api",
+        metadata={},
+        idempotency_key=None,
+        fingerprint=b"",
+    )
+    turn = turns.begin(request("alice", str(SESSION), turn_id=TURN)).turn
+    assert turn is not None
+    turns.complete(turn, "hello", Usage(), None)
+
+
+def test_every_event_of_the_api_has_its_place_here() -> None:
+    there = {
+        f"{path.parent.name}/{path.stem}"
+        for folder in ("sessions", "messages")
+        for path in (EVENTS / folder).glob("*.json")
+    }
+
+    assert there == STATUSES.keys()
+
+
+def test_every_operation_has_an_event() -> None:
+    events = [read(name) for name in STATUSES]
+    routes = {(event["httpMethod"], event["resource"]) for event in events}
+
+    assert {(operation.method, operation.path) for operation in operations()} <= routes
+
+
+@pytest.mark.parametrize("name", STATUSES)
+def test_an_event_is_answered(
+    api: Api, sessions: SessionRepository, turns: TurnRepository, name: str
+) -> None:
+    with_session, without = STATUSES[name]
+    if without == 404:
+        assert run(api, name).status == 404
+    prepare(sessions, turns)
+
+    answer = run(api, name)
+
+    assert answer.status == with_session, answer
+
+
+@pytest.mark.parametrize("name", ["sessions/create-session", "messages/send-first-message"])
+def test_an_event_with_a_key_gives_the_same_again(api: Api, name: str) -> None:
+    assert run(api, name).json == run(api, name).json

@@ -1,0 +1,164 @@
+"""The migrate function as CloudFormation calls it: it always answers, and never raises."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from importlib import import_module
+from typing import Any
+
+import psycopg
+import pytest
+
+from parley_testing.handlers import FUNCTIONS, Context, load_function
+
+EVENTS = FUNCTIONS.parent / "events" / "migrate"
+Call = Callable[..., dict[str, Any]]
+
+
+class Answers(HTTPServer):
+    """Where CloudFormation waits for answers."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Taking)
+        self.taken: list[tuple[str, str | None, dict[str, Any]]] = []
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}/answer?signature=a%2Fb"
+
+
+class _Taking(BaseHTTPRequestHandler):
+    server: Answers
+
+    def do_PUT(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.taken.append((self.path, self.headers["Content-Type"], json.loads(body)))
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def answers() -> Iterator[Answers]:
+    server = Answers()
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield server
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture
+def call(environment: pytest.MonkeyPatch, answers: Answers, empty_database_url: str) -> Call:
+    """Sends one of the sample events and gives the answer that CloudFormation gets."""
+    environment.setenv("DATABASE_URL", empty_database_url)
+
+    def send(name: str, seconds: float = 60) -> dict[str, Any]:
+        event = json.loads((EVENTS / f"{name}.json").read_text()) | {"ResponseURL": answers.url}
+        load_function("migrate").handler(event, Context(seconds))
+        ((path, content_type, body),) = answers.taken
+        answers.taken.clear()
+        assert path == "/answer?signature=a%2Fb"
+        assert not content_type  # the signature of the address is over an empty one
+        for name_ in ("StackId", "RequestId", "LogicalResourceId"):
+            assert body[name_] == event[name_]
+        assert body["PhysicalResourceId"] == "parley-schema"
+        return body
+
+    return send
+
+
+def tables(sql: psycopg.Connection) -> int:
+    return sql.execute("SELECT FROM pg_tables WHERE schemaname = 'public'").rowcount
+
+
+def test_there_is_an_event_of_each_kind() -> None:
+    kinds = {json.loads(path.read_text())["RequestType"] for path in EVENTS.glob("*.json")}
+
+    assert kinds == {"Create", "Update", "Delete"}
+
+
+def test_create_migrates(call: Call, empty: psycopg.Connection) -> None:
+    answer = call("create")
+
+    assert (answer["Status"], answer["Data"]) == ("SUCCESS", {"revision": "0001"})
+    assert tables(empty) > 5
+
+
+def test_update_migrates_again(call: Call, empty: psycopg.Connection) -> None:
+    call("create")
+
+    answer = call("update")
+
+    assert (answer["Status"], answer["Data"]) == ("SUCCESS", {"revision": "0001"})
+
+
+def test_delete_touches_nothing(
+    call: Call, empty: psycopg.Connection, environment: pytest.MonkeyPatch
+) -> None:
+    call("create")
+    before = tables(empty)
+
+    assert call("delete")["Status"] == "SUCCESS"
+    assert tables(empty) == before
+
+    environment.delenv("DATABASE_URL")
+    assert call("delete")["Status"] == "SUCCESS"
+
+
+def test_a_database_that_is_down_is_a_failure_with_a_reason(
+    call: Call, environment: pytest.MonkeyPatch
+) -> None:
+    environment.setenv("DATABASE_URL", "postgresql://parley:correct-horse@127.0.0.1:1/parley")
+
+    answer = call("create")
+
+    assert answer["Status"] == "FAILED"
+    assert "postgres" in answer["Reason"]
+    assert "correct-horse" not in answer["Reason"]
+
+
+def test_a_missing_setting_is_a_failure_that_names_it(
+    call: Call, environment: pytest.MonkeyPatch
+) -> None:
+    environment.delenv("DATABASE_URL")
+
+    answer = call("create")
+
+    assert answer["Status"] == "FAILED"
+    assert "DATABASE_URL" in answer["Reason"]
+
+
+def test_a_migration_that_fails_is_a_failure_and_leaves_nothing(
+    call: Call, empty: psycopg.Connection
+) -> None:
+    empty.execute("CREATE TABLE turns ()")  # in the way of the first revision
+
+    answer = call("create")
+
+    assert answer["Status"] == "FAILED"
+    assert "turns" in answer["Reason"]
+    assert len(answer["Reason"]) <= 1000
+    assert tables(empty) == 1
+
+
+def test_cloudformation_is_answered_before_the_deadline(
+    call: Call, empty: psycopg.Connection
+) -> None:
+    load_function("migrate")
+    lock = import_module("schema")._LOCK
+    before = set(threading.enumerate())
+    with empty.transaction():  # somebody else migrates, and does not end
+        empty.execute("SELECT pg_advisory_xact_lock(%s)", [lock])
+        answer = call("create", seconds=10.5)
+    for thread in set(threading.enumerate()) - before:
+        thread.join(30)  # it goes on only because this process does
+
+    assert answer["Status"] == "FAILED"
+    assert "in time" in answer["Reason"]

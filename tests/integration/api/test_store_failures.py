@@ -1,0 +1,142 @@
+"""What the API answers while Postgres cannot serve, and how it goes on when it can again."""
+
+from __future__ import annotations
+
+import time
+
+import psycopg
+import pytest
+
+from parley_testing.handlers import Api
+from parley_testing.operations import operations
+from parley_testing.problems import problem
+
+TOUCH_NO_STORE = ("checkHealth", "listAgents")
+IDS = {name: "01939d5c-2c00-7000-8000-0000000000ff" for name in ("session_id", "turn_id")}
+PASSWORD = "correct-horse"
+
+
+def cut_all_connections(sql: psycopg.Connection) -> int:
+    """End every connection to the database but this one, and tell how many there were."""
+    return sql.execute(
+        "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    ).rowcount
+
+
+def test_every_route_that_needs_postgres_says_that_it_is_down(
+    environment: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    environment.setenv("DATABASE_URL", f"postgresql://parley:{PASSWORD}@127.0.0.1:1/parley")
+    api = Api()
+    started = time.monotonic()
+
+    for operation in operations():
+        answer = api(operation.method, operation.path_of(IDS), operation.body)
+        if operation.id in TOUCH_NO_STORE:
+            assert answer.status == 200, (operation, answer)
+        else:
+            problem(answer, 503, "store_unavailable")
+            assert int(answer.headers["retry-after"]) > 0
+            assert PASSWORD not in answer.body
+    for path in ("/openapi.json", "/docs"):
+        assert api("GET", path, user=None).status == 200
+    assert time.monotonic() - started < 10
+    assert PASSWORD not in caplog.text
+    api.close()
+
+
+def test_a_warm_function_goes_on_when_postgres_comes_back(
+    environment: pytest.MonkeyPatch, database_url: str, sql: psycopg.Connection
+) -> None:
+    api = Api()
+    assert api("GET", "/sessions").status == 200
+    name = sql.info.dbname
+    elsewhere = database_url.replace(f"/{name}?", "/postgres?").replace("+psycopg", "")
+    with psycopg.connect(elsewhere, autocommit=True) as admin:
+        admin.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+        cut_all_connections(sql)
+        down = [api("GET", "/sessions"), api("POST", "/sessions", {"name": "n"})]
+        admin.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
+
+    up = [api("POST", "/sessions", {"name": "n"}), api("GET", "/sessions")]
+
+    for answer in down:
+        problem(answer, 503, "store_unavailable")
+    assert [answer.status for answer in up] == [201, 200]
+    api.close()
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status"),
+    [
+        ("GET", "/sessions", None, 200),
+        ("GET", "/sessions/{id}", None, 200),
+        ("GET", "/sessions/{id}/messages", None, 200),
+        ("GET", "/sessions/{id}/turns", None, 200),
+        ("GET", "/sessions/{id}/memory", None, 200),
+        ("POST", "/sessions", {"name": "other"}, 201),
+        ("PATCH", "/sessions/{id}", {"name": "other"}, 200),
+        ("DELETE", "/sessions/{id}/memory", None, 204),
+        ("POST", "/sessions/{id}/memory/prune", None, 200),
+        ("DELETE", "/sessions/{id}", None, 204),
+        ("POST", "/sessions/{id}/messages", {"text": "add milk"}, 201),
+        ("POST", "/messages", {"text": "add milk"}, 201),
+    ],
+)
+def test_a_connection_that_died_meanwhile_is_not_noticed(
+    api: Api,
+    sql: psycopg.Connection,
+    method: str,
+    path: str,
+    body: dict[str, str] | None,
+    status: int,
+) -> None:
+    session_id = api.new_session()
+    api("POST", f"/sessions/{session_id}/messages", {"text": "help"})  # both functions connected
+    assert cut_all_connections(sql) >= 2
+
+    answer = api(method, path.format(id=session_id), body)
+
+    assert answer.status == status, answer
+
+
+def test_a_message_over_a_dead_connection_is_said_once(api: Api, sql: psycopg.Connection) -> None:
+    session_id = api.new_session()
+    api("POST", f"/sessions/{session_id}/messages", {"text": "help"})
+    cut_all_connections(sql)
+
+    api("POST", f"/sessions/{session_id}/messages", {"text": "add milk"})
+
+    transcript = api("GET", f"/sessions/{session_id}/messages").json["items"]
+    said = [message["content"] for message in transcript]
+    assert said[:2] == ["[offline model] Added “milk”.", "add milk"]
+    assert len(said) == 4
+    assert sql.execute("SELECT title FROM tasks").fetchall() == [("milk",)]
+
+
+def test_a_statement_that_takes_too_long_is_the_stores_failure(
+    environment: pytest.MonkeyPatch, sql: psycopg.Connection
+) -> None:
+    environment.setenv("DATABASE_STATEMENT_TIMEOUT_SECONDS", "0.2")
+    api = Api()
+    with sql.transaction():
+        sql.execute("LOCK TABLE sessions")
+
+        problem(api("GET", "/sessions"), 503, "store_unavailable")
+
+    assert api("GET", "/sessions").status == 200
+    api.close()
+
+
+def test_a_defect_is_told_to_nobody_but_the_log(
+    api: Api, sql: psycopg.Connection, caplog: pytest.LogCaptureFixture
+) -> None:
+    api.new_session()
+    sql.execute("ALTER TABLE sessions RENAME COLUMN platform TO secret_of_ours")
+
+    said = problem(api("GET", "/sessions"), 500, "internal_error")
+
+    assert "secret_of_ours" not in str(said)
+    assert "platform" not in str(said)
+    assert "UndefinedColumn" in caplog.text

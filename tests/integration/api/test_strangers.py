@@ -1,0 +1,142 @@
+"""Two users with the same session name: neither sees, changes or deletes what is the other's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from parley_testing.belongings import memory_of, rows_of
+from parley_testing.handlers import Answer, Api
+from parley_testing.operations import BODIES, NAME_OF_BOTH, Operation, operations
+
+SECRET = "surprise party"
+KEYS = {"createSession": "alices-session-key", "sendFirstMessage": "alices-message-key"}
+
+# What a stranger is answered. Everything else is a 404.
+STRANGERS_STATUS = {
+    "createSession": 201,
+    "sendFirstMessage": 201,
+    "listSessions": 200,
+    "listAgents": 200,
+    "checkHealth": 200,
+}
+
+
+@pytest.fixture
+def alices(api: Api) -> dict[str, str]:
+    """The ids of a session of alice's with a task, a transcript and memory, and of its turn."""
+    made = api(
+        "POST",
+        "/sessions",
+        {"name": NAME_OF_BOTH, "metadata": {"secret": SECRET}},
+        headers={"Idempotency-Key": KEYS["createSession"]},
+    )
+    sent = api(
+        "POST",
+        "/messages",
+        {"text": f"add {SECRET}", "session_name": NAME_OF_BOTH},
+        headers={"Idempotency-Key": KEYS["sendFirstMessage"]},
+    )
+    assert (made.status, sent.status) == (201, 201)
+    return {"session_id": made.json["id"], "turn_id": sent.json["turn"]["id"]}
+
+
+def ask(api: Api, operation: Operation, ids: dict[str, str], user: str) -> Answer:
+    key = KEYS.get(operation.id)
+    return api(
+        operation.method,
+        operation.path_of(ids),
+        operation.body,
+        user=user,
+        headers={"Idempotency-Key": key} if key else None,
+    )
+
+
+def test_every_operation_is_known_here() -> None:
+    assert {operation.id for operation in operations()} == BODIES.keys()
+
+
+def test_no_operation_lets_a_stranger_at_anything(
+    api: Api, alices: dict[str, str], sql: psycopg.Connection, tmp_path: Path
+) -> None:
+    rows, memory = rows_of(sql, "alice"), memory_of(tmp_path / "memory.db", "alice")
+    assert all(rows[table] for table in ("sessions", "turns", "messages", "tool_calls", "tasks"))
+    assert memory["turns"]
+
+    for operation in operations():
+        answer = ask(api, operation, alices, "bob")
+
+        assert answer.status == STRANGERS_STATUS.get(operation.id, 404), (operation, answer)
+        for secret in (SECRET, *alices.values()):
+            assert secret not in answer.body, (operation, answer)
+    assert rows_of(sql, "alice") == rows
+    assert memory_of(tmp_path / "memory.db", "alice") == memory
+
+
+def test_every_operation_lets_the_owner(api: Api, alices: dict[str, str]) -> None:
+    deletion_last = sorted(operations(), key=lambda operation: operation.id == "deleteSession")
+
+    for operation in deletion_last:
+        answer = api(operation.method, operation.path_of(alices), operation.body)
+
+        assert answer.status in (200, 201, 204), (operation, answer)
+
+
+def test_a_stranger_sees_the_same_as_if_there_were_nothing(
+    api: Api, alices: dict[str, str]
+) -> None:
+    nobodys = {name: "01939d5c-2c00-7000-8000-0000000000ff" for name in alices}
+
+    for operation in operations():
+        if operation.id not in STRANGERS_STATUS:
+            alices_, nobody = (
+                ask(api, operation, ids, "bob").json | {"request_id": ""}
+                for ids in (alices, nobodys)
+            )
+            assert alices_ == nobody
+
+
+def test_a_first_message_to_a_strangers_session_is_refused(
+    api: Api, alices: dict[str, str], sql: psycopg.Connection
+) -> None:
+    rows = rows_of(sql, "alice")
+
+    answer = api(
+        "POST", "/messages", {"text": "help", "session_id": alices["session_id"]}, user="bob"
+    )
+
+    assert (answer.status, answer.json["code"]) == (404, "not_found")
+    assert rows_of(sql, "alice") == rows
+    assert rows_of(sql, "bob")["sessions"] == []
+
+
+def test_a_strangers_turn_is_not_in_ones_own_session(api: Api, alices: dict[str, str]) -> None:
+    bobs = api.new_session(user="bob")
+
+    answer = api("GET", f"/sessions/{bobs}/turns/{alices['turn_id']}", user="bob")
+
+    assert answer.status == 404
+
+
+def test_the_agent_works_on_the_tasks_of_who_speaks(api: Api, alices: dict[str, str]) -> None:
+    for text in (f"find {SECRET}", f"delete {SECRET}", "what do I have", f"done {SECRET}"):
+        reply = api("POST", "/messages", {"text": text, "session_name": NAME_OF_BOTH}, user="bob")
+        assert SECRET not in reply.json["reply"]["content"]
+
+    mine = api("POST", f"/sessions/{alices['session_id']}/messages", {"text": "what do I have"})
+    assert SECRET in mine.json["reply"]["content"]
+
+
+def test_a_user_whose_name_ends_like_a_conversation_key_stays_apart(
+    api: Api, alices: dict[str, str], sql: psycopg.Connection, tmp_path: Path
+) -> None:
+    memory = memory_of(tmp_path / "memory.db", "alice")
+    impostor = f"alice_conv_{alices['session_id']}"
+    theirs = api.new_session(user=impostor)
+    api("POST", f"/sessions/{theirs}/messages", {"text": "add milk"}, user=impostor)
+
+    api("DELETE", f"/sessions/{theirs}", user=impostor)
+
+    assert memory_of(tmp_path / "memory.db", "alice") == memory

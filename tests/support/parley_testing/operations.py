@@ -1,0 +1,64 @@
+"""A walk over every operation of the OpenAPI document."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from parley.http.document import document
+
+NAME_OF_BOTH = "groceries"
+
+# What each operation is sent. One that is not here has no test yet: say what it needs.
+BODIES: Mapping[str, Any] = {
+    "createSession": {"name": NAME_OF_BOTH},
+    "listSessions": None,
+    "readSession": None,
+    "changeSession": {"name": "stolen", "metadata": {"was": "here"}},
+    "deleteSession": None,
+    "sendMessage": {"text": "add steal the milk"},
+    "sendFirstMessage": {"text": "add bread", "session_name": NAME_OF_BOTH},
+    "readTranscript": None,
+    "listTurns": None,
+    "readTurn": None,
+    "countMemory": None,
+    "clearMemory": None,
+    "pruneMemory": None,
+    "listAgents": None,
+    "checkHealth": None,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One operation of the API.
+
+    Attributes:
+        path: As in the document, with names in braces.
+        is_open: Whether it answers without a token.
+    """
+
+    id: str
+    method: str
+    path: str
+    is_open: bool
+
+    def path_of(self, ids: Mapping[str, str]) -> str:
+        """Fill the path's names in."""
+        return self.path.format_map(ids)
+
+    @property
+    def body(self) -> Any:
+        """Something to send that the operation takes."""
+        return BODIES[self.id]
+
+
+def operations() -> list[Operation]:
+    """Give every operation of the document."""
+    made = document()
+    return [
+        Operation(said["operationId"], method.upper(), path, said.get("security") == [])
+        for path, methods in made["paths"].items()
+        for method, said in methods.items()
+    ]

@@ -1,0 +1,41 @@
+"""What makes two requests of one Idempotency-Key the same."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from parley.http.idempotency import fingerprint
+
+ID = "01939d5c-2c00-7000-8000-000000000001"
+
+
+def test_the_order_of_fields_does_not_matter() -> None:
+    assert fingerprint("message", text="a", session_id=1) == fingerprint(
+        "message", session_id=1, text="a"
+    )
+
+
+def test_an_id_is_the_same_as_its_text() -> None:
+    assert fingerprint("message", session_id=UUID(ID)) == fingerprint("message", session_id=ID)
+
+
+def test_what_differs_is_told_apart() -> None:
+    asked = [
+        fingerprint("message", text="a"),
+        fingerprint("session", text="a"),
+        fingerprint("message", text="b"),
+        fingerprint("message", text=None),
+        fingerprint("message"),
+        fingerprint("message", text="a", more="b"),
+        fingerprint("message", text='a"],["more","b'),
+        fingerprint("message", metadata={"a": 1}),
+        fingerprint("message", metadata={"a": "1"}),
+    ]
+
+    assert len(set(asked)) == len(asked)
+
+
+def test_the_order_of_an_objects_parts_does_not_matter() -> None:
+    assert fingerprint("session", metadata={"a": 1, "b": {"c": 2, "d": 3}}) == fingerprint(
+        "session", metadata={"b": {"d": 3, "c": 2}, "a": 1}
+    )

@@ -1,0 +1,77 @@
+"""What a client is told of each error."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+import pytest
+
+from parley import errors
+from parley.http import problems
+
+SESSION = UUID("01939d5c-2c00-7000-8000-000000000001")
+TURN = UUID("01939d5c-2c00-7000-8000-000000000002")
+FIELD = problems.FieldError(field="name", reason="is too long")
+
+TOLD = [
+    (errors.Unauthenticated("why"), 401, "unauthorized", set()),
+    (errors.MissingScope("parley:admin"), 403, "forbidden", set()),
+    (errors.NotFound("session", SESSION), 404, "not_found", set()),
+    (problems.MalformedBody("why"), 400, "bad_request", set()),
+    (problems.BodyTooLarge(1), 413, "content_too_large", set()),
+    (problems.UnsupportedMediaType("text/plain"), 415, "unsupported_media_type", set()),
+    (problems.InvalidFields([FIELD]), 422, "invalid_field", {"errors"}),
+    (errors.InvalidField("name", "is too long"), 422, "invalid_field", {"errors"}),
+    (errors.NameTaken("groceries"), 409, "name_taken", set()),
+    (errors.IdempotencyKeyReused("k"), 422, "idempotency_key_reused", set()),
+    (errors.SessionNotActive(SESSION, "ended"), 409, "session_not_active", {"session_id"}),
+    (errors.TurnInProgress(SESSION, TURN), 409, "turn_in_progress", {"session_id", "turn_id"}),
+    (errors.QueueFull(SESSION, 20), 409, "queue_full", {"session_id"}),
+    (errors.StoreUnavailable("postgres", "08006"), 503, "store_unavailable", set()),
+    (errors.TurnUnfinished(SESSION, TURN), 504, "turn_timeout", {"session_id", "turn_id"}),
+    (
+        errors.TurnFailed(SESSION, TURN, "failed", "model_failed", "It gave no answer."),
+        502,
+        "model_failed",
+        {"session_id", "turn_id"},
+    ),
+    (
+        errors.TurnFailed(SESSION, TURN, "cancelled", "cancelled", "You stopped it."),
+        409,
+        "turn_cancelled",
+        {"session_id", "turn_id"},
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "code", "facts"), TOLD, ids=[type(error).__name__ for error, *_ in TOLD]
+)
+def test_an_error_has_its_status_code_and_facts(
+    error: Exception, status: int, code: str, facts: set[str]
+) -> None:
+    said = problems.answer(error)
+
+    assert (said.status, said.code, set(said.facts)) == (status, code, facts)
+    assert said.detail
+
+
+def test_what_is_down_says_when_to_come_back() -> None:
+    said = problems.answer(errors.StoreUnavailable("postgres", "08006"))
+
+    assert int(said.headers["Retry-After"]) > 0
+
+
+@pytest.mark.parametrize("error", [RuntimeError("secret"), KeyError("secret"), errors.Fenced(1, 1)])
+def test_a_defect_of_ours_tells_nothing(error: Exception) -> None:
+    said = problems.answer(error)
+
+    assert (said.status, said.code, said.facts) == (500, "internal_error", {})
+    assert "secret" not in said.detail
+
+
+def test_nobody_is_told_which_store_failed_or_how() -> None:
+    said = problems.answer(errors.StoreUnavailable("postgres", "password of alice refused"))
+
+    assert "postgres" not in said.detail
+    assert "password" not in said.detail
