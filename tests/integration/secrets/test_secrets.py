@@ -13,7 +13,6 @@ import psycopg
 import pytest
 from agents import Agent, RunConfig, Runner
 from moto import mock_aws
-from parley_testing.model_server import Asked, ModelServer, Raw, Said, Step
 from sqlalchemy import text
 
 from parley.agents.provider import model_provider
@@ -22,6 +21,7 @@ from parley.config import Settings
 from parley.errors import StoreUnavailable
 from parley.secrets import Secret, database_url
 from parley_local.postgres import EmbeddedPostgres
+from parley_testing.model_server import Asked, ModelServer, Raw, Said, Step
 
 REGION = "eu-west-1"
 MISSING = f"arn:aws:secretsmanager:{REGION}:123456789012:secret:missing"

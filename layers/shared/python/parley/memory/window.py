@@ -65,7 +65,7 @@ class Window:
             missing = [number for number in missing if number not in known]
         self.rebuilt: tuple[int, ...] = tuple(missing)
         if missing:
-            known |= rebuild(missing)
+            known |= {number: [] for number in missing} | dict(rebuild(missing))
         self.items, self.keep_from = _newest(vouched, known, max_items)
 
 
@@ -97,7 +97,9 @@ def _newest(
     total, keep_from = 0, 1
     for number, _ in vouched:
         keep_from = number
-        items = known.get(number, [])
+        items = known.get(number)
+        if items is None:
+            break  # it was not even looked for, since there is no room; nor may older ones show
         total += len(items)
         if total > max_items and shown:
             break

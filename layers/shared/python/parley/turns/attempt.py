@@ -52,6 +52,7 @@ class Attempt:
         outputs: Tool calls recorded so far, by call id.
         digest: Of the agent's structure; kept with each record.
         usage: What all attempts' model calls came to.
+        model_error: What the model last failed with.
         call_ids: Ids that the turn's tool calls have; the next must get others.
     """
 
@@ -78,6 +79,7 @@ class Attempt:
         self.usage = Usage()
         self.digest = ""
         self.broken: Exception | None = None
+        self.model_error: Exception | None = None
         self.call_ids: set[str] = set()
         self._database = database
         self._tool_calls = tool_calls
@@ -128,6 +130,11 @@ class Attempt:
         place = self._positions.get(path, 0)
         self._positions[path] = place + 1
         return "/".join((*path, str(place)))
+
+    def not_answered(self, error: Exception) -> None:
+        """Take note that the model failed; a retry of the call stands in the same place."""
+        self._positions[_path.get()] -= 1
+        self.model_error = error
 
     async def record_response(self, position: str, record: dict[str, Any]) -> None:
         """Keep a model response before anything follows from it.

@@ -65,18 +65,22 @@ class RecordingModel(Model):
         position = self._attempt.next_position()
         if (record := self._attempt.records.get(position)) is not None:
             return _response(record)
-        response = await self._model.get_response(
-            system_instructions,
-            input,
-            model_settings,
-            tools,
-            output_schema,
-            handoffs,
-            tracing,
-            previous_response_id=previous_response_id,
-            conversation_id=conversation_id,
-            prompt=prompt,
-        )
+        try:
+            response = await self._model.get_response(
+                system_instructions,
+                input,
+                model_settings,
+                tools,
+                output_schema,
+                handoffs,
+                tracing,
+                previous_response_id=previous_response_id,
+                conversation_id=conversation_id,
+                prompt=prompt,
+            )
+        except Exception as error:
+            self._attempt.not_answered(error)
+            raise
         record = _record(
             response, _call_ids([] if isinstance(input, str) else input) | self._attempt.call_ids
         )

@@ -95,7 +95,7 @@ class AgentRunner:
                 raise RunFailed(
                     "agent_changed", "The agent was changed by a deployment while it answered."
                 ) from error
-            raise _failure(error) from error
+            raise _failure(error, attempt.model_error) from error
         attempt.check()
         if result.interruptions:
             waiting = ", ".join(sorted({item.name or "?" for item in result.interruptions}))
@@ -117,7 +117,7 @@ def _usage(attempt: Attempt) -> dict[str, int]:
     }
 
 
-def _failure(error: Exception) -> RunFailed:
+def _failure(error: Exception, model_error: Exception | None) -> RunFailed:
     cause = error.__cause__ if isinstance(error, AgentsException) else None
     match error if not isinstance(cause, APIError) else cause:
         case APIError() as failed:
@@ -133,5 +133,7 @@ def _failure(error: Exception) -> RunFailed:
             return RunFailed(
                 "too_many_steps", f"The agent had not answered after {MAX_MODEL_CALLS} model calls."
             )
+        case failed if failed is model_error:  # such as an answer that is not JSON
+            return RunFailed("model_failed", f"The model failed: {type(failed).__name__}.")
         case failed:
             return RunFailed("agent_failed", f"The agent failed: {type(failed).__name__}.")

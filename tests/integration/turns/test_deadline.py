@@ -1,0 +1,137 @@
+"""A turn that takes longer than its invocation, or than any turn may."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID
+
+import psycopg
+import pytest
+
+from parley.errors import NotFound, TurnFailed, TurnInProgress, TurnUnfinished
+from parley.http.messages import MARGIN_SECONDS
+from parley.ids import new_id
+from parley.repository.turns import NewSession
+from parley_testing.handlers import Api
+from parley_testing.model_server import Asked, ModelServer, Said
+from parley_testing.scripted_model import Items, call, in_order, say
+from parley_testing.workbench import Workbench, request
+
+
+async def for_ever() -> Items:
+    await asyncio.sleep(3600)
+    return say("never")
+
+
+def test_a_turn_that_outlasts_its_invocation_is_joined_by_its_key(
+    model_api: Api, model: ModelServer, sql: psycopg.Connection
+) -> None:
+    def slow(asked: Asked) -> Said:
+        time.sleep(0.4)
+        return Said("too late")
+
+    session_id, key = model_api.new_session(), {"Idempotency-Key": "k"}
+    path, body = f"/sessions/{session_id}/messages", {"text": "hello"}
+    model_api("POST", path, {"text": "warm up"})
+    model.script = slow
+
+    answer = model_api("POST", path, body, headers=key, seconds=MARGIN_SECONDS + 0.2)
+
+    assert (answer.status, answer.json["code"]) == (504, "turn_timeout")
+    row = sql.execute(
+        "SELECT status, lease_expires_at = '-infinity' FROM turns WHERE id = %s",
+        (UUID(answer.json["turn_id"]),),
+    ).fetchone()
+    assert row == ("running", True)
+
+    model.script = lambda asked: Said("here I am")
+    again = model_api("POST", path, body, headers=key)
+
+    assert (again.status, again.json["reply"]["content"]) == (201, "here I am")
+    assert again.json["turn"]["id"] == answer.json["turn_id"]
+
+
+async def test_time_up_leaves_no_task_and_no_crash(
+    new_bench: Callable[..., Workbench], sql: psycopg.Connection
+) -> None:
+    bench = new_bench(in_order(call("add_task", title="buy milk"), for_ever))
+    before = asyncio.all_tasks()
+
+    with pytest.raises(TurnUnfinished):
+        await bench.send(bench.new_session(), seconds=0.3)
+
+    assert asyncio.all_tasks() == before
+    assert sql.execute("SELECT crashes, status FROM turns").fetchall() == [(0, "running")]
+
+
+async def test_a_turn_may_not_take_longer_than_any_turn_may(
+    new_bench: Callable[..., Workbench],
+) -> None:
+    bench = new_bench(in_order(for_ever), turn_seconds=0.1)
+
+    with pytest.raises(TurnFailed) as failed:
+        await bench.send(bench.new_session())
+
+    assert failed.value.code == "turn_too_long"
+
+
+async def test_a_turn_that_runs_elsewhere_is_waited_for(
+    new_bench: Callable[..., Workbench],
+) -> None:
+    here, elsewhere = new_bench(in_order()), new_bench(in_order(say("from elsewhere")))
+    turn = elsewhere.begin(elsewhere.new_session(), key="k")
+
+    joining = asyncio.ensure_future(here.send(turn.session_id, key="k"))
+    await elsewhere.carry_out(turn)
+    sent = await joining
+
+    assert (sent.view.turn.id, sent.replayed) == (turn.id, True)
+    assert sent.view.reply is not None
+    assert sent.view.reply.content == "from elsewhere"
+
+
+async def test_waiting_for_a_turn_elsewhere_ends_with_the_invocation(bench: Workbench) -> None:
+    turn = bench.begin(bench.new_session(), key="k")
+
+    with pytest.raises(TurnUnfinished) as unfinished:
+        await bench.send(turn.session_id, key="k", seconds=0.2)
+
+    assert unfinished.value.turn_id == turn.id
+
+
+async def test_time_up_over_an_earlier_turn_does_not_promise_that_this_one_goes_on(
+    new_bench: Callable[..., Workbench],
+    expire: Callable[[UUID], None],
+    sql: psycopg.Connection,
+) -> None:
+    bench = new_bench(in_order(for_ever))
+    earlier = bench.begin(bench.new_session(), "first")
+    expire(earlier.id)
+
+    with pytest.raises(TurnInProgress) as refused:
+        await bench.send(earlier.session_id, "second", seconds=0.2)
+
+    assert refused.value.turn_id == earlier.id
+    assert sql.execute("SELECT content FROM messages").fetchall() == [("first",)]
+
+
+async def test_a_first_message_whose_session_is_deleted_meanwhile_does_not_make_it_again(
+    new_bench: Callable[..., Workbench], sql: psycopg.Connection
+) -> None:
+    session_id = new_id()
+
+    def delete() -> Items:
+        bench.sessions.delete("alice", session_id, "conversation")
+        return say("to nobody")
+
+    bench = new_bench(in_order(delete, say("once more")))
+    opens = NewSession(agent="todo", name="groceries", platform="cli", metadata={})
+    sending: Any = bench.sender.send(request(session_id, opens=opens), seconds=60)
+
+    with pytest.raises(NotFound):
+        await sending
+
+    assert sql.execute("SELECT count(*) FROM sessions").fetchone() == (0,)

@@ -1,0 +1,93 @@
+"""What a turn leaves in the logs, the metrics and the process."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import threading
+from collections.abc import Iterator
+from io import StringIO
+from typing import Any
+
+import pytest
+
+from parley.http import loop
+from parley.observability import logger
+from parley_testing.handlers import Api
+from parley_testing.model_server import Called, ModelServer, Raw, Said, Step, in_order
+
+SECRET = "my secret diary"
+
+
+@pytest.fixture
+def log() -> Iterator[StringIO]:
+    """What the process logs at INFO and above."""
+    handler, level, log = logger().registered_handler, logger().log_level, StringIO()
+    assert isinstance(handler, logging.StreamHandler)
+    before = handler.setStream(log)
+    logger().setLevel("INFO")
+    yield log
+    logger().setLevel(level)
+    handler.setStream(before)
+
+
+def lines(output: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in output.splitlines() if line.startswith("{")]
+
+
+@pytest.mark.parametrize(
+    ("last", "outcome"), [(Said(SECRET), "completed"), (Raw(400, SECRET.encode()), "failed")]
+)
+def test_a_turn_is_logged_by_its_ids_and_never_by_its_text(
+    model_api: Api,
+    model: ModelServer,
+    log: StringIO,
+    caplog: pytest.LogCaptureFixture,
+    last: Step,
+    outcome: str,
+) -> None:
+    model.script = in_order(Called("add_task", {"title": SECRET}), last)
+    session_id = model_api.new_session()
+
+    model_api("POST", f"/sessions/{session_id}/messages", {"text": SECRET})
+
+    assert SECRET not in log.getvalue()
+    assert SECRET not in caplog.text
+    (ended,) = (line for line in lines(log.getvalue()) if line["message"] == "turn ended")
+    turn = model_api("GET", f"/sessions/{session_id}/turns").json["items"][0]
+    assert (ended["session_id"], ended["turn_id"]) == (session_id, turn["id"])
+    assert ended["request_id"]
+    assert ended["outcome"] == outcome
+
+
+def test_a_turn_is_measured(
+    model_api: Api, model: ModelServer, capfd: pytest.CaptureFixture[str]
+) -> None:
+    model_api("POST", "/messages", {"text": "hello"})
+
+    (measured,) = (line for line in lines(capfd.readouterr().out) if "_aws" in line)
+    assert measured["TurnsCompleted"] == [1.0]
+    assert (measured["InputTokens"], measured["OutputTokens"]) == ([11.0], [7.0])
+    assert measured["agent"] == "todo"
+
+
+def test_ids_of_one_request_do_not_stand_in_the_log_of_the_next(
+    model_api: Api, model: ModelServer, log: StringIO
+) -> None:
+    first = model_api("POST", "/messages", {"text": "hello"}).json["turn"]["id"]
+    end = len(log.getvalue())
+
+    model_api("POST", "/messages", {"text": "hello"})
+
+    assert first in log.getvalue()[:end]
+    assert first not in log.getvalue()[end:]
+
+
+def test_a_handler_leaves_no_task_and_no_second_loop(model_api: Api, model: ModelServer) -> None:
+    session_id = model_api.new_session()
+    for step in (Said("ok"), Raw(400), Said("ok")):
+        model.script = lambda asked, step=step: step  # type: ignore[misc]
+        model_api("POST", f"/sessions/{session_id}/messages", {"text": "hello"})
+        assert asyncio.all_tasks(loop._runner().get_loop()) == set()
+    assert [thread.name for thread in threading.enumerate()].count("parley-tool_0") <= 1

@@ -1,0 +1,152 @@
+"""What the agent remembers from turn to turn, on both stores."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from parley.ids import conversation_key
+from parley.memory.shape import assistant_message, user_message
+from parley.memory.store import AgentSessionStore, TurnMemory
+from parley.repository.turns import Ending, Usage
+from parley.turns.carry_out import PRUNE_EVERY
+from parley_testing.scripted_model import Answer, Asked, call, in_order, say
+from parley_testing.workbench import Workbench
+
+NewBench = Callable[..., Workbench]
+
+
+@pytest.fixture
+def store(each_store: AgentSessionStore) -> AgentSessionStore:
+    return each_store
+
+
+def counting() -> Callable[[Asked], Answer]:
+    numbers = itertools.count(1)
+    return lambda asked: say(f"answer {next(numbers)}")
+
+
+def said(asked: Asked) -> list[Any]:
+    return [item.get("content") for item in asked.input]
+
+
+async def test_the_agent_remembers(new_bench: NewBench) -> None:
+    bench = new_bench(counting())
+    session_id = bench.new_session()
+
+    for text in ("one", "two", "three"):
+        await bench.send(session_id, text)
+
+    assert said(bench.model.asked[-1]) == ["one", "answer 1", "two", "answer 2", "three"]
+
+
+async def test_the_agent_remembers_no_more_than_it_may(new_bench: NewBench) -> None:
+    bench = new_bench(counting(), memory_items=4)
+    session_id = bench.new_session()
+
+    for number in range(1, 6):
+        await bench.send(session_id, f"question {number}")
+
+    assert said(bench.model.asked[-1]) == [
+        *("question 3", "answer 3", "question 4", "answer 4"),
+        "question 5",
+    ]
+
+
+async def test_the_newest_turn_is_remembered_whatever_its_size(new_bench: NewBench) -> None:
+    calls = [call("list_tasks", f"call_{number}") for number in range(4)]
+    bench = new_bench(in_order(say("small"), *calls, say("big"), say("end")), memory_items=4)
+    session_id = bench.new_session()
+
+    for text in ("one", "two", "three"):
+        await bench.send(session_id, text)
+
+    assert len(bench.model.asked[-1].input) == 1 + 2 * 4 + 1 + 1
+    assert said(bench.model.asked[-1])[0] == "two"
+
+
+async def test_sessions_do_not_share_memory(new_bench: NewBench) -> None:
+    bench = new_bench(counting())
+    await bench.send(bench.new_session(), "a secret")
+
+    await bench.send(bench.new_session(), "hello")
+
+    assert said(bench.model.asked[-1]) == ["hello"]
+
+
+@pytest.mark.parametrize("damage", ["gone", "of another attempt"])
+async def test_lost_memory_is_rebuilt_from_the_transcript(new_bench: NewBench, damage: str) -> None:
+    bench = new_bench(
+        in_order(call("list_tasks"), say("nothing"), say("two"), say("three")),
+    )
+    session_id = bench.new_session()
+    await bench.send(session_id, "what do I have?")
+    await bench.send(session_id, "second")
+    conversation = conversation_key("alice", session_id)
+    if damage == "gone":
+        bench.store.forget_before(conversation, 2)
+    else:
+        bench.store.claim(conversation, 1, 7)
+
+    await bench.send(session_id, "third")
+
+    assert said(bench.model.asked[-1]) == [
+        *("what do I have?", "nothing"),
+        *("second", "two"),
+        "third",
+    ]
+
+
+async def test_rebuilt_memory_tells_why_a_turn_failed(new_bench: NewBench) -> None:
+    bench = new_bench(in_order(call("add_task", title="milk"), ValueError(), say("ok")))
+    session_id = bench.new_session()
+    with pytest.raises(Exception, match="failed"):
+        await bench.send(session_id, "add milk")
+    bench.store.forget(conversation_key("alice", session_id))
+
+    await bench.send(session_id, "hello")
+
+    first, note, _ = said(bench.model.asked[-1])
+    assert first == "add milk"
+    assert "not to be repeated: add_task" in note
+
+
+async def test_a_finished_turn_that_is_not_vouched_for_is_not_shown(new_bench: NewBench) -> None:
+    bench = new_bench(counting())
+    session_id = bench.new_session()
+    turn = bench.begin(session_id, "cancel this")
+    stopped = TurnMemory([user_message("cancel this"), assistant_message("done")], "done")
+    bench.store.finish(conversation_key("alice", session_id), 1, turn.attempt, stopped)
+    ending = Ending("cancelled", "cancelled", "You stopped it.", remembered=False)
+    assert bench.turns.stop(turn, ending, Usage(), None)
+
+    await bench.send(session_id, "hello")
+
+    assert said(bench.model.asked[-1]) == ["hello"]
+
+
+async def test_pruning_leaves_what_the_next_windows_need(new_bench: NewBench) -> None:
+    bench = new_bench(counting(), memory_items=20)
+    session_id = bench.new_session()
+    kept = []
+
+    for number in range(1, 61):
+        bench.watched.calls.clear()
+        await bench.send(session_id, f"question {number}")
+        pruned = ["forget_before"] if number % PRUNE_EVERY == 0 else []
+        assert bench.watched.calls == ["read_newest", "finish", *pruned]
+        shown = said(bench.model.asked[-1])
+        assert len(shown) == min(2 * (number - 1), 20) + 1
+        assert shown[0] == f"question {max(1, number - 10)}"
+        kept.append(_turns(bench, session_id))
+
+    assert max(kept) < PRUNE_EVERY + 12
+    assert kept[49] == 10 + 1  # the ten that the fiftieth was shown, and itself
+
+
+def _turns(bench: Workbench, session_id: UUID) -> int:
+    return bench.store.statistics(conversation_key("alice", session_id)).turns

@@ -1,0 +1,225 @@
+"""An attempt that is replaced while it runs: it changes nothing and says nothing any more."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID
+
+import psycopg
+import pytest
+from agents import Agent
+
+from parley.errors import Fenced, NotFound
+from parley.ids import conversation_key
+from parley.memory.store import AgentSessionStore
+from parley.repository.turns import Ending, RunningTurn, Usage
+from parley.turns import lease
+from parley.turns.context import TurnContext
+from parley.turns.tools import effect_tool
+from parley_testing.scripted_model import Items, Script, by_model, call, in_order, say
+from parley_testing.workbench import Workbench, request
+
+NewBench = Callable[..., Workbench]
+
+
+@pytest.fixture
+def store(each_store: AgentSessionStore) -> AgentSessionStore:
+    return each_store
+
+
+class Stage:
+    """A turn that one process runs while another takes it over."""
+
+    def __init__(self, new_bench: NewBench, expire: Callable[[UUID], None]) -> None:
+        self._new_bench, self._expire = new_bench, expire
+        self.zombie = new_bench()
+        self.turn: RunningTurn = self.zombie.begin(self.zombie.new_session(), "add milk", key="k")
+
+    async def complete_elsewhere(self, items: Items) -> Items:
+        """Have another process carry the turn to its end, then go on."""
+        self._expire(self.turn.id)
+        other = self._new_bench(in_order(say("from the other")))
+        await other.send(self.turn.session_id, "add milk", key="k")
+        return items
+
+    def claim_elsewhere(self, items: Items) -> Items:
+        """Have another process get hold of the turn, in Postgres only, then go on."""
+        self._expire(self.turn.id)
+        begun = self.zombie.turns.begin(request(self.turn.session_id, "add milk", key="k"))
+        assert begun.outcome == "resume"
+        return items
+
+    async def run(self, script: Script) -> None:
+        self.zombie.model.script = script
+        with pytest.raises(Fenced):
+            await self.zombie.carry_out(self.turn)
+
+
+@pytest.fixture
+def stage(new_bench: NewBench, expire: Callable[[UUID], None]) -> Stage:
+    return Stage(new_bench, expire)
+
+
+def reply(sql: psycopg.Connection) -> Any:
+    return sql.execute("SELECT content FROM messages WHERE role = 'assistant'").fetchall()
+
+
+async def test_its_tool_call_is_neither_recorded_nor_carried_out(
+    stage: Stage, sql: psycopg.Connection
+) -> None:
+    answer = call("add_task", title="milk")
+
+    await stage.run(in_order(lambda: stage.complete_elsewhere(answer), say("too late")))
+
+    assert len(stage.zombie.model.asked) == 1
+    assert reply(sql) == [("from the other",)]
+    assert sql.execute("SELECT count(*) FROM tasks").fetchone() == (0,)
+
+
+async def test_its_tools_effect_is_rolled_back(stage: Stage, sql: psycopg.Connection) -> None:
+    answer = call("add_task", title="milk")
+
+    await stage.run(in_order(lambda: stage.claim_elsewhere(answer), say("too late")))
+
+    assert len(stage.zombie.model.asked) == 1
+    assert sql.execute("SELECT count(*) FROM tasks").fetchone() == (0,)
+    assert sql.execute("SELECT count(*) FROM tool_calls").fetchone() == (0,)
+    assert reply(sql) == []
+
+
+async def test_its_reply_is_not_seen(stage: Stage, sql: psycopg.Connection) -> None:
+    await stage.run(in_order(lambda: stage.complete_elsewhere(say("too late"))))
+
+    assert reply(sql) == [("from the other",)]
+    (stored,) = stage.zombie.store.read_newest(conversation_key("alice", stage.turn.session_id), 10)
+    assert stored.memory is not None
+    assert stored.memory.reply == "from the other"
+
+
+async def test_its_reply_is_not_seen_before_the_other_has_one(
+    stage: Stage, sql: psycopg.Connection
+) -> None:
+    await stage.run(in_order(lambda: stage.claim_elsewhere(say("too late"))))
+
+    assert reply(sql) == []
+    assert sql.execute("SELECT status, attempt FROM turns").fetchall() == [("running", 2)]
+
+
+async def test_an_agent_used_as_a_tool_does_not_go_on_talking(
+    stage: Stage, sql: psycopg.Connection
+) -> None:
+    @effect_tool
+    def note(effect: Any) -> str:
+        """Note."""
+        return "noted"
+
+    inner = Agent[TurnContext](name="inner", model="inner", tools=[note])
+    stage.zombie.agent = Agent(name="outer", tools=[inner.as_tool("ask", "Ask.")])
+    script = by_model(
+        {
+            "default": in_order(call("ask", input="x"), say("too late")),
+            "inner": in_order(
+                lambda: stage.claim_elsewhere(call("note", "call_2")), say("too late")
+            ),
+        }
+    )
+
+    await stage.run(script)
+
+    assert [asked.model for asked in stage.zombie.model.asked] == ["default", "inner"]
+    assert reply(sql) == []
+
+
+async def test_who_waits_for_it_gets_the_others_reply(
+    new_bench: NewBench, expire: Callable[[UUID], None]
+) -> None:
+    async def overtaken() -> Items:
+        turn_id = (
+            bench.transcript.turns("alice", session_id, status="running", limit=1, cursor=None)
+            .items[0]
+            .id
+        )
+        expire(turn_id)
+        await other.send(session_id, key="k")
+        return say("too late")
+
+    bench, other = new_bench(in_order(overtaken)), new_bench(in_order(say("from the other")))
+    session_id = bench.new_session()
+
+    sent = await bench.send(session_id, key="k")
+
+    assert sent.view.reply is not None
+    assert sent.view.reply.content == "from the other"
+
+
+async def test_a_turn_cancelled_while_it_runs_stays_cancelled(
+    stage: Stage, sql: psycopg.Connection
+) -> None:
+    def cancel() -> Items:
+        ending = Ending("cancelled", "cancelled", "You stopped it.", remembered=False)
+        assert stage.zombie.turns.stop(stage.turn, ending, Usage(), None)
+        return call("add_task", title="milk")
+
+    await stage.run(in_order(cancel, say("too late")))
+
+    assert sql.execute("SELECT status FROM turns").fetchall() == [("cancelled",)]
+    assert sql.execute("SELECT count(*) FROM tasks").fetchone() == (0,)
+    assert reply(sql) == []
+
+
+async def test_a_session_deleted_while_it_runs_stays_deleted(
+    new_bench: NewBench, sql: psycopg.Connection
+) -> None:
+    def delete() -> Items:
+        bench.sessions.delete("alice", session_id, "conversation")
+        return call("add_task", title="milk")
+
+    bench = new_bench(in_order(delete, say("too late")))
+    session_id = bench.new_session()
+
+    with pytest.raises(NotFound):
+        await bench.send(session_id)
+
+    assert sql.execute("SELECT count(*) FROM tasks").fetchone() == (0,)
+    assert sql.execute("SELECT count(*) FROM turns").fetchone() == (0,)
+
+
+async def test_renewing_finds_out_that_it_was_replaced(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lease, "RENEW_SECONDS", 0.05)
+
+    async def think() -> Items:
+        stage.claim_elsewhere(say(""))
+        await asyncio.sleep(3600)
+        return say("never")
+
+    await stage.run(in_order(think))
+
+    assert len(stage.zombie.model.asked) == 1
+
+
+async def test_a_long_turn_keeps_its_lease(
+    new_bench: NewBench, monkeypatch: pytest.MonkeyPatch, sql: psycopg.Connection
+) -> None:
+    monkeypatch.setattr(lease, "RENEW_SECONDS", 0.02)
+
+    async def think() -> Items:
+        sql.execute("UPDATE turns SET lease_expires_at = now() + interval '1 second'")
+        for _ in range(200):
+            await asyncio.sleep(0.01)
+            row = sql.execute(
+                "SELECT lease_expires_at > now() + interval '30 seconds' FROM turns"
+            ).fetchone()
+            if row == (True,):
+                return say("held")
+        return say("not renewed")
+
+    bench = new_bench(in_order(think))
+
+    sent = await bench.send(bench.new_session())
+
+    assert sent.view.reply is not None
+    assert sent.view.reply.content == "held"

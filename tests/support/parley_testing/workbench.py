@@ -1,0 +1,154 @@
+"""The parts that carry out a turn, around a model and an agent of the test's own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, cast
+from uuid import UUID
+
+from agents import Agent
+
+from parley.agents import registry
+from parley.http.idempotency import fingerprint
+from parley.ids import conversation_key, new_id
+from parley.memory.store import AgentSessionStore
+from parley.memory.window import vouched_turns
+from parley.repository.database import Database
+from parley.repository.sessions import SessionRepository
+from parley.repository.tool_calls import ToolCallRepository
+from parley.repository.transcript import Transcript
+from parley.repository.turns import Begun, NewSession, RunningTurn, TurnRepository, TurnRequest
+from parley.turns.carry_out import Limits, TurnCarrier
+from parley.turns.context import TurnContext
+from parley.turns.run import AgentRunner
+from parley.turns.send import Sender, Sent
+from parley_testing.scripted_model import Script, ScriptedProvider
+
+
+class WatchedStore:
+    """An agent-session store that keeps what is called, and can do something before a call.
+
+    Attributes:
+        calls: The names of the methods called so far.
+        before: What is done first when a method is called, by its name; it may raise.
+    """
+
+    def __init__(self, store: AgentSessionStore) -> None:
+        self._store = store
+        self.calls: list[str] = []
+        self.before: dict[str, Callable[[], object]] = {}
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._store, name)
+
+        def called(*arguments: Any, **named: Any) -> Any:
+            self.calls.append(name)
+            if name in self.before:
+                self.before[name]()
+            return method(*arguments, **named)
+
+        return called
+
+
+class Workbench:
+    """One process's parts: as many as a test wants may share a database and a store.
+
+    Attributes:
+        agent: Who answers; the registry's own if None.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        store: AgentSessionStore,
+        script: Script,
+        *,
+        agent: Agent[TurnContext] | None = None,
+        memory_items: int = 200,
+        crashes: int = 3,
+        turn_seconds: float = 30,
+    ) -> None:
+        self.agent = agent
+        self.database = database
+        self.watched = WatchedStore(store)
+        self.store = cast("AgentSessionStore", self.watched)
+        self.model = ScriptedProvider(script)
+        window = vouched_turns(memory_items)
+        self.turns = TurnRepository(database, window=window)
+        self.sessions = SessionRepository(database)
+        self.transcript = Transcript(database)
+        self.tool_calls = ToolCallRepository(database)
+        self.carrier = TurnCarrier(
+            database=database,
+            turns=self.turns,
+            transcript=self.transcript,
+            tool_calls=self.tool_calls,
+            store=self.store,
+            load_agent=lambda name: self.agent or registry.load(name),
+            runner=AgentRunner(self.model),
+            limits=Limits(turn_seconds, crashes, memory_items),
+        )
+        self.sender = Sender(self.turns, self.transcript, self.store, self.carrier, window)
+
+    def new_session(self, user: str = "alice", agent: str = "todo") -> UUID:
+        """Make a session and give its id."""
+        session, _ = self.sessions.create(
+            new_id(),
+            user,
+            agent=agent,
+            name=None,
+            platform="api",
+            metadata={},
+            idempotency_key=None,
+            fingerprint=b"",
+        )
+        return session.id
+
+    def begin(self, session_id: UUID, text: str = "hello", **fields: Any) -> RunningTurn:
+        """Begin a turn that nobody carries out."""
+        begun = self.turns.begin(request(session_id, text, **fields))
+        assert begun.turn is not None, begun
+        return begun.turn
+
+    async def send(
+        self, session_id: UUID, text: str = "hello", *, seconds: float = 60, **fields: Any
+    ) -> Sent:
+        """Send a message and wait for its reply."""
+        return await self.sender.send(request(session_id, text, **fields), seconds=seconds)
+
+    async def carry_out(self, turn: RunningTurn, *, seconds: float = 60) -> Any:
+        """Carry out a turn that was begun."""
+
+        async def read() -> Any:
+            return self.store.read_newest(conversation_key(turn.user_id, turn.session_id), 100)
+
+        return await self.carrier.carry_out(turn, read(), seconds=seconds)
+
+
+def request(
+    session_id: UUID,
+    text: str = "hello",
+    *,
+    user: str = "alice",
+    key: str | None = None,
+    opens: NewSession | None = None,
+) -> TurnRequest:
+    """Make a request for a turn, with ids of its own."""
+    return TurnRequest(
+        user_id=user,
+        session_id=session_id,
+        turn_id=new_id(),
+        message_id=new_id(),
+        text=text,
+        idempotency_key=key,
+        fingerprint=fingerprint(
+            "message", session_id=session_id if opens is None else "", text=text
+        ),
+        opens=opens,
+    )
+
+
+def held(begun: Begun) -> RunningTurn:
+    """Give the turn that a begin got hold of."""
+    assert begun.turn is not None, begun
+    return begun.turn

@@ -1,0 +1,160 @@
+"""The window against a naive model of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from parley.memory.store import AgentSessionStore, Item, StoredTurn, TurnMemory
+from parley.memory.window import Window, vouched_turns
+
+SIZES = st.integers(2, 9)
+
+
+class Stored:
+    """A store of finished turns by number; counts reads."""
+
+    def __init__(self, turns: Mapping[int, StoredTurn]) -> None:
+        self.turns = turns
+        self.read_again: list[int] = []
+
+    def read(self, conversation: str, numbers: Sequence[int]) -> list[StoredTurn]:
+        self.read_again += numbers
+        return [self.turns[number] for number in numbers if number in self.turns]
+
+
+class Past:
+    """Turns of a conversation, and what has become of their memory."""
+
+    def __init__(self, sizes: list[int], fates: Mapping[int, str] | None = None) -> None:
+        fates = fates or {}
+        self.vouched = [(number, 1) for number in range(len(sizes), 0, -1)]
+        self.items = {
+            number: _items(number, size) if fates.get(number, "there") in ("there", "late")
+            else _items(number, 2)
+            for number, size in enumerate(sizes, 1)
+        }  # fmt: skip
+        self.rebuilt: list[int] = []
+        stored, seen = {}, {}
+        for number, fate in ((number, fates.get(number, "there")) for number, _ in self.vouched):
+            turn = StoredTurn(number, 1, TurnMemory(self.items[number]))
+            if fate == "unreadable":
+                turn = StoredTurn(number, 1, None)
+            elif fate == "unvouched":
+                turn = StoredTurn(number, 2, TurnMemory([{"role": "user", "content": "cancelled"}]))
+            if fate != "gone":
+                stored[number] = turn
+            if fate not in ("gone", "late"):
+                seen[number] = turn
+        self.store, self.first_read = Stored(stored), list(seen.values())
+
+    def window(self, max_items: int) -> Window:
+        most = vouched_turns(max_items)
+        return Window(
+            cast("AgentSessionStore", self.store),
+            "conversation",
+            self.vouched[:most],
+            self.first_read[:most],
+            max_items=max_items,
+            rebuild=self._rebuild,
+        )
+
+    def naive(self, max_items: int) -> list[Item]:
+        """The newest whole turns within the limit, and the newest in any case."""
+        shown: list[Item] = []
+        for number, _ in self.vouched:
+            if shown and len(shown) + len(self.items[number]) > max_items:
+                break
+            shown = self.items[number] + shown
+        return shown
+
+    def _rebuild(self, numbers: Sequence[int]) -> dict[int, list[Item]]:
+        self.rebuilt += numbers
+        return {number: self.items[number] for number in numbers}
+
+
+def _items(number: int, size: int) -> list[Item]:
+    return [{"turn": number, "place": place} for place in range(size)]
+
+
+FATES = st.sampled_from(["there", "there", "late", "gone", "unreadable", "unvouched"])
+
+
+@st.composite
+def pasts(draw: Any) -> Past:
+    sizes = draw(st.lists(SIZES, max_size=12))
+    return Past(sizes, {number: draw(FATES) for number in range(1, len(sizes) + 1)})
+
+
+@given(pasts(), st.integers(2, 30))
+def test_it_shows_the_newest_whole_turns_within_the_limit(past: Past, most: int) -> None:
+    assert past.window(most).items == past.naive(most)
+
+
+@given(st.lists(SIZES, max_size=12), st.integers(2, 30))
+def test_what_is_there_is_not_read_again(sizes: list[int], most: int) -> None:
+    past = Past(sizes)
+
+    window = past.window(most)
+
+    assert (past.store.read_again, past.rebuilt, window.rebuilt) == ([], [], ())
+
+
+@given(pasts(), st.integers(2, 30))
+def test_no_more_is_looked_for_again_than_can_be_shown(past: Past, most: int) -> None:
+    past.window(most)
+
+    assert len(past.store.read_again) <= vouched_turns(most)
+    assert set(past.rebuilt) <= set(past.store.read_again)
+
+
+@given(st.lists(SIZES, min_size=1, max_size=30), st.integers(2, 20))
+def test_pruning_never_goes_back_nor_takes_what_a_later_window_needs(
+    sizes: list[int], most: int
+) -> None:
+    bound = 1
+    for turns in range(1, len(sizes) + 1):
+        whole = Past(sizes[:turns]).window(most)
+        pruned = Past(sizes[:turns])
+        pruned.first_read = [turn for turn in pruned.first_read if turn.number >= bound]
+        pruned.store.turns = {turn.number: turn for turn in pruned.first_read}
+
+        window = pruned.window(most)
+
+        assert window.items == whole.items
+        assert pruned.store.read_again == []
+        assert bound <= window.keep_from <= turns
+        bound = window.keep_from
+
+
+# Turns of one item are possible, if only just: a reply without a word.
+@given(
+    st.lists(st.integers(1, 4), max_size=8),
+    st.lists(st.sampled_from(["there", "late", "gone"]), min_size=8, max_size=8),
+    st.integers(2, 12),
+)
+@example([1, 1, 5], ["there", "late", "there"], 6)
+def test_what_is_shown_has_no_gap(sizes: list[int], fates: list[str], most: int) -> None:
+    past = Past(sizes, dict(enumerate(fates, 1)))
+
+    shown = {item["turn"] for item in past.window(most).items}
+
+    assert shown == set(range(len(sizes) - len(shown) + 1, len(sizes) + 1))
+
+
+def test_nothing_is_shown_of_nothing() -> None:
+    window = Past([]).window(20)
+
+    assert (window.items, window.keep_from) == ([], 1)
+
+
+def test_a_turn_that_the_transcript_does_not_have_either_is_left_out() -> None:
+    past = Past([2, 2, 2], {2: "gone"})
+    past._rebuild = lambda numbers: {}  # type: ignore[method-assign]
+
+    shown = [item["turn"] for item in past.window(20).items]
+
+    assert shown == [1, 1, 3, 3]

@@ -1,0 +1,48 @@
+"""Where a model call stands in its turn: the key of its record."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+from typing import Any, cast
+
+import pytest
+
+from parley.ids import new_id
+from parley.repository.turns import RunningTurn
+from parley.turns.attempt import Attempt, inside_call
+
+
+@pytest.fixture
+def attempt() -> Attempt:
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    turn = RunningTurn(
+        new_id(), new_id(), "alice", 1, 1, 0, "todo", new_id(), "hello", now, now, ()
+    )
+    nothing = cast("Any", None)  # no store is asked where a call stands
+    return Attempt(turn, nothing, nothing, nothing)
+
+
+async def test_calls_are_counted_below_the_tool_call_around_them(attempt: Attempt) -> None:
+    async def inner(call_id: str) -> list[str]:
+        with inside_call(call_id):
+            first = attempt.next_position()
+            await asyncio.sleep(0)
+            with inside_call("deeper"):
+                deeper = attempt.next_position()
+            return [first, deeper, attempt.next_position()]
+
+    before = attempt.next_position()
+    a, b = await asyncio.gather(inner("a"), inner("b"))
+
+    assert [before, attempt.next_position()] == ["0", "1"]
+    assert a == ["a/0", "a/deeper/0", "a/1"]
+    assert b == ["b/0", "b/deeper/0", "b/1"]
+
+
+async def test_a_call_that_is_tried_again_stands_in_the_same_place(attempt: Attempt) -> None:
+    attempt.next_position()
+    failed = attempt.next_position()
+    attempt.not_answered(ValueError())
+
+    assert attempt.next_position() == failed
