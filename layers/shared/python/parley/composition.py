@@ -68,7 +68,9 @@ class Composition:
     @cached_property
     def forgetter(self) -> Forgetter:
         """Removes memory."""
-        return Forgetter(self.sessions, self.store, self.settings.agent_session_max_messages)
+        return Forgetter(
+            self.sessions, lambda: self.store, self.settings.agent_session_max_messages
+        )
 
     @cached_property
     def turns(self) -> TurnRepository:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -15,10 +16,14 @@ from parley.repository.sessions import SessionRepository
 
 @dataclass(frozen=True, slots=True)
 class Forgetter:
-    """Removes memory. Methods block."""
+    """Removes memory. Methods block.
+
+    The store is opened by who comes to it: most requests of a function that lists and shows
+    sessions do not, and its client is a third of a cold start.
+    """
 
     sessions: SessionRepository
-    store: AgentSessionStore
+    open_store: Callable[[], AgentSessionStore]
     memory_items: int
 
     def statistics(self, user_id: str, session_id: UUID) -> MemoryStatistics:
@@ -30,7 +35,7 @@ class Forgetter:
         """
         session = self.sessions.get(user_id, session_id)
         conversation = conversation_key(user_id, session_id)
-        return self.store.statistics(conversation, since=session.memory_from)
+        return self.open_store().statistics(conversation, since=session.memory_from)
 
     def clear(self, user_id: str, session_id: UUID) -> None:
         """Make the agent forget the session's turns so far; the transcript stays.
@@ -43,7 +48,7 @@ class Forgetter:
             StoreUnavailable: A store cannot serve now; clearing again finishes the work.
         """
         boundary = self.sessions.forget(user_id, session_id)
-        self.store.forget_before(conversation_key(user_id, session_id), boundary)
+        self.open_store().forget_before(conversation_key(user_id, session_id), boundary)
 
     def prune(self, user_id: str, session_id: UUID) -> int:
         """Remove memory that is too old for the agent to be shown, and return how many turns.
@@ -54,17 +59,17 @@ class Forgetter:
         """
         turns = vouched_turns(self.memory_items)
         boundary, vouched = self.sessions.vouched(user_id, session_id, turns)
-        conversation = conversation_key(user_id, session_id)
+        conversation, store = conversation_key(user_id, session_id), self.open_store()
         window = Window(
-            self.store,
+            store,
             conversation,
             vouched,
-            self.store.read_newest(conversation, turns),
+            store.read_newest(conversation, turns),
             max_items=self.memory_items,
             rebuild=lambda numbers: {number: [] for number in numbers},
         )
         keep_from = window.keep_from if vouched else boundary
-        return self.store.forget_before(conversation, min(keep_from, boundary))
+        return store.forget_before(conversation, min(keep_from, boundary))
 
     def delete(self, user_id: str, session_id: UUID) -> None:
         """Delete a session with its transcript and memory.
@@ -79,6 +84,6 @@ class Forgetter:
         conversation = conversation_key(user_id, session_id)
         self.sessions.delete(user_id, session_id, conversation)
         try:
-            self.store.forget(conversation)
+            self.open_store().forget(conversation)
         except StoreUnavailable as error:
             logger().warning("memory is left to the outbox", reason=str(error))
