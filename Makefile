@@ -6,7 +6,7 @@ UV_VERSION := 0.13.8
 BIN := .venv/bin
 RUN_GROUPS := --group agents --group authorizer --group migrate --group local --group cli
 FUNCTIONS := $(notdir $(patsubst %/app.py,%,$(wildcard functions/*/app.py)))
-SOURCES := layers/shared/python cli local functions tests
+SOURCES := layers/shared/python cli local functions packaging tests
 # Nothing of these may reach for AWS, a browser or a newer version of itself.
 export AWS_DEFAULT_REGION ?= eu-west-1
 export SAM_CLI_TELEMETRY := 0
@@ -21,21 +21,22 @@ help: ## Say what there is
 dev: .venv/.run ## Run Parley on this machine (PORT=3000, DATA_DIR=.parley)
 	@exec $(BIN)/python -m parley_local.dev --port $(PORT) --data-dir $(DATA_DIR)
 
-test: lint types imports template unit integration ## All checks and tests, as CI runs them
+test: lint types imports template unit integration e2e ## All checks and tests, as CI runs them
 
 lint: .venv/.test ## Style, and whether the code is formatted
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/ruff format --check $(SOURCES)
 
 types: .venv/.test ## Strict types; each function by itself, since all have an app.py
-	$(BIN)/mypy layers/shared/python/parley cli local tests
+	$(BIN)/mypy layers/shared/python/parley cli local packaging/parley_packages \
+		packaging/parley_deploy tests
 	@set -e; for name in $(FUNCTIONS); do \
 		echo "mypy functions/$$name"; MYPYPATH=functions/$$name $(BIN)/mypy functions/$$name/*.py; done
 
 imports: .venv/.test ## A lower floor never imports a higher one
 	$(BIN)/lint-imports
 
-template: .venv/.test ## The SAM template
+template: .venv/.test cfn-lint checkov ## The SAM template, and what reviewers say of it
 	$(BIN)/sam validate --lint --template template.yaml
 
 unit: .venv/.test ## Tests without sockets
@@ -56,6 +57,8 @@ setup: .venv/.test ## Make the virtual environment, and let git run the quick ch
 
 clean: ## Remove what these targets made, but not the data of `make dev`
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+include packaging/targets.mk packaging/deploy.mk
 
 # The environment of `make dev` is small and quickly there; the tests' holds the tools too.
 .venv/.run: uv.lock pyproject.toml | $(BIN)/uv

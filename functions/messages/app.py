@@ -6,6 +6,9 @@ from parley.composition import Composition
 from parley.config import load_settings
 from parley.http.api import Api
 from parley.http.messages import message_routes
+from parley.snapshot import reseed_after_restore
+
+reseed_after_restore()
 
 parts = Composition(load_settings("database", "memory", "model"))
 

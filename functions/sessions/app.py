@@ -9,6 +9,9 @@ from parley.http.memory import memory_routes
 from parley.http.open import open_routes
 from parley.http.sessions import session_routes
 from parley.http.transcript import transcript_routes
+from parley.snapshot import reseed_after_restore
+
+reseed_after_restore()
 
 parts = Composition(load_settings("database", "memory"))
 

@@ -1,4 +1,4 @@
-"""What the linter does not see in template.yaml, and that the sample events are in step with it."""
+"""The routes of template.yaml, and that the sample events are in step with them."""
 
 from __future__ import annotations
 
@@ -11,17 +11,8 @@ from uuid import UUID
 
 import pytest
 
-from parley_local.cloudformation import load
+from parley_testing.template import API, FUNCTIONS, PARAMETERS, ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
-TEMPLATE = load(ROOT / "template.yaml")
-RESOURCES: dict[str, Any] = TEMPLATE["Resources"]
-API: dict[str, Any] = RESOURCES["Api"]["Properties"]
-FUNCTIONS: dict[str, Any] = {
-    name: resource["Properties"]
-    for name, resource in RESOURCES.items()
-    if resource["Type"] == "AWS::Serverless::Function"
-}
 ROUTES: dict[Path, dict[str, Any]] = {}
 """Every route of the template by the file in which its sample event has to be."""
 for function, properties in FUNCTIONS.items():
@@ -60,7 +51,7 @@ def test_an_event_is_of_its_route(file: Path) -> None:
     assert event["httpMethod"] == context["httpMethod"] == route["Method"].upper()
     assert event["path"] == path
     assert context["path"] == f"/{context['stage']}{path}"
-    assert context["stage"] == TEMPLATE["Parameters"]["StageName"]["Default"]
+    assert context["stage"] == PARAMETERS["StageName"]["Default"]
 
 
 @pytest.mark.parametrize("file", ROUTES, ids=str)
@@ -137,91 +128,6 @@ def test_a_browser_may_use_every_method_from_any_origin_and_preflight_needs_no_t
     assert API["Cors"]["AllowOrigin"] == "'*'"
     assert {route["Method"].upper() for route in ROUTES.values()} <= set(allowed)
     assert API["Auth"]["AddDefaultAuthorizerToCorsPreflight"] is False
-
-
-def test_only_the_two_secrets_have_to_be_given() -> None:
-    needed = {name for name, entry in TEMPLATE["Parameters"].items() if "Default" not in entry}
-
-    assert needed == {"DatabaseSecretArn", "OpenAiSecretArn"}
-
-
-def test_every_parameter_is_described_and_used() -> None:
-    body = json.dumps({key: TEMPLATE[key] for key in ("Globals", "Resources")})
-
-    for name, entry in TEMPLATE["Parameters"].items():
-        assert entry["Description"]
-        assert f'"Ref": "{name}"' in body or f"${{{name}}}" in body
-
-
-@pytest.mark.parametrize("function", FUNCTIONS)
-def test_a_function_is_given_only_settings_that_exist(function: str) -> None:
-    from parley.config import Settings
-
-    variables = FUNCTIONS[function]["Environment"]["Variables"]
-    known = {name.upper() for name in Settings.model_fields}
-
-    assert {
-        name for name in variables if not name.startswith(("POWERTOOLS_", "OPENAI_AGENTS_"))
-    } <= known
-
-
-def test_defaults_of_parameters_are_those_of_the_settings() -> None:
-    from parley.config import Settings
-
-    for properties in FUNCTIONS.values():
-        for variable, value in properties["Environment"]["Variables"].items():
-            field = Settings.model_fields.get(variable.lower())
-            if field is None or not isinstance(value, dict):
-                continue
-            parameter = TEMPLATE["Parameters"].get(value["Ref"], {})
-            if parameter.get("Default", "") != "":
-                assert parameter["Default"] == field.default, variable
-
-
-def test_memory_is_kept_by_the_table_that_the_store_writes() -> None:
-    table = RESOURCES["MemoryTable"]
-
-    keys = {key["KeyType"]: key["AttributeName"] for key in table["Properties"]["KeySchema"]}
-    assert keys == {"HASH": "conversation", "RANGE": "part"}
-    assert table["DeletionPolicy"] == "RetainExceptOnCreate"
-    assert table["UpdateReplacePolicy"] == "Retain"
-
-
-@pytest.mark.parametrize("function", ["Sessions", "Messages"])
-def test_code_that_uses_the_schema_comes_after_its_migration(function: str) -> None:
-    assert RESOURCES[function]["DependsOn"] == "Migration"
-
-
-def test_only_the_function_that_runs_agents_carries_their_layer() -> None:
-    with_agents = {
-        name
-        for name, properties in FUNCTIONS.items()
-        if {"Ref": "AgentsLayer"} in properties.get("Layers", [])
-    }
-
-    assert with_agents == {"Messages"}
-
-
-@pytest.mark.parametrize("kind", ["create", "update", "delete"])
-def test_an_event_of_the_migration_is_what_cloudformation_sends(kind: str) -> None:
-    event = read_event(Path("migrate", f"{kind}.json"))
-    properties = RESOURCES["Migration"]["Properties"]
-
-    assert event["RequestType"] == kind.capitalize()
-    assert event["ResourceType"] == RESOURCES["Migration"]["Type"]
-    assert event["ResponseURL"].startswith("http://127.0.0.1:")
-    # CloudFormation turns every property into a string.
-    assert event["ResourceProperties"] == {
-        "ServiceToken": event["ServiceToken"],
-        "ServiceTimeout": str(properties["ServiceTimeout"]),
-        "Revision": properties["Revision"],
-    }
-    assert ("PhysicalResourceId" in event) == (kind != "create")
-
-
-def test_the_migration_outlasts_its_function() -> None:
-    # Otherwise the stack gives up before the function could say FAILED and why.
-    assert RESOURCES["Migration"]["Properties"]["ServiceTimeout"] > FUNCTIONS["Migrate"]["Timeout"]
 
 
 def _each_in_a_list(values: Mapping[str, str] | None) -> dict[str, list[str]] | None:

@@ -1,0 +1,1 @@
+"""Deploys what was built. Not deployed itself."""

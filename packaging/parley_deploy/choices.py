@@ -1,0 +1,88 @@
+"""What a deployment is made with: the template's parameters, from three places."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+SECRETS = {"DatabaseSecretArn": "DATABASE_SECRET_ARN", "OpenAiSecretArn": "OPENAI_SECRET_ARN"}
+"""The parameters without a default, and the variables that they are taken from."""
+
+
+class MissingSecret(Exception):
+    """A secret's ARN was not given.
+
+    Attributes:
+        variable: The variable that would give it.
+    """
+
+    def __init__(self, variable: str) -> None:
+        super().__init__(variable)
+        self.variable = variable
+
+
+def chosen(
+    samconfig: Path,
+    env: str,
+    given: Sequence[str],
+    variables: Mapping[str, str],
+    architecture: str,
+) -> dict[str, str]:
+    """Return the template's parameters by name: the file's, the secrets', and those given last.
+
+    Args:
+        samconfig: The file `samconfig.toml`.
+        env: Which of its environments.
+        given: `Name=value` each; over the file's.
+        variables: The environment, for the secrets' ARNs.
+        architecture: What the packages were built for.
+
+    Raises:
+        MissingSecret: The file and the variables both lack a secret's ARN.
+        ValueError: There is no such environment, or something is not of the form `Name=value`.
+    """
+    document = tomllib.loads(samconfig.read_text(encoding="utf-8"))
+    if env not in document:
+        raise ValueError(f"{samconfig.name} has no environment {env}")
+    written = document[env].get("deploy", {}).get("parameters", {}).get("parameter_overrides", [])
+    parameters = _pairs(written.split() if isinstance(written, str) else written)
+    for name, variable in SECRETS.items():
+        if variables.get(variable):
+            parameters[name] = variables[variable]
+    parameters |= _pairs(given)
+    for name, variable in SECRETS.items():
+        if not parameters.get(name):
+            raise MissingSecret(variable)
+    # A parameter that is not given keeps its old value, whatever was built this time.
+    parameters["Architecture"] = architecture
+    return parameters
+
+
+def _pairs(texts: Sequence[str]) -> dict[str, str]:
+    pairs = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not name.isalnum():
+            raise ValueError(f"{text} is not of the form Name=value")
+        pairs[name] = value
+    return pairs
+
+
+def quoted(value: str) -> str:
+    """Write a value as `sam` reads it: without quotes it refuses an empty one."""
+    return '"' + value.replace('"', '\\"') + '"'
+
+
+def stamp(parameters: Mapping[str, str], packages: Sequence[Path]) -> None:
+    """Put into each package what says with which parameters it is deployed.
+
+    SAM publishes a version when code or template change, and not when a parameter's value does:
+    the alias would go on with the old settings.
+    """
+    text = json.dumps(parameters, sort_keys=True)
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    for package in packages:
+        (package / "parameters.sha256").write_text(digest + "\n", encoding="utf-8")

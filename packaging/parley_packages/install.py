@@ -1,0 +1,88 @@
+"""Makes one package in the folder that SAM names: `parley_packages.install FOLDER --into DIR`."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from parley_packages.byte_code import compile_ahead
+from parley_packages.requirements import ROOT, group, project
+from parley_packages.slim import slim
+from parley_packages.target import Target, UnknownTarget, target_of_environment
+
+
+def install(source: Path, into: Path, requirements: str, target: Target) -> None:
+    """Make the package of a layer or a function.
+
+    Args:
+        source: Its folder in the repository: below `layers` or `functions`.
+        into: An empty folder.
+        requirements: The locked dependencies that it carries.
+        target: What it is made for.
+
+    Raises:
+        subprocess.CalledProcessError: A dependency cannot be installed, or a module not compiled.
+    """
+    is_layer = source.parent.name == "layers"
+    modules = into / "python" if is_layer else into
+    modules.mkdir(parents=True, exist_ok=True)
+    if requirements:
+        _install(requirements, modules, target)
+        slim(modules)
+    code = source / "python" if is_layer else source
+    if code.is_dir():
+        left_out = shutil.ignore_patterns("__pycache__", "Makefile")
+        shutil.copytree(code, modules, ignore=left_out, dirs_exist_ok=True)
+    interpreter = target.interpreter()
+    # Without it there is no byte code; parley_packages.sizes says so at the end of `make build`.
+    if interpreter is not None:
+        compile_ahead(modules, interpreter, becomes="/opt/python" if is_layer else "/var/task")
+
+
+def _install(requirements: str, into: Path, target: Target) -> None:
+    with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
+        file.write(requirements)
+        file.flush()
+        subprocess.run(
+            [
+                Path(sys.executable).with_name("uv"), "pip", "install", "--quiet", "--target", into,
+                "--python-platform", target.platform, "--python-version", target.python,
+                # The lock file has every dependency already; nothing may be built from source, as
+                # that would be for this machine.
+                "--no-deps", "--require-hashes", "--only-binary", ":all:",
+                # Links would lead into uv's cache, where nothing must be changed.
+                "--link-mode", "copy", "--requirements", file.name,
+            ],
+            check=True,
+        )  # fmt: skip
+
+
+def main() -> None:
+    """Read the command line, and the target from the environment."""
+    parser = argparse.ArgumentParser(description="Makes the package of a layer or a function.")
+    parser.add_argument("folder", type=Path, help="in the repository, like layers/shared")
+    parser.add_argument("--into", type=Path, required=True, help="where the package goes")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--project", action="store_true", help="with the project's dependencies")
+    which.add_argument("--group", help="with a group's, but for those in the shared layer")
+    parser.add_argument("--without", action="append", default=[], help="leave out of the group")
+    given = parser.parse_args()
+    requirements = ""
+    if given.project:
+        requirements = project()
+    elif given.group:
+        requirements = group(given.group, given.without)
+    try:
+        install(ROOT / given.folder, given.into, requirements, target_of_environment())
+    except UnknownTarget as error:
+        sys.exit(str(error))
+    except subprocess.CalledProcessError as error:
+        sys.exit(f"The package of {given.folder} could not be made: {error}")
+
+
+if __name__ == "__main__":
+    main()

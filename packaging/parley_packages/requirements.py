@@ -1,0 +1,70 @@
+"""Which locked dependencies go into which package, so that no function carries one twice."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+
+ON_LAMBDA: Final = ("boto3", "botocore")
+"""What Lambda's runtime has already, and what only these need."""
+
+
+def project(root: Path = ROOT) -> str:
+    """Return the project's own dependencies, which the shared layer holds.
+
+    In the form of a requirements file, each at its locked version and with its hashes.
+
+    Args:
+        root: Where pyproject.toml and uv.lock are.
+
+    Raises:
+        subprocess.CalledProcessError: The lock file cannot be read.
+    """
+    return _export(root, ["--no-default-groups"], ON_LAMBDA)
+
+
+def group(name: str, without: Sequence[str] = (), root: Path = ROOT) -> str:
+    """Return the dependencies of a group that the shared layer does not hold, as `project` does.
+
+    Args:
+        name: A dependency group of pyproject.toml.
+        without: What is left out, with everything that only these need.
+        root: Where pyproject.toml and uv.lock are.
+
+    Raises:
+        subprocess.CalledProcessError: The lock file cannot be read.
+    """
+    shared = set(_by_name(project(root)))
+    wanted = _by_name(_export(root, ["--only-group", name], [*ON_LAMBDA, *without]))
+    return "".join(lines for name, lines in wanted.items() if name not in shared)
+
+
+def names(requirements: str) -> list[str]:
+    """Return the names in a requirements file, in its order."""
+    return list(_by_name(requirements))
+
+
+def _export(root: Path, which: Sequence[str], without: Sequence[str]) -> str:
+    command: list[str | Path] = [
+        Path(sys.executable).with_name("uv"), "export", "--quiet", "--project", root, "--frozen",
+        "--no-emit-project", "--no-annotate", "--no-header", *which,
+    ]  # fmt: skip
+    for name in without:
+        command += ["--prune", name]
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+
+
+def _by_name(requirements: str) -> dict[str, str]:
+    """Take a requirements file apart: the lines of each requirement by its name."""
+    found: dict[str, str] = {}
+    name = ""
+    for line in requirements.splitlines(keepends=True):
+        if not line[0].isspace():
+            name = line.split("==")[0]
+        found[name] = found.get(name, "") + line
+    return found

@@ -1,0 +1,135 @@
+"""The packaged functions, beside a real PostgreSQL, moto's services and a model's HTTP server."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from moto.server import ThreadedMotoServer
+
+from parley_local.cloudformation import load
+from parley_local.issuer import AUDIENCE, ISSUER, jwks
+from parley_local.postgres import EmbeddedPostgres
+from parley_testing.aws import Account
+from parley_testing.databases import connect, copy_database, temporary_postgres
+from parley_testing.deployment import Deploy, Deployment
+from parley_testing.model_server import ModelServer
+from parley_testing.packages import Packages, make_packages
+from parley_testing.pages import Pages
+
+_TEMPLATE = "parley_template"
+
+
+@pytest.fixture(scope="session")
+def packages(tmp_path_factory: pytest.TempPathFactory) -> Packages:
+    """What `make package` makes for this machine, unpacked."""
+    return make_packages(tmp_path_factory.mktemp("packages"))
+
+
+@pytest.fixture(scope="session")
+def account() -> Iterator[Account]:
+    """An AWS account."""
+    server = ThreadedMotoServer(port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield Account(f"http://{host}:{port}")
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[EmbeddedPostgres]:
+    """A real server."""
+    with temporary_postgres() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def new_database(
+    postgres: EmbeddedPostgres, packages: Packages, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[], str]:
+    """Makes databases that the packaged `migrate` function has migrated, and gives their URLs."""
+    postgres.create_database(_TEMPLATE)
+    variables = {"DATABASE_URL": postgres.url(_TEMPLATE)}
+    with Deployment(packages, variables, tmp_path_factory.mktemp("migrate")) as deployment:
+        assert "revision" in deployment["Migrate"].invoke({"action": "migrate"}).json
+    numbers = count(1)
+    return lambda: copy_database(postgres, _TEMPLATE, f"parley_{next(numbers)}")
+
+
+@pytest.fixture
+def database_url(new_database: Callable[[], str]) -> str:
+    """A database of the test's own."""
+    return new_database()
+
+
+@pytest.fixture
+def sql(database_url: str) -> Iterator[psycopg.Connection]:
+    """A connection of the test's own, past Parley's code."""
+    with connect(database_url) as connection:
+        yield connection
+
+
+@pytest.fixture
+def memory_table(account: Account, packages: Packages) -> str:
+    """An empty table, as the template describes it."""
+    template: dict[str, Any] = load(packages.built.template)
+    return account.table(template["Resources"]["MemoryTable"]["Properties"])
+
+
+@pytest.fixture
+def model() -> Iterator[ModelServer]:
+    """A model's HTTP server."""
+    with ModelServer() as server:
+        yield server
+
+
+@pytest.fixture
+def pages(tmp_path: Path) -> Iterator[Pages]:
+    """A server with the local issuer's keys, where CloudFormation's answers can be put too."""
+    with Pages() as pages:
+        pages.pages["/keys"] = jwks(tmp_path / "issuer")
+        yield pages
+
+
+@pytest.fixture
+def deploy(
+    packages: Packages,
+    account: Account,
+    database_url: str,
+    memory_table: str,
+    model: ModelServer,
+    pages: Pages,
+    tmp_path: Path,
+) -> Iterator[Deploy]:
+    """Makes deployments: each is a set of processes of its own on the same stores."""
+    made: list[Deployment] = []
+
+    def make(*, timeout: int | None = None, **variables: str) -> Deployment:
+        logs = tmp_path / f"deployment-{len(made)}"
+        logs.mkdir()
+        stack = {
+            "AWS_ENDPOINT_URL": account.url,
+            "DATABASE_SECRET_ARN": account.secret(database_url),
+            "OPENAI_SECRET_ARN": account.parameter("sk-of-the-test"),
+            "OPENAI_BASE_URL": model.base_url,
+            "AGENT_SESSION_TABLE": memory_table,
+            "OIDC_ISSUER": ISSUER,
+            "OIDC_AUDIENCE": AUDIENCE,
+            "OIDC_JWKS_URL": f"{pages.url}/keys",
+        }
+        made.append(Deployment(packages, stack | variables, logs, timeout=timeout))
+        return made[-1]
+
+    yield make
+    for deployment in made:
+        deployment.__exit__()
+
+
+@pytest.fixture
+def deployment(deploy: Deploy) -> Deployment:
+    """The stack, each function cold."""
+    return deploy()

@@ -1,0 +1,105 @@
+"""What a cold start imports, from where, and how long it takes."""
+
+from __future__ import annotations
+
+import sysconfig
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from parley_testing.deployment import Deployment
+from parley_testing.emulator import Emulator
+from parley_testing.packages import Packages
+
+FUNCTIONS = ["Authorizer", "Messages", "Migrate", "Sessions"]
+PROBE = """
+import importlib.metadata, sys
+import app, parley.config
+
+def handler(event, context):
+    return {
+        "path": sys.path,
+        "files": {
+            name: module.__file__
+            for name, module in list(sys.modules.items())
+            if getattr(module, "__file__", None)
+        },
+        "versions": {found.name: found.version for found in importlib.metadata.distributions()},
+    }
+"""
+"""A handler that imports the function as Lambda would, and tells where everything came from."""
+
+Probe = Callable[[str], dict[str, Any]]
+
+
+@pytest.fixture
+def probe(packages: Packages, deployment: Deployment, tmp_path: Path) -> Probe:
+    """Gives what the probe sees in a function's place."""
+
+    def run(name: str) -> dict[str, Any]:
+        package = packages.unpacked[name]
+        runtime = tmp_path / "runtime"
+        runtime.mkdir()
+        for path in package.runtime.iterdir():
+            (runtime / path.name).symlink_to(path)
+        (runtime / "probe.py").write_text(PROBE)
+        variables = {**packages.functions[name].variables, **deployment.variables}
+        log = tmp_path / "probe.log"
+        function = replace(package, runtime=runtime)
+        with Emulator(function, variables, log, handler="probe.handler") as emulator:
+            seen: dict[str, Any] = emulator.invoke({}).json
+        assert "errorType" not in seen, seen
+        return seen
+
+    return run
+
+
+def test_the_functions_of_the_template_are_those_tested_here(packages: Packages) -> None:
+    assert sorted(packages.unpacked) == FUNCTIONS
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_cold_start_is_timed(
+    name: str, deployment: Deployment, capsys: pytest.CaptureFixture[str]
+) -> None:
+    function = deployment[name]
+
+    function.invoke({})
+
+    milliseconds = function.init_milliseconds
+    with capsys.disabled():
+        print(f"\n{name}: init took {milliseconds:.0f} ms under the emulator", end=" ")
+    assert milliseconds > 0
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_function_imports_only_from_its_packages_and_the_runtime(
+    name: str, packages: Packages, probe: Probe, tmp_path: Path
+) -> None:
+    seen = probe(name)
+
+    package = packages.unpacked[name]
+    ours = [package.task, package.opt, tmp_path / "runtime"]
+    standard = [Path(sysconfig.get_path("stdlib")), Path(sysconfig.get_path("platstdlib"))]
+    assert not [path for path in seen["path"] if "-packages" in path]
+    assert not {
+        module: file
+        for module, file in seen["files"].items()
+        if not any(Path(file).is_relative_to(folder) for folder in [*ours, *standard])
+        or "-packages" in file
+    }
+    assert Path(seen["files"]["app"]).is_relative_to(package.task)
+    assert Path(seen["files"]["parley"]).is_relative_to(package.opt)
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_only_the_function_that_runs_agents_has_their_sdk(name: str, probe: Probe) -> None:
+    seen = probe(name)
+
+    runs_agents = name == "Messages"
+    assert ("agents" in seen["files"]) == runs_agents
+    # Its version too, which the SDK tells the model's server, is read from its distribution.
+    assert ("openai-agents" in seen["versions"]) == runs_agents

@@ -1,0 +1,108 @@
+"""Every sample event, run as it is, through its packaged function."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import psycopg
+import pytest
+
+from parley.repository.database import Database
+from parley.repository.sessions import SessionRepository
+from parley.repository.turns import TurnRepository
+from parley_local.issuer import issue_token
+from parley_testing.deployment import Deployment
+from parley_testing.model_server import ModelServer, Said
+from parley_testing.pages import Pages
+from parley_testing.talk import request, say
+
+EVENTS = Path(__file__).parents[2] / "events"
+# What events/README.md says of the ids.
+SESSION = UUID("01939d5c-2c00-7000-8000-000000000001")
+TURN = UUID("01939d5c-2c00-7000-8000-000000000002")
+STATUSES = {
+    "sessions/create-session": 201,
+    "sessions/delete-session": 204,
+    "sessions/clear-memory": 204,
+    "messages/send-message": 201,
+    "messages/send-first-message": 201,
+}
+"""What an API event is answered, where it is not 200."""
+OF_API = sorted(
+    str(path.relative_to(EVENTS).with_suffix(""))
+    for function in ("sessions", "messages")
+    for path in (EVENTS / function).glob("*.json")
+)
+
+
+def read_event(name: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((EVENTS / f"{name}.json").read_text())
+    return found
+
+
+@pytest.fixture
+def session_and_turn(database_url: str) -> None:
+    """Alice's session with one completed turn, under the ids that the events have."""
+    database = Database(lambda: database_url, statement_timeout=10)
+    SessionRepository(database).create(
+        SESSION,
+        "alice",
+        agent="todo",
+        name=None,
+        platform="api",
+        metadata={},
+        idempotency_key=None,
+        fingerprint=b"",
+    )
+    say(TurnRepository(database, window=100), request("alice", str(SESSION), turn_id=TURN))
+    database.close()
+
+
+@pytest.mark.usefixtures("session_and_turn")
+@pytest.mark.parametrize("name", OF_API)
+def test_an_event_of_the_api_is_served(
+    name: str, deployment: Deployment, model: ModelServer
+) -> None:
+    model.script = lambda asked: Said("You have nothing to do.")
+    function = name.split("/")[0].capitalize()
+
+    answer = deployment[function].invoke(read_event(name)).answer
+
+    assert answer.status == STATUSES.get(name, 200), answer
+
+
+@pytest.mark.parametrize("kind", ["create", "update", "delete"])
+def test_the_migration_tells_cloudformation(
+    kind: str, deployment: Deployment, pages: Pages, sql: psycopg.Connection
+) -> None:
+    event = read_event(f"migrate/{kind}") | {"ResponseURL": f"{pages.url}/answer"}
+
+    reply = deployment["Migrate"].invoke(event)
+
+    assert "errorType" not in reply.json, reply
+    (said,) = pages.sent
+    assert (said["Status"], said["PhysicalResourceId"]) == ("SUCCESS", "parley-schema")
+    assert sql.execute("SELECT count(*) FROM alembic_version").fetchone() == (1,)
+
+
+def test_the_authorizer_names_the_user_of_a_token(deployment: Deployment, tmp_path: Path) -> None:
+    token = issue_token(tmp_path / "issuer", "alice")
+    event = read_event("authorizer/token") | {"authorizationToken": f"Bearer {token}"}
+
+    policy = deployment["Authorizer"].invoke(event).json
+
+    assert policy["principalId"] == "alice"
+    (statement,) = policy["policyDocument"]["Statement"]
+    assert statement["Effect"] == "Allow"
+
+
+def test_the_authorizer_refuses_with_the_word_that_api_gateway_knows(
+    deployment: Deployment,
+) -> None:
+    reply = deployment["Authorizer"].invoke(read_event("authorizer/token"))
+
+    assert reply.status == 200
+    assert reply.json["errorMessage"] == "Unauthorized"

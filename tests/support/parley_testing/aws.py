@@ -1,0 +1,58 @@
+"""The stores of an AWS account, served by moto on loopback."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import closing
+from typing import Any
+from uuid import uuid4
+
+import boto3
+
+REGION = "eu-west-1"
+
+
+class Account:
+    """What a deployment's stack and its owner make in an account: secrets and tables.
+
+    Attributes:
+        url: Where all services answer, for AWS_ENDPOINT_URL.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    def secret(self, text: str) -> str:
+        """Keep a secret in Secrets Manager and return its ARN."""
+        with closing(self._client("secretsmanager")) as client:
+            return str(client.create_secret(Name=uuid4().hex, SecretString=text)["ARN"])
+
+    def parameter(self, text: str) -> str:
+        """Keep a SecureString in SSM's Parameter Store and return its ARN."""
+        name = f"/parley/{uuid4().hex}"
+        with closing(self._client("ssm")) as client:
+            client.put_parameter(Name=name, Value=text, Type="SecureString")
+            return str(client.get_parameter(Name=name)["Parameter"]["ARN"])
+
+    def table(self, properties: Mapping[str, Any]) -> str:
+        """Make a DynamoDB table as a template describes it and return its name."""
+        wanted = ("KeySchema", "AttributeDefinitions", "BillingMode")
+        name = uuid4().hex
+        with closing(self._client("dynamodb")) as client:
+            client.create_table(TableName=name, **{key: properties[key] for key in wanted})
+        return name
+
+    def items(self, table: str) -> list[dict[str, Any]]:
+        """Return all that stands in a table."""
+        with closing(self._client("dynamodb")) as client:
+            found: list[dict[str, Any]] = client.scan(TableName=table)["Items"]
+            return found
+
+    def _client(self, service: Any) -> Any:
+        return boto3.client(
+            service,
+            region_name=REGION,
+            endpoint_url=self.url,
+            aws_access_key_id="testing",
+            aws_secret_access_key="testing",
+        )

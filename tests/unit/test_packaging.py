@@ -1,0 +1,238 @@
+"""What goes into the packages, and in which form."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+from typing import Any
+from zipfile import ZipFile
+
+import pytest
+
+from parley_local.cloudformation import load
+from parley_packages import requirements
+from parley_packages.built import read_build
+from parley_packages.byte_code import compile_ahead
+from parley_packages.install import install
+from parley_packages.requirements import group, names, project
+from parley_packages.sizes import BUDGETS, module_sizes, over_budget
+from parley_packages.slim import slim
+from parley_packages.target import PYTHON, Target, UnknownTarget, target_of_environment
+from parley_packages.zips import make_zip
+
+TEMPLATE = load(requirements.ROOT / "template.yaml")
+BUILT_BY_MAKE = {
+    name: resource["Properties"]
+    for name, resource in TEMPLATE["Resources"].items()
+    if resource.get("Metadata", {}).get("BuildMethod") == "makefile"
+}
+
+
+def write(folder: Path, *paths: str) -> None:
+    for path in paths:
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_text(f"# {path}\n")
+
+
+def files(folder: Path) -> set[str]:
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()}
+
+
+def test_the_shared_layer_has_what_the_project_needs_but_for_what_the_runtime_has() -> None:
+    shared = names(project())
+
+    assert {"sqlalchemy", "psycopg", "psycopg-binary", "pydantic", "jmespath"} <= set(shared)
+    assert not {"boto3", "botocore", "s3transfer", "python-dateutil", "six"} & set(shared)
+
+
+@pytest.mark.parametrize(
+    ("group_name", "without", "wanted"),
+    [
+        ("agents", ["cryptography"], {"openai-agents", "openai", "mcp"}),
+        ("authorizer", [], {"pyjwt", "cryptography"}),
+        ("migrate", [], {"alembic", "mako", "markupsafe"}),
+    ],
+)
+def test_a_group_is_without_what_the_shared_layer_has(
+    group_name: str, without: list[str], wanted: set[str]
+) -> None:
+    own = set(names(group(group_name, without)))
+
+    assert wanted <= own
+    assert not own & set(names(project()))
+    assert not own & {*without, "boto3", "botocore"}
+
+
+def test_every_dependency_is_locked_and_hashed() -> None:
+    for text in (project(), group("agents")):
+        for name in names(text):
+            assert re.search(rf"^{re.escape(name)}==\S+.* \\\n    --hash=sha256:", text, re.M)
+
+
+def test_what_no_function_reads_is_taken_out(tmp_path: Path) -> None:
+    write(
+        tmp_path,
+        "thing/__init__.py", "thing/data.json", "thing/fast.so", "thing/bin/__init__.py",
+        "thing/tests/test_it.py", "thing/__init__.pyi", "thing/fast.pyx", "bin/run",
+        "thing/__pycache__/__init__.cpython-39.pyc", ".lock",
+    )  # fmt: skip
+
+    slim(tmp_path)
+
+    assert files(tmp_path) == {
+        "thing/__init__.py", "thing/data.json", "thing/fast.so", "thing/bin/__init__.py"
+    }  # fmt: skip
+
+
+def test_of_a_distribution_there_stays_what_says_its_version(tmp_path: Path) -> None:
+    described = tmp_path / "thing-1.0.dist-info"
+    write(described, "RECORD", "WHEEL", "entry_points.txt", "licenses/LICENSE")
+    (described / "METADATA").write_text("Name: thing\nVersion: 1.0\n\n# A long readme\n")
+
+    slim(tmp_path)
+
+    assert files(described) == {"METADATA", "entry_points.txt"}
+    assert (described / "METADATA").read_text() == "Name: thing\nVersion: 1.0\n"
+
+
+def test_byte_code_is_never_checked_against_its_source(tmp_path: Path) -> None:
+    (tmp_path / "thing.py").write_text("answer = 42\n")
+
+    compile_ahead(tmp_path, sys.executable, becomes="/var/task")
+
+    (compiled,) = (tmp_path / "__pycache__").iterdir()
+    assert compiled.read_bytes()[4:8] == b"\x01\0\0\0"
+    assert b"/var/task/thing.py" in compiled.read_bytes()
+
+
+def test_a_module_that_cannot_be_compiled_stops_the_build(tmp_path: Path) -> None:
+    (tmp_path / "thing.py").write_text("answer =\n")
+
+    with pytest.raises(Exception, match="compileall"):
+        compile_ahead(tmp_path, sys.executable, becomes="/var/task")
+
+
+def test_a_function_is_its_code_without_its_makefile(tmp_path: Path) -> None:
+    source, into = tmp_path / "functions" / "hello", tmp_path / "built"
+    write(source, "app.py", "Makefile", "more/data.json", "__pycache__/app.cpython-39.pyc")
+
+    install(source, into, "", Target("arm64", "3.0"))
+
+    assert files(into) == {"app.py", "more/data.json"}
+
+
+def test_the_code_of_a_layer_lies_in_a_folder_named_python(tmp_path: Path) -> None:
+    source, into = tmp_path / "layers" / "shared", tmp_path / "built"
+    write(source, "Makefile", "python/thing/__init__.py")
+
+    install(source, into, "", Target("arm64", "3.0"))
+
+    assert files(into) == {"python/thing/__init__.py"}
+
+
+def test_a_zip_is_the_same_whoever_makes_it_and_when(tmp_path: Path) -> None:
+    for folder in ("one", "two"):
+        write(tmp_path / folder, *(["b.py", "a.py"] if folder == "one" else ["a.py", "b.py"]))
+    (tmp_path / "two" / "a.py").chmod(0o600)
+
+    for folder in ("one", "two"):
+        make_zip(tmp_path / folder, tmp_path / f"{folder}.zip")
+
+    assert (tmp_path / "one.zip").read_bytes() == (tmp_path / "two.zip").read_bytes()
+    with ZipFile(tmp_path / "one.zip") as made:
+        assert {entry.date_time[0] for entry in made.infolist()} == {1980}
+
+
+@pytest.mark.parametrize(
+    ("variables", "target", "platform"),
+    [
+        ({}, Target("arm64", PYTHON), "aarch64-manylinux_2_28"),
+        (
+            {"ARCH": "x86_64", "PARLEY_PYTHON": "3.11"},
+            Target("x86_64", "3.11"),
+            "x86_64-manylinux_2_28",
+        ),
+    ],
+)
+def test_the_environment_says_what_is_built_for(
+    variables: dict[str, str], target: Target, platform: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("ARCH", "PARLEY_PYTHON"):
+        monkeypatch.setenv(name, variables.get(name, ""))
+
+    assert target_of_environment() == target
+    assert target.platform == platform
+
+
+@pytest.mark.parametrize("name", ["ARCH", "PARLEY_PYTHON"])
+def test_what_nothing_can_be_built_for_is_refused(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, "riscv")
+
+    with pytest.raises(UnknownTarget, match=f"{name} is riscv"):
+        target_of_environment()
+
+
+def test_this_machines_python_is_found_by_its_version_and_no_other() -> None:
+    own = Target("arm64", "{}.{}".format(*sys.version_info))
+
+    assert own.interpreter() == sys.executable
+    assert Target("arm64", "3.0").interpreter() is None
+
+
+def test_a_function_over_its_budget_is_named() -> None:
+    sizes = {name: budget for name, budget in BUDGETS.items()}
+
+    assert over_budget(sizes) == []
+    (fault,) = over_budget(sizes | {"Sessions": BUDGETS["Sessions"] + 1})
+    assert fault.startswith("Sessions has ")
+
+
+def test_sizes_are_by_module_with_the_small_ones_together(tmp_path: Path) -> None:
+    for path, size in {
+        "python/large/a.py": 300_000, "python/large.libs/b.so": 400_000, "python/small.py": 1_000,
+        "python/large-1.0.dist-info/METADATA": 10_000,
+    }.items():  # fmt: skip
+        write(tmp_path, path)
+        (tmp_path / path).write_bytes(b"." * size)
+
+    assert module_sizes(tmp_path) == {"large": 700_000, "other": 11_000}
+
+
+def test_a_function_carries_the_layers_of_all_and_its_own(tmp_path: Path) -> None:
+    (tmp_path / "template.yaml").write_text("""
+        Globals: {Function: {Layers: [!Ref Common]}}
+        Resources:
+          Own: {Type: AWS::Serverless::LayerVersion}
+          Common: {Type: AWS::Serverless::LayerVersion}
+          One: {Type: AWS::Serverless::Function, Properties: {}}
+          Two:
+            Type: AWS::Serverless::Function
+            Properties: {Layers: [!Sub "arn:${AWS::Region}:layer:1", !Ref Own]}
+    """)
+
+    assert read_build(tmp_path).layers == {"One": ("Common",), "Two": ("Common", "Own")}
+
+
+@pytest.mark.parametrize("name", BUILT_BY_MAKE)
+def test_the_makefile_of_each_package_builds_it(name: str) -> None:
+    properties: dict[str, Any] = BUILT_BY_MAKE[name]
+    folder = requirements.ROOT / (properties.get("CodeUri") or properties["ContentUri"])
+
+    makefile = (folder / "Makefile").read_text()
+
+    assert f"\nbuild-{name}:\n\t$(package) {folder.relative_to(requirements.ROOT)}" in makefile
+
+
+def test_every_function_and_layer_is_built_by_make() -> None:
+    kinds = ("AWS::Serverless::Function", "AWS::Serverless::LayerVersion")
+
+    assert set(BUILT_BY_MAKE) == {
+        name for name, resource in TEMPLATE["Resources"].items() if resource["Type"] in kinds
+    }
+
+
+def test_packages_are_built_for_the_python_of_the_template() -> None:
+    assert TEMPLATE["Globals"]["Function"]["Runtime"] == f"python{PYTHON}"

@@ -1,0 +1,211 @@
+"""The functions of template.yaml: what they are given, how much, and for how long."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from parley.config import Need, Settings, load_settings
+from parley_testing.handlers import load_function
+from parley_testing.template import FUNCTIONS, PARAMETERS, RESOURCES, ROOT, SECRETS, translated
+
+# Given on laptops only, each instead of something that the template gives.
+OF_LAPTOPS = {"DATABASE_URL", "AGENT_SESSION_DB_PATH", "OPENAI_API_KEY", "OFFLINE_MODEL"}
+OF_LIBRARIES = ("POWERTOOLS_", "OPENAI_AGENTS_")
+USES_POSTGRES = ("Sessions", "Messages", "Migrate")
+
+
+def variables(function: str) -> dict[str, str]:
+    """A function's environment as a stack without any optional parameter has it."""
+    found = FUNCTIONS[function]["Environment"]["Variables"]
+    return {name: _value(value) for name, value in found.items()}
+
+
+def _value(value: Any) -> str:
+    if not isinstance(value, dict):
+        return str(value)
+    ((intrinsic, argument),) = value.items()
+    if intrinsic == "Fn::If":
+        return _value(argument[1])
+    if intrinsic == "Ref" and argument in PARAMETERS:
+        return str(PARAMETERS[argument].get("Default", SECRETS.get(argument)))
+    return json.dumps(argument)
+
+
+def needs(function: str) -> tuple[Need, ...]:
+    """What the function's code says that it cannot do without."""
+    tree = ast.parse((ROOT / "functions" / function.lower() / "app.py").read_text())
+    (call,) = (
+        node
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Name)
+        and node.func.id == "load_settings"
+    )
+    return cast("tuple[Need, ...]", tuple(ast.literal_eval(argument) for argument in call.args))
+
+
+@pytest.fixture
+def settings_read(monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    """The names of the settings that are read while the test runs."""
+    names: set[str] = set()
+    original = Settings.__getattribute__
+
+    def noted(self: Settings, name: str) -> Any:
+        if name in Settings.model_fields:
+            names.add(name.upper())
+        return original(self, name)
+
+    monkeypatch.setattr(Settings, "__getattribute__", noted)
+    return names
+
+
+@contextmanager
+def environment(function: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    for name in (field.upper() for field in Settings.model_fields):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables(function).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
+    # A client looks for credentials when it is made.
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    yield
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_a_function_is_given_what_it_cannot_start_without(
+    function: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with environment(function, monkeypatch):
+        assert load_settings(*needs(function))
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_a_function_is_given_the_settings_that_it_reads_and_no_others(
+    function: str, monkeypatch: pytest.MonkeyPatch, settings_read: set[str]
+) -> None:
+    with environment(function, monkeypatch):
+        module = load_function(function.lower())
+        if function == "Migrate":  # builds nothing before it is called
+            from parley.composition import Composition
+
+            assert Composition(load_settings(*needs(function))).database
+
+    given = {name for name in variables(function) if not name.startswith(OF_LIBRARIES)}
+    assert given == settings_read - OF_LAPTOPS
+    assert callable(module.handler)
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_a_function_has_a_name_in_its_logs(function: str) -> None:
+    assert variables(function)["POWERTOOLS_SERVICE_NAME"] == function.lower()
+
+
+def test_defaults_of_parameters_are_those_of_the_settings() -> None:
+    for properties in FUNCTIONS.values():
+        for variable, value in properties["Environment"]["Variables"].items():
+            field = Settings.model_fields.get(variable.lower())
+            if field is None or not isinstance(value, dict) or "Ref" not in value:
+                continue
+            parameter = PARAMETERS.get(value["Ref"], {})
+            if parameter.get("Default", "") != "":
+                assert parameter["Default"] == field.default, variable
+
+
+def test_a_function_that_answers_the_gateway_ends_with_it() -> None:
+    timeouts = {
+        name: resource["Properties"]["Timeout"]
+        for name, resource in translated()["Resources"].items()
+        if resource["Type"] == "AWS::Lambda::Function"
+    }
+
+    assert timeouts["Sessions"] <= 29
+    assert timeouts["Authorizer"] <= 29
+
+
+def test_a_turn_may_take_its_whole_time_in_one_invocation() -> None:
+    # And time is left to write down that it took too long.
+    assert FUNCTIONS["Messages"]["Timeout"] >= PARAMETERS["TurnTimeoutSeconds"]["Default"] + 15
+    # A deleted session's memory is removed again after the longest invocation that AWS allows.
+    assert FUNCTIONS["Messages"]["Timeout"] <= 900
+
+
+def test_what_runs_agents_has_a_gigabyte() -> None:
+    assert FUNCTIONS["Messages"]["MemorySize"] >= 1024
+
+
+def test_only_the_function_that_runs_agents_carries_their_layer() -> None:
+    with_agents = {
+        name
+        for name, properties in FUNCTIONS.items()
+        if {"Ref": "AgentsLayer"} in properties.get("Layers", [])
+    }
+
+    assert with_agents == {"Messages"}
+
+
+@pytest.mark.parametrize("function", ["Sessions", "Messages"])
+def test_connections_can_be_limited_and_are_not_by_default(function: str) -> None:
+    limit = FUNCTIONS[function]["ReservedConcurrentExecutions"]["Fn::If"]
+
+    assert limit == [
+        f"Limits{function}",
+        {"Ref": f"{function}Concurrency"},
+        {"Ref": "AWS::NoValue"},
+    ]
+    assert PARAMETERS[f"{function}Concurrency"]["Default"] == ""
+
+
+@pytest.mark.parametrize("text", ["", "1", "250"])
+def test_a_limit_is_empty_or_a_number(text: str) -> None:
+    assert re.fullmatch(PARAMETERS["SessionsConcurrency"]["AllowedPattern"], text)
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "many", "1.5"])
+def test_other_limits_are_refused(text: str) -> None:
+    assert not re.fullmatch(PARAMETERS["SessionsConcurrency"]["AllowedPattern"], text)
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_what_uses_postgres_can_be_in_a_vpc_and_nothing_else(function: str) -> None:
+    network = FUNCTIONS[function].get("VpcConfig")
+
+    if function in USES_POSTGRES:
+        condition, _, otherwise = network["Fn::If"]
+        assert (condition, otherwise) == ("IsInVpc", {"Ref": "AWS::NoValue"})
+    else:
+        assert network is None
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_logs_end_some_day(function: str) -> None:
+    logs = RESOURCES[FUNCTIONS[function]["LoggingConfig"]["LogGroup"]["Ref"]]["Properties"]
+
+    assert logs["RetentionInDays"] == {"Ref": "LogRetentionDays"}
+    assert logs["LogGroupName"] == {
+        "Fn::Sub": f"/aws/lambda/${{AWS::StackName}}/{function.lower()}"
+    }
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_traces_are_sent(function: str) -> None:
+    properties = translated()["Resources"][function]["Properties"]
+
+    assert properties["TracingConfig"] == {"Mode": "Active"}
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_a_functions_folder_is_built_by_its_makefile(function: str) -> None:
+    # A requirements.txt would make `sam build` look for the functions' Python on this machine.
+    folder = ROOT / FUNCTIONS[function]["CodeUri"]
+
+    assert RESOURCES[function]["Metadata"]["BuildMethod"] == "makefile"
+    assert f"build-{function}:" in (folder / "Makefile").read_text()
+    assert not Path(folder / "requirements.txt").exists()

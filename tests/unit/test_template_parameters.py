@@ -1,0 +1,92 @@
+"""The parameters of template.yaml, and its outputs."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+
+from parley_testing.template import PARAMETERS, ROOT, TEMPLATE
+
+USED = json.dumps({key: TEMPLATE[key] for key in ("Globals", "Resources", "Conditions")})
+ACCOUNT = "eu-west-1:123456789012"
+
+
+def test_only_the_two_secrets_have_to_be_given() -> None:
+    needed = {name for name, entry in PARAMETERS.items() if "Default" not in entry}
+
+    assert needed == {"DatabaseSecretArn", "OpenAiSecretArn"}
+
+
+@pytest.mark.parametrize("name", PARAMETERS)
+def test_a_parameter_is_described_used_and_in_a_group(name: str) -> None:
+    groups = TEMPLATE["Metadata"]["AWS::CloudFormation::Interface"]["ParameterGroups"]
+
+    assert PARAMETERS[name]["Description"]
+    assert f'"Ref": "{name}"' in USED or f"${{{name}}}" in USED
+    assert sum(group["Parameters"].count(name) for group in groups) == 1
+
+
+@pytest.mark.parametrize("name", PARAMETERS)
+def test_a_parameters_default_is_of_its_own_form(name: str) -> None:
+    entry = PARAMETERS[name]
+    default = entry.get("Default")
+
+    if default is not None:
+        assert re.fullmatch(entry.get("AllowedPattern", ".*"), str(default))
+        assert default in entry.get("AllowedValues", [default])
+
+
+@pytest.mark.parametrize("name", ["DatabaseSecretArn", "OpenAiSecretArn"])
+@pytest.mark.parametrize(
+    "arn",
+    [
+        f"arn:aws:secretsmanager:{ACCOUNT}:secret:parley/database-AbCdEf",
+        f"arn:aws:ssm:{ACCOUNT}:parameter/parley/database",
+        f"arn:aws-us-gov:ssm:{ACCOUNT}:parameter/database",
+    ],
+)
+def test_a_secret_is_of_either_kind(name: str, arn: str) -> None:
+    assert re.fullmatch(PARAMETERS[name]["AllowedPattern"], arn)
+
+
+@pytest.mark.parametrize("text", ["", "sk-abc", "postgresql://u:p@host/db", "/parley/database"])
+def test_a_secret_itself_is_not_taken_for_its_name(text: str) -> None:
+    # CloudFormation shows parameters to everybody who may look at the stack.
+    assert not re.fullmatch(PARAMETERS["DatabaseSecretArn"]["AllowedPattern"], text)
+
+
+@pytest.mark.parametrize("text", ["", "subnet-0a1b", "subnet-0a1b,subnet-2c3d"])
+def test_subnets_are_ids_with_commas(text: str) -> None:
+    assert re.fullmatch(PARAMETERS["SubnetIds"]["AllowedPattern"], text)
+
+
+@pytest.mark.parametrize("text", ["a", "subnet-0a1b, subnet-2c3d", "subnet-0a1b,"])
+def test_other_subnets_are_refused(text: str) -> None:
+    assert not re.fullmatch(PARAMETERS["SubnetIds"]["AllowedPattern"], text)
+
+
+@pytest.mark.parametrize(
+    ("given", "needed"), [("OidcIssuer", "OidcAudience"), ("SubnetIds", "SecurityGroupIds")]
+)
+def test_what_is_no_use_alone_is_asked_for_together(given: str, needed: str) -> None:
+    def is_there(name: str) -> dict[str, object]:
+        return {"Fn::Not": [{"Fn::Equals": [{"Ref": name}, ""]}]}
+
+    assert any(
+        rule["RuleCondition"] == is_there(given)
+        and rule["Assertions"][0]["Assert"] == is_there(needed)
+        for rule in TEMPLATE["Rules"].values()
+    )
+
+
+@pytest.mark.parametrize("output", TEMPLATE["Outputs"])
+def test_an_output_is_described_and_used_by_the_next_commands(output: str) -> None:
+    assert TEMPLATE["Outputs"][output]["Description"]
+    assert re.search(rf"\b{output}\b", (ROOT / "docs" / "deploy.md").read_text())
+
+
+def test_no_value_in_it_belongs_to_an_account() -> None:
+    assert not re.search(r"\b[0-9]{12}\b", (ROOT / "template.yaml").read_text())
+    assert not re.search(r"\b[0-9]{12}\b", (ROOT / "samconfig.toml").read_text())

@@ -1,0 +1,238 @@
+"""The functions' roles: what docs/iam.md says, no more, and what the code needs."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import boto3
+import pytest
+from botocore.config import Config
+from moto import mock_aws
+
+from parley.memory.dynamodb import DynamoDbStore
+from parley.memory.store import TurnMemory
+from parley_testing.template import FUNCTIONS, RESOURCES, ROOT, of_type, translated
+
+PARLEY = ROOT / "layers" / "shared" / "python" / "parley"
+ROW = re.compile(r"^\| (\w+) \| `([a-z0-9]+:\w+)` \|.*?\|.*?\| (.+) \|$", re.MULTILINE)
+TABLE: list[tuple[str, str, str]] = ROW.findall((ROOT / "docs" / "iam.md").read_text())
+ON_ANYTHING = {"TracePolicy", "NetworkPolicy"}
+WHO_USES_THE_STORE = {
+    "Sessions": [PARLEY / "cleanup"],
+    "Messages": [PARLEY / "turns", PARLEY / "memory" / "window.py"],
+}
+
+
+def statements(policy: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """A policy document's statements, whatever conditions stand around them."""
+    for statement in policy["Statement"]:
+        if "Fn::If" in statement:
+            yield from (part for part in statement["Fn::If"][1:] if "Effect" in part)
+        else:
+            yield statement
+
+
+def actions(statement: dict[str, Any]) -> set[str]:
+    """A statement's actions, under either of its conditions."""
+    named = statement["Action"]
+    if isinstance(named, dict):
+        named = named["Fn::If"][1:]
+    return {named} if isinstance(named, str) else set(named)
+
+
+def role_of(function: str) -> dict[str, Any]:
+    name = translated()["Resources"][function]["Properties"]["Role"]["Fn::GetAtt"][0]
+    properties: dict[str, Any] = RESOURCES[name]["Properties"]
+    return properties
+
+
+def inline(function: str) -> list[dict[str, Any]]:
+    return [
+        statement
+        for policy in role_of(function)["Policies"]
+        for statement in statements(policy["PolicyDocument"])
+    ]
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_a_role_holds_what_the_table_says(function: str) -> None:
+    allowed = {action for statement in inline(function) for action in actions(statement)}
+
+    assert allowed == {action for name, action, _ in TABLE if name == function}
+
+
+@pytest.mark.parametrize(("function", "action", "code"), TABLE)
+def test_a_line_of_code_needs_each_action(function: str, action: str, code: str) -> None:
+    if code == "the runtime":
+        assert action.startswith("logs:")
+        return
+    file, call = re.fullmatch(r"`(.+)`: `(.+)`", code).groups()  # type: ignore[union-attr]
+
+    assert call in (PARLEY / file).read_text()
+
+
+def test_every_function_has_a_role_that_only_it_has() -> None:
+    roles = [json.dumps(FUNCTIONS[function]["Role"]) for function in FUNCTIONS]
+
+    assert len(set(roles)) == len(FUNCTIONS) == len(of_type(translated(), "AWS::IAM::Role"))
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_a_role_allows_nothing_on_everything(function: str) -> None:
+    for statement in inline(function):
+        assert statement["Effect"] == "Allow"
+        assert "*" not in json.dumps(statement["Resource"]), statement["Sid"]
+        assert not any("*" in action for action in actions(statement))
+
+
+def test_only_two_policies_are_on_everything_and_the_functions_have_no_others() -> None:
+    attached = [json.dumps(role_of(function)["ManagedPolicyArns"]) for function in FUNCTIONS]
+
+    found = {name for text in attached for name in re.findall(r'"Ref": "(\w+)"', text)}
+
+    assert found == ON_ANYTHING
+    assert set(of_type(translated(), "AWS::IAM::ManagedPolicy")) == ON_ANYTHING
+    assert not any("arn:" in text for text in attached)
+
+
+@pytest.mark.parametrize("name", sorted(ON_ANYTHING))
+def test_a_policy_on_everything_says_why(name: str) -> None:
+    skipped = RESOURCES[name]["Metadata"]["checkov"]["skip"]
+    policy = RESOURCES[name]["Properties"]["PolicyDocument"]
+    doc = (ROOT / "docs" / "iam.md").read_text()
+
+    assert all(check["comment"] for check in skipped)
+    for statement in statements(policy):
+        assert all(f"`{action}`" in doc for action in actions(statement))
+        assert not any("*" in action for action in actions(statement))
+
+
+def test_what_lambda_may_do_in_the_vpc_the_code_may_not() -> None:
+    allowed, denied = statements(RESOURCES["NetworkPolicy"]["Properties"]["PolicyDocument"])
+
+    assert (allowed["Effect"], denied["Effect"]) == ("Allow", "Deny")
+    assert actions(allowed) == actions(denied)
+    assert denied["Condition"] == {"Null": {"lambda:SourceFunctionArn": "false"}}
+
+
+@pytest.mark.parametrize("function", ["Sessions", "Messages", "Migrate"])
+def test_a_key_decrypts_nothing_but_the_secrets(function: str) -> None:
+    (statement,) = (s for s in inline(function) if actions(s) == {"kms:Decrypt"})
+
+    assert statement["Resource"] == {"Ref": "SecretsKmsKeyArn"}
+    services = statement["Condition"]["StringEquals"]["kms:ViaService"]
+    assert [service["Fn::Sub"].split(".")[0] for service in services] == ["secretsmanager", "ssm"]
+
+
+@pytest.mark.parametrize("function", ["Sessions", "Migrate", "Authorizer"])
+def test_only_what_runs_agents_may_read_the_models_key(function: str) -> None:
+    assert "OpenAiSecretArn" not in json.dumps(inline(function))
+
+
+def test_the_authorizer_may_read_nothing() -> None:
+    assert {a for s in inline("Authorizer") for a in actions(s)} == {
+        "logs:CreateLogStream",
+        "logs:PutLogEvents",
+    }
+
+
+@pytest.mark.parametrize("function", WHO_USES_THE_STORE)
+def test_a_function_may_do_to_the_table_exactly_what_the_store_does_for_it(function: str) -> None:
+    allowed = {
+        action
+        for statement in inline(function)
+        for action in actions(statement)
+        if action.startswith("dynamodb:")
+    }
+
+    assert allowed == {f"dynamodb:{name}" for name in _operations(_store_methods(function))}
+
+
+def _store_methods(function: str) -> set[str]:
+    """The methods of the store that the function's code calls."""
+    files = [
+        file
+        for place in WHO_USES_THE_STORE[function]
+        for file in (place.glob("*.py") if place.is_dir() else [place])
+    ]
+    text = "\n".join(file.read_text() for file in files)
+    if "Window(" in text:
+        text += (PARLEY / "memory" / "window.py").read_text()
+    return set(re.findall(r"\bstore\.(\w+)", text)) - {"memory"}
+
+
+def _operations(methods: set[str]) -> set[str]:
+    """What DynamoDB is asked to do when these methods meet all that they may meet.
+
+    A payload over the limit of an item makes the store write and read chunks; a second attempt
+    finds the records of the first.
+    """
+    seen: set[str] = set()
+    with mock_aws():
+        client = boto3.client(
+            "dynamodb",
+            region_name="eu-west-1",
+            aws_access_key_id="x",
+            aws_secret_access_key="x",
+            config=Config(retries={"total_max_attempts": 1}),
+        )
+        keys = RESOURCES["MemoryTable"]["Properties"]
+        client.create_table(
+            TableName="memory",
+            KeySchema=keys["KeySchema"],
+            AttributeDefinitions=keys["AttributeDefinitions"],
+            BillingMode="PAY_PER_REQUEST",
+        )
+        store = DynamoDbStore(client, "memory")
+        noise = [{"role": "user", "content": _incompressible(900_000)}]
+        store.finish("c", 1, 1, TurnMemory(noise, reply="", usage={}))
+        client.meta.events.register("before-call.dynamodb", lambda model, **_: seen.add(model.name))
+        arguments: dict[str, tuple[Any, ...]] = {
+            "claim": ("c", 2, 2),
+            "finish": ("c", 2, 2, TurnMemory(noise, reply="", usage={})),
+            "forget": ("c",),
+            "forget_before": ("c", 2),
+            "read": ("c", [1]),
+            "read_newest": ("c", 5),
+            "record": ("c", 2, 2, "0", {"text": _incompressible(40_000)}),
+            "statistics": ("c",),
+        }
+        # In the order of a turn's life, forgetting last.
+        order = ["read_newest", "read", "statistics", "claim", "record", "claim", "finish"]
+        order += ["forget_before", "forget"]
+        assert methods <= set(order), "a method that this test does not know"
+        for name in order:
+            if name in methods:
+                getattr(store, name)(*arguments[name])
+    return seen
+
+
+def _incompressible(size: int) -> str:
+    import random
+
+    return random.Random(1).randbytes(size // 2).hex()
+
+
+def test_the_store_has_no_other_way_to_its_table() -> None:
+    from parley.memory import dynamodb_table
+
+    called = set(re.findall(r"self\._client\.(\w+)\(", inspect.getsource(dynamodb_table)))
+    elsewhere = [
+        file.name
+        for file in (PARLEY / "memory").glob("*.py")
+        if "_client." in file.read_text() and file.name != "dynamodb_table.py"
+    ]
+
+    assert called == {
+        "batch_get_item",
+        "batch_write_item",
+        "delete_item",
+        "put_item",
+        "query",
+        "update_item",
+    }
+    assert elsewhere == []

@@ -1,0 +1,189 @@
+"""What SAM makes of the template: the surprises that no linter sees."""
+
+from __future__ import annotations
+
+import copy
+import json
+from typing import Any
+
+import pytest
+
+from parley_testing.template import FUNCTIONS, RESOURCES, TEMPLATE, of_type, translated
+
+GATEWAY_SECONDS = 29
+PUBLISHED = ("Sessions", "Messages")
+OPEN_TO_ALL = {("get", "/health"), ("get", "/openapi.json"), ("get", "/docs")}
+BY_DEFAULT = translated()
+
+
+def definition(template: dict[str, Any]) -> dict[str, Any]:
+    """The OpenAPI document of the REST API."""
+    (api,) = of_type(template, "AWS::ApiGateway::RestApi").values()
+    body: dict[str, Any] = api["Properties"]["Body"]
+    return body
+
+
+def methods(template: dict[str, Any]) -> dict[tuple[str, str], dict[str, Any]]:
+    return {
+        (method, path): entry
+        for path, entries in definition(template)["paths"].items()
+        for method, entry in entries.items()
+    }
+
+
+def version_of(template: dict[str, Any], function: str) -> str:
+    alias = template["Resources"][f"{function}Aliaslive"]["Properties"]
+    name: str = alias["FunctionVersion"]["Fn::GetAtt"][0]
+    return name
+
+
+def changed(path: tuple[str, ...], value: object) -> dict[str, Any]:
+    """The project's template with one value of it changed."""
+    template = copy.deepcopy(TEMPLATE)
+    place = template["Resources"]
+    for key in path[:-1]:
+        place = place[key]
+    place[path[-1]] = value
+    return template
+
+
+def test_every_route_but_three_asks_the_authorizer() -> None:
+    asked = {
+        # SAM writes the open ones as guarded by NONE, which is not defined and so guards nothing.
+        route: [name for guard in entry["security"] for name in guard]
+        for route, entry in methods(BY_DEFAULT).items()
+        if route[0] != "options"
+    }
+
+    guarded = {route for route, guards in asked.items() if guards == ["Token"]}
+    assert set(asked) - guarded == OPEN_TO_ALL
+    assert all(asked[route] == ["NONE"] for route in OPEN_TO_ALL)
+    assert "NONE" not in definition(BY_DEFAULT)["components"]["securitySchemes"]
+
+
+def test_a_preflight_request_is_answered_by_the_gateway_itself_without_a_token() -> None:
+    preflights = [
+        entry for (method, _), entry in methods(BY_DEFAULT).items() if method == "options"
+    ]
+
+    assert len(preflights) == len(definition(BY_DEFAULT)["paths"])
+    for entry in preflights:
+        assert entry["x-amazon-apigateway-integration"]["type"] == "mock"
+        assert not entry.get("security")
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_a_buffered_route_is_of_the_proxy_kind_within_the_gateways_limit(function: str) -> None:
+    routes = FUNCTIONS[function].get("Events", {}).values()
+    found = methods(BY_DEFAULT)
+
+    for route in routes:
+        event = route["Properties"]
+        entry = found[(event["Method"], event["Path"])]["x-amazon-apigateway-integration"]
+        assert entry["type"] == "aws_proxy"
+        # A linter takes 60 s here, and API Gateway refuses it.
+        assert entry.get("timeoutInMillis", GATEWAY_SECONDS * 1000) <= GATEWAY_SECONDS * 1000
+        assert entry.get("responseTransferMode", "BUFFERED") == "BUFFERED"
+
+
+@pytest.mark.parametrize("function", PUBLISHED)
+def test_routes_call_the_published_version(function: str) -> None:
+    # $LATEST has no snapshot and no canary.
+    for route in FUNCTIONS[function]["Events"].values():
+        event = route["Properties"]
+        entry = methods(BY_DEFAULT)[(event["Method"], event["Path"])]
+        uri = entry["x-amazon-apigateway-integration"]["uri"]["Fn::Sub"]
+        assert f"${{{function}Aliaslive}}" in uri
+
+
+def test_the_api_is_regional_has_one_stage_and_throttles_it() -> None:
+    (api,) = of_type(BY_DEFAULT, "AWS::ApiGateway::RestApi").values()
+    (stage,) = of_type(BY_DEFAULT, "AWS::ApiGateway::Stage").values()
+
+    assert api["Properties"]["EndpointConfiguration"]["Types"] == ["REGIONAL"]
+    assert stage["Properties"]["StageName"] == {"Ref": "StageName"}
+    assert stage["Properties"]["TracingEnabled"] is True
+    (setting,) = stage["Properties"]["MethodSettings"]
+    assert (setting["ResourcePath"], setting["HttpMethod"]) == ("/*", "*")
+    assert setting["ThrottlingRateLimit"] == {"Ref": "ThrottlingRateLimit"}
+    assert setting["ThrottlingBurstLimit"] == {"Ref": "ThrottlingBurstLimit"}
+
+
+@pytest.mark.parametrize("function", PUBLISHED)
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(("SharedLayer", "Properties", "ContentUri"), id="a layer"),
+        pytest.param(("Messages", "Properties", "CodeUri"), id="the code"),
+        pytest.param(("Messages", "Properties", "MemorySize"), id="the configuration"),
+    ],
+)
+def test_a_change_publishes_a_version(function: str, change: tuple[str, ...]) -> None:
+    if change[0] not in (function, "SharedLayer"):
+        change = (function, *change[1:])
+    value: object = 2048 if change[-1] == "MemorySize" else "s3://bucket/another"
+
+    after = translated(changed(change, value))
+
+    assert version_of(after, function) != version_of(BY_DEFAULT, function)
+
+
+def test_a_parameter_alone_publishes_no_version() -> None:
+    # Why `make deploy` puts what was chosen into the packages. If this ever fails, it need not.
+    after = translated(OpenAiModel="another")
+
+    assert version_of(after, "Messages") == version_of(BY_DEFAULT, "Messages")
+
+
+@pytest.mark.parametrize("function", PUBLISHED)
+def test_old_versions_are_not_kept(function: str) -> None:
+    assert BY_DEFAULT["Resources"][version_of(BY_DEFAULT, function)]["DeletionPolicy"] == "Delete"
+
+
+@pytest.mark.parametrize("function", PUBLISHED)
+def test_snapshots_are_a_parameter(function: str) -> None:
+    properties = BY_DEFAULT["Resources"][function]["Properties"]
+
+    assert properties["SnapStart"] == {
+        "ApplyOn": {"Fn::If": ["UsesSnapStart", "PublishedVersions", "None"]}
+    }
+
+
+def test_by_default_nothing_of_codedeploy_is_made() -> None:
+    assert not of_type(BY_DEFAULT, "AWS::CodeDeploy::Application")
+    assert all("UpdatePolicy" not in r for r in of_type(BY_DEFAULT, "AWS::Lambda::Alias").values())
+
+
+@pytest.mark.parametrize("function", PUBLISHED)
+def test_a_canary_goes_back_when_its_alarm_is_raised(function: str) -> None:
+    gradual = translated(DeploymentType="Canary10Percent5Minutes")
+
+    alias = gradual["Resources"][f"{function}Aliaslive"]
+    assert "CodeDeployLambdaAliasUpdate" in alias["UpdatePolicy"]
+    group = gradual["Resources"][f"{function}DeploymentGroup"]["Properties"]
+    assert "CodeDeployDefault.Lambda" in json.dumps(group["DeploymentConfigName"])
+    assert group["AlarmConfiguration"]["Enabled"] is True
+    assert f"{function}Errors" in json.dumps(group["AlarmConfiguration"]["Alarms"])
+    assert "DEPLOYMENT_STOP_ON_ALARM" in group["AutoRollbackConfiguration"]["Events"]
+    alarm = gradual["Resources"][f"{function}Errors"]
+    assert alarm["Condition"] == "IsGradual"
+    assert {"Name": "Resource", "Value": {"Fn::Sub": f"${{{function}}}:live"}} in alarm[
+        "Properties"
+    ]["Dimensions"]
+
+
+def test_every_way_of_deploying_is_known_to_the_mapping() -> None:
+    ways = TEMPLATE["Parameters"]["DeploymentType"]["AllowedValues"]
+
+    for way in ways:
+        made = of_type(translated(DeploymentType=way), "AWS::CodeDeploy::Application")
+        assert bool(made) == (way != "AllAtOnce")
+
+
+@pytest.mark.parametrize("layer", ["SharedLayer", "AgentsLayer"])
+def test_a_layer_is_of_the_functions_runtime_and_architecture(layer: str) -> None:
+    properties = RESOURCES[layer]["Properties"]
+
+    assert properties["PublishLambdaVersion"] is True
+    assert properties["CompatibleArchitectures"] == [{"Ref": "Architecture"}]
+    assert properties["CompatibleRuntimes"] == [TEMPLATE["Globals"]["Function"]["Runtime"]]
