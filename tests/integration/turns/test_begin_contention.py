@@ -39,7 +39,7 @@ def session_id(database: Database) -> UUID:
 
 def at_once(work: Callable[[int], Begun]) -> list[Begun]:
     """Do something in all threads, started together."""
-    start = Barrier(THREADS)
+    start = Barrier(THREADS, timeout=10)
 
     def one(thread: int) -> Begun:
         start.wait()

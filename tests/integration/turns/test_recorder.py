@@ -153,7 +153,9 @@ async def test_parallel_agents_get_their_own_answers_again(
 
         def only_inner(self: Any, turn: Any, made: Any) -> None:
             if made.name.startswith("ask_"):
-                while bench.watched.calls.count("record") < 5:  # one outer answer, four inner
+                for _ in range(5000):
+                    if bench.watched.calls.count("record") == 5:  # one outer answer, four inner
+                        break
                     time.sleep(0.001)
                 fail()
             record(self, turn, made)

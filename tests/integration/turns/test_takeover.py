@@ -173,7 +173,7 @@ def test_completing_and_deleting_race_without_a_deadlock(
 ) -> None:
     database = Database(lambda: database_url, statement_timeout=10, pool_size=2)
     turns = TurnRepository(database, window=100)
-    start = Barrier(2)
+    start = Barrier(2, timeout=10)
 
     def complete(turn: RunningTurn) -> bool:
         start.wait()
