@@ -23,7 +23,9 @@ from schemathesis.specs.openapi.checks import (
 from parley.http.document import document
 from parley_local.stack import LocalStack
 
-schema = schemathesis.openapi.from_dict(document())
+# Unknown query parameters are passed over, as everywhere on the web.
+config = schemathesis.Config.from_dict({"generation": {"allow-extra-parameters": False}})
+schema = schemathesis.openapi.from_dict(document(), config=config)
 
 CHECKS = [
     not_a_server_error,
