@@ -12,11 +12,12 @@ import psycopg
 import pytest
 from moto import mock_aws
 
-from parley.http import loop
+from parley import loop
 from parley.memory.dynamodb import DynamoDbStore
 from parley.memory.sqlite import SqliteStore
 from parley.memory.store import AgentSessionStore
 from parley.repository.database import Database
+from parley.turns import threads
 from parley_testing.handlers import Api
 from parley_testing.model_server import ModelServer
 from parley_testing.scripted_model import Script, in_order
@@ -24,6 +25,12 @@ from parley_testing.workbench import Workbench
 
 TABLE = "memory"
 _NEVER_ASKED = in_order()
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let calls to a store that cannot serve be tried again without a pause."""
+    monkeypatch.setattr(threads, "PAUSES", (0.0, 0.0, 0.0))
 
 
 @pytest.fixture

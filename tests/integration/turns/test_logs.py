@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from parley.http import loop
+from parley import loop
 from parley.observability import logger
 from parley_testing.handlers import Api
 from parley_testing.model_server import Called, ModelServer, Raw, Said, Step, in_order

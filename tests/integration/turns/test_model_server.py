@@ -9,7 +9,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from parley.http import loop
+from parley import loop
 from parley_testing.handlers import Api
 from parley_testing.model_server import (
     INPUT_TOKENS,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime
-from typing import Any, cast
+from inspect import signature
+from typing import Any
 
 import pytest
 
@@ -19,8 +20,9 @@ def attempt() -> Attempt:
     turn = RunningTurn(
         new_id(), new_id(), "alice", 1, 1, 0, "todo", new_id(), "hello", now, now, ()
     )
-    nothing = cast("Any", None)  # no store is asked where a call stands
-    return Attempt(turn, nothing, nothing, nothing)
+    # No store is asked where a call stands.
+    parts: dict[str, Any] = dict.fromkeys(signature(Attempt).parameters)
+    return Attempt(**{**parts, "turn": turn})
 
 
 async def test_calls_are_counted_below_the_tool_call_around_them(attempt: Attempt) -> None:

@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from parley.cleanup.forgetting import Forgetter
+from parley.cleanup.outbox import Outbox
 from parley.config import Settings
 from parley.memory.store import AgentSessionStore
 from parley.memory.window import vouched_turns
@@ -22,6 +23,7 @@ from parley.secrets import Secret, database_url
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
+    from parley.turns.recover import Recovery
     from parley.turns.send import Sender
 
 
@@ -107,6 +109,18 @@ class Composition:
             ),
         )
         return Sender(self.turns, self.transcript, self.store, carrier, self._window)
+
+    @cached_property
+    def recovery(self) -> Recovery:
+        """Carries on turns whose attempt died. Asking for it imports the Agents SDK."""
+        from parley.turns.recover import Recovery
+
+        return Recovery(self.database, self.sender)
+
+    @cached_property
+    def outbox(self) -> Outbox:
+        """Removes the memory of deleted sessions once more."""
+        return Outbox(self.database, self.store)
 
 
 def _dynamodb() -> DynamoDBClient:

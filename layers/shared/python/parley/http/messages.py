@@ -8,8 +8,8 @@ from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.api_gateway import Router
 from aws_lambda_powertools.event_handler.depends import Depends
 
+from parley import loop
 from parley.errors import InvalidField
-from parley.http import loop
 from parley.http.api import caller
 from parley.http.documented import answers
 from parley.http.idempotency import IdempotencyKey, fingerprint

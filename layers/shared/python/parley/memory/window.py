@@ -29,7 +29,6 @@ class Window:
     """The turns that the next one is shown, newest whole turns within a number of items.
 
     Attributes:
-        items: The SDK's items, oldest first.
         keep_from: The lowest turn number that pruning must leave. One turn more than is shown:
             its size is why the window ends there.
         rebuilt: Numbers of the turns that were taken from the transcript.
@@ -66,7 +65,23 @@ class Window:
         self.rebuilt: tuple[int, ...] = tuple(missing)
         if missing:
             known |= {number: [] for number in missing} | dict(rebuild(missing))
-        self.items, self.keep_from = _newest(vouched, known, max_items)
+        self._shown, self.keep_from = _newest(vouched, known, max_items)
+
+    @property
+    def items(self) -> list[Item]:
+        """The items of all turns shown, oldest first."""
+        return _flat(self._shown)
+
+    def newest_half(self) -> list[Item]:
+        """Give the newest whole turns within half as many items; at least the newest turn."""
+        half: list[list[Item]] = []
+        total = 0
+        for turn in self._shown:
+            total += len(turn)
+            if half and total > len(self.items) // 2:
+                break
+            half.append(turn)
+        return _flat(half)
 
 
 def _believed(stored: Sequence[StoredTurn], vouched: Vouched) -> dict[int, list[Item]]:
@@ -92,7 +107,7 @@ def _missing(vouched: Vouched, known: Mapping[int, list[Item]], max_items: int) 
 
 def _newest(
     vouched: Vouched, known: Mapping[int, list[Item]], max_items: int
-) -> tuple[list[Item], int]:
+) -> tuple[list[list[Item]], int]:
     shown: list[list[Item]] = []
     total, keep_from = 0, 1
     for number, _ in vouched:
@@ -104,4 +119,8 @@ def _newest(
         if total > max_items and shown:
             break
         shown.append(items)
-    return [item for items in reversed(shown) for item in items], keep_from
+    return shown, keep_from
+
+
+def _flat(newest_first: Sequence[list[Item]]) -> list[Item]:
+    return [item for turn in reversed(newest_first) for item in turn]

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, ParamSpec, TypeVar
 
 from parley.errors import Fenced, StoreUnavailable
 from parley.ids import conversation_key
 from parley.memory.store import AgentSessionStore
+from parley.points import passing
 from parley.repository.database import Database
 from parley.repository.tool_calls import (
     AlreadyRecorded,
@@ -19,10 +21,11 @@ from parley.repository.tool_calls import (
     ToolCallRepository,
     record_in,
 )
-from parley.repository.turns import RunningTurn, Usage
+from parley.repository.turns import LEASE_SECONDS, RunningTurn, TurnRepository, Usage
 from parley.turns.context import Effect, TurnContext
-from parley.turns.threads import in_executor, in_thread
+from parley.turns.threads import in_executor, patiently
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 # Two tools of one turn on a small pool deadlocked the loop, so bodies that hold a connection run
@@ -48,7 +51,8 @@ class Attempt:
     Attributes:
         turn: The turn, with the number of the attempt.
         conversation: The key of the session's memory.
-        records: Model responses of earlier attempts, by position.
+        records: Model responses recorded so far, by position.
+        verdicts: Guardrails' verdicts recorded so far, by position.
         outputs: Tool calls recorded so far, by call id.
         digest: Of the agent's structure; kept with each record.
         usage: What all attempts' model calls came to.
@@ -60,6 +64,7 @@ class Attempt:
         self,
         turn: RunningTurn,
         database: Database,
+        turns: TurnRepository,
         tool_calls: ToolCallRepository,
         store: AgentSessionStore,
     ) -> None:
@@ -68,13 +73,15 @@ class Attempt:
         Args:
             turn: The turn, with the number of the attempt.
             database: Where tools have their effects.
+            turns: Where the lease is.
             tool_calls: Where outputs are recorded.
             store: Where model responses are recorded.
         """
         self.turn = turn
         self.conversation = conversation_key(turn.user_id, turn.session_id)
         self.context = TurnContext(turn.user_id, turn.session_id, turn.id)
-        self.records: Mapping[str, dict[str, Any]] = {}
+        self.records: dict[str, dict[str, Any]] = {}
+        self.verdicts: dict[str, dict[str, Any]] = {}
         self.outputs: dict[str, ToolCall] = {}
         self.usage = Usage()
         self.digest = ""
@@ -82,10 +89,12 @@ class Attempt:
         self.model_error: Exception | None = None
         self.call_ids: set[str] = set()
         self._database = database
+        self._turns = turns
         self._tool_calls = tool_calls
         self._store = store
         self._positions: dict[tuple[str, ...], int] = {}
         self._one_body = asyncio.Lock()
+        self._held_until = _lease_end()
 
     def resume(
         self, records: Mapping[str, dict[str, Any]], outputs: Mapping[str, ToolCall]
@@ -93,12 +102,16 @@ class Attempt:
         """Take over what earlier attempts recorded.
 
         Args:
-            records: Model responses, by position.
+            records: Model responses and guardrails' verdicts, by position.
             outputs: Tool calls, by call id.
         """
-        self.records = records
         self.outputs = dict(outputs)
-        for record in records.values():
+        for position, record in records.items():
+            if "verdict" in record:
+                self.verdicts[position] = record["verdict"]
+            else:
+                self.records[position] = record
+        for record in self.records.values():
             self.count(record["usage"])
             self.call_ids |= {item["call_id"] for item in record["output"] if "call_id" in item}
 
@@ -120,16 +133,20 @@ class Attempt:
         if self.broken is not None:
             raise self.broken
 
-    def next_position(self) -> str:
-        """Name the next model call by where it stands: the tool calls around it, and its place.
+    def next_position(self, *within: str) -> str:
+        """Name what comes next by where it stands: the tool calls around it, and its place there.
 
         Agents used as tools run in parallel; by order of time they would get each other's
         answers on replay.
         """
-        path = _path.get()
+        path = (*_path.get(), *within)
         place = self._positions.get(path, 0)
         self._positions[path] = place + 1
         return "/".join((*path, str(place)))
+
+    def rewind(self) -> None:
+        """Let the run start again in this attempt: what it recorded is given back to it."""
+        self._positions.clear()
 
     def not_answered(self, error: Exception) -> None:
         """Take note that the model failed; a retry of the call stands in the same place."""
@@ -143,16 +160,24 @@ class Attempt:
             Fenced: This attempt was replaced.
             StoreUnavailable: The store cannot serve now.
         """
+        kept = {**record, "digest": self.digest}
+        await self._record(position, kept)
+        self.records[position] = kept
+
+    async def record_verdict(self, position: str, verdict: dict[str, Any]) -> None:
+        """Keep a guardrail's verdict before anything follows from it.
+
+        Raises:
+            Fenced: This attempt was replaced.
+            StoreUnavailable: The store cannot serve now.
+        """
+        await self._record(position, {"verdict": verdict})
+        self.verdicts[position] = verdict
+
+    async def _record(self, position: str, record: dict[str, Any]) -> None:
         turn = self.turn
-        await self._guarded(
-            lambda: in_thread(
-                self._store.record,
-                self.conversation,
-                turn.number,
-                turn.attempt,
-                position,
-                {**record, "digest": self.digest},
-            )
+        await self.write(
+            self._store.record, self.conversation, turn.number, turn.attempt, position, record
         )
 
     async def record_output(self, called: Called, output: Any) -> None:
@@ -163,7 +188,7 @@ class Attempt:
             StoreUnavailable: Postgres cannot serve now.
         """
         call = ToolCall(*called, output, effect=False)
-        await self._guarded(lambda: in_thread(self._tool_calls.record, self.turn, call))
+        await self.write(self._tool_calls.record, self.turn, call)
         self.outputs[call.call_id] = call
 
     async def in_transaction(
@@ -192,7 +217,10 @@ class Attempt:
                     connection, user.user_id, user.session_id, user.turn_id, called.call_id
                 )
                 call = ToolCall(*called, body(effect), effect=changes)
+                passing(f"inside the transaction of {called.name}")
                 record_in(connection, self.turn, call)
+                passing(f"before the commit of {called.name}")
+            passing(f"after the commit of {called.name}")
             return call
 
         def recorded() -> ToolCall | None:
@@ -213,17 +241,51 @@ class Attempt:
                 return call
 
         async with self._one_body:
-            call = await self._guarded(lambda: in_executor(_BODIES, once))
+            await self._ensure_held()
+            call = await self._noting(in_executor(_BODIES, once))
         self.outputs[call.call_id] = call
         return call.output
 
-    async def _guarded(self, write: Callable[[], Awaitable[T]]) -> T:
+    async def write(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        """Make a write that may be repeated, patiently, if the attempt still holds its turn.
+
+        Raises:
+            Fenced: This attempt was replaced, or the turn is over.
+            StoreUnavailable: A store cannot serve now.
+        """
+        await self._ensure_held()
+        return await self._noting(patiently(function, *args, **kwargs))
+
+    async def renew(self) -> None:
+        """Hold the turn for another lease.
+
+        Raises:
+            Fenced: This attempt was replaced, or the turn is over.
+            StoreUnavailable: Postgres cannot serve now.
+        """
+        if not await self._noting(patiently(self._turns.renew, self.turn)):
+            self.broken = self.broken or Fenced(self.turn.number, self.turn.attempt)
+            raise self.broken
+        self._held_until = _lease_end()
+
+    async def _ensure_held(self) -> None:
+        """Look whether the turn is still ours if the process may have been frozen meanwhile."""
         self.check()
+        if time.time() > self._held_until:
+            await self.renew()
+
+    async def _noting(self, write: Awaitable[T]) -> T:
         try:
-            return await write()
+            return await write
         except (Fenced, StoreUnavailable) as error:
             self.broken = self.broken or error
             raise
+
+
+def _lease_end() -> float:
+    # The wall clock goes on while a process is frozen. Somewhat early: the lease began before
+    # Postgres's answer came.
+    return time.time() + LEASE_SECONDS - 5
 
 
 _attempt: ContextVar[Attempt | None] = ContextVar("parley_attempt", default=None)

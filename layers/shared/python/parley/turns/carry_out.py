@@ -25,9 +25,10 @@ from parley.repository.turns import Completion, Ending, RunningTurn, TurnReposit
 from parley.turns.attempt import Attempt
 from parley.turns.context import TurnContext
 from parley.turns.digest import agent_digest
+from parley.turns.guardrails import record_verdicts
 from parley.turns.lease import held
-from parley.turns.run import AgentRunner, RunFailed
-from parley.turns.threads import in_thread
+from parley.turns.run import AgentRunner, AlreadyNoted, ContextOverflow, RunFailed
+from parley.turns.threads import in_thread, patiently
 
 PRUNE_EVERY = 25
 """Old memory is removed in batches: after every so many turns of a session."""
@@ -83,7 +84,7 @@ class TurnCarrier:
             StoreUnavailable: A store cannot serve; the turn was released.
         """
         logger().append_keys(session_id=str(turn.session_id), turn_id=str(turn.id))
-        attempt = Attempt(turn, self.database, self.tool_calls, self.store)
+        attempt = Attempt(turn, self.database, self.turns, self.tool_calls, self.store)
         started = time.monotonic()
         outcome = "released"
         try:
@@ -116,11 +117,10 @@ class TurnCarrier:
             if turn.attempt > 1 and (finished := await self._take_over(attempt)) is not None:
                 return await self._complete(attempt, finished)
             agent = self._agent(attempt)
-            window = await in_thread(self._window, attempt, first_read)
+            window = await patiently(self._window, attempt, first_read)
             memory = await held(
-                self.runner.run(agent, attempt, window.items),
+                self._run(agent, attempt, window),
                 attempt,
-                self.turns,
                 seconds=min(seconds, limits.turn_seconds),
             )
         except RunFailed as failure:
@@ -140,21 +140,36 @@ class TurnCarrier:
         """Claim what earlier attempts left; give their memory if one of them had finished."""
         turn = attempt.turn
         try:
-            claimed = await in_thread(
+            claimed = await patiently(
                 self.store.claim, attempt.conversation, turn.number, turn.attempt
             )
         except Unreadable as error:
             # Without its records the run could only start afresh, over effects that happened.
-            attempt.resume({}, await in_thread(self.tool_calls.of_turn, turn.id))
+            attempt.resume({}, await patiently(self.tool_calls.of_turn, turn.id))
             raise RunFailed("memory_unreadable", _DAMAGED) from error
-        attempt.resume(claimed.records, await in_thread(self.tool_calls.of_turn, turn.id))
+        attempt.resume(claimed.records, await patiently(self.tool_calls.of_turn, turn.id))
         if claimed.done is not None:
-            if claimed.done.memory is not None and claimed.done.memory.reply is not None:
-                return claimed.done.memory
-            raise RunFailed("memory_unreadable", _DAMAGED)
+            left = claimed.done.memory
+            if left is None:
+                raise RunFailed("memory_unreadable", _DAMAGED)
+            if left.reply is None:  # the note of an attempt that died while it failed the turn
+                raise AlreadyNoted(left.items[-1]["content"])
+            return left
         if turn.crashes >= self.limits.crashes:
             raise RunFailed("turn_crashed", f"The turn was given up after {turn.crashes} crashes.")
         return None
+
+    async def _run(self, agent: Agent[TurnContext], attempt: Attempt, window: Window) -> TurnMemory:
+        """Run the agent; once more, with half of the past, if the model says it is too much."""
+        try:
+            return await self.runner.run(agent, attempt, window.items)
+        except ContextOverflow:
+            half = window.newest_half()
+            if len(half) == len(window.items):
+                raise
+            logger().warning("the model was shown half of the past", items=len(half))
+            attempt.rewind()
+            return await self.runner.run(agent, attempt, half)
 
     def _agent(self, attempt: Attempt) -> Agent[TurnContext]:
         try:
@@ -163,6 +178,7 @@ class TurnCarrier:
             detail = f"The agent {attempt.turn.agent} is not offered any more."
             raise RunFailed("agent_not_offered", detail) from error
         attempt.digest = agent_digest(agent)
+        record_verdicts(agent)
         return agent
 
     def _window(self, attempt: Attempt, first_read: Sequence[StoredTurn]) -> Window:
@@ -184,11 +200,13 @@ class TurnCarrier:
 
     async def _finish(self, attempt: Attempt, memory: TurnMemory) -> None:
         turn = attempt.turn
-        await in_thread(self.store.finish, attempt.conversation, turn.number, turn.attempt, memory)
+        await attempt.write(
+            self.store.finish, attempt.conversation, turn.number, turn.attempt, memory
+        )
 
     async def _complete(self, attempt: Attempt, memory: TurnMemory) -> TurnView:
         turn, usage, reply = attempt.turn, Usage(**memory.usage), memory.reply or ""
-        completion = await in_thread(
+        completion = await attempt.write(
             self.turns.complete, turn, reply, usage, attempt.digest or None
         )
         if completion is None:
@@ -197,22 +215,25 @@ class TurnCarrier:
 
     async def _fail(self, attempt: Attempt, failure: RunFailed) -> TurnView:
         """Fail the turn; if its tools had effects, leave a note, or the agent repeats them."""
-        turn, detail = attempt.turn, failure.detail
-        # Where the agent's own code failed, whoever wrote it needs the traceback.
+        # Where the agent's own code failed, whoever wrote it needs the traceback. The detail is
+        # in the turn; here it could quote what was said.
         cause = failure.__cause__ if failure.code == "agent_failed" else None
-        logger().warning("turn failed", code=failure.code, reason=failure.detail, exc_info=cause)
+        logger().warning("turn failed", code=failure.code, exc_info=cause)
+        detail = failure.detail
         done = [call for call in attempt.outputs.values() if call.effect]
-        if done:
+        noted = isinstance(failure, AlreadyNoted)
+        if done and not noted:
             calls = "; ".join(f"{call.name}({call.arguments})" for call in done)
             detail = f"{detail} Already done before that, and not to be repeated: {calls}."
-            note = [user_message(turn.text), assistant_message(detail)]
+            note = [user_message(attempt.turn.text), assistant_message(detail)]
             await self._finish(attempt, TurnMemory(note))
-        ending = Ending("failed", failure.code, detail, remembered=bool(done))
-        if not await in_thread(
+        turn = attempt.turn
+        ending = Ending("failed", failure.code, detail, remembered=bool(done) or noted)
+        if not await attempt.write(
             self.turns.stop, turn, ending, attempt.usage, attempt.digest or None
         ):
             raise Fenced(turn.number, turn.attempt)
-        return await in_thread(self.transcript.turn, turn.user_id, turn.session_id, turn.id)
+        return await patiently(self.transcript.turn, turn.user_id, turn.session_id, turn.id)
 
     async def _release(self, turn: RunningTurn) -> None:
         try:

@@ -6,10 +6,7 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
-from parley.errors import Fenced
-from parley.repository.turns import TurnRepository
 from parley.turns.attempt import Attempt
-from parley.turns.threads import in_thread
 
 T = TypeVar("T")
 
@@ -17,15 +14,12 @@ RENEW_SECONDS = 15
 """How often a running turn's lease is renewed. Shorter turns never do, and save the round trip."""
 
 
-async def held(
-    work: Coroutine[Any, Any, T], attempt: Attempt, turns: TurnRepository, *, seconds: float
-) -> T:
+async def held(work: Coroutine[Any, Any, T], attempt: Attempt, *, seconds: float) -> T:
     """Work on a turn while keeping its lease.
 
     Args:
         work: What to do. It is cancelled, and waited for, when the turn is lost or time is up.
         attempt: On whose behalf.
-        turns: Where the lease is.
         seconds: How long it may take.
 
     Raises:
@@ -42,16 +36,9 @@ async def held(
                 raise TimeoutError
             await asyncio.wait([task], timeout=min(left, RENEW_SECONDS))
             if not task.done() and left > RENEW_SECONDS:
-                await _renew(attempt, turns)
+                await attempt.renew()
         return task.result()
     finally:
         if not task.done():
             task.cancel()
             await asyncio.wait([task])
-
-
-async def _renew(attempt: Attempt, turns: TurnRepository) -> None:
-    turn = attempt.turn
-    if not await in_thread(turns.renew, turn):
-        attempt.broken = attempt.broken or Fenced(turn.number, turn.attempt)
-        raise attempt.broken

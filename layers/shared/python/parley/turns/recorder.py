@@ -19,6 +19,7 @@ from agents.models.interface import ModelTracing
 from agents.tool import Tool
 from openai.types.responses import Response, ResponseCompletedEvent, ResponsePromptParam
 
+from parley.points import passing
 from parley.text import storable_json
 from parley.turns.attempt import Attempt
 from parley.turns.tools import record_outputs
@@ -65,6 +66,7 @@ class RecordingModel(Model):
         position = self._attempt.next_position()
         if (record := self._attempt.records.get(position)) is not None:
             return _response(record)
+        passing("before a model call")
         try:
             response = await self._model.get_response(
                 system_instructions,
@@ -81,6 +83,7 @@ class RecordingModel(Model):
         except Exception as error:
             self._attempt.not_answered(error)
             raise
+        passing("after a model call")
         record = _record(
             response, _call_ids([] if isinstance(input, str) else input) | self._attempt.call_ids
         )

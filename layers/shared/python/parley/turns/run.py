@@ -20,7 +20,7 @@ from agents import (
     RunConfig,
     Runner,
 )
-from openai import APIError
+from openai import APIError, BadRequestError
 from pydantic_core import to_json
 
 from parley.errors import StoreUnavailable
@@ -40,7 +40,7 @@ class RunFailed(Exception):
 
     Attributes:
         code: A word for programs: `model_failed`, `agent_failed`, `guardrail_tripped`,
-            `too_many_steps`, `agent_changed` or `approval_not_supported`.
+            `too_many_steps`, `context_overflow`, `agent_changed`, `approval_not_supported`.
         detail: A sentence for people.
     """
 
@@ -48,6 +48,20 @@ class RunFailed(Exception):
         super().__init__(f"{code}: {detail}")
         self.code = code
         self.detail = detail
+
+
+class ContextOverflow(RunFailed):
+    """What the model was shown is more than it takes."""
+
+    def __init__(self, said: str) -> None:
+        super().__init__("context_overflow", f"The conversation is too long for the model: {said}")
+
+
+class AlreadyNoted(RunFailed):
+    """An earlier attempt was failing the turn, and had left its note in memory."""
+
+    def __init__(self, note: str) -> None:
+        super().__init__("turn_stopped", note)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +134,8 @@ def _usage(attempt: Attempt) -> dict[str, int]:
 def _failure(error: Exception, model_error: Exception | None) -> RunFailed:
     cause = error.__cause__ if isinstance(error, AgentsException) else None
     match error if not isinstance(cause, APIError) else cause:
+        case BadRequestError() as failed if _overflows(failed):
+            return ContextOverflow(type(failed).__name__)
         case APIError() as failed:
             status = getattr(failed, "status_code", None)
             said = f"The model answered with status {status}" if status else "The model failed"
@@ -137,3 +153,9 @@ def _failure(error: Exception, model_error: Exception | None) -> RunFailed:
             return RunFailed("model_failed", f"The model failed: {type(failed).__name__}.")
         case failed:
             return RunFailed("agent_failed", f"The agent failed: {type(failed).__name__}.")
+
+
+def _overflows(error: BadRequestError) -> bool:
+    # OpenAI has a code for it; compatible servers have only words.
+    words = ("context length", "context window", "context_length_exceeded")
+    return error.code == words[-1] or any(word in str(error).lower() for word in words)

@@ -23,7 +23,7 @@ from parley.memory.store import AgentSessionStore, StoredTurn
 from parley.repository.begin import MAX_QUEUED
 from parley.repository.transcript import Transcript, TurnView
 from parley.repository.turns import Begun, RunningTurn, TurnRepository, TurnRequest
-from parley.turns.threads import in_thread
+from parley.turns.threads import in_thread, patiently
 
 _FIRST_PAUSE = 0.1
 _LONGEST_PAUSE = 1.0
@@ -142,13 +142,13 @@ class Sender:
     async def _begin(self, request: TurnRequest) -> tuple[Begun, Awaitable[Sequence[StoredTurn]]]:
         """Begin, and read memory meanwhile where its key is known."""
         if request.opens is not None:
-            begun = await in_thread(self.turns.begin, request)
+            begun = await patiently(self.turns.begin, request)
             if begun.turn is None or begun.session_id == request.session_id:
                 return begun, _nothing()
             return begun, self._read(request.user_id, begun.session_id)
         reading = asyncio.ensure_future(self._read(request.user_id, request.session_id))
         try:
-            begun = await in_thread(self.turns.begin, request)
+            begun = await patiently(self.turns.begin, request)
         except BaseException:
             await asyncio.wait([reading])
             raise

@@ -7,8 +7,15 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 from typing import ParamSpec, TypeVar
 
+from parley.errors import StoreUnavailable
+from parley.points import passing
+
 P = ParamSpec("P")
 T = TypeVar("T")
+
+PAUSES = (0.05, 0.2, 0.8)
+"""Seconds between the tries of a call to a store that cannot serve. Four in all: most outages are
+over by then, and a longer one is the caller's to wait for."""
 
 
 async def in_thread(function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
@@ -17,12 +24,40 @@ async def in_thread(function: Callable[P, T], /, *args: P.args, **kwargs: P.kwar
     A thread cannot be stopped. If a cancelled caller went on without it, the call could outlive
     the invocation and write into the next.
     """
-    return await _to_its_end(asyncio.ensure_future(asyncio.to_thread(function, *args, **kwargs)))
+
+    def call() -> T:
+        return between_points(function.__qualname__, lambda: function(*args, **kwargs))
+
+    return await _to_its_end(asyncio.ensure_future(asyncio.to_thread(call)))
+
+
+async def patiently(function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+    """Do the same, and again after a pause if a store cannot serve.
+
+    Only for calls that may be repeated though an earlier one was carried out and its answer lost.
+
+    Raises:
+        StoreUnavailable: Of the last try.
+    """
+    for pause in PAUSES:
+        try:
+            return await in_thread(function, *args, **kwargs)
+        except StoreUnavailable:
+            await asyncio.sleep(pause)
+    return await in_thread(function, *args, **kwargs)
 
 
 async def in_executor(executor: Executor, function: Callable[[], T]) -> T:
-    """Do the same in a given executor."""
+    """Run a blocking call in a given executor, to its end."""
     return await _to_its_end(asyncio.get_running_loop().run_in_executor(executor, function))
+
+
+def between_points(name: str, call: Callable[[], T]) -> T:
+    """Make a call that outlives the process, between a point before it and one after."""
+    passing(f"before {name}")
+    result = call()
+    passing(f"after {name}")
+    return result
 
 
 async def _to_its_end(call: asyncio.Future[T]) -> T:

@@ -1,0 +1,79 @@
+"""Guardrails: asked before the model is, and their verdicts recorded.
+
+A guardrail beside the model lets tools run before its verdict is there. And a model that judges
+may judge otherwise in the next attempt, over effects that the first has let happen.
+
+Importing this module imports the Agents SDK.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from typing import Any
+
+from agents import Agent, GuardrailFunctionOutput, InputGuardrail, OutputGuardrail
+from pydantic_core import PydanticSerializationError, from_json, to_json
+
+from parley.text import storable, storable_json
+from parley.turns.attempt import current_attempt
+
+
+def record_verdicts(agent: Agent[Any]) -> None:
+    """Prepare the guardrails of an agent, and of those that it may hand over to, in place."""
+    _prepare(agent, set())
+
+
+def _prepare(agent: Agent[Any], seen: set[int]) -> None:
+    if id(agent) in seen:
+        return
+    seen.add(id(agent))
+    for guardrail in agent.input_guardrails:
+        guardrail.run_in_parallel = False
+        _record(guardrail)
+    for output_guardrail in agent.output_guardrails:
+        _record(output_guardrail)
+    for target in agent.handoffs:
+        if isinstance(target, Agent):
+            _prepare(target, seen)
+        elif isinstance(referred := getattr(target, "_agent_ref", lambda: None)(), Agent):
+            _prepare(referred, seen)
+
+
+def _record(guardrail: InputGuardrail[Any] | OutputGuardrail[Any]) -> None:
+    judge = guardrail.guardrail_function
+    if getattr(judge, "records", False):
+        return
+    name = guardrail.get_name()
+
+    @functools.wraps(judge)
+    async def recorded(*arguments: Any) -> GuardrailFunctionOutput:
+        attempt = current_attempt()
+        if attempt is None:
+            return await _asked(judge, *arguments)
+        position = attempt.next_position(f"guardrail {name}")
+        if (verdict := attempt.verdicts.get(position)) is None:
+            given = await _asked(judge, *arguments)
+            verdict = {
+                "output_info": _json(given.output_info),
+                "tripwire_triggered": given.tripwire_triggered,
+            }
+            await attempt.record_verdict(position, verdict)
+        return GuardrailFunctionOutput(**verdict)
+
+    recorded.records = True  # type: ignore[attr-defined]
+    guardrail.name = name
+    guardrail.guardrail_function = recorded
+
+
+async def _asked(judge: Any, *arguments: Any) -> GuardrailFunctionOutput:
+    given = judge(*arguments)
+    verdict: GuardrailFunctionOutput = await given if inspect.isawaitable(given) else given
+    return verdict
+
+
+def _json(info: Any) -> Any:
+    try:
+        return storable_json(from_json(to_json(info)))
+    except PydanticSerializationError:
+        return storable(str(info))
