@@ -13,7 +13,7 @@ export SAM_CLI_TELEMETRY := 0
 export UV_PYTHON_DOWNLOADS := never
 
 .DEFAULT_GOAL := help
-.PHONY: help dev test format lint types imports template unit integration openapi setup clean
+.PHONY: help dev test format lint types imports template unit integration sdk-suite openapi setup clean
 
 help: ## Say what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "%-12s %s\n", $$1, $$2}'
@@ -44,6 +44,9 @@ unit: .venv/.test ## Tests without sockets
 
 integration: .venv/.test ## Tests on embedded PostgreSQL, moto and the local gateway
 	$(BIN)/pytest tests/integration
+
+sdk-suite: .venv/.test ## The Agents SDK's own session tests, on Parley's session (downloads them)
+	tests/sdk_suite/run.sh
 
 format: .venv/.test ## Format and mend what can be mended
 	$(BIN)/ruff check --fix $(SOURCES)
