@@ -97,9 +97,11 @@ def local_token(data_dir: Path, user: str, *, admin: bool = False) -> str:
         CommandFailed: The issuer is not installed, refuses the name, or has no usable key.
     """
     try:
-        from parley_local.issuer import issue_token
+        from parley_local.issuer import has_key, issue_token
     except ImportError as error:
         raise CommandFailed(f"The local issuer is not installed: {error}.") from error
+    if not has_key(data_dir):
+        raise CommandFailed(f"make dev has not run on {data_dir} yet, so nobody knows its tokens.")
     try:
         return issue_token(data_dir, user, admin=admin)
     except (OSError, ValueError) as error:

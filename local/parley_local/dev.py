@@ -21,7 +21,11 @@ from typing import NoReturn
 
 from parley_local.data_directory import Address, DirectoryInUse, announced, forget_address, locked
 from parley_local.execution import EnvironmentLost
-from parley_local.function_variables import function_variables, uses_offline_model
+from parley_local.function_variables import (
+    MEMORY_FILE,
+    function_variables,
+    uses_offline_model,
+)
 from parley_local.gateway import Gateway
 from parley_local.local_keys import JWKS_PATH, keys_page
 from parley_local.migration import MigrationFailed, migrate
@@ -87,6 +91,8 @@ async def _serve(options: Options, started: AsyncExitStack) -> NoReturn:
     data_dir = options.data_dir
     started.enter_context(locked(data_dir))
     forget_address(data_dir)
+    # What the agents remember is for its owner's eyes.
+    (data_dir / MEMORY_FILE).touch(mode=0o600)
     listener = started.enter_context(listen(options.host, options.port))
     url = url_of(listener)
     template = read_template(options.template)

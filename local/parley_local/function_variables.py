@@ -8,6 +8,9 @@ from pathlib import Path
 from parley.config import Settings
 from parley_local.issuer import AUDIENCE, ISSUER
 
+MEMORY_FILE = "memory.sqlite3"
+"""Where memory is, in the data directory."""
+
 # What a process needs of the machine: where programs, certificates, proxies and packages are.
 _MACHINE = frozenset(
     {
@@ -65,7 +68,7 @@ def function_variables(
         "POWERTOOLS_METRICS_DISABLED": "true",
         "DATABASE_URL": database_url,
         "AGENT_SESSION_STORE": "sqlite",
-        "AGENT_SESSION_DB_PATH": str((data_dir / "memory.sqlite3").resolve()),
+        "AGENT_SESSION_DB_PATH": str((data_dir / MEMORY_FILE).resolve()),
         "OIDC_ISSUER": ISSUER,
         "OIDC_AUDIENCE": AUDIENCE,
         "OIDC_JWKS_URL": jwks_url,

@@ -76,6 +76,11 @@ def issue_token(
     return jwt.encode(claims, key, algorithm="ES256", headers={"kid": _public(key)["kid"]})
 
 
+def has_key(data_dir: Path) -> bool:
+    """Whether the issuer has made its key: `make dev` does when it first runs there."""
+    return (data_dir / _KEY_FILE).exists()
+
+
 def jwks(data_dir: Path) -> dict[str, list[dict[str, Any]]]:
     """Return the JSON Web Key Set to serve at OIDC_JWKS_URL; the public key only.
 

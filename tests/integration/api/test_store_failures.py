@@ -139,4 +139,17 @@ def test_a_defect_is_told_to_nobody_but_the_log(
 
     assert "secret_of_ours" not in str(said)
     assert "platform" not in str(said)
-    assert "UndefinedColumn" in caplog.text
+    assert "UndefinedColumn" in str([vars(record) for record in caplog.records])
+
+
+def test_what_people_say_is_not_in_the_log_of_a_defect(
+    api: Api, sql: psycopg.Connection, caplog: pytest.LogCaptureFixture
+) -> None:
+    session_id = api.new_session()
+    sql.execute("ALTER TABLE messages RENAME TO elsewhere")
+
+    answer = api("POST", f"/sessions/{session_id}/messages", {"text": "my secret diary"})
+
+    assert answer.status == 500
+    assert "my secret diary" not in str([vars(record) for record in caplog.records])
+    assert caplog.records

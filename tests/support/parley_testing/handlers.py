@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+from urllib.parse import urljoin
 from uuid import uuid4
 
 FUNCTIONS = Path(__file__).parents[3] / "functions"
@@ -123,7 +124,10 @@ class Api:
         """Send a request as a user and give the answer; see `rest_event` for the parts."""
         sends = method == "POST" and path.rsplit("/", 1)[-1] == "messages"
         handler = self.function("messages" if sends else "sessions").handler
-        return Answer(handler(rest_event(method, path, body, **parts), Context(seconds)))
+        answer = Answer(handler(rest_event(method, path, body, **parts), Context(seconds)))
+        if "location" in answer.headers:  # as a client resolves it
+            answer.headers["location"] = urljoin(path, answer.headers["location"])
+        return answer
 
     def new_session(self, user: str = "alice", **fields: Any) -> str:
         """Make a session and give its id."""

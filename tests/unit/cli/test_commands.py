@@ -122,6 +122,16 @@ def test_a_token_is_printed_and_nothing_else(tmp_path: Path) -> None:
     assert result.stderr == ""
 
 
+def test_a_token_that_nobody_would_believe_is_not_made(tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+
+    result = run("token", "--user", "alice", "--data-dir", str(elsewhere))
+
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "make dev has not run" in result.stderr
+    assert not elsewhere.exists()
+
+
 def test_a_name_that_cannot_be_a_user_is_refused(tmp_path: Path) -> None:
     result = run("token", "--user", "two words", "--data-dir", str(tmp_path))
 

@@ -1,4 +1,4 @@
-"""Blocking calls: once begun, they are waited for."""
+"""Blocking calls: once begun, they are waited for, and tried again where that is asked."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from parley.turns.threads import in_executor, in_thread
+from parley.errors import StoreUnavailable
+from parley.points import observed
+from parley.turns import threads
+from parley.turns.threads import in_executor, in_thread, patiently
 
 
 async def test_it_gives_what_the_call_gives() -> None:
@@ -49,3 +52,95 @@ async def test_it_runs_in_the_executor_that_is_given() -> None:
         name = await in_executor(executor, lambda: threading.current_thread().name)
 
     assert name.startswith("mine")
+
+
+class Flaky:
+    """A call to a store that cannot serve the first few times."""
+
+    def __init__(self, failures: int) -> None:
+        self.asked = 0
+        self._failures = failures
+
+    def __call__(self, given: str) -> str:
+        self.asked += 1
+        if self.asked <= self._failures:
+            raise StoreUnavailable("Postgres", f"down {self.asked}")
+        return given
+
+
+@pytest.fixture
+def paused(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """For how long a patient call waits, without the waiting."""
+    slept: list[float] = []
+    sleep = asyncio.sleep
+
+    async def noted(seconds: float) -> None:
+        slept.append(seconds)
+        await sleep(0)
+
+    monkeypatch.setattr(threads.asyncio, "sleep", noted)
+    return slept
+
+
+@pytest.mark.parametrize("failures", range(len(threads.PAUSES) + 1))
+async def test_a_patient_call_outlives_a_short_outage(failures: int, paused: list[float]) -> None:
+    call = Flaky(failures)
+
+    assert await patiently(call, "given") == "given"
+
+    assert call.asked == failures + 1
+    assert paused == list(threads.PAUSES[:failures])
+
+
+async def test_a_patient_call_gives_up_with_the_last_reason(paused: list[float]) -> None:
+    call = Flaky(99)
+
+    with pytest.raises(StoreUnavailable) as failed:
+        await patiently(call, "given")
+
+    tries = len(threads.PAUSES) + 1
+    assert (call.asked, failed.value.reason) == (tries, f"down {tries}")
+
+
+async def test_patience_is_only_for_stores_that_cannot_serve(paused: list[float]) -> None:
+    call = Flaky(0)
+
+    def broken(given: str) -> str:
+        call(given)
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await patiently(broken, "given")
+
+    assert (call.asked, paused) == (1, [])
+
+
+async def test_a_patient_call_that_is_cancelled_while_it_waits_does_not_try_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(threads, "PAUSES", (60.0,))
+    call = Flaky(99)
+    caller = asyncio.ensure_future(patiently(call, "given"))
+    while not call.asked:
+        await asyncio.sleep(0.001)
+
+    caller.cancel()
+
+    with pytest.raises(asyncio.CancelledError):
+        await caller
+    assert call.asked == 1
+
+
+def test_patience_ends_long_before_the_gateway_does() -> None:
+    assert sum(threads.PAUSES) < 2
+
+
+async def test_a_call_stands_between_two_points() -> None:
+    passed: list[str] = []
+
+    with observed(passed.append):
+        await in_thread(divmod, 7, 2)
+        with pytest.raises(ZeroDivisionError):
+            await in_thread(divmod, 7, 0)
+
+    assert passed == ["before divmod", "after divmod", "before divmod"]

@@ -133,6 +133,6 @@ def _dynamodb() -> DynamoDBClient:
         config=Config(
             connect_timeout=2,
             read_timeout=3,
-            retries={"mode": "standard", "total_max_attempts": 3},
+            retries={"mode": "standard", "total_max_attempts": 2},
         ),
     )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import traceback
 from functools import cache
-from typing import Protocol
+from typing import Any, Protocol
 
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
@@ -29,6 +30,25 @@ class TurnUsage(Protocol):
 def logger() -> Logger:
     """Give the process's logger: JSON lines, with the ids of the request, session and turn."""
     return Logger(service="parley")
+
+
+def traced(error: BaseException | None) -> dict[str, Any]:
+    """Give what a log may say of an exception: where it came from, and not what it says.
+
+    Messages of exceptions quote what they are about: parameters, answers, people.
+    """
+    if error is None:
+        return {}
+    kinds: list[str] = []
+    chain: BaseException | None = error
+    while chain is not None:
+        kinds.append(f"{type(chain).__module__}.{type(chain).__qualname__}")
+        chain = chain.__cause__
+    frames = [
+        f"{frame.filename}:{frame.lineno} {frame.name}"
+        for frame in traceback.extract_tb(error.__traceback__)
+    ]
+    return {"exception": kinds, "frames": frames}
 
 
 def turn_ended(

@@ -50,11 +50,9 @@ def load(name: str) -> Agent[TurnContext]:
 
     Raises:
         NotFound: No such agent is offered.
-        ValueError: The agent brings a model of its own, whose answers could not be recorded.
+        Exception: Whatever building it raises.
     """
     if name not in OFFERED:
         raise NotFound("agent", name)
     agent: Agent[TurnContext] = import_module(OFFERED[name].module).build()
-    if not isinstance(agent.model, str | None):
-        raise ValueError(f"The agent {name} must name its model, not bring one")
     return agent

@@ -31,7 +31,7 @@ from parley.http.problems import (
     UnsupportedMediaType,
     answer,
 )
-from parley.observability import logger
+from parley.observability import logger, traced
 from parley.text import storable_json
 
 BODY_MAX_BYTES = 1_000_000
@@ -109,7 +109,7 @@ def problem_response(error: Exception, request_id: str) -> Response[str]:
     """Make the response of an error; one that is nobody's fault but ours is logged whole."""
     said = answer(error)
     if said.code == "internal_error":
-        logger().error("unexpected error", exc_info=error)
+        logger().error("unexpected error", **traced(error))
     elif said.status >= 500:
         logger().warning("request not served", code=said.code, reason=str(error))
     problem = Problem(

@@ -43,7 +43,7 @@ def document() -> dict[str, Any]:
         version=parley.__version__,
         openapi_version="3.1.0",
         description=_DESCRIPTION,
-        servers=[Server(url="/")],
+        servers=[Server(url="./")],
         security_schemes={"bearer": HTTPBearer(bearerFormat="JWT")},
         security=[{"bearer": []}],
     )

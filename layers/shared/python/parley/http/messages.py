@@ -20,8 +20,9 @@ from parley.ids import new_id
 from parley.repository.turns import NewSession, TurnRequest
 from parley.turns.send import Sender
 
-MARGIN_SECONDS = 5.0
-"""What an invocation keeps for letting go of a turn that will not end in time."""
+MARGIN_SECONDS = 12.0
+"""What an invocation keeps for letting go of a turn that will not end in time: a statement that is
+under way is waited for, and may take its whole time-out."""
 
 _ANSWERS = answers(
     {201: "The completed turn, with both messages."}, 400, 404, 409, 413, 415, 422, 502, 504
@@ -47,7 +48,11 @@ def message_routes(sender: Sender, *, max_chars: int) -> Router:
         left: float = router.lambda_context.get_remaining_time_in_millis() / 1000
         sent = loop.run(sender.send(request, seconds=left - MARGIN_SECONDS))
         turn = sent.view.turn
-        headers = {"Location": f"/sessions/{turn.session_id}/turns/{turn.id}"}
+        # Relative to the request, which may be below a stage or a domain's base path.
+        path = f"turns/{turn.id}"
+        if request.opens is not None or router.current_event.path.strip("/") == "messages":
+            path = f"sessions/{turn.session_id}/{path}"
+        headers = {"Location": path}
         if sent.replayed:
             headers["Idempotent-Replayed"] = "true"
         return Response(
@@ -99,8 +104,9 @@ def message_routes(sender: Sender, *, max_chars: int) -> Router:
         idempotency_key: IdempotencyKey = None,
     ) -> Response[TurnWithMessages]:
         if body.session_id is not None:
-            if body.session_name is not None:
-                raise InvalidField("session_name", "cannot be given together with session_id")
+            for field in ("session_name", "agent", "platform", "metadata"):
+                if field in body.model_fields_set:
+                    raise InvalidField(field, "cannot be given together with session_id")
             return send(user, body.session_id, body, idempotency_key)
         asked = body.model_dump(mode="json", exclude={"session_id"})
         return answered(

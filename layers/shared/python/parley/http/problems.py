@@ -50,7 +50,11 @@ class Answer:
 
 
 class MalformedBody(errors.ParleyError):
-    """The body is not JSON."""
+    """The body is not JSON, or holds what no JSON of ours may."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
 
 
 class BodyTooLarge(errors.ParleyError):
@@ -94,8 +98,8 @@ def answer(error: Exception) -> Answer:
             return Answer(HTTPStatus.FORBIDDEN, "forbidden", f"This needs the scope {scope}.")
         case errors.NotFound(kind=kind):
             return Answer(HTTPStatus.NOT_FOUND, "not_found", f"There is no such {kind}.")
-        case MalformedBody():
-            return Answer(HTTPStatus.BAD_REQUEST, "bad_request", "The body is not JSON.")
+        case MalformedBody(reason=reason):
+            return Answer(HTTPStatus.BAD_REQUEST, "bad_request", f"The body is not JSON: {reason}.")
         case BodyTooLarge(limit=limit):
             return Answer(
                 HTTPStatus.REQUEST_ENTITY_TOO_LARGE,

@@ -84,7 +84,7 @@ def session_routes(database: Database, sessions: SessionRepository, forgetter: F
             status_code=201 if made else 200,
             content_type="application/json",
             body=Session.of(row),
-            headers={"Location": f"/sessions/{row.id}"},
+            headers={"Location": f"sessions/{row.id}"},  # relative: there may be a stage
         )
 
     @router.get(

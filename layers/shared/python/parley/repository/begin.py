@@ -64,7 +64,7 @@ taken AS (
 bumped AS (
   UPDATE sessions x SET next_number = x.next_number + 1, last_activity_at = now()
   FROM seen WHERE x.id = seen.id AND x.next_number = seen.next_number
-    AND x.status = 'active' AND NOT EXISTS (SELECT FROM prior)
+    AND x.memory_from = seen.memory_from AND x.status = 'active' AND NOT EXISTS (SELECT FROM prior)
     AND (NOT EXISTS (SELECT FROM head)
       OR (:enqueue AND NOT (SELECT expired FROM head)
         AND (SELECT turns FROM waiting) < {MAX_QUEUED}))

@@ -60,6 +60,7 @@ class Database:
     def _engine(self) -> Engine:
         engine = create_engine(
             "postgresql+psycopg://",
+            hide_parameters=True,  # errors are logged, and parameters are what people say
             pool_size=self._pool_size,
             max_overflow=0,
             pool_timeout=10,

@@ -54,7 +54,7 @@ RETURNING id
 
 # Letting go on purpose is not a crash: an outage of a store must not use up the attempts.
 RELEASE = text("""
-UPDATE turns SET lease_expires_at = '-infinity'
+UPDATE turns SET lease_expires_at = CASE WHEN :crashed THEN now() ELSE '-infinity' END
 WHERE id = :turn_id AND attempt = :attempt AND status = 'running'
 RETURNING id
 """)

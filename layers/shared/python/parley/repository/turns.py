@@ -228,9 +228,21 @@ class TurnRepository:
         parameters = {"turn_id": turn.id, "attempt": turn.attempt, "lease": float(LEASE_SECONDS)}
         return bool(self._database.run(RENEW, parameters))
 
-    def release(self, turn: RunningTurn) -> bool:
-        """Let the next attempt have the turn now, without counting a crash."""
-        return bool(self._database.run(RELEASE, {"turn_id": turn.id, "attempt": turn.attempt}))
+    def release(self, turn: RunningTurn, *, crashed: bool = False) -> bool:
+        """Let the next attempt have the turn now.
+
+        Args:
+            turn: The turn.
+            crashed: Whether this counts as one of the crashes that a turn may have.
+
+        Returns:
+            False if this attempt was replaced or the turn is over.
+        """
+        return bool(
+            self._database.run(
+                RELEASE, {"turn_id": turn.id, "attempt": turn.attempt, "crashed": crashed}
+            )
+        )
 
     def _completed_before(self, turn: RunningTurn) -> Completion | None:
         query = (

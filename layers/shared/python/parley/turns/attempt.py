@@ -94,6 +94,7 @@ class Attempt:
         self._store = store
         self._positions: dict[tuple[str, ...], int] = {}
         self._one_body = asyncio.Lock()
+        self._ending = False
         self._held_until = _lease_end()
 
     def resume(
@@ -241,10 +242,26 @@ class Attempt:
                 return call
 
         async with self._one_body:
+            if self._ending:
+                raise Fenced(self.turn.number, self.turn.attempt)
             await self._ensure_held()
             call = await self._noting(in_executor(_BODIES, once))
         self.outputs[call.call_id] = call
         return call.output
+
+    async def effects(self) -> list[ToolCall]:
+        """Give the calls that changed something, when no more can be added to them.
+
+        The SDK leaves a tool that runs beside one that failed to itself, and a commit that is
+        under way when time is up is still carried out: both are waited for.
+
+        Raises:
+            StoreUnavailable: Postgres cannot serve now.
+        """
+        self._ending = True
+        async with self._one_body:
+            recorded = await patiently(self._tool_calls.of_turn, self.turn.id)
+        return [call for call in recorded.values() if call.effect]
 
     async def write(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Make a write that may be repeated, patiently, if the attempt still holds its turn.

@@ -5,6 +5,7 @@ Importing this module imports the Agents SDK.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from parley.memory.codec import Unreadable
 from parley.memory.shape import assistant_message, user_message
 from parley.memory.store import AgentSessionStore, Item, StoredTurn, TurnMemory
 from parley.memory.window import Window
-from parley.observability import logger, turn_ended
+from parley.observability import logger, traced, turn_ended
 from parley.repository.database import Database
 from parley.repository.models import MessageRow, TurnRow
 from parley.repository.tool_calls import ToolCallRepository
@@ -25,6 +26,7 @@ from parley.repository.turns import Completion, Ending, RunningTurn, TurnReposit
 from parley.turns.attempt import Attempt
 from parley.turns.context import TurnContext
 from parley.turns.digest import agent_digest
+from parley.turns.graph import UnsupportedAgent, require_recordable
 from parley.turns.guardrails import record_verdicts
 from parley.turns.lease import held
 from parley.turns.run import AgentRunner, AlreadyNoted, ContextOverflow, RunFailed
@@ -97,8 +99,12 @@ class TurnCarrier:
             outcome = "unavailable"
             await self._release(turn)
             raise
-        except BaseException:
+        except (TurnUnfinished, asyncio.CancelledError):
             await self._release(turn)
+            raise
+        except Exception:
+            # A defect: it counts, or the turn would be tried for ever and block its session.
+            await self._release(turn, crashed=True)
             raise
         finally:
             turn_ended(
@@ -155,6 +161,10 @@ class TurnCarrier:
             if left.reply is None:  # the note of an attempt that died while it failed the turn
                 raise AlreadyNoted(left.items[-1]["content"])
             return left
+        if attempt.outputs.keys() - attempt.call_ids:
+            # Records that are gone, as after a restored backup: asked afresh, the model would
+            # call again what has happened.
+            raise RunFailed("memory_unreadable", _DAMAGED)
         if turn.crashes >= self.limits.crashes:
             raise RunFailed("turn_crashed", f"The turn was given up after {turn.crashes} crashes.")
         return None
@@ -174,11 +184,18 @@ class TurnCarrier:
     def _agent(self, attempt: Attempt) -> Agent[TurnContext]:
         try:
             agent = self.load_agent(attempt.turn.agent)
+            require_recordable(agent)
+            attempt.digest = agent_digest(agent)
+            record_verdicts(agent)
         except NotFound as error:
             detail = f"The agent {attempt.turn.agent} is not offered any more."
             raise RunFailed("agent_not_offered", detail) from error
-        attempt.digest = agent_digest(agent)
-        record_verdicts(agent)
+        except UnsupportedAgent as error:
+            raise RunFailed("agent_not_supported", str(error)) from error
+        except Exception as error:
+            # A defect of the agent's own: it must not block the session, nor hide.
+            detail = f"The agent cannot be built: {type(error).__name__}."
+            raise RunFailed("agent_failed", detail) from error
         return agent
 
     def _window(self, attempt: Attempt, first_read: Sequence[StoredTurn]) -> Window:
@@ -215,12 +232,10 @@ class TurnCarrier:
 
     async def _fail(self, attempt: Attempt, failure: RunFailed) -> TurnView:
         """Fail the turn; if its tools had effects, leave a note, or the agent repeats them."""
-        # Where the agent's own code failed, whoever wrote it needs the traceback. The detail is
-        # in the turn; here it could quote what was said.
-        cause = failure.__cause__ if failure.code == "agent_failed" else None
-        logger().warning("turn failed", code=failure.code, exc_info=cause)
+        # The detail is in the turn; here it could quote what was said.
+        logger().warning("turn failed", code=failure.code, **traced(failure.__cause__))
         detail = failure.detail
-        done = [call for call in attempt.outputs.values() if call.effect]
+        done = await attempt.effects()
         noted = isinstance(failure, AlreadyNoted)
         if done and not noted:
             calls = "; ".join(f"{call.name}({call.arguments})" for call in done)
@@ -235,9 +250,9 @@ class TurnCarrier:
             raise Fenced(turn.number, turn.attempt)
         return await patiently(self.transcript.turn, turn.user_id, turn.session_id, turn.id)
 
-    async def _release(self, turn: RunningTurn) -> None:
+    async def _release(self, turn: RunningTurn, *, crashed: bool = False) -> None:
         try:
-            await in_thread(self.turns.release, turn)
+            await in_thread(self.turns.release, turn, crashed=crashed)
         except StoreUnavailable as error:
             logger().warning("a turn could not be released; its lease runs out", reason=str(error))
 

@@ -17,27 +17,17 @@ from pydantic_core import PydanticSerializationError, from_json, to_json
 
 from parley.text import storable, storable_json
 from parley.turns.attempt import current_attempt
+from parley.turns.graph import reachable
 
 
 def record_verdicts(agent: Agent[Any]) -> None:
-    """Prepare the guardrails of an agent, and of those that it may hand over to, in place."""
-    _prepare(agent, set())
-
-
-def _prepare(agent: Agent[Any], seen: set[int]) -> None:
-    if id(agent) in seen:
-        return
-    seen.add(id(agent))
-    for guardrail in agent.input_guardrails:
-        guardrail.run_in_parallel = False
-        _record(guardrail)
-    for output_guardrail in agent.output_guardrails:
-        _record(output_guardrail)
-    for target in agent.handoffs:
-        if isinstance(target, Agent):
-            _prepare(target, seen)
-        elif isinstance(referred := getattr(target, "_agent_ref", lambda: None)(), Agent):
-            _prepare(referred, seen)
+    """Prepare the guardrails of an agent, and of all that it can reach, in place."""
+    for found in reachable(agent):
+        for guardrail in found.input_guardrails:
+            guardrail.run_in_parallel = False
+            _record(guardrail)
+        for output_guardrail in found.output_guardrails:
+            _record(output_guardrail)
 
 
 def _record(guardrail: InputGuardrail[Any] | OutputGuardrail[Any]) -> None:

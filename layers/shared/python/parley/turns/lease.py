@@ -42,3 +42,5 @@ async def held(work: Coroutine[Any, Any, T], attempt: Attempt, *, seconds: float
         if not task.done():
             task.cancel()
             await asyncio.wait([task])
+        if not task.cancelled():
+            task.exception()  # the caller is told of something else

@@ -86,8 +86,10 @@ class Sender:
         end = loop.time() + seconds
         pause = _FIRST_PAUSE
         carried: set[UUID] = set()
+        ahead = True
         while True:
-            begun, first_read = await self._begin(request)
+            begun, first_read = await self._begin(request, ahead=ahead)
+            ahead = False  # who waits for a turn would read memory in vain each time
             if begun.own:  # if its session is deleted now, beginning again must not reopen it
                 request = replace(request, session_id=begun.session_id, opens=None)
             if begun.turn is not None:
@@ -133,17 +135,20 @@ class Sender:
             TurnUnfinished: Time was up; the turn was released.
             StoreUnavailable: A store cannot serve now; the turn was released.
         """
-        begun, first_read = await self._begin(request)
+        begun, first_read = await self._begin(request, ahead=True)
         if begun.turn is None:
             return False
         await self.carrier.carry_out(begun.turn, first_read, seconds=seconds)
         return True
 
-    async def _begin(self, request: TurnRequest) -> tuple[Begun, Awaitable[Sequence[StoredTurn]]]:
-        """Begin, and read memory meanwhile where its key is known."""
-        if request.opens is not None:
+    async def _begin(
+        self, request: TurnRequest, *, ahead: bool
+    ) -> tuple[Begun, Awaitable[Sequence[StoredTurn]]]:
+        """Begin, and read memory: meanwhile if it is wanted ahead and its key is known."""
+        if request.opens is not None or not ahead:
             begun = await patiently(self.turns.begin, request)
-            if begun.turn is None or begun.session_id == request.session_id:
+            opened = request.opens is not None and begun.session_id == request.session_id
+            if begun.turn is None or opened:
                 return begun, _nothing()
             return begun, self._read(request.user_id, begun.session_id)
         reading = asyncio.ensure_future(self._read(request.user_id, request.session_id))
@@ -151,6 +156,7 @@ class Sender:
             begun = await patiently(self.turns.begin, request)
         except BaseException:
             await asyncio.wait([reading])
+            reading.exception()  # that begin failed is said already
             raise
         if begun.turn is None:
             await asyncio.wait([reading])

@@ -1,0 +1,14 @@
+"""A data directory on which `make dev` has run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from parley_local.issuer import jwks
+
+
+@pytest.fixture(autouse=True)
+def _issuer(tmp_path: Path) -> None:
+    jwks(tmp_path)  # makes the issuer's key
