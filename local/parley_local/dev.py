@@ -27,6 +27,7 @@ from parley_local.function_variables import (
     uses_offline_model,
 )
 from parley_local.gateway import Gateway
+from parley_local.issuer import ensure_key
 from parley_local.local_keys import JWKS_PATH, keys_page
 from parley_local.migration import MigrationFailed, migrate
 from parley_local.postgres import EmbeddedPostgres, PostgresFailed
@@ -91,6 +92,7 @@ async def _serve(options: Options, started: AsyncExitStack) -> NoReturn:
     data_dir = options.data_dir
     started.enter_context(locked(data_dir))
     forget_address(data_dir)
+    ensure_key(data_dir)
     # What the agents remember is for its owner's eyes.
     (data_dir / MEMORY_FILE).touch(mode=0o600)
     listener = started.enter_context(listen(options.host, options.port))

@@ -76,8 +76,17 @@ def issue_token(
     return jwt.encode(claims, key, algorithm="ES256", headers={"kid": _public(key)["kid"]})
 
 
+def ensure_key(data_dir: Path) -> None:
+    """Make the issuer's key if there is none, as `make dev` does when it first runs there.
+
+    Raises:
+        OSError: The key cannot be read or made.
+    """
+    _key(data_dir)
+
+
 def has_key(data_dir: Path) -> bool:
-    """Whether the issuer has made its key: `make dev` does when it first runs there."""
+    """Whether the issuer has its key: without one nobody would believe its tokens."""
     return (data_dir / _KEY_FILE).exists()
 
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from parley_local.issuer import jwks
+from parley_local.issuer import ensure_key
 
 
 @pytest.fixture(autouse=True)
 def _issuer(tmp_path: Path) -> None:
-    jwks(tmp_path)  # makes the issuer's key
+    ensure_key(tmp_path)
