@@ -14,7 +14,7 @@ from parley_testing.deployment import Deployment
 from parley_testing.emulator import Emulator
 from parley_testing.packages import Packages
 
-FUNCTIONS = ["Authorizer", "Messages", "Migrate", "Sessions"]
+FUNCTIONS = ["Authorizer", "Cleanup", "Messages", "Migrate", "Sessions"]
 PROBE = """
 import importlib.metadata, sys
 import app, parley.config
@@ -96,10 +96,10 @@ def test_a_function_imports_only_from_its_packages_and_the_runtime(
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_only_the_function_that_runs_agents_has_their_sdk(name: str, probe: Probe) -> None:
+def test_only_functions_that_run_agents_have_their_sdk(name: str, probe: Probe) -> None:
     seen = probe(name)
 
-    runs_agents = name == "Messages"
+    runs_agents = name in ("Cleanup", "Messages")
     assert ("agents" in seen["files"]) == runs_agents
     # Its version too, which the SDK tells the model's server, is read from its distribution.
     assert ("openai-agents" in seen["versions"]) == runs_agents

@@ -17,7 +17,7 @@ from parley_local.issuer import issue_token
 from parley_testing.deployment import Deployment
 from parley_testing.model_server import ModelServer, Said
 from parley_testing.pages import Pages
-from parley_testing.talk import request, say
+from parley_testing.talk import begin, request, say
 
 EVENTS = Path(__file__).parents[2] / "events"
 # What events/README.md says of the ids.
@@ -86,6 +86,26 @@ def test_the_migration_tells_cloudformation(
     (said,) = pages.sent
     assert (said["Status"], said["PhysicalResourceId"]) == ("SUCCESS", "parley-schema")
     assert sql.execute("SELECT count(*) FROM alembic_version").fetchone() == (1,)
+
+
+def test_the_schedule_has_a_turn_carried_on_that_was_left(
+    deployment: Deployment, model: ModelServer, database_url: str, sql: psycopg.Connection
+) -> None:
+    model.script = lambda asked: Said("You have nothing to do.")
+    session = deployment.send("POST", "/sessions", {}).json["id"]
+    database = Database(lambda: database_url, statement_timeout=10)
+    begin(TurnRepository(database, window=100), request("alice", session))
+    database.close()
+    sql.execute("UPDATE turns SET lease_expires_at = now() - interval '1 second'")
+
+    report = deployment["Cleanup"].invoke(read_event("cleanup/recover")).json
+
+    assert report == {
+        "turns": {"ended": 1, "elsewhere": 0, "unfinished": 0},
+        "conversations": 0,
+        "done": True,
+    }
+    assert sql.execute("SELECT status, attempt FROM turns").fetchall() == [("completed", 2)]
 
 
 def test_the_authorizer_names_the_user_of_a_token(deployment: Deployment, tmp_path: Path) -> None:

@@ -58,7 +58,7 @@ def test_the_schemas_revision_is_the_newest_of_the_code() -> None:
     assert RESOURCES["Migration"]["Properties"]["Revision"] == newest_revision()
 
 
-@pytest.mark.parametrize("function", ["Sessions", "Messages"])
+@pytest.mark.parametrize("function", ["Sessions", "Messages", "Cleanup"])
 def test_code_that_uses_the_schema_comes_after_its_migration(function: str) -> None:
     assert translated()["Resources"][function]["DependsOn"] == "Migration"
 
@@ -158,6 +158,9 @@ def test_nothing_else_is_made_than_what_is_named_here() -> None:
         "AWS::Lambda::LayerVersion",
         "AWS::Lambda::Permission",
         "AWS::Lambda::Version",
+        "AWS::Lambda::EventInvokeConfig",
         "AWS::Logs::LogGroup",
+        "AWS::SQS::Queue",
+        "AWS::Scheduler::Schedule",
         "Custom::Migration",
     }

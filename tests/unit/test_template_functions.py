@@ -19,7 +19,8 @@ from parley_testing.template import FUNCTIONS, PARAMETERS, RESOURCES, ROOT, SECR
 # Given on laptops only, each instead of something that the template gives.
 OF_LAPTOPS = {"DATABASE_URL", "AGENT_SESSION_DB_PATH", "OPENAI_API_KEY", "OFFLINE_MODEL"}
 OF_LIBRARIES = ("POWERTOOLS_", "OPENAI_AGENTS_")
-USES_POSTGRES = ("Sessions", "Messages", "Migrate")
+USES_POSTGRES = ("Sessions", "Messages", "Cleanup", "Migrate")
+RUNS_AGENTS = ("Messages", "Cleanup")
 
 
 def variables(function: str) -> dict[str, str]:
@@ -130,28 +131,30 @@ def test_a_function_that_answers_the_gateway_ends_with_it() -> None:
     assert timeouts["Authorizer"] <= 29
 
 
-def test_a_turn_may_take_its_whole_time_in_one_invocation() -> None:
+@pytest.mark.parametrize("function", RUNS_AGENTS)
+def test_a_turn_may_take_its_whole_time_in_one_invocation(function: str) -> None:
     # And time is left to write down that it took too long.
-    assert FUNCTIONS["Messages"]["Timeout"] >= PARAMETERS["TurnTimeoutSeconds"]["Default"] + 15
+    assert FUNCTIONS[function]["Timeout"] >= PARAMETERS["TurnTimeoutSeconds"]["Default"] + 15
     # A deleted session's memory is removed again after the longest invocation that AWS allows.
-    assert FUNCTIONS["Messages"]["Timeout"] <= 900
+    assert FUNCTIONS[function]["Timeout"] <= 900
 
 
-def test_what_runs_agents_has_a_gigabyte() -> None:
-    assert FUNCTIONS["Messages"]["MemorySize"] >= 1024
+@pytest.mark.parametrize("function", RUNS_AGENTS)
+def test_what_runs_agents_has_a_gigabyte(function: str) -> None:
+    assert FUNCTIONS[function]["MemorySize"] >= 1024
 
 
-def test_only_the_function_that_runs_agents_carries_their_layer() -> None:
+def test_only_functions_that_run_agents_carry_their_layer() -> None:
     with_agents = {
         name
         for name, properties in FUNCTIONS.items()
         if {"Ref": "AgentsLayer"} in properties.get("Layers", [])
     }
 
-    assert with_agents == {"Messages"}
+    assert with_agents == set(RUNS_AGENTS)
 
 
-@pytest.mark.parametrize("function", ["Sessions", "Messages"])
+@pytest.mark.parametrize("function", ["Sessions", "Messages", "Cleanup"])
 def test_connections_can_be_limited_and_are_not_by_default(function: str) -> None:
     limit = FUNCTIONS[function]["ReservedConcurrentExecutions"]["Fn::If"]
 

@@ -17,6 +17,8 @@ ROUTES: dict[Path, dict[str, Any]] = {}
 """Every route of the template by the file in which its sample event has to be."""
 for function, properties in FUNCTIONS.items():
     for name, event in properties.get("Events", {}).items():
+        if event["Type"] != "Api":
+            continue
         file = re.sub(r"(?<!^)(?=[A-Z])", "-", name).lower() + ".json"
         ROUTES[Path(function.lower(), file)] = event["Properties"]
 OPEN_TO_ALL = {("get", "/health"), ("get", "/openapi.json"), ("get", "/docs")}

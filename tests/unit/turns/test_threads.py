@@ -55,13 +55,13 @@ async def test_it_runs_in_the_executor_that_is_given() -> None:
 
 
 class Flaky:
-    """A call to a store that cannot serve the first few times."""
+    """A store that cannot serve the first few times."""
 
     def __init__(self, failures: int) -> None:
         self.asked = 0
         self._failures = failures
 
-    def __call__(self, given: str) -> str:
+    def answer(self, given: str) -> str:
         self.asked += 1
         if self.asked <= self._failures:
             raise StoreUnavailable("Postgres", f"down {self.asked}")
@@ -78,57 +78,61 @@ def paused(monkeypatch: pytest.MonkeyPatch) -> list[float]:
         slept.append(seconds)
         await sleep(0)
 
-    monkeypatch.setattr(threads.asyncio, "sleep", noted)
+    monkeypatch.setattr(asyncio, "sleep", noted)
     return slept
 
 
 @pytest.mark.parametrize("failures", range(len(threads.PAUSES) + 1))
 async def test_a_patient_call_outlives_a_short_outage(failures: int, paused: list[float]) -> None:
-    call = Flaky(failures)
+    flaky = Flaky(failures)
 
-    assert await patiently(call, "given") == "given"
+    assert await patiently(flaky.answer, "given") == "given"
 
-    assert call.asked == failures + 1
+    assert flaky.asked == failures + 1
     assert paused == list(threads.PAUSES[:failures])
 
 
 async def test_a_patient_call_gives_up_with_the_last_reason(paused: list[float]) -> None:
-    call = Flaky(99)
+    flaky = Flaky(99)
 
     with pytest.raises(StoreUnavailable) as failed:
-        await patiently(call, "given")
+        await patiently(flaky.answer, "given")
 
     tries = len(threads.PAUSES) + 1
-    assert (call.asked, failed.value.reason) == (tries, f"down {tries}")
+    assert (flaky.asked, failed.value.reason) == (tries, f"down {tries}")
 
 
 async def test_patience_is_only_for_stores_that_cannot_serve(paused: list[float]) -> None:
-    call = Flaky(0)
+    flaky = Flaky(0)
 
     def broken(given: str) -> str:
-        call(given)
+        flaky.answer(given)
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
         await patiently(broken, "given")
 
-    assert (call.asked, paused) == (1, [])
+    assert (flaky.asked, paused) == (1, [])
 
 
 async def test_a_patient_call_that_is_cancelled_while_it_waits_does_not_try_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(threads, "PAUSES", (60.0,))
-    call = Flaky(99)
-    caller = asyncio.ensure_future(patiently(call, "given"))
-    while not call.asked:
-        await asyncio.sleep(0.001)
+    flaky, waiting = Flaky(99), asyncio.Event()
+
+    async def for_ever(_: float) -> None:
+        waiting.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(asyncio, "sleep", for_ever)
+    caller = asyncio.ensure_future(patiently(flaky.answer, "given"))
+    await asyncio.wait_for(waiting.wait(), 5)
 
     caller.cancel()
 
     with pytest.raises(asyncio.CancelledError):
         await caller
-    assert call.asked == 1
+    assert flaky.asked == 1
 
 
 def test_patience_ends_long_before_the_gateway_does() -> None:

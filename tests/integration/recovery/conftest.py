@@ -1,0 +1,118 @@
+"""The cleanup function beside an API, and turns that somebody left behind."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Protocol
+from uuid import UUID
+
+import psycopg
+import pytest
+
+from parley import loop
+from parley.memory.sqlite import SqliteStore
+from parley.repository.database import Database
+from parley.repository.turns import RunningTurn, TurnRepository
+from parley.turns import threads
+from parley_testing.handlers import Api, Context, load_function
+from parley_testing.scripted_model import call, in_order
+from parley_testing.talk import begin, request
+from parley_testing.workbench import Workbench
+
+
+class ProcessDied(BaseException):
+    """Stands for the end of a process: nothing after it is done any more."""
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let calls to a store that cannot serve be tried again without a pause."""
+    monkeypatch.setattr(threads, "PAUSES", (0.0, 0.0, 0.0))
+
+
+@pytest.fixture
+def turns(database: Database) -> TurnRepository:
+    return TurnRepository(database, window=100)
+
+
+@pytest.fixture
+def memory(environment: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[SqliteStore]:
+    """The functions' memory, past their own code."""
+    store = SqliteStore(tmp_path / "memory.db")
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def cleanup(environment: pytest.MonkeyPatch) -> Iterator[Any]:
+    """The cleanup function, loaded."""
+    module = load_function("cleanup")
+    yield module
+    module.parts.database.close()
+
+
+class Recover(Protocol):
+    """Invokes the cleanup function as the schedule does, and gives its report."""
+
+    def __call__(self, *, seconds: float = 120) -> dict[str, Any]: ...
+
+
+@pytest.fixture
+def recover(cleanup: Any) -> Recover:
+    def invoke(*, seconds: float = 120) -> dict[str, Any]:
+        report: dict[str, Any] = cleanup.handler({"action": "recover"}, Context(seconds))
+        return report
+
+    return invoke
+
+
+@pytest.fixture
+def expire(sql: psycopg.Connection) -> Callable[[UUID], None]:
+    """Lets a turn's lease run out, as happens when its process dies."""
+
+    def expire(turn_id: UUID) -> None:
+        changed = sql.execute(
+            "UPDATE turns SET lease_expires_at = now() - interval '1 second' WHERE id = %s",
+            (turn_id,),
+        )
+        assert changed.rowcount == 1
+
+    return expire
+
+
+@pytest.fixture
+def left(
+    api: Api, turns: TurnRepository, expire: Callable[[UUID], None]
+) -> Callable[..., RunningTurn]:
+    """Begins a turn in a session of its own, whose process dies at once."""
+
+    def leave(text: str = "add milk") -> RunningTurn:
+        turn = begin(turns, request("alice", api.new_session(), text))
+        expire(turn.id)
+        return turn
+
+    return leave
+
+
+@pytest.fixture
+def crashed(
+    database: Database,
+    memory: SqliteStore,
+    expire: Callable[[UUID], None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> RunningTurn:
+    """A turn that has added a task, and whose process died before the reply."""
+
+    def die() -> Any:
+        raise ProcessDied
+
+    bench = Workbench(database, memory, in_order(call("add_task", title="milk"), die))
+    turn = bench.begin(bench.new_session(), "add milk")
+    with monkeypatch.context() as patch:
+        patch.setattr(TurnRepository, "release", lambda *_: False)
+        with pytest.raises((ProcessDied, asyncio.CancelledError)):
+            loop.run(bench.carry_out(turn))
+    expire(turn.id)
+    return turn

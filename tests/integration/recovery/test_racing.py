@@ -1,0 +1,95 @@
+"""Two recoveries at the same time, each a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import psycopg
+import pytest
+
+from parley.repository.turns import RunningTurn
+
+TURNS = 12
+PROCESS = """
+import json, sys
+from parley_testing.handlers import Context, load_function
+
+cleanup = load_function("cleanup")
+cleanup.BATCH = 4
+for line in sys.stdin:
+    print("REPORT", json.dumps(cleanup.handler(json.loads(line), Context())), flush=True)
+"""
+
+
+@pytest.fixture
+def processes(environment: pytest.MonkeyPatch) -> Iterator[list[subprocess.Popen[str]]]:
+    """Processes in which the cleanup function is loaded; each line is an event."""
+    path = os.pathsep.join(entry for entry in sys.path if entry)
+    with ExitStack() as stack:
+        started = []
+        for _ in range(2):
+            process = subprocess.Popen(
+                [sys.executable, "-c", PROCESS],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+                env={**os.environ, "PYTHONPATH": path},
+            )
+            stack.callback(process.wait, 10)
+            stack.callback(process.kill)
+            started.append(stack.enter_context(process))
+            assert report(process, {"action": "recover"})["done"]  # it is warm
+        yield started
+
+
+def ask(process: subprocess.Popen[str], event: dict[str, Any]) -> None:
+    assert process.stdin is not None
+    process.stdin.write(json.dumps(event) + "\n")
+    process.stdin.flush()
+
+
+def answered(process: subprocess.Popen[str]) -> dict[str, Any]:
+    assert process.stdout is not None
+    for line in process.stdout:  # metrics are written there too
+        if line.startswith("REPORT "):
+            found: dict[str, Any] = json.loads(line.removeprefix("REPORT "))
+            return found
+    raise AssertionError("the process ended")
+
+
+def report(process: subprocess.Popen[str], event: dict[str, Any]) -> dict[str, Any]:
+    ask(process, event)
+    return answered(process)
+
+
+def test_each_turn_is_ended_once(
+    processes: list[subprocess.Popen[str]],
+    left: Callable[..., RunningTurn],
+    sql: psycopg.Connection,
+) -> None:
+    titles = [f"task {number}" for number in range(TURNS)]
+    for title in titles:
+        left(f"add {title}")
+
+    for process in processes:
+        ask(process, {"action": "recover"})
+    reports = [answered(process) for process in processes]
+
+    ended = [report["turns"]["ended"] for report in reports]
+    assert sum(ended) == TURNS
+    assert all(report["done"] for report in reports)
+    rows = sql.execute(
+        """
+        SELECT t.status, t.attempt, t.crashes,
+               (SELECT count(*) FROM messages m WHERE m.turn_id = t.id AND m.role = 'assistant')
+        FROM turns t
+        """
+    ).fetchall()
+    assert rows == [("completed", 2, 1, 1)] * TURNS
+    assert sorted(row[0] for row in sql.execute("SELECT title FROM tasks")) == sorted(titles)

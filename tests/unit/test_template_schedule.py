@@ -1,0 +1,103 @@
+"""The schedule of the cleanup function, and where its failures go."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import pytest
+
+from parley_testing.template import FUNCTIONS, PARAMETERS, RESOURCES, ROOT, of_type, translated
+
+TRANSLATED = translated()
+QUEUE = {"Fn::GetAtt": ["CleanupFailures", "Arn"]}
+
+
+def schedule() -> dict[str, Any]:
+    (found,) = of_type(TRANSLATED, "AWS::Scheduler::Schedule").values()
+    properties: dict[str, Any] = found["Properties"]
+    return properties
+
+
+def test_recovery_comes_as_often_as_the_parameter_says_and_hourly_by_default() -> None:
+    assert schedule()["ScheduleExpression"] == {"Ref": "RecoveryRate"}
+    assert PARAMETERS["RecoveryRate"]["Default"] == "rate(1 hour)"
+
+
+@pytest.mark.parametrize(
+    "text", ["rate(1 hour)", "rate(15 minutes)", "rate(1 day)", "cron(0 * * * ? *)"]
+)
+def test_a_rate_is_as_the_scheduler_writes_it(text: str) -> None:
+    assert re.fullmatch(PARAMETERS["RecoveryRate"]["AllowedPattern"], text)
+
+
+@pytest.mark.parametrize("text", ["", "hourly", "1 hour", "rate(0 hours)", "rate(1 second)"])
+def test_other_rates_are_refused(text: str) -> None:
+    assert not re.fullmatch(PARAMETERS["RecoveryRate"]["AllowedPattern"], text)
+
+
+def test_it_has_no_name_that_another_stack_could_have() -> None:
+    assert "Name" not in schedule()
+
+
+def test_it_sends_the_sample_event_to_the_cleanup_function() -> None:
+    target = schedule()["Target"]
+    sample = (ROOT / "events" / "cleanup" / "recover.json").read_text()
+
+    assert target["Arn"] == {"Fn::GetAtt": ["Cleanup", "Arn"]}
+    assert json.loads(target["Input"]) == json.loads(sample)
+
+
+def test_what_cannot_be_delivered_is_kept() -> None:
+    target = schedule()["Target"]
+
+    assert target["DeadLetterConfig"]["Arn"] == QUEUE
+    assert target["RetryPolicy"]["MaximumRetryAttempts"] <= 3
+
+
+def test_what_was_delivered_and_failed_is_kept_too() -> None:
+    (found,) = of_type(TRANSLATED, "AWS::Lambda::EventInvokeConfig").values()
+    config = found["Properties"]
+
+    assert config["FunctionName"] == {"Ref": "Cleanup"}
+    assert config["DestinationConfig"]["OnFailure"]["Destination"] == QUEUE
+    assert config["MaximumRetryAttempts"] <= 1
+
+
+def test_what_is_kept_is_encrypted_and_kept_for_as_long_as_there_is() -> None:
+    queue = RESOURCES["CleanupFailures"]["Properties"]
+
+    assert queue["SqsManagedSseEnabled"] is True
+    assert queue["MessageRetentionPeriod"] == 14 * 24 * 3600
+
+
+def test_the_schedules_role_may_call_the_function_and_report_and_no_more() -> None:
+    target = schedule()["Target"]
+    role = RESOURCES["RecoveryScheduleRole"]["Properties"]
+    doc = (ROOT / "docs" / "iam.md").read_text()
+
+    (policy,) = role["Policies"]
+    allowed = [(s["Action"], s["Resource"]) for s in policy["PolicyDocument"]["Statement"]]
+
+    assert target["RoleArn"] == {"Fn::GetAtt": ["RecoveryScheduleRole", "Arn"]}
+    assert allowed == [
+        ("lambda:InvokeFunction", {"Fn::GetAtt": ["Cleanup", "Arn"]}),
+        ("sqs:SendMessage", QUEUE),
+    ]
+    assert all(f"`{action}`" in doc for action, _ in allowed)
+    assert "ManagedPolicyArns" not in role
+
+
+def test_only_schedules_of_the_same_account_may_take_that_role() -> None:
+    role = RESOURCES["RecoveryScheduleRole"]["Properties"]
+    (statement,) = role["AssumeRolePolicyDocument"]["Statement"]
+
+    assert statement["Principal"] == {"Service": "scheduler.amazonaws.com"}
+    assert statement["Condition"] == {
+        "StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}
+    }
+
+
+def test_an_invocation_may_take_as_long_as_there_is() -> None:
+    assert FUNCTIONS["Cleanup"]["Timeout"] == 900
