@@ -13,7 +13,7 @@ export SAM_CLI_TELEMETRY := 0
 export UV_PYTHON_DOWNLOADS := never
 
 .DEFAULT_GOAL := help
-.PHONY: help dev test format lint types imports template unit integration sdk-suite openapi setup clean
+.PHONY: help dev test format lint types imports template unit integration survival sdk-suite openapi setup clean
 
 help: ## Say what there is
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "%-12s %s\n", $$1, $$2}'
@@ -21,7 +21,7 @@ help: ## Say what there is
 dev: .venv/.run ## Run Parley on this machine (PORT=3000, DATA_DIR=.parley)
 	@exec $(BIN)/python -m parley_local.dev --port $(PORT) --data-dir $(DATA_DIR)
 
-test: lint types imports template unit integration e2e ## All checks and tests, as CI runs them
+test: lint types imports template unit integration survival e2e ## All checks and tests, as CI runs them
 
 lint: .venv/.test ## Style, and whether the code is formatted
 	$(BIN)/ruff check $(SOURCES)
@@ -45,6 +45,9 @@ unit: .venv/.test ## Tests without sockets
 integration: .venv/.test ## Tests on embedded PostgreSQL, moto and the local gateway
 	$(BIN)/pytest tests/integration
 
+survival: .venv/.test ## Tests that break the system on purpose: kills, zombies, schedules
+	$(BIN)/pytest tests/faults --timeout=300
+
 sdk-suite: .venv/.test ## The Agents SDK's own session tests, on Parley's session (downloads them)
 	tests/sdk_suite/run.sh
 
@@ -61,7 +64,7 @@ setup: .venv/.test ## Make the virtual environment, and let git run the quick ch
 clean: ## Remove what these targets made, but not the data of `make dev`
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
-include packaging/targets.mk packaging/deploy.mk
+include packaging/targets.mk packaging/deploy.mk tests/faults/targets.mk
 
 # The environment of `make dev` is small and quickly there; the tests' holds the tools too.
 .venv/.run: uv.lock pyproject.toml | $(BIN)/uv

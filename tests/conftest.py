@@ -1,0 +1,36 @@
+"""Every model call of every test in this process: its input is one that a model would take."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from parley_testing import model_input
+
+
+@pytest.fixture(autouse=True, scope="session")
+def asked_of_models() -> Iterator[list[str]]:
+    """What recorded models were asked that a model would refuse, over the whole run so far."""
+    from parley.turns.recorder import RecordingModel
+
+    refused: list[str] = []
+    ask = RecordingModel.get_response
+
+    async def checked(self: RecordingModel, *arguments: Any, **named: Any) -> Any:
+        # An error raised here would only fail the turn, as some tests want of their turns.
+        refused.extend(model_input.faults(arguments[1] if len(arguments) > 1 else named["input"]))
+        return await ask(self, *arguments, **named)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(RecordingModel, "get_response", checked)
+        yield refused
+
+
+@pytest.fixture(autouse=True)
+def models_would_take_what_they_are_asked(asked_of_models: list[str]) -> Iterator[None]:
+    """Fail the test in which a model was asked what it would refuse."""
+    yield
+    refused, asked_of_models[:] = list(asked_of_models), []
+    assert not refused, f"a model would refuse its input: {'; '.join(refused)}"

@@ -1,0 +1,101 @@
+"""A real PostgreSQL, both stores, and processes that may be killed or stopped at any point."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import count
+from pathlib import Path
+
+import psycopg
+import pytest
+from moto.server import ThreadedMotoServer
+
+from parley.repository.database import Database
+from parley_local.postgres import EmbeddedPostgres
+from parley_testing.aws import Account
+from parley_testing.databases import connect, copy_database, temporary_postgres
+from parley_testing.fault_parts import Place, new_store
+from parley_testing.fault_stage import Stage
+from parley_testing.fork_server import ForkServer
+from parley_testing.handlers import load_function
+
+_TEMPLATE = "parley_template"
+_MEMORY_TABLE = {
+    "KeySchema": [
+        {"AttributeName": "conversation", "KeyType": "HASH"},
+        {"AttributeName": "part", "KeyType": "RANGE"},
+    ],
+    "AttributeDefinitions": [
+        {"AttributeName": "conversation", "AttributeType": "S"},
+        {"AttributeName": "part", "AttributeType": "S"},
+    ],
+    "BillingMode": "PAY_PER_REQUEST",
+}
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ForkServer]:
+    """Forks processes."""
+    with ForkServer(tmp_path_factory.mktemp("processes")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[EmbeddedPostgres]:
+    """A real server, with a migrated database to copy."""
+    with temporary_postgres() as server:
+        server.create_database(_TEMPLATE)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("DATABASE_URL", server.url(_TEMPLATE))
+            load_function("migrate").handler({"action": "migrate"}, None)
+        yield server
+
+
+@pytest.fixture(scope="session")
+def account() -> Iterator[Account]:
+    """An AWS account with a DynamoDB that all processes reach."""
+    server = ThreadedMotoServer(port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield Account(f"http://{host}:{port}")
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def new_database(postgres: EmbeddedPostgres) -> Callable[[], str]:
+    """Makes databases with Parley's schema and gives their URLs."""
+    numbers = count(1)
+    return lambda: copy_database(postgres, _TEMPLATE, f"parley_{next(numbers)}")
+
+
+@pytest.fixture(params=["sqlite"])
+def place(request: pytest.FixtureRequest, new_database: Callable[[], str], tmp_path: Path) -> Place:
+    """Where both stores are: memory in a SQLite file, or in the store that the test names."""
+    if request.param == "sqlite":
+        return Place(new_database(), sqlite=str(tmp_path / "memory.db"))
+    account: Account = request.getfixturevalue("account")
+    return Place(new_database(), dynamodb=account.url, table=account.table(_MEMORY_TABLE))
+
+
+@pytest.fixture
+def sql(place: Place) -> Iterator[psycopg.Connection]:
+    """A connection of the test's own, past Parley's code."""
+    with connect(place.database_url) as connection:
+        yield connection
+
+
+@pytest.fixture
+def database(place: Place) -> Iterator[Database]:
+    """This process's way to Postgres, as impatient as the others'."""
+    database = Database(lambda: place.database_url, statement_timeout=1)
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def new_stage(
+    server: ForkServer, place: Place, sql: psycopg.Connection, database: Database, tmp_path: Path
+) -> Iterator[Callable[[str], Stage]]:
+    """Makes the stage for a scenario, by its name."""
+    with new_store(place) as store:
+        yield lambda name: Stage(name, place, server, database, store, sql, tmp_path)

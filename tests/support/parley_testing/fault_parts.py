@@ -1,0 +1,69 @@
+"""What one process makes for itself to run turns: its stores, and the parts around them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import boto3
+from botocore.config import Config
+
+from parley.memory.dynamodb import DynamoDbStore
+from parley.memory.sqlite import SqliteStore
+from parley.memory.store import AgentSessionStore
+from parley.repository.database import Database
+from parley.turns.recover import Recovery
+from parley_testing.aws import REGION
+from parley_testing.fault_scenarios import Scenario
+from parley_testing.workbench import Workbench
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where both stores are.
+
+    Attributes:
+        database_url: Postgres.
+        sqlite: The file that memory is in, or None where it is in DynamoDB.
+        dynamodb: The address of DynamoDB, and `table` the table in it.
+    """
+
+    database_url: str
+    sqlite: str | None = None
+    dynamodb: str | None = None
+    table: str = ""
+
+
+@contextmanager
+def new_store(place: Place) -> Iterator[AgentSessionStore]:
+    """Open this process's way to memory."""
+    if place.sqlite is not None:
+        with closing(SqliteStore(Path(place.sqlite), wait_seconds=10)) as store:
+            yield store
+        return
+    client = boto3.client(
+        "dynamodb",
+        region_name=REGION,
+        endpoint_url=place.dynamodb,
+        aws_access_key_id="testing",
+        aws_secret_access_key="testing",
+        config=Config(max_pool_connections=4),
+    )
+    with closing(client):
+        yield DynamoDbStore(client, place.table)
+
+
+class Parts(Workbench):
+    """A workbench that names its points as a deployment does: nobody watches its store."""
+
+    def __init__(
+        self, database: Database, store: AgentSessionStore, scenario: Scenario, asked: Path
+    ) -> None:
+        agent = scenario.agent() if scenario.agent is not None else None
+        super().__init__(database, store, scenario.script(asked), agent=agent)
+        self.store = store
+        self.carrier = replace(self.carrier, store=store)
+        self.sender = replace(self.sender, store=store, carrier=self.carrier)
+        self.recovery = Recovery(database, self.sender)

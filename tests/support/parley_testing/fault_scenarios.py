@@ -1,0 +1,157 @@
+"""Turns to be broken, on a model that needs no memory of its own to say the same again.
+
+A model answers by what it is shown, so that any process can ask it next. It is not helpful about
+ids: it calls every first tool of a step `call_0`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from agents import Agent, GuardrailFunctionOutput, input_guardrail
+
+from parley.repository import tasks
+from parley.turns.context import Effect, TurnContext
+from parley.turns.tools import effect_tool
+from parley_testing.model_input import faults
+from parley_testing.scripted_model import Asked, Items, Script, call, say
+
+NEXT = "and now?"
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A turn.
+
+    Attributes:
+        text: What the user says.
+        steps: For each model by name, what it does when it is shown so many tool outputs.
+        effects: The titles of the tasks that the turn makes.
+        reply: What the turn ends with.
+        agent: Makes the agent; None for the registry's own.
+    """
+
+    text: str
+    steps: Mapping[str, Mapping[int, Items]]
+    effects: tuple[str, ...]
+    reply: str
+    agent: Callable[[], Agent[TurnContext]] | None = None
+
+    def script(self, asked_file: Path) -> Script:
+        """Make the model; every question is kept in the file before it is answered."""
+
+        def answer(asked: Asked) -> Items:
+            said = max(n for n, item in enumerate(asked.input) if item.get("role") == "user")
+            text = asked.input[said]["content"]
+            outputs = [item for item in asked.input[said:] if _is_output(item)]
+            append(asked_file, f"{asked.model}/{text}/{len(outputs)}")
+            if wrong := faults(asked.input):
+                append(asked_file, f"malformed/{wrong}")
+            if text == NEXT:
+                return say("Nothing else.")
+            return self.steps[asked.model][len(outputs)]
+
+        return answer
+
+
+def append(file: Path, line: str) -> None:
+    """Add a line that stays there if this process is killed, and that no other runs into."""
+    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    try:
+        os.write(descriptor, f"{line}\n".encode())
+    finally:
+        os.close(descriptor)
+
+
+def lines(file: Path) -> list[str]:
+    """Read what was added."""
+    return file.read_text().splitlines() if file.exists() else []
+
+
+def _is_output(item: Mapping[str, Any]) -> bool:
+    return item.get("type") == "function_call_output"
+
+
+TOOLS = Scenario(
+    text="I need milk, bread and eggs",
+    steps={
+        "default": {
+            0: call("add_task", "call_0", title="milk") + call("add_task", "call_1", title="bread"),
+            2: call("add_task", "call_0", title="eggs"),
+            3: say("Milk, bread and eggs."),
+        }
+    },
+    effects=("bread", "eggs", "milk"),
+    reply="Milk, bread and eggs.",
+)
+"""Two effect tools at once, then one more, then the reply."""
+
+
+@effect_tool
+def note(effect: Effect, title: str) -> str:
+    """Note something."""
+    tasks.add(effect.db, effect.user_id, title)
+    return f"noted {title}"
+
+
+def _front() -> Agent[TurnContext]:
+    helper = Agent[TurnContext](name="helper", model="helper", tools=[note])
+    closer = Agent[TurnContext](name="closer", model="closer", tools=[note])
+
+    @input_guardrail(name="polite")
+    def polite(*_: Any) -> GuardrailFunctionOutput:
+        return GuardrailFunctionOutput(output_info=None, tripwire_triggered=False)
+
+    return Agent(
+        name="front",
+        model="front",
+        tools=[helper.as_tool("ask_helper", "Ask the helper.")],
+        handoffs=[closer],
+        input_guardrails=[polite],
+    )
+
+
+AGENTS = Scenario(
+    text="help me, and close",
+    steps={
+        "front": {
+            0: call("ask_helper", "call_0", input="note it"),
+            1: call("transfer_to_closer", "call_0"),
+        },
+        "helper": {0: call("note", "call_0", title="helped"), 1: say("It is noted.")},
+        "closer": {2: call("note", "call_0", title="closed"), 3: say("Helped and closed.")},
+    },
+    effects=("closed", "helped"),
+    reply="Helped and closed.",
+    agent=_front,
+)
+"""A guardrail, an agent used as a tool that has an effect, a handoff, and an effect after it."""
+
+
+@effect_tool
+def count_up(effect: Effect) -> str:
+    """Count: reads how many there are, takes its time, and adds one. Two at once would collide."""
+    known = tasks.find(effect.db, effect.user_id)
+    effect.db.exec_driver_sql("SELECT pg_sleep(0.005)")
+    tasks.add(effect.db, effect.user_id, f"{len(known) + 1}")
+    return f"{len(known) + 1}"
+
+
+def _counter() -> Agent[TurnContext]:
+    return Agent(name="counter", model="counter", tools=[count_up])
+
+
+COUNTING = Scenario(
+    text="count",
+    steps={"counter": {0: call("count_up", "call_0"), 1: say("Counted.")}},
+    effects=("1",),
+    reply="Counted.",
+    agent=_counter,
+)
+"""One effect that tells whether another went through it."""
+
+SCENARIOS = {"tools": TOOLS, "agents": AGENTS, "counting": COUNTING}

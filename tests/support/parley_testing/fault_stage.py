@@ -1,0 +1,157 @@
+"""A turn run by a process of its own, and this process to see what becomes of it."""
+
+from __future__ import annotations
+
+import signal
+from collections import Counter
+from collections.abc import Sequence
+from itertools import count
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import psycopg
+
+from parley.memory.store import AgentSessionStore
+from parley.repository.database import Database
+from parley.repository.turns import LEASE_SECONDS
+from parley_testing.aws import Account
+from parley_testing.belongings import memory_of, rows_of
+from parley_testing.fault_outcome import Outcome, asked_again, outcome
+from parley_testing.fault_parts import Parts, Place
+from parley_testing.fault_scenarios import NEXT, SCENARIOS, lines
+from parley_testing.fork_server import Child, ForkServer
+from parley_testing.workbench import request
+
+Point = tuple[str, int]
+"""A point's name, and the how manieth passing of it."""
+
+_numbers = count(1)
+
+
+def counted(passed: Sequence[str]) -> list[Point]:
+    """Tell the passings of one point apart."""
+    seen: Counter[str] = Counter()
+    points = []
+    for point in passed:
+        seen[point] += 1
+        points.append((point, seen[point]))
+    return points
+
+
+class Stage:
+    """One scenario on one pair of stores, played as often as a test likes."""
+
+    def __init__(
+        self,
+        name: str,
+        place: Place,
+        server: ForkServer,
+        database: Database,
+        store: AgentSessionStore,
+        sql: psycopg.Connection,
+        folder: Path,
+    ) -> None:
+        self.name, self.place, self.server = name, place, server
+        self.scenario = SCENARIOS[name]
+        self.database, self.store, self.sql, self.folder = database, store, sql, folder
+
+    def play(self) -> Play:
+        """Make a new user and session to play the scenario in."""
+        return Play(self, f"user-{next(_numbers)}")
+
+    async def undisturbed(self) -> tuple[list[Point], Outcome]:
+        """Play it whole; give the points that were passed and what came of it."""
+        play = self.play()
+        child = play.start()
+        assert child.wait() == {"exited": 0}
+        assert child.result() == {"reply": self.scenario.reply}
+        passed = lines(child.points)
+        await play.next_turn()
+        told = play.outcome()
+        assert told.tasks == [[title] for title in self.scenario.effects]
+        assert asked_again(play.asked) == 0
+        return counted(passed), told
+
+
+class Play:
+    """One time that the scenario is played.
+
+    Attributes:
+        parts: This process's.
+    """
+
+    def __init__(self, stage: Stage, user: str) -> None:
+        self._stage, self.user = stage, user
+        self._asked = stage.folder / f"asked-{user}"
+        self.parts = Parts(stage.database, stage.store, stage.scenario, self._asked)
+        self.session_id: UUID = self.parts.new_session(user)
+
+    @property
+    def asked(self) -> list[str]:
+        """What the model was asked so far, in all processes."""
+        return lines(self._asked)
+
+    def start(
+        self,
+        at: Point | None = None,
+        by: signal.Signals = signal.SIGKILL,
+        *,
+        lease: float = LEASE_SECONDS,
+    ) -> Child:
+        """Have another process send the message, and end itself at a point."""
+        stage = self._stage
+        return stage.server.fork(
+            stage.place,
+            stage.name,
+            self._asked,
+            session_id=str(self.session_id),
+            user=self.user,
+            key="k",
+            at=at,
+            signal=int(by),
+            lease=lease,
+        )
+
+    def rows(self) -> dict[str, Any]:
+        """Give all that both stores hold of the user and the session, ids and times too."""
+        place = self._stage.place
+        if place.sqlite is not None:
+            memory: Any = memory_of(Path(place.sqlite), self.user)
+        else:
+            assert place.dynamodb is not None
+            items = Account(place.dynamodb).items(place.table)
+            memory = [item for item in items if str(self.session_id) in str(item)]
+        return {"memory": memory, **rows_of(self._stage.sql, self.user)}
+
+    def expire(self) -> bool:
+        """Let the lease run out; False if no turn holds one."""
+        changed = self._stage.sql.execute(
+            "UPDATE turns SET lease_expires_at = now() - interval '1 second'"
+            " WHERE session_id = %s AND status = 'running'",
+            [self.session_id],
+        )
+        return changed.rowcount == 1
+
+    async def send_again(self) -> str:
+        """Send the same request from this process and give the reply."""
+        return await self._send(self._stage.scenario.text, "k")
+
+    async def recover(self) -> None:
+        """Do what the scheduled recovery does."""
+        recovered = await self.parts.recovery.recover(10, seconds=20)
+        assert recovered.unfinished == recovered.elsewhere == 0
+
+    async def next_turn(self) -> None:
+        """Say something else."""
+        assert await self._send(NEXT, "next") == "Nothing else."
+
+    def outcome(self) -> Outcome:
+        """Read what the session's turns came to."""
+        return outcome(self._stage.sql, self._stage.store, self.user, self.session_id)
+
+    async def _send(self, text: str, key: str) -> str:
+        message = request(self.session_id, text, user=self.user, key=key)
+        sent = await self.parts.sender.send(message, seconds=20)
+        assert sent.view.reply is not None
+        return sent.view.reply.content

@@ -1,0 +1,118 @@
+"""The test's side of `parley_testing.fault_process`."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from dataclasses import asdict
+from itertools import count
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from parley.repository.turns import LEASE_SECONDS
+from parley_testing.fault_parts import Place
+
+
+class Child:
+    """A process that was forked.
+
+    Attributes:
+        points: The file with the points that it has passed.
+    """
+
+    def __init__(self, server: ForkServer, pid: int, folder: Path) -> None:
+        self.points = folder / "points"
+        self._server, self._pid, self._result = server, pid, folder / "result"
+
+    def wait(self) -> dict[str, Any]:
+        """Wait until it stops or is over, and say how: `stopped`, `killed` or `exited`."""
+        return self._server.ask({"do": "wait", "pid": self._pid})
+
+    def go_on(self) -> None:
+        """Let it go on if it was stopped."""
+        self._server.ask({"do": "continue", "pid": self._pid})
+
+    def result(self) -> dict[str, Any]:
+        """Give what it found out, once it has exited: a reply, or the name of an error."""
+        found: dict[str, Any] = json.loads(self._result.read_text())
+        return found
+
+
+class ForkServer:
+    """Forks processes that have all imports behind them; those that are left end with it."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._numbers = count(1)
+
+    def __enter__(self) -> Self:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "parley_testing.fault_process"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            bufsize=1,
+            env={
+                "PATH": "",
+                "PYTHONPATH": os.pathsep.join(sys.path),  # the very code that the test has
+                "OPENAI_AGENTS_DISABLE_TRACING": "1",
+                "POWERTOOLS_LOG_LEVEL": "CRITICAL",
+            },
+        )
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.close()
+        try:
+            self._process.wait(30)
+        finally:
+            self._process.kill()
+            self._process.wait()
+            self._process.stdout.close()
+
+    def fork(
+        self,
+        place: Place,
+        scenario: str,
+        asked: Path,
+        *,
+        patience: float = 1,
+        lease: float = LEASE_SECONDS,
+        **job: Any,
+    ) -> Child:
+        """Start a process.
+
+        Args:
+            place: Where the stores are.
+            scenario: The name of one.
+            asked: The file that keeps what the model is asked.
+            patience: Seconds that a statement, or a transaction left idle, may take.
+            lease: Seconds until another may take its turns over.
+            job: The rest; see `fault_process`.
+        """
+        folder = Path(tempfile.mkdtemp(prefix=f"{next(self._numbers)}-", dir=self._folder))
+        files = {"points": str(folder / "points"), "result": str(folder / "result")}
+        job |= {"place": asdict(place), "scenario": scenario, "asked": str(asked)}
+        job |= {"patience": patience, "lease": lease, **files}
+        return Child(self, self.ask({"do": "fork", "job": job})["pid"], folder)
+
+    def ask(self, order: dict[str, Any]) -> dict[str, Any]:
+        """Give an order and wait for its answer."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(f"{json.dumps(order)}\n")
+        line = self._process.stdout.readline()
+        assert line, "the fork server has died"
+        answer: dict[str, Any] = json.loads(line)
+        return answer

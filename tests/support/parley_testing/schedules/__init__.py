@@ -1,0 +1,1 @@
+"""Random schedules of everything that can happen to sessions, against a plain model of promises."""

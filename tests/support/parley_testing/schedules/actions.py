@@ -1,0 +1,285 @@
+"""What users, processes and schedules do, and what may come of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+from uuid import UUID
+
+import pytest
+
+from parley.errors import (
+    Fenced,
+    IdempotencyKeyReused,
+    NotFound,
+    SessionNotActive,
+    StoreUnavailable,
+    TurnFailed,
+    TurnInProgress,
+    TurnUnfinished,
+)
+from parley.ids import new_id
+from parley.memory.store import TurnMemory
+from parley.repository.tool_calls import ToolCall
+from parley.repository.turns import Ending, NewSession, RunningTurn, TurnRequest, Usage
+from parley.turns.attempt import Attempt, Called
+from parley_testing.schedules.faults import Course, ProcessDied
+from parley_testing.schedules.seen import SeenTurn
+from parley_testing.schedules.world import Process, World
+from parley_testing.workbench import request
+
+NOTHING = Course()
+
+
+class Actions:
+    """Does things as a user's world lets them be done, and sees to what comes of them."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.promises = world.promises
+        self.messages: dict[str, tuple[TurnRequest, str]] = {}
+        self._texts = 0
+
+    def new_session(self) -> UUID:
+        """Make a session."""
+        session_id = self.world.other.bench.new_session(self.world.user)
+        self.promises.made.add(session_id)
+        return session_id
+
+    def new_text(self, plan: str) -> str:
+        """Make a text that nobody sent before."""
+        self._texts += 1
+        return f"m{self._texts} {plan}".strip()
+
+    def message(self, session_id: UUID | None, plan: str, *, keyed: bool) -> TurnRequest:
+        """Write a message to a session, or one that opens a session if there is none."""
+        text = self.new_text(plan)
+        self.promises.sent[text] = session_id
+        key = f"key of {text}" if keyed else None
+        opens = NewSession("todo", None, "api", {}) if session_id is None else None
+        sent = request(session_id or new_id(), text, user=self.world.user, key=key, opens=opens)
+        if key is not None:
+            self.messages[key] = sent, plan
+        return sent
+
+    def again(self, sent: TurnRequest) -> TurnRequest:
+        """Write a message once more, as a client does that got no answer."""
+        session_id = sent.session_id if sent.opens is None else new_id()
+        return replace(sent, session_id=session_id, turn_id=new_id(), message_id=new_id())
+
+    def send(
+        self,
+        process: Process,
+        sent: TurnRequest,
+        *,
+        course: Course = NOTHING,
+        faulty: bool = False,
+        seconds: float = 30,
+    ) -> str:
+        """Send a message and judge what comes of it.
+
+        Args:
+            process: Who is asked.
+            sent: The message.
+            course: What happens to the process.
+            faulty: Whether a store fails it.
+            seconds: How long the invocation can wait.
+
+        Returns:
+            A word for what came of it.
+        """
+        promises = self.promises
+        earlier = self._earlier(sent)
+        session_id = sent.session_id if earlier is None else earlier.session_id
+        session = promises.seen.sessions.get(session_id)
+        running = session.running if session is not None else None
+        if running is not None and not running.expired:
+            seconds = min(seconds, 0.05)
+        asked_before = sum(promises.asked.values())
+        try:
+            answer = process.run(process.sender.send(sent, seconds=seconds))
+        except (ProcessDied, asyncio.CancelledError):
+            assert course.dead, "a process ended without having died"
+            return "died"
+        except Exception as error:
+            if course.dead:
+                return "died"
+            self.world.look()
+            alone = not course.thawed and not faulty
+            self._refused(sent, error, faulty=faulty, thawed=course.thawed)
+            if alone and isinstance(error, TurnFailed) and earlier is not None and earlier.over:
+                assert sum(promises.asked.values()) == asked_before, "a replay asked the model"
+            return type(error).__name__
+        if course.dead:
+            return "died"
+        self.world.look()
+        turn = promises.seen.turn(answer.view.turn.id)
+        assert answer.view.reply is not None
+        if turn is not None:  # else deleted meanwhile
+            assert (turn.status, turn.text) == ("completed", sent.text), f"{turn} answered"
+            assert turn.said["assistant"] == answer.view.reply.content, "another reply was shown"
+        else:
+            assert answer.view.turn.session_id in promises.gone, "an answer of no turn"
+        if earlier is not None and earlier.over:
+            assert earlier.id == answer.view.turn.id, "the same key gave another turn"
+            assert answer.replayed, "an earlier answer was given as new"
+            if not course.thawed:
+                assert sum(promises.asked.values()) == asked_before, "a replay asked the model"
+        return "answered"
+
+    def _earlier(self, sent: TurnRequest) -> SeenTurn | None:
+        turn_id = self.promises.keys.get(sent.idempotency_key or "")
+        return None if turn_id is None else self.promises.seen.turn(turn_id)
+
+    def _refused(self, sent: TurnRequest, error: Exception, *, faulty: bool, thawed: bool) -> None:
+        seen = self.promises.seen
+        session = seen.sessions.get(sent.session_id)
+        match error:
+            case TurnFailed():
+                turn = seen.turn(error.turn_id)
+                if turn is None:
+                    assert error.session_id in self.promises.gone
+                    return
+                assert (turn.text, turn.status) == (sent.text, error.status), f"{error}: {turn}"
+                assert turn.error_code == error.code, f"{error}: {turn.error_code}"
+                assert turn.error_detail == error.detail, f"{error}: {turn.error_detail}"
+            case TurnInProgress():
+                turn = seen.turn(error.turn_id)
+                assert turn is not None or error.session_id in self.promises.gone
+                if turn is not None:
+                    assert turn.text != sent.text, "a message stood in its own way"
+                    assert thawed or not turn.over, f"turn {turn.number} is over"
+            case TurnUnfinished():
+                turn = seen.turn(error.turn_id)
+                assert turn is not None or error.session_id in self.promises.gone
+                if turn is not None:
+                    assert turn.text == sent.text, "another turn is unfinished"
+                    assert thawed or not turn.over, "a turn that is over was called unfinished"
+            case NotFound():
+                assert session is None, "a session that is there was not found"
+            case SessionNotActive():
+                assert session is None or session.status != "active" or thawed
+            case StoreUnavailable():
+                assert faulty, "no store had failed"
+            case _:
+                raise error
+
+    def reuse_key(self, key: str) -> None:
+        """Send another text with a key; the key must stand for its own turn."""
+        sent, _ = self.messages[key]
+        text = self.new_text("a")
+        other = request(sent.session_id, text, user=self.world.user, key=key, opens=sent.opens)
+        if self._earlier(sent) is not None:
+            with pytest.raises(IdempotencyKeyReused):
+                self.world.main.run(self.world.main.sender.send(other, seconds=0.05))
+
+    def expire(self, session_id: UUID) -> None:
+        """Let the lease of a session's turn run out."""
+        self.world.sql.execute(
+            "UPDATE turns SET lease_expires_at = now() - interval '1 second'"
+            " WHERE session_id = %s AND status = 'running' AND lease_expires_at > '-infinity'",
+            (session_id,),
+        )
+
+    def recover(self, process: Process, *, course: Course = NOTHING, faulty: bool = False) -> str:
+        """Recover what was left behind."""
+        try:
+            recovered = process.run(process.recovery.recover(20, seconds=30))
+        except (ProcessDied, asyncio.CancelledError):
+            assert course.dead, "a process ended without having died"
+            return "died"
+        except StoreUnavailable:
+            assert faulty or course.dead, "no store had failed"
+            return "unavailable"
+        if not course.dead and not course.thawed:
+            assert faulty or not recovered.unfinished, f"{recovered}"
+        return "recovered"
+
+    def cancel(self, session_id: UUID) -> None:
+        """Cancel the turn that runs on a session."""
+        turn = self.promises.seen.sessions[session_id].running
+        held = [h for h in self.world.held if turn and h.id == turn.id]
+        if turn is not None and held:
+            current = replace(held[-1], attempt=turn.attempt)
+            ending = Ending("cancelled", "cancelled", "You stopped it.", remembered=False)
+            self.world.other.bench.turns.stop(current, ending, Usage(), None)
+
+    def perhaps(self, change: Callable[[], object], *, faulty: bool) -> None:
+        """Do something that a store may refuse."""
+        try:
+            change()
+        except StoreUnavailable:
+            assert faulty, "no store had failed"
+
+    def delete(self, process: Process, session_id: UUID, *, faulty: bool = False) -> None:
+        """Delete a session."""
+        self.promises.gone.add(session_id)
+        try:
+            process.forgetter.delete(self.world.user, session_id)
+        except StoreUnavailable:
+            assert faulty, "no store had failed"
+        except NotFound:
+            assert faulty or session_id not in self.promises.seen.sessions
+
+    def clear(self, process: Process, session_id: UUID, *, faulty: bool = False) -> None:
+        """Make the agent forget what there was of a session."""
+        self.promises.cleared.add(session_id)
+        forget = lambda: process.forgetter.clear(self.world.user, session_id)  # noqa: E731
+        self.perhaps(forget, faulty=faulty)
+
+    def prune(self, process: Process, session_id: UUID, *, faulty: bool = False) -> None:
+        """Remove memory that nobody is shown any more."""
+        self.perhaps(lambda: process.forgetter.prune(self.world.user, session_id), faulty=faulty)
+
+    def drain(self) -> None:
+        """Let the time of the outbox come, and see that deleted sessions leave nothing."""
+        self.world.sql.execute("UPDATE memory_deletions SET not_before = now()")
+        while self.world.other.outbox.drain(20):
+            pass
+        for session_id in self.promises.gone - self.promises.seen.sessions.keys():
+            left = self.world.everything_stored(session_id)
+            assert not left, f"{left} rows of a deleted session are left in memory"
+
+    def replaced(self, turn: RunningTurn) -> bool:
+        """Whether an attempt was replaced, or its turn stopped or deleted."""
+        seen = self.promises.seen.turn(turn.id)
+        if seen is None or seen.attempt > turn.attempt:
+            return True
+        return seen.status in ("failed", "cancelled")
+
+    def wake(self, turn: RunningTurn) -> None:
+        """Let an attempt that was replaced try everything; it must be refused.
+
+        Memory refuses it from the claim of a later attempt on. Before that, and where the session
+        is gone, nobody believes what it writes there.
+        """
+        store_too = self.world.claimed(turn) > turn.attempt
+        process = self.world.main
+        bench = process.bench
+        attempt = Attempt(turn, process.database, bench.turns, bench.tool_calls, bench.store)
+        called = Called("call_zombie", "add_task", "{}")
+
+        def effect(given: object) -> str:
+            given.db.exec_driver_sql(  # type: ignore[attr-defined]
+                "INSERT INTO tasks (id, user_id, title) VALUES (gen_random_uuid(), %s, 'zombie')",
+                (self.world.user,),
+            )
+            return "done"
+
+        def refused(write: Callable[[], object]) -> None:
+            with pytest.raises(Fenced):
+                write()
+
+        refused(lambda: process.run(attempt.in_transaction(called, effect, changes=True)))
+        refused(lambda: bench.tool_calls.record(turn, ToolCall(*called, "done", effect=False)))
+        assert bench.turns.complete(turn, "zombie", Usage(), None) is None
+        ending = Ending("failed", "zombie", "zombie", remembered=True)
+        assert not bench.turns.stop(turn, ending, Usage(), None)
+        assert not bench.turns.renew(turn)
+        assert not bench.turns.release(turn)
+        if store_too:
+            where = attempt.conversation, turn.number, turn.attempt
+            refused(lambda: bench.store.record(*where, "0", {"output": []}))
+            refused(lambda: bench.store.finish(*where, TurnMemory([], "zombie")))
+            refused(lambda: bench.store.claim(*where))

@@ -1,0 +1,149 @@
+"""What goes wrong on purpose: processes that die or freeze at a point, stores that fail."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, Executable, Row
+from sqlalchemy.orm import Session
+
+from parley.errors import StoreUnavailable
+from parley.memory.store import AgentSessionStore
+from parley.repository.database import Database
+
+T = TypeVar("T")
+
+
+class ProcessDied(BaseException):
+    """Stands for the end of a process: nothing after it is done any more."""
+
+
+@dataclass
+class Outage:
+    """Calls of a store that fail: `count` of them from the `first` on.
+
+    Attributes:
+        after: Whether the call is carried out and only its answer is lost.
+    """
+
+    first: int
+    count: int
+    after: bool
+    calls: int = 0
+    happened: int = 0
+
+    def hits(self) -> bool:
+        """Whether the call that is being made now fails."""
+        place, self.calls = self.calls, self.calls + 1
+        hit = self.first <= place < self.first + self.count
+        self.happened += hit
+        return hit
+
+
+@dataclass
+class Course:
+    """What happens to a process while it works, by how many points it has passed.
+
+    Attributes:
+        dies_at: The point at which it dies.
+        freezes_at: The point at which it stands still while `meanwhile` happens.
+        dead: Whether it has died.
+        thawed: Whether something has happened meanwhile.
+    """
+
+    dies_at: int | None = None
+    freezes_at: int | None = None
+    meanwhile: Callable[[], None] = lambda: None
+    passed: int = 0
+    dead: bool = False
+    thawed: bool = False
+    problems: list[BaseException] = field(default_factory=list)
+    _frozen: bool = False
+
+    def __call__(self, point: str) -> None:
+        """Pass a point."""
+        # Memory is read beside the begin statement, so those points have no place in the order;
+        # and while this process stands still, it is the other that passes points.
+        if self._frozen or "read_newest" in point:
+            return
+        if self.dead:
+            raise ProcessDied(point)
+        place, self.passed = self.passed, self.passed + 1
+        # Before its commit a tool's transaction holds the turn's row, which the other waits for.
+        # Somebody frozen there is ended by a time-out of the server's, tested elsewhere.
+        if place == self.freezes_at and not point.startswith("before the commit"):
+            self._frozen, self.thawed = True, True
+            try:
+                self.meanwhile()
+            except BaseException as problem:
+                self.problems.append(problem)
+            finally:
+                self._frozen = False
+        if place == self.dies_at:
+            self.dead = True
+            raise ProcessDied(point)
+
+
+class FailingDatabase(Database):
+    """A database of which some calls fail.
+
+    Attributes:
+        outage: Which; none if None.
+    """
+
+    outage: Outage | None = None
+
+    def run(
+        self, statement: Executable, parameters: Mapping[str, Any] | None = None
+    ) -> Sequence[Row[Any]]:
+        return self._perhaps(lambda: super(FailingDatabase, self).run(statement, parameters))
+
+    def read(self, query: Callable[[Session], T]) -> T:
+        return self._perhaps(lambda: super(FailingDatabase, self).read(query))
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        hit = self.outage is not None and self.outage.hits()
+        with super().transaction() as connection:
+            yield connection
+            if hit and self.outage is not None and not self.outage.after:
+                raise StoreUnavailable("postgres", "the connection broke before the commit")
+        if hit:
+            raise StoreUnavailable("postgres", "the answer to the commit was lost")
+
+    def _perhaps(self, call: Callable[[], T]) -> T:
+        return _perhaps(self.outage, "postgres", call)
+
+
+class FailingStore:
+    """An agent-session store of which some calls fail.
+
+    Attributes:
+        outage: Which; none if None.
+    """
+
+    def __init__(self, store: AgentSessionStore) -> None:
+        self._store = store
+        self.outage: Outage | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._store, name)
+
+        def called(*arguments: Any, **named: Any) -> Any:
+            return _perhaps(self.outage, "agent-session store", lambda: method(*arguments, **named))
+
+        called.__qualname__ = f"AgentSessionStore.{name}"  # points are named after it
+        return called
+
+
+def _perhaps(outage: Outage | None, store: str, call: Callable[[], T]) -> T:
+    hit = outage is not None and outage.hits()
+    if hit and outage is not None and not outage.after:
+        raise StoreUnavailable(store, "down")
+    result = call()
+    if hit:
+        raise StoreUnavailable(store, "the answer was lost")
+    return result

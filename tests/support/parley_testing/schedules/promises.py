@@ -1,0 +1,176 @@
+"""The plain model: what was asked for so far, and what may have become of it.
+
+It follows what Postgres shows from step to step and knows which changes are allowed; what it says
+the model is to be shown is worked out from the transcript alone.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from parley_testing.schedules import talk
+from parley_testing.schedules.seen import Seen, SeenSession, SeenTurn
+from parley_testing.schedules.talk import Canonical
+
+Vouched = Sequence[tuple[int, int]]
+
+
+@dataclass
+class Promises:
+    """What a user was promised.
+
+    Attributes:
+        seen: What was there at the last look.
+        sent: The session that each text was sent to; every text is sent with one message only,
+            however often that is retried.
+        gone: Sessions whose deletion was asked for.
+        cleared: Sessions whose memory somebody asked to be forgotten.
+        lost: (session, number) of turns whose memory was damaged, pruned or cleared.
+        keys: What became of each idempotency key first: the turn, and how it ended.
+        asked: How often the model was asked, by text.
+    """
+
+    items: int
+    seen: Seen = field(default_factory=lambda: Seen({}, []))
+    made: set[UUID] = field(default_factory=set)
+    sent: dict[str, UUID | None] = field(default_factory=dict)
+    gone: set[UUID] = field(default_factory=set)
+    cleared: set[UUID] = field(default_factory=set)
+    lost: set[tuple[UUID, int]] = field(default_factory=set)
+    keys: dict[str, UUID] = field(default_factory=dict)
+    asked: Counter[str] = field(default_factory=Counter)
+    order: list[UUID] = field(default_factory=list)
+    effects: dict[str, str] = field(default_factory=dict)
+
+    def follow(self, now: Seen) -> None:
+        """Take what is there now; every change since the last look must be allowed."""
+        before, self.seen = self.seen, now
+        for session in before.sessions.values():
+            if session.id not in now.sessions:
+                assert session.id in self.gone, f"session {session.id} went by itself"
+        self.order += [each for each in now.sessions if each not in self.order]
+        for session in now.sessions.values():
+            self._session(before.sessions.get(session.id), session)
+        self._effects(now)
+
+    def _session(self, before: SeenSession | None, now: SeenSession) -> None:
+        numbers = [turn.number for turn in now.turns]
+        assert numbers == list(range(1, len(numbers) + 1)), f"turns are numbered {numbers}"
+        assert now.next_number == len(numbers) + 1, f"{now.next_number} follows {numbers}"
+        running = [turn.number for turn in now.turns if not turn.over]
+        assert len(running) <= 1, f"turns {running} run at once"
+        assert not running or running == numbers[-1:], f"turn {running} runs below {numbers[-1]}"
+        texts = [turn.text for turn in now.turns]
+        assert len(set(texts)) == len(texts), f"a message was taken twice: {texts}"
+        if before is not None:
+            assert len(before.turns) <= len(now.turns), "a turn was lost"
+            if now.memory_from != before.memory_from:
+                assert now.id in self.cleared, "memory was cleared by itself"
+                assert now.memory_from > before.memory_from, "memory came back"
+            for old, new in zip(before.turns, now.turns, strict=False):
+                self._change(old, new)
+        for turn in now.turns:
+            self._turn(turn)
+
+    def _change(self, old: SeenTurn, new: SeenTurn) -> None:
+        assert (old.id, old.text, old.key) == (new.id, new.text, new.key), "a turn was changed"
+        assert new.attempt >= old.attempt, f"attempt {new.attempt} after {old.attempt}"
+        assert new.crashes >= old.crashes, f"{new.crashes} crashes after {old.crashes}"
+        assert new.attempt - old.attempt >= new.crashes - old.crashes, "crashes without attempts"
+        kept = {call_id: new.calls.get(call_id) for call_id in old.calls}
+        assert kept == old.calls, "a tool call's output was changed"
+        if old.over:
+            assert (old.status, old.attempt, old.said, old.error_detail, old.remembered) == (
+                new.status,
+                new.attempt,
+                new.said,
+                new.error_detail,
+                new.remembered,
+            ), "a turn changed after its end"
+            assert old.calls == new.calls, "a tool was called after the end of its turn"
+
+    def _turn(self, turn: SeenTurn) -> None:
+        assert turn.text in self.sent, f"nobody said {turn.text!r}"
+        named = self.sent[turn.text]
+        assert named is None or named == turn.session_id, "a message came into another session"
+        if turn.key is not None:
+            first = self.keys.setdefault(turn.key, turn.id)
+            assert first == turn.id, f"the key {turn.key} has two turns"
+        replies = turn.said.get("assistant")
+        if turn.status == "completed":
+            assert replies == talk.reply_to(turn.text), f"the reply to {turn.text!r} is {replies!r}"
+            assert not talk.fails(turn.text), "a model that failed has answered"
+            done = sum(len(letters) for letters in talk.rounds(turn.text))
+            assert len(turn.calls) == done, f"{len(turn.calls)} of {done} tools were called"
+        else:
+            assert replies is None, f"a turn that is {turn.status} has a reply"
+        if turn.over and turn.status != "completed":
+            assert turn.error_code, "a turn stopped without a reason"
+            assert turn.error_detail, "a turn stopped without a reason"
+        noted = turn.status == "failed" and turn.effects > 0
+        assert turn.remembered == (turn.status == "completed" or noted), "what is vouched for"
+        most = len(talk.rounds(turn.text)) + turn.attempt
+        asked = self.asked[turn.text]
+        assert asked <= most, f"{turn.text!r} asked {asked} times in {turn.attempt} attempts"
+
+    def _effects(self, now: Seen) -> None:
+        """See that each tool call that is recorded had its effect, once, and no other did."""
+        for session in now.sessions.values():
+            for turn in session.turns:
+                for name, arguments, output, _ in turn.calls.values():
+                    if name == "add_task":
+                        title = talk.canonical(
+                            [{"type": "function_call", "name": name, "arguments": arguments}]
+                        )[0][2]
+                        self.effects[title] = output
+        twice = [title for title, often in Counter(now.tasks).items() if often > 1]
+        assert not twice, f"done twice: {twice}"
+        known = self.effects.keys()
+        assert known <= set(now.tasks), f"recorded and not done: {known - set(now.tasks)}"
+        said = {text.split()[0]: text for text in self.sent}
+        for title in set(now.tasks) - known:
+            # Its turn went with its session, perhaps between two looks.
+            assert self._went(said[title.split("/")[0]]), f"done and not recorded: {title}"
+
+    def _went(self, text: str) -> bool:
+        session_id = self.sent[text]
+        return session_id is None or session_id in self.gone
+
+    def vouched(self, turn: SeenTurn) -> list[tuple[int, int]]:
+        """Give the turns that a turn which is begun now is to remember, newest first."""
+        session = self.seen.sessions[turn.session_id]
+        return [
+            (other.number, other.attempt)
+            for other in reversed(session.turns)
+            if other.remembered and session.memory_from <= other.number < turn.number
+        ][: max(1, self.items // 2)]
+
+    def shown(
+        self, session_id: UUID, vouched: Vouched, lost: Iterable[tuple[UUID, int]]
+    ) -> tuple[list[Canonical], int]:
+        """Give what the model is to be shown of vouched turns, oldest first.
+
+        Returns:
+            The items, and the number of the lowest turn among them.
+        """
+        by_number = {turn.number: turn for turn in self.seen.sessions[session_id].turns}
+        gone, lowest = set(lost), 0
+        items: list[Canonical] = []
+        for number, _ in vouched:
+            left = left_by(by_number[number], whole=(session_id, number) not in gone)
+            if items and len(items) + len(left) > self.items:
+                break
+            items, lowest = [*left, *items], number
+        return items, lowest
+
+
+def left_by(turn: SeenTurn, *, whole: bool = True) -> list[Canonical]:
+    """Give what a turn leaves in memory, or what the transcript tells of it."""
+    said = ("user", turn.text)
+    if turn.status != "completed":
+        return [said, ("assistant", turn.error_detail or "")]
+    called = talk.told_rounds(turn.text, turn.rolled) if whole else []
+    return [said, *called, ("assistant", turn.said["assistant"])]

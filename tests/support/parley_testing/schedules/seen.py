@@ -1,0 +1,115 @@
+"""What Postgres holds of one user, as a test sees it past Parley's code."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from uuid import UUID
+
+import psycopg
+
+
+@dataclass
+class SeenTurn:
+    """A turn with its messages and tool calls."""
+
+    id: UUID
+    session_id: UUID
+    number: int
+    status: str
+    attempt: int
+    crashes: int
+    key: str | None
+    error_code: str | None
+    error_detail: str | None
+    remembered: bool
+    expired: bool | None
+    said: dict[str, str] = field(default_factory=dict)
+    calls: dict[str, tuple[str, str, str, bool]] = field(default_factory=dict)
+
+    @property
+    def over(self) -> bool:
+        """Whether it has ended."""
+        return self.status in ("completed", "failed", "cancelled")
+
+    @property
+    def text(self) -> str:
+        """What the user said."""
+        return self.said["user"]
+
+    @property
+    def rolled(self) -> list[str]:
+        """What the dice gave, in order."""
+        return [output for name, _, output, _ in self.calls.values() if name == "roll"]
+
+    @property
+    def effects(self) -> int:
+        """How many tools changed something."""
+        return sum(effect for *_, effect in self.calls.values())
+
+
+@dataclass
+class SeenSession:
+    """A session with its turns, in order of their numbers."""
+
+    id: UUID
+    status: str
+    next_number: int
+    memory_from: int
+    turns: list[SeenTurn] = field(default_factory=list)
+
+    @property
+    def running(self) -> SeenTurn | None:
+        """The turn that has not ended, if there is one."""
+        return next((turn for turn in self.turns if turn.status == "running"), None)
+
+
+@dataclass
+class Seen:
+    """All sessions of a user, and the titles of their tasks."""
+
+    sessions: dict[UUID, SeenSession]
+    tasks: list[str]
+
+    def turn(self, turn_id: UUID) -> SeenTurn | None:
+        """Find a turn by its id."""
+        turns = (turn for session in self.sessions.values() for turn in session.turns)
+        return next((turn for turn in turns if turn.id == turn_id), None)
+
+
+def see(sql: psycopg.Connection, user: str) -> Seen:
+    """Look at everything that a user has."""
+    with sql.pipeline():
+        # One snapshot: another process may be at work meanwhile.
+        sql.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        sessions = sql.execute(
+            "SELECT id, status, next_number, memory_from FROM sessions WHERE user_id = %s", (user,)
+        )
+        turns = sql.execute(
+            "SELECT id, session_id, number, status, attempt, crashes, idempotency_key,"
+            " error_code, error_detail, remembered, lease_expires_at < now()"
+            " FROM turns WHERE user_id = %s ORDER BY session_id, number",
+            (user,),
+        )
+        said = sql.execute(
+            "SELECT m.turn_id, m.role, m.content FROM messages m JOIN turns t ON t.id = m.turn_id"
+            " WHERE t.user_id = %s",
+            (user,),
+        )
+        calls = sql.execute(
+            "SELECT c.turn_id, c.call_id, c.name, c.arguments, c.output ->> 'value', c.effect"
+            " FROM tool_calls c JOIN turns t ON t.id = c.turn_id WHERE t.user_id = %s"
+            " ORDER BY c.created_at",
+            (user,),
+        )
+        tasks = sql.execute("SELECT title FROM tasks WHERE user_id = %s", (user,))
+        sql.execute("COMMIT")
+    found = Seen({row[0]: SeenSession(*row) for row in sessions}, [title for (title,) in tasks])
+    by_id: dict[UUID, SeenTurn] = {}
+    for row in turns:
+        by_id[row[0]] = SeenTurn(*row)
+        found.sessions[row[1]].turns.append(by_id[row[0]])
+    for turn_id, role, content in said:
+        by_id[turn_id].said[role] = content
+    for turn_id, call_id, *call in calls:
+        by_id[turn_id].calls[call_id] = tuple(call)
+    return found
