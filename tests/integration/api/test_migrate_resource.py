@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -162,3 +163,28 @@ def test_cloudformation_is_answered_before_the_deadline(
 
     assert answer["Status"] == "FAILED"
     assert "in time" in answer["Reason"]
+
+
+def test_a_rollback_to_older_code_leaves_the_newer_schema(
+    call: Call, empty: psycopg.Connection
+) -> None:
+    call("create")
+    empty.execute("UPDATE alembic_version SET version_num = '9999'")  # newer code had migrated
+    before = tables(empty)
+
+    answer = call("update")
+
+    assert (answer["Status"], answer["Data"]) == ("SUCCESS", {"revision": "9999"})
+    assert tables(empty) == before
+
+
+def test_code_that_cannot_be_imported_is_a_failure_that_names_it(
+    call: Call, environment: pytest.MonkeyPatch
+) -> None:
+    environment.setitem(sys.modules, "alembic", None)  # as where it was left out of the package
+    environment.delitem(sys.modules, "schema", raising=False)
+
+    answer = call("create")
+
+    assert answer["Status"] == "FAILED"
+    assert "alembic" in answer["Reason"]
