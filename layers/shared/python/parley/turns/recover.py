@@ -15,7 +15,7 @@ from sqlalchemy import Row, text
 
 from parley.errors import Fenced, StoreUnavailable, TurnUnfinished
 from parley.ids import new_id
-from parley.observability import logger
+from parley.observability import logger, traced
 from parley.repository.database import Database
 from parley.repository.turns import TurnRequest
 from parley.turns.send import Sender
@@ -101,6 +101,6 @@ class Recovery:
             raise  # it would fail for the next as well
         except Exception as error:
             # One bad turn must not keep the others from being recovered.
-            logger().error("a turn could not be recovered", turn_id=str(row.id), exc_info=error)
+            logger().error("a turn could not be recovered", turn_id=str(row.id), **traced(error))
             return "unfinished"
         return "ended" if carried else "elsewhere"
