@@ -56,7 +56,7 @@ def test_a_turn_that_a_slow_model_holds_up_is_let_go_in_time_and_goes_on_later(
         go_on.wait(30)
         return Said("at last")
 
-    deployment = deploy(timeout=7)  # of which it keeps 5 for letting go
+    deployment = deploy(timeout=14)  # of which it keeps 12 for letting go
     model.script = slow
     session = deployment.send("POST", "/sessions", {}).json["id"]
     send = {"body": {"text": "hello"}, "headers": {"Idempotency-Key": "k"}, "session": session}
@@ -74,7 +74,7 @@ def test_a_turn_that_a_slow_model_holds_up_is_let_go_in_time_and_goes_on_later(
 def test_a_process_that_hangs_is_ended_when_time_is_up_and_another_resumes_its_turn(
     deploy: Deploy, model: ModelServer, sql: psycopg.Connection
 ) -> None:
-    deployment = deploy(timeout=7)
+    deployment = deploy(timeout=14)
     session = deployment.send("POST", "/sessions", {}).json["id"]
     messages = _warm(deployment)
     model.script = _after_the_tool(lambda: os.kill(messages.runtime_pid, signal.SIGSTOP))
@@ -85,7 +85,7 @@ def test_a_process_that_hangs_is_ended_when_time_is_up_and_another_resumes_its_t
     after = deploy()["Messages"].invoke(_message(session)).answer
 
     assert reply.status == 200
-    assert "timed out after 7.00 seconds" in reply.text
+    assert "timed out after 14.00 seconds" in reply.text
     assert after.status == 201, after
     assert _tasks(sql) == ["buy milk"]
 
