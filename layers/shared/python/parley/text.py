@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from pydantic_core import PydanticSerializationError, from_json, to_json
+
 _LONE = {code: "\N{REPLACEMENT CHARACTER}" for code in range(0xD800, 0xE000)}
 _UNSTORABLE = {0: None, **_LONE}
 
@@ -26,3 +28,11 @@ def storable_json(value: Any) -> Any:
             return [storable_json(item) for item in value]
         case _:
             return value
+
+
+def jsonable(value: Any) -> Any:
+    """Give a value as the storable JSON that it is, or its text where it is none."""
+    try:
+        return storable_json(from_json(to_json(value)))
+    except PydanticSerializationError:
+        return storable(str(value))

@@ -13,9 +13,8 @@ import inspect
 from typing import Any
 
 from agents import Agent, GuardrailFunctionOutput, InputGuardrail, OutputGuardrail
-from pydantic_core import PydanticSerializationError, from_json, to_json
 
-from parley.text import storable, storable_json
+from parley.text import jsonable
 from parley.turns.attempt import current_attempt
 from parley.turns.graph import reachable
 
@@ -45,7 +44,7 @@ def _record(guardrail: InputGuardrail[Any] | OutputGuardrail[Any]) -> None:
         if (verdict := attempt.verdicts.get(position)) is None:
             given = await _asked(judge, *arguments)
             verdict = {
-                "output_info": _json(given.output_info),
+                "output_info": jsonable(given.output_info),
                 "tripwire_triggered": given.tripwire_triggered,
             }
             await attempt.record_verdict(position, verdict)
@@ -60,10 +59,3 @@ async def _asked(judge: Any, *arguments: Any) -> GuardrailFunctionOutput:
     given = judge(*arguments)
     verdict: GuardrailFunctionOutput = await given if inspect.isawaitable(given) else given
     return verdict
-
-
-def _json(info: Any) -> Any:
-    try:
-        return storable_json(from_json(to_json(info)))
-    except PydanticSerializationError:
-        return storable(str(info))

@@ -12,10 +12,10 @@ from typing import Any, Concatenate, ParamSpec, get_type_hints
 
 from agents import FunctionTool, RunContextWrapper, Tool, default_tool_error_function, function_tool
 from agents.tool_context import ToolContext
-from pydantic_core import PydanticSerializationError, from_json, to_json
+from pydantic_core import to_json
 
 from parley.errors import Fenced, InvalidField, NotFound, StoreUnavailable
-from parley.text import storable, storable_json
+from parley.text import jsonable, storable
 from parley.turns.attempt import Called, current_attempt, inside_call
 from parley.turns.context import Effect, TurnContext
 
@@ -124,10 +124,7 @@ def _told(output: Any) -> Any:
     Text is told as it is, and so are the SDK's structured outputs; anything else as JSON, where
     the SDK would tell Python's own notation.
     """
-    try:
-        value = storable_json(from_json(to_json(output)))
-    except PydanticSerializationError:
-        return storable(str(output))
+    value = jsonable(output)
     parts = value if isinstance(value, list) else [value]
     structured = all(isinstance(part, dict) and part.get("type") in _PARTS for part in parts)
     return value if isinstance(value, str) or (parts and structured) else to_json(value).decode()
