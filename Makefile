@@ -6,7 +6,7 @@ UV_VERSION := 0.13.8
 BIN := .venv/bin
 RUN_GROUPS := --group agents --group authorizer --group migrate --group local --group cli
 FUNCTIONS := $(notdir $(patsubst %/app.py,%,$(wildcard functions/*/app.py)))
-SOURCES := layers/shared/python cli local functions packaging tests
+SOURCES := layers/shared/python cli local functions packaging bench tests
 # Nothing of these may reach for AWS, a browser or a newer version of itself.
 export AWS_DEFAULT_REGION ?= eu-west-1
 export SAM_CLI_TELEMETRY := 0
@@ -16,7 +16,7 @@ export UV_PYTHON_DOWNLOADS := never
 .PHONY: help dev test format lint types imports template unit integration survival sdk-suite openapi setup clean
 
 help: ## Say what there is
-	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "%-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "%-14s %s\n", $$1, $$2}'
 
 dev: .venv/.run ## Run Parley on this machine (PORT=3000, DATA_DIR=.parley)
 	@exec $(BIN)/python -m parley_local.dev --port $(PORT) --data-dir $(DATA_DIR)
@@ -29,7 +29,7 @@ lint: .venv/.test ## Style, and whether the code is formatted
 
 types: .venv/.test ## Strict types; each function by itself, since all have an app.py
 	$(BIN)/mypy layers/shared/python/parley cli local packaging/parley_packages \
-		packaging/parley_deploy tests
+		packaging/parley_deploy bench tests
 	@set -e; for name in $(FUNCTIONS); do \
 		echo "mypy functions/$$name"; MYPYPATH=functions/$$name $(BIN)/mypy functions/$$name/*.py; done
 
@@ -64,7 +64,7 @@ setup: .venv/.test ## Make the virtual environment, and let git run the quick ch
 clean: ## Remove what these targets made, but not the data of `make dev`
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
-include packaging/targets.mk packaging/deploy.mk tests/faults/targets.mk
+include packaging/targets.mk packaging/deploy.mk tests/faults/targets.mk bench/targets.mk
 
 # The environment of `make dev` is small and quickly there; the tests' holds the tools too.
 .venv/.run: uv.lock pyproject.toml | $(BIN)/uv

@@ -24,6 +24,11 @@ All are asymmetric: with HS256 somebody could sign with the public key, and with
 could.
 """
 
+ADMINISTRATORS: Final = "parley-admin"
+"""The group of the stack's own user pool whose members have the scope `parley:admin`."""
+
+_COGNITO = re.compile(r"https://cognito-idp\.[a-z0-9-]+\.amazonaws\.com(\.cn)?/\S+")
+
 _BEARER = re.compile(r"bearer +([A-Za-z0-9._~+/-]+=*)", re.IGNORECASE | re.ASCII)
 # The user id goes into keys, rows and logs, so it is one word of printable ASCII. Every issuer
 # known to us keeps to that, Auth0 with its `auth0|…` too; OpenID Connect asks for ASCII anyway.
@@ -88,7 +93,10 @@ class TokenVerifier:
         user_id: str = claims["sub"]
         if not _USER_ID.fullmatch(user_id):
             raise Refused("a subject that cannot be a user id")
-        return Caller(user_id, _scopes(claims), int(claims["exp"]))
+        scopes = _scopes(claims)
+        if _COGNITO.fullmatch(self._issuer) and _administers(claims):
+            scopes = tuple(dict.fromkeys((*scopes, "parley:admin")))
+        return Caller(user_id, scopes, int(claims["exp"]))
 
     def _claims(self, token: str) -> dict[str, Any]:
         try:
@@ -131,7 +139,7 @@ def _is_meant_for(audience: str, claims: Mapping[str, Any]) -> bool:
 def _scopes(claims: Mapping[str, Any]) -> tuple[str, ...]:
     """Read `scope` (RFC 8693) and `scp` (Okta, Entra), each a string or a list.
 
-    Groups, like Cognito's, are no scopes: users may be able to name their own.
+    Groups are no scopes: with many issuers users may be able to name their own.
     """
     found: dict[str, None] = {}
     for claim in (claims.get("scope"), claims.get("scp")):
@@ -141,3 +149,13 @@ def _scopes(claims: Mapping[str, Any]) -> tuple[str, ...]:
                 (word, None) for word in words if isinstance(word, str) and _SCOPE.fullmatch(word)
             )
     return tuple(found)
+
+
+def _administers(claims: Mapping[str, Any]) -> bool:
+    """Whether the user is in Cognito's group of administrators.
+
+    Cognito gives no scope to a user who signs in with a password, and every scope to one who asks
+    for it on its pages; only a pool's administrators put users into its groups.
+    """
+    groups = claims.get("cognito:groups")
+    return isinstance(groups, list) and ADMINISTRATORS in groups

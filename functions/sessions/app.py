@@ -1,13 +1,16 @@
-"""Sessions, transcripts, turns and memory, over HTTP. The Agents SDK is not imported."""
+"""Sessions, transcripts, turns, memory and tasks, over HTTP. The Agents SDK is not imported."""
 
 from __future__ import annotations
 
 from parley.composition import Composition
 from parley.config import load_settings
+from parley.http.admin import admin_routes
+from parley.http.admin_stats import statistics_routes
 from parley.http.api import Api
 from parley.http.memory import memory_routes
 from parley.http.open import open_routes
 from parley.http.sessions import session_routes
+from parley.http.tasks import task_routes
 from parley.http.transcript import transcript_routes
 from parley.snapshot import reseed_after_restore
 
@@ -20,6 +23,16 @@ handler = Api(
         session_routes(parts.database, parts.sessions, parts.forgetter),
         transcript_routes(parts.transcript),
         memory_routes(parts.forgetter),
+        task_routes(parts.database),
+        admin_routes(
+            parts.database,
+            parts.sessions,
+            parts.transcript,
+            parts.cleaner,
+            parts.eraser,
+            parts.exporter,
+        ),
+        statistics_routes(parts.database, lambda: parts.store),
         open_routes(),
     ]
 )

@@ -69,10 +69,11 @@ def load(path: Path) -> dict[str, Any]:
 
 
 class Resolver:
-    """Works out the values of one template from the defaults of its parameters."""
+    """Works out the values of one template from its parameters: those given, else defaults."""
 
-    def __init__(self, document: Mapping[str, Any]) -> None:
+    def __init__(self, document: Mapping[str, Any], given: Mapping[str, str] | None = None) -> None:
         self._parameters: Mapping[str, Any] = document.get("Parameters") or {}
+        self._given = given or {}
         self._conditions: Mapping[str, Any] = document.get("Conditions") or {}
 
     def resolve(self, value: Any) -> Any:
@@ -130,6 +131,8 @@ class Resolver:
         if name in _PSEUDO:
             return _PSEUDO[name]
         parameter = self._parameters.get(name)
+        if parameter and name in self._given:
+            return self._given[name]
         if not parameter or "Default" not in parameter:
             raise Unresolved(name)
         if str(parameter.get("Type", "")).startswith("AWS::SSM::"):

@@ -13,7 +13,7 @@ import os
 import shlex
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +31,7 @@ from parley_local.issuer import ensure_key
 from parley_local.local_keys import JWKS_PATH, keys_page
 from parley_local.migration import MigrationFailed, migrate
 from parley_local.postgres import EmbeddedPostgres, PostgresFailed
+from parley_local.schedules import keep
 from parley_local.server import PortInUse, listen, serving, url_of
 from parley_local.template_file import read_template
 
@@ -97,7 +98,7 @@ async def _serve(options: Options, started: AsyncExitStack) -> NoReturn:
     (data_dir / MEMORY_FILE).touch(mode=0o600)
     listener = started.enter_context(listen(options.host, options.port))
     url = url_of(listener)
-    template = read_template(options.template)
+    template = read_template(options.template, parameters=_parameters(os.environ))
     postgres = EmbeddedPostgres(data_dir / "postgres", data_dir / "postgres.log")
     started.push_async_callback(_in_thread, postgres.stop)
     await _in_thread(postgres.start)
@@ -108,14 +109,32 @@ async def _serve(options: Options, started: AsyncExitStack) -> NoReturn:
     pages = {JWKS_PATH: keys_page(data_dir)}
     gateway = await started.enter_async_context(Gateway(template, variables, pages=pages))
     await gateway.prewarm()
+    schedules = [asyncio.create_task(keep(each, gateway.pools)) for each in template.schedules]
+    started.push_async_callback(_cancelled, schedules)
     server = await started.enter_async_context(serving(gateway, listener))
     started.enter_context(announced(data_dir, Address(url, os.getpid())))
     _greet(url, data_dir)
     while postgres.running:
-        ended, _ = await asyncio.wait({server}, timeout=0.5)
+        ended, _ = await asyncio.wait(
+            {server, *schedules}, timeout=0.5, return_when=asyncio.FIRST_COMPLETED
+        )
+        for schedule in ended - {server}:
+            schedule.result()  # they end by an error only
         if ended:
             raise DevFailed("The HTTP server ended.")
     raise DevFailed(f"PostgreSQL ended; its log is {data_dir / 'postgres.log'}.")
+
+
+def _parameters(environment: Mapping[str, str]) -> dict[str, str]:
+    """Give the template's parameters that the environment sets and no function reads."""
+    hour = environment.get("AGENT_SESSION_CLEANUP_HOUR")
+    return {"AgentSessionCleanupHour": hour} if hour else {}
+
+
+async def _cancelled(tasks: Sequence[asyncio.Task[NoReturn]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 _EXPLAINED = (

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 ANY = "ANY"
 
@@ -49,6 +50,15 @@ class Authorizer:
 
 
 @dataclass(frozen=True)
+class Schedule:
+    """When a function is invoked by itself, as EventBridge Scheduler writes it, and with what."""
+
+    function: str
+    expression: str
+    event: Any
+
+
+@dataclass(frozen=True)
 class GatewayResponse:
     """How an error of the gateway's own looks; headers are mapping expressions."""
 
@@ -83,3 +93,4 @@ class Template:
     cors: Cors | None
     stage: str
     binary_types: tuple[str, ...] = ()
+    schedules: tuple[Schedule, ...] = ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,27 +15,32 @@ from parley_local.template import (
     Function,
     GatewayResponse,
     Route,
+    Schedule,
     Template,
 )
 
 
-def read_template(path: Path, root: Path | None = None) -> Template:
+def read_template(
+    path: Path, root: Path | None = None, *, parameters: Mapping[str, str] | None = None
+) -> Template:
     """Read a SAM template.
 
     Args:
         path: The template.
         root: Where `CodeUri` starts from; the template's own folder by default.
+        parameters: Values of parameters that are not to have their defaults.
 
     Raises:
         OSError: The template cannot be read.
         ValueError: It is not YAML, or misses what the gateway needs.
     """
     document = load(path)
-    resolver = Resolver(document)
+    resolver = Resolver(document, parameters)
     resources: dict[str, Any] = document.get("Resources") or {}
     shared: dict[str, Any] = document.get("Globals") or {}
     functions: dict[str, Function] = {}
     events: list[tuple[str, dict[str, Any]]] = []
+    schedules: list[Schedule] = []
     for name, resource in resources.items():
         if resource.get("Type") != "AWS::Serverless::Function":
             continue
@@ -43,6 +49,8 @@ def read_template(path: Path, root: Path | None = None) -> Template:
         for event in (merged.get("Events") or {}).values():
             if event.get("Type") == "Api":
                 events.append((name, event.get("Properties") or {}))
+            elif event.get("Type") in ("Schedule", "ScheduleV2"):
+                schedules.append(_schedule(name, event.get("Properties") or {}, resolver))
     api = _api(resources, shared)
     auth = api.get("Auth") or {}
     authorizers = {
@@ -71,6 +79,7 @@ def read_template(path: Path, root: Path | None = None) -> Template:
         binary_types=tuple(
             str(kind).replace("~1", "/") for kind in resolver.get(api.get("BinaryMediaTypes"), [])
         ),
+        schedules=tuple(schedules),
     )
 
 
@@ -133,6 +142,13 @@ def _route(function: str, event: dict[str, Any], default: str | None, resolver: 
         authorizer=None if named in (None, "NONE") else str(named),
         timeout=None if limit is None else float(limit) / 1000,
     )
+
+
+def _schedule(function: str, event: dict[str, Any], resolver: Resolver) -> Schedule:
+    expression = resolver.get(event.get("ScheduleExpression") or event.get("Schedule"))
+    if not isinstance(expression, str):
+        raise ValueError(f"A schedule of {function} has no ScheduleExpression.")
+    return Schedule(function, expression, json.loads(resolver.get(event.get("Input"), "{}")))
 
 
 def _authorizer(

@@ -23,9 +23,12 @@ EVENTS = Path(__file__).parents[2] / "events"
 # What events/README.md says of the ids.
 SESSION = UUID("01939d5c-2c00-7000-8000-000000000001")
 TURN = UUID("01939d5c-2c00-7000-8000-000000000002")
+TASK = UUID("01939d5c-2c00-7000-8000-000000000003")
 STATUSES = {
     "sessions/create-session": 201,
     "sessions/delete-session": 204,
+    "sessions/create-task": 201,
+    "sessions/delete-task": 204,
     "sessions/clear-memory": 204,
     "messages/send-message": 201,
     "messages/send-first-message": 201,
@@ -44,8 +47,8 @@ def read_event(name: str) -> dict[str, Any]:
 
 
 @pytest.fixture
-def session_and_turn(database_url: str) -> None:
-    """Alice's session with one completed turn, under the ids that the events have."""
+def belongings(database_url: str, sql: psycopg.Connection) -> None:
+    """Alice's session with one completed turn, and her task, under the ids that the events have."""
     database = Database(lambda: database_url, statement_timeout=10)
     SessionRepository(database).create(
         SESSION,
@@ -59,9 +62,10 @@ def session_and_turn(database_url: str) -> None:
     )
     say(TurnRepository(database, window=100), request("alice", str(SESSION), turn_id=TURN))
     database.close()
+    sql.execute("INSERT INTO tasks (id, user_id, title) VALUES (%s, 'alice', 'buy milk')", [TASK])
 
 
-@pytest.mark.usefixtures("session_and_turn")
+@pytest.mark.usefixtures("belongings")
 @pytest.mark.parametrize("name", OF_API)
 def test_an_event_of_the_api_is_served(
     name: str, deployment: Deployment, model: ModelServer

@@ -1,10 +1,15 @@
-# What `make test` does in small, at length.
+# What `make test` does in small, at length: as many steps, in runs of their own seeds, some at a time.
 
 SCHEDULE_STEPS ?= 100000
+SCHEDULE_RUNS ?= 8
 SCHEDULE_SEED ?= 1
+SCHEDULE_AT_ONCE ?= 2
 
 .PHONY: faults
 
 faults: .venv/.test ## Random schedules of everything that can go wrong (SCHEDULE_STEPS=100000)
-	PARLEY_SCHEDULE_STEPS=$(SCHEDULE_STEPS) $(BIN)/pytest tests/faults/state_machine \
-		--hypothesis-seed=$(SCHEDULE_SEED)
+	@seq $(SCHEDULE_SEED) $$(($(SCHEDULE_SEED) + $(SCHEDULE_RUNS) - 1)) | \
+	PARLEY_SCHEDULE_STEPS=$$(($(SCHEDULE_STEPS) / $(SCHEDULE_RUNS))) \
+	xargs -P $(SCHEDULE_AT_ONCE) -I SEED sh -c \
+		'said=$$($(BIN)/pytest tests/faults/state_machine --hypothesis-seed=SEED -p no:cacheprovider 2>&1); \
+		status=$$?; echo "seed SEED"; echo "$$said"; exit $$status'

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import json
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from alembic.script import ScriptDirectory
 from parley_testing.template import FUNCTIONS, RESOURCES, ROOT, translated
 
 KEPT = ("MemoryTable", "UserPool")
-OF_COGNITO = ("UserPool", "UserPoolClient", "AdminScope")
+OF_COGNITO = ("UserPool", "UserPoolClient", "Administrators")
 
 
 def events_of_migration() -> dict[str, Any]:
@@ -124,10 +125,15 @@ def test_the_authorizer_believes_the_user_pool_where_there_is_one() -> None:
     ]
 
 
-def test_a_user_cannot_make_an_administrator_of_himself() -> None:
+def test_administrators_are_a_group_which_users_cannot_join_by_themselves(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "functions" / "authorizer"))
+    tokens = importlib.import_module("tokens")
+
+    assert RESOURCES["Administrators"]["Properties"]["GroupName"] == tokens.ADMINISTRATORS
     # Cognito gives a client's scopes to every user who asks for them.
     client = RESOURCES["UserPoolClient"]["Properties"]
-
     assert "AllowedOAuthScopes" not in client
     assert "AllowedOAuthFlows" not in client
 
@@ -147,9 +153,10 @@ def test_nothing_else_is_made_than_what_is_named_here() -> None:
         "AWS::ApiGateway::RestApi",
         "AWS::ApiGateway::Stage",
         "AWS::CloudWatch::Alarm",
+        "AWS::CloudWatch::Dashboard",
         "AWS::Cognito::UserPool",
         "AWS::Cognito::UserPoolClient",
-        "AWS::Cognito::UserPoolResourceServer",
+        "AWS::Cognito::UserPoolGroup",
         "AWS::DynamoDB::Table",
         "AWS::IAM::ManagedPolicy",
         "AWS::IAM::Role",

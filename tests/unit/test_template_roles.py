@@ -22,12 +22,12 @@ ROW = re.compile(r"^\| (\w+) \| `([a-z0-9]+:\w+)` \|.*?\|.*?\| (.+) \|$", re.MUL
 TABLE: list[tuple[str, str, str]] = ROW.findall((ROOT / "docs" / "iam.md").read_text())
 ON_ANYTHING = {"TracePolicy", "NetworkPolicy"}
 WHO_USES_THE_STORE = {
-    "Sessions": [PARLEY / "cleanup"],
+    "Sessions": [PARLEY / "cleanup", PARLEY / "users", PARLEY / "http" / "admin_stats.py"],
     "Messages": [PARLEY / "turns", PARLEY / "memory" / "window.py"],
     "Cleanup": [
         PARLEY / "turns",
         PARLEY / "memory" / "window.py",
-        PARLEY / "cleanup" / "outbox.py",
+        PARLEY / "cleanup",
     ],
 }
 
@@ -89,7 +89,7 @@ def test_every_function_has_a_role_that_only_it_has() -> None:
 def test_the_only_other_role_is_the_schedules() -> None:
     own = {FUNCTIONS[function]["Role"]["Fn::GetAtt"][0] for function in FUNCTIONS}
 
-    assert set(of_type(translated(), "AWS::IAM::Role")) - own == {"RecoveryScheduleRole"}
+    assert set(of_type(translated(), "AWS::IAM::Role")) - own == {"CleanupScheduleRole"}
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
@@ -211,9 +211,13 @@ def _operations(methods: set[str]) -> set[str]:
             "read_newest": ("c", 5),
             "record": ("c", 2, 2, "0", {"text": _incompressible(40_000)}),
             "statistics": ("c",),
+            "weigh": ("c",),
+            "conversations": (None, 10),
+            "size": (),
         }
         # In the order of a turn's life, forgetting last.
-        order = ["read_newest", "read", "statistics", "claim", "record", "claim", "finish"]
+        order = ["read_newest", "read", "statistics", "weigh", "conversations", "size"]
+        order += ["claim", "record", "claim", "finish"]
         order += ["forget_before", "forget"]
         assert methods <= set(order), "a method that this test does not know"
         for name in order:
@@ -242,8 +246,10 @@ def test_the_store_has_no_other_way_to_its_table() -> None:
         "batch_get_item",
         "batch_write_item",
         "delete_item",
+        "describe_table",
         "put_item",
         "query",
+        "scan",
         "update_item",
     }
     assert elsewhere == []

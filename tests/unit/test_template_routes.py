@@ -64,7 +64,8 @@ def test_an_event_is_as_api_gateway_makes_it(file: Path) -> None:
     assert event["multiValueQueryStringParameters"] == _each_in_a_list(
         event["queryStringParameters"]
     )
-    assert all(UUID(value).version == 7 for value in (event["pathParameters"] or {}).values())
+    for name, value in (event["pathParameters"] or {}).items():
+        assert value == "alice" if name == "user_id" else UUID(value).version == 7
     if event["body"] is not None:
         assert event["headers"]["Content-Type"] == "application/json"
         assert isinstance(json.loads(event["body"]), dict)
@@ -79,8 +80,10 @@ def test_an_event_names_its_user_where_the_route_is_authorized(file: Path) -> No
     if (route["Method"], route["Path"]) in OPEN_TO_ALL:
         assert identity is None
     else:
-        assert identity["principalId"] == identity["user_id"] == "alice"
-        assert identity["scopes"] == ""
+        administers = route["Path"].startswith("/admin/")
+        user, scopes = ("admin", "parley:admin") if administers else ("alice", "")
+        assert identity["principalId"] == identity["user_id"] == user
+        assert identity["scopes"] == scopes
         assert identity["exp"] == "4102444800"
 
 

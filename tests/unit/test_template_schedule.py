@@ -8,21 +8,32 @@ from typing import Any
 
 import pytest
 
+from parley.config import Settings
 from parley_testing.template import FUNCTIONS, PARAMETERS, RESOURCES, ROOT, of_type, translated
 
 TRANSLATED = translated()
 QUEUE = {"Fn::GetAtt": ["CleanupFailures", "Arn"]}
 
 
-def schedule() -> dict[str, Any]:
-    (found,) = of_type(TRANSLATED, "AWS::Scheduler::Schedule").values()
-    properties: dict[str, Any] = found["Properties"]
-    return properties
+SCHEDULES = {
+    json.loads(found["Properties"]["Target"]["Input"])["action"]: found["Properties"]
+    for found in of_type(TRANSLATED, "AWS::Scheduler::Schedule").values()
+}
+of_each = pytest.mark.parametrize("schedule", SCHEDULES.values(), ids=SCHEDULES)
 
 
 def test_recovery_comes_as_often_as_the_parameter_says_and_hourly_by_default() -> None:
-    assert schedule()["ScheduleExpression"] == {"Ref": "RecoveryRate"}
+    assert SCHEDULES["recover"]["ScheduleExpression"] == {"Ref": "RecoveryRate"}
     assert PARAMETERS["RecoveryRate"]["Default"] == "rate(1 hour)"
+
+
+def test_cleanup_comes_daily_at_the_hour_of_the_parameter() -> None:
+    expression = SCHEDULES["clean"]["ScheduleExpression"]
+
+    assert expression == {"Fn::Sub": "cron(0 ${AgentSessionCleanupHour} * * ? *)"}
+    assert PARAMETERS["AgentSessionCleanupHour"]["Default"] == (
+        Settings.model_fields["agent_session_cleanup_hour"].default
+    )
 
 
 @pytest.mark.parametrize(
@@ -37,20 +48,23 @@ def test_other_rates_are_refused(text: str) -> None:
     assert not re.fullmatch(PARAMETERS["RecoveryRate"]["AllowedPattern"], text)
 
 
-def test_it_has_no_name_that_another_stack_could_have() -> None:
-    assert "Name" not in schedule()
+@of_each
+def test_it_has_no_name_that_another_stack_could_have(schedule: dict[str, Any]) -> None:
+    assert "Name" not in schedule
 
 
-def test_it_sends_the_sample_event_to_the_cleanup_function() -> None:
-    target = schedule()["Target"]
-    sample = (ROOT / "events" / "cleanup" / "recover.json").read_text()
+@pytest.mark.parametrize("action", SCHEDULES)
+def test_it_sends_the_sample_event_to_the_cleanup_function(action: str) -> None:
+    target = SCHEDULES[action]["Target"]
+    sample = (ROOT / "events" / "cleanup" / f"{action}.json").read_text()
 
     assert target["Arn"] == {"Fn::GetAtt": ["Cleanup", "Arn"]}
     assert json.loads(target["Input"]) == json.loads(sample)
 
 
-def test_what_cannot_be_delivered_is_kept() -> None:
-    target = schedule()["Target"]
+@of_each
+def test_what_cannot_be_delivered_is_kept(schedule: dict[str, Any]) -> None:
+    target = schedule["Target"]
 
     assert target["DeadLetterConfig"]["Arn"] == QUEUE
     assert target["RetryPolicy"]["MaximumRetryAttempts"] <= 3
@@ -72,15 +86,18 @@ def test_what_is_kept_is_encrypted_and_kept_for_as_long_as_there_is() -> None:
     assert queue["MessageRetentionPeriod"] == 14 * 24 * 3600
 
 
-def test_the_schedules_role_may_call_the_function_and_report_and_no_more() -> None:
-    target = schedule()["Target"]
-    role = RESOURCES["RecoveryScheduleRole"]["Properties"]
+@of_each
+def test_the_schedules_role_may_call_the_function_and_report_and_no_more(
+    schedule: dict[str, Any],
+) -> None:
+    target = schedule["Target"]
+    role = RESOURCES["CleanupScheduleRole"]["Properties"]
     doc = (ROOT / "docs" / "iam.md").read_text()
 
     (policy,) = role["Policies"]
     allowed = [(s["Action"], s["Resource"]) for s in policy["PolicyDocument"]["Statement"]]
 
-    assert target["RoleArn"] == {"Fn::GetAtt": ["RecoveryScheduleRole", "Arn"]}
+    assert target["RoleArn"] == {"Fn::GetAtt": ["CleanupScheduleRole", "Arn"]}
     assert allowed == [
         ("lambda:InvokeFunction", {"Fn::GetAtt": ["Cleanup", "Arn"]}),
         ("sqs:SendMessage", QUEUE),
@@ -90,7 +107,7 @@ def test_the_schedules_role_may_call_the_function_and_report_and_no_more() -> No
 
 
 def test_only_schedules_of_the_same_account_may_take_that_role() -> None:
-    role = RESOURCES["RecoveryScheduleRole"]["Properties"]
+    role = RESOURCES["CleanupScheduleRole"]["Properties"]
     (statement,) = role["AssumeRolePolicyDocument"]["Statement"]
 
     assert statement["Principal"] == {"Service": "scheduler.amazonaws.com"}

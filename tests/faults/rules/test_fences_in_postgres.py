@@ -31,11 +31,6 @@ def without_fence(statement: TextClause) -> TextClause:
 
 
 @pytest.fixture
-def bench(new_bench: NewBench) -> Workbench:
-    return new_bench()
-
-
-@pytest.fixture
 def zombie(bench: Workbench, expire: Callable[[UUID], None]) -> RunningTurn:
     """An attempt whose turn another has taken over."""
     turn = bench.begin(bench.new_session(), key="k")

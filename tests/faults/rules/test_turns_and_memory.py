@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
@@ -26,15 +26,6 @@ NewBench = Callable[..., Workbench]
 
 def shown(bench: Workbench, place: int = 0) -> list[Any]:
     return [item.get("content", item.get("type")) for item in bench.model.asked[place].input]
-
-
-async def failure(sending: Awaitable[object]) -> str:
-    """Give the code that a turn failed with; nothing if it did not."""
-    try:
-        await sending
-    except TurnFailed as failed:
-        return failed.code
-    return ""
 
 
 async def test_only_what_postgres_vouches_for_is_remembered(
@@ -90,6 +81,7 @@ async def test_call_ids_are_minted(
     kept: bool,
     new_bench: NewBench,
     sql: psycopg.Connection,
+    failure: Any,
     monkeypatch: Any,
 ) -> None:
     """Without it a server that repeats its call ids gets no turn to its end."""
@@ -133,7 +125,7 @@ async def test_a_failed_turn_tells_what_its_tools_have_done(
 
 
 async def test_letting_go_on_purpose_is_not_a_crash(
-    kept: bool, new_bench: NewBench, monkeypatch: Any
+    kept: bool, new_bench: NewBench, failure: Any, monkeypatch: Any
 ) -> None:
     """Without it an outage of a store uses up the attempts."""
     if not kept:
@@ -172,7 +164,9 @@ async def test_what_only_one_run_could_use_is_dropped_at_done(
 async def test_a_recorded_answer_is_not_asked_for_again(
     kept: bool,
     new_bench: NewBench,
-    expire: Callable[[UUID], None],
+    die: Any,
+    let_die: Any,
+    failure: Any,
     sql: psycopg.Connection,
     monkeypatch: Any,
 ) -> None:
@@ -180,19 +174,9 @@ async def test_a_recorded_answer_is_not_asked_for_again(
     if not kept:
         monkeypatch.setattr(Attempt, "record_response", _unrecorded)
 
-    class Died(BaseException):
-        pass
-
-    def die() -> Any:
-        raise Died
-
     first = new_bench(in_order(call("add_task", "call_a", title="milk"), die))
     turn = first.begin(first.new_session(), "add milk", key="k")
-    with monkeypatch.context() as patch:
-        patch.setattr(turns.TurnRepository, "release", lambda *_: False)
-        with pytest.raises(Died):
-            await first.carry_out(turn)
-    expire(turn.id)
+    await let_die(first, turn)
     second = new_bench(in_order(say("Added.")))
 
     code = await failure(second.send(turn.session_id, "add milk", key="k"))

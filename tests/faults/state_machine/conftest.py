@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from parley.observability import logger
+from parley.repository import patience
 from parley.turns import attempt, carry_out, send, threads
 from parley_local.postgres import EmbeddedPostgres
 from parley_testing.databases import copy_database
@@ -22,10 +23,13 @@ def new_world(
 ) -> Iterator[Callable[[], World]]:
     """Makes worlds: each has a user of its own; the processes are the same."""
     monkeypatch.setattr(threads, "PAUSES", (0.0, 0.0, 0.0))
+    monkeypatch.setattr(patience, "PAUSES", (0.0, 0.0, 0.0))
     monkeypatch.setattr(send, "_FIRST_PAUSE", 0.01)
     monkeypatch.setattr(send, "_LONGEST_PAUSE", 0.02)
     monkeypatch.setattr(carry_out, "PRUNE_EVERY", 3)
-    monkeypatch.setattr(carry_out, "turn_ended", lambda **_: None)  # many metrics, all printed
+    # Many metrics, all printed.
+    monkeypatch.setattr(carry_out, "turn_ended", lambda **_: None)
+    monkeypatch.setattr(send, "memory_read", lambda _: None)
     url = copy_database(postgres, "parley_template", "parley_schedules")
     memory = tmp_path / "memory.db"
     main, other, sql = build(url, memory)

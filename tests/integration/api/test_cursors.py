@@ -23,7 +23,9 @@ def lists(api: Api, turns: TurnRepository) -> dict[str, str]:
     api.new_session()
     for _ in range(2):
         say(turns, request("alice", session_id))
-    paths = ["/sessions", f"/sessions/{session_id}/messages", f"/sessions/{session_id}/turns"]
+        assert api("POST", "/tasks", {"title": "t"}).status == 201
+    session = f"/sessions/{session_id}"
+    paths = ["/sessions", f"{session}/messages", f"{session}/turns", "/tasks"]
     cursors = [api("GET", path, query={"limit": "1"}).json["next_cursor"] for path in paths]
     assert all(cursors)
     return dict(zip(paths, cursors, strict=True))
@@ -70,8 +72,7 @@ def test_a_cursor_of_another_list_is_refused(api: Api, lists: dict[str, str]) ->
 
 
 def test_a_cursor_shows_nothing_of_another_users(api: Api, lists: dict[str, str]) -> None:
-    cursor = lists["/sessions"]
+    for path in ("/sessions", "/tasks"):
+        page = api("GET", path, user="bob", query={"cursor": lists[path]})
 
-    page = api("GET", "/sessions", user="bob", query={"cursor": cursor})
-
-    assert page.json == {"items": [], "next_cursor": None}
+        assert page.json == {"items": [], "next_cursor": None}

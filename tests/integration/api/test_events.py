@@ -6,6 +6,7 @@ import json
 from typing import Any
 from uuid import UUID
 
+import psycopg
 import pytest
 
 from parley.repository.sessions import SessionRepository
@@ -17,26 +18,39 @@ from parley_testing.talk import request
 EVENTS = FUNCTIONS.parent / "events"
 SESSION = UUID("01939d5c-2c00-7000-8000-000000000001")
 TURN = UUID("01939d5c-2c00-7000-8000-000000000002")
+TASK = UUID("01939d5c-2c00-7000-8000-000000000003")
 
-# What each answers where its session is there, and where it is not.
+# What each answers where what it is about is there, and where it is not.
 STATUSES = {
     "messages/send-first-message": (201, 201),
     "messages/send-message": (201, 404),
+    "sessions/change-session-status": (200, 404),
+    "sessions/clean-up": (200, 200),
     "sessions/clear-memory": (204, 404),
     "sessions/create-session": (201, 201),
+    "sessions/create-task": (201, 201),
     "sessions/delete-session": (204, 404),
+    "sessions/delete-task": (204, 404),
     "sessions/docs": (200, 200),
+    "sessions/erase-user": (200, 200),
+    "sessions/export-user": (200, 200),
     "sessions/get-memory": (200, 404),
     "sessions/get-session": (200, 404),
+    "sessions/get-task": (200, 404),
     "sessions/get-turn": (200, 404),
     "sessions/health": (200, 200),
     "sessions/list-agents": (200, 200),
+    "sessions/list-all-sessions": (200, 200),
     "sessions/list-messages": (200, 404),
     "sessions/list-sessions": (200, 200),
+    "sessions/list-tasks": (200, 200),
     "sessions/list-turns": (200, 404),
     "sessions/open-api": (200, 200),
     "sessions/prune-memory": (200, 404),
+    "sessions/read-any-transcript": (200, 404),
+    "sessions/read-statistics": (200, 200),
     "sessions/update-session": (200, 404),
+    "sessions/update-task": (200, 404),
 }
 
 
@@ -50,8 +64,8 @@ def run(api: Api, name: str) -> Answer:
     return Answer(api.function(function).handler(read(name), Context()))
 
 
-def prepare(sessions: SessionRepository, turns: TurnRepository) -> None:
-    """Make the session and the turn that the events are about, as their README says."""
+def prepare(sessions: SessionRepository, turns: TurnRepository, sql: psycopg.Connection) -> None:
+    """Make the session, the turn and the task that the events are about, as their README says."""
     sessions.create(
         SESSION,
         "alice",
@@ -65,6 +79,7 @@ def prepare(sessions: SessionRepository, turns: TurnRepository) -> None:
     turn = turns.begin(request("alice", str(SESSION), turn_id=TURN)).turn
     assert turn is not None
     turns.complete(turn, "hello", Usage(), None)
+    sql.execute("INSERT INTO tasks (id, user_id, title) VALUES (%s, 'alice', 'buy milk')", [TASK])
 
 
 def test_every_event_of_the_api_has_its_place_here() -> None:
@@ -86,18 +101,25 @@ def test_every_operation_has_an_event() -> None:
 
 @pytest.mark.parametrize("name", STATUSES)
 def test_an_event_is_answered(
-    api: Api, sessions: SessionRepository, turns: TurnRepository, name: str
+    api: Api,
+    sessions: SessionRepository,
+    turns: TurnRepository,
+    sql: psycopg.Connection,
+    name: str,
 ) -> None:
-    with_session, without = STATUSES[name]
+    with_it, without = STATUSES[name]
     if without == 404:
         assert run(api, name).status == 404
-    prepare(sessions, turns)
+    prepare(sessions, turns, sql)
 
     answer = run(api, name)
 
-    assert answer.status == with_session, answer
+    assert answer.status == with_it, answer
 
 
-@pytest.mark.parametrize("name", ["sessions/create-session", "messages/send-first-message"])
+@pytest.mark.parametrize(
+    "name",
+    ["sessions/create-session", "sessions/create-task", "messages/send-first-message"],
+)
 def test_an_event_with_a_key_gives_the_same_again(api: Api, name: str) -> None:
     assert run(api, name).json == run(api, name).json

@@ -11,10 +11,9 @@ import pytest
 
 from parley_testing.belongings import rows_of
 from parley_testing.handlers import Answer, Api, Context, rest_event
-from parley_testing.operations import Operation, operations
+from parley_testing.operations import NOTHINGS, Operation, operations
 from parley_testing.problems import problem
 
-IDS = {name: "01939d5c-2c00-7000-8000-0000000000ff" for name in ("session_id", "turn_id")}
 IN_AN_HOUR = str(int(time.time()) + 3600)
 
 
@@ -35,7 +34,7 @@ def contexts() -> Iterator[Any]:
 
 
 def send(api: Api, operation: Operation, context: Any, body: Any) -> Answer:
-    event = rest_event(operation.method, operation.path_of(IDS), body)
+    event = rest_event(operation.method, operation.path_of(NOTHINGS), body)
     event["requestContext"] = context
     sends = operation.id in ("sendMessage", "sendFirstMessage")
     return Answer(api.function("messages" if sends else "sessions").handler(event, Context()))

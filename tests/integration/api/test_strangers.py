@@ -12,13 +12,19 @@ from parley_testing.handlers import Answer, Api
 from parley_testing.operations import BODIES, NAME_OF_BOTH, Operation, operations
 
 SECRET = "surprise party"
-KEYS = {"createSession": "alices-session-key", "sendFirstMessage": "alices-message-key"}
+KEYS = {
+    "createSession": "alices-session-key",
+    "sendFirstMessage": "alices-message-key",
+    "createTask": "alices-task-key",
+}
 
-# What a stranger is answered. Everything else is a 404.
+# What a stranger is answered. What is an administrator's is a 403, everything else a 404.
 STRANGERS_STATUS = {
     "createSession": 201,
     "sendFirstMessage": 201,
+    "createTask": 201,
     "listSessions": 200,
+    "listTasks": 200,
     "listAgents": 200,
     "checkHealth": 200,
 }
@@ -26,7 +32,7 @@ STRANGERS_STATUS = {
 
 @pytest.fixture
 def alices(api: Api) -> dict[str, str]:
-    """The ids of a session of alice's with a task, a transcript and memory, and of its turn."""
+    """The ids of a session of alice's with a transcript and memory, of its turn and its task."""
     made = api(
         "POST",
         "/sessions",
@@ -39,8 +45,14 @@ def alices(api: Api) -> dict[str, str]:
         {"text": f"add {SECRET}", "session_name": NAME_OF_BOTH},
         headers={"Idempotency-Key": KEYS["sendFirstMessage"]},
     )
-    assert (made.status, sent.status) == (201, 201)
-    return {"session_id": made.json["id"], "turn_id": sent.json["turn"]["id"]}
+    task = api("POST", "/tasks", {"title": SECRET}, headers={"Idempotency-Key": KEYS["createTask"]})
+    assert (made.status, sent.status, task.status) == (201, 201, 201)
+    return {
+        "session_id": made.json["id"],
+        "turn_id": sent.json["turn"]["id"],
+        "task_id": task.json["id"],
+        "user_id": "alice",
+    }
 
 
 def ask(api: Api, operation: Operation, ids: dict[str, str], user: str) -> Answer:
@@ -68,7 +80,8 @@ def test_no_operation_lets_a_stranger_at_anything(
     for operation in operations():
         answer = ask(api, operation, alices, "bob")
 
-        assert answer.status == STRANGERS_STATUS.get(operation.id, 404), (operation, answer)
+        refused = 403 if operation.scopes else 404
+        assert answer.status == STRANGERS_STATUS.get(operation.id, refused), (operation, answer)
         for secret in (SECRET, *alices.values()):
             assert secret not in answer.body, (operation, answer)
     assert rows_of(sql, "alice") == rows
@@ -76,10 +89,15 @@ def test_no_operation_lets_a_stranger_at_anything(
 
 
 def test_every_operation_lets_the_owner(api: Api, alices: dict[str, str]) -> None:
-    deletion_last = sorted(operations(), key=lambda operation: operation.id == "deleteSession")
+    last = ("deleteSession", "eraseUser")
+    deletions_last = sorted(
+        operations(),
+        key=lambda one: (one.method == "DELETE", *(one.id == name for name in last[::-1])),
+    )
 
-    for operation in deletion_last:
-        answer = api(operation.method, operation.path_of(alices), operation.body)
+    for operation in deletions_last:
+        path, scopes = operation.path_of(alices), operation.scopes
+        answer = api(operation.method, path, operation.body, scopes=scopes)
 
         assert answer.status in (200, 201, 204), (operation, answer)
 

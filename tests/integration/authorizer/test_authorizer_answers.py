@@ -105,13 +105,40 @@ def test_cognito_names_the_client_instead_of_an_audience(
         ({"scope": "a", "scp": ["b", "a"]}, "a b"),
         ({"scp": ["a b", 7, None, "", "ü", "c"]}, "c"),
         ({"scope": {"a": 1}, "scp": 7}, ""),
-        ({"cognito:groups": ["parley:admin"], "groups": ["parley:admin"]}, ""),
+        ({"cognito:groups": ["parley-admin", "parley:admin"], "groups": ["parley-admin"]}, ""),
     ],
 )
 def test_scopes_are_read_from_both_claims_and_from_no_group(
     issuer: Issuer, authorize: Authorize, claims: dict[str, Any], scopes: str
 ) -> None:
     assert authorize(issuer.token(**claims))["context"]["scopes"] == scopes
+
+
+@pytest.mark.parametrize(
+    ("claims", "scopes"),
+    [
+        ({"cognito:groups": ["parley-admin"]}, "parley:admin"),
+        ({"cognito:groups": ["x", "parley-admin"], "scope": "a"}, "a parley:admin"),
+        ({"cognito:groups": ["parley-admin"], "scope": "parley:admin"}, "parley:admin"),
+        ({"cognito:groups": ["administrators"]}, ""),
+        ({"cognito:groups": "parley-admin"}, ""),
+        ({"groups": ["parley-admin"]}, ""),
+    ],
+)
+def test_of_cognito_the_group_of_administrators_is_believed(
+    issuer: Issuer,
+    app: Any,
+    authorize: Authorize,
+    claims: dict[str, Any],
+    scopes: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pool = "https://cognito-idp.eu-west-1.amazonaws.com/eu-west-1_AbCdEfGhI"
+    monkeypatch.setattr(app.verifier, "_issuer", pool)
+
+    answer = authorize(issuer.token(iss=pool, **claims))
+
+    assert answer["context"]["scopes"] == scopes
 
 
 @pytest.mark.parametrize(

@@ -98,7 +98,7 @@ def test_forgetting_before_a_turn_removes_open_and_finished_ones(store: AgentSes
     store.finish(KEY, 3, 1, said("c"))
     store.record(KEY, 4, 1, "0", {"output": ["kept"]})
 
-    assert store.forget_before(KEY, 3) == 2
+    assert store.forget_before(KEY, 3).turns == 2
 
     assert contents(store) == ["c"]
     assert store.claim(KEY, 2, 2) == ClaimedTurn(None, {})
@@ -112,9 +112,9 @@ def test_forgetting_goes_as_far_as_it_is_told(
     for n in range(1, 61):
         store.finish(KEY, n, 1, said(str(n)))
 
-    assert store.forget_before(KEY, number) == 60 - left
+    assert store.forget_before(KEY, number).turns == 60 - left
     assert store.statistics(KEY).turns == left
-    assert store.forget_before(KEY, number) == 0
+    assert store.forget_before(KEY, number).turns == 0
 
 
 def test_forgetting_all_leaves_nothing(store: AgentSessionStore) -> None:
@@ -122,12 +122,12 @@ def test_forgetting_all_leaves_nothing(store: AgentSessionStore) -> None:
         store.finish(KEY, n, 1, said(str(n)))
     store.record(KEY, 31, 1, "0", {"output": []})
 
-    assert store.forget(KEY) == 31
+    assert store.forget(KEY).turns == 31
 
     assert store.read_newest(KEY, None) == []
     assert store.statistics(KEY) == MemoryStatistics()
     assert store.claim(KEY, 31, 2) == ClaimedTurn(None, {})
-    assert store.forget("sdk_never") == 0
+    assert store.forget("sdk_never").turns == 0
 
 
 def test_a_forgotten_turn_can_be_written_anew(store: AgentSessionStore) -> None:

@@ -73,4 +73,4 @@ def test_damaged_turns_can_be_forgotten_and_counted(store: AgentSessionStore, da
     damage.payload(KEY, 1, b"hello")
 
     assert store.statistics(KEY).turns == 1
-    assert store.forget(KEY) == 1
+    assert store.forget(KEY).turns == 1

@@ -64,7 +64,7 @@ def test_turns_are_removed_in_batches(store: AgentSessionStore, wire: Any) -> No
         store.finish(KEY, number, 1, MEMORY)
     wire.sent.clear()
 
-    assert store.forget_before(KEY, 51) == 50
+    assert store.forget_before(KEY, 51).turns == 50
 
     assert wire.sent == ["Query", "BatchWriteItem", "BatchWriteItem", "Query"]
 

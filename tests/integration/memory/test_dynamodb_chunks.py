@@ -112,10 +112,10 @@ def test_chunks_that_no_header_names_are_swept_up(
             store.finish(KEY, number, 1, large[0])
     assert {part[:12] for part in parts()} == {f"c#{number:010}" for number in (1, 2, 3)}
 
-    assert store.forget_before(KEY, 3) == 0
+    assert store.forget_before(KEY, 3).turns == 0
     assert {part[:12] for part in parts()} == {"c#0000000003"}
 
-    assert store.forget(KEY) == 0
+    assert store.forget(KEY).turns == 0
     assert parts() == []
 
 

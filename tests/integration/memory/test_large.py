@@ -49,7 +49,7 @@ def test_a_page_of_large_turns_does_not_end_the_reading(store: AgentSessionStore
         store.finish(KEY, number, 1, memory)
 
     assert [turn.memory for turn in store.read_newest(KEY, 7)] == memories[:0:-1]
-    assert store.forget_before(KEY, 8) == 7
+    assert store.forget_before(KEY, 8).turns == 7
     assert store.statistics(KEY).turns == 1
 
 

@@ -101,7 +101,7 @@ def test_conversations_do_not_meet(store: AgentSessionStore) -> None:
     for other in ("user_ada_conv_2", "user_ada_conv_", "user_ada_conv_1x", "USER_ada_conv_1"):
         assert store.read_newest(other, None) == []
         assert store.read(other, [1]) == []
-        assert store.forget(other) == 0
+        assert store.forget(other).turns == 0
         assert store.statistics(other) == MemoryStatistics(0, 0, 0, None)
     assert numbers(store.read_newest(KEY, None)) == [1]
 

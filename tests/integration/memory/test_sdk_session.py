@@ -47,7 +47,7 @@ async def test_making_one_creates_nothing(store: AgentSessionStore, session: Par
     assert await session.get_items() == []
     assert await session.pop_item() is None
     await session.add_items([])
-    assert store.forget("sdk_notes") == 0
+    assert store.forget("sdk_notes").turns == 0
 
 
 async def test_items_come_back_oldest_first(session: ParleySession) -> None:

@@ -60,7 +60,7 @@ def test_a_turn_on_which_nobody_writes_is_completed(
 
     report = recover()
 
-    assert report == {"turns": counts(ended=1), "conversations": 0, "done": True}
+    assert report == {"turns": counts(ended=1), "conversations": 0, "cleanup": None, "done": True}
     assert state(sql, turn.id) == ("completed", 2, 1)
     said = api("GET", f"/sessions/{turn.session_id}/messages", query={"order": "asc"}).json
     assert [message["role"] for message in said["items"]] == ["user", "assistant"]
@@ -87,7 +87,7 @@ def test_a_turn_that_is_being_carried_out_is_left_alone(
 
     report = recover()
 
-    assert report == {"turns": counts(), "conversations": 0, "done": True}
+    assert report == {"turns": counts(), "conversations": 0, "cleanup": None, "done": True}
     assert state(sql, turn.id) == ("running", 1, 0)
 
 

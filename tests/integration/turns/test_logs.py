@@ -15,6 +15,7 @@ import pytest
 from parley import loop
 from parley.observability import logger
 from parley_testing.handlers import Api
+from parley_testing.metrics import metrics_in, values_of
 from parley_testing.model_server import Called, ModelServer, Raw, Said, Step, in_order
 
 SECRET = "my secret diary"
@@ -66,10 +67,58 @@ def test_a_turn_is_measured(
 ) -> None:
     model_api("POST", "/messages", {"text": "hello"})
 
-    (measured,) = (line for line in lines(capfd.readouterr().out) if "_aws" in line)
-    assert measured["TurnsCompleted"] == [1.0]
-    assert (measured["InputTokens"], measured["OutputTokens"]) == ([11.0], [7.0])
-    assert measured["agent"] == "todo"
+    (measured,) = metrics_in(capfd.readouterr().out)
+    values = values_of(measured)
+    assert values["TurnsCompleted"] == 1
+    assert (values["InputTokens"], values["OutputTokens"]) == (11, 7)
+
+
+def test_a_turn_counts_for_the_deployment_and_for_its_agent(
+    model_api: Api, model: ModelServer, capfd: pytest.CaptureFixture[str]
+) -> None:
+    # An alarm cannot add agents up.
+    model_api("POST", "/messages", {"text": "hello"})
+
+    (measured,) = metrics_in(capfd.readouterr().out)
+    (directive,) = measured["_aws"]["CloudWatchMetrics"]
+    assert directive["Dimensions"] == [["service"], ["service", "agent"]]
+    assert (measured["service"], measured["agent"]) == ("parley", "todo")
+
+
+def test_metrics_are_in_the_namespace_of_their_deployment(
+    model_api: Api,
+    model: ModelServer,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("POWERTOOLS_METRICS_NAMESPACE", "Parley/staging")
+
+    model_api("POST", "/messages", {"text": "hello"})
+
+    (measured,) = metrics_in(capfd.readouterr().out)
+    assert measured["_aws"]["CloudWatchMetrics"][0]["Namespace"] == "Parley/staging"
+
+
+def test_reading_memory_is_measured(
+    model_api: Api, model: ModelServer, capfd: pytest.CaptureFixture[str]
+) -> None:
+    session_id = model_api.new_session()
+
+    model_api("POST", f"/sessions/{session_id}/messages", {"text": "hello"})
+
+    read, _ = metrics_in(capfd.readouterr().out)
+    assert list(values_of(read)) == ["MemoryReadLatency"]
+
+
+@pytest.mark.parametrize(("user", "status"), [("alice", 200), (None, 401)])
+def test_a_request_is_logged_by_its_route_and_status(
+    api: Api, log: StringIO, user: str | None, status: int
+) -> None:
+    api("GET", "/agents", user=user)
+
+    (said,) = (line for line in lines(log.getvalue()) if line["message"] == "request answered")
+    assert (said["route"], said["status"]) == ("GET /agents", status)
+    assert said["milliseconds"] >= 0
 
 
 def test_ids_of_one_request_do_not_stand_in_the_log_of_the_next(

@@ -107,12 +107,14 @@ def test_the_whole_conversation_arrives(model_api: Api, model: ModelServer, whic
     if which == "responses":
         said, call, output, reply, last = asked.input
         assert "tasks" in asked.body["instructions"]
-        assert (call["type"], call["call_id"]) == ("function_call", "call_7")
-        assert output["call_id"] == "call_7"
+        assert call["type"] == "function_call"
+        call_id, answered = call["call_id"], output["call_id"]
     else:
         system, said, call, output, reply, last = asked.input
         assert "tasks" in system["content"]
-        assert call["tool_calls"][0]["id"] == output["tool_call_id"] == "call_7"
+        call_id, answered = call["tool_calls"][0]["id"], output["tool_call_id"]
+    # A turn that is over has ids of its own making: other turns may have a call_7 too.
+    assert call_id == answered != "call_7"
     assert said["content"] == "add buy milk"
     assert (reply["role"], reply["content"]) == ("assistant", "Added.")
     assert (last["role"], last["content"]) == ("user", "thanks")

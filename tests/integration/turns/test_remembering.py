@@ -101,6 +101,26 @@ async def test_lost_memory_is_rebuilt_from_the_transcript(new_bench: NewBench, d
     ]
 
 
+async def test_turns_that_come_together_late_do_not_share_call_ids(new_bench: NewBench) -> None:
+    """The third turn is not shown the first; the fourth is shown both, since the second is lost."""
+    one, two = call("list_tasks", "call_0"), call("list_tasks", "call_1")
+    bench = new_bench(
+        in_order(one, say("first"), one + two, say("second"), one, say("third"), say("fourth")),
+        memory_items=9,
+    )
+    session_id = bench.new_session()
+    for text in ("one", "two", "three"):
+        await bench.send(session_id, text)
+    assert said(bench.model.asked[-1])[0] == "two"
+    bench.store.finish(conversation_key("alice", session_id), 2, 1, TurnMemory([], "gone"))
+
+    await bench.send(session_id, "four")
+
+    kinds = [item.get("type", item.get("content")) for item in bench.model.asked[-1].input]
+    called = ["function_call", "function_call_output"]
+    assert kinds == ["one", *called, "first", "three", *called, "third", "four"]
+
+
 async def test_rebuilt_memory_tells_why_a_turn_failed(new_bench: NewBench) -> None:
     bench = new_bench(in_order(call("add_task", title="milk"), ValueError(), say("ok")))
     session_id = bench.new_session()

@@ -9,12 +9,10 @@ from uuid import UUID
 
 import psycopg
 import pytest
-from agents import Agent
 
 from parley.errors import TurnFailed
 from parley.memory.store import AgentSessionStore
 from parley.repository.turns import RunningTurn
-from parley.turns.context import TurnContext
 from parley_testing.scripted_model import call, in_order, say
 from parley_testing.workbench import Workbench, request
 
@@ -178,21 +176,6 @@ async def test_an_outage_does_not_use_up_the_attempts(
     sent = await bench.send(turn.session_id, key="k")
 
     assert (sent.view.turn.status, sent.view.turn.attempt) == ("completed", 5)
-
-
-async def test_an_agent_that_a_deploy_changed_is_not_run_over_what_has_happened(
-    crashed: Any, new_bench: Callable[..., Workbench], sql: psycopg.Connection
-) -> None:
-    turn = await crashed(key="k")
-    changed = Agent[TurnContext](name="todo", instructions="", tools=[])
-    bench = new_bench(in_order(), agent=changed)
-
-    with pytest.raises(TurnFailed) as failed:
-        await bench.send(turn.session_id, "add buy milk", key="k")
-
-    assert failed.value.code == "agent_changed"
-    assert 'add_task({"title": "buy milk"})' in failed.value.detail
-    assert sql.execute("SELECT count(*) FROM tasks").fetchone() == (1,)
 
 
 async def test_a_damaged_record_fails_the_turn_instead_of_asking_afresh(

@@ -165,3 +165,21 @@ async def test_a_tool_is_not_begun_by_one_that_was_replaced(
 
     assert begun == []
     assert asked[-1] == "renew"
+
+
+async def test_one_that_was_replaced_does_not_ask_the_model_any_more(
+    bench: Workbench, clock: Clock, expire: Callable[[UUID], None]
+) -> None:
+    turn = bench.begin(bench.new_session(), key="k")
+    bench.model.script = in_order(say("paid for, and for nobody"))
+
+    def replaced() -> None:
+        clock.ahead += FROZEN
+        expire(turn.id)
+        held(bench.turns.begin(request(turn.session_id, key="k")))
+
+    bench.watched.before["read_newest"] = replaced
+    with pytest.raises(Fenced):
+        await bench.carry_out(turn)
+
+    assert bench.model.asked == []

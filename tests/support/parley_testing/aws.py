@@ -12,6 +12,18 @@ import boto3
 REGION = "eu-west-1"
 
 
+def memory_table(client: Any) -> str:
+    """Make an empty table for memory and return its name."""
+    name, keys = uuid4().hex, {"conversation": "HASH", "part": "RANGE"}
+    client.create_table(
+        TableName=name,
+        KeySchema=[{"AttributeName": key, "KeyType": kind} for key, kind in keys.items()],
+        AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"} for key in keys],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    return name
+
+
 class Account:
     """What a deployment's stack and its owner make in an account: secrets and tables.
 

@@ -16,6 +16,7 @@ _OF_USER = {
     "tasks": "user_id = %(user)s",
     "memory_deletions": "conversation LIKE 'user_' || %(user)s || '_conv_%%'",
     "idempotency_tombstones": "user_id = %(user)s",
+    "cleanup_progress": "false",
 }
 
 

@@ -15,6 +15,7 @@ from typing import Any
 from agents import Agent, GuardrailFunctionOutput, input_guardrail
 
 from parley.repository import tasks
+from parley.repository.task_list import TaskFilter, list_tasks
 from parley.turns.context import Effect, TurnContext
 from parley.turns.tools import effect_tool
 from parley_testing.model_input import faults
@@ -135,7 +136,7 @@ AGENTS = Scenario(
 @effect_tool
 def count_up(effect: Effect) -> str:
     """Count: reads how many there are, takes its time, and adds one. Two at once would collide."""
-    known = tasks.find(effect.db, effect.user_id)
+    known = list_tasks(effect.db, effect.user_id, TaskFilter(), limit=100).items
     effect.db.exec_driver_sql("SELECT pg_sleep(0.005)")
     tasks.add(effect.db, effect.user_id, f"{len(known) + 1}")
     return f"{len(known) + 1}"

@@ -10,6 +10,12 @@ from parley.http.document import document
 
 NAME_OF_BOTH = "groceries"
 
+# For the paths: ids of nothing that there is.
+NOTHINGS: Mapping[str, str] = {
+    name: "01939d5c-2c00-7000-8000-0000000000ff"
+    for name in ("session_id", "turn_id", "task_id", "user_id")
+}
+
 # What each operation is sent. One that is not here has no test yet: say what it needs.
 BODIES: Mapping[str, Any] = {
     "createSession": {"name": NAME_OF_BOTH},
@@ -25,6 +31,18 @@ BODIES: Mapping[str, Any] = {
     "countMemory": None,
     "clearMemory": None,
     "pruneMemory": None,
+    "listTasks": None,
+    "createTask": {"title": "bread"},
+    "readTask": None,
+    "changeTask": {"title": "stolen", "completed": True},
+    "deleteTask": None,
+    "listAllSessions": None,
+    "changeSessionStatus": {"status": "ended"},
+    "readAnyTranscript": None,
+    "cleanUp": {"dry_run": True},
+    "eraseUser": None,
+    "exportUser": None,
+    "readStatistics": None,
     "listAgents": None,
     "checkHealth": None,
 }
@@ -47,6 +65,11 @@ class Operation:
     def path_of(self, ids: Mapping[str, str]) -> str:
         """Fill the path's names in."""
         return self.path.format_map(ids)
+
+    @property
+    def scopes(self) -> str:
+        """What a token must allow."""
+        return "parley:admin" if self.path.startswith("/admin/") else ""
 
     @property
     def body(self) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Self
 from urllib.parse import parse_qs, urlsplit
 
@@ -31,7 +31,9 @@ class PostgresWire:
         )
         self.statements: list[str] = []
         self.round_trips = 0
-        self._to_lose: str | None = None
+        self._break: tuple[str, Callable[[threading.Event], object], bool] | None = None
+        self._refusing = False
+        self._restored = threading.Event()
         self._open: list[socket.socket] = []
         self._threads: list[threading.Thread] = []
 
@@ -40,6 +42,7 @@ class PostgresWire:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.restore()
         self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         self.cut()
@@ -51,9 +54,42 @@ class PostgresWire:
         self.statements.clear()
         self.round_trips = 0
 
-    def lose_answer(self, statement: str) -> None:
-        """Let the next statement that fits this pattern through, and close instead of answering."""
-        self._to_lose = statement
+    def lose_answer(self, statement: str, *, always: bool = False) -> None:
+        """Let the next statement that fits this pattern through, and close instead of answering.
+
+        Args:
+            statement: A regular expression.
+            always: Every such statement from now on.
+        """
+        self._break = (statement, threading.Event.set, always)
+
+    def drop(self, statement: str, *, always: bool = False) -> None:
+        """Close instead of letting the next statement that fits this pattern through."""
+        self._break = (statement, _drop, always)
+
+    def stall(self, statement: str) -> None:
+        """Let no statement that fits this pattern through from now on, and say nothing."""
+        self._restored.clear()
+
+        def wait(losing: threading.Event) -> None:
+            self._restored.wait(30)
+            _drop(losing)
+
+        self._break = (statement, wait, True)
+
+    def before(self, statement: str, action: Callable[[], object]) -> None:
+        """Do something before the next statement that fits this pattern is let through."""
+        self._break = (statement, lambda _: action(), False)
+
+    def refuse(self) -> None:
+        """Close every connection, and new ones at once."""
+        self._refusing = True
+        self.cut()
+
+    def restore(self) -> None:
+        """Let everything through again."""
+        self._break, self._refusing = None, False
+        self._restored.set()
 
     def cut(self) -> None:
         """Close every connection, as a server does that goes away."""
@@ -71,6 +107,10 @@ class PostgresWire:
                 client, _ = self._listener.accept()
             except OSError:
                 return  # closed: the test is over
+            if self._refusing:
+                client.close()
+                continue
+            client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             server = socket.socket(socket.AF_UNIX)
             server.connect(self._server)
             self._open += [client, server]
@@ -95,9 +135,11 @@ class PostgresWire:
 
     def _seen(self, statement: str, losing: threading.Event) -> None:
         self.statements.append(statement)
-        if self._to_lose is not None and re.search(self._to_lose, statement):
-            self._to_lose = None
-            losing.set()
+        if self._break is not None and re.search(self._break[0], statement):
+            _, action, always = self._break
+            if not always:
+                self._break = None
+            action(losing)
 
     def _answer(
         self, server: socket.socket, client: socket.socket, losing: threading.Event
@@ -113,6 +155,10 @@ class PostgresWire:
         finally:
             _close(client)
             _close(server)
+
+
+def _drop(_: threading.Event) -> None:
+    raise ConnectionAbortedError
 
 
 def _messages(source: socket.socket, *, startup: bool) -> Iterator[tuple[bytes, bytes]]:

@@ -9,7 +9,13 @@ from typing import Any
 
 import pytest
 
-from parley.agents.offline import HELP, NO_TOOLS, STAND_IN, OfflineProvider
+from parley.agents.offline import (
+    HELP,
+    NO_TOOLS,
+    STAND_IN,
+    SUPPORT_STAND_IN,
+    OfflineProvider,
+)
 
 TASK = {"task_id": "7", "title": "buy milk", "notes": None, "completed": False}
 OTHER = {"task_id": "8", "title": "spill milk", "notes": "all", "completed": True}
@@ -154,3 +160,27 @@ def test_it_says_that_it_is_the_offline_model(said: str) -> None:
 
 def test_without_tools_it_can_do_nothing() -> None:
     assert ask(user("add buy milk"), tools=()) == NO_TOOLS
+
+
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        ("I want a human", "I want a human"),
+        ("Can I talk to a  PERSON?", "Can I talk to a PERSON?"),
+        ("escalate my parcel is lost", "my parcel is lost"),
+        ("Escalate!", "The user asked for it."),
+    ],
+)
+def test_in_support_it_escalates_where_that_is_wanted(said: str, reason: str) -> None:
+    assert ask(user(said), tools=("escalate",)) == ("escalate", {"reason": reason})
+
+
+@pytest.mark.parametrize("said", ["how are you?", "humanity", "de-escalate"])
+def test_in_support_it_says_otherwise_that_it_is_the_offline_model(said: str) -> None:
+    assert ask(user(said), tools=("escalate",)) == SUPPORT_STAND_IN
+
+
+def test_in_support_it_tells_what_the_tool_gave() -> None:
+    done = called("escalate", "A person will look.")
+
+    assert ask(user("escalate"), *done, tools=("escalate",)) == "A person will look."

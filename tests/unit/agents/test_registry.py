@@ -22,7 +22,7 @@ def test_listing_does_not_import_the_sdk() -> None:
         [sys.executable, "-c", listing], capture_output=True, text=True, check=True
     ).stdout
 
-    assert printed.splitlines() == ["['assistant', 'todo']", "False False"]
+    assert printed.splitlines() == ["['assistant', 'support', 'todo']", "False False"]
 
 
 @pytest.mark.parametrize("name", registry.OFFERED)

@@ -24,7 +24,12 @@ TOLD = [
     (errors.InvalidField("name", "is too long"), 422, "invalid_field", {"errors"}),
     (errors.NameTaken("groceries"), 409, "name_taken", set()),
     (errors.IdempotencyKeyReused("k"), 422, "idempotency_key_reused", set()),
-    (errors.SessionNotActive(SESSION, "ended"), 409, "session_not_active", {"session_id"}),
+    (
+        errors.SessionNotActive(SESSION, "ended"),
+        409,
+        "session_not_active",
+        {"session_id", "session_status"},
+    ),
     (errors.TurnInProgress(SESSION, TURN), 409, "turn_in_progress", {"session_id", "turn_id"}),
     (errors.QueueFull(SESSION, 20), 409, "queue_full", {"session_id"}),
     (errors.StoreUnavailable("postgres", "08006"), 503, "store_unavailable", set()),

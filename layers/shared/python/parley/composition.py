@@ -9,16 +9,21 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from parley.cleanup.cleaner import Cleaner
 from parley.cleanup.forgetting import Forgetter
 from parley.cleanup.outbox import Outbox
+from parley.cleanup.retention import Retention
 from parley.config import Settings
 from parley.memory.store import AgentSessionStore
 from parley.memory.window import vouched_turns
 from parley.repository.database import Database
+from parley.repository.retention import Ages
 from parley.repository.sessions import SessionRepository
 from parley.repository.transcript import Transcript
 from parley.repository.turns import TurnRepository
 from parley.secrets import Secret, database_url
+from parley.users.erasure import Eraser
+from parley.users.export import Exporter
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -119,8 +124,33 @@ class Composition:
 
     @cached_property
     def outbox(self) -> Outbox:
-        """Removes the memory of deleted sessions once more."""
+        """Removes the memory that is left to it."""
         return Outbox(self.database, self.store)
+
+    @cached_property
+    def cleaner(self) -> Cleaner:
+        """Removes what is past its time."""
+        retention = Retention(self.database, lambda: self.store, _ages(self.settings))
+        return Cleaner(self.database, retention)
+
+    @cached_property
+    def eraser(self) -> Eraser:
+        """Erases users."""
+        return Eraser(self.database, lambda: self.store)
+
+    @cached_property
+    def exporter(self) -> Exporter:
+        """Exports users."""
+        return Exporter(self.database, lambda: self.store)
+
+
+def _ages(settings: Settings) -> Ages:
+    day, hour = 86_400, 3_600
+    return Ages(
+        memory=settings.agent_session_retention_days * day,
+        closed_sessions=settings.session_retention_days * day,
+        empty_sessions=settings.empty_session_retention_hours * hour,
+    )
 
 
 def _dynamodb() -> DynamoDBClient:

@@ -27,6 +27,11 @@ class Settings(BaseSettings):
     agent_session_db_path: Path | None = None
     agent_session_max_messages: int = Field(200, ge=2, le=2000)
 
+    agent_session_retention_days: int = Field(7, ge=1, le=3650)
+    agent_session_cleanup_hour: int = Field(2, ge=0, le=23)
+    session_retention_days: int = Field(30, ge=1, le=3650)
+    empty_session_retention_hours: int = Field(24, ge=1, le=87_600)
+
     turn_max_crashes: int = Field(3, ge=1)
     turn_timeout_seconds: float = Field(300, gt=0)
     message_max_chars: int = Field(32_000, ge=1, le=200_000)

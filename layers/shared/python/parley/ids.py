@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from datetime import datetime
 from uuid import UUID
 
 import uuid_utils.compat
@@ -12,6 +14,12 @@ def new_id() -> UUID:
     return uuid_utils.compat.uuid7()
 
 
+def first_id(moment: datetime) -> UUID:
+    """Give the lowest UUIDv7 of the moment's millisecond: whatever is made later is above it."""
+    milliseconds = int(moment.timestamp() * 1000)
+    return UUID(int=milliseconds << 80 | 7 << 76 | 2 << 62)
+
+
 def conversation_key(user_id: str, session_id: UUID) -> str:
     """Name a session's memory in the agent-session store.
 
@@ -19,3 +27,12 @@ def conversation_key(user_id: str, session_id: UUID) -> str:
     store for a stranger's memory.
     """
     return f"user_{user_id}_conv_{session_id}"
+
+
+_CONVERSATION = re.compile(r"user_(.*)_conv_([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})", re.S)
+
+
+def session_of(conversation: str) -> tuple[str, UUID] | None:
+    """Give the user and the session that a conversation key names; None if it is not such a key."""
+    found = _CONVERSATION.fullmatch(conversation)
+    return None if found is None else (found[1], UUID(found[2]))

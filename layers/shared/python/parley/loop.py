@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
+from contextvars import copy_context
 from functools import cache
 from typing import Any, TypeVar
 
@@ -24,7 +25,8 @@ def run(work: Coroutine[Any, Any, T]) -> T:
 
     A task that were left would go on in the middle of the next invocation.
     """
-    return _runner().run(_alone(work))
+    # Otherwise all work would see what the first caller's context held, and not its own caller's.
+    return _runner().run(_alone(work), context=copy_context())
 
 
 async def _alone(work: Coroutine[Any, Any, T]) -> T:

@@ -1,13 +1,39 @@
-"""Logs and metrics. Ids and outcomes only: what people say is never logged at INFO."""
+"""What is logged and measured. Ids and outcomes only: what people say is never logged at INFO."""
 
 from __future__ import annotations
 
 import traceback
+from collections.abc import Mapping
 from functools import cache
 from typing import Any, Protocol
 
 from aws_lambda_powertools import Logger
-from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
+
+from parley.metrics import measure
+
+
+class Removed(Protocol):
+    """How much of one kind a cleanup came to."""
+
+    @property
+    def found(self) -> int:
+        """Sessions, conversations or keys."""
+
+    @property
+    def rows(self) -> int:
+        """Rows in Postgres."""
+
+    @property
+    def items(self) -> int:
+        """Items in the agent-session store."""
+
+    @property
+    def bytes(self) -> int:
+        """Their compressed size."""
+
+    @property
+    def failures(self) -> int:
+        """How many could not be removed."""
 
 
 class TurnUsage(Protocol):
@@ -66,21 +92,71 @@ def turn_ended(
         seconds: How long this attempt held the turn.
         usage: Model calls and tokens, of all attempts.
     """
-    # Of the turn's own: one invocation may end two turns, of different agents.
-    measured = EphemeralMetrics(namespace="Parley", service="parley")
-    measured.add_dimension(name="agent", value=agent)
-    measured.add_metric(name=f"Turns{outcome.capitalize()}", unit=MetricUnit.Count, value=1)
-    measured.add_metric(name="TurnLatency", unit=MetricUnit.Milliseconds, value=seconds * 1000)
-    measured.add_metric(name="ModelCalls", unit=MetricUnit.Count, value=usage.model_calls)
-    measured.add_metric(name="InputTokens", unit=MetricUnit.Count, value=usage.input_tokens)
-    measured.add_metric(name="OutputTokens", unit=MetricUnit.Count, value=usage.output_tokens)
-    measured.flush_metrics()
+    measure(
+        {
+            f"Turns{outcome.capitalize()}": 1,
+            "TurnLatency": seconds * 1000,
+            "ModelCalls": usage.model_calls,
+            "InputTokens": usage.input_tokens,
+            "OutputTokens": usage.output_tokens,
+        },
+        agent=agent,
+    )
     logger().info(
         "turn ended",
         outcome=outcome,
         agent=agent,
-        milliseconds=round(seconds * 1000, 1),
+        milliseconds=_milliseconds(seconds),
         model_calls=usage.model_calls,
         input_tokens=usage.input_tokens,
         output_tokens=usage.output_tokens,
     )
+
+
+def memory_read(seconds: float) -> None:
+    """Measure how long a turn waited for its session's memory."""
+    measure({"MemoryReadLatency": seconds * 1000})
+
+
+def request_answered(*, route: str, status: int, seconds: float) -> None:
+    """Log what a request came to.
+
+    Args:
+        route: Its method and the path that the template has, with names for the ids.
+        status: The response's.
+        seconds: How long the answer took here.
+    """
+    logger().info(
+        "request answered", route=route, status=status, milliseconds=_milliseconds(seconds)
+    )
+
+
+def cleanup_ended(*, done: bool, seconds: float, kinds: Mapping[str, Removed]) -> None:
+    """Measure a cleanup of everything, or what one invocation did of it.
+
+    Args:
+        done: Whether it came to its end; where it did not, another goes on.
+        seconds: How long it took.
+        kinds: How much of each kind went.
+    """
+    measure({"CleanupFinished": int(done), "CleanupDuration": seconds})
+    for kind, removed in kinds.items():
+        measure(
+            {
+                "CleanupFound": removed.found,
+                "CleanupRows": removed.rows,
+                "CleanupItems": removed.items,
+                "CleanupBytes": removed.bytes,
+                "CleanupFailures": removed.failures,
+            },
+            kind=kind,
+        )
+
+
+def gauges_read(values: Mapping[str, float]) -> None:
+    """Measure what there is now, by the names of the metrics."""
+    measure(values)
+
+
+def _milliseconds(seconds: float) -> float:
+    return round(seconds * 1000, 1)

@@ -10,7 +10,6 @@ from uuid import UUID
 import pytest
 
 from parley.errors import (
-    Fenced,
     IdempotencyKeyReused,
     NotFound,
     SessionNotActive,
@@ -19,17 +18,15 @@ from parley.errors import (
     TurnInProgress,
     TurnUnfinished,
 )
-from parley.ids import new_id
+from parley.ids import conversation_key, new_id
+from parley.memory.shape import assistant_message, user_message
 from parley.memory.store import TurnMemory
-from parley.repository.tool_calls import ToolCall
 from parley.repository.turns import Ending, NewSession, RunningTurn, TurnRequest, Usage
-from parley.turns.attempt import Attempt, Called
-from parley_testing.schedules.faults import Course, ProcessDied
+from parley_testing.schedules import plans
+from parley_testing.schedules.faults import NOTHING, Course, ProcessDied
 from parley_testing.schedules.seen import SeenTurn
 from parley_testing.schedules.world import Process, World
 from parley_testing.workbench import request
-
-NOTHING = Course()
 
 
 class Actions:
@@ -38,7 +35,9 @@ class Actions:
     def __init__(self, world: World) -> None:
         self.world = world
         self.promises = world.promises
-        self.messages: dict[str, tuple[TurnRequest, str]] = {}
+        self.messages: dict[str, TurnRequest] = {}
+        self.drained: set[UUID] = set()
+        self._requests: dict[str, TurnRequest] = {}
         self._texts = 0
 
     def new_session(self) -> UUID:
@@ -59,8 +58,9 @@ class Actions:
         key = f"key of {text}" if keyed else None
         opens = NewSession("todo", None, "api", {}) if session_id is None else None
         sent = request(session_id or new_id(), text, user=self.world.user, key=key, opens=opens)
+        self._requests[text] = sent
         if key is not None:
-            self.messages[key] = sent, plan
+            self.messages[key] = sent
         return sent
 
     def again(self, sent: TurnRequest) -> TurnRequest:
@@ -167,7 +167,7 @@ class Actions:
 
     def reuse_key(self, key: str) -> None:
         """Send another text with a key; the key must stand for its own turn."""
-        sent, _ = self.messages[key]
+        sent = self.messages[key]
         text = self.new_text("a")
         other = request(sent.session_id, text, user=self.world.user, key=key, opens=sent.opens)
         if self._earlier(sent) is not None:
@@ -196,14 +196,50 @@ class Actions:
             assert faulty or not recovered.unfinished, f"{recovered}"
         return "recovered"
 
+    def claim(self, process: Process, turn: SeenTurn) -> RunningTurn | None:
+        """Claim a turn whose lease ran out; None if it cannot be had."""
+        sent = replace(
+            self._requests[turn.text],
+            session_id=turn.session_id,
+            turn_id=turn.id,
+            idempotency_key=None,
+            opens=None,
+        )
+        begun = process.bench.turns.begin(sent)
+        if begun.turn is not None:
+            self.world.held.append(begun.turn)
+        return begun.turn
+
     def cancel(self, session_id: UUID) -> None:
-        """Cancel the turn that runs on a session."""
-        turn = self.promises.seen.sessions[session_id].running
+        """Cancel the turn that runs on a session.
+
+        If it has tools it is taken over, so that the agent can be told of their effects and none
+        comes later; it is too late for that if an attempt had finished.
+        """
+        turn, bench = self.promises.seen.sessions[session_id].running, self.world.other.bench
         held = [h for h in self.world.held if turn and h.id == turn.id]
-        if turn is not None and held:
-            current = replace(held[-1], attempt=turn.attempt)
-            ending = Ending("cancelled", "cancelled", "You stopped it.", remembered=False)
-            self.world.other.bench.turns.stop(current, ending, Usage(), None)
+        if turn is None or not held:
+            return
+        current, detail, effects = replace(held[-1], attempt=turn.attempt), "You stopped it.", 0
+        if plans.all_recorded(turn.text):
+            bench.turns.release(current)
+            taken = self.claim(self.world.other, turn)
+            if taken is None:
+                return
+            current = taken
+            conversation = conversation_key(self.world.user, session_id)
+            left = bench.store.claim(conversation, turn.number, current.attempt)
+            if left.done is not None:
+                bench.turns.release(current)
+                return
+            calls = bench.tool_calls.of_turn(turn.id).values()
+            effects = sum(call.effect for call in calls)
+        if effects:
+            detail += f" Already done: {effects}."
+            note = TurnMemory([user_message(turn.text), assistant_message(detail)])
+            bench.store.finish(conversation, turn.number, current.attempt, note)
+        ending = Ending("cancelled", "cancelled", detail, remembered=effects > 0)
+        assert bench.turns.stop(current, ending, Usage(), None), "a turn could not be stopped"
 
     def perhaps(self, change: Callable[[], object], *, faulty: bool) -> None:
         """Do something that a store may refuse."""
@@ -237,49 +273,7 @@ class Actions:
         self.world.sql.execute("UPDATE memory_deletions SET not_before = now()")
         while self.world.other.outbox.drain(20):
             pass
-        for session_id in self.promises.gone - self.promises.seen.sessions.keys():
+        self.drained |= self.promises.gone - self.promises.seen.sessions.keys()
+        for session_id in self.drained:
             left = self.world.everything_stored(session_id)
             assert not left, f"{left} rows of a deleted session are left in memory"
-
-    def replaced(self, turn: RunningTurn) -> bool:
-        """Whether an attempt was replaced, or its turn stopped or deleted."""
-        seen = self.promises.seen.turn(turn.id)
-        if seen is None or seen.attempt > turn.attempt:
-            return True
-        return seen.status in ("failed", "cancelled")
-
-    def wake(self, turn: RunningTurn) -> None:
-        """Let an attempt that was replaced try everything; it must be refused.
-
-        Memory refuses it from the claim of a later attempt on. Before that, and where the session
-        is gone, nobody believes what it writes there.
-        """
-        store_too = self.world.claimed(turn) > turn.attempt
-        process = self.world.main
-        bench = process.bench
-        attempt = Attempt(turn, process.database, bench.turns, bench.tool_calls, bench.store)
-        called = Called("call_zombie", "add_task", "{}")
-
-        def effect(given: object) -> str:
-            given.db.exec_driver_sql(  # type: ignore[attr-defined]
-                "INSERT INTO tasks (id, user_id, title) VALUES (gen_random_uuid(), %s, 'zombie')",
-                (self.world.user,),
-            )
-            return "done"
-
-        def refused(write: Callable[[], object]) -> None:
-            with pytest.raises(Fenced):
-                write()
-
-        refused(lambda: process.run(attempt.in_transaction(called, effect, changes=True)))
-        refused(lambda: bench.tool_calls.record(turn, ToolCall(*called, "done", effect=False)))
-        assert bench.turns.complete(turn, "zombie", Usage(), None) is None
-        ending = Ending("failed", "zombie", "zombie", remembered=True)
-        assert not bench.turns.stop(turn, ending, Usage(), None)
-        assert not bench.turns.renew(turn)
-        assert not bench.turns.release(turn)
-        if store_too:
-            where = attempt.conversation, turn.number, turn.attempt
-            refused(lambda: bench.store.record(*where, "0", {"output": []}))
-            refused(lambda: bench.store.finish(*where, TurnMemory([], "zombie")))
-            refused(lambda: bench.store.claim(*where))

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Executable, Row
-from sqlalchemy.orm import Session
+from sqlalchemy import Connection
 
 from parley.errors import StoreUnavailable
 from parley.memory.store import AgentSessionStore
@@ -27,16 +26,20 @@ class Outage:
 
     Attributes:
         after: Whether the call is carried out and only its answer is lost.
+        commits: Whether only transactions of several statements count, which is what tools have.
     """
 
     first: int
     count: int
     after: bool
+    commits: bool = False
     calls: int = 0
     happened: int = 0
 
-    def hits(self) -> bool:
+    def hits(self, *, commit: bool = False) -> bool:
         """Whether the call that is being made now fails."""
+        if self.commits and not commit:
+            return False
         place, self.calls = self.calls, self.calls + 1
         hit = self.first <= place < self.first + self.count
         self.happened += hit
@@ -87,6 +90,10 @@ class Course:
             raise ProcessDied(point)
 
 
+NOTHING = Course()
+"""Nothing happens."""
+
+
 class FailingDatabase(Database):
     """A database of which some calls fail.
 
@@ -96,26 +103,18 @@ class FailingDatabase(Database):
 
     outage: Outage | None = None
 
-    def run(
-        self, statement: Executable, parameters: Mapping[str, Any] | None = None
-    ) -> Sequence[Row[Any]]:
-        return self._perhaps(lambda: super(FailingDatabase, self).run(statement, parameters))
-
-    def read(self, query: Callable[[Session], T]) -> T:
-        return self._perhaps(lambda: super(FailingDatabase, self).read(query))
+    def _patiently(self, once: Callable[[], T]) -> T:
+        return super()._patiently(lambda: _perhaps(self.outage, "postgres", once))
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
-        hit = self.outage is not None and self.outage.hits()
+        hit = self.outage is not None and self.outage.hits(commit=True)
         with super().transaction() as connection:
             yield connection
             if hit and self.outage is not None and not self.outage.after:
                 raise StoreUnavailable("postgres", "the connection broke before the commit")
         if hit:
             raise StoreUnavailable("postgres", "the answer to the commit was lost")
-
-    def _perhaps(self, call: Callable[[], T]) -> T:
-        return _perhaps(self.outage, "postgres", call)
 
 
 class FailingStore:

@@ -11,9 +11,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from parley_testing.schedules import talk
+from parley_testing.schedules import plans
+from parley_testing.schedules.plans import Canonical
 from parley_testing.schedules.seen import Seen, SeenSession, SeenTurn
-from parley_testing.schedules.talk import Canonical
 
 Vouched = Sequence[tuple[int, int]]
 
@@ -28,7 +28,8 @@ class Promises:
             however often that is retried.
         gone: Sessions whose deletion was asked for.
         cleared: Sessions whose memory somebody asked to be forgotten.
-        lost: (session, number) of turns whose memory was damaged, pruned or cleared.
+        retired: (session, number) of turns whose memory retention was due to remove.
+        lost: (session, number) of turns whose memory was damaged, pruned, cleared or retired.
         keys: What became of each idempotency key first: the turn, and how it ended.
         asked: How often the model was asked, by text.
     """
@@ -39,11 +40,12 @@ class Promises:
     sent: dict[str, UUID | None] = field(default_factory=dict)
     gone: set[UUID] = field(default_factory=set)
     cleared: set[UUID] = field(default_factory=set)
+    retired: set[tuple[UUID, int]] = field(default_factory=set)
     lost: set[tuple[UUID, int]] = field(default_factory=set)
     keys: dict[str, UUID] = field(default_factory=dict)
     asked: Counter[str] = field(default_factory=Counter)
     order: list[UUID] = field(default_factory=list)
-    effects: dict[str, str] = field(default_factory=dict)
+    effects: set[str] = field(default_factory=set)
 
     def follow(self, now: Seen) -> None:
         """Take what is there now; every change since the last look must be allowed."""
@@ -99,36 +101,40 @@ class Promises:
         if turn.key is not None:
             first = self.keys.setdefault(turn.key, turn.id)
             assert first == turn.id, f"the key {turn.key} has two turns"
-        replies = turn.said.get("assistant")
+        reply = turn.said.get("assistant")
+        called = [call for call, outputs in turn.outputs.items() for _ in outputs]
+        wanted = plans.all_recorded(turn.text)
         if turn.status == "completed":
-            assert replies == talk.reply_to(turn.text), f"the reply to {turn.text!r} is {replies!r}"
-            assert not talk.fails(turn.text), "a model that failed has answered"
-            done = sum(len(letters) for letters in talk.rounds(turn.text))
-            assert len(turn.calls) == done, f"{len(turn.calls)} of {done} tools were called"
+            assert reply is not None, "a completed turn has no reply"
+            assert plans.is_reply(turn.text, reply), f"the reply to {turn.text!r} is {reply!r}"
+            assert not plans.fails(turn.text), "a model that failed has answered"
+            assert sorted(called) == sorted(wanted), f"{called} were called, not {wanted}"
         else:
-            assert replies is None, f"a turn that is {turn.status} has a reply"
+            assert reply is None, f"a turn that is {turn.status} has a reply"
+            assert Counter(called) <= Counter(wanted), f"{called} were called, not {wanted}"
+        for call, outputs in turn.outputs.items():
+            wrong = [output for output in outputs if not plans.right_output(call, output)]
+            assert not wrong, f"{call} gave {wrong}"
         if turn.over and turn.status != "completed":
             assert turn.error_code, "a turn stopped without a reason"
             assert turn.error_detail, "a turn stopped without a reason"
-        noted = turn.status == "failed" and turn.effects > 0
+        noted = turn.status in ("failed", "cancelled") and turn.effects > 0
         assert turn.remembered == (turn.status == "completed" or noted), "what is vouched for"
-        most = len(talk.rounds(turn.text)) + turn.attempt
-        asked = self.asked[turn.text]
-        assert asked <= most, f"{turn.text!r} asked {asked} times in {turn.attempt} attempts"
+        for text in plans.all_texts(turn.text):
+            most = len(plans.rounds(text)) + turn.attempt
+            asked = self.asked[text]
+            assert asked <= most, f"{text!r} asked {asked} times in {turn.attempt} attempts"
 
     def _effects(self, now: Seen) -> None:
         """See that each tool call that is recorded had its effect, once, and no other did."""
         for session in now.sessions.values():
             for turn in session.turns:
-                for name, arguments, output, _ in turn.calls.values():
-                    if name == "add_task":
-                        title = talk.canonical(
-                            [{"type": "function_call", "name": name, "arguments": arguments}]
-                        )[0][2]
-                        self.effects[title] = output
+                self.effects |= {
+                    title for name, title in turn.outputs if name in ("add_task", "book")
+                }
         twice = [title for title, often in Counter(now.tasks).items() if often > 1]
         assert not twice, f"done twice: {twice}"
-        known = self.effects.keys()
+        known = self.effects
         assert known <= set(now.tasks), f"recorded and not done: {known - set(now.tasks)}"
         said = {text.split()[0]: text for text in self.sent}
         for title in set(now.tasks) - known:
@@ -172,5 +178,5 @@ def left_by(turn: SeenTurn, *, whole: bool = True) -> list[Canonical]:
     said = ("user", turn.text)
     if turn.status != "completed":
         return [said, ("assistant", turn.error_detail or "")]
-    called = talk.told_rounds(turn.text, turn.rolled) if whole else []
+    called = plans.told_rounds(turn.text, turn.outputs) if whole else []
     return [said, *called, ("assistant", turn.said["assistant"])]

@@ -7,6 +7,9 @@ from uuid import UUID
 
 import psycopg
 
+from parley_testing.schedules import plans
+from parley_testing.schedules.plans import Call
+
 
 @dataclass
 class SeenTurn:
@@ -37,9 +40,12 @@ class SeenTurn:
         return self.said["user"]
 
     @property
-    def rolled(self) -> list[str]:
-        """What the dice gave, in order."""
-        return [output for name, _, output, _ in self.calls.values() if name == "roll"]
+    def outputs(self) -> dict[Call, list[str]]:
+        """What its tools answered, of equal calls in order."""
+        found: dict[Call, list[str]] = {}
+        for name, arguments, output, _ in self.calls.values():
+            found.setdefault((name, plans.told(arguments)), []).append(output)
+        return found
 
     @property
     def effects(self) -> int:
@@ -55,6 +61,8 @@ class SeenSession:
     status: str
     next_number: int
     memory_from: int
+    memory_until: int
+    idle_days: float
     turns: list[SeenTurn] = field(default_factory=list)
 
     @property
@@ -82,7 +90,10 @@ def see(sql: psycopg.Connection, user: str) -> Seen:
         # One snapshot: another process may be at work meanwhile.
         sql.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
         sessions = sql.execute(
-            "SELECT id, status, next_number, memory_from FROM sessions WHERE user_id = %s", (user,)
+            "SELECT id, status, next_number, memory_from, memory_until,"
+            " extract(epoch FROM now() - last_activity_at)::float8 / 86400"
+            " FROM sessions WHERE user_id = %s",
+            (user,),
         )
         turns = sql.execute(
             "SELECT id, session_id, number, status, attempt, crashes, idempotency_key,"

@@ -27,7 +27,7 @@ from parley.turns.recover import Recovery
 from parley.turns.send import Carrier
 from parley_testing import model_input
 from parley_testing.databases import connect
-from parley_testing.schedules import talk
+from parley_testing.schedules import plans, talk
 from parley_testing.schedules.faults import Course, FailingDatabase, FailingStore, Outage
 from parley_testing.schedules.promises import Promises, left_by
 from parley_testing.schedules.seen import see
@@ -63,11 +63,14 @@ class Process:
         self.outbox = Outbox(self.database, store)
         self.world: World | None = None
         self.begun: Begun | None = None
+        self.lost: frozenset[tuple[UUID, int]] = frozenset()
         self._runner = asyncio.Runner()
         self._thread = ThreadPoolExecutor(1)
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Run to the end, in this process's own thread."""
+        assert self.world is not None
+        self.lost = frozenset(self.world.promises.lost)
         return self._thread.submit(self._runner.run, _alone(work)).result()
 
     def close(self) -> None:
@@ -102,10 +105,14 @@ async def _alone(work: Coroutine[Any, Any, T]) -> T:
 
 @dataclass(frozen=True)
 class Begun:
-    """A turn that a process holds, and what it may be shown, as things stood when it began."""
+    """A turn that a process holds.
+
+    Attributes:
+        lost: What memory had been lost of before it was asked for, and when it was begun.
+    """
 
     turn: RunningTurn
-    lost: frozenset[tuple[UUID, int]]
+    lost: tuple[frozenset[tuple[UUID, int]], ...]
 
 
 class _Watched(Carrier):
@@ -117,7 +124,7 @@ class _Watched(Carrier):
         self, turn: RunningTurn, first_read: Awaitable[Sequence[StoredTurn]], *, seconds: float
     ) -> TurnView:
         assert self._process.world is not None
-        self._process.begun = self._process.world.begun(turn)
+        self._process.begun = self._process.world.begun(turn, self._process.lost)
         return await self._carrier.carry_out(turn, first_read, seconds=seconds)
 
 
@@ -165,7 +172,7 @@ class World:
             for session_id in self.promises.seen.sessions:
                 self._memory(session_id)
 
-    def begun(self, turn: RunningTurn) -> Begun:
+    def begun(self, turn: RunningTurn, lost: frozenset[tuple[UUID, int]]) -> Begun:
         """See that a turn which is about to run is there, with all that it is to remember."""
         try:
             self.held.append(turn)
@@ -180,25 +187,32 @@ class World:
                 assert set(expected) <= set(turn.remembered), "a turn is missing from memory"
         except BaseException as problem:
             self.problems.append(problem)
-        return Begun(turn, frozenset(self.promises.lost))
+        return Begun(turn, (lost, frozenset(self.promises.lost)))
 
     def asked(self, begun: Begun, asked: Asked) -> None:
         """See that the model is asked what it should be, and takes it."""
         model_input.check(asked.input)
         turn = begun.turn
-        self.promises.asked[turn.text] += 1
+        text, place = talk.text_of(asked)
+        model = plans.asked_of(text, talk.round_of(asked))
+        assert asked.model == model, f"{asked.model} was asked {text!r}, not {model}"
+        assert text in plans.all_texts(turn.text), f"{turn.text!r} had somebody asked {text!r}"
+        self.promises.asked[text] += 1
         self.look()
         seen = self.promises.seen.turn(turn.id)
         if seen is None:
             return  # deleted meanwhile
         assert seen.text == turn.text, "the message was not there when the model was asked"
-        given = talk.canonical(asked.input)
-        now = [("user", turn.text), *talk.told_rounds(turn.text, seen.rolled)]
+        given = plans.canonical(asked.input)
+        now = [("user", text), *plans.told_rounds(text, seen.outputs)]
+        now = now[: len(given) - place]
         # What is lost while a turn is being begun is read before that, or after.
-        possible = []
-        for lost in (begun.lost, self.promises.lost):
-            past, _ = self.promises.shown(turn.session_id, turn.remembered, lost)
-            possible += [[*past, *now[:length]] for length in range(1, len(now) + 1)]
+        possible = [now]
+        if text == turn.text:
+            possible = [
+                [*self.promises.shown(turn.session_id, turn.remembered, lost)[0], *now]
+                for lost in (*begun.lost, self.promises.lost)
+            ]
         assert given in possible, f"the model was shown {given}, not {possible[-1]}"
 
     def stored(self, session_id: UUID) -> dict[int, StoredTurn]:
@@ -261,10 +275,11 @@ class World:
             found = stored.get(turn.number)
             if found is None or found.attempt != turn.attempt or found.memory is None:
                 forgotten = turn.number < max(session.memory_from, lowest)
+                forgotten |= place in promises.retired
                 assert forgotten, f"turn {turn.number} has no memory; the window is from {lowest}"
                 promises.lost.add(place)
                 continue
-            left = talk.canonical(found.memory.items)
+            left = plans.canonical(found.memory.items)
             assert left == left_by(turn), f"memory of {turn.text!r} is {left}"
             model_input.check(found.memory.items)
 

@@ -25,6 +25,9 @@ HELP = (
     "For … you can also say “that task”."
 )
 STAND_IN = f"I am only Parley's stand-in without a model key. {HELP} Set OPENAI_API_KEY for more."
+SUPPORT_STAND_IN = (
+    "I am only Parley's stand-in without a model key. I understand: I want a human, escalate …."
+)
 NO_TOOLS = (
     "I am only Parley's stand-in without a model key; this agent needs a real model to answer."
 )
@@ -60,10 +63,12 @@ class OfflineModel(Model):
         said = max(place for place, item in enumerate(items) if item.get("role") == "user")
         names = {tool.name for tool in tools}
         answer: str | _Call
-        if "add_task" not in names:
-            answer = NO_TOOLS
-        else:
+        if "add_task" in names:
             answer = _answer(_text(items[said]), items[:said], items[said + 1 :])
+        elif "escalate" in names:
+            answer = _support(_text(items[said]), items[said + 1 :])
+        else:
+            answer = NO_TOOLS
         return ModelResponse([_output(answer)], Usage(requests=1), response_id=None)
 
     def stream_response(self, *args: Any, **kwargs: Any) -> AsyncIterator[Any]:
@@ -175,6 +180,19 @@ def _text(item: Any) -> str:
     if isinstance(content, str):
         return content
     return " ".join(part.get("text", "") for part in content)
+
+
+def _support(text: str, since: Sequence[Any]) -> str | _Call:
+    """Take the support agent's next step: escalate if that is wanted, and say so."""
+    given = [item["output"] for item in since if item.get("type") == "function_call_output"]
+    if given:
+        return str(given[-1])
+    command = " ".join(text.split())
+    if match := re.fullmatch(r"escalate\W*(.*)", command, re.I):
+        return _Call("escalate", reason=match[1] or "The user asked for it.")
+    if re.search(r"\b(human|person)\b", command, re.I):
+        return _Call("escalate", reason=command[:500])
+    return SUPPORT_STAND_IN
 
 
 def _output(answer: str | _Call) -> ResponseFunctionToolCall | ResponseOutputMessage:

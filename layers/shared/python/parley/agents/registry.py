@@ -38,6 +38,10 @@ OFFERED: Mapping[str, Offer] = {
         "Keeps your tasks: adds, lists, changes and ticks them off.", "parley.agents.todo"
     ),
     "assistant": Offer("Answers questions; it has no tools.", "parley.agents.assistant"),
+    "support": Offer(
+        "Answers questions, and hands the session over to a person when that is needed.",
+        "parley.agents.support",
+    ),
 }
 
 DEFAULT = "todo"

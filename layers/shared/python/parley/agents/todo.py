@@ -8,8 +8,10 @@ from uuid import UUID
 
 from agents import Agent
 
-from parley.repository import tasks
+from parley.repository import task_list, tasks
 from parley.repository.models import TaskRow
+from parley.repository.paging import MAX_LIMIT
+from parley.repository.task_list import TaskFilter
 from parley.turns.context import Effect, TurnContext
 from parley.turns.tools import effect_tool, read_tool
 
@@ -40,7 +42,7 @@ def list_tasks(effect: Effect, completed: bool | None = None) -> list[dict[str, 
     Args:
         completed: True for those done only, false for those still to do, null for all.
     """
-    return [_shown(task) for task in tasks.find(effect.db, effect.user_id, completed=completed)]
+    return _listed(effect, TaskFilter(completed=completed))
 
 
 @read_tool
@@ -50,7 +52,7 @@ def find_tasks(effect: Effect, text: str) -> list[dict[str, Any]]:
     Args:
         text: What to look for; upper and lower case are the same.
     """
-    return [_shown(task) for task in tasks.find(effect.db, effect.user_id, containing=text)]
+    return _listed(effect, TaskFilter(containing=text))
 
 
 @effect_tool
@@ -81,7 +83,7 @@ def complete_task(effect: Effect, task_id: UUID) -> dict[str, Any]:
     Args:
         task_id: The task's id, as a tool gave it.
     """
-    return _shown(tasks.complete(effect.db, effect.user_id, task_id))
+    return _shown(tasks.change(effect.db, effect.user_id, task_id, {"completed": True}))
 
 
 @effect_tool
@@ -101,6 +103,12 @@ def build() -> Agent[TurnContext]:
         instructions=INSTRUCTIONS,
         tools=[add_task, list_tasks, find_tasks, change_task, complete_task, delete_task],
     )
+
+
+def _listed(effect: Effect, matching: TaskFilter) -> list[dict[str, Any]]:
+    # As many as a page has: what a model can be expected to read.
+    page = task_list.list_tasks(effect.db, effect.user_id, matching, limit=MAX_LIMIT)
+    return [_shown(task) for task in page.items]
 
 
 def _shown(task: TaskRow) -> dict[str, Any]:

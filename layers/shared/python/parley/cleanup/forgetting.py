@@ -69,7 +69,7 @@ class Forgetter:
             rebuild=lambda numbers: {number: [] for number in numbers},
         )
         keep_from = window.keep_from if vouched else boundary
-        return store.forget_before(conversation, min(keep_from, boundary))
+        return store.forget_before(conversation, min(keep_from, boundary)).turns
 
     def delete(self, user_id: str, session_id: UUID) -> None:
         """Delete a session with its transcript and memory.

@@ -1,4 +1,4 @@
-"""The outbox: memory of deleted sessions, removed a second time.
+"""The outbox: memory that must still be removed, of sessions deleted or past their retention.
 
 Deleting a session removes its memory at once where the store can be reached. A process that was
 dying then may write late, so the conversation is removed again after the longest time that any
@@ -7,15 +7,19 @@ invocation can last.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import text
+from sqlalchemy import Row, text
 
+from parley.errors import StoreUnavailable
 from parley.memory.store import AgentSessionStore
+from parley.observability import logger, traced
 from parley.repository.database import Database
 
 _DUE = text("""
-SELECT conversation, not_before FROM memory_deletions
+SELECT conversation, not_before, below FROM memory_deletions
 WHERE not_before <= now() ORDER BY not_before LIMIT :limit
 """)
 
@@ -23,6 +27,16 @@ WHERE not_before <= now() ORDER BY not_before LIMIT :limit
 _DONE = text("""
 DELETE FROM memory_deletions
 WHERE conversation = :conversation AND not_before = :not_before
+""")
+
+_LATER = text("""
+UPDATE memory_deletions SET not_before = now() + interval '1 hour'
+WHERE conversation = :conversation AND not_before = :not_before
+""")
+
+_SETTLED = text("""
+DELETE FROM memory_deletions
+WHERE conversation = ANY(CAST(:conversations AS text[])) AND not_before <= now()
 """)
 
 
@@ -36,16 +50,39 @@ class Outbox:
     def drain(self, limit: int) -> int:
         """Remove the memory of at most `limit` conversations that are due, oldest first.
 
+        One that cannot be removed is logged and left for an hour; it keeps no other from it.
+
         Returns:
-            How many were removed; fewer than `limit` means that no more are due.
+            How many were come to; fewer than `limit` means that no more are due.
 
         Raises:
             StoreUnavailable: A store cannot serve now; what was not removed stays due.
         """
         due = self.database.run(_DUE, {"limit": limit})
         for row in due:
-            self.store.forget(row.conversation)
-            self.database.run(
-                _DONE, {"conversation": row.conversation, "not_before": row.not_before}
-            )
+            place = {"conversation": row.conversation, "not_before": row.not_before}
+            self.database.run(_DONE if self._removed(row) else _LATER, place)
         return len(due)
+
+    def _removed(self, row: Row[Any]) -> bool:
+        try:
+            if row.below is None:
+                self.store.forget(row.conversation)
+            else:
+                self.store.forget_before(row.conversation, row.below)
+        except StoreUnavailable:
+            raise  # it would fail for the next as well
+        except Exception as error:
+            logger().error("a conversation's memory could not be removed", **traced(error))
+            return False
+        return True
+
+
+def settle(database: Database, conversations: Sequence[str]) -> None:
+    """Take conversations out whose memory has been removed, unless they are to be removed again.
+
+    Raises:
+        StoreUnavailable: Postgres cannot serve now; they are removed once more, which is harmless.
+    """
+    if conversations:
+        database.run(_SETTLED, {"conversations": list(conversations)})

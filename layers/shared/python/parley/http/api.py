@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from base64 import b64decode
 from collections.abc import Iterable, Mapping
 from math import isfinite
@@ -31,8 +32,9 @@ from parley.http.problems import (
     UnsupportedMediaType,
     answer,
 )
-from parley.observability import logger, traced
+from parley.observability import logger, request_answered, traced
 from parley.text import storable_json
+from parley.tracing import subsegment
 
 BODY_MAX_BYTES = 1_000_000
 NESTING_MAX = 100
@@ -41,7 +43,7 @@ NESTING_MAX = 100
 OPEN_PATHS = frozenset({"/health", "/openapi.json", "/docs"})
 """What answers without a token."""
 
-_EXPOSED = ["Location", "Retry-After", "Idempotent-Replayed", "x-amzn-RequestId"]
+_EXPOSED = ["Location", "Retry-After", "Idempotent-Replayed", "Next-Cursor", "x-amzn-RequestId"]
 
 
 def caller(request: Request) -> Caller:
@@ -73,13 +75,23 @@ class Api:
         """Answer an event."""
         log = logger()
         log.append_keys(request_id=_request_id(event), function_request_id=context.aws_request_id)
+        started = time.monotonic()
+        # As the template has it: names for the ids, and nothing that a client made up.
+        route = f"{event.get('httpMethod')} {event.get('resource')}"
         try:
-            refusal = _refusal(event)
-            if refusal is not None:
-                return self._refused(event, refusal)
-            return self.resolver.resolve(_storable(event), context)
+            with subsegment(route) as annotations:
+                response = self._response(event, context)
+                annotations["status"] = status = response["statusCode"]
+            request_answered(route=route, status=status, seconds=time.monotonic() - started)
+            return response
         finally:
             log.clear_state()
+
+    def _response(self, event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+        refusal = _refusal(event)
+        if refusal is not None:
+            return self._refused(event, refusal)
+        return self.resolver.resolve(_storable(event), context)
 
     def _refused(self, event: Mapping[str, Any], error: Exception) -> dict[str, Any]:
         response = problem_response(error, _request_id(event))

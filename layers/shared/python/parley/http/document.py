@@ -13,10 +13,13 @@ from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 from aws_lambda_powertools.event_handler.openapi.models import HTTPBearer, Server
 
 import parley
+from parley.http.admin import admin_routes
+from parley.http.admin_stats import statistics_routes
 from parley.http.memory import memory_routes
 from parley.http.messages import message_routes
 from parley.http.open import open_routes
 from parley.http.sessions import session_routes
+from parley.http.tasks import task_routes
 from parley.http.transcript import transcript_routes
 
 _DESCRIPTION = """\
@@ -35,6 +38,9 @@ def document() -> dict[str, Any]:
         message_routes(nothing, max_chars=0),
         transcript_routes(nothing),
         memory_routes(nothing),
+        task_routes(nothing),
+        admin_routes(nothing, nothing, nothing, nothing, nothing, nothing),
+        statistics_routes(nothing, nothing),
         open_routes(),
     ):
         resolver.include_router(router)

@@ -35,6 +35,7 @@ class Problem(BaseModel):
     request_id: str
     errors: list[FieldError] | None = None
     session_id: str | None = None
+    session_status: str | None = None
     turn_id: str | None = None
 
 
@@ -158,7 +159,7 @@ def _conflict(error: Exception) -> Answer | None:
                 HTTPStatus.CONFLICT,
                 "session_not_active",
                 f"The session is {status}; set its status to active to go on with it.",
-                {"session_id": str(session_id)},
+                {"session_id": str(session_id), "session_status": status},
             )
         case errors.QueueFull(session_id=session_id, limit=limit):
             return Answer(

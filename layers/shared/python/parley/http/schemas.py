@@ -38,7 +38,12 @@ def _small(metadata: dict[str, JsonValue]) -> dict[str, JsonValue]:
     return metadata
 
 
-def _worded(text: str) -> str:
+def worded(text: str) -> str:
+    """Take only text that is more than spaces.
+
+    Raises:
+        PydanticCustomError: It is not.
+    """
     if not text.strip():
         raise PydanticCustomError("blank", "Must not be empty")
     return text
@@ -52,7 +57,7 @@ Metadata = Annotated[
 Name = Annotated[
     str,
     Field(min_length=1, max_length=200, description="Unique among your sessions."),
-    AfterValidator(_worded),
+    AfterValidator(worded),
 ]
 AgentName = Annotated[
     str, Field(min_length=1, max_length=100, description="One of those that `/agents` lists.")
@@ -63,15 +68,17 @@ Platform = Annotated[
 Text = Annotated[
     str,
     Field(min_length=1, description="What the user says; the deployment limits its length."),
-    AfterValidator(_worded),
+    AfterValidator(worded),
 ]
 
 
-class _Request(BaseModel):
+class RequestBody(BaseModel):
+    """A body in which every field is known."""
+
     model_config = ConfigDict(extra="forbid")
 
 
-class SessionCreation(_Request):
+class SessionCreation(RequestBody):
     """A session to be made."""
 
     agent: AgentName | None = Field(
@@ -82,7 +89,7 @@ class SessionCreation(_Request):
     metadata: Metadata = Field(default_factory=dict)
 
 
-class SessionChange(_Request):
+class SessionChange(RequestBody):
     """What to change; fields that are not given stay as they are."""
 
     name: Name | None = Field(None, description="The new name; null takes it away.")
@@ -91,7 +98,7 @@ class SessionChange(_Request):
     metadata: Metadata = Field(default_factory=dict, description="Replaces what was there.")
 
 
-class MessageSending(_Request):
+class MessageSending(RequestBody):
     """A message to a session."""
 
     text: Text
@@ -119,6 +126,7 @@ class Session(BaseModel):
     name: str | None
     platform: str
     status: SessionStatus
+    status_reason: str | None
     metadata: dict[str, JsonValue]
     created_at: Time
     updated_at: Time
@@ -133,6 +141,7 @@ class Session(BaseModel):
             name=row.name,
             platform=row.platform,
             status=row.status,
+            status_reason=row.status_reason,
             metadata=row.session_metadata,
             created_at=row.created_at,
             updated_at=row.updated_at,

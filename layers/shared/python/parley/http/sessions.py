@@ -80,11 +80,14 @@ def session_routes(database: Database, sessions: SessionRepository, forgetter: F
             idempotency_key=idempotency_key,
             fingerprint=fingerprint("session", **body.model_dump(mode="json")),
         )
+        # Found by its name it is not replayed: it may have been made of other fields.
+        replayed = not made and idempotency_key and row.idempotency_key == idempotency_key
+        location = {"Location": f"sessions/{row.id}"}  # relative: there may be a stage
         return Response(
             status_code=201 if made else 200,
             content_type="application/json",
             body=Session.of(row),
-            headers={"Location": f"sessions/{row.id}"},  # relative: there may be a stage
+            headers=location | ({"Idempotent-Replayed": "true"} if replayed else {}),
         )
 
     @router.get(

@@ -2,22 +2,35 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import random
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from botocore.exceptions import ClientError
+from pydantic import TypeAdapter
+
 from parley.errors import Fenced, StoreUnavailable
 from parley.memory import dynamodb_header as header
 from parley.memory.dynamodb_chunks import CHUNKS_FIRST, chunks_below
-from parley.memory.dynamodb_errors import ConditionFailed
+from parley.memory.dynamodb_errors import ConditionFailed, is_invalid
 from parley.memory.dynamodb_table import Attributes, DynamoDbTable, key
 from parley.memory.dynamodb_turns import DynamoDbTurns
-from parley.memory.store import ClaimedTurn, Item, MemoryStatistics, StoredTurn, TurnMemory
+from parley.memory.store import (
+    ClaimedTurn,
+    Conversations,
+    Held,
+    Item,
+    MemoryStatistics,
+    StoredTurn,
+    StoreSize,
+    TurnMemory,
+)
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -29,6 +42,9 @@ _NEW = "attribute_not_exists(#conversation)"
 _MINE = f"{_NEW} OR #attempt = :attempt"
 _NOT_LATER = f"{_NEW} OR #attempt <= :attempt"
 _DONE = ("#state = :done", {":done": header.DONE})
+
+_KEY = ("conversation", "part")
+_PLACE: TypeAdapter[tuple[str, str]] = TypeAdapter(tuple[str, str])
 
 _log = logging.getLogger(__name__)
 
@@ -167,25 +183,54 @@ class DynamoDbStore:
         ):
             yield from page
 
-    def forget_before(self, conversation: str, number: int) -> int:
+    def forget_before(self, conversation: str, number: int) -> Held:
         if number <= 1:
-            return 0
+            return Held()
         # Headers first: without its chunks a turn would read as damaged.
-        turns = self._sweep(conversation, header.TURNS_FIRST, header.part(number - 1))
+        held = self._sweep(conversation, header.TURNS_FIRST, header.part(number - 1))
         self._sweep(conversation, CHUNKS_FIRST, chunks_below(number))
-        return turns
+        return held
 
-    def forget(self, conversation: str) -> int:
+    def forget(self, conversation: str) -> Held:
         return self._sweep(conversation, header.FIRST, header.LAST)
 
-    def _sweep(self, conversation: str, first: str, last: str) -> int:
-        turns = 0
-        for page in self._table.pages(
-            conversation, first, last, attributes=["part"], newest_first=True, consistent=True
-        ):
+    def weigh(self, conversation: str, *, before: int | None = None) -> Held:
+        if before is not None and before <= 1:
+            return Held()
+        last = header.LAST if before is None else header.part(before - 1)
+        return sum(map(_held, self._extent(conversation, header.TURNS_FIRST, last)), Held())
+
+    def _sweep(self, conversation: str, first: str, last: str) -> Held:
+        held = Held()
+        for page in self._extent(conversation, first, last):
             self._table.delete_all(key(conversation, item["part"]["S"]) for item in page)
-            turns += sum(map(header.is_turn, page))
-        return turns
+            held += _held(page)
+        return held
+
+    def _extent(self, conversation: str, first: str, last: str) -> Iterator[list[Attributes]]:
+        return self._table.pages(
+            conversation,
+            first,
+            last,
+            attributes=["part", "bytes"],
+            newest_first=True,
+            consistent=True,
+        )
+
+    def conversations(self, after: str | None, limit: int) -> Conversations:
+        given, part = (None, None) if after is None else _PLACE.validate_json(after)
+        begun = None if given is None or part is None else key(given, part)
+        try:
+            page, following = self._table.scan("conversation", begun, limit)
+        except ClientError as error:
+            if begun is None or not is_invalid(error):
+                raise
+            raise ValueError("not a key of the table's") from error
+        # A page may end in the middle of a conversation, which the next one then begins with.
+        keys = dict.fromkeys(item["conversation"]["S"] for item in page)
+        keys.pop(given, None)
+        last = None if following is None else json.dumps([following[n]["S"] for n in _KEY])
+        return Conversations(list(keys), last)
 
     def statistics(self, conversation: str, *, since: int = 1) -> MemoryStatistics:
         pages = self._table.pages(
@@ -205,3 +250,11 @@ class DynamoDbStore:
             bytes=sum(int(turn["bytes"]["N"]) for turn in turns),
             last_activity_at=datetime.fromtimestamp(float(turns[0]["updated_at"]["N"]), UTC),
         )
+
+    def size(self) -> StoreSize:
+        return StoreSize(*self._table.size())
+
+
+def _held(page: Sequence[Attributes]) -> Held:
+    turns = [item for item in page if header.is_turn(item)]
+    return Held(len(turns), sum(int(turn["bytes"]["N"]) for turn in turns if "bytes" in turn))

@@ -151,6 +151,36 @@ class DynamoDbTable:
                 return
             arguments["ExclusiveStartKey"] = page["LastEvaluatedKey"]
 
+    def scan(
+        self, attribute: str, after: Attributes | None, limit: int
+    ) -> tuple[list[Attributes], Attributes | None]:
+        """Read a page of the whole table, in an order of DynamoDB's own.
+
+        Args:
+            attribute: Which attribute to give back.
+            after: The key that the page before gave; None to begin.
+            limit: At most so many items.
+
+        Returns:
+            The page, and the key to go on after; None at the end.
+        """
+        arguments: dict[str, Any] = {} if after is None else {"ExclusiveStartKey": after}
+        with translated():
+            page = self._client.scan(
+                TableName=self._name,
+                ProjectionExpression=f"#{attribute}",
+                ExpressionAttributeNames=_names(f"#{attribute}"),
+                Limit=limit,
+                **arguments,
+            )
+        return page["Items"], page.get("LastEvaluatedKey") or None
+
+    def size(self) -> tuple[int, int]:
+        """Tell how many items the table has and how many bytes, as of at most some hours ago."""
+        with translated():
+            table = self._client.describe_table(TableName=self._name)["Table"]
+        return table["ItemCount"], table["TableSizeBytes"]
+
     def get_all(self, keys: Iterable[Attributes], attributes: Sequence[str]) -> list[Attributes]:
         """Read items by their keys, consistently; in no order, without those missing."""
         projection = ", ".join(f"#{attribute}" for attribute in attributes)

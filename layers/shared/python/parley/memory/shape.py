@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import Any
+from uuid import UUID, uuid5
 
 from parley.memory.store import Item
 from parley.text import storable_json
@@ -38,6 +39,22 @@ def lasting(items: Iterable[Any]) -> list[Item]:
     return well_formed(
         kept for item in items if (kept := _without_server_state(dict(item))) is not None
     )
+
+
+def with_own_call_ids(items: Iterable[Item], turn_id: UUID) -> list[Item]:
+    """Give every tool call and its output an id that no call of another turn has.
+
+    Some servers start at call_0 in every turn. Which turns will stand beside each other in a
+    window cannot be known now: when a turn's memory is lost, older ones move in that its
+    successors were not shown. Of two calls with one id the SDK would send the model only one.
+    The ids follow from the turn's, so every attempt leaves the same memory.
+    """
+    return [
+        {**each, "call_id": f"call_{uuid5(turn_id, each['call_id']).hex}"}
+        if "call_id" in each
+        else each
+        for each in items
+    ]
 
 
 def _without_server_state(item: Item) -> Item | None:

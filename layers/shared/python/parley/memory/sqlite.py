@@ -16,9 +16,12 @@ from parley.memory.sqlite_file import SqliteFile
 from parley.memory.store import (
     FORMAT_VERSION,
     ClaimedTurn,
+    Conversations,
+    Held,
     Item,
     MemoryStatistics,
     StoredTurn,
+    StoreSize,
     TurnMemory,
 )
 from parley.memory.versions import readable_memory, readable_record
@@ -53,6 +56,21 @@ WHERE turns.attempt = excluded.attempt
 _COUNT = """
 SELECT count(*), coalesce(sum(items), 0), coalesce(sum(bytes), 0), max(number), updated_at
 FROM turns WHERE conversation = ? AND state = 'done' AND number >= ?
+"""
+
+
+_WEIGH = """
+SELECT count(*), coalesce(sum(bytes), 0) FROM turns WHERE conversation = ? AND number < ?
+"""
+_SIZE = """
+SELECT (SELECT count(*) FROM turns), page_count * page_size
+FROM pragma_page_count(), pragma_page_size()
+"""
+# A record has its turn beside it, unless a damaged file lost the one without the other.
+_CONVERSATIONS = """
+SELECT conversation FROM turns WHERE conversation > ?
+UNION SELECT conversation FROM records WHERE conversation > ?
+ORDER BY conversation LIMIT ?
 """
 
 
@@ -171,13 +189,27 @@ class SqliteStore:
                 if memory is not None and memory.items:
                     return memory.items[-1]
 
-    def forget_before(self, conversation: str, number: int) -> int:
+    def forget_before(self, conversation: str, number: int) -> Held:
         with self._file.writing() as connection:
-            return _delete(connection, "conversation = ? AND number < ?", conversation, number)
+            held = _weigh(connection, conversation, number)
+            _delete(connection, "conversation = ? AND number < ?", conversation, number)
+        return held
 
-    def forget(self, conversation: str) -> int:
+    def forget(self, conversation: str) -> Held:
         with self._file.writing() as connection:
-            return _delete(connection, "conversation = ?", conversation)
+            held = _weigh(connection, conversation, _UNBOUNDED)
+            _delete(connection, "conversation = ?", conversation)
+        return held
+
+    def weigh(self, conversation: str, *, before: int | None = None) -> Held:
+        with self._file.reading() as connection:
+            return _weigh(connection, conversation, _UNBOUNDED if before is None else before)
+
+    def conversations(self, after: str | None, limit: int) -> Conversations:
+        with self._file.reading() as connection:
+            rows = connection.execute(_CONVERSATIONS, (after or "", after or "", limit)).fetchall()
+        keys = [key for (key,) in rows]
+        return Conversations(keys, keys[-1] if len(keys) == limit else None)
 
     def statistics(self, conversation: str, *, since: int = 1) -> MemoryStatistics:
         with self._file.reading() as connection:
@@ -186,6 +218,10 @@ class SqliteStore:
             ).fetchone()
         last = None if written is None else datetime.fromtimestamp(written, UTC)
         return MemoryStatistics(turns, items, size, last)
+
+    def size(self) -> StoreSize:
+        with self._file.reading() as connection:
+            return StoreSize(*connection.execute(_SIZE).fetchone())
 
 
 def _stored(row: _Row) -> StoredTurn:
@@ -206,3 +242,7 @@ def _row(
 def _delete(connection: sqlite3.Connection, where: str, *values: str | int) -> int:
     connection.execute(f"DELETE FROM records WHERE {where}", values)
     return connection.execute(f"DELETE FROM turns WHERE {where}", values).rowcount
+
+
+def _weigh(connection: sqlite3.Connection, conversation: str, before: int) -> Held:
+    return Held(*connection.execute(_WEIGH, (conversation, before)).fetchone())

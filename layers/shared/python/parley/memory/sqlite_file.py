@@ -83,6 +83,8 @@ class SqliteFile:
             except sqlite3.OperationalError as error:
                 if _primary_code(error) not in _UNAVAILABLE:
                     raise
+                if _primary_code(error) not in _CONTENDED:
+                    self._let_go()  # opened read-only, it would stay so
                 raise StoreUnavailable("agent-session store", error.sqlite_errorname) from error
 
     @contextmanager
@@ -107,9 +109,12 @@ class SqliteFile:
     def close(self) -> None:
         """Close the connection. A later use opens it again."""
         with self._lock:
-            connection, self._connection = self._connection, None
-            if connection is not None:
-                connection.close()
+            self._let_go()
+
+    def _let_go(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
 
 
 def _open(path: Path, wait_seconds: float) -> sqlite3.Connection:

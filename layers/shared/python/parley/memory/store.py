@@ -84,6 +84,49 @@ class MemoryStatistics:
     last_activity_at: datetime | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What the store holds of something, or held of it until it was removed.
+
+    Attributes:
+        turns: Items: one a turn, open or finished.
+        bytes: The compressed size of the finished ones.
+    """
+
+    turns: int = 0
+    bytes: int = 0
+
+    def __add__(self, other: Held) -> Held:
+        """Give what both hold."""
+        return Held(self.turns + other.turns, self.bytes + other.bytes)
+
+
+@dataclass(frozen=True, slots=True)
+class Conversations:
+    """Some of the conversations that the store has.
+
+    Attributes:
+        keys: Conversation keys, each once; there may be none although others follow.
+        next: Where to go on; None at the end.
+    """
+
+    keys: Sequence[str]
+    next: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class StoreSize:
+    """How large the whole store is, by its own account.
+
+    Attributes:
+        items: What it counts as one: a turn each, and on DynamoDB also every chunk of a large one.
+        bytes: What it takes up.
+    """
+
+    items: int
+    bytes: int
+
+
 class AgentSessionStore(Protocol):
     """Where memory lives. Every method may raise `StoreUnavailable`.
 
@@ -167,14 +210,37 @@ class AgentSessionStore(Protocol):
         """
         ...
 
-    def forget_before(self, conversation: str, number: int) -> int:
-        """Remove every turn numbered below `number`, open or done, and return how many."""
+    def forget_before(self, conversation: str, number: int) -> Held:
+        """Remove every turn numbered below `number`, open or done, and return what that was."""
         ...
 
-    def forget(self, conversation: str) -> int:
-        """Remove everything of the conversation and return how many turns that was."""
+    def forget(self, conversation: str) -> Held:
+        """Remove everything of the conversation and return what that was."""
+        ...
+
+    def weigh(self, conversation: str, *, before: int | None = None) -> Held:
+        """Tell what `forget_before`, or `forget` where there is no bound, would remove."""
+        ...
+
+    def conversations(self, after: str | None, limit: int) -> Conversations:
+        """List the conversations that the store has, in an order of its own.
+
+        What is written or removed meanwhile may be in the list or not. On DynamoDB this reads,
+        and pays for, the whole table.
+
+        Args:
+            after: The `next` of the page before; None to begin.
+            limit: At most so many keys. A DynamoDB page reads so many items, and may hold fewer.
+
+        Raises:
+            ValueError: `after` is not such a place.
+        """
         ...
 
     def statistics(self, conversation: str, *, since: int = 1) -> MemoryStatistics:
         """Count the finished turns numbered `since` or above."""
+        ...
+
+    def size(self) -> StoreSize:
+        """Tell how large the whole store is. DynamoDB knows it as of some hours ago."""
         ...

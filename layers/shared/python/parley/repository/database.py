@@ -10,27 +10,38 @@ from typing import Any, TypeVar
 from psycopg import Error as PsycopgError
 from psycopg import OperationalError as PsycopgOperationalError
 from sqlalchemy import Connection, Dialect, Engine, Executable, Row, create_engine, event
-from sqlalchemy.engine import make_url
+from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
 from parley.errors import StoreUnavailable
+from parley.repository.connection import open_connection
+from parley.repository.patience import patient
 
 T = TypeVar("T")
+
+QUERY_CANCELED = "57014"
+"""Postgres's code for a statement that took longer than `statement_timeout`."""
 
 # Classes of SQLSTATE after which the same statement may succeed later: connection, resources,
 # operator intervention (statement time-outs too), read-only, lock and serialization failures.
 _PASSING = ("08", "53", "57", "58", "25006", "25P03", "40", "55P03")
 
+# Those after which the connection is of no more use: the server is going away, or is a replica
+# now, and what was opened meanwhile stays read-only when that is over.
+_LEFT_BEHIND = ("08", "57P", "25006", "25P03")
+
 
 class Database:
     """Runs statements and transactions.
 
-    A connection that died while its process was frozen is noticed by the statement that fails on
-    it, and that statement is run once more: a ping before each would cost every turn a round
-    trip. So every statement given to `run` and `read` must be safe to repeat.
+    A statement that Postgres cannot serve is run again after a pause, as often as `patience` says.
+    A connection that died while its process was frozen is so noticed by the statement that fails
+    on it: a ping before each would cost every turn a round trip. So every statement given to `run`
+    and `read` must be safe to repeat. A transaction is not repeated here, since only its owner can
+    tell whether a COMMIT without an answer was carried out.
     """
 
     def __init__(
@@ -67,6 +78,7 @@ class Database:
             pool_recycle=240,  # below the five minutes after which poolers drop an idle client
         )
         event.listen(engine, "do_connect", self._connect)
+        event.listen(engine, "handle_error", _leave_behind)
         return engine
 
     def _connect(self, dialect: Dialect, *_: object) -> DBAPIConnection:
@@ -81,15 +93,7 @@ class Database:
         return self._connection(dialect)
 
     def _connection(self, dialect: Dialect) -> DBAPIConnection:
-        positional, named = dialect.create_connect_args(make_url(self._url()))
-        named.setdefault("connect_timeout", 5)
-        named["prepare_threshold"] = None  # what is prepared ties a pooler to one connection
-        if self._statement_timeout and "options" not in named:
-            limit = int(self._statement_timeout * 1000)
-            named["options"] = (
-                f"-c statement_timeout={limit} -c idle_in_transaction_session_timeout={limit}"
-            )
-        return dialect.connect(*positional, **named)
+        return open_connection(dialect, self._url(), self._statement_timeout)
 
     @cached_property
     def _autocommit(self) -> Engine:
@@ -112,7 +116,7 @@ class Database:
                 result = connection.execute(statement, parameters or {})
                 return result.fetchall() if result.returns_rows else []
 
-        return self._again_if_dead(once)
+        return self._patiently(once)
 
     def read(self, query: Callable[[Session], T]) -> T:
         """Run a query of typed models; what it returns is detached.
@@ -125,7 +129,7 @@ class Database:
             with self._autocommit.connect() as connection, Session(connection) as session:
                 return query(session)
 
-        return self._again_if_dead(once)
+        return self._patiently(once)
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
@@ -143,14 +147,19 @@ class Database:
         if "_engine" in self.__dict__:
             self._engine.dispose()
 
-    def _again_if_dead(self, once: Callable[[], T]) -> T:
-        with translated():
-            try:
+    def _patiently(self, once: Callable[[], T]) -> T:
+        def try_once() -> T:
+            with translated():
                 return once()
-            except DBAPIError as error:
-                if not error.connection_invalidated:
-                    raise
-            return once()
+
+        return patient(try_once)
+
+
+def _leave_behind(context: ExceptionContext) -> None:
+    """Have the pool open new connections instead of this one and those as old as it."""
+    error = context.original_exception
+    if isinstance(error, PsycopgError) and (error.sqlstate or "").startswith(_LEFT_BEHIND):
+        context.is_disconnect = True
 
 
 @contextmanager

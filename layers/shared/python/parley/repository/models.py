@@ -56,6 +56,7 @@ class SessionRow(Base):
     name: Mapped[str | None]
     platform: Mapped[str]
     status: Mapped[SessionStatus] = mapped_column(server_default="active")
+    status_reason: Mapped[str | None]
     session_metadata: Mapped[dict[str, Any]] = mapped_column(
         "metadata", server_default=text("'{}'")
     )
@@ -77,6 +78,18 @@ class SessionRow(Base):
             "ix_sessions_memory",
             "last_activity_at",
             postgresql_where=text("memory_until < next_number - 1"),
+        ),
+        Index(
+            "ix_sessions_closed",
+            "last_activity_at",
+            "id",
+            postgresql_where=text("status <> 'active'"),
+        ),
+        Index(
+            "ix_sessions_empty",
+            "last_activity_at",
+            "id",
+            postgresql_where=text("next_number = 1"),
         ),
     )
 
@@ -185,30 +198,40 @@ class TaskRow(Base):
     notes: Mapped[str | None]
     due_at: Mapped[datetime | None]
     completed_at: Mapped[datetime | None]
+    idempotency_key: Mapped[str | None]
+    fingerprint: Mapped[bytes | None]
     created_at: Mapped[datetime] = mapped_column(server_default=_NOW)
     updated_at: Mapped[datetime] = mapped_column(server_default=_NOW)
 
-    __table_args__ = (Index("ix_tasks_user", "user_id", "id"),)
+    __table_args__ = (
+        Index("ix_tasks_user", "user_id", "id"),
+        Index("uq_tasks_idempotency_key", "user_id", "idempotency_key", unique=True),
+    )
 
 
 class MemoryDeletionRow(Base):
-    """The outbox of deleted sessions: conversations whose memory must still be removed.
+    """The outbox: conversations whose memory must still be removed.
 
-    Removed at once where that is possible, and again after `not_before`, since a process that
-    is dying may write late.
+    Of a deleted session all of it, removed at once where that is possible and again after
+    `not_before`, since a process that is dying may write late. Of a session that retention came
+    to, the turns numbered below `below`.
     """
 
     __tablename__ = "memory_deletions"
 
     conversation: Mapped[str] = mapped_column(primary_key=True)
     not_before: Mapped[datetime]
+    below: Mapped[int | None]
     created_at: Mapped[datetime] = mapped_column(server_default=_NOW)
 
     __table_args__ = (Index("ix_memory_deletions_due", "not_before"),)
 
 
 class TombstoneRow(Base):
-    """An idempotency key of a deleted session, kept until nobody may retry with it any more."""
+    """An idempotency key of what was deleted, kept until nobody may retry with it any more.
+
+    `kind` is `session`, `turn` or `task`.
+    """
 
     __tablename__ = "idempotency_tombstones"
 
@@ -219,3 +242,19 @@ class TombstoneRow(Base):
     expires_at: Mapped[datetime]
 
     __table_args__ = (Index("ix_tombstones_expiry", "expires_at"),)
+
+
+class CleanupProgressRow(Base):
+    """How far a kind of cleanup's work got, and what came of it.
+
+    `cursor` says where it goes on from; NULL when its last run came to the end. `ended_at` is
+    when that was. `report` is the last run's.
+    """
+
+    __tablename__ = "cleanup_progress"
+
+    work: Mapped[str] = mapped_column(primary_key=True)
+    cursor: Mapped[str | None]
+    started_at: Mapped[datetime]
+    ended_at: Mapped[datetime | None]
+    report: Mapped[dict[str, Any] | None]

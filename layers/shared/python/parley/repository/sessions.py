@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select, text, update
+from sqlalchemy import case, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import IntegrityError
 
 from parley.errors import IdempotencyKeyReused, NameTaken, NotFound
 from parley.repository.database import Database
+from parley.repository.deletion import GRACE, deletion
 from parley.repository.models import SessionRow, TombstoneRow
-
-DELETION_GRACE_SECONDS = 1200
-"""When a deleted session's memory is removed a second time: the longest invocation (15 minutes)
-and a margin later, since a dying process may write late."""
-
-KEY_KEPT_HOURS = 24
-"""How long an idempotency key is good for at least, also past its session's deletion."""
 
 
 class SessionRepository:
@@ -117,8 +111,21 @@ class SessionRepository:
             raise NotFound("session", session_id)
         return row
 
+    def owner(self, session_id: UUID) -> str:
+        """Tell whose session it is: for administration, which names no user.
+
+        Raises:
+            NotFound: There is no such session.
+        """
+        rows = self._database.run(select(SessionRow.user_id).where(SessionRow.id == session_id))
+        if not rows:
+            raise NotFound("session", session_id)
+        return str(rows[0].user_id)
+
     def change(self, user_id: str, session_id: UUID, changes: Mapping[str, Any]) -> SessionRow:
         """Set some of `name`, `status` and `session_metadata`; nothing else is touched.
+
+        Another status takes the reason of the one before with it.
 
         Raises:
             NotFound: The user has no such session.
@@ -126,10 +133,14 @@ class SessionRepository:
         """
         if not changes:
             return self.get(user_id, session_id)
+        values = {**changes, "updated_at": text("now()")}
+        if "status" in changes:
+            same = SessionRow.status == changes["status"]
+            values["status_reason"] = case((same, SessionRow.status_reason))
         statement = (
             update(SessionRow)
             .where(SessionRow.id == session_id, SessionRow.user_id == user_id)
-            .values({**changes, "updated_at": text("now()")})
+            .values(values)
             .returning(SessionRow)
         )
         try:
@@ -150,11 +161,10 @@ class SessionRepository:
             "user_id": user_id,
             "session_id": session_id,
             "conversation": conversation,
-            "grace": float(DELETION_GRACE_SECONDS),
-            "kept": KEY_KEPT_HOURS,
         }
-        if not self._database.run(_DELETE, parameters):
-            raise NotFound("session", session_id)
+        # Looked for first: a deletion that is repeated because its answer was lost finds nothing.
+        self.get(user_id, session_id)
+        self._database.run(_DELETE, parameters)
 
     def forget(self, user_id: str, session_id: UUID) -> int:
         """Forget all turns begun so far.
@@ -191,30 +201,23 @@ class SessionRepository:
         return int(rows[0].number), vouched
 
 
-_DELETE = text("""
-WITH locked AS MATERIALIZED (
-  SELECT id, idempotency_key, fingerprint, created_at FROM sessions
-  WHERE id = :session_id AND user_id = :user_id FOR UPDATE),
-keys AS MATERIALIZED (
-  SELECT 'turn' AS kind, t.idempotency_key, t.fingerprint, t.created_at
-  FROM turns t JOIN locked ON t.session_id = locked.id
-  WHERE t.idempotency_key IS NOT NULL
-  UNION ALL
-  SELECT 'session', idempotency_key, fingerprint, created_at FROM locked
-  WHERE idempotency_key IS NOT NULL),
-buried AS (
-  INSERT INTO idempotency_tombstones (user_id, kind, idempotency_key, fingerprint, expires_at)
-  SELECT :user_id, kind, idempotency_key, fingerprint,
-         created_at + make_interval(hours => :kept)
-  FROM keys WHERE created_at + make_interval(hours => :kept) > now()
-  ON CONFLICT (user_id, kind, idempotency_key)
-  DO UPDATE SET fingerprint = excluded.fingerprint, expires_at = excluded.expires_at),
-outbox AS (
-  INSERT INTO memory_deletions (conversation, not_before)
-  SELECT :conversation, now() + make_interval(secs => :grace) FROM locked
-  ON CONFLICT (conversation) DO UPDATE SET not_before = excluded.not_before)
-DELETE FROM sessions s USING locked WHERE s.id = locked.id
-RETURNING s.id
+def existing(database: Database, sessions: Sequence[tuple[str, UUID]]) -> set[tuple[str, UUID]]:
+    """Tell which of the named sessions, by user and id, are there.
+
+    Raises:
+        StoreUnavailable: Postgres cannot serve now.
+    """
+    if not sessions:
+        return set()
+    query = select(SessionRow.user_id, SessionRow.id).where(
+        SessionRow.id.in_([session_id for _, session_id in sessions])
+    )
+    return {(row.user_id, row.id) for row in database.run(query)}
+
+
+_DELETE = deletion(f"""
+  SELECT s.*, CAST(:conversation AS text) AS conversation, now() + {GRACE} AS not_before
+  FROM sessions s WHERE s.id = :session_id AND s.user_id = :user_id FOR UPDATE
 """)
 
 _BOUNDARY = """

@@ -1,24 +1,30 @@
-"""The todo agent's tasks. Functions work inside the caller's transaction."""
+"""The users' tasks, which the todo agent keeps. Functions work inside the caller's transaction.
+
+What they take is checked here, so that nothing that an agent writes is refused or broken over HTTP.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from datetime import datetime
+from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, delete, insert, select, text, update
+from sqlalchemy import Connection, column, func, insert, select, text, update
+from sqlalchemy.dialects.postgresql import BYTEA
 from sqlalchemy.orm import Session
 
-from parley.errors import InvalidField, NotFound
+from parley.errors import IdempotencyKeyReused, InvalidField, NotFound
 from parley.ids import new_id
+from parley.repository.deletion import KEY_KEPT_HOURS
 from parley.repository.models import TaskRow
 from parley.text import storable
 
 TITLE_MAX_CHARS = 500
 NOTES_MAX_CHARS = 10_000
-FOUND_AT_MOST = 100
-"""How many tasks a search gives: what a model can be expected to read."""
+DUE_FROM = datetime(2000, 1, 1, tzinfo=UTC)
+DUE_UNTIL = datetime(3000, 1, 1, tzinfo=UTC)
+"""Between these a task may be due. Postgres keeps times that Python cannot read."""
 
 
 def add(
@@ -31,90 +37,103 @@ def add(
     """Add a task.
 
     Raises:
-        InvalidField: The title is empty, or a text is too long.
+        InvalidField: The title is empty, a text is too long, or the time out of range.
     """
     values = _checked({"title": title, "notes": notes, "due_at": due_at})
     statement = insert(TaskRow).values(id=new_id(), user_id=user_id, **values).returning(TaskRow)
     return Session(connection).scalars(statement).one()
 
 
-def find(
+def create(
     connection: Connection,
+    task_id: UUID,
     user_id: str,
     *,
-    containing: str | None = None,
-    completed: bool | None = None,
-) -> Sequence[TaskRow]:
-    """Find tasks, oldest first, at most `FOUND_AT_MOST`.
+    title: str,
+    notes: str | None,
+    due_at: datetime | None,
+    idempotency_key: str | None,
+    fingerprint: bytes,
+) -> tuple[TaskRow, bool]:
+    """Create a task, or find the one that the key already has; may be repeated.
 
-    Args:
-        connection: The caller's.
-        user_id: Whose tasks.
-        containing: Text in the title or the notes, in any case; None for all.
-        completed: Only those done, or not done; None for both.
+    Returns:
+        The task, and whether its id is the one given: made by this call, or by an earlier try of
+        it whose answer was lost.
+
+    Raises:
+        InvalidField: The title is empty, a text is too long, or the time out of range.
+        IdempotencyKeyReused: The key made another task, from other fields.
+        NotFound: The key's task was deleted.
     """
-    query = select(TaskRow).where(TaskRow.user_id == user_id)
-    if containing is not None:
-        wanted = storable(containing)
-        query = query.where(
-            TaskRow.title.icontains(wanted, autoescape=True)
-            | TaskRow.notes.icontains(wanted, autoescape=True)
-        )
-    if completed is not None:
-        done = TaskRow.completed_at.is_not(None)
-        query = query.where(done if completed else ~done)
-    query = query.order_by(TaskRow.id).limit(FOUND_AT_MOST)
-    return Session(connection).scalars(query).all()
+    parameters = {
+        "id": task_id,
+        "user_id": user_id,
+        "key": idempotency_key,
+        "fingerprint": fingerprint if idempotency_key else None,
+        **_checked({"title": title, "notes": notes, "due_at": due_at}),
+    }
+    while True:
+        row, buried = Session(connection).execute(_CREATE, parameters).one()
+        if row is not None and row.id == task_id:
+            return row, True
+        before = buried if row is None else row.fingerprint
+        if before is None:
+            continue  # the same key's was made meanwhile, which this statement could not see
+        if before != fingerprint:
+            raise IdempotencyKeyReused(idempotency_key or "")
+        if row is None:
+            raise NotFound("task", idempotency_key)
+        return row, False
+
+
+def get(connection: Connection, user_id: str, task_id: UUID) -> TaskRow:
+    """Look at one task.
+
+    Raises:
+        NotFound: The user has no such task.
+    """
+    query = select(TaskRow).where(TaskRow.id == task_id, TaskRow.user_id == user_id)
+    return _found(Session(connection).scalars(query).first(), task_id)
 
 
 def change(
     connection: Connection, user_id: str, task_id: UUID, changes: Mapping[str, Any]
 ) -> TaskRow:
-    """Set some of a task's title, notes and time due.
+    """Set some of a task's `title`, `notes`, `due_at` and `completed`; no other is touched.
+
+    A task that is done already keeps the time at which it was.
 
     Raises:
         NotFound: The user has no such task.
-        InvalidField: The title is empty, or a text is too long.
+        InvalidField: The title is empty, a text is too long, or the time out of range.
     """
-    return _update(connection, user_id, task_id, _checked(changes))
-
-
-def complete(connection: Connection, user_id: str, task_id: UUID) -> TaskRow:
-    """Tick a task off; one that is done stays as it is.
-
-    Raises:
-        NotFound: The user has no such task.
-    """
-    return _update(
-        connection, user_id, task_id, {"completed_at": text("coalesce(completed_at, now())")}
-    )
-
-
-def remove(connection: Connection, user_id: str, task_id: UUID) -> TaskRow:
-    """Delete a task and give what it was.
-
-    Raises:
-        NotFound: The user has no such task.
-    """
-    statement = (
-        delete(TaskRow).where(TaskRow.id == task_id, TaskRow.user_id == user_id).returning(TaskRow)
-    )
-    row = Session(connection).scalars(statement).first()
-    if row is None:
-        raise NotFound("task", task_id)
-    return row
-
-
-def _update(
-    connection: Connection, user_id: str, task_id: UUID, values: Mapping[str, Any]
-) -> TaskRow:
+    values = _checked(changes)
+    if not values:
+        return get(connection, user_id, task_id)
+    if "completed" in values:
+        done = func.coalesce(TaskRow.completed_at, func.now()) if values.pop("completed") else None
+        values["completed_at"] = done
     statement = (
         update(TaskRow)
         .where(TaskRow.id == task_id, TaskRow.user_id == user_id)
-        .values({**values, "updated_at": text("now()")})
+        .values({**values, "updated_at": func.now()})
         .returning(TaskRow)
     )
-    row = Session(connection).scalars(statement).first()
+    return _found(Session(connection).scalars(statement).first(), task_id)
+
+
+def remove(connection: Connection, user_id: str, task_id: UUID) -> TaskRow:
+    """Delete a task and give what it was; its key is kept for the rest of its day.
+
+    Raises:
+        NotFound: The user has no such task.
+    """
+    parameters = {"user_id": user_id, "id": task_id, "kept": KEY_KEPT_HOURS}
+    return _found(Session(connection).scalars(_REMOVE, parameters).first(), task_id)
+
+
+def _found(row: TaskRow | None, task_id: UUID) -> TaskRow:
     if row is None:
         raise NotFound("task", task_id)
     return row
@@ -130,4 +149,48 @@ def _checked(values: Mapping[str, Any]) -> dict[str, Any]:
                 raise InvalidField(field, f"has more than {limit} characters")
     if "title" in checked and not checked["title"]:
         raise InvalidField("title", "is empty")
+    if (due_at := checked.get("due_at")) is not None:
+        if due_at.tzinfo is None:  # a model may leave it out, and all our times are UTC
+            due_at = checked["due_at"] = due_at.replace(tzinfo=UTC)
+        if not DUE_FROM <= due_at <= DUE_UNTIL:
+            raise InvalidField(
+                "due_at", f"must be from the year {DUE_FROM.year} to {DUE_UNTIL.year}"
+            )
     return checked
+
+
+# Whether the key is a living task's or a deleted one's is read in one snapshot with what deletion
+# does in one statement: exactly one of the two is seen.
+_CREATE = select(TaskRow, column("buried", BYTEA)).from_statement(
+    text("""
+WITH prior AS MATERIALIZED (
+  SELECT * FROM tasks WHERE user_id = :user_id AND (idempotency_key = :key OR id = :id)),
+buried AS MATERIALIZED (
+  SELECT fingerprint FROM idempotency_tombstones
+  WHERE user_id = :user_id AND kind = 'task' AND idempotency_key = :key AND expires_at > now()),
+made AS (
+  INSERT INTO tasks (id, user_id, title, notes, due_at, idempotency_key, fingerprint)
+  SELECT :id, :user_id, :title, :notes, :due_at, :key, :fingerprint
+  WHERE NOT EXISTS (SELECT FROM prior) AND NOT EXISTS (SELECT FROM buried)
+  ON CONFLICT DO NOTHING
+  RETURNING *)
+SELECT task.*, (SELECT fingerprint FROM buried) AS buried
+FROM (SELECT) one
+  LEFT JOIN (SELECT * FROM made UNION ALL SELECT * FROM prior) task ON true
+""")
+)
+
+_REMOVE = select(TaskRow).from_statement(
+    text("""
+WITH gone AS (
+  DELETE FROM tasks WHERE id = :id AND user_id = :user_id RETURNING *),
+buried AS (
+  INSERT INTO idempotency_tombstones (user_id, kind, idempotency_key, fingerprint, expires_at)
+  SELECT user_id, 'task', idempotency_key, fingerprint, created_at + make_interval(hours => :kept)
+  FROM gone
+  WHERE idempotency_key IS NOT NULL AND created_at + make_interval(hours => :kept) > now()
+  ON CONFLICT (user_id, kind, idempotency_key)
+  DO UPDATE SET fingerprint = excluded.fingerprint, expires_at = excluded.expires_at)
+SELECT * FROM gone
+""")
+)

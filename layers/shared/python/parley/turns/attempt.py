@@ -14,7 +14,8 @@ from parley.errors import Fenced, StoreUnavailable
 from parley.ids import conversation_key
 from parley.memory.store import AgentSessionStore
 from parley.points import passing
-from parley.repository.database import Database
+from parley.repository.database import QUERY_CANCELED, Database
+from parley.repository.patience import patient
 from parley.repository.tool_calls import (
     AlreadyRecorded,
     ToolCall,
@@ -57,6 +58,7 @@ class Attempt:
         digest: Of the agent's structure; kept with each record.
         usage: What all attempts' model calls came to.
         model_error: What the model last failed with.
+        overran: Whether a tool's statement took longer than a statement may.
         call_ids: Ids that the turn's tool calls have; the next must get others.
     """
 
@@ -87,6 +89,7 @@ class Attempt:
         self.digest = ""
         self.broken: Exception | None = None
         self.model_error: Exception | None = None
+        self.overran = False
         self.call_ids: set[str] = set()
         self._database = database
         self._turns = turns
@@ -197,6 +200,8 @@ class Attempt:
     ) -> Any:
         """Run a tool's body and record its output in one transaction.
 
+        If Postgres cannot serve, or refuses to serialize, all of it is done again, the body too.
+
         Args:
             called: The call.
             body: Does the tool's work and gives its output, a JSON value.
@@ -227,13 +232,14 @@ class Attempt:
         def recorded() -> ToolCall | None:
             return self._tool_calls.of_turn(self.turn.id).get(called.call_id)
 
+        failed = False
+
         def once() -> ToolCall:
-            try:
-                return transaction()
-            except StoreUnavailable:
-                # The COMMIT may have been carried out and only its answer lost: look it up.
-                if (call := recorded()) is not None:
-                    return call
+            nonlocal failed
+            # A COMMIT may have been carried out and only its answer lost: look it up.
+            if failed and (call := recorded()) is not None:
+                return call
+            failed = True
             try:
                 return transaction()
             except AlreadyRecorded:  # it was still being carried out when we looked
@@ -244,8 +250,12 @@ class Attempt:
         async with self._one_body:
             if self._ending:
                 raise Fenced(self.turn.number, self.turn.attempt)
-            await self._ensure_held()
-            call = await self._noting(in_executor(_BODIES, once))
+            await self.ensure_held()
+            try:
+                call = await self._noting(in_executor(_BODIES, lambda: patient(once)))
+            except StoreUnavailable as error:
+                self.overran = error.reason == QUERY_CANCELED
+                raise
         self.outputs[call.call_id] = call
         return call.output
 
@@ -270,7 +280,7 @@ class Attempt:
             Fenced: This attempt was replaced, or the turn is over.
             StoreUnavailable: A store cannot serve now.
         """
-        await self._ensure_held()
+        await self.ensure_held()
         return await self._noting(patiently(function, *args, **kwargs))
 
     async def renew(self) -> None:
@@ -285,8 +295,13 @@ class Attempt:
             raise self.broken
         self._held_until = _lease_end()
 
-    async def _ensure_held(self) -> None:
-        """Look whether the turn is still ours if the process may have been frozen meanwhile."""
+    async def ensure_held(self) -> None:
+        """Look whether the turn is still ours if the process may have been frozen meanwhile.
+
+        Raises:
+            Fenced: This attempt was replaced, or the turn is over.
+            StoreUnavailable: Postgres cannot serve now.
+        """
         self.check()
         if time.time() > self._held_until:
             await self.renew()

@@ -23,6 +23,7 @@ from parley.repository.models import MessageRow, TurnRow
 from parley.repository.tool_calls import ToolCallRepository
 from parley.repository.transcript import Transcript, TurnView
 from parley.repository.turns import Completion, Ending, RunningTurn, TurnRepository, Usage
+from parley.tracing import subsegment
 from parley.turns.attempt import Attempt
 from parley.turns.context import TurnContext
 from parley.turns.digest import agent_digest
@@ -90,14 +91,16 @@ class TurnCarrier:
         started = time.monotonic()
         outcome = "released"
         try:
-            view = await self._bring_to_end(attempt, await first_read, seconds)
+            with subsegment("turn", **_ids(turn)):
+                view = await self._bring_to_end(attempt, await first_read, seconds)
             outcome = view.turn.status
         except Fenced:
             outcome = "replaced"
             raise
         except StoreUnavailable:
             outcome = "unavailable"
-            await self._release(turn)
+            # A tool that is always too slow would be tried for ever and block its session.
+            await self._release(turn, crashed=attempt.overran)
             raise
         except (TurnUnfinished, asyncio.CancelledError):
             await self._release(turn)
@@ -261,6 +264,16 @@ class TurnCarrier:
             await in_thread(self.store.forget_before, attempt.conversation, keep_from)
         except StoreUnavailable as error:
             logger().warning("memory was not pruned; a later turn does", reason=str(error))
+
+
+def _ids(turn: RunningTurn) -> dict[str, str | int]:
+    """Give what a trace of the turn is found by."""
+    return {
+        "session_id": str(turn.session_id),
+        "turn_id": str(turn.id),
+        "attempt": turn.attempt,
+        "agent": turn.agent,
+    }
 
 
 def _rebuilt(view: TurnView) -> list[Item]:

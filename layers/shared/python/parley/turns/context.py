@@ -31,8 +31,8 @@ class Effect:
     Attributes:
         db: A connection inside the tool's transaction. It is committed together with the tool's
             recorded output, or not at all; the body must neither commit nor roll back.
-        call_id: The model's id of this call: the same in every attempt, so a good idempotency
-            key for effects elsewhere.
+        call_id: The model's id of this call: the same in every attempt and unique in its turn.
+            With `turn_id` it makes a good idempotency key for effects elsewhere.
     """
 
     db: Connection

@@ -16,11 +16,13 @@ from agents.handoffs import Handoff
 from agents.items import TResponseInputItem, TResponseStreamEvent
 from agents.model_settings import ModelSettings
 from agents.models.interface import ModelTracing
-from agents.tool import Tool
+from agents.tool import FunctionTool, Tool
+from agents.tool_context import ToolContext
 from openai.types.responses import Response, ResponseCompletedEvent, ResponsePromptParam
 
 from parley.points import passing
 from parley.text import storable_json
+from parley.tracing import subsegment
 from parley.turns.attempt import Attempt
 from parley.turns.tools import record_outputs
 
@@ -65,21 +67,26 @@ class RecordingModel(Model):
         record_outputs(tools)
         position = self._attempt.next_position()
         if (record := self._attempt.records.get(position)) is not None:
+            # The SDK looks a response's calls up in this list, and makes it anew for the next
+            # call of the model, which so is not offered what stands in here.
+            tools += _gone(record["output"], tools, self._attempt)
             return _response(record)
         passing("before a model call")
+        await self._attempt.ensure_held()  # nobody pays for an answer that cannot be recorded
         try:
-            response = await self._model.get_response(
-                system_instructions,
-                input,
-                model_settings,
-                tools,
-                output_schema,
-                handoffs,
-                tracing,
-                previous_response_id=previous_response_id,
-                conversation_id=conversation_id,
-                prompt=prompt,
-            )
+            with subsegment("model call"):
+                response = await self._model.get_response(
+                    system_instructions,
+                    input,
+                    model_settings,
+                    tools,
+                    output_schema,
+                    handoffs,
+                    tracing,
+                    previous_response_id=previous_response_id,
+                    conversation_id=conversation_id,
+                    prompt=prompt,
+                )
         except Exception as error:
             self._attempt.not_answered(error)
             raise
@@ -122,6 +129,23 @@ class RecordingModel(Model):
             prompt=prompt,
         )
         yield _completed(response)
+
+
+def _gone(output: Iterable[dict[str, Any]], tools: Iterable[Tool], attempt: Attempt) -> list[Tool]:
+    """Give stand-ins for the tools that a replayed response calls and a deploy has taken away.
+
+    Only for those of whose calls every output is recorded: the run fails on any other, before a
+    tool is called.
+    """
+
+    async def recorded(context: ToolContext[Any], _: str) -> Any:
+        return attempt.outputs[context.tool_call_id].output
+
+    there = {tool.name for tool in tools}
+    calls = [item for item in output if item.get("type") == "function_call"]
+    gone = {item["name"] for item in calls} - there
+    gone -= {item["name"] for item in calls if item["call_id"] not in attempt.outputs}
+    return [FunctionTool(name, "", {}, recorded, strict_json_schema=False) for name in sorted(gone)]
 
 
 def _record(response: ModelResponse, taken: set[str]) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from openai import APIError, BadRequestError
 from pydantic_core import to_json
 
 from parley.errors import StoreUnavailable
-from parley.memory.shape import lasting, user_message
+from parley.memory.shape import lasting, user_message, with_own_call_ids
 from parley.memory.store import Item, TurnMemory
 from parley.text import storable
 from parley.turns.attempt import Attempt, running
@@ -114,8 +114,10 @@ class AgentRunner:
         if result.interruptions:
             waiting = ", ".join(sorted({item.name or "?" for item in result.interruptions}))
             raise RunFailed("approval_not_supported", f"The agent asked for approval of {waiting}.")
-        items = [said, *lasting(item.to_input_item() for item in result.new_items)]
-        return TurnMemory(items, _text(result.final_output), _usage(attempt))
+        made = with_own_call_ids(
+            lasting(item.to_input_item() for item in result.new_items), attempt.turn.id
+        )
+        return TurnMemory([said, *made], _text(result.final_output), _usage(attempt))
 
 
 def _text(output: Any) -> str:

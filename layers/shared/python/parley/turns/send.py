@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -20,6 +21,7 @@ from parley.errors import (
 )
 from parley.ids import conversation_key
 from parley.memory.store import AgentSessionStore, StoredTurn
+from parley.observability import memory_read
 from parley.repository.begin import MAX_QUEUED
 from parley.repository.transcript import Transcript, TurnView
 from parley.repository.turns import Begun, RunningTurn, TurnRepository, TurnRequest
@@ -165,7 +167,10 @@ class Sender:
 
     async def _read(self, user_id: str, session_id: UUID) -> Sequence[StoredTurn]:
         conversation = conversation_key(user_id, session_id)
-        return await in_thread(self.store.read_newest, conversation, self.window)
+        started = time.monotonic()
+        read = await patiently(self.store.read_newest, conversation, self.window)
+        memory_read(time.monotonic() - started)
+        return read
 
 
 def _nothing() -> Awaitable[Sequence[StoredTurn]]:

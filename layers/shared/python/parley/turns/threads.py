@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from concurrent.futures import Executor
 from typing import ParamSpec, TypeVar
 
 from parley.errors import StoreUnavailable
 from parley.points import passing
+from parley.repository.patience import PATIENCE_SECONDS
+from parley.tracing import subsegment
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 PAUSES = (0.1, 0.5)
-"""Seconds between the tries of a call to a store that cannot serve. With the time-outs of each
-try, the caller is told before the gateway ends the request at 29 s."""
+"""Seconds between the tries of a call to a store that cannot serve."""
 
 
 async def in_thread(function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
@@ -28,21 +30,26 @@ async def in_thread(function: Callable[P, T], /, *args: P.args, **kwargs: P.kwar
     def call() -> T:
         return between_points(function.__qualname__, lambda: function(*args, **kwargs))
 
-    return await _to_its_end(asyncio.ensure_future(asyncio.to_thread(call)))
+    with subsegment(function.__qualname__):
+        return await _to_its_end(asyncio.ensure_future(asyncio.to_thread(call)))
 
 
 async def patiently(function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
-    """Do the same, and again after a pause if a store cannot serve.
+    """Do the same, and again after a pause if the agent-session store cannot serve.
 
-    Only for calls that may be repeated though an earlier one was carried out and its answer lost.
+    Postgres has been waited for when its `Database` gives up. Only for calls that may be repeated
+    though an earlier one was carried out and its answer lost.
 
     Raises:
         StoreUnavailable: Of the last try.
     """
+    end = time.monotonic() + PATIENCE_SECONDS
     for pause in PAUSES:
         try:
             return await in_thread(function, *args, **kwargs)
-        except StoreUnavailable:
+        except StoreUnavailable as error:
+            if error.store == "postgres" or time.monotonic() > end:
+                raise
             await asyncio.sleep(pause)
     return await in_thread(function, *args, **kwargs)
 

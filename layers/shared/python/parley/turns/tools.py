@@ -16,6 +16,7 @@ from pydantic_core import to_json
 
 from parley.errors import Fenced, InvalidField, NotFound, StoreUnavailable
 from parley.text import jsonable, storable
+from parley.tracing import subsegment
 from parley.turns.attempt import Called, current_attempt, inside_call
 from parley.turns.context import Effect, TurnContext
 
@@ -32,7 +33,8 @@ def effect_tool(body: Callable[Concatenate[Effect, P], Any]) -> FunctionTool:
 
     Args:
         body: Runs in a worker thread, one at a time in a turn. What it does anywhere else than
-            on `effect.db` may happen more than once; `effect.call_id` is then the key to give.
+            on `effect.db` may happen more than once; `effect.turn_id` and `effect.call_id` are
+            then the key to give.
 
     Returns:
         A tool for an agent's `tools`.
@@ -106,7 +108,7 @@ class _Recorded:
         call_id = context.tool_call_id
         if call_id in attempt.outputs:
             return attempt.outputs[call_id].output
-        with inside_call(call_id):
+        with inside_call(call_id), subsegment(f"tool {context.tool_name}"):
             output = await self._invoke(context, arguments)
         attempt.check()
         if call_id not in attempt.outputs:

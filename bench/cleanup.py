@@ -1,0 +1,305 @@
+"""A cleanup of many sessions: how fast, in how much memory, and what a turn beside it takes.
+
+    make bench-cleanup STORE=sqlite SESSIONS=100000
+
+Of every ten sessions four are to forget, three were ended long ago and go whole, two have no
+message and go, and one is in use and must stay. Each but the empty ones has two turns with
+messages and memory. Another process sends a message every 100 ms, before and during the cleanup,
+which is stopped by its deadline three times and goes on. In the end both stores are counted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import psutil
+import psycopg
+
+from parley.cleanup.report import Counted
+from parley.cleanup.retention import CleanupRequest
+from parley.composition import Composition
+from parley.config import load_settings
+from parley.ids import conversation_key
+from parley.memory.codec import pack_memory
+from parley.memory.store import FORMAT_VERSION, TurnMemory
+from parley_testing.databases import connect, temporary_postgres
+from parley_testing.handlers import Api, load_function
+
+MEMORY = TurnMemory(
+    [
+        {"role": "user", "content": "what do I have to do today? " * 4},
+        {"type": "function_call", "call_id": "c", "name": "list_tasks", "arguments": "{}"},
+        {"type": "function_call_output", "call_id": "c", "output": "[]" * 40},
+        {"role": "assistant", "content": "You have nothing to do today. " * 4},
+    ],
+    reply="You have nothing to do today.",
+)
+TURNS = 2
+
+_SESSIONS = """
+INSERT INTO sessions (id, user_id, agent, name, platform, status, next_number, memory_from,
+                      last_activity_at, created_at)
+SELECT gen_random_uuid(), 'user-' || i %% 1000, 'assistant', 'session ' || i, 'cli',
+       CASE WHEN i %% 10 IN (4, 5, 6) THEN 'ended' ELSE 'active' END,
+       CASE WHEN i %% 10 IN (7, 8) THEN 1 ELSE %(turns)s + 1 END, 1,
+       now() - CASE WHEN i %% 10 = 9 THEN interval '1 hour' ELSE interval '40 days' END
+             - i * interval '1 second', now() - interval '50 days'
+FROM generate_series(1, %(sessions)s) i
+"""
+_TURNS = """
+INSERT INTO turns (id, session_id, user_id, number, status, attempt, fingerprint, agent,
+                   remembered, created_at, started_at, ended_at)
+SELECT gen_random_uuid(), s.id, s.user_id, n, 'completed', 1, '', s.agent, true,
+       s.last_activity_at, s.last_activity_at, s.last_activity_at
+FROM sessions s, generate_series(1, %(turns)s) n WHERE s.next_number > 1
+"""
+_MESSAGES = """
+INSERT INTO messages (id, turn_id, role, content)
+SELECT gen_random_uuid(), t.id, r, repeat('what is said ', 10)
+FROM turns t, (VALUES ('user'), ('assistant')) roles (r)
+"""
+
+
+def seed(sql: psycopg.Connection, parts: Composition, sessions: int) -> None:
+    """Fill both stores."""
+    sql.execute(_SESSIONS, {"sessions": sessions, "turns": TURNS})
+    sql.execute(_TURNS, {"turns": TURNS})
+    sql.execute(_MESSAGES)
+    sql.execute("ANALYZE")
+    rows = sql.execute("SELECT user_id, id FROM sessions WHERE next_number > 1").fetchall()
+    keys = [
+        (conversation_key(user, session), number)
+        for user, session in rows
+        for number in range(1, TURNS + 1)
+    ]
+    if parts.settings.agent_session_store == "sqlite":
+        _seed_sqlite(parts, keys)
+    else:
+        _seed_dynamodb(parts, keys)
+
+
+def _seed_sqlite(parts: Composition, keys: list[tuple[str, int]]) -> None:
+    import sqlite3
+
+    parts.store.read_newest("makes the tables", 1)
+    payload = pack_memory(MEMORY)
+    values = (1, "done", time.time(), FORMAT_VERSION, len(MEMORY.items), len(payload), payload)
+    with sqlite3.connect(str(parts.settings.agent_session_db_path)) as connection:
+        connection.executemany(
+            "INSERT INTO turns (conversation, number, attempt, state, updated_at, version, items,"
+            " bytes, payload) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            ((*each, *values) for each in keys),
+        )
+    connection.close()
+
+
+def _seed_dynamodb(parts: Composition, keys: list[tuple[str, int]]) -> None:
+    import boto3
+
+    from parley.memory import dynamodb_header as header
+
+    client = boto3.client("dynamodb")
+    payload = pack_memory(MEMORY)
+    table = parts.settings.agent_session_table or ""
+    for first in range(0, len(keys), 25):
+        items = [
+            header.finished(conversation, number, 1, "w", MEMORY, len(payload))
+            | header.carrying(payload)
+            for conversation, number in keys[first : first + 25]
+        ]
+        client.batch_write_item(
+            RequestItems={table: [{"PutRequest": {"Item": item}} for item in items]}
+        )
+
+
+@contextmanager
+def deployment(store: str) -> Iterator[tuple[psycopg.Connection, Composition]]:
+    """Start both stores, and give a way to each."""
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="parley-bench-")))
+        server = stack.enter_context(temporary_postgres())
+        server.create_database("parley")
+        os.environ |= {
+            "DATABASE_URL": server.url("parley"),
+            "AGENT_SESSION_STORE": store,
+            "OFFLINE_MODEL": "true",
+            "POWERTOOLS_LOG_LEVEL": "ERROR",
+            "POWERTOOLS_METRICS_DISABLED": "true",
+            "POWERTOOLS_TRACE_DISABLED": "true",
+        }
+        if store == "sqlite":
+            os.environ["AGENT_SESSION_DB_PATH"] = str(folder / "memory.db")
+        else:
+            _moto(stack)
+        load_function("migrate").handler({"action": "migrate"}, None)
+        parts = Composition(load_settings("database", "memory"))
+        stack.callback(parts.database.close)
+        yield stack.enter_context(connect(server.url("parley"))), parts
+
+
+# moto sorts its whole table for each query; with so many items that would be all that is measured.
+_MOTO = """
+import threading, time
+from moto.dynamodb.models.table import Table
+from moto.server import ThreadedMotoServer
+query, all_items, asked = Table.query, Table.all_items, threading.local()
+def of_partition(self, hash_key, *others, **named):
+    asked.key = hash_key
+    try:
+        return query(self, hash_key, *others, **named)
+    finally:
+        asked.key = None
+def items(self):
+    key = getattr(asked, "key", None)
+    return all_items(self) if key is None else list(self.items.get(key, {}).values())
+Table.query, Table.all_items = of_partition, items
+server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+server.start()
+print(server.get_host_and_port()[1], flush=True)
+time.sleep(1e6)
+"""
+
+
+def _moto(stack: ExitStack) -> None:
+    """Serve DynamoDB from a process of its own, so that its memory is not ours."""
+    process = stack.enter_context(
+        subprocess.Popen(
+            [sys.executable, "-c", _MOTO],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+    )
+    stack.callback(process.kill)
+    assert process.stdout is not None
+    os.environ |= {
+        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{int(process.stdout.readline())}",
+        "AWS_DEFAULT_REGION": "eu-west-1",
+        "AWS_ACCESS_KEY_ID": "testing",
+        "AWS_SECRET_ACCESS_KEY": "testing",
+        "AGENT_SESSION_TABLE": "memory",
+    }
+    import boto3
+
+    names = ("conversation", "part")
+    boto3.client("dynamodb").create_table(
+        TableName="memory",
+        KeySchema=[
+            {"AttributeName": name, "KeyType": kind}  # type: ignore[typeddict-item]
+            for name, kind in zip(names, ("HASH", "RANGE"), strict=True)
+        ],
+        AttributeDefinitions=[{"AttributeName": n, "AttributeType": "S"} for n in names],
+        BillingMode="PAY_PER_REQUEST",
+    )
+
+
+def talk() -> None:
+    """Send a message every 100 ms until standard input ends, and print what each took."""
+    import select
+
+    api = Api()
+    session_id = api.new_session()
+    while not select.select([sys.stdin], [], [], 0.1)[0]:
+        begun = time.perf_counter()
+        answer = api("POST", f"/sessions/{session_id}/messages", {"text": "what do I have"})
+        assert answer.status == 201, answer
+        print(json.dumps([time.time(), (time.perf_counter() - begun) * 1000]), flush=True)
+    api.close()
+
+
+def clean(parts: Composition, stops: int, seconds: float | None) -> tuple[dict[str, Counted], int]:
+    """Clean up, stopped by the deadline some times; give the sums and the calls."""
+    sums: dict[str, Counted] = {}
+    cursor, calls = None, 0
+    while True:
+        calls += 1
+        end = time.monotonic() + seconds if seconds and calls <= stops else float("inf")
+        left = partial(lambda end: end - time.monotonic(), end)
+        report = parts.cleaner.clean(CleanupRequest(cursor=cursor), left=left)
+        for kind, counted in report.kinds.items():
+            sums[kind] = sums.get(kind, Counted()) + counted
+        cursor = report.next_cursor
+        if cursor is None:
+            return sums, calls
+
+
+def main() -> None:
+    """Run it and print the figures."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--store", choices=["sqlite", "dynamodb"], default="sqlite")
+    parser.add_argument("--sessions", type=int, default=100_000)
+    parser.add_argument("--stop-after", type=float, help="seconds after which each of 3 calls ends")
+    parser.add_argument("--talk", action="store_true", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.talk:
+        talk()
+        return
+    with deployment(arguments.store) as (sql, parts):
+        seed(sql, parts, arguments.sessions)
+        print(json.dumps(measured(sql, parts, arguments)))
+
+
+def measured(
+    sql: psycopg.Connection, parts: Composition, arguments: argparse.Namespace
+) -> dict[str, Any]:
+    """Measure a cleanup with a conversation beside it."""
+    talking = subprocess.Popen(
+        [sys.executable, __file__, "--talk"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    time.sleep(15)  # its first turns are the process's cold start, then it talks undisturbed
+    process = psutil.Process()
+    before = process.memory_info().rss
+    begun, begun_at = time.perf_counter(), time.time()
+    sums, calls = clean(parts, 3, arguments.stop_after)
+    took, ended_at = time.perf_counter() - begun, time.time()
+    grown = process.memory_info().rss - before
+    said, _ = talking.communicate("\n")
+    turns = [json.loads(line) for line in said.splitlines()][20:]
+    alone = [ms for at, ms in turns if at < begun_at]
+    beside = [ms for at, ms in turns if begun_at <= at <= ended_at]
+    found = sum(counted.found for counted in sums.values())
+    left = sql.execute(
+        "SELECT (SELECT count(*) FROM sessions), (SELECT count(*) FROM sessions WHERE memory_until"
+        " < next_number - 1), (SELECT count(*) FROM memory_deletions)"
+    ).fetchone()
+    return {
+        "store": arguments.store,
+        "sessions": arguments.sessions,
+        "cleaned": found,
+        "failures": sum(counted.failures for counted in sums.values()),
+        "calls": calls,
+        "seconds": round(took, 1),
+        "sessions a second": round(found / took),
+        "resident memory grown by MB": round(grown / 1e6, 1),
+        "a turn alone, ms (median, p95)": _figures(alone),
+        "a turn beside it, ms (median, p95)": _figures(beside),
+        "left: sessions, with memory, in the outbox": left,
+    }
+
+
+def _figures(milliseconds: list[float]) -> list[float]:
+    if len(milliseconds) < 2:
+        return milliseconds
+    return [
+        round(statistics.median(milliseconds), 1),
+        round(statistics.quantiles(milliseconds, n=20)[-1], 1),
+    ]
+
+
+if __name__ == "__main__":
+    main()

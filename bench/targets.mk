@@ -1,0 +1,11 @@
+# What is measured, not asserted: each prints its figures and leaves nothing behind.
+
+STORE ?= sqlite
+SESSIONS ?= 100000
+STOP_AFTER ?= 10
+
+.PHONY: bench-cleanup
+
+bench-cleanup: .venv/.test ## A cleanup of many sessions (STORE=sqlite, SESSIONS=100000, STOP_AFTER=10)
+	PYTHONPATH=tests/support $(BIN)/python bench/cleanup.py \
+		--store $(STORE) --sessions $(SESSIONS) --stop-after $(STOP_AFTER)

@@ -1,0 +1,182 @@
+"""The routes of administrators: what all users have, and what is to be done about it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+from urllib.parse import unquote
+
+from aws_lambda_powertools.event_handler import Response
+from aws_lambda_powertools.event_handler.api_gateway import Router
+from aws_lambda_powertools.event_handler.depends import Depends
+from aws_lambda_powertools.event_handler.openapi.params import Path, Query
+from pydantic import BeforeValidator
+
+from parley.cleanup.cleaner import Cleaner
+from parley.http.admin_schemas import (
+    AdminSession,
+    AdminSessionList,
+    Cleaning,
+    CleanupReport,
+    Erasure,
+    StatusChange,
+)
+from parley.http.administration import administrator, note_use
+from parley.http.documented import answers
+from parley.http.identity import Caller
+from parley.http.paging import Cursor, Limit
+from parley.http.schemas import MessageList, TranscriptMessage
+from parley.http.sessions import SessionId
+from parley.repository.database import Database
+from parley.repository.models import SessionStatus
+from parley.repository.session_list import SessionFilter, list_sessions
+from parley.repository.sessions import SessionRepository
+from parley.repository.transcript import Transcript
+from parley.text import storable
+from parley.users.erasure import Eraser
+from parley.users.export import Exporter
+
+MARGIN_SECONDS = 8.0
+"""What a request keeps for the page of work that has begun, and to answer."""
+
+_LINES = {
+    "description": "A page.",
+    "content": {"application/jsonl": {"schema": {"type": "string"}}},
+    "headers": {
+        "Next-Cursor": {
+            "description": "Where the next page starts; not there on the last.",
+            "schema": {"type": "string"},
+        }
+    },
+}
+
+Administrator = Annotated[Caller, Depends(administrator)]
+# REST APIs pass a path on as it was sent, percent-encoded, and the resolver leaves it so.
+UserId = Annotated[
+    str,
+    BeforeValidator(lambda name: storable(unquote(name))),
+    Path(min_length=1, max_length=1000, description="The user, as tokens name them; quoted."),
+]
+
+
+def admin_routes(
+    database: Database,
+    sessions: SessionRepository,
+    transcript: Transcript,
+    cleaner: Cleaner,
+    eraser: Eraser,
+    exporter: Exporter,
+) -> Router:
+    """Make the routes."""
+    router = Router()
+
+    def left() -> float:
+        seconds: float = router.lambda_context.get_remaining_time_in_millis() / 1000
+        return seconds - MARGIN_SECONDS
+
+    @router.get(
+        "/admin/sessions",
+        operation_id="listAllSessions",
+        tags=["admin"],
+        summary="List all users' sessions, newest activity first",
+        responses=answers({200: "A page."}, 403, 422),
+    )
+    def list_(
+        user: Administrator,
+        status: Annotated[SessionStatus | None, Query()] = None,
+        user_id: Annotated[str | None, Query(max_length=1000)] = None,
+        agent: Annotated[str | None, Query(max_length=100)] = None,
+        platform: Annotated[str | None, Query(max_length=32)] = None,
+        limit: Limit = 20,
+        cursor: Cursor = None,
+    ) -> AdminSessionList:
+        matching = SessionFilter(status=status, agent=agent, platform=platform)
+        page = list_sessions(database, user_id, matching, limit=limit, cursor=cursor)
+        return AdminSessionList(
+            items=[AdminSession.of(row) for row in page.items], next_cursor=page.next_cursor
+        )
+
+    @router.patch(
+        "/admin/sessions/<session_id>",
+        operation_id="changeSessionStatus",
+        tags=["admin"],
+        summary="Set a session's status, such as an escalated one's back to active",
+        responses=answers({200: "The session as it is now."}, 400, 403, 404, 413, 415, 422),
+    )
+    def change(user: Administrator, session_id: SessionId, body: StatusChange) -> AdminSession:
+        owner = sessions.owner(session_id)
+        note_use(user, "change status", session_id=str(session_id), status=body.status)
+        return AdminSession.of(sessions.change(owner, session_id, {"status": body.status}))
+
+    @router.get(
+        "/admin/sessions/<session_id>/messages",
+        operation_id="readAnyTranscript",
+        tags=["admin"],
+        summary="Read a session's transcript, newest page first",
+        responses=answers({200: "A page."}, 403, 404, 422),
+    )
+    def messages(
+        user: Administrator,
+        session_id: SessionId,
+        order: Annotated[Literal["asc", "desc"], Query(description="By time.")] = "desc",
+        limit: Limit = 20,
+        cursor: Cursor = None,
+    ) -> MessageList:
+        owner = sessions.owner(session_id)
+        page = transcript.messages(owner, session_id, order=order, limit=limit, cursor=cursor)
+        return MessageList(
+            items=[TranscriptMessage.of(message) for message in page.items],
+            next_cursor=page.next_cursor,
+        )
+
+    @router.post(
+        "/admin/cleanup",
+        operation_id="cleanUp",
+        tags=["admin"],
+        summary="Remove what is past its time, or say what would go",
+        description=(
+            "What the schedule does each day, at once or for some sessions only. Each request"
+            " works for as long as it may last; the report says where the next goes on."
+        ),
+        responses=answers({200: "The report."}, 400, 403, 413, 415, 422),
+    )
+    def clean(user: Administrator, body: Cleaning) -> CleanupReport:
+        note_use(user, "clean up", **body.model_dump(exclude_defaults=True))
+        return CleanupReport.of(cleaner.clean(body.request(), left=left))
+
+    @router.delete(
+        "/admin/users/<user_id>",
+        operation_id="eraseUser",
+        tags=["admin"],
+        summary="Erase all that is kept of a user",
+        description=(
+            "Sessions, transcripts, memory, tasks and keys. Each request works for as long as it"
+            " may last; as long as it is not `done`, erasing again goes on."
+        ),
+        responses=answers({200: "What was erased."}, 403, 422),
+    )
+    def erase(user: Administrator, user_id: UserId) -> Erasure:
+        erased = Erasure.of(eraser.erase(user_id, left=left))
+        note_use(user, "erase", user_id=user_id, erased=erased.model_dump())
+        return erased
+
+    @router.get(
+        "/admin/users/<user_id>/export",
+        operation_id="exportUser",
+        tags=["admin"],
+        summary="Export all that is kept of a user, as JSON lines",
+        description=(
+            "Each line is a JSON object with its `type`: session, turn, message, tool_call, task"
+            " or memory. The header `Next-Cursor` says that there is more."
+        ),
+        responses=answers({}, 403, 422) | {200: _LINES},
+    )
+    def export(user: Administrator, user_id: UserId, cursor: Cursor = None) -> Response[str]:
+        page = exporter.page(user_id, cursor, left=left)
+        return Response(
+            status_code=200,
+            content_type="application/jsonl",
+            body=page.lines.decode(),
+            headers={"Next-Cursor": page.next_cursor} if page.next_cursor else {},
+        )
+
+    return router

@@ -1,0 +1,149 @@
+"""What administrators send and get."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Literal, Self
+from uuid import UUID
+
+from pydantic import BaseModel, Field
+
+from parley.cleanup import report
+from parley.cleanup.retention import CleanupRequest
+from parley.http.schemas import Platform, RequestBody, Session, Time
+from parley.repository.models import SessionRow, SessionStatus
+from parley.repository.retention import Which
+from parley.users.erasure import Erased
+
+CleanupKind = Literal["closed_sessions", "empty_sessions", "memory", "keys", "orphaned_memory"]
+
+
+class AdminSession(Session):
+    """A session, and whose it is."""
+
+    user_id: str
+
+    @classmethod
+    def of(cls, row: SessionRow) -> Self:
+        """Show a session."""
+        return cls(**Session.of(row).model_dump(), user_id=row.user_id)
+
+
+class AdminSessionList(BaseModel):
+    """A page of sessions."""
+
+    items: list[AdminSession]
+    next_cursor: str | None
+
+
+class StatusChange(RequestBody):
+    """What a session's status is to be; only an active session runs turns."""
+
+    status: SessionStatus
+
+
+class Cleaning(RequestBody):
+    """What to clean up.
+
+    With `platform`, `name_prefix` or `user_id` only such sessions are come to, and neither keys
+    nor memory whose session is gone.
+    """
+
+    dry_run: bool = Field(False, description="Only say what would go.")
+    older_than_seconds: int | None = Field(
+        None,
+        ge=0,
+        le=3_153_600_000,
+        description="Since when sessions must have been inactive; null for the configured ages.",
+    )
+    platform: Platform | None = None
+    name_prefix: str | None = Field(None, min_length=1, max_length=200)
+    user_id: str | None = Field(None, min_length=1, max_length=1000)
+    cursor: str | None = Field(
+        None, max_length=2000, description="The `next_cursor` of the report to go on from."
+    )
+
+    def request(self) -> CleanupRequest:
+        """Give what is asked for."""
+        return CleanupRequest(
+            dry_run=self.dry_run,
+            older_than_seconds=self.older_than_seconds,
+            which=Which(self.platform, self.name_prefix, self.user_id),
+            cursor=self.cursor,
+        )
+
+
+class Counted(BaseModel):
+    """How much of one kind went, or would go.
+
+    `items` are those of the agent-session store, one a turn.
+    """
+
+    found: int
+    rows: int
+    items: int
+    bytes: int
+    failures: int
+
+
+class Failure(BaseModel):
+    """Something that could not be removed and stays due."""
+
+    kind: CleanupKind
+    subject: str
+    reason: str
+
+
+class DoomedSession(BaseModel):
+    """A session of which something would go."""
+
+    kind: CleanupKind
+    session_id: UUID
+    user_id: str
+    name: str | None
+    last_activity_at: Time
+    rows: int
+    items: int
+    bytes: int
+
+
+class CleanupReport(BaseModel):
+    """What a cleanup did, or in a dry run would do.
+
+    Where it is not `done`, time was up: the same request with `next_cursor` goes on. `sessions`
+    lists what a dry run found, at most about 600 a report; `failures` names the first 20.
+    """
+
+    dry_run: bool
+    done: bool
+    next_cursor: str | None
+    seconds: float
+    kinds: dict[CleanupKind, Counted]
+    failures: list[Failure]
+    sessions: list[DoomedSession]
+
+    @classmethod
+    def of(cls, said: report.CleanupReport) -> Self:
+        """Show a report."""
+        return cls.model_validate(asdict(said) | {"done": said.done})
+
+
+class Erasure(BaseModel):
+    """What was erased of a user.
+
+    `waiting` conversations could not be removed from the agent-session store yet; the hourly
+    recovery does. Where it is not `done`, time was up: erasing again goes on.
+    """
+
+    sessions: int
+    tasks: int
+    rows: int
+    items: int
+    bytes: int
+    waiting: int
+    done: bool
+
+    @classmethod
+    def of(cls, erased: Erased) -> Self:
+        """Show what was erased."""
+        return cls.model_validate(asdict(erased))

@@ -1,0 +1,60 @@
+"""The route of the deployment's figures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Annotated
+
+from aws_lambda_powertools.event_handler.api_gateway import Router
+from aws_lambda_powertools.event_handler.depends import Depends
+
+from parley.http.administration import administrator
+from parley.http.documented import answers
+from parley.http.identity import Caller
+from parley.http.statistics_schemas import MemoryFigures, Statistics
+from parley.ids import conversation_key
+from parley.memory.store import AgentSessionStore
+from parley.repository.database import Database
+from parley.repository.progress import read_progress
+from parley.repository.statistics import SampledSession, read_activity, read_standing
+
+
+def statistics_routes(database: Database, open_store: Callable[[], AgentSessionStore]) -> Router:
+    """Make the route; the agent-session store is made when it is asked for."""
+    router = Router()
+
+    @router.get(
+        "/admin/stats",
+        operation_id="readStatistics",
+        tags=["admin"],
+        summary="Show the deployment's figures",
+        responses=answers({200: "The figures."}, 403),
+    )
+    def statistics(user: Annotated[Caller, Depends(administrator)]) -> Statistics:
+        activity = read_activity(database)
+        return Statistics.of(
+            read_standing(database),
+            messages=activity.messages,
+            memory=_memory(open_store(), activity.newest),
+            turns=activity.turns,
+            cleanup=read_progress(database, "retention"),
+        )
+
+    return router
+
+
+def _memory(store: AgentSessionStore, sample: Sequence[SampledSession]) -> MemoryFigures:
+    """Count what is remembered: all of it by the store's own account, items of the sample only."""
+    items = [
+        store.statistics(
+            conversation_key(session.user_id, session.id), since=session.memory_from
+        ).items
+        for session in sample
+    ]
+    size = store.size()
+    return MemoryFigures(
+        items_per_session=sum(items) / len(items) if items else 0.0,
+        sampled_sessions=len(items),
+        turns=size.items,
+        bytes=size.bytes,
+    )

@@ -1,0 +1,79 @@
+"""What requests and responses about tasks look like; the OpenAPI document is made of it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Self
+from uuid import UUID
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, Field, StrictBool
+
+from parley.http.schemas import RequestBody, Time, worded
+from parley.repository.models import TaskRow
+from parley.repository.tasks import DUE_FROM, DUE_UNTIL, NOTES_MAX_CHARS, TITLE_MAX_CHARS
+
+Title = Annotated[
+    str,
+    Field(min_length=1, max_length=TITLE_MAX_CHARS, description="What is to be done."),
+    AfterValidator(worded),
+]
+Notes = Annotated[str, Field(max_length=NOTES_MAX_CHARS, description="More about it.")]
+DueAt = Annotated[
+    AwareDatetime,
+    Field(
+        ge=DUE_FROM,
+        le=DUE_UNTIL,
+        description=f"From the year {DUE_FROM.year} to {DUE_UNTIL.year}, with its offset.",
+    ),
+]
+
+
+class TaskCreation(RequestBody):
+    """A task to be made."""
+
+    title: Title
+    notes: Notes | None = None
+    due_at: DueAt | None = None
+
+
+class TaskChange(RequestBody):
+    """What to change; fields that are not given stay as they are."""
+
+    # The defaults are never used: only fields that are given count.
+    title: Title = Field(default_factory=str)
+    notes: Notes | None = Field(None, description="The new notes; null takes them away.")
+    due_at: DueAt | None = Field(None, description="The new time; null takes it away.")
+    completed: StrictBool = Field(
+        default_factory=bool, description="Whether it is done; what is done stays done since then."
+    )
+
+
+class Task(BaseModel):
+    """Something that the user has to do."""
+
+    id: UUID
+    title: str
+    notes: str | None
+    due_at: Time | None
+    completed_at: Time | None
+    created_at: Time
+    updated_at: Time
+
+    @classmethod
+    def of(cls, row: TaskRow) -> Self:
+        """Show a task."""
+        return cls(
+            id=row.id,
+            title=row.title,
+            notes=row.notes,
+            due_at=row.due_at,
+            completed_at=row.completed_at,
+            created_at=row.created_at,
+            updated_at=row.updated_at,
+        )
+
+
+class TaskList(BaseModel):
+    """A page of tasks."""
+
+    items: list[Task]
+    next_cursor: str | None

@@ -1,0 +1,113 @@
+"""What Postgres keeps of one user: read page by page, and deleted in batches."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row, text
+
+from parley.ids import conversation_key
+from parley.repository.database import Database
+from parley.repository.deletion import GRACE, ROWS, deletion
+
+
+@dataclass(frozen=True, slots=True)
+class OwnSession:
+    """One of the user's sessions.
+
+    Attributes:
+        rows: How many rows go with it.
+    """
+
+    id: UUID
+    rows: int
+
+
+def own_sessions(
+    database: Database, user_id: str, *, after: UUID | None = None, limit: int
+) -> list[OwnSession]:
+    """Give the user's sessions in the order of their ids, at most `limit`."""
+    parameters = {"user_id": user_id, "after": after, "limit": limit}
+    return [OwnSession(row.id, row.rows) for row in database.run(_SESSIONS, parameters)]
+
+
+def delete_sessions(database: Database, user_id: str, ids: Sequence[UUID]) -> set[UUID]:
+    """Delete the user's sessions and give the ids of those that were there."""
+    conversations = [conversation_key(user_id, session_id) for session_id in ids]
+    parameters = {"user_id": user_id, "ids": list(ids), "conversations": conversations}
+    return {row.id for row in database.run(_DELETE_SESSIONS, parameters)}
+
+
+def delete_tasks(database: Database, user_id: str, limit: int) -> int:
+    """Delete the user's tasks, at most `limit`, and give how many."""
+    return len(database.run(_DELETE_TASKS, {"user_id": user_id, "limit": limit}))
+
+
+def delete_keys(database: Database, user_id: str) -> int:
+    """Delete the keys that are kept of what the user had, and give how many."""
+    return len(database.run(_DELETE_KEYS, {"user_id": user_id}))
+
+
+def export_sessions(
+    database: Database, user_id: str, after: UUID | None, limit: int
+) -> Sequence[Row[Any]]:
+    """Give the user's sessions as `id` and `session`, in the order of their ids."""
+    return database.run(_EXPORT_SESSIONS, {"user_id": user_id, "after": after, "limit": limit})
+
+
+def export_turns(
+    database: Database, user_id: str, after: UUID | None, limit: int
+) -> Sequence[Row[Any]]:
+    """Give the user's turns as `id`, `turn`, `messages` and `tool_calls`, as they were made."""
+    return database.run(_EXPORT_TURNS, {"user_id": user_id, "after": after, "limit": limit})
+
+
+def export_tasks(
+    database: Database, user_id: str, after: UUID | None, limit: int
+) -> Sequence[Row[Any]]:
+    """Give the user's tasks as `id` and `task`, as they were made."""
+    return database.run(_EXPORT_TASKS, {"user_id": user_id, "after": after, "limit": limit})
+
+
+_OWN = """
+  {0}.user_id = :user_id AND (CAST(:after AS uuid) IS NULL OR {0}.id > CAST(:after AS uuid))
+ORDER BY {0}.id LIMIT :limit
+"""
+
+_SESSIONS = text(f"SELECT s.id, {ROWS} AS rows FROM sessions s WHERE {_OWN.format('s')}")
+
+# A turn of theirs may be running: its process may write late.
+_DELETE_SESSIONS = deletion(f"""
+  SELECT s.*, own.conversation, now() + {GRACE} AS not_before
+  FROM unnest(CAST(:ids AS uuid[]), CAST(:conversations AS text[])) AS own(id, conversation)
+  JOIN sessions s ON s.id = own.id AND s.user_id = :user_id
+  ORDER BY s.id FOR UPDATE OF s
+""")
+
+_DELETE_TASKS = text("""
+DELETE FROM tasks WHERE id IN (
+  SELECT id FROM tasks WHERE user_id = :user_id ORDER BY id LIMIT :limit)
+RETURNING id
+""")
+
+_DELETE_KEYS = text("DELETE FROM idempotency_tombstones WHERE user_id = :user_id RETURNING kind")
+
+_EXPORT_SESSIONS = text(f"""
+SELECT s.id, to_jsonb(s) - 'fingerprint' AS session FROM sessions s WHERE {_OWN.format("s")}
+""")
+
+_EXPORT_TURNS = text(f"""
+SELECT t.id, to_jsonb(t) - 'fingerprint' AS turn,
+  coalesce((SELECT jsonb_agg(to_jsonb(m) ORDER BY m.role DESC) FROM messages m
+            WHERE m.turn_id = t.id), '[]') AS messages,
+  coalesce((SELECT jsonb_agg(to_jsonb(c) ORDER BY c.created_at, c.call_id) FROM tool_calls c
+            WHERE c.turn_id = t.id), '[]') AS tool_calls
+FROM turns t WHERE {_OWN.format("t")}
+""")
+
+_EXPORT_TASKS = text(f"""
+SELECT k.id, to_jsonb(k) - 'fingerprint' AS task FROM tasks k WHERE {_OWN.format("k")}
+""")

@@ -1,0 +1,1 @@
+"""All that is kept of one user: exported, and erased."""

@@ -1,0 +1,112 @@
+"""Rules on what the agent is shown of the past (turn-protocol, section 3)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import httpx2
+from openai import BadRequestError
+
+from parley.ids import conversation_key
+from parley.memory import window
+from parley.memory.sqlite import SqliteStore
+from parley.memory.window import Window
+from parley.turns import carry_out
+from parley_testing.scripted_model import call, in_order, say
+from parley_testing.workbench import Workbench
+
+NewBench = Callable[..., Workbench]
+
+
+def kinds(bench: Workbench) -> list[str]:
+    """What the model was last shown, by type."""
+    return [item.get("type", "message") for item in bench.model.asked[-1].input]
+
+
+async def test_what_the_first_read_misses_is_read_once_more(
+    kept: bool, rule: Any, new_bench: NewBench
+) -> None:
+    """Without it a read that overlapped the end of a turn loses what its tools were told."""
+    rule.instead(SqliteStore, "read", lambda *_: [])
+    bench = new_bench(in_order(call("list_tasks"), say("Nothing."), say("ok")))
+    session_id = bench.new_session()
+    await bench.send(session_id, "what do I have?")
+
+    async def read_before_that_turn_ended() -> Any:
+        return []
+
+    await bench.carrier.carry_out(
+        bench.begin(session_id, "and?"), read_before_that_turn_ended(), seconds=60
+    )
+
+    assert ("function_call_output" in kinds(bench)) is kept
+
+
+async def test_memory_that_is_lost_is_taken_from_the_transcript(
+    kept: bool, rule: Any, new_bench: NewBench
+) -> None:
+    """Without it the agent forgets what the user can still read."""
+    rule.instead(carry_out, "_rebuilt", lambda _: [])
+    bench = new_bench(in_order(say("one"), say("two")))
+    session_id = bench.new_session()
+    await bench.send(session_id, "first")
+    bench.store.forget(conversation_key("alice", session_id))
+
+    await bench.send(session_id, "second")
+
+    shown = [item["content"] for item in bench.model.asked[-1].input]
+    assert shown == (["first", "one", "second"] if kept else ["second"])
+
+
+async def test_the_newest_turn_is_shown_whatever_its_size(
+    kept: bool, rule: Any, new_bench: NewBench
+) -> None:
+    """Without it an agent that has done much in one turn has forgotten it in the next."""
+    newest = window._newest
+
+    def within(vouched: Any, known: Any, max_items: int) -> Any:
+        shown, keep_from = newest(vouched, known, max_items)
+        return (shown if sum(map(len, shown)) <= max_items else []), keep_from
+
+    rule.instead(window, "_newest", within)
+    bench = new_bench(in_order(call("list_tasks"), say("Nothing."), say("ok")), memory_items=2)
+    session_id = bench.new_session()
+    await bench.send(session_id, "what do I have?")
+
+    await bench.send(session_id, "and?")
+
+    assert len(kinds(bench)) == (5 if kept else 1)
+
+
+async def test_the_window_is_halved_when_the_model_says_it_is_too_much(
+    kept: bool, rule: Any, new_bench: NewBench, failure: Any
+) -> None:
+    """Without it a conversation that has grown too long is refused for good."""
+    rule.instead(Window, "newest_half", lambda self: self.items)
+    response = httpx2.Response(400, request=httpx2.Request("POST", "http://model.test"))
+    too_long = {"code": "context_length_exceeded"}
+    overflow = BadRequestError("Too long.", response=response, body=too_long)
+    bench = new_bench(in_order(say("one"), say("two"), overflow, say("three")))
+    session_id = bench.new_session()
+    await bench.send(session_id, "first")
+    await bench.send(session_id, "second")
+
+    code = await failure(bench.send(session_id, "third"))
+
+    assert code == ("" if kept else "context_overflow")
+
+
+async def test_a_window_is_made_of_whole_turns(
+    kept: bool, rule: Any, new_bench: NewBench, asked_of_models: list[str]
+) -> None:
+    """By items it would begin with an output whose call is not shown, which models refuse."""
+    rule.instead(Window, "items", property(lambda self: window._flat(self._shown)[-2:]))
+    bench = new_bench(in_order(call("list_tasks"), say("Nothing."), say("ok")), memory_items=2)
+    session_id = bench.new_session()
+    await bench.send(session_id, "what do I have?")
+
+    await bench.send(session_id, "and?")
+
+    assert (asked_of_models == []) is kept
+    asked_of_models.clear()

@@ -1,0 +1,81 @@
+"""An administrator beside an API, and sessions of any age for them."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator
+from io import StringIO
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import psycopg
+import pytest
+
+from parley.memory.sqlite import SqliteStore
+from parley.observability import logger
+from parley.repository.database import Database
+from parley_testing.aged import Aged
+from parley_testing.handlers import Answer, Api
+
+
+class Administrator:
+    """Sends requests with the scope for administration."""
+
+    def __init__(self, api: Api) -> None:
+        self._api = api
+
+    def __call__(self, method: str, path: str, body: Any = None, **parts: Any) -> Answer:
+        return self._api(method, path, body, user="root", scopes="openid parley:admin", **parts)
+
+    def erase(self, user: str, **parts: Any) -> Any:
+        answer = self("DELETE", f"/admin/users/{quote(user, safe='')}", **parts)
+        assert answer.status == 200, answer
+        return answer.json
+
+    def export(self, user: str, cursor: str | None = None, **parts: Any) -> Answer:
+        query = None if cursor is None else {"cursor": cursor}
+        path = f"/admin/users/{quote(user, safe='')}/export"
+        answer = self("GET", path, query=query, **parts)
+        assert answer.status == 200, answer
+        return answer
+
+    def exported(self, user: str, **parts: Any) -> list[list[dict[str, Any]]]:
+        """Give the records of all pages."""
+        pages, cursor = [], None
+        while True:
+            answer = self.export(user, cursor, **parts)
+            pages.append([json.loads(line) for line in answer.body.splitlines()])
+            if (cursor := answer.headers.get("next-cursor")) is None:
+                return pages
+
+
+@pytest.fixture
+def admin(api: Api) -> Administrator:
+    return Administrator(api)
+
+
+@pytest.fixture
+def memory(environment: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[SqliteStore]:
+    """The functions' memory, past their own code."""
+    store = SqliteStore(tmp_path / "memory.db")
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def aged(database: Database, memory: SqliteStore, sql: psycopg.Connection) -> Aged:
+    return Aged(database, memory, sql)
+
+
+@pytest.fixture
+def log() -> Iterator[StringIO]:
+    """What the process logs at INFO and above."""
+    handler, level, log = logger().registered_handler, logger().log_level, StringIO()
+    assert isinstance(handler, logging.StreamHandler)
+    before = handler.setStream(log)
+    logger().setLevel("INFO")
+    yield log
+    logger().setLevel(level)
+    handler.setStream(before)

@@ -1,0 +1,225 @@
+"""Exporting a user: all that is kept of them, each record once, as JSON lines."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from parley.http import admin as admin_routes
+from parley.ids import conversation_key
+from parley.memory.store import TurnMemory
+from parley.repository.paging import encode
+from parley.users import export
+from parley_testing.aged import Aged
+from parley_testing.belongings import memory_of, rows_of
+from parley_testing.handlers import Api
+
+TABLES = {
+    "session": "sessions",
+    "turn": "turns",
+    "message": "messages",
+    "tool_call": "tool_calls",
+    "task": "tasks",
+}
+
+
+@pytest.fixture
+def alice(api: Api, aged: Aged) -> Aged:
+    """A user who owns some of everything, beside another."""
+    for user in ("bob", "alice"):
+        for number in range(3):
+            session_id = aged.session(days=number, turns=2, user=user, key=f"key {number}")
+            aged.sql.execute(
+                "INSERT INTO tool_calls (turn_id, call_id, name, arguments, output, effect)"
+                " SELECT id, 'call ' || n, 'add_task', '{}', '{\"value\": 1.5}', true"
+                " FROM turns, generate_series(1, 2) n WHERE session_id = %s",
+                (session_id,),
+            )
+        aged.session(days=0, turns=0, user=user)
+        for title in ("milk", 'Grüße 🦜\u2028\n"'):
+            assert api("POST", "/tasks", {"title": title}, user=user).status == 201
+    return aged
+
+
+def identity(record: dict[str, Any]) -> tuple[Any, ...]:
+    match record["type"]:
+        case "tool_call":
+            return ("tool_call", record["turn_id"], record["call_id"])
+        case "memory":
+            return ("memory", record["session_id"], record["turn_number"])
+        case kind:
+            return (kind, record["id"])
+
+
+def test_each_record_is_there_once_and_nobody_elses(
+    admin: Any, alice: Aged, sql: psycopg.Connection
+) -> None:
+    (records,) = admin.exported("alice")
+
+    assert set(Counter(map(identity, records)).values()) == {1}
+    kept = rows_of(sql, "alice")
+    for kind, table in TABLES.items():
+        own = [record for record in records if record["type"] == kind]
+        expected = [json.loads(row) for row in kept[table]]
+        for row in expected:
+            row.pop("fingerprint", None)
+        shown = [{k: v for k, v in record.items() if k != "type"} for record in own]
+        assert sorted(shown, key=str) == sorted(expected, key=str), kind
+        assert own
+    remembered = [record for record in records if record["type"] == "memory"]
+    assert len(remembered) == 6
+    contents = [item["content"] for record in remembered for item in record["items"]]
+    assert {"question 1", "answer: question 2"} <= set(contents)
+    assert {record["type"] for record in records} == {*TABLES, "memory"}
+
+
+def test_what_only_parley_can_use_is_left_out(admin: Any, alice: Aged) -> None:
+    assert "fingerprint" not in admin.export("alice").body
+
+
+def test_it_is_json_lines(admin: Any, alice: Aged) -> None:
+    answer = admin.export("alice")
+
+    assert answer.headers["content-type"] == "application/jsonl"
+    lines = answer.body.split("\n")
+    assert lines.pop() == ""
+    assert all(isinstance(json.loads(line), dict) for line in lines)
+    assert 'Grüße 🦜\u2028\n"' in [json.loads(line).get("title") for line in lines]
+    assert len(answer.body.splitlines()) == len(lines), "nor do other ends of lines stand in it"
+
+
+def test_over_many_pages_it_is_the_same(
+    admin: Any, alice: Aged, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (whole,) = admin.exported("alice")
+    monkeypatch.setattr(export, "PAGE_BYTES", 700)
+    monkeypatch.setattr(export, "_ROWS_AT_ONCE", 2)
+
+    pages = admin.exported("alice")
+
+    assert len(pages) > 8
+    assert [record for page in pages for record in page] == whole
+    longest = max(len(json.dumps(record)) for record in whole)
+    assert all(sum(len(json.dumps(r)) for r in page) < 700 + 5 * longest for page in pages)
+
+
+def test_without_time_a_page_ends_early_and_the_next_goes_on(admin: Any, alice: Aged) -> None:
+    """A session of which nothing is remembered costs a read as well."""
+    (whole,) = admin.exported("alice")
+
+    pages = admin.exported("alice", seconds=admin_routes.MARGIN_SECONDS - 1)
+
+    assert [record for page in pages for record in page] == whole
+    assert len(pages) > len([r for r in whole if r["type"] in ("session", "turn", "task")])
+
+
+def test_what_is_made_meanwhile_harms_nothing(
+    admin: Any, alice: Aged, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (before,) = admin.exported("alice")
+    monkeypatch.setattr(export, "PAGE_BYTES", 1)
+    answer = admin.export("alice")
+    records = [json.loads(line) for line in answer.body.splitlines()]
+    alice.session(days=0, turns=1)
+
+    while (cursor := answer.headers.get("next-cursor")) is not None:
+        answer = admin.export("alice", cursor)
+        records += [json.loads(line) for line in answer.body.splitlines()]
+
+    assert set(Counter(map(identity, records)).values()) == {1}
+    assert set(map(identity, before)) < set(map(identity, records))
+
+
+def test_memory_that_cannot_be_read_is_named(admin: Any, aged: Aged) -> None:
+    session_id = aged.session(days=0)
+    with aged.store._file.writing() as connection:  # type: ignore[attr-defined]
+        connection.execute("UPDATE turns SET payload = x'00'")
+
+    (records,) = admin.exported("alice")
+
+    (memory,) = [record for record in records if record["type"] == "memory"]
+    assert memory == {
+        "type": "memory",
+        "session_id": str(session_id),
+        "turn_number": 1,
+        "items": None,
+    }
+
+
+def test_numbers_stay_numbers_of_json(api: Api, admin: Any, aged: Aged) -> None:
+    odd = {"large": 10**30, "small": 1e-300, "exact": 0.1}
+    api.new_session("alice", metadata=odd)
+
+    (records,) = admin.exported("alice")
+
+    assert records[0]["metadata"] == odd
+
+
+def test_of_a_session_with_much_memory_every_turn_is_told(admin: Any, aged: Aged) -> None:
+    session_id = aged.session(days=0, turns=1)
+    key = conversation_key("alice", session_id)
+    for number in range(2, 46):
+        aged.store.finish(key, number, 1, TurnMemory([{"role": "user", "content": str(number)}]))
+
+    (records,) = admin.exported("alice")
+
+    told = [record["turn_number"] for record in records if record["type"] == "memory"]
+    assert told == list(range(45, 0, -1))
+
+
+def test_who_is_not_known_has_an_empty_export(admin: Any) -> None:
+    answer = admin.export("nobody")
+
+    assert (answer.body, answer.headers.get("next-cursor")) == ("", None)
+
+
+def test_it_changes_nothing(
+    admin: Any, alice: Aged, sql: psycopg.Connection, tmp_path: Path
+) -> None:
+    before = rows_of(sql, "alice"), memory_of(tmp_path / "memory.db", "alice")
+
+    admin.exported("alice")
+
+    assert (rows_of(sql, "alice"), memory_of(tmp_path / "memory.db", "alice")) == before
+
+
+SOME = "018f0000-0000-7000-8000-000000000001"
+
+
+@pytest.mark.parametrize(
+    "cursor",
+    [
+        "nonsense",
+        "ü",
+        encode(["session", None, None]),
+        encode(["sessions"]),
+        encode(["turns", "nonsense", None]),
+        encode(["memory", SOME, 10**30]),
+        encode(["memory", SOME, -1]),
+    ],
+)
+def test_a_cursor_that_none_gave_is_refused(admin: Any, cursor: str) -> None:
+    answer = admin("GET", "/admin/users/alice/export", query={"cursor": cursor})
+
+    assert answer.status == 422, answer
+    assert [error["field"] for error in answer.json["errors"]] == ["cursor"]
+
+
+def test_another_users_cursor_shows_nothing_of_theirs(
+    admin: Any, alice: Aged, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(export, "PAGE_BYTES", 1)
+    cursor = admin.export("bob").headers["next-cursor"]
+    bobs = {str(row[0]) for row in alice.sql.execute("SELECT id FROM sessions WHERE user_id='bob'")}
+
+    answer = admin.export("alice", cursor)
+
+    assert not any(session_id in answer.body for session_id in bobs)
+    bob = next(iter(bobs))
+    memory = admin.export("alice", encode(["memory", bob, 100]))
+    assert bob not in memory.body

@@ -1,0 +1,112 @@
+"""Cleanups over a real database and both stores, and sessions of any age for them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import count
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+import boto3
+import psycopg
+import pytest
+from moto import mock_aws
+
+from parley.cleanup.cleaner import Cleaner
+from parley.cleanup.report import CleanupReport
+from parley.cleanup.retention import CleanupRequest, Retention
+from parley.memory.dynamodb import DynamoDbStore
+from parley.memory.sqlite import SqliteStore
+from parley.memory.store import AgentSessionStore
+from parley.repository.database import Database
+from parley.repository.retention import Ages, Which
+from parley_testing.aged import Aged
+from parley_testing.aws import memory_table
+from parley_testing.workbench import WatchedStore
+
+DAY = 86_400
+AGES = Ages(memory=7 * DAY, closed_sessions=30 * DAY, empty_sessions=1 * DAY)
+
+
+@pytest.fixture(params=["sqlite", "dynamodb"])
+def store(request: pytest.FixtureRequest) -> AgentSessionStore:
+    """Each of the stores in turn."""
+    built: AgentSessionStore = request.getfixturevalue(f"{request.param}_store")
+    return built
+
+
+@pytest.fixture
+def sqlite_store(tmp_path: Path) -> Iterator[SqliteStore]:
+    store = SqliteStore(tmp_path / "memory.db")
+    yield store
+    store.close()
+
+
+@pytest.fixture(scope="session")
+def dynamodb_client() -> Iterator[Any]:
+    """A client of moto's DynamoDB in this process; making one is slow."""
+    with pytest.MonkeyPatch.context() as environment, mock_aws():
+        environment.setenv("AWS_ACCESS_KEY_ID", "testing")
+        environment.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+        client = boto3.client("dynamodb", region_name="eu-central-1")
+        yield client
+        client.close()
+
+
+@pytest.fixture
+def dynamodb_store(dynamodb_client: Any) -> Iterator[DynamoDbStore]:
+    table = memory_table(dynamodb_client)
+    yield DynamoDbStore(dynamodb_client, table)
+    dynamodb_client.delete_table(TableName=table)
+
+
+@pytest.fixture
+def aged(database: Database, store: AgentSessionStore, sql: psycopg.Connection) -> Aged:
+    return Aged(database, store, sql)
+
+
+@pytest.fixture
+def watched(store: AgentSessionStore) -> WatchedStore:
+    """The store as cleanups see it."""
+    return WatchedStore(store)
+
+
+@pytest.fixture
+def new_cleaner(database: Database, watched: WatchedStore) -> Callable[..., Cleaner]:
+    """Makes cleaners: each is a process of its own as far as cleanups can tell."""
+
+    def make(through: Database | None = None) -> Cleaner:
+        seen, there = through or database, cast("AgentSessionStore", watched)
+        return Cleaner(seen, Retention(seen, lambda: there, AGES))
+
+    return make
+
+
+@pytest.fixture
+def cleaner(new_cleaner: Callable[..., Cleaner]) -> Cleaner:
+    return new_cleaner()
+
+
+class Clean(Protocol):
+    """Cleans up, with time for so many pages of work, and gives the report."""
+
+    def __call__(
+        self, which: Which = ..., /, *, pages: int | None = None, **asked: Any
+    ) -> CleanupReport: ...
+
+
+@pytest.fixture
+def clean(cleaner: Cleaner) -> Clean:
+    def clean(
+        which: Which | None = None, /, *, pages: int | None = None, **asked: Any
+    ) -> CleanupReport:
+        request = CleanupRequest(which=which or Which(), **asked)
+        return cleaner.clean(request, left=lasting(pages))
+
+    return clean
+
+
+def lasting(pages: int | None) -> Callable[[], float]:
+    """Let time be up when it has been asked for so often; None for never."""
+    asked = count(1)
+    return lambda: 60.0 if pages is None or next(asked) <= pages else 0.0

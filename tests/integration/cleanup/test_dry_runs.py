@@ -1,0 +1,111 @@
+"""A dry run says exactly what would go, and removes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID
+
+import psycopg
+import pytest
+
+from parley.cleanup import due_sessions, retention
+from parley.cleanup.report import Counted
+from parley.ids import conversation_key, new_id
+from parley.memory.store import TurnMemory
+from parley_testing.aged import Aged
+
+Clean = Callable[..., Any]
+
+
+@pytest.fixture
+def all_kinds(aged: Aged, sql: psycopg.Connection) -> dict[str, UUID]:
+    """Something of every kind that is due, and something of most that is not."""
+    made = {
+        "closed_sessions": aged.session(days=31, turns=3, status="ended"),
+        "empty_sessions": aged.session(days=2, turns=0, name="empty"),
+        "memory": aged.session(days=8, turns=2, user="bob", name="old"),
+        "in use": aged.session(days=1),
+    }
+    gone = conversation_key("alice", new_id())
+    aged.store.finish(gone, 1, 1, TurnMemory([{"role": "user", "content": "nobody's"}]))
+    aged.store.record(gone, 2, 1, "0", {"output": []})
+    aged.store.record(conversation_key("bob", made["memory"]), 1000, 1, "0", {"output": ["late"]})
+    sql.execute(
+        "INSERT INTO idempotency_tombstones"
+        " SELECT 'alice', 'turn', 'key ' || n, '', now() + n * interval '1 hour'"
+        " FROM generate_series(-2, 2) n"
+    )
+    return made
+
+
+def test_it_is_what_the_real_run_then_does(
+    aged: Aged, clean: Clean, all_kinds: dict[str, UUID]
+) -> None:
+    would = clean(dry_run=True)
+
+    did = clean()
+
+    assert would.kinds == did.kinds
+    found = {kind: (counted.found, counted.items) for kind, counted in would.kinds.items()}
+    assert found == {
+        "closed_sessions": (1, 3),
+        "empty_sessions": (1, 0),
+        "memory": (1, 2),
+        "keys": (3, 0),
+        "orphaned_memory": (1, 2),
+    }
+    assert all(would.kinds[kind].bytes > 0 for kind, (_, items) in found.items() if items)
+    assert (would.dry_run, did.dry_run) == (True, False)
+    assert clean(dry_run=True).kinds.keys() == would.kinds.keys()
+    assert set(clean(dry_run=True).kinds.values()) == {Counted()}
+
+
+def test_it_changes_nothing_in_either_store(
+    aged: Aged, clean: Clean, all_kinds: dict[str, UUID]
+) -> None:
+    before = aged.rows(), aged.memory()
+
+    clean(dry_run=True)
+    clean(dry_run=True, older_than_seconds=0, pages=2)
+
+    assert (aged.rows(), aged.memory()) == before
+
+
+def test_it_lists_the_sessions(aged: Aged, clean: Clean, all_kinds: dict[str, UUID]) -> None:
+    listed = {doomed.kind: doomed for doomed in clean(dry_run=True).sessions}
+
+    assert {kind: doomed.session_id for kind, doomed in listed.items()} == {
+        kind: session_id for kind, session_id in all_kinds.items() if kind != "in use"
+    }
+    memory, closed = listed["memory"], listed["closed_sessions"]
+    assert (memory.user_id, memory.name, memory.rows, memory.items) == ("bob", "old", 0, 2)
+    assert (closed.user_id, closed.name, closed.rows, closed.items) == ("alice", None, 10, 3)
+    assert closed.bytes == aged.store.weigh(conversation_key("alice", closed.session_id)).bytes
+    dates = aged.sql.execute(
+        "SELECT last_activity_at FROM sessions WHERE id = %s", (closed.session_id,)
+    )
+    assert dates.fetchone() == (closed.last_activity_at,)
+
+
+def test_a_real_run_lists_none(clean: Clean, all_kinds: dict[str, UUID]) -> None:
+    assert clean().sessions == []
+
+
+def test_it_goes_on_at_its_cursor(
+    aged: Aged, clean: Clean, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(due_sessions, "SESSIONS_A_PAGE", 2)
+    monkeypatch.setattr(retention, "SESSIONS_LISTED", 3)
+    made = [aged.session(days=40 - n, status="ended") for n in range(5)]
+    made += [aged.session(days=20 - n) for n in range(4)]
+    listed: list[list[UUID]] = []
+    cursor, done = None, False
+
+    while not done:
+        report = clean(dry_run=True, cursor=cursor)
+        listed.append([doomed.session_id for doomed in report.sessions])
+        cursor, done = report.next_cursor, report.done
+
+    assert [len(page) for page in listed] == [4, 3, 2]
+    assert [session_id for page in listed for session_id in page] == made, "longest unused first"

@@ -1,0 +1,209 @@
+"""What becomes active after it was found is left alone, and nobody is disturbed."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any, cast
+from uuid import UUID
+
+import psycopg
+import pytest
+
+from parley.cleanup import due_sessions
+from parley.cleanup.cleaner import Cleaner
+from parley.cleanup.report import Counted
+from parley.cleanup.retention import CleanupRequest
+from parley.memory.sqlite import SqliteStore
+from parley.memory.store import AgentSessionStore
+from parley.repository import retention
+from parley.repository.database import Database
+from parley.repository.sessions import SessionRepository
+from parley_testing.aged import Aged
+from parley_testing.scripted_model import in_order, say
+from parley_testing.workbench import WatchedStore, Workbench
+
+CLOSED, MEMORY = {"days": 31, "status": "ended"}, {"days": 8, "status": "active"}
+
+
+@pytest.fixture
+def store(sqlite_store: SqliteStore) -> AgentSessionStore:
+    return sqlite_store
+
+
+@pytest.fixture
+def clean(cleaner: Cleaner) -> Callable[[], Any]:
+    return lambda: cleaner.clean(CleanupRequest(), left=lambda: 60.0)
+
+
+def reopen(aged: Aged, session_id: UUID) -> None:
+    aged.sql.execute("UPDATE sessions SET status = 'active' WHERE id = %s", (session_id,))
+
+
+def new_turn(aged: Aged, session_id: UUID) -> None:
+    reopen(aged, session_id)
+    aged.begin(session_id)
+
+
+def turn_over(aged: Aged, session_id: UUID) -> None:
+    reopen(aged, session_id)
+    aged.say(session_id, "over already")
+    aged.sql.execute("UPDATE sessions SET status = 'ended' WHERE id = %s", (session_id,))
+
+
+@pytest.mark.parametrize(
+    ("kind", "made", "happens"),
+    [
+        ("closed_sessions", {"turns": 1, **CLOSED}, reopen),
+        ("closed_sessions", {"turns": 1, **CLOSED}, new_turn),
+        ("closed_sessions", {"turns": 1, **CLOSED}, turn_over),
+        ("empty_sessions", {"turns": 0, **MEMORY}, new_turn),
+        ("memory", {"turns": 1, **MEMORY}, new_turn),
+        ("memory", {"turns": 1, **MEMORY}, turn_over),
+    ],
+)
+def test_what_changed_after_it_was_found_stays_as_it_is(
+    aged: Aged,
+    clean: Callable[[], Any],
+    monkeypatch: pytest.MonkeyPatch,
+    kind: str,
+    made: dict[str, Any],
+    happens: Callable[[Aged, UUID], None],
+) -> None:
+    session_id, other = aged.session(**made), aged.session(**made)
+    then: dict[str, Any] = {}
+
+    def meanwhile(*_: Any) -> None:
+        happens(aged, session_id)
+        then["memory"] = {k: v for k, v in aged.memory().items() if str(session_id) in k}
+
+    after_finding(monkeypatch, kind, meanwhile)
+
+    report = clean()
+
+    assert report.kinds[kind].found == 1, "the other one"
+    assert not report.failures
+    assert session_id in aged.sessions()
+    if happens is not reopen:  # which is no activity: what it remembers is due, as any other's
+        left = {k: v for k, v in aged.memory().items() if str(session_id) in k}
+        assert left == then["memory"]
+    assert (other in aged.sessions()) == (kind == "memory")
+    assert other not in aged.remembered()
+    assert "memory_deletions" not in aged.counts()
+
+
+def after_finding(monkeypatch: pytest.MonkeyPatch, kind: str, action: Callable[[], object]) -> None:
+    """Do something when sessions of a kind were found, and before they are taken."""
+    find = retention.find_due
+    waiting = [action]
+
+    def found(database: Any, asked: str, *rest: Any, **named: Any) -> Any:
+        due = find(database, cast("Any", asked), *rest, **named)
+        if asked == kind and waiting:
+            waiting.pop()()
+        return due
+
+    monkeypatch.setattr(due_sessions, "find_due", found)
+
+
+@pytest.mark.parametrize("made", [{"turns": 1, **CLOSED}, {"turns": 0, **MEMORY}, MEMORY])
+def test_what_somebody_holds_is_not_waited_for(
+    aged: Aged, clean: Callable[[], Any], sql: psycopg.Connection, made: dict[str, Any]
+) -> None:
+    held, free = aged.session(**made), aged.session(**made)
+    with psycopg.connect(sql.info.dsn) as other:
+        other.execute("SELECT FROM sessions WHERE id = %s FOR NO KEY UPDATE", (held,))
+        before = aged.rows()["turns"], held in aged.remembered()
+
+        report = clean()
+
+        assert not report.failures, "waiting, it would run into the statement's time-out"
+        assert sum(counted.found for counted in report.kinds.values()) == 1
+        assert held in aged.sessions()
+        assert (held in aged.remembered()) == before[1]
+        other.rollback()
+
+    assert sum(counted.found for counted in clean().kinds.values()) == 1, "it is due still"
+    assert aged.remembered() == set()
+    assert free not in aged.remembered()
+
+
+def test_two_cleanups_at_once_share_the_work(aged: Aged, new_cleaner: Callable[..., Any]) -> None:
+    made = [aged.session(days=31, status="ended") for _ in range(30)]
+    made += [aged.session(days=8) for _ in range(30)]
+    both, reports, start = [new_cleaner(), new_cleaner()], [], threading.Barrier(2)
+
+    def run(cleaner: Cleaner) -> None:
+        start.wait()
+        reports.append(cleaner.clean(CleanupRequest(), left=lambda: 60.0))
+
+    threads = [threading.Thread(target=run, args=(cleaner,)) for cleaner in both]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    for kind in ("closed_sessions", "memory"):
+        together = sum((report.kinds[kind] for report in reports), Counted())
+        assert together.found == 30
+        assert together.failures == 0
+    assert aged.sessions() == set(made[30:])
+    assert aged.remembered() == set()
+    assert "memory_deletions" not in aged.counts()
+
+
+@pytest.mark.parametrize("older_than", [0, 3600])
+async def test_a_turn_that_runs_beside_a_cleanup_is_not_disturbed(
+    aged: Aged,
+    database: Database,
+    store: AgentSessionStore,
+    new_cleaner: Callable[..., Any],
+    older_than: int,
+) -> None:
+    cleaner = new_cleaner()
+
+    def cleaned() -> Any:
+        request = CleanupRequest(older_than_seconds=older_than)
+        cleaner.clean(request, left=lambda: 60.0)
+        return say("two")
+
+    bench = Workbench(database, store, in_order(say("one"), cleaned, say("three")))
+    session_id = bench.new_session()
+    await bench.send(session_id, "first")
+    aged.session(days=31, status="ended")
+
+    sent = await bench.send(session_id, "second")
+    await bench.send(session_id, "third")
+
+    assert sent.view.turn.attempt == 1
+    shown = [item["content"] for item in bench.model.asked[-1].input]
+    assert shown == ["first", "one", "second", "two", "third"]
+    assert aged.sessions() == {session_id}
+
+
+def test_a_turn_begun_while_its_sessions_memory_is_removed_keeps_its_own(
+    aged: Aged, watched: WatchedStore, clean: Callable[[], Any]
+) -> None:
+    session_id = aged.session(days=8)
+    watched.before["forget_before"] = lambda: aged.say(session_id, "meanwhile")
+
+    clean()
+
+    (turns,) = aged.memory().values()
+    assert [turn.number for turn in turns] == [2]
+
+
+def test_a_session_deleted_while_its_memory_is_removed_stays_in_the_outbox(
+    aged: Aged, watched: WatchedStore, clean: Callable[[], Any], sql: psycopg.Connection
+) -> None:
+    """Its deletion counts on it: a process may write late."""
+    session_id = aged.session(days=8)
+    conversation = f"user_alice_conv_{session_id}"
+    watched.before["forget_before"] = lambda: SessionRepository(aged.database).delete(
+        "alice", session_id, conversation
+    )
+
+    clean()
+
+    left = sql.execute("SELECT conversation, below FROM memory_deletions").fetchall()
+    assert left == [(conversation, None)]

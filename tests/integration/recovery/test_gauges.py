@@ -1,0 +1,116 @@
+"""The gauges: what CloudWatch is told after a recovery."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from uuid import UUID
+
+import psycopg
+import pytest
+
+from parley.cleanup.gauges import publish_gauges
+from parley.memory.sqlite import SqliteStore
+from parley.memory.store import TurnMemory
+from parley.repository.database import Database
+from parley.repository.turns import RunningTurn, TurnRepository
+from parley_testing.handlers import Api
+from parley_testing.metrics import metrics_in, values_of
+from parley_testing.talk import begin, request
+
+Gauges = Callable[[], dict[str, float]]
+
+
+@pytest.fixture
+def gauges(database: Database, memory: SqliteStore, capfd: pytest.CaptureFixture[str]) -> Gauges:
+    """Publishes the gauges and gives them."""
+
+    def publish() -> dict[str, float]:
+        capfd.readouterr()
+        publish_gauges(database, memory)
+        (document,) = metrics_in(capfd.readouterr().out)
+        return values_of(document)
+
+    return publish
+
+
+def test_of_nothing_all_gauges_are_there_and_none_is_raised(gauges: Gauges) -> None:
+    # An alarm on a gauge that comes only when something is wrong would never be reset.
+    seen = gauges()
+
+    raised = {name for name, value in seen.items() if value}
+    assert raised == {
+        "DatabaseConnections",
+        "DatabaseConnectionsLimit",
+        "DatabaseSize",
+        "MemorySize",
+    }
+    assert set(seen) - raised == {
+        "ActiveSessions",
+        "OverdueTurns",
+        "OldestOpenTurn",
+        "OutboxDue",
+        "OutboxAge",
+        "MemoryItems",
+    }
+
+
+def test_only_active_sessions_count(gauges: Gauges, api: Api) -> None:
+    api.new_session()
+    api("PATCH", f"/sessions/{api.new_session()}", {"status": "ended"})
+
+    assert gauges()["ActiveSessions"] == 1
+
+
+def test_a_turn_is_overdue_when_its_lease_has_run_out(
+    gauges: Gauges, api: Api, turns: TurnRepository, expire: Callable[[UUID], None]
+) -> None:
+    begin(turns, request("alice", api.new_session()))
+    assert gauges()["OverdueTurns"] == 0
+
+    expire(begin(turns, request("alice", api.new_session())).id)
+
+    seen = gauges()
+    assert seen["OverdueTurns"] == 1
+    assert seen["OldestOpenTurn"] > 0
+
+
+def test_a_turn_that_was_let_go_of_is_overdue_at_once(
+    gauges: Gauges, left: Callable[[], RunningTurn], turns: TurnRepository
+) -> None:
+    turns.release(left())
+
+    assert gauges()["OverdueTurns"] == 1
+
+
+def test_the_outbox_is_as_old_as_its_oldest_also_if_that_was_put_off(
+    gauges: Gauges, sql: psycopg.Connection
+) -> None:
+    # What cannot be removed is tried again an hour later, and so is never due for long.
+    sql.execute(
+        "INSERT INTO memory_deletions (conversation, not_before, created_at)"
+        " VALUES ('old', now() + interval '1 hour', now() - interval '5 hours'),"
+        " ('due', now(), now())"
+    )
+
+    seen = gauges()
+
+    assert seen["OutboxDue"] == 1
+    assert 5 * 3600 <= seen["OutboxAge"] < 5 * 3600 + 60
+
+
+def test_memory_is_told_in_items_and_bytes(gauges: Gauges, memory: SqliteStore) -> None:
+    memory.finish("user_ada_conv_1", 1, 1, TurnMemory([{"role": "user", "content": "hello"}]))
+
+    seen = gauges()
+
+    assert seen["MemoryItems"] == 1
+    assert seen["MemorySize"] > 0
+
+
+def test_connections_are_told_with_their_limit(gauges: Gauges, sql: psycopg.Connection) -> None:
+    limit = sql.execute("SHOW max_connections").fetchone()
+
+    seen = gauges()
+
+    assert limit == (str(int(seen["DatabaseConnectionsLimit"])),)
+    assert 2 <= seen["DatabaseConnections"] < seen["DatabaseConnectionsLimit"]

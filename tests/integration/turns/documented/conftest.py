@@ -1,0 +1,56 @@
+"""The agents of docs/agents.md, offered by the deployment."""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import parley.agents
+from parley.agents import registry
+from parley.repository.database import Database
+from parley_testing import documented_agents
+from parley_testing.documented_agents import Talk
+from parley_testing.handlers import FUNCTIONS, Api
+from parley_testing.model_server import ModelServer
+
+
+@pytest.fixture(autouse=True)
+def page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Write the page's files beside Parley's own, and its lines into the registry."""
+    root = tmp_path / "page"
+    shutil.copytree(FUNCTIONS / "migrate", root / "functions" / "migrate")
+    for path, code in documented_agents.files().items():
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_text(code)
+    folders = [*parley.agents.__path__, str(root / "layers/shared/python/parley/agents")]
+    monkeypatch.setattr(parley.agents, "__path__", folders)
+    offers = documented_agents.offers()
+    monkeypatch.setattr(registry, "OFFERED", {**registry.OFFERED, **offers})
+    yield root
+    registry.load.cache_clear()
+    for name, offer in offers.items():
+        sys.modules.pop(offer.module, None)
+        vars(parley.agents).pop(name, None)
+
+
+@pytest.fixture
+def migrated(page: Path, database: Database) -> str:
+    """Migrate the test's database with the page's migration, and give the revision."""
+    file = page / "functions" / "migrate" / "schema.py"
+    spec = importlib.util.spec_from_file_location("schema_of_the_page", file)
+    assert spec is not None
+    assert spec.loader is not None
+    schema = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(schema)
+    revision: str = schema.upgrade(database)
+    return revision
+
+
+@pytest.fixture
+def talk(model_api: Api, model: ModelServer) -> Talk:
+    return Talk(model_api, model)

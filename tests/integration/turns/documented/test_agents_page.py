@@ -1,0 +1,158 @@
+"""What docs/agents.md shows is so: each of its agents, run for real."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+
+import psycopg
+import pytest
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+
+from parley.agents import registry
+from parley_testing import documented_agents
+from parley_testing.documented_agents import Talk
+from parley_testing.handlers import FUNCTIONS, Api
+from parley_testing.model_server import Called, ModelServer, Said, in_order
+from parley_testing.problems import problem
+
+
+def test_every_agent_of_the_page_is_offered_under_its_name(api: Api) -> None:
+    offered = documented_agents.offers()
+
+    assert {f"{name}.py" for name in offered} == {
+        path.name for path in documented_agents.files() if path.parent.name == "agents"
+    }
+    assert [registry.load(name).name for name in offered] == list(offered)
+    listed = {agent["name"] for agent in api("GET", "/agents").json["items"]}
+    assert listed > offered.keys()
+
+
+def test_tools_answer_and_know_whose_turn_it_is(talk: Talk) -> None:
+    called = [Called("time_at", {"hours_ahead": 5.5}, "call_1"), Called("whose_turn")]
+    talk.model.script = in_order(called, Said("Late."))
+
+    assert talk.ask("clock", "What time is it?", user="bob") == "Late."
+
+    outputs = {item.get("call_id"): item.get("output") for item in talk.model.asked[1].input}
+    told = datetime.fromisoformat(outputs["call_1"])
+    assert told.utcoffset() == timedelta(hours=5.5)
+    assert abs(datetime.now(UTC) - told) < timedelta(hours=1)
+    assert outputs["call_0"] == "bob"
+
+
+def test_the_page_s_migration_follows_parley_s_newest(migrated: str) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(FUNCTIONS / "migrate" / "migrations"))
+    newest = ScriptDirectory.from_config(config).get_current_head()
+    (code,) = (
+        code for path, code in documented_agents.files().items() if path.parent.name == "versions"
+    )
+
+    assert f'down_revision = "{newest}"' in code, "docs/agents.md names an older revision"
+    assert migrated == "restaurant_1"
+
+
+@pytest.mark.usefixtures("migrated")
+def test_a_booking_is_the_user_s_own(talk: Talk, sql: psycopg.Connection) -> None:
+    talk.model.script = in_order(
+        Called("book_table", {"day": "2026-12-24", "people": 2}),
+        Said("Booked."),
+        Called("list_bookings"),
+        Said("One."),
+        Called("list_bookings"),
+        Said("None."),
+    )
+
+    talk.ask("bookings", "A table for two")
+    talk.ask("bookings", "What have I booked?")
+    talk.ask("bookings", "What have I booked?", user="bob")
+
+    rows = sql.execute("SELECT user_id, day::text, people FROM restaurant.bookings").fetchall()
+    assert rows == [("alice", "2026-12-24", 2)]
+    outputs = [asked.input[-1].get("output") for asked in talk.model.asked]
+    assert outputs[1] == "A table for 2 is booked for 2026-12-24."
+    assert json.loads(outputs[3]) == [{"day": "2026-12-24", "people": 2}]
+    assert outputs[5] == "[]"
+
+
+@pytest.mark.usefixtures("migrated")
+def test_a_booking_that_cannot_be_taken_is_told_to_the_model(
+    talk: Talk, sql: psycopg.Connection
+) -> None:
+    talk.model.script = in_order(
+        Called("book_table", {"day": "2026-12-24", "people": 13}), Said("Too many.")
+    )
+
+    assert talk.ask("bookings", "A table for thirteen") == "Too many."
+
+    assert talk.model.asked[1].input[-1]["output"] == "people must be 1 to 12."
+    assert sql.execute("SELECT FROM restaurant.bookings").rowcount == 0
+
+
+@pytest.mark.usefixtures("migrated")
+def test_the_desk_asks_one_agent_and_hands_over_to_another(
+    talk: Talk, sql: psycopg.Connection
+) -> None:
+    talk.model.script = in_order(
+        Called("translate", {"input": "Ein Tisch für zwei"}),
+        Said("A table for two"),
+        Called("transfer_to_bookings"),
+        Called("book_table", {"day": "2026-12-24", "people": 2}),
+        Said("Gebucht."),
+        Said("Bitte."),
+    )
+
+    replies = [talk.ask("desk", text) for text in ("Ein Tisch für zwei", "Danke")]
+
+    assert replies == ["Gebucht.", "Bitte."]
+    assert sql.execute("SELECT user_id, people FROM restaurant.bookings").fetchall() == [
+        ("alice", 2)
+    ]
+    offered = [[tool["name"] for tool in asked.body["tools"]] for asked in talk.model.asked]
+    desk = ["translate", "transfer_to_bookings", "transfer_to_letters"]
+    bookings = ["book_table", "list_bookings"]
+    assert offered == [desk, [], desk, bookings, bookings, desk]
+
+
+def test_models_are_those_that_agents_name_on_the_server_that_is_set(
+    environment: pytest.MonkeyPatch, talk: Talk, model: ModelServer
+) -> None:
+    variables = documented_agents.variables() | {"OPENAI_BASE_URL": model.base_url}
+    for name, value in variables.items():
+        environment.setenv(name, value)
+    model.script = in_order(
+        Called("ask_critic", {"input": "Teh text"}), Said("A typo."), Said("The text"), Said("Hi.")
+    )
+
+    assert talk.ask("editor", "Teh text") == "The text"
+    assert talk.ask("assistant", "Hello") == "Hi."
+
+    assert [asked.body["model"] for asked in model.asked] == [
+        "qwen3:4b", "qwen3:32b", "qwen3:4b", "llama3.3",
+    ]  # fmt: skip
+    assert {asked.path for asked in model.asked} == {"/chat/completions"}
+    assert {asked.key for asked in model.asked} == {"none"}
+    assert model.asked[0].body["temperature"] == 0.2
+
+
+def test_a_typed_answer_is_json_text(talk: Talk) -> None:
+    talk.model.script = in_order(Said('{"about": "delivery", "urgent": true}'))
+
+    reply = talk.ask("triage", "My parcel is lost, and it is the cake!")
+
+    assert json.loads(reply) == {"about": "delivery", "urgent": True}
+    assert talk.model.asked[0].body["text"]["format"]["type"] == "json_schema"
+
+
+def test_a_guardrail_stops_the_newest_message_before_the_model_sees_it(talk: Talk) -> None:
+    talk.model.script = lambda asked: Said('{"about": "payment", "urgent": false}')
+
+    stopped = talk.send("triage", "I paid twice with 4111 1111 1111 1111")
+    after = talk.send("triage", "I paid twice")
+
+    problem(stopped, 502, "guardrail_tripped")
+    assert after.status == 201
+    assert len(talk.model.asked) == 1
+    assert "4111" not in json.dumps(talk.model.asked[0].body)

@@ -1,0 +1,109 @@
+"""Retention, on sessions that a schedule makes look old."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+from uuid import UUID
+
+from sqlalchemy import Executable, Row
+
+from parley.cleanup.retention import CleanupRequest, Retention
+from parley.errors import StoreUnavailable
+from parley.memory.store import AgentSessionStore
+from parley.repository.database import Database
+from parley.repository.retention import Ages
+from parley.turns.threads import between_points
+from parley_testing.schedules.faults import NOTHING, Course, ProcessDied
+from parley_testing.schedules.seen import SeenSession
+from parley_testing.schedules.world import Process, World
+
+DAYS = {"memory": 7, "closed": 30, "empty": 1}
+_DAY = 86_400.0
+_AGES = Ages(
+    memory=DAYS["memory"] * _DAY,
+    closed_sessions=DAYS["closed"] * _DAY,
+    empty_sessions=DAYS["empty"] * _DAY,
+)
+
+
+def age(world: World, session_id: UUID, days: int) -> None:
+    """Make a session look as if nobody had used it for so many days."""
+    world.sql.execute(
+        "UPDATE sessions SET last_activity_at = now() - make_interval(days => %s) WHERE id = %s",
+        (days, session_id),
+    )
+
+
+def clean_up(
+    world: World, process: Process, *, course: Course = NOTHING, faulty: bool = False
+) -> str:
+    """Remove what is past its time, the sweep of the store included, and see what went.
+
+    What is not due stays, whatever happens meanwhile; if nothing does, all that is due goes.
+
+    Returns:
+        A word for what came of it.
+    """
+    promises = world.promises
+    sessions = promises.seen.sessions.values()
+    doomed = {session.id for session in sessions if _is_doomed(session)}
+    forgets = [session for session in sessions if session.id not in doomed and _forgets(session)]
+    promises.gone |= doomed
+    promises.retired |= {(each.id, turn.number) for each in forgets for turn in each.turns}
+    world.sql.execute("DELETE FROM cleanup_progress")  # a sweep is due
+    store = cast("AgentSessionStore", _PointedStore(process.failing))
+    retention = Retention(_PointedDatabase(process.database), lambda: store, _AGES)
+    try:
+        report = retention.run(CleanupRequest(), left=lambda: 1.0)
+    except ProcessDied:
+        assert course.dead, "a process ended without having died"
+        return "died"
+    except StoreUnavailable:
+        assert faulty, "no store had failed"
+        return "unavailable"
+    world.look()
+    if faulty or course.thawed or course.dead:
+        return "cleaned up in trouble"
+    assert report.done, "not all was come to"
+    assert not report.failures, f"{report.failures}"
+    assert not doomed & promises.seen.sessions.keys(), "a session was due and is there"
+    for session in forgets:
+        below = {turn.number for turn in session.turns} & world.stored(session.id).keys()
+        assert not below, f"memory of the turns {below} was due and is there"
+    for session_id in promises.gone - promises.seen.sessions.keys():
+        assert not world.everything_stored(session_id), "memory of no session was not swept up"
+    return "cleaned up"
+
+
+def _is_doomed(session: SeenSession) -> bool:
+    if session.running is not None:
+        return False
+    closed = session.status != "active" and session.idle_days > DAYS["closed"]
+    return closed or (not session.turns and session.idle_days > DAYS["empty"])
+
+
+def _forgets(session: SeenSession) -> bool:
+    due = session.idle_days > DAYS["memory"] and session.memory_until < len(session.turns)
+    return session.running is None and due
+
+
+class _PointedDatabase(Database):
+    """Passes a point before and after each statement, as a turn's thread does."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def run(
+        self, statement: Executable, parameters: Mapping[str, Any] | None = None
+    ) -> Sequence[Row[Any]]:
+        return between_points("a statement", lambda: self._database.run(statement, parameters))
+
+
+class _PointedStore:
+    def __init__(self, store: object) -> None:
+        self._store = store
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._store, name)
+        return lambda *given, **named: between_points(name, lambda: method(*given, **named))

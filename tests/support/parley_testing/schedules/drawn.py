@@ -1,0 +1,32 @@
+"""What the schedules draw from: whom a step is about, what they say and what goes wrong."""
+
+from __future__ import annotations
+
+from hypothesis import strategies as st
+
+from parley_testing.schedules.faults import Outage
+from parley_testing.schedules.plans import PLANS
+
+MANY = 1 << 16
+ANYONE = st.integers(0, MANY)
+MESSAGES = st.sampled_from(PLANS)
+MOSTLY = st.sampled_from([True, True, True, False])
+MEANWHILE = (
+    "take over", "claim", "recover", "delete", "clear", "prune", "cancel", "end", "send", "retry",
+    "retire",
+)  # fmt: skip
+
+OUTAGES = st.one_of(
+    st.none(),
+    st.none(),
+    st.builds(Outage, st.integers(0, 8), st.sampled_from([1, 2, 4, 9]), st.booleans()),
+)
+LOST_COMMITS = st.builds(Outage, st.integers(0, 2), st.just(1), st.just(True), st.just(True))
+DATABASE_OUTAGES = st.one_of(OUTAGES, LOST_COMMITS)
+POINTS = st.integers(0, 20)
+TROUBLES = st.one_of(
+    st.tuples(st.just("dies"), POINTS, st.just("")),
+    st.tuples(st.just("freezes"), POINTS, st.sampled_from(MEANWHILE)),
+    st.tuples(st.just("both"), POINTS, st.sampled_from(MEANWHILE)),
+)
+COURSES = st.one_of(st.just(("lives", 0, "")), TROUBLES)

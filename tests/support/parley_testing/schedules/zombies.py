@@ -1,0 +1,98 @@
+"""Attempts that were replaced, and wake up."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from uuid import UUID
+
+import pytest
+
+from parley.errors import Fenced
+from parley.ids import conversation_key
+from parley.memory.shape import assistant_message, user_message
+from parley.memory.store import TurnMemory
+from parley.repository.tool_calls import ToolCall
+from parley.repository.turns import Ending, RunningTurn, Usage
+from parley.turns.attempt import Attempt, Called
+from parley_testing.schedules.world import World
+
+
+class Zombies:
+    """The attempts of a world that processes held, and that wake up when all has gone on."""
+
+    def __init__(self, world: World, drained: set[UUID]) -> None:
+        """Take the world, and the sessions to which nobody can write any more."""
+        self._world, self._promises, self._drained = world, world.promises, drained
+        self._wrote_late: list[RunningTurn] = []
+
+    def late(self) -> list[RunningTurn]:
+        """Give the attempts that may still write to memory though all is over, so far too late.
+
+        First those at turns that the agent remembers by another attempt: they could be believed.
+        """
+        late = [
+            turn
+            for turn in self._world.held
+            if turn not in self._wrote_late
+            and self._outlived(turn)
+            and self._world.claimed(turn) in (0, turn.attempt)
+        ]
+        seen = {turn.id: self._promises.seen.turn(turn.id) for turn in late}
+        remembered = [each for each in late if (now := seen[each.id]) and now.remembered]
+        return remembered or late
+
+    def write_late(self, turn: RunningTurn) -> None:
+        """Let such an attempt finish its memory, which nobody may believe."""
+        self._wrote_late.append(turn)
+        note = TurnMemory([user_message(turn.text), assistant_message("zombie")], "zombie")
+        conversation = conversation_key(turn.user_id, turn.session_id)
+        self._world.main.bench.store.finish(conversation, turn.number, turn.attempt, note)
+
+    def _outlived(self, turn: RunningTurn) -> bool:
+        seen = self._promises.seen.turn(turn.id)
+        if seen is None:
+            return turn.session_id not in self._drained
+        return seen.over and seen.attempt > turn.attempt
+
+    def replaced(self, turn: RunningTurn) -> bool:
+        """Whether an attempt was replaced, or its turn stopped or deleted."""
+        seen = self._promises.seen.turn(turn.id)
+        if seen is None or seen.attempt > turn.attempt:
+            return True
+        return seen.status in ("failed", "cancelled")
+
+    def wake(self, turn: RunningTurn) -> None:
+        """Let an attempt that was replaced try everything; it must be refused.
+
+        Memory refuses it from the claim of a later attempt on. Before that, and where the session
+        is gone, nobody believes what it writes there.
+        """
+        store_too = self._world.claimed(turn) > turn.attempt
+        process = self._world.main
+        bench = process.bench
+        attempt = Attempt(turn, process.database, bench.turns, bench.tool_calls, bench.store)
+        called = Called("call_zombie", "add_task", "{}")
+
+        def effect(given: object) -> str:
+            given.db.exec_driver_sql(  # type: ignore[attr-defined]
+                "INSERT INTO tasks (id, user_id, title) VALUES (gen_random_uuid(), %s, 'zombie')",
+                (self._world.user,),
+            )
+            return "done"
+
+        def refused(write: Callable[[], object]) -> None:
+            with pytest.raises(Fenced):
+                write()
+
+        refused(lambda: process.run(attempt.in_transaction(called, effect, changes=True)))
+        refused(lambda: bench.tool_calls.record(turn, ToolCall(*called, "done", effect=False)))
+        assert bench.turns.complete(turn, "zombie", Usage(), None) is None
+        ending = Ending("failed", "zombie", "zombie", remembered=True)
+        assert not bench.turns.stop(turn, ending, Usage(), None)
+        assert not bench.turns.renew(turn)
+        assert not bench.turns.release(turn)
+        if store_too:
+            where = attempt.conversation, turn.number, turn.attempt
+            refused(lambda: bench.store.record(*where, "0", {"output": []}))
+            refused(lambda: bench.store.finish(*where, TurnMemory([], "zombie")))
+            refused(lambda: bench.store.claim(*where))

@@ -1,0 +1,108 @@
+"""A program on a terminal: what it shows can be read, and keys can be pressed."""
+
+from __future__ import annotations
+
+import os
+import select
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+
+# The terminal becomes the program's own, so that Ctrl-C in it is a signal.
+_TAKE_TERMINAL = """
+import fcntl, os, sys, termios
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+os.execvp(sys.argv[1], sys.argv[1:])
+"""
+
+CTRL_C = "\x03"
+CTRL_D = "\x04"
+
+
+class Terminal:
+    """Runs a program on a pseudo-terminal.
+
+    Attributes:
+        shown: All that it has written so far.
+    """
+
+    def __init__(self, command: Sequence[str], environ: Mapping[str, str]) -> None:
+        """Start it."""
+        self.shown = ""
+        self._read_until = 0
+        self._ours, theirs = os.openpty()
+        try:
+            self._process = subprocess.Popen(
+                [sys.executable, "-c", _TAKE_TERMINAL, *command],
+                stdin=theirs,
+                stdout=theirs,
+                stderr=theirs,
+                env=dict(environ),
+                start_new_session=True,
+            )
+        finally:
+            os.close(theirs)
+
+    def press(self, keys: str) -> None:
+        """Type."""
+        os.write(self._ours, keys.encode())
+
+    def say(self, line: str) -> None:
+        """Type a line."""
+        self.press(line + "\n")
+
+    def press_until(self, key: str, text: str) -> None:
+        """Press a key until this is shown, as people do.
+
+        Python misses a signal while readline is busy with a key that came just before.
+        """
+        for within in (1.0, 1.0, 2.0, 4.0):
+            self.press(key)
+            try:
+                self.wait_for(text, within)
+                return
+            except AssertionError:
+                continue
+        self.press(key)
+        self.wait_for(text)
+
+    def wait_for(self, text: str, within: float = 30) -> str:
+        """Read until it shows this after what was waited for last; return what came with it.
+
+        Raises:
+            AssertionError: It does not; with all that it showed.
+        """
+        deadline = time.monotonic() + within
+        while (found := self.shown.find(text, self._read_until)) < 0:
+            left = deadline - time.monotonic()
+            if left <= 0 or not self._read(left):
+                raise AssertionError(f"{text!r} is not in:\n{self.shown[self._read_until :]}")
+        came = self.shown[self._read_until : found + len(text)]
+        self._read_until = found + len(text)
+        return came
+
+    def ended(self, within: float = 30) -> int:
+        """Read until the program ends and return its exit status."""
+        deadline = time.monotonic() + within
+        while self._read(deadline - time.monotonic()):
+            pass
+        return self._process.wait(max(0.1, deadline - time.monotonic()))
+
+    def close(self) -> None:
+        """End it, if it has not ended."""
+        if self._process.poll() is None:
+            self._process.kill()
+        self._process.wait()
+        os.close(self._ours)
+
+    def _read(self, seconds: float) -> bool:
+        ready, _, _ = select.select([self._ours], [], [], max(0.0, seconds))
+        if not ready:
+            return False
+        try:
+            read = os.read(self._ours, 65536)
+        except OSError:  # Linux says so when nobody has the other end any more
+            return False
+        self.shown += read.decode(errors="replace")
+        return read != b""

@@ -1,0 +1,216 @@
+"""Alarms, dashboard, metrics and runbook are in step."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import pytest
+from typer.main import get_command
+
+from parley import observability
+from parley.cleanup import gauges
+from parley.cleanup.report import Counted
+from parley.memory.store import StoreSize
+from parley.metrics import METRICS
+from parley.repository.statistics import Standing
+from parley.repository.turns import Usage
+from parley_cli.main import app
+from parley_testing.metrics import metrics_in, values_of
+from parley_testing.template import FUNCTIONS, PARAMETERS, RESOURCES, ROOT, of_type, translated
+
+TRANSLATED = translated()
+ALARMS: dict[str, dict[str, Any]] = {
+    name: alarm["Properties"]
+    for name, alarm in of_type(TRANSLATED, "AWS::CloudWatch::Alarm").items()
+}
+# They undo a deployment and are there with a gradual one only.
+OF_DEPLOYMENTS = {"SessionsErrors", "MessagesErrors"}
+BODY: str = RESOURCES["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"]
+RUNBOOK = (ROOT / "docs" / "runbook.md").read_text(encoding="utf-8")
+OURS = {"Fn::Sub": "Parley/${AWS::StackName}"}
+OUTCOMES = ("completed", "failed", "released", "replaced", "unavailable")
+
+
+def metrics_of(alarm: dict[str, Any]) -> list[dict[str, Any]]:
+    """The metrics that an alarm looks at, with their dimensions."""
+    if "Metrics" not in alarm:
+        return [alarm]
+    return [one["MetricStat"]["Metric"] for one in alarm["Metrics"] if "MetricStat" in one]
+
+
+def sections() -> dict[str, set[str]]:
+    """The alarms of each section of the runbook that has some."""
+    parts = re.split(r"^## ", RUNBOOK, flags=re.MULTILINE)[1:]
+    named = {
+        part.partition("\n")[0]: re.search(r"^Alarms: (.+?)\n\n", part, re.MULTILINE | re.DOTALL)
+        for part in parts
+    }
+    return {title: set(re.findall(r"`(\w+)`", said[1])) for title, said in named.items() if said}
+
+
+def emitted(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> list[dict[str, Any]]:
+    """All that the code measures."""
+    monkeypatch.delenv("POWERTOOLS_METRICS_DISABLED", raising=False)
+    standing = Standing(1, 1, 1, 1, 1.0, 1, 1, 1.0, 1.0, 1, 1, 1)
+    monkeypatch.setattr(gauges, "read_standing", lambda _: standing)
+    for outcome in OUTCOMES:
+        observability.turn_ended(outcome=outcome, agent="todo", seconds=1, usage=Usage())
+    observability.memory_read(0.1)
+    observability.cleanup_ended(done=True, seconds=1, kinds={"memory": Counted()})
+
+    class Store:
+        def size(self) -> StoreSize:
+            return StoreSize(1, 1)
+
+    gauges.publish_gauges(None, Store())  # type: ignore[arg-type]
+    return metrics_in(capfd.readouterr().out)
+
+
+def test_the_code_measures_what_the_table_names_and_nothing_else(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = {name for document in emitted(capfd, monkeypatch) for name in values_of(document)}
+
+    assert names == set(METRICS)
+
+
+def test_all_metrics_are_added_up_under_the_dimension_that_alarms_look_at(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for document in emitted(capfd, monkeypatch):
+        (directive,) = document["_aws"]["CloudWatchMetrics"]
+        assert ["service"] in directive["Dimensions"]
+        assert document["service"] == "parley"
+
+
+@pytest.mark.parametrize("name", ALARMS)
+def test_an_alarm_looks_at_what_is_there(name: str) -> None:
+    for metric in metrics_of(ALARMS[name]):
+        dimensions = {one["Name"]: one["Value"] for one in metric["Dimensions"]}
+        match metric["Namespace"]:
+            case "AWS/Lambda":
+                assert metric["MetricName"] in ("Errors", "Throttles", "Duration")
+                assert dimensions["FunctionName"]["Ref"] in FUNCTIONS
+            case "AWS/ApiGateway":
+                (api,) = of_type(TRANSLATED, "AWS::ApiGateway::RestApi").values()
+                (stage,) = of_type(TRANSLATED, "AWS::ApiGateway::Stage").values()
+                assert metric["MetricName"] == "5XXError"
+                assert dimensions["ApiName"] == api["Properties"]["Body"]["info"]["title"]
+                assert dimensions["Stage"] == stage["Properties"]["StageName"]
+            case "AWS/SQS":
+                assert metric["MetricName"] == "ApproximateNumberOfMessagesVisible"
+                (queue, attribute) = dimensions["QueueName"]["Fn::GetAtt"]
+                assert (RESOURCES[queue]["Type"], attribute) == ("AWS::SQS::Queue", "QueueName")
+            case namespace:
+                assert namespace == OURS
+                assert metric["MetricName"] in METRICS
+                assert dimensions == {"service": "parley"}
+
+
+@pytest.mark.parametrize("function", ["Sessions", "Messages", "Cleanup"])
+def test_what_measures_does_so_in_the_namespace_that_alarms_look_in(function: str) -> None:
+    variables = FUNCTIONS[function]["Environment"]["Variables"]
+
+    assert variables["POWERTOOLS_METRICS_NAMESPACE"] == OURS
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_a_metric_is_on_the_dashboard_or_in_an_alarm(metric: str) -> None:
+    alarmed = {one["MetricName"] for alarm in ALARMS.values() for one in metrics_of(alarm)}
+
+    assert re.search(rf'"{metric}\\?"', BODY) or metric in alarmed
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+@pytest.mark.parametrize("metric", ["Errors", "Throttles", "Duration"])
+def test_every_function_is_watched(function: str, metric: str) -> None:
+    alarm = ALARMS[f"{function}{metric}Alarm"]
+
+    assert (alarm["Namespace"], alarm["MetricName"]) == ("AWS/Lambda", metric)
+    assert alarm["Dimensions"] == [{"Name": "FunctionName", "Value": {"Ref": function}}]
+    assert f'"AWS/Lambda", "{metric}", "FunctionName", "${{{function}}}"' in BODY
+
+
+@pytest.mark.parametrize("name", sorted(set(ALARMS) - OF_DEPLOYMENTS))
+def test_an_alarm_can_be_tuned_switched_off_and_heard(name: str) -> None:
+    alarm = ALARMS[name]
+    limits = [alarm["Threshold"], alarm["EvaluationPeriods"]]
+    told = [{"Fn::If": ["TellsOfAlarms", {"Ref": "AlarmTopicArn"}, {"Ref": "AWS::NoValue"}]}]
+
+    assert any(isinstance(limit, dict) and limit["Ref"] in PARAMETERS for limit in limits)
+    assert RESOURCES[name]["Condition"] == "IsMonitored"
+    assert alarm["AlarmActions"] == alarm["OKActions"] == told
+
+
+def test_a_cleanup_that_does_not_run_is_noticed() -> None:
+    alarm = ALARMS["CleanupOverdueAlarm"]
+
+    assert (alarm["MetricName"], alarm["TreatMissingData"]) == ("CleanupFinished", "breaching")
+    hours = PARAMETERS[alarm["EvaluationPeriods"]["Ref"]]
+    assert alarm["Period"] == 3600
+    assert hours["Default"] > 24  # it runs once a day, and takes a while
+    assert hours["MaxValue"] * 3600 <= 7 * 24 * 3600  # as far back as CloudWatch looks
+
+
+@pytest.mark.parametrize(
+    "name", ["OverdueTurnsAlarm", "ActiveSessionsAlarm", "OutboxAgeAlarm", "MemorySizeAlarm"]
+)
+def test_an_alarm_on_a_gauge_stays_as_it_is_between_two_recoveries(name: str) -> None:
+    assert ALARMS[name]["TreatMissingData"] == "ignore"
+
+
+def test_the_dashboard_is_made_of_widgets_that_do_not_cover_each_other() -> None:
+    widgets = json.loads(re.sub(r"\$\{[^}]+\}", "x", BODY))["widgets"]
+    places = [(widget["x"], widget["y"]) for widget in widgets]
+
+    assert len(set(places)) == len(places)
+    assert all(widget["properties"]["title"] for widget in widgets)
+    assert all(x + widget["width"] <= 24 for (x, _), widget in zip(places, widgets, strict=True))
+
+
+def test_every_alarm_has_its_section_in_the_runbook_and_every_section_its_alarm() -> None:
+    named = [alarm for alarms in sections().values() for alarm in alarms]
+
+    assert sorted(named) == sorted(ALARMS)
+
+
+@pytest.mark.parametrize("title", sections())
+def test_a_section_says_what_it_means_how_to_look_and_what_to_do(title: str) -> None:
+    section = RUNBOOK.split(f"## {title}\n")[1].split("\n## ")[0]
+
+    assert [word for word in ("Means.", "Look.", "Do.") if f"**{word}**" in section] == [
+        "Means.",
+        "Look.",
+        "Do.",
+    ]
+
+
+def test_the_runbook_looks_for_lines_that_the_code_logs() -> None:
+    code = "\n".join(
+        file.read_text(encoding="utf-8")
+        for folder in ("layers/shared/python/parley", "functions")
+        for file in (ROOT / folder).rglob("*.py")
+    )
+    asked = re.findall(r"message (?:=|in) (\[.+?\]|\".+?\")", RUNBOOK)
+    lines = {line for found in asked for line in re.findall(r'"(.+?)"', found)}
+
+    assert "turn failed" in lines
+    assert {line for line in lines if f'"{line}"' not in code} == set()
+
+
+def test_the_runbook_gives_commands_that_there_are() -> None:
+    commands = set(re.findall(r"(?:^|`)parley ([a-z]+)", RUNBOOK, re.MULTILINE))
+
+    assert "stats" in commands
+    assert commands <= set(get_command(app).commands)  # type: ignore[attr-defined]
+
+
+def test_the_runbook_names_parameters_that_there_are() -> None:
+    named = set(re.findall(r"`(\w+(?:Threshold|Concurrency|Days|Hours|Rate|Arn|Limit))`", RUNBOOK))
+
+    assert named
+    assert named <= set(PARAMETERS)
