@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from parley_cli.clean import clean_line
 from parley_cli.errors import CommandFailed
-
-_LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+from parley_client.exchange import is_loopback
 
 
 @dataclass(frozen=True)
@@ -20,19 +20,19 @@ class Target:
     token: str
 
 
-def is_loopback(url: str) -> bool:
-    """Whether the address is on this machine, so that no proxy can lead there."""
-    return urlsplit(url).hostname in _LOOPBACK
-
-
 def find_target(
-    environ: Mapping[str, str], *, url: str | None, data_dir: Path, user: str | None
+    environ: Mapping[str, str],
+    *,
+    url: str | None,
+    data_dir: Path,
+    user: str | None,
+    admin: bool = False,
 ) -> Target:
     """Find the API and a token for it.
 
     The address is the one given, else PARLEY_URL, else that of `make dev` on the data directory.
     The token is PARLEY_TOKEN unless a user is named, else the local issuer's, which goes to
-    `make dev` of that directory and nowhere else.
+    `make dev` of that directory and nowhere else; with the scope `parley:admin` where asked for.
 
     Raises:
         CommandFailed: There is no address, or no token that may be sent there.
@@ -44,10 +44,9 @@ def find_target(
             f"make dev is not running on {data_dir}. Start it, or name another API with --url "
             "or PARLEY_URL."
         )
-    if urlsplit(chosen).scheme not in ("http", "https") or not urlsplit(chosen).hostname:
-        raise CommandFailed(f"{chosen} is not an http or https address.")
+    _check(chosen)
     if (given := environ.get("PARLEY_TOKEN", "").strip()) and user is None:
-        if not given.isascii():
+        if not (given.isascii() and given.isprintable()):
             raise CommandFailed("PARLEY_TOKEN is no token.")
         return Target(chosen.rstrip("/"), given)
     if local is None or not same_place(chosen, local):
@@ -55,7 +54,19 @@ def find_target(
             f"The local issuer's tokens are for make dev on {data_dir} only, which is not "
             f"{chosen}. Set PARLEY_TOKEN."
         )
-    return Target(chosen.rstrip("/"), local_token(data_dir, user or "local"))
+    return Target(chosen.rstrip("/"), local_token(data_dir, user or "local", admin=admin))
+
+
+def _check(url: str) -> None:
+    try:
+        parts = urlsplit(url)
+        # What has a space or the like in it, no client would take.
+        parts.port  # noqa: B018  (which raises where it is none)
+        fits = parts.scheme in ("http", "https") and parts.hostname and url.isprintable()
+    except ValueError:
+        fits = False
+    if not fits or " " in url:
+        raise CommandFailed(f"{clean_line(url)} is not an http or https address.")
 
 
 def same_place(one: str, other: str) -> bool:

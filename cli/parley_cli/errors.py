@@ -2,39 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from parley_cli.clean import clean
+from parley_client import ApiError, ParleyError, UnexpectedAnswer, Unreachable
+from parley_client.exchange import is_loopback
 
 
 class CommandFailed(Exception):
     """The command did not do what it was asked; the message is for standard error."""
 
 
-def explain(status: int, problem: Any, reason: str = "") -> str:
-    """Return an API error in words.
-
-    Args:
-        status: The response's status.
-        problem: Its body as parsed JSON: a problem document (RFC 9457), or whatever came.
-        reason: What to say of a body that is no problem document.
-    """
-    if not isinstance(problem, Mapping) or not ("title" in problem or "detail" in problem):
-        said = problem.get("message") if isinstance(problem, Mapping) else None
-        return f"The server answered {status}: {said or reason or 'nothing more'}."
-    title, detail = problem.get("title"), problem.get("detail")
-    parts = [_sentence(part) for part in (title, detail) if part]
-    for error in problem.get("errors") or []:
-        if isinstance(error, Mapping):
-            fault = _sentence(f"{error.get('field')}: {error.get('reason')}")
-            if fault not in parts:
-                parts.append(fault)
-    if problem.get("turn_id"):
-        parts.append(f"Turn {problem['turn_id']}.")
-    if status >= 500 and problem.get("request_id"):
-        parts.append(f"Request {problem['request_id']}.")
-    return " ".join(parts)
+def explain(error: ParleyError) -> str:
+    """Return what went wrong in words, with the fields and limits that the API named."""
+    match error:
+        case ApiError():
+            return _refusal(error)
+        case Unreachable():
+            hint = " Is make dev running?" if is_loopback(error.url) else ""
+            perhaps = " It may have been done all the same." if error.perhaps_done else ""
+            return clean(f"{error.url} cannot be reached: {_sentence(error.reason)}{perhaps}{hint}")
+        case UnexpectedAnswer():
+            return clean(f"{error.url} does not answer as Parley does.")
+        case _:
+            return clean(_sentence(str(error)))
 
 
-def _sentence(text: object) -> str:
-    words = str(text).strip()
+def _refusal(error: ApiError) -> str:
+    if not error.detail:
+        return clean(f"The server answered {error.status}: {_sentence(error.title or 'no more')}")
+    parts = [_sentence(error.detail)]
+    for fault in error.errors:
+        if f"{fault.field}: {fault.reason}" not in error.detail:
+            parts.append(_sentence(f"{fault.field}: {fault.reason}"))
+    if error.turn_id and str(error.turn_id) not in error.detail:
+        parts.append(f"Turn {error.turn_id}.")
+    if error.status >= 500 and error.request_id:
+        parts.append(f"Request {error.request_id}.")
+    return clean(" ".join(parts))
+
+
+def _sentence(text: str) -> str:
+    words = text.strip()
     return words if words.endswith((".", "!", "?")) else f"{words}."

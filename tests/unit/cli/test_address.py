@@ -75,10 +75,13 @@ def test_a_local_token_goes_nowhere_but_to_make_dev(tmp_path: Path, url: str) ->
         find_target({}, url=url, data_dir=tmp_path, user="alice")
 
 
-@pytest.mark.parametrize("url", ["127.0.0.1:3000", "ftp://a.example", "http://", "http://a:b"])
+@pytest.mark.parametrize(
+    "url",
+    ["127.0.0.1:3000", "ftp://a.example", "http://", "http://a:b", "http://[::1", "http://a b"],
+)
 def test_what_is_no_address_is_refused(tmp_path: Path, url: str) -> None:
     with pytest.raises(CommandFailed):
-        find_target({}, url=url, data_dir=tmp_path, user=None)
+        find_target({"PARLEY_TOKEN": "t"}, url=url, data_dir=tmp_path, user=None)
 
 
 def test_loopback_is_one_place_by_any_of_its_names() -> None:

@@ -3,97 +3,95 @@
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import jwt
 import pytest
-from typer.testing import CliRunner
 
-import parley_cli.main
-from parley_cli.errors import CommandFailed
-from parley_cli.main import app
-from parley_local.data_directory import Address, announced
+Answered = Callable[[str | None], dict[str, Any]]
 
 
-class FakeClient:
-    """Stands for the API: keeps what it is sent and answers or fails as told."""
+def test_the_reply_alone_is_printed(api: Any, parley: Any, answered: Answered) -> None:
+    api.answers("POST /messages", answered("Added: milk ✓"))
 
-    sent: list[dict[str, Any]]
-    answer: dict[str, Any] | CommandFailed
-
-    def __init__(self, target: object) -> None:
-        self.target = target
-
-    def __enter__(self) -> FakeClient:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        return None
-
-    def send_message(self, text: str, *, session: str, agent: str | None) -> dict[str, Any]:
-        self.sent.append({"text": text, "session": session, "agent": agent})
-        if isinstance(self.answer, CommandFailed):
-            raise self.answer
-        return self.answer
-
-
-@pytest.fixture
-def api(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[type[FakeClient]]:
-    class Api(FakeClient):
-        sent: list[dict[str, Any]] = []  # noqa: RUF012
-        answer: dict[str, Any] | CommandFailed = {"reply": {"content": "Added: milk ✓"}}  # noqa: RUF012
-
-    monkeypatch.setattr(parley_cli.main, "Client", Api)
-    monkeypatch.setenv("DATA_DIR", str(tmp_path))
-    monkeypatch.delenv("PARLEY_TOKEN", raising=False)
-    monkeypatch.delenv("PARLEY_URL", raising=False)
-    with announced(tmp_path, Address("http://127.0.0.1:3000", os.getpid())):
-        yield Api
-
-
-def run(*arguments: str, stdin: str | bytes | None = None) -> Any:
-    return CliRunner().invoke(app, list(arguments), input=stdin)
-
-
-def test_the_reply_alone_is_printed(api: type[FakeClient]) -> None:
-    result = run("message", "add buy milk", "--session", "groceries", "--agent", "todo")
+    result = parley("message", "add buy milk", "--session", "groceries", "--agent", "todo")
 
     assert (result.exit_code, result.stdout) == (0, "Added: milk ✓\n")
-    assert api.sent == [{"text": "add buy milk", "session": "groceries", "agent": "todo"}]
+    assert api.bodies() == [
+        {"text": "add buy milk", "session_name": "groceries", "agent": "todo", "platform": "cli"}
+    ]
+
+
+def test_the_whole_answer_is_json(api: Any, parley: Any, answered: Answered) -> None:
+    api.answers("POST /messages", answered("one\x1b[31m\x9btwo"))
+
+    result = parley("message", "hi", "--session", "s", "--json")
+
+    assert json.loads(result.stdout)["reply"]["content"] == "one\x1b[31m\x9btwo"
+    assert "\x1b" not in result.stdout
+    assert "\x9b" not in result.stdout
 
 
 @pytest.mark.parametrize("text", [[], ["-"]])
 def test_standard_input_is_the_message_when_there_is_no_other(
-    api: type[FakeClient], text: list[str]
+    api: Any, parley: Any, answered: Answered, text: list[str]
 ) -> None:
-    result = run("message", *text, "--session", "s", stdin="two\nlines\n")
+    api.answers("POST /messages", answered("yes"))
+
+    result = parley("message", *text, "--session", "s", stdin="two\nlines\n")
 
     assert result.exit_code == 0
-    assert api.sent[0]["text"] == "two\nlines"
+    assert api.bodies()[0]["text"] == "two\nlines"
 
 
-def test_a_refusal_goes_to_standard_error_with_status_1(api: type[FakeClient]) -> None:
-    api.answer = CommandFailed("text: at most 5 characters.")
-
-    result = run("message", "too long", "--session", "s")
-
-    assert (result.exit_code, result.stdout) == (1, "")
-    assert result.stderr == "parley: text: at most 5 characters.\n"
-
-
-@pytest.mark.parametrize("answer", [{}, {"reply": None}])
-def test_an_answer_without_a_reply_is_no_success(
-    api: type[FakeClient], answer: dict[str, Any]
+@pytest.mark.parametrize(
+    ("status", "problem", "sentence"),
+    [
+        (
+            422,
+            {
+                "title": "Unprocessable Content",
+                "detail": "text: has more than 5 characters",
+                "errors": [{"field": "text", "reason": "has more than 5 characters"}],
+            },
+            "text: has more than 5 characters.",
+        ),
+        (
+            422,
+            {"detail": "A field cannot be taken.", "errors": [{"field": "a", "reason": "b"}]},
+            "A field cannot be taken. a: b.",
+        ),
+        (
+            409,
+            {"detail": "Busy.", "turn_id": "00000000-0000-0000-0000-000000000008"},
+            "Busy. Turn 00000000-0000-0000-0000-000000000008.",
+        ),
+        (502, {"detail": "No answer", "request_id": "r-1"}, "No answer. Request r-1."),
+        (403, {"message": "Forbidden"}, "The server answered 403: Forbidden."),
+        (404, {"detail": "No \x1b]0;title\x07."}, "No \ufffd]0;title\ufffd."),
+    ],
+)
+def test_a_refusal_is_a_sentence_on_standard_error_with_status_1(
+    api: Any, parley: Any, status: int, problem: dict[str, Any], sentence: str
 ) -> None:
-    api.answer = answer
+    headers = {"Content-Type": "application/problem+json"}
+    api.answers("POST /messages", problem, status=status, headers=headers)
 
-    result = run("message", "hi", "--session", "s")
+    result = parley("message", "too long", "--session", "s")
 
     assert (result.exit_code, result.stdout) == (1, "")
-    assert result.stderr.startswith("parley: ")
+    assert result.stderr == f"parley: {sentence}\n"
+
+
+def test_an_answer_without_a_reply_is_no_success(api: Any, parley: Any, answered: Answered) -> None:
+    api.answers("POST /messages", answered(None))
+
+    result = parley("message", "hi", "--session", "s")
+
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr == "parley: The turn is failed, without a reply.\n"
 
 
 @pytest.mark.parametrize(
@@ -103,18 +101,101 @@ def test_an_answer_without_a_reply_is_no_success(
         (["message", "hi", "--session", "s", "--unknown"], None),
         (["message", "--session", "s"], b"\xff\xfe"),
         (["message", "\udcff", "--session", "s"], None),
+        (["sessions", "list", "--status", "asleep"], None),
+        (["sessions", "list", "--limit", "0"], None),
+        (["tasks", "list", "--done", "--all"], None),
+        (["tasks", "list", "--due-before", "soon"], None),
+        (["cleanup", "--older-than", "12"], None),
+        (["erase", "anna"], None),
+        (["escalations", "show", "no-id"], None),
+        (["chat"], b"\xff\n"),
         (["nothing"], None),
     ],
 )
 def test_wrong_usage_is_status_2(
-    api: type[FakeClient], arguments: list[str], stdin: bytes | None
+    api: Any, parley: Any, arguments: list[str], stdin: bytes | None
 ) -> None:
-    assert run(*arguments, stdin=stdin).exit_code == 2
-    assert api.sent == []
+    assert parley(*arguments, stdin=stdin).exit_code == 2
+    assert api.requests == []
 
 
-def test_a_token_is_printed_and_nothing_else(tmp_path: Path) -> None:
-    result = run("token", "--user", "alice", "--admin", "--data-dir", str(tmp_path))
+def test_what_is_piped_is_one_line_an_item_with_tabs_between(
+    api: Any, parley: Any, session: dict[str, Any]
+) -> None:
+    odd = {**session, "name": "a\tb\n\x1b[2Jc\u202ed"}
+    api.answers("GET /sessions", {"items": [odd], "next_cursor": None})
+
+    result = parley("sessions", "list")
+
+    assert result.stdout == (
+        f"a b \ufffd[2Jc\ufffdd\ttodo\tactive\t2026-11-20T14:18:43Z\t{session['id']}\n"
+    )
+
+
+def test_every_listing_command_has_json(api: Any, parley: Any, session: dict[str, Any]) -> None:
+    api.answers("GET /sessions", {"items": [session, session], "next_cursor": None})
+
+    lines = parley("sessions", "list", "--json").stdout.splitlines()
+
+    assert [json.loads(line)["name"] for line in lines] == ["groceries"] * 2
+
+
+def test_a_session_is_found_by_its_name_or_else_its_id(
+    api: Any, parley: Any, session: dict[str, Any]
+) -> None:
+    api.answers("GET /sessions", {"items": [], "next_cursor": None})
+    api.answers(f"DELETE /sessions/{session['id']}", None, status=204)
+    api.answers(f"GET /sessions/{session['id']}", session)
+
+    by_id = parley("sessions", "delete", session["id"])
+    unknown = parley("sessions", "delete", "groceries")
+
+    assert (by_id.exit_code, unknown.exit_code) == (0, 1)
+    assert unknown.stderr == "parley: There is no session named 'groceries'.\n"
+    assert [sent for sent in api.sent() if sent.startswith("DELETE")] == [
+        f"DELETE /sessions/{session['id']}"
+    ]
+
+
+def task(number: int) -> dict[str, Any]:
+    return {
+        "id": f"01a1f952-e851-753b-b19b-3497{number:08x}",
+        "title": f"task {number}",
+        "notes": None,
+        "due_at": None,
+        "completed_at": None,
+        "created_at": "2026-11-20T14:18:42Z",
+        "updated_at": "2026-11-20T14:18:42Z",
+    }
+
+
+def test_a_task_is_named_by_an_end_of_its_id(api: Any, parley: Any) -> None:
+    api.answers("GET /tasks", {"items": [task(10), task(11)], "next_cursor": None})
+    api.answers(f"PATCH /tasks/{task(10)['id']}", task(10))
+
+    result = parley("tasks", "done", "a")
+    both = parley("tasks", "done", "01a1f9")
+    none = parley("tasks", "done", "zz")
+
+    assert (result.exit_code, result.stdout) == (0, "task 10\n")
+    assert api.bodies() == [{"completed": True}]
+    assert (both.exit_code, none.exit_code) == (1, 1)
+    assert "in the ids of 2 open tasks" in both.stderr
+
+
+def test_admin_commands_speak_with_the_scope_for_it(api: Any, parley: Any) -> None:
+    parley("stats")
+    parley("sessions", "list")
+
+    scopes = [
+        jwt.decode(request.headers["Authorization"][7:], options={"verify_signature": False})
+        for request in api.requests
+    ]
+    assert [claims["scope"] for claims in scopes] == ["parley:admin", ""]
+
+
+def test_a_token_is_printed_and_nothing_else(parley: Any, tmp_path: Path) -> None:
+    result = parley("token", "--user", "alice", "--admin", "--data-dir", str(tmp_path))
 
     claims = jwt.decode(result.stdout.strip(), options={"verify_signature": False})
     assert result.stdout.count("\n") == 1
@@ -122,18 +203,18 @@ def test_a_token_is_printed_and_nothing_else(tmp_path: Path) -> None:
     assert result.stderr == ""
 
 
-def test_a_token_that_nobody_would_believe_is_not_made(tmp_path: Path) -> None:
+def test_a_token_that_nobody_would_believe_is_not_made(parley: Any, tmp_path: Path) -> None:
     elsewhere = tmp_path / "elsewhere"
 
-    result = run("token", "--user", "alice", "--data-dir", str(elsewhere))
+    result = parley("token", "--user", "alice", "--data-dir", str(elsewhere))
 
     assert (result.exit_code, result.stdout) == (1, "")
     assert "make dev has not run" in result.stderr
     assert not elsewhere.exists()
 
 
-def test_a_name_that_cannot_be_a_user_is_refused(tmp_path: Path) -> None:
-    result = run("token", "--user", "two words", "--data-dir", str(tmp_path))
+def test_a_name_that_cannot_be_a_user_is_refused(parley: Any, tmp_path: Path) -> None:
+    result = parley("token", "--user", "two words", "--data-dir", str(tmp_path))
 
     assert (result.exit_code, result.stdout) == (1, "")
-    assert json.dumps(result.stderr).count("parley: ") == 1
+    assert result.stderr.count("parley: ") == 1

@@ -1,0 +1,171 @@
+"""`parley chat`: a conversation in the terminal."""
+
+from __future__ import annotations
+
+import shlex
+from itertools import islice
+from typing import Annotated
+from uuid import UUID
+
+import typer
+
+from parley_cli.chat_input import Interrupted, lines
+from parley_cli.chat_screen import show_history, show_reply
+from parley_cli.clean import clean_line
+from parley_cli.connection import as_user
+from parley_cli.errors import CommandFailed, explain
+from parley_cli.named import find_session
+from parley_cli.screen import can_ask, note, show_table, waiting
+from parley_cli.sessions import HEADINGS, columns
+from parley_client import ApiError, Parley, ParleyError
+
+_SHOWN = 20
+
+HELP = """\
+/new [name]    another session; one of this name that is there already goes on
+/sessions      your sessions, newest activity first
+/history       what was said here
+/agent [name]  the agents; with a name, a new session with that one
+/help          this
+/quit          leave, as Ctrl-D does
+Anything else is said to the agent; begin with // for a message that begins with /.
+Ctrl-C stops waiting for a reply, which still comes and is in /history then."""
+
+
+@as_user
+def chat(
+    parley: Parley,
+    session: Annotated[
+        str | None, typer.Option("--session", help="Name of the session; else a new one.")
+    ] = None,
+    agent: Annotated[
+        str | None, typer.Option("--agent", help="Agent of the session, when this makes it.")
+    ] = None,
+) -> None:
+    """Talk to an agent; /help says what can be done meanwhile."""
+    talk = Chat(parley, agent=agent)
+    if session is not None:
+        talk.open(session)
+    if can_ask():
+        note("Say something; /help lists the commands, Ctrl-D leaves.")
+    for line in lines(talk.prompt):
+        if isinstance(line, Interrupted):
+            note("Ctrl-D or /quit leaves.")
+        elif not talk.take(line):
+            return
+
+
+class Chat:
+    """Where the conversation stands.
+
+    A session that is not there yet is made with its first message, so that none stays empty.
+    """
+
+    def __init__(self, parley: Parley, *, agent: str | None) -> None:
+        self._parley = parley
+        self._agent = agent
+        self._name: str | None = None
+        self._id: UUID | None = None
+
+    def prompt(self) -> str:
+        """What stands before what is typed."""
+        return f"{clean_line(self._name or self._agent or 'you')}> "
+
+    def take(self, line: str) -> bool:
+        """Do what a line says; False when the conversation is over.
+
+        What fails is said, and the conversation goes on.
+        """
+        line = line.strip()
+        command, _, argument = line.partition(" ")
+        try:
+            match command:
+                case "":
+                    pass
+                case "/quit":
+                    return False
+                case "/help":
+                    note(HELP)
+                case "/new":
+                    self.open(argument.strip() or None)
+                case "/sessions":
+                    self._show_sessions()
+                case "/history":
+                    self._show_history()
+                case "/agent":
+                    self._choose(argument.strip())
+                case _ if command.startswith("/") and command[1:].isalpha():
+                    note(f"There is no {command}; /help lists what there is.")
+                case _:
+                    self._say(line.removeprefix("/") if line.startswith("//") else line)
+        except KeyboardInterrupt:
+            note("Stopped waiting. What has begun goes on, and will be in /history.")
+        except ApiError as error:
+            note(explain(error) + self._advice(error))
+        except ParleyError as error:
+            note(explain(error))
+        except CommandFailed as error:
+            note(str(error))
+        return True
+
+    def open(self, name: str | None) -> None:
+        """Go to the session of this name, or begin a new one."""
+        found = find_session(self._parley, name) if name is not None else None
+        self._name = name
+        self._id = found.id if found is not None else None
+        if found is not None:
+            self._agent = found.agent
+            note(f"{found.name} goes on, with {found.agent}; /history shows what was said.")
+        elif name is not None:
+            note(f"{name} will be made with your first message.")
+        else:
+            note("The next message begins a new session.")
+
+    def _say(self, text: str) -> None:
+        with waiting("Waiting for the reply …"):
+            if self._id is None:
+                # Not in one call with the message: who stops waiting for the reply then knows
+                # where it will be.
+                made = self._parley.create_session(
+                    name=self._name, agent=self._agent, platform="cli"
+                )
+                self._id, self._agent = made.id, made.agent
+            answer = self._parley.send_message(self._id, text)
+        if answer.reply is None:
+            raise CommandFailed(f"The turn is {answer.turn.status}, without a reply.")
+        show_reply(answer.reply.content)
+
+    def _show_sessions(self) -> None:
+        found = self._parley.list_sessions(page_size=_SHOWN)
+        show_table(HEADINGS, map(columns, islice(found, _SHOWN)))
+
+    def _show_history(self) -> None:
+        if self._id is None:
+            note("Nothing was said here yet.")
+            return
+        newest = self._parley.read_transcript(self._id, page_size=_SHOWN)
+        show_history(reversed(list(islice(newest, _SHOWN))))
+
+    def _choose(self, name: str) -> None:
+        offered = self._parley.list_agents().items
+        if not name:
+            rows = ((a.name, "default" if a.default else "", a.description) for a in offered)
+            show_table(("agent", "", ""), rows)
+        elif name not in {agent.name for agent in offered}:
+            note(f"There is no agent {name}; /agent lists those that there are.")
+        else:
+            # A session keeps its agent.
+            self._agent, self._name, self._id = name, None, None
+            note(f"The next message begins a new session with {name}.")
+
+    def _advice(self, error: ApiError) -> str:
+        named = shlex.quote(clean_line(self._name or str(self._id)))
+        match error.code:
+            case "session_not_active":
+                return f" (`parley sessions reopen {named}`, or /new for another session.)"
+            case "turn_in_progress":
+                return " (/history shows its reply when it is there.)"
+            case "not_found" if self._id is not None:
+                return " (/new begins another session.)"
+            case _:
+                return ""

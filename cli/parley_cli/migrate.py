@@ -1,0 +1,108 @@
+"""`parley migrate`: the migrations of the migrate function, run on this machine."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from types import ModuleType
+from typing import Annotated
+from urllib.parse import quote
+
+import typer
+
+from parley_cli.clean import clean_line
+from parley_cli.connection import DATA_DIR, DataDir
+from parley_cli.errors import CommandFailed
+from parley_cli.screen import waiting
+
+_SCHEMA = Path(__file__).parents[2] / "functions" / "migrate" / "schema.py"
+
+
+def migrate(
+    database_url: Annotated[
+        str | None,
+        typer.Option(
+            "--database-url",
+            envvar="DATABASE_URL",
+            help="The database, as postgresql://user:password@host/name; else make dev's.",
+        ),
+    ] = None,
+    data_dir: DataDir = DATA_DIR,
+) -> None:
+    """Bring a database's schema up to date, and print its revision; safe to repeat.
+
+    make dev does it when it starts, and a deployment when it is made.
+    """
+    url = database_url or _local_database(data_dir)
+    if not url.startswith(("postgresql://", "postgresql+psycopg://", "postgres://")):
+        raise CommandFailed("The database's address must begin with postgresql://.")
+    with waiting("Migrating …"):
+        revision = _upgrade(url)
+    typer.echo(revision)
+
+
+def _local_database(data_dir: Path) -> str:
+    """Return the database of the `make dev` that runs on the directory.
+
+    Raises:
+        CommandFailed: None runs there.
+    """
+    try:
+        from parley_local.data_directory import read_address
+        from parley_local.postgres import DATABASE
+    except ImportError as error:
+        raise CommandFailed("Name a database with --database-url or DATABASE_URL.") from error
+    try:
+        running = read_address(data_dir)
+        # The server writes there where its socket is, in the fifth line.
+        socket_dir = (data_dir / "postgres" / "postmaster.pid").read_text().splitlines()[4]
+    except FileNotFoundError:
+        running = None
+    except (IndexError, OSError, ValueError) as error:
+        raise CommandFailed(f"make dev on {data_dir} cannot be found: {error}") from error
+    if running is None:
+        raise CommandFailed(
+            f"make dev is not running on {data_dir}. Start it, which migrates too, or name a "
+            "database with --database-url or DATABASE_URL."
+        )
+    return f"postgresql+psycopg://postgres@/{DATABASE}?host={quote(socket_dir, safe='')}"
+
+
+def _upgrade(url: str) -> str:
+    """Migrate and return the revision that the database is at.
+
+    Raises:
+        CommandFailed: It cannot be migrated.
+    """
+    try:
+        from alembic.util.exc import CommandError
+        from sqlalchemy.exc import SQLAlchemyError
+
+        from parley.errors import ParleyError
+        from parley.repository.database import Database
+    except ImportError as error:
+        raise CommandFailed(f"What migrates is not installed: {error}.") from error
+    schema = _schema()
+    database = Database(lambda: url, statement_timeout=10)
+    try:
+        revision: str = schema.upgrade(database)
+    except (CommandError, ParleyError, RuntimeError, SQLAlchemyError, ValueError) as error:
+        why = clean_line(f"{error} ({error.__cause__})" if error.__cause__ else str(error))
+        raise CommandFailed(f"The migration failed: {why}") from error
+    finally:
+        database.close()
+    return revision
+
+
+def _schema() -> ModuleType:
+    """Load the function's module; its folder is no package.
+
+    Raises:
+        CommandFailed: The source of Parley is not here.
+    """
+    spec = importlib.util.spec_from_file_location("parley_migrate_schema", _SCHEMA)
+    if spec is None or spec.loader is None or not _SCHEMA.exists():
+        raise CommandFailed("The migrations are in Parley's source only; run it from there.")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

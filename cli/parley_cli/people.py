@@ -1,0 +1,84 @@
+"""`parley export` and `parley erase`: all that there is of one user."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from parley_cli.connection import as_admin
+from parley_cli.errors import CommandFailed
+from parley_cli.progress import progress
+from parley_cli.screen import Json, as_json, can_ask, note, on_terminal, show_fields, show_json
+from parley_cli.whole_file import whole_file
+from parley_client import Parley
+from parley_client.admin_models import Erasure
+
+Person = Annotated[str, typer.Argument(metavar="USER", help="The user's id, as tokens name it.")]
+
+
+@as_admin
+def export(
+    parley: Parley,
+    user: Person,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Write it there, whole or not at all.")
+    ] = None,
+) -> None:
+    """Write all that there is of a user as JSON lines; `type` says what each is."""
+    counts: Counter[str] = Counter()
+    with ExitStack() as open_:
+        file = sys.stdout if output is None else open_.enter_context(whole_file(output))
+        # Where the lines themselves are seen, they are the progress.
+        seen = output is None and on_terminal()
+        say = (lambda told: None) if seen else open_.enter_context(progress("Exporting"))
+        for item in parley.export_user(user):
+            # JSON has escapes for what the terminal's encoding may lack.
+            file.write(as_json(item, ascii_only=True) + "\n")
+            counts[str(item.get("type"))] += 1
+            say(_told(counts))
+        file.flush()
+    note(_told(counts) + ".")
+
+
+def _told(counts: Counter[str]) -> str:
+    return ", ".join(f"{count:,} {kind}" for kind, count in counts.items()) or "nothing"
+
+
+@as_admin
+def erase(
+    parley: Parley,
+    user: Person,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    json: Json = False,
+) -> None:
+    """Remove all that there is of a user, after asking; nothing brings it back."""
+    if not yes:
+        if not can_ask():
+            raise typer.BadParameter("Nobody is there to be asked; give --yes.")
+        note(f"All sessions, tasks and memory of {user} will be removed for good.")
+        if not typer.confirm("Go on?", err=True):
+            raise CommandFailed("Nothing was removed.")
+    total: Erasure | None = None
+    try:
+        with progress("Erasing") as say:
+            for step in parley.erase_user(user):
+                total = _sum(total, step) if total else step
+                say(f"{total.sessions:,} sessions, {total.tasks:,} tasks")
+    finally:
+        # What was removed before something failed is gone.
+        if total is not None:
+            (show_json if json else show_fields)(total)
+
+
+def _sum(one: Erasure, other: Erasure) -> Erasure:
+    figures = {
+        name: getattr(one, name) + getattr(other, name)
+        for name in Erasure.model_fields
+        if name != "done"
+    }
+    return other.model_copy(update=figures)

@@ -1,0 +1,134 @@
+"""What commands print: tables on a terminal, tab-separated lines where it is piped, or JSON."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+import typer
+from pydantic import BaseModel
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from parley_cli.clean import clean, clean_json, clean_line
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, one object a line.")]
+
+
+def on_terminal() -> bool:
+    """Whether what is printed goes to a terminal."""
+    return sys.stdout.isatty()
+
+
+def can_ask() -> bool:
+    """Whether a person is there to type."""
+    return sys.stdin.isatty()
+
+
+def console(*, stderr: bool = False) -> Console:
+    """Give what draws on a terminal; nothing that it prints is read as markup."""
+    return Console(stderr=stderr, markup=False, emoji=False, highlight=False)
+
+
+def show_text(text: str) -> None:
+    """Print text that came from elsewhere."""
+    typer.echo(clean(text))
+
+
+def note(text: str) -> None:
+    """Say something beside the output, to a person."""
+    typer.echo(clean(text), err=True)
+
+
+def show_json(value: BaseModel | dict[str, Any]) -> None:
+    """Print a value as one line of JSON."""
+    typer.echo(as_json(value, ascii_only=not (sys.stdout.encoding or "").lower().startswith("utf")))
+
+
+def as_json(value: BaseModel | dict[str, Any], *, ascii_only: bool = False) -> str:
+    """Give a value as one line of JSON."""
+    plain = value.model_dump(mode="json") if isinstance(value, BaseModel) else value
+    return clean_json(json.dumps(plain, ensure_ascii=ascii_only))
+
+
+def show_table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Print rows: as a table, or piped as they come, tab-separated and without the headings."""
+    if not on_terminal():
+        for row in rows:
+            typer.echo("\t".join(clean_line(_plain(cell)) for cell in row))
+        return
+    table = Table(
+        box=None,
+        show_header=any(headings),
+        header_style="bold",
+        pad_edge=False,
+        padding=(0, 2, 0, 0),
+    )
+    rows = list(rows)
+    for place, heading in enumerate(headings):
+        # An id in two pieces cannot be copied.
+        whole = any(isinstance(row[place], UUID) for row in rows)
+        table.add_column(heading, overflow="fold", no_wrap=whole)
+    for row in rows:
+        table.add_row(*(Text(clean_line(told(cell))) for cell in row))
+    console().print(table)
+
+
+def show_fields(value: BaseModel | dict[str, Any]) -> None:
+    """Print a value's fields, one a line; those inside others as `outer.inner`."""
+    show_table(("", ""), _flat(value if isinstance(value, dict) else dict(value), ""))
+
+
+@contextmanager
+def waiting(what: str) -> Iterator[None]:
+    """Show a spinner meanwhile, where somebody looks."""
+    if sys.stderr.isatty():
+        with console(stderr=True).status(Text(what)):
+            yield
+    else:
+        yield
+
+
+def _flat(fields: dict[str, Any], prefix: str) -> Iterator[tuple[str, object]]:
+    for name, value in fields.items():
+        if isinstance(value, BaseModel):
+            yield from _flat(dict(value), f"{prefix}{name}.")
+        elif isinstance(value, dict | list | tuple):
+            yield f"{prefix}{name}", json.dumps(value, default=str, ensure_ascii=False)
+        else:
+            yield f"{prefix}{name}", value
+
+
+def _plain(cell: object) -> str:
+    match cell:
+        case None:
+            return ""
+        case bool():
+            return "true" if cell else "false"
+        case datetime():
+            return cell.astimezone(UTC).isoformat().replace("+00:00", "Z")
+        case _:
+            return str(cell)
+
+
+def told(cell: object) -> str:
+    """Give a value as people read it: times are theirs."""
+    match cell:
+        case None:
+            return "–"  # noqa: RUF001
+        case datetime():
+            return cell.astimezone().strftime("%Y-%m-%d %H:%M")
+        case float():
+            return f"{cell:,.1f}"
+        case bool():
+            return "yes" if cell else "no"
+        case int():
+            return f"{cell:,}"
+        case _:
+            return str(cell)

@@ -1,0 +1,62 @@
+"""`parley tasks`."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated
+
+import typer
+
+from parley_cli.connection import as_user
+from parley_cli.named import get_task_id
+from parley_cli.screen import Json, show_json, show_table, show_text
+from parley_client import Parley
+
+app = typer.Typer(
+    help="Your tasks, as the agent keeps them.", no_args_is_help=True, rich_markup_mode=None
+)
+
+
+@app.command("list")
+@as_user
+def list_(
+    parley: Parley,
+    done: Annotated[bool, typer.Option("--done", help="Those that are done.")] = False,
+    all_: Annotated[bool, typer.Option("--all", help="Both open and done.")] = False,
+    text: Annotated[str | None, typer.Option("--text", help="Only those with this text.")] = None,
+    due_before: Annotated[
+        datetime | None, typer.Option("--due-before", help="Only those due before, your time.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """List tasks, oldest first: those that are open, unless asked otherwise.
+
+    Piped: id, title, due time, time of completion and notes, tab-separated.
+    """
+    if done and all_:
+        raise typer.BadParameter("Either --done or --all.")
+    due = _aware(due_before) if due_before is not None else None
+    found = parley.list_tasks(completed=None if all_ else done, due_before=due, text=text)
+    if json:
+        for task in found:
+            show_json(task)
+        return
+    rows = ((task.id, task.title, task.due_at, task.completed_at, task.notes) for task in found)
+    show_table(("id", "title", "due", "done", "notes"), rows)
+
+
+@app.command()
+@as_user
+def done(
+    parley: Parley,
+    task: Annotated[str, typer.Argument(help="Its id, or the beginning or end of it.")],
+) -> None:
+    """Tick a task off, and print its title."""
+    show_text(parley.change_task(get_task_id(parley, task), completed=True).title)
+
+
+def _aware(time: datetime) -> datetime:
+    try:
+        return time.astimezone()
+    except (OverflowError, OSError, ValueError) as error:
+        raise typer.BadParameter("It is too far away.", param_hint="--due-before") from error

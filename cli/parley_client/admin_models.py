@@ -1,0 +1,151 @@
+"""What the API answers to administrators."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+from uuid import UUID
+
+from parley_client.models import Model, Session
+
+
+class AdminSession(Session):
+    """A session, and whose it is."""
+
+    user_id: str
+
+
+class Counted(Model):
+    """How much of one kind went, or would go.
+
+    Attributes:
+        found: Sessions, conversations or keys.
+        rows: Rows in Postgres.
+        items: Turns in the agent-session store.
+        bytes: Their stored size.
+        failures: How many were left because something went wrong.
+    """
+
+    found: int
+    rows: int
+    items: int
+    bytes: int
+    failures: int
+
+
+class Failure(Model):
+    """One thing that could not be cleaned up, and why."""
+
+    kind: str
+    subject: str
+    reason: str
+
+
+class DoomedSession(Model):
+    """A session that would be visited: a dry run's."""
+
+    kind: str
+    session_id: UUID
+    user_id: str
+    name: str | None
+    last_activity_at: datetime
+    rows: int
+    items: int
+    bytes: int
+
+
+class CleanupSummary(Model):
+    """What a cleanup did, by kind; where it is not `done`, it goes on at `next_cursor`."""
+
+    dry_run: bool
+    done: bool
+    next_cursor: str | None
+    seconds: float
+    kinds: dict[str, Counted]
+    failures: tuple[Failure, ...]
+
+
+class CleanupReport(CleanupSummary):
+    """What one call of cleanup did; `sessions` are what a dry run found."""
+
+    sessions: tuple[DoomedSession, ...]
+
+
+class SessionCounts(Model):
+    """Sessions by status."""
+
+    active: int
+    ended: int
+    escalated: int
+
+
+class MemoryFigures(Model):
+    """The agent-session store; `items_per_session` is of a sample."""
+
+    items_per_session: float
+    sampled_sessions: int
+    turns: int
+    bytes: int
+
+
+class TurnCounts(Model):
+    """Turns of the last 24 hours by status."""
+
+    queued: int
+    running: int
+    completed: int
+    failed: int
+    cancelled: int
+
+
+class OutboxFigures(Model):
+    """Deletions of memory that are still to be done."""
+
+    waiting: int
+    due: int
+    oldest_due_seconds: float | None
+
+
+class DatabaseFigures(Model):
+    """The size and the use of Postgres."""
+
+    bytes: int
+    connections: int
+
+
+class LastCleanup(Model):
+    """The cleanup of everything that ran last; `report` is None if it failed."""
+
+    started_at: datetime
+    ended_at: datetime | None
+    outcome: Literal["done", "unfinished", "failed"]
+    report: CleanupSummary | None
+
+
+class Statistics(Model):
+    """How the deployment does."""
+
+    sessions: SessionCounts
+    messages_per_session: float
+    memory: MemoryFigures
+    turns: TurnCounts
+    oldest_open_turn_seconds: float | None
+    outbox: OutboxFigures
+    database: DatabaseFigures
+    last_cleanup: LastCleanup | None
+
+
+class Erasure(Model):
+    """What one call of erase removed of a user.
+
+    `waiting` conversations could not be removed from the agent-session store yet; the hourly
+    recovery does that.
+    """
+
+    sessions: int
+    tasks: int
+    rows: int
+    items: int
+    bytes: int
+    waiting: int
+    done: bool

@@ -1,0 +1,1 @@
+"""Every route, as a function that makes the call; both clients are made of these."""

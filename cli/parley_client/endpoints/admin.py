@@ -1,0 +1,130 @@
+"""What the scope `parley:admin` allows."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Literal
+from uuid import UUID
+
+import httpx
+
+from parley_client.admin_models import AdminSession, CleanupReport, Erasure, Statistics
+from parley_client.call import Call, Page, Series, below, below_name, present, shown_as
+from parley_client.models import SessionStatus, TranscriptMessage
+
+
+def list_all_sessions(
+    *,
+    status: SessionStatus | None = None,
+    user_id: str | None = None,
+    agent: str | None = None,
+    platform: str | None = None,
+    page_size: int = 100,
+) -> Series[AdminSession]:
+    """List sessions of all users, newest activity first."""
+    query = {"status": status, "user_id": user_id, "agent": agent, "platform": platform}
+    return Series(
+        lambda cursor: Call(
+            "GET",
+            "/admin/sessions",
+            shown_as(Page[AdminSession]),
+            query={**query, "limit": page_size, "cursor": cursor},
+        )
+    )
+
+
+def read_any_transcript(
+    session_id: UUID | str, *, order: Literal["asc", "desc"] = "desc", page_size: int = 100
+) -> Series[TranscriptMessage]:
+    """List the messages of any user's session by time."""
+    path = below("/admin/sessions", session_id, "messages")
+    return Series(
+        lambda cursor: Call(
+            "GET",
+            path,
+            shown_as(Page[TranscriptMessage]),
+            query={"order": order, "limit": page_size, "cursor": cursor},
+        )
+    )
+
+
+def change_session_status(session_id: UUID | str, *, status: SessionStatus) -> Call[AdminSession]:
+    """Set the status of any user's session, as who has dealt with an escalation does.
+
+    It is not sent again when its answer is lost: the session may have been escalated anew.
+    """
+    return Call(
+        "PATCH",
+        below("/admin/sessions", session_id),
+        shown_as(AdminSession),
+        body={"status": status},
+        repeatable=False,
+    )
+
+
+def clean_up(
+    *,
+    dry_run: bool = False,
+    older_than_seconds: int | None = None,
+    platform: str | None = None,
+    name_prefix: str | None = None,
+    user_id: str | None = None,
+) -> Series[CleanupReport]:
+    """Remove what is past its time; gives the report of each step, until all is done.
+
+    Args:
+        dry_run: Only say what would go, session by session.
+        older_than_seconds: Sessions without activity for so long; else the deployment's ages.
+        platform: Only sessions of this platform.
+        name_prefix: Only sessions whose name begins so.
+        user_id: Only this user's sessions.
+    """
+    filters = present(
+        older_than_seconds=older_than_seconds,
+        platform=platform,
+        name_prefix=name_prefix,
+        user_id=user_id,
+    )
+    return Series(
+        lambda cursor: Call(
+            "POST",
+            "/admin/cleanup",
+            _cleanup_page,
+            body={"dry_run": dry_run, **filters, **present(cursor=cursor)},
+        )
+    )
+
+
+def read_statistics() -> Call[Statistics]:
+    """Say how the deployment does."""
+    return Call("GET", "/admin/stats", shown_as(Statistics))
+
+
+def erase_user(user_id: str) -> Series[Erasure]:
+    """Remove all that there is of a user; gives what each step removed, until all is gone."""
+    path = below_name("/admin/users", user_id)
+    return Series(lambda cursor: Call("DELETE", path, _erased_page))
+
+
+def export_user(user_id: str) -> Series[dict[str, Any]]:
+    """Give all that there is of a user, one object at a time; `type` says what each is."""
+    path = below_name("/admin/users", user_id, "export")
+    return Series(lambda cursor: Call("GET", path, _exported_page, query={"cursor": cursor}))
+
+
+def _cleanup_page(response: httpx.Response) -> Page[CleanupReport]:
+    report = CleanupReport.model_validate_json(response.content)
+    return Page(items=(report,), next_cursor=None if report.done else report.next_cursor)
+
+
+def _erased_page(response: httpx.Response) -> Page[Erasure]:
+    erased = Erasure.model_validate_json(response.content)
+    # There is no place to go on from: the same call finds what is left.
+    return Page(items=(erased,), next_cursor=None if erased.done else "")
+
+
+def _exported_page(response: httpx.Response) -> Page[dict[str, Any]]:
+    # Not splitlines(), which takes more characters for line ends than JSON lines has.
+    lines = response.content.decode().split("\n")
+    objects = tuple(json.loads(line) for line in lines if line)
+    return Page(items=objects, next_cursor=response.headers.get("Next-Cursor"))

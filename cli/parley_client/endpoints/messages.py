@@ -1,0 +1,96 @@
+"""Messages, and the turns that they make."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+from uuid import UUID
+
+from parley_client.call import Call, Page, Series, below, key_or_new, present, shown_as
+from parley_client.models import TranscriptMessage, Turn, TurnStatus, TurnWithMessages
+
+
+def send_message(
+    session_id: UUID | str, text: str, *, idempotency_key: str | None = None
+) -> Call[TurnWithMessages]:
+    """Send a message and wait for the reply; however often it is tried, it is one turn.
+
+    Args:
+        session_id: The session, which is there.
+        text: What the user says.
+        idempotency_key: To join a turn that another process began; else one is made.
+    """
+    return Call(
+        "POST",
+        below("/sessions", session_id, "messages"),
+        shown_as(TurnWithMessages),
+        body={"text": text},
+        key=key_or_new(idempotency_key),
+    )
+
+
+def send_first_message(
+    text: str,
+    *,
+    session_name: str | None = None,
+    agent: str | None = None,
+    platform: str | None = None,
+    metadata: Mapping[str, Any] | None = None,
+    idempotency_key: str | None = None,
+) -> Call[TurnWithMessages]:
+    """Send a message to the session of this name, made where it is not there, and wait.
+
+    Args:
+        text: What the user says.
+        session_name: Which session; without it a new one is made.
+        agent: Who answers in a session that this makes.
+        platform: Where the user talks, for a session that this makes.
+        metadata: For a session that this makes.
+        idempotency_key: To join a turn that another process began; else one is made.
+    """
+    body = present(
+        text=text, session_name=session_name, agent=agent, platform=platform, metadata=metadata
+    )
+    return Call(
+        "POST",
+        "/messages",
+        shown_as(TurnWithMessages),
+        body=body,
+        key=key_or_new(idempotency_key),
+    )
+
+
+def read_transcript(
+    session_id: UUID | str, *, order: Literal["asc", "desc"] = "desc", page_size: int = 100
+) -> Series[TranscriptMessage]:
+    """List a session's messages by time, newest first unless asked otherwise."""
+    path = below("/sessions", session_id, "messages")
+    return Series(
+        lambda cursor: Call(
+            "GET",
+            path,
+            shown_as(Page[TranscriptMessage]),
+            query={"order": order, "limit": page_size, "cursor": cursor},
+        )
+    )
+
+
+def list_turns(
+    session_id: UUID | str, *, status: TurnStatus | None = None, page_size: int = 100
+) -> Series[Turn]:
+    """List a session's turns, newest first."""
+    path = below("/sessions", session_id, "turns")
+    return Series(
+        lambda cursor: Call(
+            "GET",
+            path,
+            shown_as(Page[Turn]),
+            query={"status": status, "limit": page_size, "cursor": cursor},
+        )
+    )
+
+
+def read_turn(session_id: UUID | str, turn_id: UUID | str) -> Call[TurnWithMessages]:
+    """Read a turn: its state, its messages and what it used."""
+    path = below(below("/sessions", session_id, "turns"), turn_id)
+    return Call("GET", path, shown_as(TurnWithMessages))

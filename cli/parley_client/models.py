@@ -1,0 +1,132 @@
+"""What the API answers about one user's sessions, turns and tasks.
+
+Fields that a newer API adds are left out, so that this goes on working with it.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, JsonValue
+
+SessionStatus = Literal["active", "ended", "escalated"]
+TurnStatus = Literal["queued", "running", "completed", "failed", "cancelled"]
+Role = Literal["user", "assistant"]
+
+
+class Model(BaseModel):
+    """Frozen; times are aware, in UTC."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Session(Model):
+    """One user's conversation with one agent. Only an `active` one takes messages."""
+
+    id: UUID
+    agent: str
+    name: str | None
+    platform: str
+    status: SessionStatus
+    status_reason: str | None
+    metadata: dict[str, JsonValue]
+    created_at: datetime
+    updated_at: datetime
+    last_activity_at: datetime
+
+
+class TranscriptMessage(Model):
+    """One thing that the user or the assistant said."""
+
+    id: UUID
+    turn_id: UUID
+    role: Role
+    content: str
+    created_at: datetime
+
+
+class TurnUsage(Model):
+    """What a turn's model calls came to, over all attempts."""
+
+    model_calls: int
+    input_tokens: int
+    output_tokens: int
+
+
+class TurnError(Model):
+    """Why a turn ended without a reply."""
+
+    code: str
+    detail: str
+
+
+class Turn(Model):
+    """One user message and all that the agent does until its reply."""
+
+    id: UUID
+    session_id: UUID
+    number: int
+    status: TurnStatus
+    agent: str
+    error: TurnError | None
+    usage: TurnUsage
+    created_at: datetime
+    started_at: datetime | None
+    ended_at: datetime | None
+
+
+class TurnWithMessages(Model):
+    """A turn with what was said in it; `reply` is None until the turn completes."""
+
+    turn: Turn
+    user_message: TranscriptMessage
+    reply: TranscriptMessage | None
+
+
+class Memory(Model):
+    """What the agent remembers of a session; `bytes` as they are stored."""
+
+    turns: int
+    items: int
+    bytes: int
+    last_activity_at: datetime | None
+
+
+class Pruned(Model):
+    """How many turns pruning removed from memory."""
+
+    turns: int
+
+
+class Task(Model):
+    """Something to do; done when `completed_at` is set."""
+
+    id: UUID
+    title: str
+    notes: str | None
+    due_at: datetime | None
+    completed_at: datetime | None
+    created_at: datetime
+    updated_at: datetime
+
+
+class OfferedAgent(Model):
+    """An agent that a session can be held with."""
+
+    name: str
+    description: str
+    default: bool
+
+
+class AgentList(Model):
+    """The agents that the deployment offers."""
+
+    items: tuple[OfferedAgent, ...]
+
+
+class Health(Model):
+    """Says that the API's functions run."""
+
+    status: str

@@ -1,0 +1,126 @@
+"""`parley` on a terminal: prompts, spinners, Markdown, Ctrl-C and Ctrl-D."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from parley_local.stack import LocalStack
+from parley_testing.terminal import CTRL_C, CTRL_D, Terminal
+
+Open = Callable[..., Terminal]
+
+
+def test_a_conversation(terminal: Open) -> None:
+    talk = terminal("chat", "--session", "groceries", "--user", "anna")
+
+    talk.wait_for("groceries> ")
+    talk.say("add buy milk")
+    talk.wait_for("[offline model] Added “buy milk”.")
+    talk.wait_for("groceries> ")
+    talk.say("/sessions")
+    talk.wait_for("groceries")
+    talk.wait_for("> ")
+    talk.say("/new")
+    talk.wait_for("todo> ")
+    talk.say("/quit")
+
+    assert talk.ended() == 0
+    assert "Traceback" not in talk.shown
+
+
+def test_markdown_is_rendered(terminal: Open) -> None:
+    talk = terminal("chat", "--session", "list", "--user", "anna")
+    talk.wait_for("list> ")
+    talk.say("add **buy** milk")
+    talk.wait_for("Added")
+
+    assert "\x1b[1mbuy\x1b[0m" in talk.wait_for("”.")
+
+
+def test_ctrl_c_at_the_prompt_takes_the_line_back_and_ctrl_d_leaves(terminal: Open) -> None:
+    talk = terminal("chat", "--user", "anna")
+    talk.wait_for("you> ")
+    talk.press("never said")
+    talk.press_until(CTRL_C, "Ctrl-D or /quit leaves.")
+    talk.wait_for("you> ")
+    talk.press(CTRL_D)
+
+    assert talk.ended() == 0
+    assert "Traceback" not in talk.shown
+
+
+def test_ctrl_c_while_waiting_goes_back_to_the_prompt(terminal: Open, silent_url: str) -> None:
+    talk = terminal("chat", "--url", silent_url)
+    talk.wait_for("you> ")
+    talk.say("hi")
+    talk.wait_for("Waiting for the reply")
+    talk.press(CTRL_C)
+    talk.wait_for("Stopped waiting.")
+    talk.wait_for("you> ")
+    talk.press(CTRL_D)
+
+    assert talk.ended() == 0
+
+
+def test_ctrl_c_ends_a_command_without_a_traceback(terminal: Open, silent_url: str) -> None:
+    talk = terminal("message", "hi", "--session", "s", "--url", silent_url)
+    talk.wait_for("Waiting for the reply")
+    talk.press(CTRL_C)
+
+    assert talk.ended() in (1, 130)
+    assert "Traceback" not in talk.shown
+
+
+def test_a_name_does_not_steer_the_terminal(terminal: Open, stack: LocalStack) -> None:
+    made = terminal("sessions", "create", "evil\x1b]0;title\x07\x1b[2J", "--user", "mallory")
+    assert made.ended() == 0
+
+    listed = terminal("sessions", "list", "--user", "mallory")
+
+    assert listed.ended() == 0
+    assert "evil" in listed.shown
+    assert "\x1b]0;" not in listed.shown
+    assert "\x1b[2J" not in listed.shown
+
+
+def test_erasing_asks_and_takes_no_for_an_answer(
+    terminal: Open, parley: Callable[..., Any], stack: LocalStack
+) -> None:
+    parley("sessions", "create", "mine", "--user", "olga")
+    asked = terminal("erase", "olga")
+    asked.wait_for("Go on? [y/N]: ")
+    asked.say("n")
+
+    assert asked.ended() == 1
+    assert parley("sessions", "list", "--user", "olga").out.startswith("mine\t")
+
+    asked = terminal("erase", "olga")
+    asked.wait_for("Go on? [y/N]: ")
+    asked.say("y")
+
+    assert asked.ended() == 0
+    assert parley("sessions", "list", "--user", "olga").out == ""
+
+
+def test_long_work_shows_a_bar_and_then_a_table(terminal: Open, stack: Any) -> None:
+    shown = terminal("cleanup", "--dry-run")
+
+    assert shown.ended() == 0
+    assert "Looking" in shown.shown
+    assert "closed sessions" in shown.shown
+
+
+def test_what_is_piped_is_whole_while_a_bar_is_shown(
+    terminal: Open, parley: Callable[..., Any], tmp_path: Path
+) -> None:
+    parley("sessions", "create", "mine", "--user", "paula")
+    file = tmp_path / "paula.jsonl"
+
+    shown = terminal("export", "paula", to=file)
+
+    assert shown.ended() == 0
+    assert "Exporting" in shown.shown
+    assert [json.loads(line)["type"] for line in file.read_text().splitlines()] == ["session"]

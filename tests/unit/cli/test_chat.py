@@ -1,0 +1,159 @@
+"""A conversation in the terminal, as lines go in and come out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID
+
+import httpx
+import pytest
+
+from parley_cli.chat_screen import show_reply
+
+Answered = Callable[[str | None], dict[str, Any]]
+NOBODY: dict[str, Any] = {"items": [], "next_cursor": None}
+
+
+def chat(parley: Any, *lines: str, arguments: tuple[str, ...] = ()) -> Any:
+    result = parley("chat", *arguments, stdin="".join(f"{line}\n" for line in lines))
+    assert result.exit_code == 0
+    return result
+
+
+def test_the_first_message_makes_the_session_and_the_next_go_to_it(
+    api: Any, parley: Any, answered: Answered, session: dict[str, Any]
+) -> None:
+    api.answers("POST /sessions", session, status=201)
+    api.answers(f"POST /sessions/{session['id']}/messages", answered("Hello."), answered("Again."))
+
+    result = chat(parley, "hi", "", "  and again ", arguments=("--agent", "todo"))
+
+    assert result.stdout == "Hello.\nAgain.\n"
+    assert api.bodies() == [
+        {"agent": "todo", "platform": "cli"},
+        {"text": "hi"},
+        {"text": "and again"},
+    ]
+
+
+def test_a_session_of_the_name_that_is_there_goes_on(
+    api: Any, parley: Any, answered: Answered, session: dict[str, Any]
+) -> None:
+    api.answers("GET /sessions", {"items": [session], "next_cursor": None})
+    api.answers(f"POST /sessions/{session['id']}/messages", answered("Yes."))
+
+    result = chat(parley, "hi", arguments=("--session", "groceries"))
+
+    assert result.stdout == "Yes.\n"
+    assert "groceries goes on, with todo" in result.stderr
+
+
+def test_new_begins_another_session(
+    api: Any, parley: Any, answered: Answered, session: dict[str, Any]
+) -> None:
+    api.answers("POST /sessions", session, status=201)
+    api.answers(f"POST /sessions/{session['id']}/messages", answered("Yes."))
+    api.answers("GET /sessions", NOBODY)
+
+    chat(parley, "one", "/new", "two", "/new trip to Oslo", "three")
+
+    assert [body for body in api.bodies() if "text" not in body] == [
+        {"platform": "cli"},
+        # With the agent of before.
+        {"agent": "todo", "platform": "cli"},
+        {"agent": "todo", "name": "trip to Oslo", "platform": "cli"},
+    ]
+
+
+def test_another_agent_begins_another_session(
+    api: Any, parley: Any, answered: Answered, session: dict[str, Any]
+) -> None:
+    agents = [{"name": name, "description": "", "default": False} for name in ("todo", "helper")]
+    api.answers("GET /agents", {"items": agents})
+    api.answers("POST /sessions", session, status=201)
+    api.answers(f"POST /sessions/{session['id']}/messages", answered("Yes."))
+
+    result = chat(parley, "one", "/agent", "/agent helper", "two", "/agent nobody")
+
+    assert "todo\t\t\nhelper\t\t\n" in result.stdout
+    assert api.bodies()[2] == {"agent": "helper", "platform": "cli"}
+    assert "There is no agent nobody" in result.stderr
+
+
+def test_what_is_refused_is_said_and_the_chat_goes_on(
+    api: Any, parley: Any, answered: Answered, session: dict[str, Any]
+) -> None:
+    api.answers("GET /sessions", {"items": [session], "next_cursor": None})
+    problem = {
+        "code": "session_not_active",
+        "detail": "The session is escalated; set its status to active to go on with it.",
+    }
+    route = f"POST /sessions/{session['id']}/messages"
+    api.routes[route] = [
+        httpx.Response(409, json=problem),
+        httpx.Response(201, json=answered("Yes.")),
+    ]
+
+    result = chat(parley, "one", "two", arguments=("--session", "groceries"))
+
+    assert result.stdout == "Yes.\n"
+    assert problem["detail"] in result.stderr
+    assert "parley sessions reopen groceries" in result.stderr
+
+
+def test_history_is_shown_oldest_first(api: Any, parley: Any, session: dict[str, Any]) -> None:
+    messages = [
+        {
+            "id": str(UUID(int=number)),
+            "turn_id": str(UUID(int=8)),
+            "role": role,
+            "content": f"{role} {number}",
+            "created_at": session["created_at"],
+        }
+        for number, role in ((2, "assistant"), (1, "user"))
+    ]
+    api.answers("GET /sessions", {"items": [session], "next_cursor": None})
+    api.answers(f"GET /sessions/{session['id']}/messages", {"items": messages, "next_cursor": None})
+
+    result = chat(parley, "/history", arguments=("--session", "groceries"))
+
+    time = session["created_at"]
+    assert result.stdout == f"{time}\tuser\tuser 1\n{time}\tassistant\tassistant 2\n"
+
+
+def test_commands_that_are_none_and_messages_that_look_like_some(
+    api: Any, parley: Any, answered: Answered, session: dict[str, Any]
+) -> None:
+    api.answers("POST /sessions", session, status=201)
+    api.answers(f"POST /sessions/{session['id']}/messages", answered("Yes."))
+
+    result = chat(parley, "/nothing", "//new", "/etc/hosts is what?", "/quit", "never said")
+
+    assert "There is no /nothing" in result.stderr
+    said = [body["text"] for body in api.bodies() if "text" in body]
+    assert said == ["/new", "/etc/hosts is what?"]
+
+
+@pytest.mark.parametrize("lines", [("/help",), ("/history",), ("/sessions",)])
+def test_commands_need_no_session(api: Any, parley: Any, lines: tuple[str, ...]) -> None:
+    api.answers("GET /sessions", NOBODY)
+
+    chat(parley, *lines)
+
+
+def test_a_reply_is_markdown_that_cannot_steer_the_terminal(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("parley_cli.chat_screen.on_terminal", lambda: True)
+
+    show_reply(
+        "**bold** \x1b]8;;http://evil\x07 &#27;[2J &#x9b;31m [link](http://a.example/&#27;x)\n\n"
+        "```\n\x1b[2J\n```\n"
+    )
+
+    shown = capsys.readouterr().out
+    assert "bold" in shown
+    assert "**" not in shown
+    assert "\x1b" not in shown
+    assert "\x9b" not in shown

@@ -1,0 +1,140 @@
+"""The client has every operation of the committed OpenAPI document, and reads what it answers."""
+
+from __future__ import annotations
+
+import json
+import re
+import typing
+from collections.abc import Callable
+from datetime import UTC, datetime
+from importlib import resources
+from typing import Any
+from uuid import UUID
+
+import pytest
+from pydantic import TypeAdapter
+
+from parley_client import AsyncParley, Call, Parley, Series
+from parley_client.exchange import request
+
+DOCUMENT = json.loads((resources.files("parley.http") / "openapi.json").read_text("utf-8"))
+SCHEMAS = DOCUMENT["components"]["schemas"]
+OPERATIONS = {
+    re.sub(r"[A-Z]", lambda capital: "_" + capital[0].lower(), operation["operationId"]): (
+        method.upper(),
+        path,
+        operation,
+    )
+    for path, methods in DOCUMENT["paths"].items()
+    for method, operation in methods.items()
+}
+# What each argument is given, to see where it goes.
+ARGUMENTS: dict[str, Any] = {
+    "session_id": UUID(int=1),
+    "turn_id": UUID(int=2),
+    "task_id": UUID(int=3),
+    "user_id": "auth0|anna/1",
+    "metadata": {"a": 1},
+    "status": "active",
+    "order": "asc",
+    "page_size": 7,
+    "due_at": datetime(2027, 1, 1, tzinfo=UTC),
+    "due_before": datetime(2027, 1, 1, tzinfo=UTC),
+    "completed": True,
+    "dry_run": True,
+    "older_than_seconds": 3600,
+}
+
+
+def endpoint(name: str) -> Callable[..., Any]:
+    made: Callable[..., Any] = getattr(Parley, name).__wrapped__
+    return made
+
+
+def call_of(name: str) -> Call[Any]:
+    """Make the call with every argument given; of a series, that for a later page."""
+    wanted = [key for key in typing.get_type_hints(endpoint(name)) if key != "return"]
+    made = endpoint(name)(**{key: ARGUMENTS.get(key, key) for key in wanted})
+    return made.page("cursor") if isinstance(made, Series) else made
+
+
+def test_both_clients_have_every_operation() -> None:
+    for client in (Parley, AsyncParley):
+        methods = {name for name, value in vars(client).items() if hasattr(value, "__wrapped__")}
+        assert methods == set(OPERATIONS)
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_a_call_goes_to_its_route_with_what_that_takes(name: str) -> None:
+    method, template, operation = OPERATIONS[name]
+
+    call = call_of(name)
+    sent = request("http://parley.example/v1", call, "t", 40)
+
+    path = re.sub(r"\{(\w+)\}", lambda found: _quoted(ARGUMENTS[found[1]]), template)
+    parameters = [(each["in"], each["name"]) for each in operation.get("parameters", [])]
+    assert (sent.method, sent.url.raw_path.split(b"?")[0].decode()) == (method, "/v1" + path)
+    assert {place for place, _ in parameters} <= {"path", "query", "header"}
+    assert set(sent.url.params) == {key for place, key in parameters if place == "query"}
+    assert (call.key is not None) == (("header", "idempotency-key") in parameters)
+    assert set(call.body or {}) == _body_fields(name, operation)
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_an_answer_is_read_as_it_is_described(name: str) -> None:
+    _, _, operation = OPERATIONS[name]
+    answers = [
+        response.get("content", {}).get("application/json", {}).get("schema")
+        for status, response in operation["responses"].items()
+        if status.startswith("2")
+    ]
+    (result,) = typing.get_args(typing.get_type_hints(endpoint(name))["return"])
+
+    described = answers[0]
+    if described is None:  # no body, or lines
+        assert result in (type(None), dict[str, Any])
+        return
+    page = _resolved(described)["properties"]
+    if {"items", "next_cursor"} == set(page):
+        described = page["items"]["items"]
+    assert _shape(described) == _shape(TypeAdapter(result).json_schema(mode="serialization"))
+
+
+def _quoted(value: object) -> str:
+    return str(value).replace("|", "%7C").replace("/", "%2F")
+
+
+def _body_fields(name: str, operation: dict[str, Any]) -> set[str]:
+    if "requestBody" not in operation:
+        return set()
+    content = operation["requestBody"]["content"]["application/json"]
+    fields = set(_resolved(content["schema"])["properties"])
+    # For a session that is known there is send_message.
+    return fields - {"session_id"} if name == "send_first_message" else fields
+
+
+def _resolved(schema: dict[str, Any], own: dict[str, Any] | None = None) -> dict[str, Any]:
+    if "$ref" not in schema:
+        return schema
+    found: dict[str, Any] = {**SCHEMAS, **(own or {})}[schema["$ref"].rsplit("/", 1)[1]]
+    return found
+
+
+def _shape(schema: dict[str, Any], own: dict[str, Any] | None = None) -> Any:
+    """What of a schema says which JSON there may be: fields, types, null, and choices."""
+    own = {**(own or {}), **schema.get("$defs", {})}
+    schema = _resolved(schema, own)
+    if "anyOf" in schema:
+        return sorted((_shape(each, own) for each in schema["anyOf"]), key=repr)
+    match schema.get("type"):
+        case "object" if "properties" in schema:
+            fields = {key: _shape(value, own) for key, value in schema["properties"].items()}
+            return {"fields": fields, "required": sorted(schema.get("required", []))}
+        case "object":
+            return {"each": _shape(schema.get("additionalProperties", {}), own)}
+        case "array":
+            return [_shape(schema["items"], own)]
+        case kind:
+            # A kind of cleanup that is new must not break this client.
+            choices = [] if schema.get("title") == "Kind" else sorted(schema.get("enum", []))
+            return (kind, schema.get("format"), choices)
