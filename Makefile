@@ -7,6 +7,8 @@ BIN := .venv/bin
 RUN_GROUPS := --group agents --group authorizer --group migrate --group local --group cli
 FUNCTIONS := $(notdir $(patsubst %/app.py,%,$(wildcard functions/*/app.py)))
 SOURCES := layers/shared/python cli local functions packaging bench tests
+# Tests that leave each other alone, two files at a time.
+AT_ONCE := -n 2 --dist loadfile
 # Nothing of these may reach for AWS, a browser or a newer version of itself.
 export AWS_DEFAULT_REGION ?= eu-west-1
 export SAM_CLI_TELEMETRY := 0
@@ -40,10 +42,10 @@ template: .venv/.test cfn-lint checkov ## The SAM template, and what reviewers s
 	$(BIN)/sam validate --lint --template template.yaml
 
 unit: .venv/.test ## Tests without sockets
-	$(BIN)/pytest tests/unit --disable-socket --allow-unix-socket
+	$(BIN)/pytest tests/unit --disable-socket --allow-unix-socket $(AT_ONCE)
 
 integration: .venv/.test ## Tests on embedded PostgreSQL, moto and the local gateway
-	$(BIN)/pytest tests/integration
+	$(BIN)/pytest tests/integration $(AT_ONCE)
 
 survival: .venv/.test ## Tests that break the system on purpose: kills, zombies, schedules
 	$(BIN)/pytest tests/faults --timeout=300

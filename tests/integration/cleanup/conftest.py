@@ -42,7 +42,7 @@ def sqlite_store(tmp_path: Path) -> Iterator[SqliteStore]:
     store.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def dynamodb_client() -> Iterator[Any]:
     """A client of moto's DynamoDB in this process; making one is slow."""
     with pytest.MonkeyPatch.context() as environment, mock_aws():

@@ -9,9 +9,11 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 
-# The terminal becomes the program's own, so that Ctrl-C in it is a signal.
+# The terminal becomes the program's own, so that Ctrl-C in it is a signal; one that the tests may
+# have been started to ignore, as a job in the background is.
 _TAKE_TERMINAL = """
-import fcntl, os, sys, termios
+import fcntl, os, signal, sys, termios
+signal.signal(signal.SIGINT, signal.SIG_DFL)
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 os.execvp(sys.argv[1], sys.argv[1:])
 """
