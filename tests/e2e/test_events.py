@@ -107,9 +107,26 @@ def test_the_schedule_has_a_turn_carried_on_that_was_left(
     assert report == {
         "turns": {"ended": 1, "elsewhere": 0, "unfinished": 0},
         "conversations": 0,
+        "cleanup": None,
         "done": True,
     }
     assert sql.execute("SELECT status, attempt FROM turns").fetchall() == [("completed", 2)]
+
+
+def test_the_schedule_has_removed_what_is_past_its_time(
+    deployment: Deployment, sql: psycopg.Connection
+) -> None:
+    for name in ("old", "new"):
+        deployment.send("POST", "/sessions", {"name": name})
+    sql.execute(
+        "UPDATE sessions SET last_activity_at = now() - interval '2 days' WHERE name = 'old'"
+    )
+
+    report = deployment["Cleanup"].invoke(read_event("cleanup/clean")).json
+
+    assert report["done"], report
+    assert report["kinds"]["empty_sessions"]["found"] == 1
+    assert sql.execute("SELECT name FROM sessions").fetchall() == [("new",)]
 
 
 def test_the_authorizer_names_the_user_of_a_token(deployment: Deployment, tmp_path: Path) -> None:
