@@ -17,6 +17,7 @@ from parley_cli.errors import CommandFailed, explain
 from parley_cli.named import find_session
 from parley_cli.screen import can_ask, note, show_table, waiting
 from parley_cli.sessions import HEADINGS, columns
+from parley_cli.turns import told
 from parley_client import ApiError, Parley, ParleyError
 
 _SHOWN = 20
@@ -29,7 +30,7 @@ HELP = """\
 /help          this
 /quit          leave, as Ctrl-D does
 Anything else is said to the agent; begin with // for a message that begins with /.
-Ctrl-C stops waiting for a reply, which still comes and is in /history then."""
+Ctrl-C while a reply is waited for cancels the turn; what its tools have done stays."""
 
 
 @as_user
@@ -122,18 +123,39 @@ class Chat:
             note("The next message begins a new session.")
 
     def _say(self, text: str) -> None:
-        with waiting("Waiting for the reply …"):
+        try:
+            with waiting("Waiting for the reply …"):
+                if self._id is None:
+                    # Not in one call with the message: who stops waiting for the reply then knows
+                    # where it will be.
+                    made = self._parley.create_session(
+                        name=self._name, agent=self._agent, platform="cli"
+                    )
+                    self._id, self._agent = made.id, made.agent
+                answer = self._parley.send_message(self._id, text)
+        except KeyboardInterrupt:
             if self._id is None:
-                # Not in one call with the message: who stops waiting for the reply then knows
-                # where it will be.
-                made = self._parley.create_session(
-                    name=self._name, agent=self._agent, platform="cli"
-                )
-                self._id, self._agent = made.id, made.agent
-            answer = self._parley.send_message(self._id, text)
+                raise
+            self._cancel(self._id, text)
+            return
         if answer.reply is None:
             raise CommandFailed(f"The turn is {answer.turn.status}, without a reply.")
         show_reply(answer.reply.content)
+
+    def _cancel(self, session_id: UUID, text: str) -> None:
+        """Cancel the turn of what was said, if it is the one that runs."""
+        with waiting("Cancelling …"):
+            cancelled = None
+            for running in self._parley.list_turns(session_id, status="running"):
+                # Another client's turn is none of ours.
+                if self._parley.read_turn(session_id, running.id).user_message.content == text:
+                    cancelled = self._parley.cancel_turn(session_id, running.id)
+        if cancelled is None:
+            note("Stopped waiting. No turn of this message runs; /history shows what came of it.")
+            return
+        note(told(cancelled))
+        if cancelled.reply is not None:
+            show_reply(cancelled.reply.content)
 
     def _show_sessions(self) -> None:
         found = self._parley.list_sessions(page_size=_SHOWN)

@@ -147,6 +147,7 @@ class AsyncParley:
     read_transcript = _each(messages.read_transcript)
     list_turns = _each(messages.list_turns)
     read_turn = _one(messages.read_turn)
+    cancel_turn = _one(messages.cancel_turn)
 
     count_memory = _one(memory.count_memory)
     clear_memory = _one(memory.clear_memory)

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, JsonValue
 SessionStatus = Literal["active", "ended", "escalated"]
 TurnStatus = Literal["queued", "running", "completed", "failed", "cancelled"]
 Role = Literal["user", "assistant"]
+CancelOutcome = Literal["cancelled", "already_cancelled", "too_late"]
 
 
 class Model(BaseModel):
@@ -83,6 +84,16 @@ class TurnWithMessages(Model):
     turn: Turn
     user_message: TranscriptMessage
     reply: TranscriptMessage | None
+
+
+class CancelledTurn(TurnWithMessages):
+    """What came of cancelling a turn.
+
+    `cancelled` by this call, `already_cancelled` before it, or `too_late`: it has completed or
+    failed.
+    """
+
+    outcome: CancelOutcome
 
 
 class Memory(Model):

@@ -12,6 +12,7 @@ from parley.http.open import open_routes
 from parley.http.sessions import session_routes
 from parley.http.tasks import task_routes
 from parley.http.transcript import transcript_routes
+from parley.http.turns import turn_routes
 from parley.snapshot import reseed_after_restore
 
 reseed_after_restore()
@@ -22,6 +23,7 @@ handler = Api(
     [
         session_routes(parts.database, parts.sessions, parts.forgetter),
         transcript_routes(parts.transcript),
+        turn_routes(parts.canceller),
         memory_routes(parts.forgetter),
         task_routes(parts.database),
         admin_routes(

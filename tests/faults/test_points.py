@@ -154,6 +154,17 @@ async def renewed(play: Play, log: Log) -> None:
     await held.renew()
 
 
+async def cancelled(play: Play, log: Log) -> None:
+    play.parts.model.script = in_order(
+        call("add_task", title="milk"), lambda: asyncio.sleep(60, [])
+    )
+    turn = begun(play)
+    with pytest.raises(TurnUnfinished):
+        await play.parts.carry_out(turn, seconds=0.5)
+    log.clear()
+    assert await play.cancel() == "cancelled"
+
+
 async def pruned(play: Play, log: Log) -> None:
     play.parts.database.run(
         update(SessionRow).where(SessionRow.id == play.session_id).values(next_number=PRUNE_EVERY)
@@ -166,7 +177,15 @@ def begun(play: Play) -> RunningTurn:
     return play.parts.begin(play.session_id, TOOLS.text, user=play.user, key="k")
 
 
-WAYS = [(finished, 12), (resumed, 12), (failed, 6), (released, 1), (renewed, 1), (pruned, 3)]
+WAYS = [
+    (finished, 12),
+    (resumed, 12),
+    (failed, 6),
+    (released, 1),
+    (renewed, 1),
+    (cancelled, 4),
+    (pruned, 3),
+]
 """What may become of a turn, and how often it writes at least on the way."""
 
 

@@ -22,7 +22,12 @@ ROW = re.compile(r"^\| (\w+) \| `([a-z0-9]+:\w+)` \|.*?\|.*?\| (.+) \|$", re.MUL
 TABLE: list[tuple[str, str, str]] = ROW.findall((ROOT / "docs" / "iam.md").read_text())
 ON_ANYTHING = {"TracePolicy", "NetworkPolicy"}
 WHO_USES_THE_STORE = {
-    "Sessions": [PARLEY / "cleanup", PARLEY / "users", PARLEY / "http" / "admin_stats.py"],
+    "Sessions": [
+        PARLEY / "cleanup",
+        PARLEY / "users",
+        PARLEY / "http" / "admin_stats.py",
+        PARLEY / "turns" / "ending.py",
+    ],
     "Messages": [PARLEY / "turns", PARLEY / "memory" / "window.py"],
     "Cleanup": [
         PARLEY / "turns",

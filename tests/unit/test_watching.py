@@ -30,7 +30,7 @@ OF_DEPLOYMENTS = {"SessionsErrors", "MessagesErrors"}
 BODY: str = RESOURCES["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"]
 RUNBOOK = (ROOT / "docs" / "runbook.md").read_text(encoding="utf-8")
 OURS = {"Fn::Sub": "Parley/${AWS::StackName}"}
-OUTCOMES = ("completed", "failed", "released", "replaced", "unavailable")
+OUTCOMES = ("completed", "failed", "cancelled", "released", "replaced", "unavailable")
 
 
 def metrics_of(alarm: dict[str, Any]) -> list[dict[str, Any]]:

@@ -7,7 +7,13 @@ from typing import Any, Literal
 from uuid import UUID
 
 from parley_client.call import Call, Page, Series, below, key_or_new, present, shown_as
-from parley_client.models import TranscriptMessage, Turn, TurnStatus, TurnWithMessages
+from parley_client.models import (
+    CancelledTurn,
+    TranscriptMessage,
+    Turn,
+    TurnStatus,
+    TurnWithMessages,
+)
 
 
 def send_message(
@@ -94,3 +100,12 @@ def read_turn(session_id: UUID | str, turn_id: UUID | str) -> Call[TurnWithMessa
     """Read a turn: its state, its messages and what it used."""
     path = below(below("/sessions", session_id, "turns"), turn_id)
     return Call("GET", path, shown_as(TurnWithMessages))
+
+
+def cancel_turn(session_id: UUID | str, turn_id: UUID | str) -> Call[CancelledTurn]:
+    """Cancel a turn that waits or runs; what its tools have done stays.
+
+    Cancelling again is harmless, and `outcome` says what came of it.
+    """
+    path = below(below("/sessions", session_id, "turns"), turn_id, "cancel")
+    return Call("POST", path, shown_as(CancelledTurn))

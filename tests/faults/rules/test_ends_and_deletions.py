@@ -19,6 +19,7 @@ from parley.repository import end, retention, sessions, turns
 from parley.repository.retention import EVERY, Ages, find_due, release_memory
 from parley.repository.turns import TurnRepository, Usage
 from parley.turns.carry_out import TurnCarrier
+from parley.turns.ending import Ender
 from parley.turns.run import RunFailed
 from parley_testing.scripted_model import call, in_order, say
 from parley_testing.workbench import Workbench
@@ -39,12 +40,12 @@ async def test_memory_is_done_before_the_turn_is_completed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """In the other order a process that dies in between loses what its tools were told."""
-    finish, complete = TurnCarrier._finish, TurnCarrier._complete
+    finish, complete = Ender.finish, Ender.complete
 
-    async def completed_first(carrier: TurnCarrier, attempt: Any, memory: Any) -> Any:
-        await complete(carrier, attempt, memory)
+    async def completed_first(ender: Ender, attempt: Any, memory: Any) -> Any:
+        await complete(ender, attempt, memory)
         die()
-        await finish(carrier, attempt, memory)
+        await finish(ender, attempt, memory)
 
     async def later(*_: Any) -> None:
         """Memory comes after the turn then."""
@@ -56,8 +57,8 @@ async def test_memory_is_done_before_the_turn_is_completed(
         if kept:
             patch.setattr(TurnRepository, "complete", die)
         else:
-            patch.setattr(TurnCarrier, "_finish", later)
-            patch.setattr(TurnCarrier, "_complete", completed_first)
+            patch.setattr(Ender, "finish", later)
+            patch.setattr(Ender, "complete", completed_first)
         await let_die(bench, turn)
 
     await bench.send(turn.session_id, "and?")

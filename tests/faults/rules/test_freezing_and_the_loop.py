@@ -16,7 +16,6 @@ from parley.errors import Fenced, TurnUnfinished
 from parley.repository.turns import LEASE_SECONDS
 from parley.turns import attempt, carry_out, threads
 from parley.turns.attempt import Attempt
-from parley.turns.carry_out import TurnCarrier
 from parley.turns.threads import in_thread
 from parley_testing.scripted_model import Items, call, in_order, say
 from parley_testing.workbench import Workbench, request
@@ -116,7 +115,7 @@ async def test_a_turn_that_is_out_of_time_is_let_go_of(
     async def keep_it(*_: Any, **__: Any) -> None:
         """Do not release."""
 
-    rule.instead(TurnCarrier, "_release", keep_it)
+    rule.instead(carry_out, "release", keep_it)
     never = asyncio.Event()
 
     async def for_ever() -> Items:

@@ -15,10 +15,9 @@ from sqlalchemy import text
 from parley.errors import Fenced, IdempotencyKeyReused, StoreUnavailable, TurnInProgress
 from parley.ids import new_id
 from parley.repository import begin, turns
-from parley.repository.turns import Ending, NewSession, Usage
-from parley.turns import lease
+from parley.repository.turns import Ending, NewSession, TurnRepository, Usage
+from parley.turns import carry_out, ending, lease
 from parley.turns.attempt import Attempt
-from parley.turns.carry_out import TurnCarrier
 from parley_testing.scripted_model import Items, in_order, say
 from parley_testing.workbench import Workbench, held, request
 
@@ -209,12 +208,12 @@ async def test_a_defect_counts_as_a_crash(
     kept: bool, rule: Any, new_bench: NewBench, failure: Any
 ) -> None:
     """Without it a turn that cannot be ended is tried for ever, and blocks its session."""
-    release = TurnCarrier._release
+    release = ending.release
 
-    async def uncounted(carrier: TurnCarrier, turn: Any, **_: Any) -> None:
-        await release(carrier, turn)
+    async def uncounted(turns: TurnRepository, turn: Any, **_: Any) -> None:
+        await release(turns, turn)
 
-    rule.instead(TurnCarrier, "_release", uncounted)
+    rule.instead(carry_out, "release", uncounted)
     bench = new_bench(lambda _: say("hi"), crashes=2)
     bench.watched.before["finish"] = lambda: 1 / 0
     asked = request(bench.new_session(), key="k")
@@ -286,11 +285,11 @@ async def test_a_store_that_is_down_ends_no_turn(
 ) -> None:
     """A 503 is not final. If it were, the message would be refused with its key for good."""
 
-    async def fail_it(carrier: TurnCarrier, turn: Any, **_: Any) -> None:
+    async def fail_it(turns: TurnRepository, turn: Any, **_: Any) -> None:
         ending = Ending("failed", "unavailable", "A store was down.", remembered=False)
-        carrier.turns.stop(turn, ending, Usage(), None)
+        turns.stop(turn, ending, Usage(), None)
 
-    rule.instead(TurnCarrier, "_release", fail_it)
+    rule.instead(carry_out, "release", fail_it)
     bench = new_bench(in_order(StoreUnavailable("store", "down"), say("here I am")))
     session_id = bench.new_session()
     with pytest.raises(StoreUnavailable):

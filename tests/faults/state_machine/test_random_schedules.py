@@ -50,5 +50,12 @@ def test_every_promise_is_kept_on_random_schedules(
         with capsys.disabled():
             print("\n" + json.dumps(dict(sorted(taken.items())), indent=1))
     assert taken["steps"] >= STEPS
-    for outcome in ("answered", "died", "TurnFailed", "StoreUnavailable", "TurnInProgress"):
+    for outcome in (
+        "answered",
+        "died",
+        "TurnFailed",
+        "StoreUnavailable",
+        "TurnInProgress",
+        "cancelled",
+    ):
         assert taken[f"outcome: {outcome}"], f"no schedule had the outcome {outcome}"

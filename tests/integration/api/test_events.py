@@ -24,6 +24,7 @@ TASK = UUID("01939d5c-2c00-7000-8000-000000000003")
 STATUSES = {
     "messages/send-first-message": (201, 201),
     "messages/send-message": (201, 404),
+    "sessions/cancel-turn": (200, 404),
     "sessions/change-session-status": (200, 404),
     "sessions/clean-up": (200, 200),
     "sessions/clear-memory": (204, 404),

@@ -172,6 +172,18 @@ def test_a_turn_that_runs_has_no_reply_yet(api: Api, turns: TurnRepository) -> N
     assert shown["user_message"]["content"] == "patience"
 
 
+def test_a_turn_that_was_let_go_of_is_listed_and_shown(api: Api, turns: TurnRepository) -> None:
+    session_id = api.new_session()
+    turn = begin(turns, request("alice", session_id))
+    assert turns.release(turn)
+
+    listed = api("GET", f"/sessions/{session_id}/turns").json["items"]
+    shown = api("GET", f"/sessions/{session_id}/turns/{turn.id}").json
+
+    assert listed == [shown["turn"]]
+    assert shown["turn"]["status"] == "running"
+
+
 def test_a_turn_is_found_in_its_own_session_only(api: Api, turns: TurnRepository) -> None:
     session_id, other = api.new_session(), api.new_session()
     turn = say(turns, request("alice", session_id))

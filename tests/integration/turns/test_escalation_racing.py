@@ -14,6 +14,7 @@ import pytest
 from parley.errors import Fenced, NotFound
 from parley.ids import conversation_key, new_id
 from parley.repository import escalation
+from parley.repository.cancel import request_cancel
 from parley.repository.database import Database
 from parley.repository.sessions import SessionRepository
 from parley.repository.tool_calls import ToolCall, record_in
@@ -53,6 +54,9 @@ RIVALS: dict[str, Rival] = {
     "release": lambda database, turn: turns(database).release(turn),
     "begin": send,
     "enqueue": lambda database, turn: send(database, turn, enqueue=True),
+    "cancel": lambda database, turn: request_cancel(
+        database, turn.user_id, turn.session_id, turn.id
+    ),
     "delete": delete,
     "reopen": reopen,
     "clear": lambda database, turn: SessionRepository(database).forget("alice", turn.session_id),

@@ -67,3 +67,4 @@ class Parts(Workbench):
         self.carrier = replace(self.carrier, store=store)
         self.sender = replace(self.sender, store=store, carrier=self.carrier)
         self.recovery = Recovery(database, self.sender)
+        self.canceller = replace(self.canceller, open_store=lambda: store)

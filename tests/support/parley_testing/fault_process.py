@@ -64,9 +64,13 @@ def _run(job: dict[str, Any]) -> dict[str, Any]:
         parts = Parts(database, store, scenario, Path(job["asked"]))
         if "sends" in job:
             return asyncio.run(contend(parts, scenario, job["sends"], job["at_once"]))
-        asked = request(UUID(job["session_id"]), scenario.text, user=job["user"], key=job["key"])
         at = job["at"] and (job["at"][0], job["at"][1])
+        session_id = UUID(job["session_id"])
         with points.observed(Ends(Path(job["points"]), at, job["signal"])):
+            if "cancels" in job:
+                work = parts.canceller.cancel(job["user"], session_id, UUID(job["cancels"]))
+                return {"outcome": asyncio.run(work).outcome}
+            asked = request(session_id, scenario.text, user=job["user"], key=job["key"])
             sent = asyncio.run(parts.sender.send(asked, seconds=20))
         assert sent.view.reply is not None
         return {"reply": sent.view.reply.content}

@@ -113,6 +113,20 @@ class Play:
             lease=lease,
         )
 
+    def start_cancelling(self, at: Point | None = None) -> Child:
+        """Have another process cancel the turn, and kill itself at a point."""
+        stage = self._stage
+        return stage.server.fork(
+            stage.place,
+            stage.name,
+            self._asked,
+            session_id=str(self.session_id),
+            user=self.user,
+            cancels=str(self._turn_id()),
+            at=at,
+            signal=int(signal.SIGKILL),
+        )
+
     def rows(self) -> dict[str, Any]:
         """Give all that both stores hold of the user and the session, ids and times too."""
         place = self._stage.place
@@ -142,6 +156,11 @@ class Play:
         recovered = await self.parts.recovery.recover(10, seconds=20)
         assert recovered.unfinished == recovered.elsewhere == 0
 
+    async def cancel(self) -> str:
+        """Cancel the turn from this process and give the outcome."""
+        cancelled = await self.parts.canceller.cancel(self.user, self.session_id, self._turn_id())
+        return cancelled.outcome
+
     async def next_turn(self) -> None:
         """Say something else."""
         assert await self._send(NEXT, "next") == "Nothing else."
@@ -149,6 +168,12 @@ class Play:
     def outcome(self) -> Outcome:
         """Read what the session's turns came to."""
         return outcome(self._stage.sql, self._stage.store, self.user, self.session_id)
+
+    def _turn_id(self) -> UUID:
+        (turn,) = self.parts.transcript.turns(
+            self.user, self.session_id, status=None, limit=2, cursor=None
+        ).items
+        return turn.id
 
     async def _send(self, text: str, key: str) -> str:
         message = request(self.session_id, text, user=self.user, key=key)

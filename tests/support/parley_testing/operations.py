@@ -28,6 +28,7 @@ BODIES: Mapping[str, Any] = {
     "readTranscript": None,
     "listTurns": None,
     "readTurn": None,
+    "cancelTurn": None,
     "countMemory": None,
     "clearMemory": None,
     "pruneMemory": None,

@@ -18,6 +18,7 @@ from parley.repository.sessions import SessionRepository
 from parley.repository.tool_calls import ToolCallRepository
 from parley.repository.transcript import Transcript
 from parley.repository.turns import Begun, NewSession, RunningTurn, TurnRepository, TurnRequest
+from parley.turns.cancel import Cancellation, Canceller
 from parley.turns.carry_out import Limits, TurnCarrier
 from parley.turns.context import TurnContext
 from parley.turns.run import AgentRunner
@@ -89,6 +90,9 @@ class Workbench:
             limits=Limits(turn_seconds, crashes, memory_items),
         )
         self.sender = Sender(self.turns, self.transcript, self.store, self.carrier, window)
+        self.canceller = Canceller(
+            database, self.turns, self.transcript, self.tool_calls, lambda: self.store
+        )
 
     def new_session(self, user: str = "alice", agent: str = "todo") -> UUID:
         """Make a session and give its id."""
@@ -115,6 +119,10 @@ class Workbench:
     ) -> Sent:
         """Send a message and wait for its reply."""
         return await self.sender.send(request(session_id, text, **fields), seconds=seconds)
+
+    async def cancel(self, turn: RunningTurn) -> Cancellation:
+        """Cancel a turn, as its user."""
+        return await self.canceller.cancel(turn.user_id, turn.session_id, turn.id)
 
     async def carry_out(self, turn: RunningTurn, *, seconds: float = 60) -> Any:
         """Carry out a turn that was begun."""

@@ -126,11 +126,15 @@ class FakeApi:
     """Answers `METHOD /path` as told, the last answer again and again; 404 for the rest."""
 
     def __init__(self) -> None:
-        self.routes: dict[str, list[httpx.Response]] = {}
+        self.routes: dict[str, list[httpx.Response | BaseException]] = {}
         self.requests: list[httpx.Request] = []
 
     def answers(self, route: str, *bodies: Any, status: int = 200, **options: Any) -> None:
         self.routes[route] = [httpx.Response(status, json=body, **options) for body in bodies]
+
+    def interrupted(self, route: str) -> None:
+        """Let a person press Ctrl-C while this is waited for."""
+        self.routes[route] = [KeyboardInterrupt()]
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
         self.requests.append(request)
@@ -138,6 +142,8 @@ class FakeApi:
         if not steps:
             return httpx.Response(404, json={"code": "not_found", "detail": "There is no such."})
         step = steps.pop(0) if len(steps) > 1 else steps[0]
+        if isinstance(step, BaseException):
+            raise step
         return httpx.Response(step.status_code, headers=step.headers, content=step.content)
 
     def bodies(self) -> list[Any]:

@@ -1,4 +1,4 @@
-"""What retention goes by, keys of tasks, and why a session is not active.
+"""What retention goes by, keys of tasks, why a session is not active, and cancelling turns.
 
 It only adds, so that the code of the release before keeps working beside it.
 """
@@ -34,6 +34,8 @@ def upgrade() -> None:
     )
 
     op.add_column("memory_deletions", sa.Column("below", sa.Integer(), nullable=True))
+
+    op.add_column("turns", sa.Column("cancel_requested_at", _TIME, nullable=True))
 
     op.add_column("tasks", sa.Column("idempotency_key", sa.Text(), nullable=True))
     op.add_column("tasks", sa.Column("fingerprint", postgresql.BYTEA(), nullable=True))

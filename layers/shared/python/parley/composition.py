@@ -19,9 +19,11 @@ from parley.memory.window import vouched_turns
 from parley.repository.database import Database
 from parley.repository.retention import Ages
 from parley.repository.sessions import SessionRepository
+from parley.repository.tool_calls import ToolCallRepository
 from parley.repository.transcript import Transcript
 from parley.repository.turns import TurnRepository
 from parley.secrets import Secret, database_url
+from parley.turns.cancel import Canceller
 from parley.users.erasure import Eraser
 from parley.users.export import Exporter
 
@@ -84,6 +86,12 @@ class Composition:
         """The life of turns."""
         return TurnRepository(self.database, window=self._window)
 
+    @cached_property
+    def canceller(self) -> Canceller:
+        """Cancels turns."""
+        tool_calls = ToolCallRepository(self.database)
+        return Canceller(self.database, self.turns, self.transcript, tool_calls, lambda: self.store)
+
     @property
     def _window(self) -> int:
         return vouched_turns(self.settings.agent_session_max_messages)
@@ -93,7 +101,6 @@ class Composition:
         """Sends messages. Asking for it imports the Agents SDK."""
         from parley.agents import registry
         from parley.agents.provider import model_provider
-        from parley.repository.tool_calls import ToolCallRepository
         from parley.turns.carry_out import Limits, TurnCarrier
         from parley.turns.run import AgentRunner
         from parley.turns.send import Sender

@@ -13,6 +13,7 @@ METRICS: Mapping[str, MetricUnit] = {
     # Of a turn, also by agent.
     "TurnsCompleted": MetricUnit.Count,
     "TurnsFailed": MetricUnit.Count,
+    "TurnsCancelled": MetricUnit.Count,
     "TurnsReleased": MetricUnit.Count,
     "TurnsReplaced": MetricUnit.Count,
     "TurnsUnavailable": MetricUnit.Count,

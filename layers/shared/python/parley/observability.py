@@ -87,7 +87,7 @@ def turn_ended(
     """Measure a turn that an attempt ended, or let go of, and log it.
 
     Args:
-        outcome: `completed`, `failed`, `released`, `replaced` or `unavailable`.
+        outcome: `completed`, `failed`, `cancelled`, `released`, `replaced` or `unavailable`.
         agent: The agent's name.
         seconds: How long this attempt held the turn.
         usage: Model calls and tokens, of all attempts.

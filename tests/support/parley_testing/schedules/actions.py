@@ -18,11 +18,8 @@ from parley.errors import (
     TurnInProgress,
     TurnUnfinished,
 )
-from parley.ids import conversation_key, new_id
-from parley.memory.shape import assistant_message, user_message
-from parley.memory.store import TurnMemory
-from parley.repository.turns import Ending, NewSession, RunningTurn, TurnRequest, Usage
-from parley_testing.schedules import plans
+from parley.ids import new_id
+from parley.repository.turns import NewSession, RunningTurn, TurnRequest
 from parley_testing.schedules.faults import NOTHING, Course, ProcessDied
 from parley_testing.schedules.seen import SeenTurn
 from parley_testing.schedules.world import Process, World
@@ -210,36 +207,39 @@ class Actions:
             self.world.held.append(begun.turn)
         return begun.turn
 
-    def cancel(self, session_id: UUID) -> None:
-        """Cancel the turn that runs on a session.
-
-        If it has tools it is taken over, so that the agent can be told of their effects and none
-        comes later; it is too late for that if an attempt had finished.
-        """
-        turn, bench = self.promises.seen.sessions[session_id].running, self.world.other.bench
-        held = [h for h in self.world.held if turn and h.id == turn.id]
-        if turn is None or not held:
-            return
-        current, detail, effects = replace(held[-1], attempt=turn.attempt), "You stopped it.", 0
-        if plans.all_recorded(turn.text):
-            bench.turns.release(current)
-            taken = self.claim(self.world.other, turn)
-            if taken is None:
-                return
-            current = taken
-            conversation = conversation_key(self.world.user, session_id)
-            left = bench.store.claim(conversation, turn.number, current.attempt)
-            if left.done is not None:
-                bench.turns.release(current)
-                return
-            calls = bench.tool_calls.of_turn(turn.id).values()
-            effects = sum(call.effect for call in calls)
-        if effects:
-            detail += f" Already done: {effects}."
-            note = TurnMemory([user_message(turn.text), assistant_message(detail)])
-            bench.store.finish(conversation, turn.number, current.attempt, note)
-        ending = Ending("cancelled", "cancelled", detail, remembered=effects > 0)
-        assert bench.turns.stop(current, ending, Usage(), None), "a turn could not be stopped"
+    def cancel(
+        self,
+        process: Process,
+        session_id: UUID,
+        *,
+        course: Course = NOTHING,
+        faulty: bool = False,
+    ) -> str:
+        """Cancel the turn that runs on a session, and judge what comes of it."""
+        turn = self.promises.seen.sessions[session_id].running
+        if turn is None:
+            return "nothing ran"
+        try:
+            work = process.canceller.cancel(self.world.user, session_id, turn.id)
+            cancelled = process.run(work)
+        except (ProcessDied, asyncio.CancelledError):
+            assert course.dead, "a process ended without having died"
+            return "died"
+        except StoreUnavailable:
+            assert faulty or course.dead, "no store had failed"
+            return "unavailable"
+        except NotFound:
+            assert session_id in self.promises.gone, "a turn that is there was not found"
+            return "gone"
+        self.world.look()
+        now = self.promises.seen.turn(turn.id)
+        if now is not None:  # else deleted meanwhile
+            assert now.status == cancelled.view.turn.status, f"{now} was {cancelled.outcome}"
+            assert now.over, "a turn that was cancelled runs"
+            assert (now.status == "cancelled") == (cancelled.outcome != "too_late")
+        if not course.thawed:
+            assert cancelled.outcome != "already_cancelled", "nobody else had"
+        return cancelled.outcome
 
     def perhaps(self, change: Callable[[], object], *, faulty: bool) -> None:
         """Do something that a store may refuse."""

@@ -177,6 +177,22 @@ class _Rules(Steps):
             lambda faulty: self.actions.recover(self.world.main, course=events, faulty=faulty),
         )
 
+    @rule(which=ANYONE, course=COURSES, database=DATABASE_OUTAGES, store=OUTAGES)
+    @where(lambda self: any(s.running for s in self.promises.seen.sessions.values()))
+    def cancel(self, which: int, course: Any, database: Any, store: Any) -> None:
+        self.step("cancel")
+        running = [s for s in self.sessions if self.promises.seen.sessions[s].running]
+        session_id = running[which % len(running)]
+        events = self.course(course, session_id)
+        self.run(
+            events,
+            database,
+            store,
+            lambda faulty: self.actions.cancel(
+                self.world.main, session_id, course=events, faulty=faulty
+            ),
+        )
+
     @rule(which=ANYONE)
     @where(lambda self: self.world.held)
     def wake_a_zombie(self, which: int) -> None:
@@ -260,16 +276,14 @@ class _Rules(Steps):
 
     @rule(
         which=ANYONE,
-        what=st.sampled_from(["cancel", "end", "reopen", "reopen", "damage", "lose", "expire"]),
+        what=st.sampled_from(["end", "reopen", "reopen", "damage", "lose", "expire"]),
         turn=ANYONE,
     )
     @where(lambda self: self.sessions)
     def disturb(self, which: int, what: str, turn: int) -> None:
         self.step(what)
         session_id = self.session(which)
-        if what == "cancel":
-            self.actions.cancel(session_id)
-        elif what == "expire":
+        if what == "expire":
             self.actions.expire(session_id)
         elif what in ("end", "reopen"):
             status = {"status": "ended" if what == "end" else "active"}

@@ -82,6 +82,10 @@ class Promises:
         assert new.attempt >= old.attempt, f"attempt {new.attempt} after {old.attempt}"
         assert new.crashes >= old.crashes, f"{new.crashes} crashes after {old.crashes}"
         assert new.attempt - old.attempt >= new.crashes - old.crashes, "crashes without attempts"
+        if old.cancel_requested:
+            assert new.cancel_requested, "the wish to cancel was forgotten"
+            assert new.status in ("running", "cancelled", "completed"), f"it is {new.status}"
+            assert old.calls == new.calls, "a tool was called after its turn was cancelled"
         kept = {call_id: new.calls.get(call_id) for call_id in old.calls}
         assert kept == old.calls, "a tool call's output was changed"
         if old.over:

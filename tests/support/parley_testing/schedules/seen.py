@@ -26,6 +26,7 @@ class SeenTurn:
     error_detail: str | None
     remembered: bool
     expired: bool | None
+    cancel_requested: bool
     said: dict[str, str] = field(default_factory=dict)
     calls: dict[str, tuple[str, str, str, bool]] = field(default_factory=dict)
 
@@ -97,7 +98,8 @@ def see(sql: psycopg.Connection, user: str) -> Seen:
         )
         turns = sql.execute(
             "SELECT id, session_id, number, status, attempt, crashes, idempotency_key,"
-            " error_code, error_detail, remembered, lease_expires_at < now()"
+            " error_code, error_detail, remembered, lease_expires_at < now(),"
+            " cancel_requested_at IS NOT NULL"
             " FROM turns WHERE user_id = %s ORDER BY session_id, number",
             (user,),
         )

@@ -115,7 +115,7 @@ class Steps(RuleBasedStateMachine):
             case "prune":
                 actions.prune(other, session_id)
             case "cancel":
-                actions.cancel(session_id)
+                actions.cancel(other, session_id)
             case "retire":
                 cleanup.age(world, session_id, 31)
                 world.look()

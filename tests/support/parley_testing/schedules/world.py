@@ -59,6 +59,7 @@ class Process:
             self.bench.sender, carrier=_Watched(self, self.bench.carrier), store=store
         )
         self.recovery = Recovery(self.database, self.sender)
+        self.canceller = replace(self.bench.canceller, open_store=lambda: store)
         self.forgetter = Forgetter(self.bench.sessions, lambda: store, MEMORY_ITEMS)
         self.outbox = Outbox(self.database, store)
         self.world: World | None = None
@@ -202,6 +203,8 @@ class World:
         seen = self.promises.seen.turn(turn.id)
         if seen is None:
             return  # deleted meanwhile
+        if seen.cancel_requested:
+            assert turn.attempt < seen.attempt, "a turn to be cancelled was carried on"
         assert seen.text == turn.text, "the message was not there when the model was asked"
         given = plans.canonical(asked.input)
         now = [("user", text), *plans.told_rounds(text, seen.outputs)]

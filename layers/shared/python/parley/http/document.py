@@ -21,6 +21,7 @@ from parley.http.open import open_routes
 from parley.http.sessions import session_routes
 from parley.http.tasks import task_routes
 from parley.http.transcript import transcript_routes
+from parley.http.turns import turn_routes
 
 _DESCRIPTION = """\
 Conversations with agents that survive what happens to the processes that run them.
@@ -37,6 +38,7 @@ def document() -> dict[str, Any]:
         session_routes(nothing, nothing, nothing),
         message_routes(nothing, max_chars=0),
         transcript_routes(nothing),
+        turn_routes(nothing),
         memory_routes(nothing),
         task_routes(nothing),
         admin_routes(nothing, nothing, nothing, nothing, nothing, nothing),

@@ -18,6 +18,7 @@ from parley.repository.models import (
     TurnStatus,
 )
 from parley.repository.transcript import Message, TurnView
+from parley.turns.cancel import Cancellation, CancelOutcome
 
 METADATA_MAX_BYTES = 16 * 1024
 
@@ -261,6 +262,18 @@ class TurnWithMessages(BaseModel):
             user_message=TranscriptMessage.of(view.user_message),
             reply=TranscriptMessage.of(view.reply) if view.reply is not None else None,
         )
+
+
+class CancelledTurn(TurnWithMessages):
+    """What came of cancelling a turn: `cancelled` now or earlier, or `too_late` for it."""
+
+    outcome: CancelOutcome
+
+    @classmethod
+    def by(cls, cancellation: Cancellation) -> Self:
+        """Show what came of it."""
+        shown = TurnWithMessages.of(cancellation.view)
+        return cls(**dict(shown), outcome=cancellation.outcome)
 
 
 class Memory(BaseModel):

@@ -103,6 +103,7 @@ SELECT CASE
   coalesce(made.number, taken.number, prior.number, head.number) AS number,
   coalesce(made.attempt, taken.attempt, prior.attempt, head.attempt) AS attempt,
   coalesce(taken.crashes, 0) AS crashes,
+  taken.cancel_requested_at IS NOT NULL AS cancel_requested,
   coalesce(made.status, taken.status, prior.status, head.status) AS status,
   coalesce(made.agent, taken.agent, prior.agent, head.agent) AS agent,
   coalesce(made.created_at, taken.created_at, prior.created_at) AS created_at,

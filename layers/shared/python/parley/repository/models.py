@@ -99,6 +99,7 @@ class TurnRow(Base):
 
     `attempt` is the fence: only the attempt of this number may write. `crashes` counts attempts
     whose lease ran out. `remembered` says that the turn left memory, which this row vouches for.
+    Once `cancel_requested_at` is set, who takes the turn over only ends it.
     """
 
     __tablename__ = "turns"
@@ -110,7 +111,8 @@ class TurnRow(Base):
     status: Mapped[TurnStatus]
     attempt: Mapped[int]
     crashes: Mapped[int] = mapped_column(server_default="0")
-    lease_expires_at: Mapped[datetime | None]
+    # Never read: that of a turn that was let go of is '-infinity', which no datetime can hold.
+    lease_expires_at: Mapped[datetime | None] = mapped_column(deferred=True)
     idempotency_key: Mapped[str | None]
     fingerprint: Mapped[bytes]
     agent: Mapped[str]
@@ -118,6 +120,7 @@ class TurnRow(Base):
     remembered: Mapped[bool] = mapped_column(server_default=text("false"))
     error_code: Mapped[str | None]
     error_detail: Mapped[str | None]
+    cancel_requested_at: Mapped[datetime | None]
     model_calls: Mapped[int] = mapped_column(server_default="0")
     input_tokens: Mapped[int] = mapped_column(server_default="0")
     output_tokens: Mapped[int] = mapped_column(server_default="0")

@@ -71,6 +71,7 @@ class RunningTurn:
         message_id: The user's message, and `text` what it says.
         remembered: (number, attempt) of earlier turns that left memory, newest first: what
             Postgres vouches for.
+        cancel_requested: Whether it was taken over only to be ended.
     """
 
     id: UUID
@@ -85,6 +86,7 @@ class RunningTurn:
     created_at: datetime
     started_at: datetime
     remembered: tuple[tuple[int, int], ...]
+    cancel_requested: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,4 +300,5 @@ def _held(row: Row[Any], request: TurnRequest) -> RunningTurn:
         created_at=row.created_at,
         started_at=row.started_at,
         remembered=tuple((number, attempt) for number, attempt in row.remembered),
+        cancel_requested=row.cancel_requested,
     )

@@ -19,14 +19,14 @@ from parley.memory.store import AgentSessionStore, Item, StoredTurn, TurnMemory
 from parley.memory.window import Window
 from parley.observability import logger, traced, turn_ended
 from parley.repository.database import Database
-from parley.repository.models import MessageRow, TurnRow
 from parley.repository.tool_calls import ToolCallRepository
 from parley.repository.transcript import Transcript, TurnView
-from parley.repository.turns import Completion, Ending, RunningTurn, TurnRepository, Usage
+from parley.repository.turns import RunningTurn, TurnRepository, Usage
 from parley.tracing import subsegment
 from parley.turns.attempt import Attempt
 from parley.turns.context import TurnContext
 from parley.turns.digest import agent_digest
+from parley.turns.ending import Ender, release
 from parley.turns.graph import UnsupportedAgent, require_recordable
 from parley.turns.guardrails import record_verdicts
 from parley.turns.lease import held
@@ -79,7 +79,7 @@ class TurnCarrier:
             seconds: How long from now the invocation can hold the turn.
 
         Returns:
-            The turn as it ended: completed, or failed with a reason.
+            The turn as it ended: completed, or failed or cancelled with a reason.
 
         Raises:
             Fenced: The attempt was replaced, or the turn stopped or deleted: look at it anew.
@@ -100,14 +100,14 @@ class TurnCarrier:
         except StoreUnavailable:
             outcome = "unavailable"
             # A tool that is always too slow would be tried for ever and block its session.
-            await self._release(turn, crashed=attempt.overran)
+            await release(self.turns, turn, crashed=attempt.overran)
             raise
         except (TurnUnfinished, asyncio.CancelledError):
-            await self._release(turn)
+            await release(self.turns, turn)
             raise
         except Exception:
             # A defect: it counts, or the turn would be tried for ever and block its session.
-            await self._release(turn, crashed=True)
+            await release(self.turns, turn, crashed=True)
             raise
         finally:
             turn_ended(
@@ -118,13 +118,19 @@ class TurnCarrier:
             )
         return view
 
+    @property
+    def _ender(self) -> Ender:
+        return Ender(self.turns, self.transcript, self.store)
+
     async def _bring_to_end(
         self, attempt: Attempt, first_read: Sequence[StoredTurn], seconds: float
     ) -> TurnView:
         turn, limits = attempt.turn, self.limits
+        if turn.cancel_requested:  # by somebody who died, or whom a store failed
+            return await self._ender.cancel(attempt)
         try:
             if turn.attempt > 1 and (finished := await self._take_over(attempt)) is not None:
-                return await self._complete(attempt, finished)
+                return await self._ender.complete(attempt, finished)
             agent = self._agent(attempt)
             window = await patiently(self._window, attempt, first_read)
             memory = await held(
@@ -139,8 +145,8 @@ class TurnCarrier:
                 raise TurnUnfinished(turn.session_id, turn.id) from error
             detail = f"The turn was stopped after {limits.turn_seconds:g} seconds."
             return await self._fail(attempt, RunFailed("turn_too_long", detail))
-        await self._finish(attempt, memory)
-        view = await self._complete(attempt, memory)
+        await self._ender.finish(attempt, memory)
+        view = await self._ender.complete(attempt, memory)
         if turn.number % PRUNE_EVERY == 0:
             await self._prune(attempt, window.keep_from)
         return view
@@ -162,6 +168,7 @@ class TurnCarrier:
             if left is None:
                 raise RunFailed("memory_unreadable", _DAMAGED)
             if left.reply is None:  # the note of an attempt that died while it failed the turn
+                attempt.usage = Usage(**left.usage)
                 raise AlreadyNoted(left.items[-1]["content"])
             return left
         if attempt.outputs.keys() - attempt.call_ids:
@@ -218,46 +225,11 @@ class TurnCarrier:
             logger().warning("memory rebuilt from the transcript", turns=window.rebuilt)
         return window
 
-    async def _finish(self, attempt: Attempt, memory: TurnMemory) -> None:
-        turn = attempt.turn
-        await attempt.write(
-            self.store.finish, attempt.conversation, turn.number, turn.attempt, memory
-        )
-
-    async def _complete(self, attempt: Attempt, memory: TurnMemory) -> TurnView:
-        turn, usage, reply = attempt.turn, Usage(**memory.usage), memory.reply or ""
-        completion = await attempt.write(
-            self.turns.complete, turn, reply, usage, attempt.digest or None
-        )
-        if completion is None:
-            raise Fenced(turn.number, turn.attempt)
-        return _completed(turn, reply, usage, completion)
-
     async def _fail(self, attempt: Attempt, failure: RunFailed) -> TurnView:
-        """Fail the turn; if its tools had effects, leave a note, or the agent repeats them."""
         # The detail is in the turn; here it could quote what was said.
         logger().warning("turn failed", code=failure.code, **traced(failure.__cause__))
-        detail = failure.detail
-        done = await attempt.effects()
         noted = isinstance(failure, AlreadyNoted)
-        if done and not noted:
-            calls = "; ".join(f"{call.name}({call.arguments})" for call in done)
-            detail = f"{detail} Already done before that, and not to be repeated: {calls}."
-            note = [user_message(attempt.turn.text), assistant_message(detail)]
-            await self._finish(attempt, TurnMemory(note))
-        turn = attempt.turn
-        ending = Ending("failed", failure.code, detail, remembered=bool(done) or noted)
-        if not await attempt.write(
-            self.turns.stop, turn, ending, attempt.usage, attempt.digest or None
-        ):
-            raise Fenced(turn.number, turn.attempt)
-        return await patiently(self.transcript.turn, turn.user_id, turn.session_id, turn.id)
-
-    async def _release(self, turn: RunningTurn, *, crashed: bool = False) -> None:
-        try:
-            await in_thread(self.turns.release, turn, crashed=crashed)
-        except StoreUnavailable as error:
-            logger().warning("a turn could not be released; its lease runs out", reason=str(error))
+        return await self._ender.stop(attempt, "failed", failure.code, failure.detail, noted=noted)
 
     async def _prune(self, attempt: Attempt, keep_from: int) -> None:
         try:
@@ -279,37 +251,3 @@ def _ids(turn: RunningTurn) -> dict[str, str | int]:
 def _rebuilt(view: TurnView) -> list[Item]:
     answer = view.reply.content if view.reply is not None else view.turn.error_detail or ""
     return [user_message(view.user_message.content), assistant_message(answer)]
-
-
-def _completed(turn: RunningTurn, reply: str, usage: Usage, completion: Completion) -> TurnView:
-    """Make the view that reading the turn back would give, without the round trip."""
-    return TurnView(
-        TurnRow(
-            id=turn.id,
-            session_id=turn.session_id,
-            number=turn.number,
-            status="completed",
-            agent=turn.agent,
-            attempt=turn.attempt,
-            model_calls=usage.model_calls,
-            input_tokens=usage.input_tokens,
-            output_tokens=usage.output_tokens,
-            created_at=turn.created_at,
-            started_at=turn.started_at,
-            ended_at=completion.ended_at,
-        ),
-        MessageRow(
-            id=turn.message_id,
-            turn_id=turn.id,
-            role="user",
-            content=turn.text,
-            created_at=turn.created_at,
-        ),
-        MessageRow(
-            id=completion.message_id,
-            turn_id=turn.id,
-            role="assistant",
-            content=reply,
-            created_at=completion.created_at,
-        ),
-    )

@@ -1,0 +1,97 @@
+"""`parley turns`."""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import Annotated
+
+import typer
+
+from parley_cli.connection import as_user
+from parley_cli.errors import CommandFailed
+from parley_cli.named import get_session
+from parley_cli.screen import Json, note, on_terminal, show_fields, show_json, show_table
+from parley_cli.sessions import Limit, Named
+from parley_client import Parley
+from parley_client.models import CancelledTurn, TurnStatus
+
+app = typer.Typer(
+    help="A session's turns: your messages, and what the agent does about each.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
+_HEADINGS = ("number", "status", "agent", "begun", "id")
+
+TurnId = Annotated[str, typer.Argument(metavar="TURN", help="Its id.")]
+
+
+@app.command("list")
+@as_user
+def list_(
+    parley: Parley,
+    session: Named,
+    status: Annotated[
+        TurnStatus | None, typer.Option("--status", help="Only turns of this status.")
+    ] = None,
+    limit: Limit = 20,
+    json: Json = False,
+) -> None:
+    """List a session's turns, newest first.
+
+    Piped: number, status, agent, time of its beginning and id, tab-separated.
+    """
+    size = min(limit + 1, 100)  # one more than is shown, to know whether there are more
+    found = parley.list_turns(get_session(parley, session).id, status=status, page_size=size)
+    shown = islice(found, limit)
+    if json:
+        for turn in shown:
+            show_json(turn)
+        return
+    show_table(_HEADINGS, ((t.number, t.status, t.agent, t.created_at, t.id) for t in shown))
+    if on_terminal() and next(found, None) is not None:
+        note("There are more: --limit.")
+
+
+@app.command()
+@as_user
+def show(parley: Parley, session: Named, turn: TurnId, json: Json = False) -> None:
+    """Show a turn: its state, what was said, and what it used."""
+    found = parley.read_turn(get_session(parley, session).id, turn)
+    (show_json if json else show_fields)(found)
+
+
+@app.command()
+@as_user
+def cancel(
+    parley: Parley,
+    session: Named,
+    turn: Annotated[
+        str | None, typer.Argument(metavar="TURN", help="Its id; the running one when absent.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Cancel a turn that waits or runs, and say what came of it."""
+    session_id = get_session(parley, session).id
+    if turn is None:
+        running = next(parley.list_turns(session_id, status="running", page_size=1), None)
+        if running is None:
+            raise CommandFailed("No turn of this session is running.")
+        turn = str(running.id)
+    cancelled = parley.cancel_turn(session_id, turn)
+    if json:
+        show_json(cancelled)
+    else:
+        typer.echo(told(cancelled))
+
+
+def told(cancelled: CancelledTurn) -> str:
+    """Say what came of cancelling a turn."""
+    match cancelled.outcome:
+        case "too_late":
+            return f"Too late: the turn has {cancelled.turn.status}."
+        case "already_cancelled":
+            return "The turn was cancelled before."
+        case _:
+            error = cancelled.turn.error
+            return error.detail if error is not None else "The turn was cancelled."

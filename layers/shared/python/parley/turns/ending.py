@@ -1,0 +1,146 @@
+"""How an attempt brings its turn to an end, in both stores: memory first, then Postgres."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+from parley.errors import Fenced, StoreUnavailable
+from parley.memory.codec import Unreadable
+from parley.memory.shape import assistant_message, user_message
+from parley.memory.store import AgentSessionStore, TurnMemory
+from parley.observability import logger
+from parley.repository.cancel import CANCELLED
+from parley.repository.models import MessageRow, TurnRow
+from parley.repository.transcript import Transcript, TurnView
+from parley.repository.turns import Completion, Ending, RunningTurn, TurnRepository, Usage
+from parley.turns.attempt import Attempt
+from parley.turns.threads import in_thread, patiently
+
+
+@dataclass(frozen=True, slots=True)
+class Ender:
+    """Ends turns. Every method may raise `Fenced` and `StoreUnavailable`."""
+
+    turns: TurnRepository
+    transcript: Transcript
+    store: AgentSessionStore
+
+    async def finish(self, attempt: Attempt, memory: TurnMemory) -> None:
+        """Mark the turn's memory done: from here on it can only be completed, or stopped."""
+        turn = attempt.turn
+        await attempt.write(
+            self.store.finish, attempt.conversation, turn.number, turn.attempt, memory
+        )
+
+    async def complete(self, attempt: Attempt, memory: TurnMemory) -> TurnView:
+        """Complete a turn whose memory is done."""
+        turn, usage, reply = attempt.turn, Usage(**memory.usage), memory.reply or ""
+        completion = await attempt.write(
+            self.turns.complete, turn, reply, usage, attempt.digest or None
+        )
+        if completion is None:
+            raise Fenced(turn.number, turn.attempt)
+        return _completed(turn, reply, usage, completion)
+
+    async def stop(
+        self,
+        attempt: Attempt,
+        status: Literal["failed", "cancelled"],
+        code: str,
+        detail: str,
+        *,
+        noted: bool = False,
+    ) -> TurnView:
+        """End a turn without a reply; if its tools had effects, leave a note of them.
+
+        Without the note the agent would do it all again when it is asked again.
+
+        Args:
+            attempt: Who holds the turn.
+            status: How it ends.
+            code: A word for programs.
+            detail: A sentence for people.
+            noted: Whether such a note is in memory already.
+        """
+        done = await attempt.effects()
+        if done and not noted:
+            calls = "; ".join(f"{call.name}({call.arguments})" for call in done)
+            detail = f"{detail} Already done before that, and not to be repeated: {calls}."
+            note = [user_message(attempt.turn.text), assistant_message(detail)]
+            await self.finish(attempt, TurnMemory(note, usage=asdict(attempt.usage)))
+        turn = attempt.turn
+        ending = Ending(status, code, detail, remembered=bool(done) or noted)
+        if not await attempt.write(
+            self.turns.stop, turn, ending, attempt.usage, attempt.digest or None
+        ):
+            raise Fenced(turn.number, turn.attempt)
+        return await patiently(self.transcript.turn, turn.user_id, turn.session_id, turn.id)
+
+    async def cancel(self, attempt: Attempt) -> TurnView:
+        """Cancel a turn that was taken over for that, or complete it if an attempt had finished.
+
+        The claim stops the attempt that ran before anything follows from what the model is saying
+        to it. What its tools have done is read after the turn was taken over: a commit that was
+        under way then is in, and no other comes.
+        """
+        left = await self._claim(attempt)
+        if left is not None and left.reply is not None:
+            return await self.complete(attempt, left)
+        return await self.stop(attempt, "cancelled", CANCELLED, "The turn was cancelled.")
+
+    async def _claim(self, attempt: Attempt) -> TurnMemory | None:
+        turn = attempt.turn
+        try:
+            claimed = await patiently(
+                self.store.claim, attempt.conversation, turn.number, turn.attempt
+            )
+        except Unreadable:
+            return None  # it is claimed all the same, and nothing of it is needed
+        attempt.resume(claimed.records, {})  # for what the model calls came to
+        left = claimed.done.memory if claimed.done is not None else None
+        if left is not None:
+            attempt.usage = Usage(**left.usage)
+        return left
+
+
+async def release(turns: TurnRepository, turn: RunningTurn, *, crashed: bool = False) -> None:
+    """Let the next attempt have the turn now; if Postgres cannot serve, its lease runs out."""
+    try:
+        await in_thread(turns.release, turn, crashed=crashed)
+    except StoreUnavailable as error:
+        logger().warning("a turn could not be released; its lease runs out", reason=str(error))
+
+
+def _completed(turn: RunningTurn, reply: str, usage: Usage, completion: Completion) -> TurnView:
+    """Make the view that reading the turn back would give, without the round trip."""
+    return TurnView(
+        TurnRow(
+            id=turn.id,
+            session_id=turn.session_id,
+            number=turn.number,
+            status="completed",
+            agent=turn.agent,
+            attempt=turn.attempt,
+            model_calls=usage.model_calls,
+            input_tokens=usage.input_tokens,
+            output_tokens=usage.output_tokens,
+            created_at=turn.created_at,
+            started_at=turn.started_at,
+            ended_at=completion.ended_at,
+        ),
+        MessageRow(
+            id=turn.message_id,
+            turn_id=turn.id,
+            role="user",
+            content=turn.text,
+            created_at=turn.created_at,
+        ),
+        MessageRow(
+            id=completion.message_id,
+            turn_id=turn.id,
+            role="assistant",
+            content=reply,
+            created_at=completion.created_at,
+        ),
+    )
