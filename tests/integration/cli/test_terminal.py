@@ -44,6 +44,8 @@ def test_ctrl_c_at_the_prompt_takes_the_line_back_and_ctrl_d_leaves(terminal: Op
     talk = terminal("chat", "--user", "anna")
     talk.wait_for("you> ")
     talk.press("never said")
+    # Keys that are still on their way are thrown away by the terminal, and readline waits for them.
+    talk.wait_for("never said")
     talk.press_until(CTRL_C, "Ctrl-D or /quit leaves.")
     talk.wait_for("you> ")
     talk.press(CTRL_D)
