@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from threading import Lock
 from typing import Any
 from uuid import UUID
 
@@ -47,7 +48,7 @@ def dynamodb_client(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
     with mock_aws():
-        client = boto3.client("dynamodb")
+        client: Any = boto3.client("dynamodb")
         client.create_table(
             TableName=TABLE,
             KeySchema=[
@@ -60,6 +61,14 @@ def dynamodb_client(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
             ],
             BillingMode="PAY_PER_REQUEST",
         )
+        # DynamoDB's conditional writes are atomic; moto checks and writes in two steps.
+        call, one_at_a_time = client._make_api_call, Lock()
+
+        def alone(*arguments: Any) -> Any:
+            with one_at_a_time:
+                return call(*arguments)
+
+        client._make_api_call = alone
         yield client
         client.close()
 

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 
+from parley_testing import model_input
+
 INPUT_TOKENS = 11
 OUTPUT_TOKENS = 7
 
@@ -62,11 +64,14 @@ class ModelServer:
     Attributes:
         script: Takes a request and gives the answer.
         asked: The requests so far.
+        refused: What a model would have refused of them. Leaving the block fails for it: requests
+            come from other processes too, in which nobody else looks.
     """
 
     def __init__(self, script: Callable[[Asked], Step] = lambda asked: Said("ok")) -> None:
         self.script = script
         self.asked: list[Asked] = []
+        self.refused: list[str] = []
         self._connections: set[Any] = set()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._server.daemon_threads = True
@@ -85,6 +90,7 @@ class ModelServer:
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()
+        assert not self.refused, f"a model would refuse its input: {'; '.join(self.refused)}"
 
     def _handler(self) -> type[BaseHTTPRequestHandler]:
         model = self
@@ -98,6 +104,8 @@ class ModelServer:
                 key = self.headers["Authorization"].removeprefix("Bearer ")
                 asked = Asked(self.path.removeprefix("/v1"), body, self.client_address[1], key)
                 model.asked.append(asked)
+                if asked.path == "/responses":
+                    model.refused += model_input.faults(body["input"])
                 step = model.script(asked)
                 status, answer = 200, b""
                 if isinstance(step, Raw):

@@ -165,11 +165,10 @@ def _messages(source: socket.socket, *, startup: bool) -> Iterator[tuple[bytes, 
     """Give (kind, the whole message) until the connection is closed."""
     with source.makefile("rb") as stream:
         try:
-            if startup:
-                size = stream.read(4)
+            # Whoever is cut off may have sent half a message.
+            if startup and len(size := stream.read(4)) == 4:
                 yield b"-", size + stream.read(int.from_bytes(size) - 4)
-            while kind := stream.read(1):
-                size = stream.read(4)
+            while (kind := stream.read(1)) and len(size := stream.read(4)) == 4:
                 yield kind, kind + size + stream.read(int.from_bytes(size) - 4)
         except OSError:
             return  # closed from the other side
