@@ -16,7 +16,7 @@ from parley.memory import window
 from parley.memory.store import TurnMemory
 from parley.repository import end, turns
 from parley.repository.turns import Ending, Usage
-from parley.turns import carry_out, recorder, run
+from parley.turns import carry_out, ending, recorder, run
 from parley.turns.attempt import Attempt
 from parley_testing.scripted_model import call, in_order, say
 from parley_testing.workbench import Workbench, request
@@ -109,7 +109,7 @@ async def test_a_failed_turn_tells_what_its_tools_have_done(
     """Without it the agent is asked to do all of it again, and does."""
     if not kept:
         monkeypatch.setattr(
-            carry_out,
+            ending,
             "Ending",
             lambda status, code, detail, **_: Ending(status, code, detail, remembered=False),
         )
