@@ -15,7 +15,11 @@ from parley.memory.dynamodb_table import Attributes, key
 from parley.memory.store import FORMAT_VERSION, TurnMemory
 
 TURNS_FIRST = "t#"
-FIRST = min(CHUNKS_FIRST, TURNS_FIRST)
+LOGS_FIRST = "e#"
+"""Begins the parts of event logs (see `parley.events`): between the chunks and the turns, where no
+query comes past but the one that forgets all there is."""
+
+FIRST = min(CHUNKS_FIRST, LOGS_FIRST, TURNS_FIRST)
 FINISHED_ATTRIBUTES = ("part", "attempt", "state", "version", "payload", "write", "chunks")
 OPEN = {"S": "open"}
 DONE = {"S": "done"}

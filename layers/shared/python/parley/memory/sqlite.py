@@ -68,9 +68,10 @@ FROM pragma_page_count(), pragma_page_size()
 """
 # A record has its turn beside it, unless a damaged file lost the one without the other.
 _CONVERSATIONS = """
-SELECT conversation FROM turns WHERE conversation > ?
-UNION SELECT conversation FROM records WHERE conversation > ?
-ORDER BY conversation LIMIT ?
+SELECT conversation FROM turns WHERE conversation > :after
+UNION SELECT conversation FROM records WHERE conversation > :after
+UNION SELECT conversation FROM event_chunks WHERE conversation > :after
+ORDER BY conversation LIMIT :limit
 """
 
 
@@ -199,6 +200,7 @@ class SqliteStore:
         with self._file.writing() as connection:
             held = _weigh(connection, conversation, _UNBOUNDED)
             _delete(connection, "conversation = ?", conversation)
+            connection.execute("DELETE FROM event_chunks WHERE conversation = ?", (conversation,))
         return held
 
     def weigh(self, conversation: str, *, before: int | None = None) -> Held:
@@ -207,7 +209,8 @@ class SqliteStore:
 
     def conversations(self, after: str | None, limit: int) -> Conversations:
         with self._file.reading() as connection:
-            rows = connection.execute(_CONVERSATIONS, (after or "", after or "", limit)).fetchall()
+            asked = {"after": after or "", "limit": limit}
+            rows = connection.execute(_CONVERSATIONS, asked).fetchall()
         keys = [key for (key,) in rows]
         return Conversations(keys, keys[-1] if len(keys) == limit else None)
 

@@ -39,6 +39,20 @@ _TABLES = (
         PRIMARY KEY (conversation, number, position)
     )
     """,
+    """
+    CREATE TABLE IF NOT EXISTS event_chunks (
+        conversation TEXT NOT NULL,
+        number INTEGER NOT NULL,
+        first INTEGER NOT NULL,
+        count INTEGER NOT NULL,
+        writer TEXT NOT NULL,
+        version INTEGER NOT NULL,
+        expires_at INTEGER NOT NULL,
+        payload BLOB NOT NULL,
+        PRIMARY KEY (conversation, number, first)
+    )
+    """,
+    "CREATE INDEX IF NOT EXISTS event_chunks_by_expiry ON event_chunks (expires_at)",
 )
 
 _CONTENDED = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL})

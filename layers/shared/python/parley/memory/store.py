@@ -119,7 +119,8 @@ class StoreSize:
     """How large the whole store is, by its own account.
 
     Attributes:
-        items: What it counts as one: a turn each, and on DynamoDB also every chunk of a large one.
+        items: What it counts as one: a turn each, and on DynamoDB also every chunk of a large one
+            and of an event log.
         bytes: What it takes up.
     """
 
@@ -211,11 +212,17 @@ class AgentSessionStore(Protocol):
         ...
 
     def forget_before(self, conversation: str, number: int) -> Held:
-        """Remove every turn numbered below `number`, open or done, and return what that was."""
+        """Remove every turn numbered below `number`, open or done, and return what that was.
+
+        Event logs stay for their day.
+        """
         ...
 
     def forget(self, conversation: str) -> Held:
-        """Remove everything of the conversation and return what that was."""
+        """Remove everything of the conversation and return what that was.
+
+        The event logs of its turns (`parley.events`) go as well, and do not count.
+        """
         ...
 
     def weigh(self, conversation: str, *, before: int | None = None) -> Held:
@@ -224,6 +231,8 @@ class AgentSessionStore(Protocol):
 
     def conversations(self, after: str | None, limit: int) -> Conversations:
         """List the conversations that the store has, in an order of its own.
+
+        One of which only an event log is left is among them.
 
         What is written or removed meanwhile may be in the list or not. On DynamoDB this reads,
         and pays for, the whole table.

@@ -1,0 +1,1 @@
+"""What happens in a turn, as it happens, for whoever follows it."""
