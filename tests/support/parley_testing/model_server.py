@@ -1,45 +1,38 @@
-"""A model's HTTP server on loopback, for the Responses API and for Chat Completions."""
+"""A model's HTTP server on loopback, for the Responses API and for Chat Completions.
+
+Whoever asks for a stream gets server-sent events: what `Said` says comes word by word, `Streamed`
+(see `model_steps`) says what comes when and how it ends.
+"""
 
 from __future__ import annotations
 
 import json
+import select
+import socket
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 
-from parley_testing import model_input
+from parley_testing import model_answers, model_input
+from parley_testing.model_answers import INPUT_TOKENS, OUTPUT_TOKENS, Speaking
+from parley_testing.model_steps import Called, Gate, Raw, Said, Step, Streamed
+from parley_testing.model_stream import Happening, completion_chunks, response_events
 
-INPUT_TOKENS = 11
-OUTPUT_TOKENS = 7
-
-
-@dataclass(frozen=True)
-class Said:
-    """The model says something."""
-
-    text: str
-
-
-@dataclass(frozen=True)
-class Called:
-    """The model calls a tool."""
-
-    name: str
-    arguments: dict[str, Any] = field(default_factory=dict)
-    call_id: str = "call_0"
-
-
-@dataclass(frozen=True)
-class Raw:
-    """The server answers with these bytes, whatever they are."""
-
-    status: int
-    body: bytes = b"{}"
-
-
-Step = Said | Called | list[Called] | Raw
+__all__ = [
+    "INPUT_TOKENS",
+    "OUTPUT_TOKENS",
+    "Asked",
+    "Called",
+    "Gate",
+    "ModelServer",
+    "Raw",
+    "Said",
+    "Step",
+    "Streamed",
+    "in_order",
+]
 
 
 @dataclass(frozen=True)
@@ -57,6 +50,11 @@ class Asked:
         given: list[Any] = self.body["input" if "input" in self.body else "messages"]
         return given
 
+    @property
+    def streamed(self) -> bool:
+        """Whether a stream was asked for."""
+        return self.body.get("stream") is True
+
 
 class ModelServer:
     """Answers each request with what the script gives for it; connections are kept alive.
@@ -64,6 +62,7 @@ class ModelServer:
     Attributes:
         script: Takes a request and gives the answer.
         asked: The requests so far.
+        abandoned: Those of them whose client went away before it had the whole stream.
         refused: What a model would have refused of them. Leaving the block fails for it: requests
             come from other processes too, in which nobody else looks.
     """
@@ -71,8 +70,8 @@ class ModelServer:
     def __init__(self, script: Callable[[Asked], Step] = lambda asked: Said("ok")) -> None:
         self.script = script
         self.asked: list[Asked] = []
+        self.abandoned: list[Asked] = []
         self.refused: list[str] = []
-        self._connections: set[Any] = set()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._server.daemon_threads = True
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
@@ -107,11 +106,18 @@ class ModelServer:
                 if asked.path == "/responses":
                     model.refused += model_input.faults(body["input"])
                 step = model.script(asked)
+                if asked.streamed and not isinstance(step, Raw):
+                    try:
+                        self._stream(asked, step, len(model.asked))
+                    except (ConnectionError, _WentAway):
+                        model.abandoned.append(asked)
+                        self.close_connection = True
+                    return
                 status, answer = 200, b""
                 if isinstance(step, Raw):
                     status, answer = step.status, step.body
                 else:
-                    shape = _response if asked.path == "/responses" else _completion
+                    shape = _SHAPES[asked.path]
                     answer = json.dumps(shape(step, len(model.asked))).encode()
                 self.send_response(status)
                 self.send_header("Content-Type", "application/json")
@@ -120,89 +126,70 @@ class ModelServer:
                 self.end_headers()
                 self.wfile.write(answer)
 
+            def _stream(self, asked: Asked, step: Speaking, number: int) -> None:
+                self.send_response(200)
+                self.send_header("Content-Type", "text/event-stream")
+                self.send_header("Transfer-Encoding", "chunked")
+                self.end_headers()
+                for happening in _happenings(asked, step, number):
+                    match happening:
+                        case Gate():
+                            self._stand(happening)
+                        case Exception():
+                            raise TypeError("a server cannot raise in its client's process")
+                        case bytes():
+                            self._chunk(happening)
+                        case event:
+                            self._chunk(_encoded(event))
+                if isinstance(step, Streamed) and step.end == "cut":
+                    self.close_connection = True
+                    return
+                if asked.path != "/responses" and not _breaks_off(step):
+                    self._chunk(b"data: [DONE]\n\n")
+                self._chunk(b"")
+
+            def _chunk(self, data: bytes) -> None:
+                self.wfile.write(b"%x\r\n%s\r\n" % (len(data), data))
+
+            def _stand(self, gate: Gate) -> None:
+                while not gate.stand(0.02):
+                    readable, _, _ = select.select([self.connection], [], [], 0)
+                    if readable and not self.connection.recv(1, socket.MSG_PEEK):
+                        raise _WentAway
+
             def log_message(self, format: str, *args: Any) -> None:
                 """Say nothing on standard error."""
 
         return Handler
 
 
+class _WentAway(Exception):
+    """The client closed its connection."""
+
+
+_SHAPES = {"/responses": model_answers.response, "/chat/completions": model_answers.completion}
+
+
+def _happenings(asked: Asked, step: Speaking, number: int) -> Iterator[dict[str, Any] | Happening]:
+    answer = _SHAPES[asked.path](step, number)
+    said = step.parts if isinstance(step, Streamed) else None
+    end = step.end if isinstance(step, Streamed) else "completed"
+    if asked.path == "/responses":
+        return response_events(answer, said, end)
+    counted = (asked.body.get("stream_options") or {}).get("include_usage") is True
+    return completion_chunks(answer, said, end, usage=counted)
+
+
+def _encoded(event: dict[str, Any]) -> bytes:
+    name = f"event: {event['type']}\n" if "type" in event else ""
+    return f"{name}data: {json.dumps(event)}\n\n".encode()
+
+
+def _breaks_off(step: Speaking) -> bool:
+    return isinstance(step, Streamed) and step.end not in ("completed", "incomplete")
+
+
 def in_order(*steps: Step) -> Callable[[Asked], Step]:
     """Make a script that gives one step a request."""
     left = list(steps)
     return lambda asked: left.pop(0)
-
-
-def _calls(step: Called | list[Called]) -> list[Called]:
-    return step if isinstance(step, list) else [step]
-
-
-def _response(step: Said | Called | list[Called], number: int) -> dict[str, Any]:
-    if isinstance(step, Said):
-        text = {"type": "output_text", "text": step.text, "annotations": [], "logprobs": []}
-        output: list[dict[str, Any]] = [
-            {"type": "reasoning", "id": f"rs_{number}", "summary": []},
-            {
-                "type": "message",
-                "id": f"msg_{number}",
-                "role": "assistant",
-                "status": "completed",
-                "content": [text],
-            },
-        ]
-    else:
-        output = [
-            {
-                "type": "function_call",
-                "id": f"fc_{number}_{place}",
-                "status": "completed",
-                "call_id": call.call_id,
-                "name": call.name,
-                "arguments": json.dumps(call.arguments),
-            }
-            for place, call in enumerate(_calls(step))
-        ]
-    return {
-        "id": f"resp_{number}",
-        "object": "response",
-        "created_at": 0,
-        "model": "scripted",
-        "status": "completed",
-        "output": output,
-        "parallel_tool_calls": True,
-        "tool_choice": "auto",
-        "tools": [],
-        "usage": {
-            "input_tokens": INPUT_TOKENS,
-            "input_tokens_details": {"cached_tokens": 0},
-            "output_tokens": OUTPUT_TOKENS,
-            "output_tokens_details": {"reasoning_tokens": 0},
-            "total_tokens": INPUT_TOKENS + OUTPUT_TOKENS,
-        },
-    }
-
-
-def _completion(step: Said | Called | list[Called], number: int) -> dict[str, Any]:
-    message: dict[str, Any] = {"role": "assistant", "content": None}
-    if isinstance(step, Said):
-        message["content"] = step.text
-    else:
-        message["tool_calls"] = [
-            {
-                "id": call.call_id,
-                "type": "function",
-                "function": {"name": call.name, "arguments": json.dumps(call.arguments)},
-            }
-            for call in _calls(step)
-        ]
-    return {
-        "id": f"chatcmpl-{number}",
-        "object": "chat.completion",
-        "created": 0,
-        "model": "scripted",
-        "choices": [{"index": 0, "finish_reason": "stop", "message": message}],
-        "usage": {
-            "prompt_tokens": INPUT_TOKENS,
-            "completion_tokens": OUTPUT_TOKENS,
-            "total_tokens": INPUT_TOKENS + OUTPUT_TOKENS,
-        },
-    }

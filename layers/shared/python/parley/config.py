@@ -10,7 +10,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from parley.errors import MissingSetting
 
-Need = Literal["database", "memory", "model", "issuer"]
+Need = Literal["database", "memory", "model", "queue", "issuer"]
 
 
 class Settings(BaseSettings):
@@ -42,6 +42,9 @@ class Settings(BaseSettings):
     openai_model: str | None = None
     openai_api: Literal["responses", "chat_completions"] = "responses"
     offline_model: bool = False
+    offline_model_words_per_second: float | None = Field(None, gt=0, le=1000)
+
+    doorbell_queue_url: str | None = None
 
     oidc_issuer: str | None = None
     oidc_audience: str | None = None
@@ -77,6 +80,11 @@ def _model(settings: Settings) -> None:
         )
 
 
+def _queue(settings: Settings) -> None:
+    if not settings.doorbell_queue_url:
+        raise MissingSetting("DOORBELL_QUEUE_URL", "the queue through which the worker is rung for")
+
+
 def _issuer(settings: Settings) -> None:
     if not settings.oidc_issuer:
         raise MissingSetting("OIDC_ISSUER", "whose tokens are believed")
@@ -84,7 +92,13 @@ def _issuer(settings: Settings) -> None:
         raise MissingSetting("OIDC_AUDIENCE", "for whom the tokens must be made")
 
 
-_REQUIREMENTS = {"database": _database, "memory": _memory, "model": _model, "issuer": _issuer}
+_REQUIREMENTS = {
+    "database": _database,
+    "memory": _memory,
+    "model": _model,
+    "queue": _queue,
+    "issuer": _issuer,
+}
 
 
 def load_settings(*needs: Need) -> Settings:

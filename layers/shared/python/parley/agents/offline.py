@@ -13,11 +13,14 @@ from typing import Any
 from uuid import uuid4
 
 from agents import Model, ModelProvider, ModelResponse, Usage
+from agents.items import TResponseStreamEvent
 from openai.types.responses import (
     ResponseFunctionToolCall,
     ResponseOutputMessage,
     ResponseOutputText,
 )
+
+from parley.agents.offline_stream import streamed
 
 NAME = "offline model"
 HELP = (
@@ -37,13 +40,23 @@ _THAT = r"(?:that(?: task)?|it|this(?: task)?)"
 class OfflineProvider(ModelProvider):
     """Gives the offline model, whatever model an agent names."""
 
+    def __init__(self, words_per_second: float | None = None) -> None:
+        self._words_per_second = words_per_second
+
     def get_model(self, model_name: str | None) -> Model:
         """Give the model."""
-        return OfflineModel()
+        return OfflineModel(self._words_per_second)
 
 
 class OfflineModel(Model):
-    """Answers by rules."""
+    """Answers by rules.
+
+    Args:
+        words_per_second: How fast it speaks when it streams; at once if None.
+    """
+
+    def __init__(self, words_per_second: float | None = None) -> None:
+        self._words_per_second = words_per_second
 
     async def get_response(
         self,
@@ -71,9 +84,13 @@ class OfflineModel(Model):
             answer = NO_TOOLS
         return ModelResponse([_output(answer)], Usage(requests=1), response_id=None)
 
-    def stream_response(self, *args: Any, **kwargs: Any) -> AsyncIterator[Any]:
-        """Not offered: Parley's recorder asks for whole responses."""
-        raise NotImplementedError("the offline model does not stream")
+    async def stream_response(
+        self, *args: Any, **kwargs: Any
+    ) -> AsyncIterator[TResponseStreamEvent]:
+        """Give what `get_response` gives, word by word."""
+        given = await self.get_response(*args, **kwargs)
+        async for event in streamed(given, words_per_second=self._words_per_second):
+            yield event
 
 
 class _Call:

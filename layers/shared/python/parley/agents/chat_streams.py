@@ -1,0 +1,55 @@
+"""Chat Completions: streams with their tokens counted, and whole or not at all.
+
+Importing this module imports all of that API's types.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+from openai import APIStatusError, AsyncStream, Omit, omit
+from openai.resources.chat import AsyncChat, AsyncCompletions
+from openai.types.chat import ChatCompletionStreamOptionsParam
+
+from parley.agents.whole_stream import WholeStream
+
+_REFUSING = (400, 422)
+_COUNTED: ChatCompletionStreamOptionsParam = {"include_usage": True}
+
+
+class CarefulChat(AsyncChat):
+    """Chat Completions, careful with streams."""
+
+    @cached_property
+    def completions(self) -> AsyncCompletions:
+        return _CarefulCompletions(self._client)
+
+
+class _CarefulCompletions(AsyncCompletions):
+    """Asks for the tokens of a stream, and tells a stream that broke off from one that ended.
+
+    The SDK asks only OpenAI itself for them, since some servers refuse to be asked (Mistral's
+    answers 422). One that has refused is not asked again.
+    """
+
+    _counts = True
+
+    async def create(
+        self, *, stream: Any = omit, stream_options: Any = omit, **arguments: Any
+    ) -> Any:
+        if stream is not True:
+            return await super().create(stream=stream, stream_options=stream_options, **arguments)
+        asks = self._counts and isinstance(stream_options, Omit)
+        options = _COUNTED if asks else stream_options
+        try:
+            given = await super().create(stream=True, stream_options=options, **arguments)
+        except APIStatusError as error:
+            refused = (
+                asks and error.status_code in _REFUSING and "stream_options" in error.response.text
+            )
+            if not refused:
+                raise
+            self._counts = False
+            given = await super().create(stream=True, **arguments)
+        return WholeStream(given) if isinstance(given, AsyncStream) else given
