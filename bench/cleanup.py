@@ -139,10 +139,11 @@ def deployment(store: str) -> Iterator[tuple[psycopg.Connection, Composition]]:
             "POWERTOOLS_METRICS_DISABLED": "true",
             "POWERTOOLS_TRACE_DISABLED": "true",
         }
+        _moto(stack)
         if store == "sqlite":
             os.environ["AGENT_SESSION_DB_PATH"] = str(folder / "memory.db")
         else:
-            _moto(stack)
+            _make_table()
         load_function("migrate").handler({"action": "migrate"}, None)
         parts = Composition(load_settings("database", "memory"))
         stack.callback(parts.database.close)
@@ -188,7 +189,7 @@ time.sleep(1e6)
 
 
 def _moto(stack: ExitStack) -> None:
-    """Serve DynamoDB from a process of its own, so that its memory is not ours."""
+    """Serve AWS from a process of its own, so that its memory is not ours; and make the queue."""
     process = stack.enter_context(
         subprocess.Popen(
             [sys.executable, "-c", _MOTO],
@@ -204,10 +205,17 @@ def _moto(stack: ExitStack) -> None:
         "AWS_DEFAULT_REGION": "eu-west-1",
         "AWS_ACCESS_KEY_ID": "testing",
         "AWS_SECRET_ACCESS_KEY": "testing",
-        "AGENT_SESSION_TABLE": "memory",
     }
     import boto3
 
+    queue = boto3.client("sqs").create_queue(QueueName="doorbells")
+    os.environ["DOORBELL_QUEUE_URL"] = queue["QueueUrl"]
+
+
+def _make_table() -> None:
+    import boto3
+
+    os.environ["AGENT_SESSION_TABLE"] = "memory"
     names = ("conversation", "part")
     boto3.client("dynamodb").create_table(
         TableName="memory",

@@ -3,9 +3,13 @@
 STORE ?= sqlite
 SESSIONS ?= 100000
 STOP_AFTER ?= 10
+TURNS ?= 100
 
-.PHONY: bench-cleanup
+.PHONY: bench-cleanup bench-stream
 
 bench-cleanup: .venv/.test ## A cleanup of many sessions (STORE=sqlite, SESSIONS=100000, STOP_AFTER=10)
 	PYTHONPATH=tests/support $(BIN)/python bench/cleanup.py \
 		--store $(STORE) --sessions $(SESSIONS) --stop-after $(STOP_AFTER)
+
+bench-stream: .venv/.test ## A streamed turn: first word, cost, readers (STORE=sqlite, TURNS=100)
+	PYTHONPATH=tests/support $(BIN)/python -m bench.stream --store $(STORE) --turns $(TURNS)

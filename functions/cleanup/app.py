@@ -24,7 +24,7 @@ MARGIN_SECONDS = 10.0
 """What an invocation keeps for letting go of a turn that will not end in time, or for a page of
 cleanup that has begun."""
 
-parts = Composition(load_settings("database", "memory", "model"))
+parts = Composition(load_settings("database", "memory", "model", "queue"))
 cleaner, outbox, recovery = parts.cleaner, parts.outbox, parts.recovery
 
 

@@ -10,6 +10,6 @@ from parley.snapshot import reseed_after_restore
 
 reseed_after_restore()
 
-parts = Composition(load_settings("database", "memory", "model"))
+parts = Composition(load_settings("database", "memory", "model", "queue"))
 
 handler = Api([message_routes(parts.sender, max_chars=parts.settings.message_max_chars)])

@@ -17,7 +17,7 @@ from parley.snapshot import reseed_after_restore
 
 reseed_after_restore()
 
-parts = Composition(load_settings("database", "memory"))
+parts = Composition(load_settings("database", "memory", "queue"))
 
 handler = Api(
     [

@@ -1,7 +1,8 @@
 """`make dev`: Parley whole on one machine, with one command.
 
 It owns all that it starts. The order of stopping is the order of starting, backwards: the HTTP
-server, the functions' processes, PostgreSQL, the data directory's lock.
+server, what delivers messages, the functions' processes, the queue, PostgreSQL, the data
+directory's lock.
 """
 
 from __future__ import annotations
@@ -26,14 +27,18 @@ from parley_local.function_variables import (
     function_variables,
     uses_offline_model,
 )
-from parley_local.gateway import Gateway
+from parley_local.gateway import PROCESSES, Gateway
 from parley_local.issuer import ensure_key
 from parley_local.local_keys import JWKS_PATH, keys_page
+from parley_local.local_queue import LocalQueue, local_queue
 from parley_local.migration import MigrationFailed, migrate
 from parley_local.postgres import EmbeddedPostgres, PostgresFailed
 from parley_local.schedules import keep
 from parley_local.server import PortInUse, listen, serving, url_of
+from parley_local.template import Template
 from parley_local.template_file import read_template
+
+log = logging.getLogger(__name__)
 
 DEFAULT_DATA_DIR = Path(".parley")
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -102,27 +107,45 @@ async def _serve(options: Options, started: AsyncExitStack) -> NoReturn:
     postgres = EmbeddedPostgres(data_dir / "postgres", data_dir / "postgres.log")
     started.push_async_callback(_in_thread, postgres.stop)
     await _in_thread(postgres.start)
+    queue = await _queue_of(template, data_dir, started)
     variables = function_variables(
-        os.environ, data_dir=data_dir, database_url=postgres.url(), jwks_url=url + JWKS_PATH
+        os.environ,
+        data_dir=data_dir,
+        database_url=postgres.url(),
+        jwks_url=url + JWKS_PATH,
+        queue_url=queue.url if queue else None,
     )
     await migrate(template, variables)
     pages = {JWKS_PATH: keys_page(data_dir)}
     gateway = await started.enter_async_context(Gateway(template, variables, pages=pages))
     await gateway.prewarm()
-    schedules = [asyncio.create_task(keep(each, gateway.pools)) for each in template.schedules]
-    started.push_async_callback(_cancelled, schedules)
+    background = [asyncio.create_task(keep(each, gateway.pools)) for each in template.schedules]
+    if template.queue and queue:
+        worker = gateway.pools[template.queue.function]
+        background.append(asyncio.create_task(queue.deliver(worker, at_once=PROCESSES)))
+    started.push_async_callback(_cancelled, background)
     server = await started.enter_async_context(serving(gateway, listener))
     started.enter_context(announced(data_dir, Address(url, os.getpid())))
     _greet(url, data_dir)
     while postgres.running:
         ended, _ = await asyncio.wait(
-            {server, *schedules}, timeout=0.5, return_when=asyncio.FIRST_COMPLETED
+            {server, *background}, timeout=0.5, return_when=asyncio.FIRST_COMPLETED
         )
-        for schedule in ended - {server}:
-            schedule.result()  # they end by an error only
+        for task in ended - {server}:
+            task.result()  # they end by an error only
         if ended:
             raise DevFailed("The HTTP server ended.")
     raise DevFailed(f"PostgreSQL ended; its log is {data_dir / 'postgres.log'}.")
+
+
+async def _queue_of(
+    template: Template, data_dir: Path, started: AsyncExitStack
+) -> LocalQueue | None:
+    if template.queue is None:
+        return None
+    queue = await started.enter_async_context(local_queue(template.queue, data_dir))
+    log.info("The queue %s is at %s.", template.queue.name, queue.url)
+    return queue
 
 
 def _parameters(environment: Mapping[str, str]) -> dict[str, str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 import socket
 import sys
@@ -14,9 +13,8 @@ from typing import Any
 
 from parley_local import frames
 from parley_local.lambda_identity import function_arn, lambda_variables
+from parley_local.process_group import STOP_SECONDS, how_it_ended, kill_group, stop_group
 from parley_local.template import Function
-
-_STOP_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
@@ -171,38 +169,23 @@ class ExecutionEnvironment:
     async def _ended(self, request_id: str) -> dict[str, Any]:
         """Wait for a process that has hung up, and say how it ended."""
         try:
-            async with asyncio.timeout(_STOP_SECONDS):
+            async with asyncio.timeout(STOP_SECONDS):
                 code = await self._process.wait()
         except TimeoutError:
             code = -signal.SIGKILL
         await self.kill()
-        how = f"signal: {signal.Signals(-code).name}" if code < 0 else f"exit status {code}"
         return {
-            "errorMessage": f"RequestId: {request_id} Error: Runtime exited with error: {how}",
+            "errorMessage": f"RequestId: {request_id} Error: Runtime exited with error: "
+            f"{how_it_ended(code)}",
             "errorType": "Runtime.ExitError",
         }
 
     async def kill(self) -> None:
         """End the process and all that it started, at once."""
-        self._signal(signal.SIGKILL)
         self._writer.close()
-        await self._process.wait()
+        await kill_group(self._process)
 
     async def close(self) -> None:
         """Ask the process to end; after two seconds make it."""
-        self._signal(signal.SIGTERM)
         self._writer.close()
-        try:
-            async with asyncio.timeout(_STOP_SECONDS):
-                await self._process.wait()
-        except TimeoutError:
-            pass
-        # What the function itself started may have outlived it.
-        await self.kill()
-
-    def _signal(self, number: signal.Signals) -> None:
-        try:
-            os.killpg(self.pid, number)
-        except (ProcessLookupError, PermissionError):
-            # Nobody is left in the group; macOS says "not permitted" of one that is being reaped.
-            return
+        await stop_group(self._process)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
+from urllib.parse import urljoin
 
 from parley.config import Settings
 from parley_local.issuer import AUDIENCE, ISSUER
+from parley_local.lambda_identity import REGION
 
 MEMORY_FILE = "memory.sqlite3"
 """Where memory is, in the data directory."""
@@ -26,13 +29,29 @@ _OURS = frozenset(
     {
         "DATABASE_URL", "DATABASE_SECRET_ARN", "OPENAI_SECRET_ARN",
         "AGENT_SESSION_STORE", "AGENT_SESSION_TABLE", "AGENT_SESSION_DB_PATH",
-        "OIDC_ISSUER", "OIDC_AUDIENCE", "OIDC_JWKS_URL",
+        "OIDC_ISSUER", "OIDC_AUDIENCE", "OIDC_JWKS_URL", "DOORBELL_QUEUE_URL",
     }
 )  # fmt: skip
 
+# boto3 signs each request, also one to the local queue, and takes what it finds: with these it
+# never comes to the developer's own credentials, in a shell's variables or in ~/.aws.
+NO_ACCOUNT = {
+    "AWS_ACCESS_KEY_ID": "local",
+    "AWS_SECRET_ACCESS_KEY": "local",
+    "AWS_CONFIG_FILE": os.devnull,
+    "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+    "AWS_DEFAULT_REGION": REGION,
+}
+"""Variables that keep a process on this machine from any AWS account."""
+
 
 def function_variables(
-    caller: Mapping[str, str], *, data_dir: Path, database_url: str, jwks_url: str
+    caller: Mapping[str, str],
+    *,
+    data_dir: Path,
+    database_url: str,
+    jwks_url: str,
+    queue_url: str | None = None,
 ) -> dict[str, str]:
     """Return the variables for the functions' processes.
 
@@ -42,6 +61,7 @@ def function_variables(
         data_dir: Where memory is kept.
         database_url: The embedded PostgreSQL.
         jwks_url: Where the local issuer's keys are served.
+        queue_url: The local queue, where the template has one.
     """
     settings = {name.upper() for name in Settings.model_fields} - _OURS
     variables = {
@@ -55,6 +75,8 @@ def function_variables(
     if uses_offline_model(caller):
         variables.pop("OPENAI_API_KEY", None)
         variables["OFFLINE_MODEL"] = "true"
+        # Slowly enough to be seen streaming.
+        variables.setdefault("OFFLINE_MODEL_WORDS_PER_SECOND", "30")
     if level := caller.get("LOG_LEVEL"):
         # The template names the second, which Powertools puts first.
         variables |= {"LOG_LEVEL": level, "POWERTOOLS_LOG_LEVEL": level}
@@ -62,8 +84,14 @@ def function_variables(
         # The authorizer fetches the issuer's keys from this machine, proxy or not.
         others = [caller[name]] if caller.get(name) else []
         variables[name] = ",".join([*others, "127.0.0.1", "localhost", "::1"])
+    if queue_url is not None:
+        variables |= {
+            "DOORBELL_QUEUE_URL": queue_url,
+            "AWS_ENDPOINT_URL_SQS": urljoin(queue_url, "/"),
+        }
     return {
         **variables,
+        **NO_ACCOUNT,
         # Metrics are lines for CloudWatch; in a terminal they hide the logs.
         "POWERTOOLS_METRICS_DISABLED": "true",
         "DATABASE_URL": database_url,

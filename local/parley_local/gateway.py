@@ -18,17 +18,22 @@ from parley_local.execution import Answer
 from parley_local.gateway_responses import gateway_response
 from parley_local.http import receive_request, send_response
 from parley_local.messages import HttpResponse
-from parley_local.pool import PayloadTooLarge, Pool
+from parley_local.pool import PAYLOAD_LIMIT, PayloadTooLarge, Pool, payload_size
 from parley_local.proxy import MalformedAnswer, proxy_event, proxy_response
+from parley_local.relay import NotBegun, Relay
 from parley_local.request_context import RequestContext
 from parley_local.routing import Match, Router
 from parley_local.template import Route, Template
+from parley_local.web_function import WebFunction
 
 REQUEST_LIMIT = 10 * 1024 * 1024
 """Bytes that API Gateway takes as a body."""
 
 INTEGRATION_TIMEOUT = 29.0
 """Seconds after which API Gateway answers 504, whatever the function does."""
+
+PROCESSES = 4
+"""How many events of one function run at a time, unless one asks for another number."""
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +52,7 @@ class Gateway:
         variables: Mapping[str, str],
         *,
         pages: Mapping[str, LocalPage] | None = None,
-        processes: int = 4,
+        processes: int = PROCESSES,
         integration_timeout: float = INTEGRATION_TIMEOUT,
         request_limit: int = REQUEST_LIMIT,
     ) -> None:
@@ -71,7 +76,17 @@ class Gateway:
         self.pools = {
             name: Pool(function, variables, limit=processes)
             for name, function in template.functions.items()
+            if not function.is_web_server
         }
+        self.web_functions = {
+            name: WebFunction(function, variables)
+            for name, function in template.functions.items()
+            if function.is_web_server
+        }
+        self._runners: list[tuple[str, Pool | WebFunction]] = [
+            *self.pools.items(),
+            *self.web_functions.items(),
+        ]
         self._gatekeepers = {
             name: Gatekeeper(authorizer, self.pools[authorizer.function])
             for name, authorizer in template.authorizers.items()
@@ -97,11 +112,13 @@ class Gateway:
         """
         reachable = {route.function for route in self._template.routes}
         reachable |= {authorizer.function for authorizer in self._template.authorizers.values()}
-        await asyncio.gather(*(self.pools[name].prewarm() for name in sorted(reachable)))
+        await asyncio.gather(
+            *(runner.prewarm() for name, runner in self._runners if name in reachable)
+        )
 
     async def aclose(self) -> None:
         """Stop every process; invocations that still run are cut off."""
-        await asyncio.gather(*(pool.aclose() for pool in self.pools.values()))
+        await asyncio.gather(*(runner.aclose() for _, runner in self._runners))
         await asyncio.gather(*self._invocations, return_exceptions=True)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -121,25 +138,23 @@ class Gateway:
         context = RequestContext(
             request, self._template.stage, match.path if match else request.path
         )
+        ids = (
+            ("x-amzn-RequestId", context.request_id),
+            ("x-amz-apigw-id", context.extended_request_id),
+        )
         try:
             if match is None:
                 raise Refused("MISSING_AUTHENTICATION_TOKEN")
             if too_large:
                 raise Refused("REQUEST_TOO_LARGE")
+            route = match.route(request.method)
+            if route is not None and route.streams:
+                await self._stream(route, match, context, Relay(send, ids), receive)
+                return
             response = await self._answer(match, context)
         except Refused as refused:
             response = self._own_response(refused.kind, context, refused.message)
-        log.info(
-            "%s %s %s %d ms",
-            request.method,
-            request.path,
-            response.status,
-            (datetime.now(UTC) - context.time) / timedelta(milliseconds=1),
-        )
-        ids = (
-            ("x-amzn-RequestId", context.request_id),
-            ("x-amz-apigw-id", context.extended_request_id),
-        )
+        _log_request(context, response.status)
         marked = HttpResponse(response.status, (*response.headers, *ids), response.body)
         await send_response(send, marked, request.method)
 
@@ -168,6 +183,33 @@ class Gateway:
             log.error("%s answered no proxy response: %s", route.function, fault)
             raise Refused("DEFAULT_5XX") from fault
 
+    async def _stream(
+        self, route: Route, match: Match, context: RequestContext, relay: Relay, receive: Receive
+    ) -> None:
+        """Answer with what the route's function streams; its end is what the log tells.
+
+        A stream that breaks off is left without its last part: the server then hangs up, and
+        the client sees that something is missing.
+        """
+        caller = await self._admit(route.authorizer, match, context)
+        if payload_size(proxy_event(context, match.parameters, authorizer=caller)) > PAYLOAD_LIMIT:
+            raise Refused("REQUEST_TOO_LARGE")
+        function = self.web_functions[route.function]
+        limit = self._limit(route)
+        try:
+            await relay.run(
+                function.call(context, caller),
+                receive,
+                limit=min(limit, function.function.timeout),
+            )
+        except NotBegun as error:
+            log.error("%s gave no response: %s", route.function, error)
+            late = error.timed_out and limit <= function.function.timeout
+            raise Refused("INTEGRATION_TIMEOUT" if late else "DEFAULT_5XX") from error
+        finally:
+            if relay.status is not None or relay.ending is not None:
+                _log_request(context, relay.status, f"{relay.sent} bytes streamed", relay.ending)
+
     async def _admit(
         self, authorizer: str | None, match: Match, context: RequestContext
     ) -> dict[str, Any] | None:
@@ -182,8 +224,7 @@ class Gateway:
         )
         self._invocations.add(invocation)
         invocation.add_done_callback(self._invocations.discard)
-        limit = self._integration_timeout if route.timeout is None else route.timeout
-        done, _ = await asyncio.wait({invocation}, timeout=limit)
+        done, _ = await asyncio.wait({invocation}, timeout=self._limit(route))
         if not done:
             raise Refused("INTEGRATION_TIMEOUT")
         try:
@@ -191,7 +232,21 @@ class Gateway:
         except PayloadTooLarge as error:
             raise Refused("REQUEST_TOO_LARGE") from error
 
+    def _limit(self, route: Route) -> float:
+        return self._integration_timeout if route.timeout is None else route.timeout
+
     def _own_response(
         self, kind: str, context: RequestContext, message: str | None
     ) -> HttpResponse:
         return gateway_response(kind, context, self._template.gateway_responses, message)
+
+
+def _log_request(context: RequestContext, status: int | None, *more: str | None) -> None:
+    log.info(
+        "%s %s %s %d ms%s",
+        context.request.method,
+        context.request.path,
+        "-" if status is None else status,
+        (datetime.now(UTC) - context.time) / timedelta(milliseconds=1),
+        "".join(f", {text}" for text in more if text),
+    )

@@ -57,7 +57,7 @@ class Pool:
         Raises:
             PayloadTooLarge: The event is over Lambda's limit.
         """
-        size = _size(event)
+        size = payload_size(event)
         if size > PAYLOAD_LIMIT:
             raise PayloadTooLarge(size)
         async with self._places:
@@ -69,7 +69,7 @@ class Pool:
             finally:
                 self._forget_dead()
             self._idle.append(environment)
-        if _size(answer.result) > PAYLOAD_LIMIT:
+        if payload_size(answer.result) > PAYLOAD_LIMIT:
             fault = f"Response payload size exceeded maximum allowed payload size ({PAYLOAD_LIMIT})"
             return Answer(
                 error={"errorMessage": fault, "errorType": "Function.ResponseSizeTooLarge"}
@@ -112,5 +112,6 @@ class Pool:
         self._alive = {environment for environment in self._alive if environment.alive}
 
 
-def _size(payload: Any) -> int:
+def payload_size(payload: Any) -> int:
+    """Return the bytes that Lambda counts of an event or a result."""
     return len(json.dumps(payload, ensure_ascii=False).encode(errors="replace"))

@@ -11,12 +11,9 @@ from typing import Any
 from parley_local.messages import HttpRequest, HttpResponse
 from parley_local.request_context import RequestContext
 
-# Between two hops only, or what a client must not say: on AWS the streaming adapter takes the
-# caller's identity from x-amzn-request-context, and overwrites what a client sent.
-_NOT_PASSED_ON = frozenset(
+_BETWEEN_TWO_HOPS = frozenset(
     {
         "connection",
-        "expect",
         "keep-alive",
         "proxy-authenticate",
         "proxy-authorization",
@@ -24,11 +21,12 @@ _NOT_PASSED_ON = frozenset(
         "trailer",
         "transfer-encoding",
         "upgrade",
-        "x-amzn-lambda-context",
-        "x-amzn-request-context",
-        "x-amzn-requestid",
     }
 )
+_NOT_PASSED_ON = _BETWEEN_TWO_HOPS | {"expect", "x-amzn-requestid"}
+# What a client must not say: on AWS the streaming adapter sets x-amzn-request-context and
+# x-amzn-lambda-context, and a function believes them.
+_OF_THE_ADAPTER = re.compile(r"x-amzn-.*context.*", re.IGNORECASE)
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _REMAPPED = frozenset({"connection", "date", "server", "www-authenticate", "content-md5"})
 _MADE_BY_THE_GATEWAY = frozenset({"content-length", "transfer-encoding", "x-amzn-requestid"})
@@ -79,7 +77,9 @@ def passed_on(request: HttpRequest) -> list[tuple[str, str]]:
     kept = [
         (name, value)
         for name, value in request.headers
-        if name.lower() not in _NOT_PASSED_ON and not name.lower().startswith("x-forwarded-")
+        if name.lower() not in _NOT_PASSED_ON
+        and not name.lower().startswith("x-forwarded-")
+        and not _OF_THE_ADAPTER.fullmatch(name)
     ]
     port = (request.header("host") or "").rpartition(":")[2]
     before = [v for n, v in request.headers if n.lower() == "x-forwarded-for"]
@@ -136,6 +136,18 @@ def _headers(answer: dict[str, Any]) -> tuple[tuple[str, str], ...]:
             pairs.append((str(name), text))
     if not any(name.lower() == "content-type" for name, _ in pairs):
         pairs.append(("Content-Type", "application/json"))
+    return _remapped(pairs)
+
+
+def streamed_headers(pairs: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
+    """Return what a client sees of the headers of a response that is streamed."""
+    own = list(pairs)
+    named = ",".join(value for name, value in own if name.lower() == "connection")
+    between = _BETWEEN_TWO_HOPS | {name.strip().lower() for name in named.split(",")}
+    return _remapped(pair for pair in own if pair[0].lower() not in between)
+
+
+def _remapped(pairs: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
     return tuple(
         (f"x-amzn-Remapped-{name}" if name.lower() in _REMAPPED else name, value)
         for name, value in pairs

@@ -21,12 +21,18 @@ class Function:
     memory: int = 128
     variables: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def is_web_server(self) -> bool:
+        """Whether it is an HTTP server behind Lambda Web Adapter, started by its Handler."""
+        return self.variables.get("AWS_LAMBDA_EXEC_WRAPPER") == "/opt/bootstrap"
+
 
 @dataclass(frozen=True)
 class Route:
     """One method of one path (`/sessions/{session_id}`); `authorizer` is None where all may call.
 
-    `timeout` is the integration's own limit in seconds, where the template sets one.
+    `timeout` is the integration's own limit in seconds, where the template sets one. `streams`
+    is whether the response goes out while it is being made.
     """
 
     method: str
@@ -34,6 +40,7 @@ class Route:
     function: str
     authorizer: str | None
     timeout: float | None = None
+    streams: bool = False
 
 
 @dataclass(frozen=True)
@@ -56,6 +63,24 @@ class Schedule:
     function: str
     expression: str
     event: Any
+
+
+@dataclass(frozen=True)
+class Queue:
+    """An SQS queue and the function that is invoked on its messages.
+
+    `visibility` is for how many seconds a message that was received is hidden, `delay` for how
+    many one that was sent. After `receives` of it that failed, a message goes to `dead_letters`;
+    None is never. `concurrency` is how many messages are worked on at a time at most.
+    """
+
+    name: str
+    function: str
+    visibility: float = 30
+    delay: float = 0
+    receives: int | None = None
+    dead_letters: str | None = None
+    concurrency: int | None = None
 
 
 @dataclass(frozen=True)
@@ -94,3 +119,4 @@ class Template:
     stage: str
     binary_types: tuple[str, ...] = ()
     schedules: tuple[Schedule, ...] = ()
+    queue: Queue | None = None

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from parley_local.cloudformation import Resolver, load
+from parley_local.queue_template import read_queue
 from parley_local.template import (
     ANY,
     Authorizer,
@@ -41,6 +42,7 @@ def read_template(
     functions: dict[str, Function] = {}
     events: list[tuple[str, dict[str, Any]]] = []
     schedules: list[Schedule] = []
+    sources: list[tuple[str, dict[str, Any]]] = []
     for name, resource in resources.items():
         if resource.get("Type") != "AWS::Serverless::Function":
             continue
@@ -51,6 +53,8 @@ def read_template(
                 events.append((name, event.get("Properties") or {}))
             elif event.get("Type") in ("Schedule", "ScheduleV2"):
                 schedules.append(_schedule(name, event.get("Properties") or {}, resolver))
+            elif event.get("Type") == "SQS":
+                sources.append((name, event.get("Properties") or {}))
     api = _api(resources, shared)
     auth = api.get("Auth") or {}
     authorizers = {
@@ -62,6 +66,10 @@ def read_template(
     for route in routes:
         if route.authorizer is not None and route.authorizer not in authorizers:
             raise ValueError(f"{route.method} {route.path}: no authorizer {route.authorizer}.")
+        if route.streams is not functions[route.function].is_web_server:
+            raise ValueError(
+                f"{route.method} {route.path}: RESPONSE_STREAM and Lambda Web Adapter go together."
+            )
     return Template(
         functions=functions,
         routes=routes,
@@ -80,6 +88,7 @@ def read_template(
             str(kind).replace("~1", "/") for kind in resolver.get(api.get("BinaryMediaTypes"), [])
         ),
         schedules=tuple(schedules),
+        queue=read_queue(sources, resources, resolver),
     )
 
 
@@ -141,6 +150,7 @@ def _route(function: str, event: dict[str, Any], default: str | None, resolver: 
         function=function,
         authorizer=None if named in (None, "NONE") else str(named),
         timeout=None if limit is None else float(limit) / 1000,
+        streams=resolver.get(event.get("ResponseTransferMode")) == "RESPONSE_STREAM",
     )
 
 

@@ -9,7 +9,13 @@ from typing import Final
 
 from parley_packages.built import Built, read_build
 
-BUDGETS: Final = {"Sessions": 85_000_000, "Messages": 160_000_000, "Cleanup": 160_000_000}
+BUDGETS: Final = {
+    "Sessions": 85_000_000,
+    "Messages": 160_000_000,
+    "Stream": 160_000_000,
+    "Worker": 160_000_000,
+    "Cleanup": 160_000_000,
+}
 """How many bytes a function may have, unzipped, with its layers and byte code."""
 
 _SHOWN: Final = 200_000

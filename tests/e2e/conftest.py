@@ -81,6 +81,12 @@ def memory_table(account: Account, packages: Packages) -> str:
 
 
 @pytest.fixture
+def doorbells(account: Account) -> str:
+    """The URL of an empty queue."""
+    return account.queue()
+
+
+@pytest.fixture
 def model() -> Iterator[ModelServer]:
     """A model's HTTP server."""
     with ModelServer() as server:
@@ -101,6 +107,7 @@ def deploy(
     account: Account,
     database_url: str,
     memory_table: str,
+    doorbells: str,
     model: ModelServer,
     pages: Pages,
     tmp_path: Path,
@@ -117,6 +124,7 @@ def deploy(
             "OPENAI_SECRET_ARN": account.parameter("sk-of-the-test"),
             "OPENAI_BASE_URL": model.base_url,
             "AGENT_SESSION_TABLE": memory_table,
+            "DOORBELL_QUEUE_URL": doorbells,
             "OIDC_ISSUER": ISSUER,
             "OIDC_AUDIENCE": AUDIENCE,
             "OIDC_JWKS_URL": f"{pages.url}/keys",

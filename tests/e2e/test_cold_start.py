@@ -14,7 +14,8 @@ from parley_testing.deployment import Deployment
 from parley_testing.emulator import Emulator
 from parley_testing.packages import Packages
 
-FUNCTIONS = ["Authorizer", "Cleanup", "Messages", "Migrate", "Sessions"]
+FUNCTIONS = ["Authorizer", "Cleanup", "Messages", "Migrate", "Sessions", "Stream", "Worker"]
+HANDLERS = [name for name in FUNCTIONS if name != "Stream"]
 PROBE = """
 import importlib.metadata, sys
 import app, parley.config
@@ -61,7 +62,7 @@ def test_the_functions_of_the_template_are_those_tested_here(packages: Packages)
     assert sorted(packages.unpacked) == FUNCTIONS
 
 
-@pytest.mark.parametrize("name", FUNCTIONS)
+@pytest.mark.parametrize("name", HANDLERS)
 def test_a_cold_start_is_timed(
     name: str, deployment: Deployment, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -99,7 +100,7 @@ def test_a_function_imports_only_from_its_packages_and_the_runtime(
 def test_only_functions_that_run_agents_have_their_sdk(name: str, probe: Probe) -> None:
     seen = probe(name)
 
-    runs_agents = name in ("Cleanup", "Messages")
+    runs_agents = name in ("Cleanup", "Messages", "Stream", "Worker")
     assert ("agents" in seen["files"]) == runs_agents
     # Its version too, which the SDK tells the model's server, is read from its distribution.
     assert ("openai-agents" in seen["versions"]) == runs_agents

@@ -14,6 +14,7 @@ from parley.repository.database import Database
 from parley.repository.sessions import SessionRepository
 from parley.repository.turns import TurnRepository
 from parley_local.issuer import issue_token
+from parley_testing.aws import Account
 from parley_testing.deployment import Deployment
 from parley_testing.model_server import ModelServer, Said
 from parley_testing.pages import Pages
@@ -39,6 +40,9 @@ OF_API = sorted(
     for function in ("sessions", "messages")
     for path in (EVENTS / function).glob("*.json")
 )
+
+OF_STREAM = sorted(f"stream/{path.stem}" for path in (EVENTS / "stream").glob("*.json"))
+MESSAGES = "/sessions/{session_id}/messages"
 
 
 def read_event(name: str) -> dict[str, Any]:
@@ -76,6 +80,53 @@ def test_an_event_of_the_api_is_served(
     answer = deployment[function].invoke(read_event(name)).answer
 
     assert answer.status == STATUSES.get(name, 200), answer
+
+
+@pytest.mark.usefixtures("belongings")
+@pytest.mark.parametrize("name", OF_STREAM)
+def test_an_event_of_a_stream_is_served(
+    name: str, deployment: Deployment, model: ModelServer
+) -> None:
+    model.script = lambda asked: Said("You have nothing to do.")
+
+    with deployment.stream.forward(read_event(name)) as answer:
+        kinds = [frame.event for frame in answer]
+
+    assert (answer.status, kinds[0], kinds[-1]) == (200, "turn.started", "turn.completed")
+
+
+def test_the_queue_has_a_turn_carried_out_that_waits(
+    deployment: Deployment,
+    model: ModelServer,
+    account: Account,
+    doorbells: str,
+    sql: psycopg.Connection,
+) -> None:
+    model.script = lambda asked: Said("You have nothing to do.")
+    session = deployment.send("POST", "/sessions", {}).json["id"]
+    queued = deployment.send(
+        "POST", MESSAGES, {"text": "hello"}, session=session, headers={"Prefer": "respond-async"}
+    )
+    assert queued.status == 202, queued
+    (message,) = account.messages(doorbells)
+    event = read_event("worker/doorbell")
+    event["Records"][0] |= {
+        "body": message["Body"],
+        "md5OfBody": message["MD5OfBody"],
+        "messageId": message["MessageId"],
+        "receiptHandle": message["ReceiptHandle"],
+    }
+
+    reply = deployment["Worker"].invoke(event)
+
+    assert reply.json is None, reply
+    assert sql.execute("SELECT status, attempt FROM turns").fetchall() == [("completed", 1)]
+
+
+def test_a_doorbell_where_nothing_waits_is_answered(deployment: Deployment) -> None:
+    reply = deployment["Worker"].invoke(read_event("worker/doorbell"))
+
+    assert reply.json is None, reply
 
 
 @pytest.mark.parametrize("kind", ["create", "update", "delete"])

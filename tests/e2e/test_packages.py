@@ -58,6 +58,8 @@ def test_what_the_runtime_has_is_in_no_package(packages: Packages) -> None:
         ("alembic", {"Migrate"}),
         ("agents", {"AgentsLayer"}),
         ("openai", {"AgentsLayer"}),
+        ("starlette", {"AgentsLayer"}),
+        ("uvicorn", {"AgentsLayer"}),
         ("sqlalchemy", {"SharedLayer"}),
         ("parley", {"SharedLayer"}),
     ],
@@ -66,6 +68,15 @@ def test_a_module_is_only_where_it_is_needed(
     module: str, where: set[str], packages: Packages
 ) -> None:
     assert {name for name, path in packages.zips.items() if module in modules(path)} == where
+
+
+def test_the_start_command_of_the_server_can_be_executed(packages: Packages) -> None:
+    # SAM keeps the mode, and the adapter executes the file.
+    handler = packages.functions["Stream"].handler
+    with ZipFile(packages.zips["Stream"]) as packed:
+        mode = packed.getinfo(handler).external_attr >> 16
+
+    assert stat.S_IMODE(mode) == 0o755
 
 
 def test_nothing_is_packed_that_no_function_reads(packages: Packages) -> None:

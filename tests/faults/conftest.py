@@ -10,11 +10,13 @@ import psycopg
 import pytest
 from moto.server import ThreadedMotoServer
 
+from parley.events.log import EventLog
 from parley.repository.database import Database
 from parley_local.postgres import EmbeddedPostgres
 from parley_testing.aws import Account
 from parley_testing.databases import connect, copy_database, temporary_postgres
-from parley_testing.fault_parts import Place, new_store
+from parley_testing.doorbells import DoorbellQueue
+from parley_testing.fault_parts import Place, new_log, new_store
 from parley_testing.fault_stage import Stage
 from parley_testing.fork_server import ForkServer
 from parley_testing.handlers import load_function
@@ -95,7 +97,24 @@ def database(place: Place) -> Iterator[Database]:
 @pytest.fixture
 def new_stage(
     server: ForkServer, place: Place, sql: psycopg.Connection, database: Database, tmp_path: Path
-) -> Iterator[Callable[[str], Stage]]:
+) -> Iterator[Callable[..., Stage]]:
     """Makes the stage for a scenario, by its name."""
     with new_store(place) as store:
-        yield lambda name: Stage(name, place, server, database, store, sql, tmp_path)
+        yield lambda name, **also: Stage(
+            name, place, server, database, store, sql, tmp_path, **also
+        )
+
+
+@pytest.fixture
+def queue(account: Account) -> Iterator[DoorbellQueue]:
+    """A doorbell queue that all processes reach."""
+    queue = DoorbellQueue(account.url)
+    yield queue
+    queue.close()
+
+
+@pytest.fixture
+def log(place: Place) -> Iterator[EventLog]:
+    """This process's way to the event logs."""
+    with new_log(place) as log:
+        yield log

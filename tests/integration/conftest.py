@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -10,9 +11,11 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from moto.server import ThreadedMotoServer
 
 from parley.repository.database import Database
 from parley_local.postgres import EmbeddedPostgres
+from parley_testing.doorbells import DoorbellQueue
 from parley_testing.handlers import Api, load_function
 
 _TEMPLATE = "parley_template"
@@ -69,12 +72,35 @@ def sql(database_url: str) -> Iterator[psycopg.Connection]:
         yield connection
 
 
+@pytest.fixture(scope="session")
+def sqs() -> Iterator[str]:
+    """Where moto's SQS answers."""
+    logging.getLogger("werkzeug").setLevel(logging.WARNING)  # tests look at what is logged
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def unread_queue(sqs: str) -> Iterator[DoorbellQueue]:
+    """A queue for all tests that look at nothing in it."""
+    queue = DoorbellQueue(sqs)
+    yield queue
+    queue.close()
+
+
 @pytest.fixture
 def environment(
-    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    database_url: str,
+    unread_queue: DoorbellQueue,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> pytest.MonkeyPatch:
-    """The settings of a deployment with SQLite memory and the offline model."""
+    """The settings of a deployment with SQLite memory, the offline model and a queue."""
     settings = {
+        **unread_queue.settings,
         "DATABASE_URL": database_url,
         "AGENT_SESSION_STORE": "sqlite",
         "AGENT_SESSION_DB_PATH": str(tmp_path / "memory.db"),

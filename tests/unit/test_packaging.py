@@ -49,7 +49,7 @@ def test_the_shared_layer_has_what_the_project_needs_but_for_what_the_runtime_ha
 @pytest.mark.parametrize(
     ("group_name", "without", "wanted"),
     [
-        ("agents", ["cryptography"], {"openai-agents", "openai", "mcp"}),
+        ("agents", ["cryptography"], {"openai-agents", "openai", "mcp", "starlette", "uvicorn"}),
         ("authorizer", [], {"pyjwt", "cryptography"}),
         ("migrate", [], {"alembic", "mako", "markupsafe"}),
     ],

@@ -54,12 +54,20 @@ def test_memory_costs_nothing_while_idle_is_encrypted_and_can_be_brought_back() 
     assert properties["SSESpecification"]["SSEEnabled"] is True
 
 
+def test_events_of_turns_end_by_themselves() -> None:
+    ends = RESOURCES["MemoryTable"]["Properties"]["TimeToLiveSpecification"]
+
+    assert ends == {"AttributeName": "expires_at", "Enabled": True}
+    written = (ROOT / "layers/shared/python/parley/events/dynamodb.py").read_text()
+    assert f'"{ends["AttributeName"]}": ' in written
+
+
 def test_the_schemas_revision_is_the_newest_of_the_code() -> None:
     # A literal: a parameter would keep its old value, and the migration would not run again.
     assert RESOURCES["Migration"]["Properties"]["Revision"] == newest_revision()
 
 
-@pytest.mark.parametrize("function", ["Sessions", "Messages", "Cleanup"])
+@pytest.mark.parametrize("function", ["Sessions", "Messages", "Stream", "Worker", "Cleanup"])
 def test_code_that_uses_the_schema_comes_after_its_migration(function: str) -> None:
     assert translated()["Resources"][function]["DependsOn"] == "Migration"
 
@@ -166,6 +174,7 @@ def test_nothing_else_is_made_than_what_is_named_here() -> None:
         "AWS::Lambda::Permission",
         "AWS::Lambda::Version",
         "AWS::Lambda::EventInvokeConfig",
+        "AWS::Lambda::EventSourceMapping",
         "AWS::Logs::LogGroup",
         "AWS::SQS::Queue",
         "AWS::Scheduler::Schedule",

@@ -17,10 +17,13 @@ from parley_testing.handlers import load_function
 from parley_testing.template import FUNCTIONS, PARAMETERS, RESOURCES, ROOT, SECRETS, translated
 
 # Given on laptops only, each instead of something that the template gives.
-OF_LAPTOPS = {"DATABASE_URL", "AGENT_SESSION_DB_PATH", "OPENAI_API_KEY", "OFFLINE_MODEL"}
-OF_LIBRARIES = ("POWERTOOLS_", "OPENAI_AGENTS_")
-USES_POSTGRES = ("Sessions", "Messages", "Cleanup", "Migrate")
-RUNS_AGENTS = ("Messages", "Cleanup")
+OF_LAPTOPS = {
+    *("DATABASE_URL", "AGENT_SESSION_DB_PATH", "OPENAI_API_KEY"),
+    *("OFFLINE_MODEL", "OFFLINE_MODEL_WORDS_PER_SECOND"),
+}
+OF_LIBRARIES = ("POWERTOOLS_", "OPENAI_AGENTS_", "AWS_LAMBDA_", "AWS_LWA_")
+USES_POSTGRES = ("Sessions", "Messages", "Stream", "Worker", "Cleanup", "Migrate")
+RUNS_AGENTS = ("Messages", "Stream", "Worker", "Cleanup")
 
 
 def variables(function: str) -> dict[str, str]:
@@ -101,7 +104,8 @@ def test_a_function_is_given_the_settings_that_it_reads_and_no_others(
 
     given = {name for name in variables(function) if not name.startswith(OF_LIBRARIES)}
     assert given == settings_read - OF_LAPTOPS
-    assert callable(module.handler)
+    # Stream is an application behind the adapter.
+    assert callable(module.app if function == "Stream" else module.handler)
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
@@ -154,7 +158,7 @@ def test_only_functions_that_run_agents_carry_their_layer() -> None:
     assert with_agents == set(RUNS_AGENTS)
 
 
-@pytest.mark.parametrize("function", ["Sessions", "Messages", "Cleanup"])
+@pytest.mark.parametrize("function", ["Sessions", "Messages", "Stream", "Cleanup"])
 def test_connections_can_be_limited_and_are_not_by_default(function: str) -> None:
     limit = FUNCTIONS[function]["ReservedConcurrentExecutions"]["Fn::If"]
 

@@ -6,6 +6,7 @@ import inspect
 import json
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import boto3
@@ -13,6 +14,8 @@ import pytest
 from botocore.config import Config
 from moto import mock_aws
 
+from parley.events.dynamodb import DynamoDbEventLog
+from parley.events.log import TurnEvent
 from parley.memory.dynamodb import DynamoDbStore
 from parley.memory.store import TurnMemory
 from parley_testing.template import FUNCTIONS, RESOURCES, ROOT, of_type, translated
@@ -29,6 +32,8 @@ WHO_USES_THE_STORE = {
         PARLEY / "turns" / "ending.py",
     ],
     "Messages": [PARLEY / "turns", PARLEY / "memory" / "window.py"],
+    "Stream": [PARLEY / "turns", PARLEY / "memory" / "window.py"],
+    "Worker": [PARLEY / "turns", PARLEY / "memory" / "window.py"],
     "Cleanup": [
         PARLEY / "turns",
         PARLEY / "memory" / "window.py",
@@ -135,7 +140,9 @@ def test_what_lambda_may_do_in_the_vpc_the_code_may_not() -> None:
     assert denied["Condition"] == {"Null": {"lambda:SourceFunctionArn": "false"}}
 
 
-@pytest.mark.parametrize("function", ["Sessions", "Messages", "Cleanup", "Migrate"])
+@pytest.mark.parametrize(
+    "function", ["Sessions", "Messages", "Stream", "Worker", "Cleanup", "Migrate"]
+)
 def test_a_key_decrypts_nothing_but_the_secrets(function: str) -> None:
     (statement,) = (s for s in inline(function) if actions(s) == {"kms:Decrypt"})
 
@@ -157,7 +164,7 @@ def test_the_authorizer_may_read_nothing() -> None:
 
 
 @pytest.mark.parametrize("function", WHO_USES_THE_STORE)
-def test_a_function_may_do_to_the_table_exactly_what_the_store_does_for_it(function: str) -> None:
+def test_a_function_may_do_to_the_table_exactly_what_store_and_log_do_for_it(function: str) -> None:
     allowed = {
         action
         for statement in inline(function)
@@ -228,6 +235,11 @@ def _operations(methods: set[str]) -> set[str]:
         for name in order:
             if name in methods:
                 getattr(store, name)(*arguments[name])
+        # Who writes turns or cancels them writes their events, and has to read where they end.
+        log = DynamoDbEventLog(client, "memory")
+        event = TurnEvent(1, "turn.started", datetime.now(UTC), {})
+        log.append("c", 3, "an attempt", [event])
+        log.read("c", 3, after=1)
     return seen
 
 
@@ -237,13 +249,14 @@ def _incompressible(size: int) -> str:
     return random.Random(1).randbytes(size // 2).hex()
 
 
-def test_the_store_has_no_other_way_to_its_table() -> None:
+def test_store_and_log_have_no_other_way_to_their_table() -> None:
     from parley.memory import dynamodb_table
 
     called = set(re.findall(r"self\._client\.(\w+)\(", inspect.getsource(dynamodb_table)))
     elsewhere = [
         file.name
-        for file in (PARLEY / "memory").glob("*.py")
+        for folder in ("memory", "events")
+        for file in (PARLEY / folder).glob("*.py")
         if "_client." in file.read_text() and file.name != "dynamodb_table.py"
     ]
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from typing import Any
+from uuid import UUID, uuid4
 
 import pytest
 from typer.main import get_command
@@ -12,10 +14,12 @@ from typer.main import get_command
 from parley import observability
 from parley.cleanup import gauges
 from parley.cleanup.report import Counted
+from parley.errors import StoreUnavailable
 from parley.memory.store import StoreSize
 from parley.metrics import METRICS
 from parley.repository.statistics import Standing
 from parley.repository.turns import Usage
+from parley.turns.ringing import Ringer
 from parley_cli.main import app
 from parley_testing.metrics import metrics_in, values_of
 from parley_testing.template import FUNCTIONS, PARAMETERS, RESOURCES, ROOT, of_type, translated
@@ -26,7 +30,7 @@ ALARMS: dict[str, dict[str, Any]] = {
     for name, alarm in of_type(TRANSLATED, "AWS::CloudWatch::Alarm").items()
 }
 # They undo a deployment and are there with a gradual one only.
-OF_DEPLOYMENTS = {"SessionsErrors", "MessagesErrors"}
+OF_DEPLOYMENTS = {"SessionsErrors", "MessagesErrors", "StreamErrors"}
 BODY: str = RESOURCES["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"]
 RUNBOOK = (ROOT / "docs" / "runbook.md").read_text(encoding="utf-8")
 OURS = {"Fn::Sub": "Parley/${AWS::StackName}"}
@@ -67,7 +71,15 @@ def emitted(
             return StoreSize(1, 1)
 
     gauges.publish_gauges(None, Store())  # type: ignore[arg-type]
+    asyncio.run(Ringer(_Dumb()).ring(uuid4()))
     return metrics_in(capfd.readouterr().out)
+
+
+class _Dumb:
+    """A doorbell that cannot be rung."""
+
+    def ring(self, session_id: UUID, *, delay: int = 0) -> None:
+        raise StoreUnavailable("queue", "away")
 
 
 def test_the_code_measures_what_the_table_names_and_nothing_else(
@@ -102,7 +114,10 @@ def test_an_alarm_looks_at_what_is_there(name: str) -> None:
                 assert dimensions["ApiName"] == api["Properties"]["Body"]["info"]["title"]
                 assert dimensions["Stage"] == stage["Properties"]["StageName"]
             case "AWS/SQS":
-                assert metric["MetricName"] == "ApproximateNumberOfMessagesVisible"
+                assert metric["MetricName"] in (
+                    "ApproximateAgeOfOldestMessage",
+                    "ApproximateNumberOfMessagesVisible",
+                )
                 (queue, attribute) = dimensions["QueueName"]["Fn::GetAtt"]
                 assert (RESOURCES[queue]["Type"], attribute) == ("AWS::SQS::Queue", "QueueName")
             case namespace:
@@ -111,7 +126,7 @@ def test_an_alarm_looks_at_what_is_there(name: str) -> None:
                 assert dimensions == {"service": "parley"}
 
 
-@pytest.mark.parametrize("function", ["Sessions", "Messages", "Cleanup"])
+@pytest.mark.parametrize("function", ["Sessions", "Messages", "Stream", "Worker", "Cleanup"])
 def test_what_measures_does_so_in_the_namespace_that_alarms_look_in(function: str) -> None:
     variables = FUNCTIONS[function]["Environment"]["Variables"]
 

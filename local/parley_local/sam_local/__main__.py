@@ -1,7 +1,8 @@
 """`make sam-local`: what the containers need, and `sam local start-api` on top of it.
 
 Postgres is the one of `make dev`; memory is in moto's DynamoDB, since two containers share no
-SQLite file, and is gone with it (Parley rebuilds it from the transcript).
+SQLite file, and is gone with it (Parley rebuilds it from the transcript). Doorbells go to moto's
+SQS, where nobody hears them: `sam local` invokes no function by itself.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ from moto.server import ThreadedMotoServer
 
 from parley_local.cloudformation import load
 from parley_local.data_directory import Address, DirectoryInUse, announced, locked
-from parley_local.function_variables import function_variables
+from parley_local.function_variables import NO_ACCOUNT, function_variables
+from parley_local.lambda_identity import ACCOUNT, REGION
 from parley_local.migration import MigrationFailed, migrate
 from parley_local.postgres import DATABASE, EmbeddedPostgres, PostgresFailed
 from parley_local.sam_local.bridge import (
@@ -38,6 +40,7 @@ from parley_local.sam_local.template import declare
 from parley_local.template_file import read_template
 
 TABLE = "parley-memory"
+QUEUE = "parley-doorbells"
 IMAGE = "public.ecr.aws/lambda/python:3.13-{architecture}"
 # The template wants ARNs; what they would lead to is given to the functions directly.
 NOWHERE = "arn:aws:secretsmanager:us-east-1:000000000000:secret:none-AbCdEf"
@@ -95,16 +98,21 @@ async def _surroundings(
     moto = ThreadedMotoServer(bridge.address, 0, verbose=False)
     moto.start()
     started.callback(moto.stop)
-    _, dynamodb = moto.get_host_and_port()
-    _make_table(options.template, f"http://{bridge.address}:{dynamodb}")
+    _, aws = moto.get_host_and_port()
+    _make_table(options.template, f"http://{bridge.address}:{aws}")
+    _client("sqs", f"http://{bridge.address}:{aws}").create_queue(QueueName=QUEUE)
     machine = {"PATH", "HOME", "LANG", "TMPDIR", "PYTHONPATH", "VIRTUAL_ENV"}
+    # `sam local` sets credentials itself, which lead nowhere either.
+    left_out = machine | NO_ACCOUNT.keys()
     return {
-        **{name: value for name, value in own.items() if name not in machine},
+        **{name: value for name, value in own.items() if name not in left_out},
         "DATABASE_URL": f"postgresql+psycopg://postgres@{HOST_NAME}:{database}/{DATABASE}",
         "AGENT_SESSION_STORE": "dynamodb",
         "AGENT_SESSION_DB_PATH": "",
         "AGENT_SESSION_TABLE": TABLE,
-        "AWS_ENDPOINT_URL_DYNAMODB": f"http://{HOST_NAME}:{dynamodb}",
+        "AWS_ENDPOINT_URL_DYNAMODB": f"http://{HOST_NAME}:{aws}",
+        "AWS_ENDPOINT_URL_SQS": f"http://{HOST_NAME}:{aws}",
+        "DOORBELL_QUEUE_URL": f"http://{HOST_NAME}:{aws}/{ACCOUNT}/{QUEUE}",
         "OIDC_JWKS_URL": f"http://{HOST_NAME}:{keys}",
         # The template's ARNs lead nowhere here.
         "DATABASE_SECRET_ARN": "",
@@ -122,14 +130,7 @@ def _host_of(url: str) -> str:
 
 def _make_table(template: Path, endpoint: str) -> None:
     properties: dict[str, Any] = load(template)["Resources"]["MemoryTable"]["Properties"]
-    client = boto3.client(
-        "dynamodb",
-        endpoint_url=endpoint,
-        region_name="us-east-1",
-        aws_access_key_id="local",
-        aws_secret_access_key="local",
-    )
-    client.create_table(
+    _client("dynamodb", endpoint).create_table(
         TableName=TABLE,
         KeySchema=properties["KeySchema"],
         AttributeDefinitions=properties["AttributeDefinitions"],
@@ -137,8 +138,18 @@ def _make_table(template: Path, endpoint: str) -> None:
     )
 
 
+def _client(service: str, endpoint: str) -> Any:
+    return boto3.client(
+        service,  # type: ignore[call-overload]
+        endpoint_url=endpoint,
+        region_name=REGION,
+        aws_access_key_id="local",
+        aws_secret_access_key="local",
+    )
+
+
 def _common(bridge: Bridge, template: Path, values: Path) -> list[str]:
-    arguments = ["--template", str(template), "--env-vars", str(values), "--region", "us-east-1"]
+    arguments = ["--template", str(template), "--env-vars", str(values), "--region", REGION]
     arguments += ["--parameter-overrides", f"Architecture={architecture()}"]
     arguments += [f"DatabaseSecretArn={NOWHERE}", f"OpenAiSecretArn={NOWHERE}"]
     if bridge.add_host is not None:

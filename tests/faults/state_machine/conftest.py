@@ -11,7 +11,7 @@ import pytest
 
 from parley.observability import logger
 from parley.repository import patience
-from parley.turns import attempt, cancel, carry_out, send, threads
+from parley.turns import attempt, cancel, carry_out, first_read, send, threads
 from parley_local.postgres import EmbeddedPostgres
 from parley_testing.databases import copy_database
 from parley_testing.schedules.world import World, build
@@ -30,7 +30,7 @@ def new_world(
     # Many metrics, all printed.
     monkeypatch.setattr(carry_out, "turn_ended", lambda **_: None)
     monkeypatch.setattr(cancel, "measure", lambda *_, **__: None)
-    monkeypatch.setattr(send, "memory_read", lambda _: None)
+    monkeypatch.setattr(first_read, "memory_read", lambda _: None)
     url = copy_database(postgres, "parley_template", "parley_schedules")
     memory = tmp_path / "memory.db"
     main, other, sql = build(url, memory)

@@ -52,6 +52,9 @@ STATUSES = {
     "sessions/read-statistics": (200, 200),
     "sessions/update-session": (200, 404),
     "sessions/update-task": (200, 404),
+    "stream/follow-turn": (200, 404),
+    "stream/stream-first-message": (200, 200),
+    "stream/stream-message": (200, 404),
 }
 
 
@@ -61,8 +64,8 @@ def read(name: str) -> dict[str, Any]:
 
 
 def run(api: Api, name: str) -> Answer:
-    function = name.split("/", maxsplit=1)[0]
-    return Answer(api.function(function).handler(read(name), Context()))
+    event = read(name)
+    return Answer(api.handler(event["httpMethod"], event["path"])(event, Context()))
 
 
 def prepare(sessions: SessionRepository, turns: TurnRepository, sql: psycopg.Connection) -> None:
@@ -86,7 +89,7 @@ def prepare(sessions: SessionRepository, turns: TurnRepository, sql: psycopg.Con
 def test_every_event_of_the_api_has_its_place_here() -> None:
     there = {
         f"{path.parent.name}/{path.stem}"
-        for folder in ("sessions", "messages")
+        for folder in ("sessions", "messages", "stream")
         for path in (EVENTS / folder).glob("*.json")
     }
 

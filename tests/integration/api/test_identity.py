@@ -36,8 +36,8 @@ def contexts() -> Iterator[Any]:
 def send(api: Api, operation: Operation, context: Any, body: Any) -> Answer:
     event = rest_event(operation.method, operation.path_of(NOTHINGS), body)
     event["requestContext"] = context
-    sends = operation.id in ("sendMessage", "sendFirstMessage")
-    return Answer(api.function("messages" if sends else "sessions").handler(event, Context()))
+    handler = api.handler(operation.method, operation.path)
+    return Answer(handler(event, Context()))
 
 
 def test_without_a_good_identity_no_route_answers_and_nothing_happens(

@@ -15,6 +15,7 @@ SECRET = "surprise party"
 KEYS = {
     "createSession": "alices-session-key",
     "sendFirstMessage": "alices-message-key",
+    "streamFirstMessage": "alices-stream-key",
     "createTask": "alices-task-key",
 }
 
@@ -22,6 +23,7 @@ KEYS = {
 STRANGERS_STATUS = {
     "createSession": 201,
     "sendFirstMessage": 201,
+    "streamFirstMessage": 200,
     "createTask": 201,
     "listSessions": 200,
     "listTasks": 200,

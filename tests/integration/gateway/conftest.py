@@ -61,6 +61,52 @@ class Project:
         }
         return self
 
+    def web_function(self, name: str, code: str, *routes: str, **properties: Any) -> Project:
+        """Add a function that is a Starlette app behind Lambda Web Adapter; its routes stream."""
+        self.function(name, code, *routes, **properties)
+        script = self.root / "functions" / name / "run.sh"
+        script.write_text(
+            "#!/bin/sh\nexec python -m uvicorn app:app --port $AWS_LWA_PORT --log-level warning\n"
+        )
+        script.chmod(0o755)
+        own = self.document["Resources"][name]["Properties"]
+        own["Handler"] = "run.sh"
+        own["Environment"] = {
+            "Variables": {
+                "AWS_LAMBDA_EXEC_WRAPPER": "/opt/bootstrap",
+                "AWS_LWA_READINESS_CHECK_PATH": "/ready",
+            }
+        }
+        for event in own["Events"].values():
+            event["Properties"] |= {
+                "ResponseTransferMode": "RESPONSE_STREAM",
+                "TimeoutInMillis": 60_000,
+            }
+        return self
+
+    def queue(self, name: str, function: str, **properties: Any) -> Project:
+        """Add a queue that a function, added before, works off two messages at a time."""
+        self.document["Resources"][name] = {
+            "Type": "AWS::SQS::Queue",
+            "Properties": {
+                "RedrivePolicy": {
+                    "deadLetterTargetArn": {"Fn::GetAtt": [f"{name}Failures", "Arn"]},
+                    "maxReceiveCount": 2,
+                },
+                **properties,
+            },
+        }
+        self.document["Resources"][f"{name}Failures"] = {"Type": "AWS::SQS::Queue"}
+        self.document["Resources"][function]["Properties"]["Events"]["Queue"] = {
+            "Type": "SQS",
+            "Properties": {
+                "Queue": {"Fn::GetAtt": [name, "Arn"]},
+                "BatchSize": 1,
+                "ScalingConfig": {"MaximumConcurrency": 2},
+            },
+        }
+        return self
+
     def authorizer(self, code: str, **settings: Any) -> Project:
         """Add a function that is every route's authorizer."""
         self.function("Guard", code)

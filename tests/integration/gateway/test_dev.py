@@ -39,6 +39,33 @@ NOTES = """
         return {"statusCode": 200, "body": str(count)}
 """
 
+RING = """
+    import boto3, os
+    def handler(event, context):
+        boto3.client("sqs").send_message(
+            QueueUrl=os.environ["DOORBELL_QUEUE_URL"], MessageBody="ring"
+        )
+        return {"statusCode": 202, "body": ""}
+"""
+HEAR = """
+    import os, boto3, psycopg
+    def handler(event, context):
+        assert [record["body"] for record in event["Records"]] == ["ring"]
+        assert boto3.Session().get_credentials().access_key == "local"
+        url = os.environ["DATABASE_URL"].replace("+psycopg", "")
+        with psycopg.connect(url) as connection:
+            connection.execute("INSERT INTO notes DEFAULT VALUES")
+"""
+TICK = """
+    import asyncio
+    async def app(scope, receive, send):
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        more = scope["path"] != "/ready"
+        await send({"type": "http.response.body", "body": b"tick", "more_body": more})
+        while more:
+            await asyncio.sleep(60)
+"""
+
 
 @pytest.fixture
 def template(project: Any) -> Path:
@@ -117,6 +144,42 @@ def test_a_signal_stops_all_that_it_started(
     assert read_address(stack.data_dir) is None
     with pytest.raises(httpx.ConnectError):
         httpx.get(stack.url, trust_env=False)
+    assert "Traceback" not in stack.log.read_text()
+
+
+def test_what_is_rung_for_is_heard(
+    project: Any, stack_on: Callable[..., LocalStack], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "real")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "real")
+    monkeypatch.setenv("DOORBELL_QUEUE_URL", "https://sqs.us-east-1.amazonaws.com/1/real")
+    project.function("Ring", RING, "post /ring").function("Hear", HEAR).queue("Bells", "Hear")
+    project.write()
+    with stack_on() as stack:
+        assert httpx.post(stack.url + "/ring", trust_env=False).status_code == 202
+
+        deadline = time.monotonic() + 20
+        while httpx.get(stack.url + "/notes", trust_env=False).text != "1":
+            assert time.monotonic() < deadline, stack.log.read_text()
+            time.sleep(0.05)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_nothing_is_left_of_a_stream_however_it_ends(
+    project: Any, stack_on: Callable[..., LocalStack], number: signal.Signals
+) -> None:
+    project.web_function("Tick", TICK, "get /tick")
+    project.write()
+    stack = stack_on()
+    stack.start()
+    with httpx.stream("GET", stack.url + "/tick", trust_env=False) as response:
+        assert next(response.iter_raw()) == b"tick"
+        processes = [p for p in descendants(stack.pid) if p.name().startswith("python")]
+        assert any("uvicorn" in process.cmdline() for process in processes)
+
+        stack.stop(number)
+
+        assert_ended(processes)
     assert "Traceback" not in stack.log.read_text()
 
 

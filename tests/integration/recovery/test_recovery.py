@@ -102,6 +102,72 @@ def test_a_turn_that_waits_is_left_to_the_worker(
     assert state(sql, begun.turn_id) == ("queued", 0, 0)
 
 
+def test_turns_that_wait_though_nothing_is_before_them_are_carried_out_in_order(
+    recover: Recover, api: Api, turns: TurnRepository, sql: psycopg.Connection
+) -> None:
+    # Their doorbells were lost.
+    session_id = api.new_session()
+    for number in range(3):
+        begun = turns.begin(request("alice", session_id, f"add {number}"), queue=True, enqueue=True)
+        assert begun.outcome == "queued"
+    sql.execute("UPDATE turns SET created_at = now() - interval '61 seconds'")
+
+    report = recover()
+
+    assert (report["turns"], report["done"]) == (counts(ended=3), True)
+    rows = sql.execute("SELECT status, attempt, crashes FROM turns").fetchall()
+    assert rows == [("completed", 1, 0)] * 3
+    titles = sql.execute("SELECT title FROM tasks ORDER BY created_at, id").fetchall()
+    assert titles == [("0",), ("1",), ("2",)]
+
+
+def test_turns_that_wait_behind_one_whose_attempt_died_come_after_it(
+    recover: Recover, left: Leave, turns: TurnRepository, sql: psycopg.Connection
+) -> None:
+    turn = left("add milk")
+    waits = request("alice", str(turn.session_id), "add eggs")
+    turns.begin(waits, queue=True)
+    sql.execute("UPDATE turns SET created_at = now() - interval '1 hour'")
+
+    report = recover()
+
+    assert report["turns"] == counts(ended=2)
+    assert state(sql, turn.id) == ("completed", 2, 1)
+    assert state(sql, waits.turn_id) == ("completed", 1, 0)
+    titles = sql.execute("SELECT title FROM tasks ORDER BY created_at, id").fetchall()
+    assert titles == [("milk",), ("eggs",)]
+
+
+def test_a_turn_that_waits_behind_one_that_runs_goes_on_waiting(
+    recover: Recover, api: Api, turns: TurnRepository, sql: psycopg.Connection
+) -> None:
+    turn = begin(turns, request("alice", api.new_session()))
+    waits = request("alice", str(turn.session_id))
+    turns.begin(waits, enqueue=True)
+    sql.execute("UPDATE turns SET created_at = now() - interval '1 hour'")
+
+    report = recover()
+
+    assert (report["turns"], report["done"]) == (counts(), True)
+    assert state(sql, turn.id) == ("running", 1, 0)
+    assert state(sql, waits.turn_id) == ("queued", 0, 0)
+
+
+def test_what_waits_in_a_session_that_has_ended_fails(
+    recover: Recover, api: Api, turns: TurnRepository, sql: psycopg.Connection
+) -> None:
+    session_id = api.new_session()
+    begun = queue(turns, request("alice", session_id))
+    api("PATCH", f"/sessions/{session_id}", {"status": "ended"})
+    sql.execute("UPDATE turns SET created_at = now() - interval '1 hour'")
+
+    report = recover()
+
+    assert (report["turns"], report["done"]) == (counts(elsewhere=1), True)
+    assert begun.turn_id is not None
+    assert state(sql, begun.turn_id) == ("failed", 0, 0)
+
+
 def test_a_turn_that_was_released_is_carried_on_and_has_not_crashed(
     recover: Recover, api: Api, turns: TurnRepository, sql: psycopg.Connection
 ) -> None:

@@ -306,7 +306,7 @@ async def test_a_store_that_is_down_keeps_the_wish_and_the_next_who_comes_fulfil
     elif again == "send":
         assert await other.send(turn.session_id, "something else")
     else:
-        recovered = await Recovery(database, other.sender).recover(5, seconds=20)
+        recovered = await Recovery(database, other.head_runner).recover(5, seconds=20)
         assert recovered.ended == 1
 
     assert ended(sql, turn.id) == ("cancelled", 3, "turn_cancelled", False, None)

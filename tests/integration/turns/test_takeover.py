@@ -12,7 +12,7 @@ import psycopg
 import pytest
 
 from parley.repository.database import Database
-from parley.repository.turns import Ending, RunningTurn, TurnRepository, Usage
+from parley.repository.turns import Ending, RunningTurn, Stopped, TurnRepository, Usage
 from parley_testing.workbench import Workbench, held, request
 
 CANCELLED = Ending("cancelled", "cancelled", "You stopped it.", remembered=False)
@@ -134,7 +134,7 @@ def test_a_turn_that_is_over_stays_as_it_ended(
         bench.sessions.delete("alice", turn.session_id, "conversation")
     before = sql.execute("SELECT * FROM turns").fetchall()
 
-    assert not bench.turns.stop(turn, CANCELLED, Usage(), None)
+    assert not bench.turns.stop(turn, replace(CANCELLED, code="another"), Usage(), None)
     assert not bench.turns.renew(turn)
     assert not bench.turns.release(turn)
     if over != "completed":
@@ -152,6 +152,32 @@ def test_completing_twice_gives_the_same_answer(bench: Workbench, sql: psycopg.C
     assert first is not None
     replies = sql.execute("SELECT id, content FROM messages WHERE role = 'assistant'").fetchall()
     assert replies == [(first.message_id, "hi")]
+
+
+def test_stopping_twice_gives_the_same_answer(bench: Workbench, sql: psycopg.Connection) -> None:
+    turn = bench.begin(bench.new_session())
+    bench.turns.begin(request(turn.session_id), enqueue=True)
+
+    first = bench.turns.stop(turn, CANCELLED, Usage(1, 2, 3), "digest")
+    before = sql.execute("SELECT * FROM turns").fetchall()
+    again = bench.turns.stop(turn, CANCELLED, Usage(1, 2, 3), "digest")
+
+    assert first == again == Stopped(more=True)
+    assert sql.execute("SELECT * FROM turns").fetchall() == before
+
+
+@pytest.mark.parametrize("waiting", [0, 2])
+def test_who_ends_a_turn_learns_whether_another_waits(bench: Workbench, waiting: int) -> None:
+    turns = [bench.begin(bench.new_session()) for _ in range(2)]
+    for turn in turns:
+        for _ in range(waiting):
+            bench.turns.begin(request(turn.session_id), enqueue=True)
+
+    stopped = bench.turns.stop(turns[0], CANCELLED, Usage(), None)
+    completions = [bench.turns.complete(turns[1], "hi", Usage(), None) for _ in range(2)]
+
+    assert stopped == Stopped(more=waiting > 0)
+    assert [done is not None and done.more for done in completions] == [waiting > 0] * 2
 
 
 def test_completing_tells_usage_and_vouches_for_memory(

@@ -25,7 +25,7 @@ def memory_table(client: Any) -> str:
 
 
 class Account:
-    """What a deployment's stack and its owner make in an account: secrets and tables.
+    """What a deployment's stack and its owner make in an account: secrets, tables and queues.
 
     Attributes:
         url: Where all services answer, for AWS_ENDPOINT_URL.
@@ -53,6 +53,18 @@ class Account:
         with closing(self._client("dynamodb")) as client:
             client.create_table(TableName=name, **{key: properties[key] for key in wanted})
         return name
+
+    def queue(self) -> str:
+        """Make an SQS queue and return its URL."""
+        with closing(self._client("sqs")) as client:
+            return str(client.create_queue(QueueName=uuid4().hex)["QueueUrl"])
+
+    def messages(self, queue: str) -> list[dict[str, Any]]:
+        """Return what can be received from a queue, and have it stay there unseen."""
+        with closing(self._client("sqs")) as client:
+            given = client.receive_message(QueueUrl=queue, MaxNumberOfMessages=10)
+            found: list[dict[str, Any]] = given.get("Messages", [])
+            return found
 
     def items(self, table: str) -> list[dict[str, Any]]:
         """Return all that stands in a table."""

@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Protocol, Self
 
+from parley_testing.adapter import Adapter
 from parley_testing.emulator import Emulator
 from parley_testing.handlers import Answer, rest_event
 from parley_testing.packages import Packages
@@ -33,6 +34,7 @@ class Deployment:
         self._packages = packages
         self._logs = logs
         self._started: dict[str, Emulator] = {}
+        self._adapter: Adapter | None = None
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
@@ -46,6 +48,23 @@ class Deployment:
         if name not in self._started:
             self._started[name] = self._stack.enter_context(self._emulator(name))
         return self._started[name]
+
+    @property
+    def stream(self) -> Adapter:
+        """The function behind the adapter, which is no handler; warm from the second time on."""
+        if self._adapter is None:
+            function = self._packages.functions["Stream"]
+            self._adapter = self._stack.enter_context(
+                Adapter(
+                    self._packages.unpacked["Stream"],
+                    {**function.variables, **self.variables},
+                    self._logs / "Stream.log",
+                    self._logs / "bin",
+                    handler=function.handler,
+                    timeout=self.timeout or int(function.timeout),
+                )
+            )
+        return self._adapter
 
     def send(
         self, method: str, path: str, body: Any = None, *, session: str = "", **parts: Any

@@ -13,6 +13,8 @@ from typing import Any
 from urllib.parse import urljoin
 from uuid import uuid4
 
+from parley_testing.asgi import handler_of
+
 FUNCTIONS = Path(__file__).parents[3] / "functions"
 
 
@@ -118,12 +120,20 @@ class Api:
             self._functions[name] = load_function(name)
         return self._functions[name]
 
+    def handler(self, method: str, path: str) -> Any:
+        """Give the handler of the function that serves a route."""
+        last = path.rsplit("/", 1)[-1]
+        if last in ("stream", "events"):
+            return handler_of(self.function("stream").app)
+        return self.function(
+            "messages" if method == "POST" and last == "messages" else "sessions"
+        ).handler
+
     def __call__(
         self, method: str, path: str, body: Any = None, *, seconds: float = 120, **parts: Any
     ) -> Answer:
         """Send a request as a user and give the answer; see `rest_event` for the parts."""
-        sends = method == "POST" and path.rsplit("/", 1)[-1] == "messages"
-        handler = self.function("messages" if sends else "sessions").handler
+        handler = self.handler(method, path)
         answer = Answer(handler(rest_event(method, path, body, **parts), Context(seconds)))
         if "location" in answer.headers:  # as a client resolves it
             answer.headers["location"] = urljoin(path, answer.headers["location"])

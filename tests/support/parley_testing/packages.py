@@ -101,4 +101,6 @@ def _runtime(directory: Path) -> Path:
 
 def _unzip(path: Path, into: Path) -> None:
     with ZipFile(path) as packed:
-        packed.extractall(into)
+        for entry in packed.infolist():
+            # As Lambda does, and zipfile does not.
+            Path(packed.extract(entry, into)).chmod(entry.external_attr >> 16 & 0o777)

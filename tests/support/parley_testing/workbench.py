@@ -9,6 +9,8 @@ from uuid import UUID
 from agents import Agent
 
 from parley.agents import registry
+from parley.doorbell import Doorbell
+from parley.events.log import EventLog
 from parley.http.idempotency import fingerprint
 from parley.ids import conversation_key, new_id
 from parley.memory.store import AgentSessionStore
@@ -21,6 +23,9 @@ from parley.repository.turns import Begun, NewSession, RunningTurn, TurnReposito
 from parley.turns.cancel import Cancellation, Canceller
 from parley.turns.carry_out import Limits, TurnCarrier
 from parley.turns.context import TurnContext
+from parley.turns.head import HeadRunner
+from parley.turns.hub import Hub
+from parley.turns.ringing import Ringer
 from parley.turns.run import AgentRunner
 from parley.turns.send import Sender, Sent
 from parley_testing.scripted_model import Script, ScriptedProvider
@@ -68,6 +73,8 @@ class Workbench:
         memory_items: int = 200,
         crashes: int = 3,
         turn_seconds: float = 30,
+        events: EventLog | None = None,
+        doorbell: Doorbell | None = None,
     ) -> None:
         self.agent = agent
         self.database = database
@@ -79,6 +86,9 @@ class Workbench:
         self.sessions = SessionRepository(database)
         self.transcript = Transcript(database)
         self.tool_calls = ToolCallRepository(database)
+        self.hub = Hub()
+        self.ringer = Ringer(doorbell)
+        open_log = None if events is None else lambda: events
         self.carrier = TurnCarrier(
             database=database,
             turns=self.turns,
@@ -88,10 +98,22 @@ class Workbench:
             load_agent=lambda name: self.agent or registry.load(name),
             runner=AgentRunner(self.model),
             limits=Limits(turn_seconds, crashes, memory_items),
+            ringer=self.ringer,
+            open_log=open_log,
+            hub=self.hub,
         )
-        self.sender = Sender(self.turns, self.transcript, self.store, self.carrier, window)
+        self.sender = Sender(
+            self.turns, self.transcript, self.store, self.carrier, window, self.ringer
+        )
+        self.head_runner = HeadRunner(self.turns, self.store, self.carrier, window)
         self.canceller = Canceller(
-            database, self.turns, self.transcript, self.tool_calls, lambda: self.store
+            database,
+            self.turns,
+            self.transcript,
+            self.tool_calls,
+            lambda: self.store,
+            self.ringer,
+            open_log,
         )
 
     def new_session(self, user: str = "alice", agent: str = "todo") -> UUID:
@@ -124,13 +146,15 @@ class Workbench:
         """Cancel a turn, as its user."""
         return await self.canceller.cancel(turn.user_id, turn.session_id, turn.id)
 
-    async def carry_out(self, turn: RunningTurn, *, seconds: float = 60) -> Any:
+    async def carry_out(
+        self, turn: RunningTurn, *, seconds: float = 60, logged: bool = False
+    ) -> Any:
         """Carry out a turn that was begun."""
 
         async def read() -> Any:
             return self.store.read_newest(conversation_key(turn.user_id, turn.session_id), 100)
 
-        return await self.carrier.carry_out(turn, read(), seconds=seconds)
+        return await self.carrier.carry_out(turn, read(), seconds=seconds, logged=logged)
 
 
 def request(

@@ -20,6 +20,7 @@ TOLD = [
     (problems.MalformedBody("why"), 400, "bad_request", set()),
     (problems.BodyTooLarge(1), 413, "content_too_large", set()),
     (problems.UnsupportedMediaType("text/plain"), 415, "unsupported_media_type", set()),
+    (problems.MethodNotAllowed("GET"), 405, "method_not_allowed", set()),
     (problems.InvalidFields([FIELD]), 422, "invalid_field", {"errors"}),
     (errors.InvalidField("name", "is too long"), 422, "invalid_field", {"errors"}),
     (errors.NameTaken("groceries"), 409, "name_taken", set()),

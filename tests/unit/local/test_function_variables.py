@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+
+import botocore.session
+import pytest
 
 from parley_local.function_variables import function_variables
 
 
 def variables(**caller: str) -> dict[str, str]:
     return function_variables(
-        caller, data_dir=Path("data"), database_url="postgresql+psycopg://x", jwks_url="http://k"
+        caller,
+        data_dir=Path("data"),
+        database_url="postgresql+psycopg://x",
+        jwks_url="http://k",
+        queue_url="http://127.0.0.1:1/123456789012/Doorbells",
     )
 
 
@@ -43,15 +51,57 @@ def test_nothing_deployed_is_touched_whatever_the_shell_has_set() -> None:
         AGENT_SESSION_TABLE="production",
         OIDC_ISSUER="https://production",
         AWS_PROFILE="production",
+        AWS_ACCESS_KEY_ID="production",
         AWS_SECRET_ACCESS_KEY="secret",
+        AWS_SESSION_TOKEN="secret",
+        AWS_ENDPOINT_URL="https://production",
+        AWS_ENDPOINT_URL_SQS="https://production",
+        DOORBELL_QUEUE_URL="https://production",
     )
 
     assert found["DATABASE_URL"] == "postgresql+psycopg://x"
     assert found["AGENT_SESSION_STORE"] == "sqlite"
     assert found["OIDC_ISSUER"] == "urn:parley:local-issuer"
     assert found["OIDC_JWKS_URL"] == "http://k"
-    assert not {name for name in found if name.endswith("_ARN") or name.startswith("AWS_")}
-    assert "AGENT_SESSION_TABLE" not in found
+    assert not {name for name in found if name.endswith("_ARN")}
+    assert not {"AGENT_SESSION_TABLE", "AWS_PROFILE", "AWS_SESSION_TOKEN"} & found.keys()
+    assert not {name for name, value in found.items() if "production" in value or value == "secret"}
+
+
+def test_the_doorbell_is_the_local_queue() -> None:
+    found = variables()
+
+    assert found["DOORBELL_QUEUE_URL"] == "http://127.0.0.1:1/123456789012/Doorbells"
+    assert found["AWS_ENDPOINT_URL_SQS"] == "http://127.0.0.1:1/"
+
+
+def test_a_template_without_a_queue_has_no_doorbell() -> None:
+    found = function_variables(
+        {}, data_dir=Path("data"), database_url="postgresql+psycopg://x", jwks_url="http://k"
+    )
+
+    assert not {"DOORBELL_QUEUE_URL", "AWS_ENDPOINT_URL_SQS"} & found.keys()
+
+
+def test_boto3_finds_no_credentials_but_these(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / ".aws").mkdir()
+    for name in ("credentials", "config"):
+        (tmp_path / ".aws" / name).write_text(
+            "[default]\naws_access_key_id = real\naws_secret_access_key = real\n"
+        )
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    for name, value in variables(HOME=str(tmp_path)).items():
+        monkeypatch.setenv(name, value)
+
+    session = botocore.session.Session()
+
+    credentials = session.get_credentials()
+    assert credentials is not None
+    assert credentials.access_key == "local"
+    assert session.full_config["profiles"] == {}
 
 
 def test_other_settings_pass_through() -> None:

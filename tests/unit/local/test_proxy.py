@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from parley_local.messages import HttpRequest
-from parley_local.proxy import MalformedAnswer, proxy_event, proxy_response
+from parley_local.proxy import MalformedAnswer, proxy_event, proxy_response, streamed_headers
 from parley_local.request_context import RequestContext
 
 
@@ -137,3 +137,33 @@ def test_a_header_in_both_forms_is_sent_once() -> None:
 def test_what_is_no_proxy_response_is_malformed(answer: Any) -> None:
     with pytest.raises(MalformedAnswer):
         proxy_response(answer)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["x-amzn-request-context", "X-Amzn-Lambda-Context", "x-amzn-context", "x-amzn-a-context-b"],
+)
+def test_a_client_cannot_speak_for_the_streaming_adapter(name: str) -> None:
+    event = proxy_event(context_of(request(headers=((name, "{}"), ("X-Context", "kept")))), {})
+
+    assert "X-Context" in event["headers"]
+    assert name not in event["headers"]
+
+
+def test_of_a_streamed_response_the_headers_for_one_hop_stay_behind() -> None:
+    headers = (
+        ("Connection", "close, X-Hop"),
+        ("X-Hop", "1"),
+        ("Transfer-Encoding", "chunked"),
+        ("Keep-Alive", "timeout=5"),
+        ("Content-Length", "3"),
+        ("Date", "today"),
+        ("Set-Cookie", "a"),
+        ("Set-Cookie", "b"),
+    )
+
+    assert streamed_headers(headers) == (
+        ("x-amzn-Remapped-Date", "today"),
+        ("Set-Cookie", "a"),
+        ("Set-Cookie", "b"),
+    )

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from parley_local.template import Authorizer, GatewayResponse, Template
+from parley_local.template import Authorizer, GatewayResponse, Queue, Template
 from parley_local.template_file import read_template
 
 TEMPLATE = """
@@ -15,6 +15,7 @@ Parameters:
   Stage: {Type: String, Default: v1}
   Level: {Type: String, Default: INFO}
   Secret: {Type: String}
+  Readers: {Type: Number, Default: 7}
   Strict: {Type: String, Default: "no"}
 Conditions:
   IsStrict: !Equals [!Ref Strict, "yes"]
@@ -65,6 +66,39 @@ Resources:
         Nightly:
           Type: ScheduleV2
           Properties: {ScheduleExpression: rate(1 day)}
+  Stream:
+    Type: AWS::Serverless::Function
+    Properties:
+      CodeUri: functions/stream/
+      Handler: run.sh
+      Environment: {Variables: {AWS_LAMBDA_EXEC_WRAPPER: /opt/bootstrap}}
+      Events:
+        Follow:
+          Type: Api
+          Properties:
+            Path: /works/stream
+            Method: get
+            RestApiId: !Ref Api
+            ResponseTransferMode: RESPONSE_STREAM
+            TimeoutInMillis: 900000
+  Reader:
+    Type: AWS::Serverless::Function
+    Properties:
+      CodeUri: functions/reader/
+      Events:
+        Bells:
+          Type: SQS
+          Properties:
+            Queue: !GetAtt Bells.Arn
+            BatchSize: 1
+            ScalingConfig: {MaximumConcurrency: !Ref Readers}
+  Bells:
+    Type: AWS::SQS::Queue
+    Properties:
+      VisibilityTimeout: 5400
+      DelaySeconds: 3
+      RedrivePolicy: {deadLetterTargetArn: !GetAtt Failures.Arn, maxReceiveCount: 5}
+  Failures: {Type: AWS::SQS::Queue}
   Api:
     Type: AWS::Serverless::Api
     Properties:
@@ -123,7 +157,37 @@ def test_routes_know_their_authorizer_and_their_limit(template: Template) -> Non
     assert found == {
         ("GET", "/works"): ("Work", "Token", None),
         ("ANY", "/works/{id}"): ("Work", None, 5.0),
+        ("GET", "/works/stream"): ("Stream", "Token", 900.0),
     }
+    assert [route.path for route in template.routes if route.streams] == ["/works/stream"]
+
+
+def test_a_function_behind_the_adapter_is_a_web_server(template: Template) -> None:
+    assert [name for name, each in template.functions.items() if each.is_web_server] == ["Stream"]
+
+
+def test_the_queue_has_its_reader_and_its_limits(template: Template) -> None:
+    assert template.queue == Queue(
+        "Bells",
+        "Reader",
+        visibility=5400,
+        delay=3,
+        receives=5,
+        dead_letters="Failures",
+        concurrency=7,
+    )
+
+
+def test_a_queue_that_says_nothing_has_the_defaults_of_sqs(tmp_path: Path) -> None:
+    start = TEMPLATE.index("      VisibilityTimeout: 5400")
+    text = TEMPLATE[:start] + TEMPLATE[TEMPLATE.index("  Failures: {Type") :]
+    text = text.replace("    Properties:\n  Failures", "  Failures")
+    text = text.replace("            ScalingConfig: {MaximumConcurrency: !Ref Readers}\n", "")
+    (tmp_path / "template.yaml").write_text(text)
+
+    template = read_template(tmp_path / "template.yaml")
+
+    assert template.queue == Queue("Bells", "Reader", visibility=30, delay=0)
 
 
 def test_the_api_has_its_authorizer_its_responses_and_its_cors(template: Template) -> None:
@@ -151,6 +215,13 @@ def test_the_api_has_its_authorizer_its_responses_and_its_cors(template: Templat
         (TEMPLATE.replace("DefaultAuthorizer: Token", "DefaultAuthorizer: Other"), "Other"),
         (TEMPLATE.replace("!GetAtt GuardTwo.Arn", "!GetAtt Stranger.Arn"), "names no function"),
         (TEMPLATE.replace("CodeUri: functions/work/", "CodeUri: !Ref Secret"), "CodeUri"),
+        (TEMPLATE.replace("/opt/bootstrap", "/opt/other"), "GET /works/stream: RESPONSE_STREAM"),
+        (TEMPLATE.replace("!GetAtt Bells.Arn", "!GetAtt Table.Arn"), "SQS event of Reader"),
+        (TEMPLATE.replace("!GetAtt Failures.Arn", "!Ref Secret"), "RedrivePolicy of Bells"),
+        (
+            TEMPLATE.replace("        Nightly:", "        More: {Type: SQS}\n        Nightly:"),
+            "several SQS events",
+        ),
     ],
 )
 def test_a_template_that_cannot_be_served_says_why(tmp_path: Path, text: str, reason: str) -> None:
@@ -170,3 +241,11 @@ def test_the_projects_own_template_is_understood() -> None:
     }
     open_routes = {route.path for route in template.routes if route.authorizer is None}
     assert open_routes == {"/health", "/openapi.json", "/docs"}
+    assert {route.path for route in template.routes if route.streams} == {
+        "/messages/stream",
+        "/sessions/{session_id}/messages/stream",
+        "/sessions/{session_id}/turns/{turn_id}/events",
+    }
+    assert template.queue is not None
+    assert template.functions[template.queue.function].folder.name == "worker"
+    assert template.queue.visibility > template.functions[template.queue.function].timeout

@@ -14,6 +14,8 @@ from parley.cleanup.forgetting import Forgetter
 from parley.cleanup.outbox import Outbox
 from parley.cleanup.retention import Retention
 from parley.config import Settings
+from parley.doorbell import SqsDoorbell
+from parley.events.log import EventLog
 from parley.memory.store import AgentSessionStore
 from parley.memory.window import vouched_turns
 from parley.repository.database import Database
@@ -24,14 +26,21 @@ from parley.repository.transcript import Transcript
 from parley.repository.turns import TurnRepository
 from parley.secrets import Secret, database_url
 from parley.turns.cancel import Canceller
+from parley.turns.follow import Follower
+from parley.turns.head import HeadRunner
+from parley.turns.hub import Hub
+from parley.turns.recover import Recovery
+from parley.turns.ringing import Ringer
+from parley.turns.send import Sender
 from parley.users.erasure import Eraser
 from parley.users.export import Exporter
 
 if TYPE_CHECKING:
+    from botocore.config import Config
     from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_sqs import SQSClient
 
-    from parley.turns.recover import Recovery
-    from parley.turns.send import Sender
+    from parley.turns.carry_out import TurnCarrier
 
 
 @dataclass(frozen=True)
@@ -65,6 +74,38 @@ class Composition:
         return DynamoDbStore(_dynamodb(), settings.agent_session_table or "")
 
     @cached_property
+    def events(self) -> EventLog:
+        """The turns' event logs, which are kept where memory is."""
+        settings = self.settings
+        if settings.agent_session_store == "sqlite" and settings.agent_session_db_path:
+            from parley.events.sqlite import SqliteEventLog
+
+            return SqliteEventLog(settings.agent_session_db_path)
+        from parley.events.dynamodb import DynamoDbEventLog
+
+        return DynamoDbEventLog(_dynamodb(), settings.agent_session_table or "")
+
+    @cached_property
+    def hub(self) -> Hub:
+        """Wakes who follows a turn in the process that carries it out."""
+        return Hub()
+
+    @cached_property
+    def follower(self) -> Follower:
+        """Follows turns."""
+        return Follower(lambda: self.events, self.transcript, self.hub)
+
+    @cached_property
+    def doorbell(self) -> SqsDoorbell:
+        """Rings for the worker."""
+        return SqsDoorbell(_sqs, self.settings.doorbell_queue_url or "")
+
+    @cached_property
+    def ringer(self) -> Ringer:
+        """Rings from a turn; not in a process that was given no queue."""
+        return Ringer(self.doorbell if self.settings.doorbell_queue_url else None)
+
+    @cached_property
     def sessions(self) -> SessionRepository:
         """The sessions."""
         return SessionRepository(self.database)
@@ -90,23 +131,30 @@ class Composition:
     def canceller(self) -> Canceller:
         """Cancels turns."""
         tool_calls = ToolCallRepository(self.database)
-        return Canceller(self.database, self.turns, self.transcript, tool_calls, lambda: self.store)
+        return Canceller(
+            self.database,
+            self.turns,
+            self.transcript,
+            tool_calls,
+            lambda: self.store,
+            self.ringer,
+            lambda: self.events,
+        )
 
     @property
     def _window(self) -> int:
         return vouched_turns(self.settings.agent_session_max_messages)
 
     @cached_property
-    def sender(self) -> Sender:
-        """Sends messages. Asking for it imports the Agents SDK."""
+    def carrier(self) -> TurnCarrier:
+        """Carries out turns. Asking for it imports the Agents SDK."""
         from parley.agents import registry
         from parley.agents.provider import model_provider
         from parley.turns.carry_out import Limits, TurnCarrier
         from parley.turns.run import AgentRunner
-        from parley.turns.send import Sender
 
         settings = self.settings
-        carrier = TurnCarrier(
+        return TurnCarrier(
             database=self.database,
             turns=self.turns,
             transcript=self.transcript,
@@ -119,15 +167,27 @@ class Composition:
                 crashes=settings.turn_max_crashes,
                 memory_items=settings.agent_session_max_messages,
             ),
+            ringer=self.ringer,
+            open_log=lambda: self.events,
+            hub=self.hub,
         )
-        return Sender(self.turns, self.transcript, self.store, carrier, self._window)
+
+    @cached_property
+    def sender(self) -> Sender:
+        """Sends messages. Asking for it imports the Agents SDK."""
+        return Sender(
+            self.turns, self.transcript, self.store, self.carrier, self._window, self.ringer
+        )
+
+    @cached_property
+    def head_runner(self) -> HeadRunner:
+        """Carries on sessions that are rung for. Asking for it imports the Agents SDK."""
+        return HeadRunner(self.turns, self.store, self.carrier, self._window)
 
     @cached_property
     def recovery(self) -> Recovery:
-        """Carries on turns whose attempt died. Asking for it imports the Agents SDK."""
-        from parley.turns.recover import Recovery
-
-        return Recovery(self.database, self.sender)
+        """Carries on what was left behind. Asking for it imports the Agents SDK."""
+        return Recovery(self.database, self.head_runner)
 
     @cached_property
     def outbox(self) -> Outbox:
@@ -161,15 +221,23 @@ def _ages(settings: Settings) -> Ages:
 
 
 def _dynamodb() -> DynamoDBClient:
-    """Make the client. DynamoDB answers within milliseconds; boto3 would wait for a minute."""
     import boto3
+
+    return boto3.client("dynamodb", config=_impatient())
+
+
+def _sqs() -> SQSClient:
+    import boto3
+
+    return boto3.client("sqs", config=_impatient())
+
+
+def _impatient() -> Config:
+    """Make a client's configuration. Both answer within milliseconds; boto3 waits for a minute."""
     from botocore.config import Config
 
-    return boto3.client(
-        "dynamodb",
-        config=Config(
-            connect_timeout=2,
-            read_timeout=3,
-            retries={"mode": "standard", "total_max_attempts": 2},
-        ),
+    return Config(
+        connect_timeout=2,
+        read_timeout=3,
+        retries={"mode": "standard", "total_max_attempts": 2},
     )

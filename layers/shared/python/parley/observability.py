@@ -58,6 +58,14 @@ def logger() -> Logger:
     return Logger(service="parley")
 
 
+def log_keys(**keys: str) -> None:
+    """Have these stand in all that the caller's task logs from here on, and those that it starts.
+
+    In no other's: a process that serves several requests at a time would mix them up.
+    """
+    logger().thread_safe_append_keys(**keys)
+
+
 def traced(error: BaseException | None) -> dict[str, Any]:
     """Give what a log may say of an exception: where it came from, and not what it says.
 

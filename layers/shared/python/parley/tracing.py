@@ -27,6 +27,22 @@ _NAME_MAX_CHARS = 200
 _inside: ContextVar[tuple[str, str] | None] = ContextVar("parley_subsegment", default=None)
 """The trace, and the subsegment in it, on whose behalf the caller runs."""
 
+_of_request: ContextVar[str | None] = ContextVar("parley_trace_header", default=None)
+"""The trace of the request on whose behalf the caller runs, where the environment names none."""
+
+
+@contextmanager
+def traced_as(header: str | None) -> Iterator[None]:
+    """Let the block belong to the trace that a request names in its X-Amzn-Trace-Id header.
+
+    A web server is no Lambda runtime, which would set it in the environment.
+    """
+    token = _of_request.set(header)
+    try:
+        yield
+    finally:
+        _of_request.reset(token)
+
 
 @contextmanager
 def subsegment(name: str, **annotations: str | int | bool) -> Iterator[Annotations]:
@@ -77,7 +93,7 @@ def subsegment(name: str, **annotations: str | int | bool) -> Iterator[Annotatio
 def _invocation() -> tuple[tuple[str, int], str, str] | None:
     """Give the daemon's address, the trace and Lambda's segment of it, if a trace is wanted."""
     host, _, port = os.environ.get("AWS_XRAY_DAEMON_ADDRESS", "").rpartition(":")
-    header = os.environ.get("_X_AMZN_TRACE_ID", "")
+    header = _of_request.get() or os.environ.get("_X_AMZN_TRACE_ID", "")
     said = dict(part.split("=", 1) for part in header.split(";") if "=" in part)
     if not host or said.get("Sampled") != "1" or "Root" not in said or "Parent" not in said:
         return None

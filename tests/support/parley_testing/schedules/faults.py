@@ -4,16 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from threading import Event, Lock, get_ident
+from typing import Any, Literal, TypeVar
 
 from sqlalchemy import Connection
 
 from parley.errors import StoreUnavailable
-from parley.memory.store import AgentSessionStore
 from parley.repository.database import Database
 
 T = TypeVar("T")
+
+Part = Literal["memory", "events", "doorbell"]
+"""What may fail, other than Postgres."""
+
+AT_WORK: ContextVar[str | None] = ContextVar("parley_at_work", default=None)
+"""Which process it is that passes a point; None in threads that are not told."""
 
 
 class ProcessDied(BaseException):
@@ -27,12 +34,14 @@ class Outage:
     Attributes:
         after: Whether the call is carried out and only its answer is lost.
         commits: Whether only transactions of several statements count, which is what tools have.
+        parts: What is hit, if it is not Postgres.
     """
 
     first: int
     count: int
     after: bool
     commits: bool = False
+    parts: tuple[Part, ...] = ("memory", "events")
     calls: int = 0
     happened: int = 0
 
@@ -64,27 +73,35 @@ class Course:
     dead: bool = False
     thawed: bool = False
     problems: list[BaseException] = field(default_factory=list)
-    _frozen: bool = False
+    _frozen_by: int | None = None
+    _goes_on: Event = field(default_factory=Event)
+    _counting: Lock = field(default_factory=Lock)
 
     def __call__(self, point: str) -> None:
         """Pass a point."""
-        # Memory is read beside the begin statement, so those points have no place in the order;
-        # and while this process stands still, it is the other that passes points.
-        if self._frozen or "read_newest" in point:
+        # Memory is read beside the begin statement, so those points have no place in the order.
+        if AT_WORK.get() == "other" or "read_newest" in point or "reader" in point:
             return
+        if self._frozen_by is not None:
+            # It may be the other's tool that passes, and what was begun before goes on.
+            if AT_WORK.get() is None or self._frozen_by == get_ident():
+                return
+            assert self._goes_on.wait(60), "a process stood still for too long"
         if self.dead:
             raise ProcessDied(point)
-        place, self.passed = self.passed, self.passed + 1
+        with self._counting:  # the log is written beside the run
+            place, self.passed = self.passed, self.passed + 1
         # Before its commit a tool's transaction holds the turn's row, which the other waits for.
         # Somebody frozen there is ended by a time-out of the server's, tested elsewhere.
         if place == self.freezes_at and not point.startswith("before the commit"):
-            self._frozen, self.thawed = True, True
+            self._frozen_by, self.thawed = get_ident(), True
             try:
                 self.meanwhile()
             except BaseException as problem:
                 self.problems.append(problem)
             finally:
-                self._frozen = False
+                self._frozen_by = None
+                self._goes_on.set()
         if place == self.dies_at:
             self.dead = True
             raise ProcessDied(point)
@@ -103,8 +120,8 @@ class FailingDatabase(Database):
 
     outage: Outage | None = None
 
-    def _patiently(self, once: Callable[[], T]) -> T:
-        return super()._patiently(lambda: _perhaps(self.outage, "postgres", once))
+    def _once(self, work: Callable[[], T]) -> T:
+        return _perhaps(self.outage, "postgres", lambda: super(FailingDatabase, self)._once(work))
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
@@ -117,24 +134,27 @@ class FailingDatabase(Database):
             raise StoreUnavailable("postgres", "the answer to the commit was lost")
 
 
-class FailingStore:
-    """An agent-session store of which some calls fail.
+class Failing:
+    """A store, or a queue, of which some calls fail.
 
     Attributes:
         outage: Which; none if None.
     """
 
-    def __init__(self, store: AgentSessionStore) -> None:
+    def __init__(self, store: object, part: Part) -> None:
         self._store = store
+        self._part = part
         self.outage: Outage | None = None
 
     def __getattr__(self, name: str) -> Any:
         method = getattr(self._store, name)
 
         def called(*arguments: Any, **named: Any) -> Any:
-            return _perhaps(self.outage, "agent-session store", lambda: method(*arguments, **named))
+            hit = self.outage is not None and self._part in self.outage.parts
+            outage = self.outage if hit else None
+            return _perhaps(outage, self._part, lambda: method(*arguments, **named))
 
-        called.__qualname__ = f"AgentSessionStore.{name}"  # points are named after it
+        called.__qualname__ = f"{self._part}.{name}"  # points are named after it
         return called
 
 

@@ -18,6 +18,9 @@ import psycopg
 from parley import points
 from parley.cleanup.forgetting import Forgetter
 from parley.cleanup.outbox import Outbox
+from parley.doorbell import Doorbell
+from parley.events.log import EventLog
+from parley.events.sqlite import SqliteEventLog
 from parley.ids import conversation_key, new_id
 from parley.memory.sqlite import SqliteStore
 from parley.memory.store import AgentSessionStore, StoredTurn
@@ -28,10 +31,13 @@ from parley.turns.send import Carrier
 from parley_testing import model_input
 from parley_testing.databases import connect
 from parley_testing.schedules import plans, talk
-from parley_testing.schedules.faults import Course, FailingDatabase, FailingStore, Outage
+from parley_testing.schedules.bells import Bells
+from parley_testing.schedules.faults import AT_WORK, Course, Failing, FailingDatabase, Outage
+from parley_testing.schedules.logs import Logs, Writers
 from parley_testing.schedules.promises import Promises, left_by
+from parley_testing.schedules.readers import Readers
 from parley_testing.schedules.seen import see
-from parley_testing.scripted_model import Asked, Items
+from parley_testing.scripted_model import Asked, Items, Streamed
 from parley_testing.workbench import Workbench
 
 T = TypeVar("T")
@@ -42,10 +48,14 @@ CRASHES = 3
 class Process:
     """A process of the deployment: its parts, a loop and a thread of its own."""
 
-    def __init__(self, url: str, memory: Path) -> None:
+    def __init__(self, name: str, url: str, memory: Path) -> None:
+        self._name = name
         self.database = FailingDatabase(lambda: url, statement_timeout=10)
         self._sqlite = SqliteStore(memory)
-        self.failing = FailingStore(cast("AgentSessionStore", self._sqlite))
+        self._sqlite_log = SqliteEventLog(memory)
+        self.failing = Failing(self._sqlite, "memory")
+        self.log = KnownLog(self, self._sqlite_log)
+        self.doorbell = Failing(_Ringing(self), "doorbell")
         store = cast("AgentSessionStore", self.failing)
         self.bench = Workbench(
             self.database,
@@ -54,11 +64,13 @@ class Process:
             agent=talk.AGENT,
             memory_items=MEMORY_ITEMS,
             crashes=CRASHES,
+            events=cast("EventLog", self.log),
+            doorbell=cast("Doorbell", self.doorbell),
         )
-        self.sender = replace(
-            self.bench.sender, carrier=_Watched(self, self.bench.carrier), store=store
-        )
-        self.recovery = Recovery(self.database, self.sender)
+        carrier = _Watched(self, self.bench.carrier)
+        self.sender = replace(self.bench.sender, carrier=carrier, store=store)
+        self.head_runner = replace(self.bench.head_runner, carrier=carrier, store=store)
+        self.recovery = Recovery(self.database, self.head_runner)
         self.canceller = replace(self.bench.canceller, open_store=lambda: store)
         self.forgetter = Forgetter(self.bench.sessions, lambda: store, MEMORY_ITEMS)
         self.outbox = Outbox(self.database, store)
@@ -72,15 +84,21 @@ class Process:
         """Run to the end, in this process's own thread."""
         assert self.world is not None
         self.lost = frozenset(self.world.promises.lost)
-        return self._thread.submit(self._runner.run, _alone(work)).result()
+        return self._thread.submit(self._runner.run, _alone(self._name, work)).result()
+
+    def fail(self, database: Outage | None, others: Outage | None) -> None:
+        """Have Postgres fail this process, and the other stores."""
+        self.database.outage = database
+        self.failing.outage = self.log.outage = self.doorbell.outage = others
 
     def close(self) -> None:
         self._thread.submit(self._runner.close).result()
         self._thread.shutdown()
         self.database.close()
         self._sqlite.close()
+        self._sqlite_log.close()
 
-    def _answer(self, asked: Asked) -> Items | Exception:
+    def _answer(self, asked: Asked) -> Items | Streamed:
         assert self.world is not None
         assert self.begun is not None
         try:
@@ -91,7 +109,25 @@ class Process:
         return talk.answer(asked)
 
 
-async def _alone(work: Coroutine[Any, Any, T]) -> T:
+class KnownLog(Failing):
+    """A process's event log, which knows whose it is."""
+
+    def __init__(self, process: Process, log: SqliteEventLog) -> None:
+        super().__init__(log, "events")
+        self.process = process
+
+
+class _Ringing:
+    def __init__(self, process: Process) -> None:
+        self._process = process
+
+    def ring(self, session_id: UUID, *, delay: int = 0) -> None:
+        assert self._process.world is not None
+        self._process.world.bells.ring(session_id, delay=delay)
+
+
+async def _alone(name: str, work: Coroutine[Any, Any, T]) -> T:
+    AT_WORK.set(name)
     try:
         return await work
     finally:
@@ -122,11 +158,18 @@ class _Watched(Carrier):
         self._carrier = carrier
 
     async def carry_out(
-        self, turn: RunningTurn, first_read: Awaitable[Sequence[StoredTurn]], *, seconds: float
+        self,
+        turn: RunningTurn,
+        first_read: Awaitable[Sequence[StoredTurn]],
+        *,
+        seconds: float,
+        logged: bool = False,
     ) -> TurnView:
         assert self._process.world is not None
         self._process.begun = self._process.world.begun(turn, self._process.lost)
-        return await self._carrier.carry_out(turn, first_read, seconds=seconds)
+        if logged:
+            self._process.world.writers.logged.add(turn.id)
+        return await self._carrier.carry_out(turn, first_read, seconds=seconds, logged=logged)
 
 
 class World:
@@ -135,30 +178,44 @@ class World:
     Attributes:
         held: Attempts that processes began, in order; most of them are over or were replaced.
         problems: Broken promises that could not be raised where they were found.
+        unheard: Sessions for which a doorbell may have been lost, or was left to nobody's care.
     """
 
     def __init__(
-        self, main: Process, other: Process, sql: psycopg.Connection, memory: Path
+        self,
+        main: Process,
+        other: Process,
+        readers: Readers,
+        sql: psycopg.Connection,
+        memory: Path,
     ) -> None:
-        self.main, self.other, self.sql, self.memory = main, other, sql, memory
+        self.main, self.other, self.readers = main, other, readers
+        self.sql, self.memory = sql, memory
         self.user = str(new_id())
         self.promises = Promises(MEMORY_ITEMS)
         self.held: list[RunningTurn] = []
         self.problems: list[BaseException] = []
+        self.bells = Bells()
+        self.writers = Writers()
+        self.logs = Logs(memory, self.user, self.writers)
+        self.unheard: set[UUID] = set()
         self._looking = RLock()
         main.world = other.world = self
 
     @contextmanager
     def course(self, course: Course, database: Outage | None, store: Outage | None) -> Any:
         """Let things go wrong for the first process."""
-        self.main.database.outage, self.main.failing.outage = database, store
+        self.main.fail(database, store)
         try:
             with points.observed(course):
                 yield
         finally:
-            self.main.database.outage = self.main.failing.outage = None
+            self.main.fail(None, None)
         self.problems += course.problems
         self.raise_problems()
+        if course.dead or database is not None or store is not None:
+            self.look()
+            self.unheard |= {each.id for each in self.promises.seen.sessions.values() if each.open}
 
     def raise_problems(self) -> None:
         """Raise what was found where nothing could be raised."""
@@ -172,6 +229,16 @@ class World:
             self.promises.follow(see(self.sql, self.user))
             for session_id in self.promises.seen.sessions:
                 self._memory(session_id)
+
+    def look_at_logs(self) -> None:
+        """Look at the event logs, and see that what waits will be looked at by a worker."""
+        sessions = self.promises.seen.sessions.values()
+        self.logs.look([turn for session in sessions for turn in session.turns])
+        self.unheard &= {session.id for session in sessions if session.open}
+        heard = self.bells.sessions() | self.unheard
+        forgotten = [session.open[0] for session in sessions if session.idle]
+        forgotten = [turn for turn in forgotten if turn.session_id not in heard]
+        assert not forgotten, f"nobody was rung for: {forgotten}"
 
     def begun(self, turn: RunningTurn, lost: frozenset[tuple[UUID, int]]) -> Begun:
         """See that a turn which is about to run is there, with all that it is to remember."""
@@ -228,7 +295,8 @@ class World:
         with sqlite3.connect(self.memory) as connection:
             (count,) = connection.execute(
                 "SELECT (SELECT count(*) FROM turns WHERE conversation = ?1)"
-                " + (SELECT count(*) FROM records WHERE conversation = ?1)",
+                " + (SELECT count(*) FROM records WHERE conversation = ?1)"
+                " + (SELECT count(*) FROM event_chunks WHERE conversation = ?1)",
                 (conversation_key(self.user, session_id),),
             ).fetchone()
         connection.close()
@@ -246,6 +314,7 @@ class World:
 
     def leave(self) -> None:
         """Remove the user, also from the middle of a run that failed."""
+        self.readers.leave()
         for table in ("sessions", "tasks"):
             self.sql.execute(f"DELETE FROM {table} WHERE user_id = %s", (self.user,))
         self.sql.execute("DELETE FROM memory_deletions")
@@ -287,6 +356,7 @@ class World:
             model_input.check(found.memory.items)
 
 
-def build(url: str, memory: Path) -> tuple[Process, Process, psycopg.Connection]:
-    """Start the two processes, and a connection past them."""
-    return Process(url, memory), Process(url, memory), connect(url)
+def build(url: str, memory: Path) -> tuple[Process, Process, Readers, psycopg.Connection]:
+    """Start the two processes, the one that serves readers, and a connection past them."""
+    main, other = (Process(name, url, memory) for name in ("main", "other"))
+    return main, other, Readers(url, memory), connect(url)

@@ -7,7 +7,7 @@ import time
 from base64 import b64decode
 from collections.abc import Iterable, Mapping
 from math import isfinite
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
 from aws_lambda_powertools.event_handler import (
     APIGatewayRestResolver,
@@ -24,6 +24,7 @@ from parley.errors import NotFound, Unauthenticated
 from parley.http.identity import Caller, identify
 from parley.http.problems import (
     CONTENT_TYPE,
+    Answer,
     BodyTooLarge,
     FieldError,
     InvalidFields,
@@ -43,7 +44,14 @@ NESTING_MAX = 100
 OPEN_PATHS = frozenset({"/health", "/openapi.json", "/docs"})
 """What answers without a token."""
 
-_EXPOSED = ["Location", "Retry-After", "Idempotent-Replayed", "Next-Cursor", "x-amzn-RequestId"]
+_EXPOSED = [
+    "Location",
+    "Retry-After",
+    "Idempotent-Replayed",
+    "Next-Cursor",
+    "Preference-Applied",
+    "x-amzn-RequestId",
+]
 
 
 def caller(request: Request) -> Caller:
@@ -80,32 +88,24 @@ class Api:
         route = f"{event.get('httpMethod')} {event.get('resource')}"
         try:
             with subsegment(route) as annotations:
-                response = self._response(event, context)
+                response = self.answer(event, context)
                 annotations["status"] = status = response["statusCode"]
             request_answered(route=route, status=status, seconds=time.monotonic() - started)
             return response
         finally:
             log.clear_state()
 
-    def _response(self, event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    def answer(self, event: dict[str, Any], context: LambdaContext | None) -> dict[str, Any]:
+        """Answer an event without a word in the log, but of errors.
+
+        Args:
+            event: The event.
+            context: Lambda's; None where no route asks for it.
+        """
         refusal = _refusal(event)
         if refusal is not None:
-            return self._refused(event, refusal)
-        return self.resolver.resolve(_storable(event), context)
-
-    def _refused(self, event: Mapping[str, Any], error: Exception) -> dict[str, Any]:
-        response = problem_response(error, _request_id(event))
-        return {
-            "statusCode": response.status_code,
-            "headers": {
-                **response.headers,
-                "Access-Control-Allow-Origin": "*",
-                "Content-Type": CONTENT_TYPE,
-            },
-            "multiValueHeaders": {},
-            "body": response.body,
-            "isBase64Encoded": False,
-        }
+            return refused(event, refusal)
+        return self.resolver.resolve(_storable(event), cast(LambdaContext, context))
 
     def _problem(self, error: Exception) -> Response[str]:
         return problem_response(error, _request_id(self.resolver.current_event.raw_event))
@@ -117,13 +117,25 @@ class Api:
         return self._problem(InvalidFields(faults))
 
 
+def refused(event: Mapping[str, Any], error: Exception) -> dict[str, Any]:
+    """Answer an event with an error, of which the log is told as of any other."""
+    response = problem_response(error, _request_id(event))
+    return {
+        "statusCode": response.status_code,
+        "headers": {
+            **response.headers,
+            "Access-Control-Allow-Origin": "*",
+            "Content-Type": CONTENT_TYPE,
+        },
+        "multiValueHeaders": {},
+        "body": response.body,
+        "isBase64Encoded": False,
+    }
+
+
 def problem_response(error: Exception, request_id: str) -> Response[str]:
-    """Make the response of an error; one that is nobody's fault but ours is logged whole."""
-    said = answer(error)
-    if said.code == "internal_error":
-        logger().error("unexpected error", **traced(error))
-    elif said.status >= 500:
-        logger().warning("request not served", code=said.code, reason=str(error))
+    """Make the response of an error, and log it."""
+    said = logged(error)
     problem = Problem(
         title=said.status.phrase,
         status=said.status,
@@ -138,6 +150,16 @@ def problem_response(error: Exception, request_id: str) -> Response[str]:
         body=problem.model_dump_json(exclude_none=True),
         headers=dict(said.headers),
     )
+
+
+def logged(error: Exception) -> Answer:
+    """Say what a client is told of an error; one that is only our fault is logged whole."""
+    said = answer(error)
+    if said.code == "internal_error":
+        logger().error("unexpected error", **traced(error))
+    elif said.status >= 500:
+        logger().warning("request not served", code=said.code, reason=str(error))
+    return said
 
 
 def _refusal(event: Mapping[str, Any]) -> Exception | None:

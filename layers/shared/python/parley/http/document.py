@@ -19,6 +19,7 @@ from parley.http.memory import memory_routes
 from parley.http.messages import message_routes
 from parley.http.open import open_routes
 from parley.http.sessions import session_routes
+from parley.http.stream_routes import stream_routes
 from parley.http.tasks import task_routes
 from parley.http.transcript import transcript_routes
 from parley.http.turns import turn_routes
@@ -37,6 +38,7 @@ def document() -> dict[str, Any]:
     for router in (
         session_routes(nothing, nothing, nothing),
         message_routes(nothing, max_chars=0),
+        stream_routes(nothing, max_chars=0),
         transcript_routes(nothing),
         turn_routes(nothing),
         memory_routes(nothing),

@@ -2,34 +2,52 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.api_gateway import Router
 from aws_lambda_powertools.event_handler.depends import Depends
 
 from parley import loop
-from parley.errors import InvalidField
 from parley.http.api import caller
 from parley.http.documented import answers
-from parley.http.idempotency import IdempotencyKey, fingerprint
+from parley.http.idempotency import IdempotencyKey
 from parley.http.identity import Caller
-from parley.http.schemas import FirstMessageSending, MessageSending, TurnWithMessages
-from parley.http.sessions import SessionId, offered_agent
-from parley.ids import new_id
-from parley.repository.turns import NewSession, TurnRequest
+from parley.http.preferences import RESPOND_ASYNC, Prefer, responds_async
+from parley.http.schemas import (
+    AcceptedTurn,
+    FirstMessageSending,
+    MessageSending,
+    TurnWithMessages,
+)
+from parley.http.sending import to_any_session, to_session
+from parley.http.sessions import SessionId
+from parley.repository.begin import MAX_QUEUED
+from parley.repository.transcript import TurnView
+from parley.repository.turns import TurnRequest
 from parley.turns.send import Sender
 
 MARGIN_SECONDS = 12.0
 """What an invocation keeps for letting go of a turn that will not end in time: a statement that is
 under way is waited for, and may take its whole time-out."""
 
-_ANSWERS = answers(
-    {201: "The completed turn, with both messages."}, 400, 404, 409, 413, 415, 422, 502, 504
-)
-_ONCE = (
+Answered = TurnWithMessages | AcceptedTurn
+
+
+def _body(described: str, model: type[Answered]) -> dict[str, Any]:
+    return {"description": described, "content": {"application/json": {"model": model}}}
+
+
+_ANSWERS = answers({}, 400, 404, 409, 413, 415, 422, 502, 504) | {
+    201: _body("The completed turn, with both messages.", TurnWithMessages),
+    202: _body("The turn, which goes on; `Location` is where to read it.", AcceptedTurn),
+}
+_HOW = (
     "The same `Idempotency-Key` gives the same turn and the same response: it joins a turn that"
-    " runs, and replays one that is over (`Idempotent-Replayed: true`)."
+    " runs, and replays one that is over (`Idempotent-Replayed: true`). With `Prefer:"
+    " respond-async` the turn is left to a worker and the answer is 202, in every case but a"
+    " refusal. Turns that wait run in the order in which they were accepted; at most"
+    f" {MAX_QUEUED} may."
 )
 
 
@@ -42,33 +60,34 @@ def message_routes(sender: Sender, *, max_chars: int) -> Router:
     """
     router = Router()
 
-    def answered(request: TurnRequest) -> Response[TurnWithMessages]:
-        if len(request.text) > max_chars:
-            raise InvalidField("text", f"has more than {max_chars} characters")
+    def answered(
+        request: TurnRequest, body: MessageSending, prefer: list[str] | None
+    ) -> Response[Answered]:
+        enqueue = body.on_conflict == "enqueue"
+        if responds_async(prefer):
+            queued = loop.run(sender.queue(request, enqueue=enqueue))
+            headers = headed(request, queued.view, replayed=queued.replayed)
+            headers["Preference-Applied"] = RESPOND_ASYNC
+            return _json(202, AcceptedTurn.of(queued.view), headers)
         left: float = router.lambda_context.get_remaining_time_in_millis() / 1000
-        sent = loop.run(sender.send(request, seconds=left - MARGIN_SECONDS))
-        turn = sent.view.turn
+        sent = loop.run(sender.send(request, seconds=left - MARGIN_SECONDS, enqueue=enqueue))
+        headers = headed(request, sent.view, replayed=sent.replayed)
+        return _json(201, TurnWithMessages.of(sent.view), headers)
+
+    def headed(request: TurnRequest, view: TurnView, *, replayed: bool) -> dict[str, str]:
         # Relative to the request, which may be below a stage or a domain's base path.
-        path = f"turns/{turn.id}"
+        path = f"turns/{view.turn.id}"
         if request.opens is not None or router.current_event.path.strip("/") == "messages":
-            path = f"sessions/{turn.session_id}/{path}"
-        headers = {"Location": path}
-        if sent.replayed:
-            headers["Idempotent-Replayed"] = "true"
-        return Response(
-            status_code=201,
-            content_type="application/json",
-            body=TurnWithMessages.of(sent.view),
-            headers=headers,
-        )
+            path = f"sessions/{view.turn.session_id}/{path}"
+        return {"Location": path} | ({"Idempotent-Replayed": "true"} if replayed else {})
 
     @router.post(
         "/sessions/<session_id>/messages",
         status_code=201,
         operation_id="sendMessage",
         tags=["messages"],
-        summary="Send a message and wait for the reply",
-        description=_ONCE,
+        summary="Send a message, and wait for the reply or not",
+        description=_HOW,
         responses=_ANSWERS,
     )
     def send(
@@ -76,18 +95,10 @@ def message_routes(sender: Sender, *, max_chars: int) -> Router:
         session_id: SessionId,
         body: MessageSending,
         idempotency_key: IdempotencyKey = None,
-    ) -> Response[TurnWithMessages]:
-        return answered(
-            TurnRequest(
-                user_id=user.user_id,
-                session_id=session_id,
-                turn_id=new_id(),
-                message_id=new_id(),
-                text=body.text,
-                idempotency_key=idempotency_key,
-                fingerprint=fingerprint("message", session_id=session_id, text=body.text),
-            )
-        )
+        prefer: Prefer = None,
+    ) -> Response[Answered]:
+        request = to_session(user, session_id, body, idempotency_key, max_chars=max_chars)
+        return answered(request, body, prefer)
 
     @router.post(
         "/messages",
@@ -95,36 +106,20 @@ def message_routes(sender: Sender, *, max_chars: int) -> Router:
         operation_id="sendFirstMessage",
         tags=["messages"],
         summary="Send a message to a session that is made if it is not there",
-        description=f"One session, however often a first message is retried. {_ONCE}",
+        description=f"One session, however often a first message is retried. {_HOW}",
         responses=_ANSWERS,
     )
     def send_first(
         user: Annotated[Caller, Depends(caller)],
         body: FirstMessageSending,
         idempotency_key: IdempotencyKey = None,
-    ) -> Response[TurnWithMessages]:
-        if body.session_id is not None:
-            for field in ("session_name", "agent", "platform", "metadata"):
-                if field in body.model_fields_set:
-                    raise InvalidField(field, "cannot be given together with session_id")
-            return send(user, body.session_id, body, idempotency_key)
-        asked = body.model_dump(mode="json", exclude={"session_id"})
-        return answered(
-            TurnRequest(
-                user_id=user.user_id,
-                session_id=new_id(),
-                turn_id=new_id(),
-                message_id=new_id(),
-                text=body.text,
-                idempotency_key=idempotency_key,
-                fingerprint=fingerprint("first message", **asked),
-                opens=NewSession(
-                    agent=offered_agent(body.agent),
-                    name=body.session_name,
-                    platform=body.platform,
-                    metadata=body.metadata,
-                ),
-            )
-        )
+        prefer: Prefer = None,
+    ) -> Response[Answered]:
+        request = to_any_session(user, body, idempotency_key, max_chars=max_chars)
+        return answered(request, body, prefer)
 
     return router
+
+
+def _json(status: int, body: Answered, headers: dict[str, str]) -> Response[Answered]:
+    return Response(status_code=status, content_type="application/json", body=body, headers=headers)

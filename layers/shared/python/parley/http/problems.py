@@ -74,6 +74,14 @@ class UnsupportedMediaType(errors.ParleyError):
         self.media_type = media_type
 
 
+class MethodNotAllowed(errors.ParleyError):
+    """The route is there, but not for this method."""
+
+    def __init__(self, allowed: str) -> None:
+        super().__init__(f"only {allowed}")
+        self.allowed = allowed
+
+
 class InvalidFields(errors.ParleyError):
     """Fields of the request cannot be taken; nothing was changed."""
 
@@ -112,6 +120,13 @@ def answer(error: Exception) -> Answer:
                 HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
                 "unsupported_media_type",
                 "The body must be application/json.",
+            )
+        case MethodNotAllowed(allowed=allowed):
+            return Answer(
+                HTTPStatus.METHOD_NOT_ALLOWED,
+                "method_not_allowed",
+                f"This takes {allowed} only.",
+                headers={"Allow": allowed},
             )
         case InvalidFields(faults=faults):
             return _invalid(faults)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, PlainSerializer
@@ -103,6 +103,11 @@ class MessageSending(RequestBody):
     """A message to a session."""
 
     text: Text
+    on_conflict: Literal["reject", "enqueue"] = Field(
+        "reject",
+        description="What to do while another turn of the session is open: refuse the message"
+        " with 409, or have it wait its turn.",
+    )
 
 
 class FirstMessageSending(MessageSending):
@@ -245,6 +250,18 @@ class TurnList(BaseModel):
 
     items: list[Turn]
     next_cursor: str | None
+
+
+class AcceptedTurn(BaseModel):
+    """A turn that goes on without the request, with the message that it answers."""
+
+    turn: Turn
+    user_message: TranscriptMessage
+
+    @classmethod
+    def of(cls, view: TurnView) -> Self:
+        """Show a turn as it is now."""
+        return cls(turn=Turn.of(view.turn), user_message=TranscriptMessage.of(view.user_message))
 
 
 class TurnWithMessages(BaseModel):

@@ -3,6 +3,9 @@
 It answers one of the protocol's outcomes (turn-protocol, section 1). The number is taken by
 compare-and-set on `sessions.next_number`, since a waiter on ON CONFLICT keeps its old snapshot
 and would learn neither the running turn nor the earlier one. Every `now()` is the database's.
+
+Who only queues a turn takes nothing over: a head whose lease has run out is left to the worker that
+is rung for, and is not in the way if nothing waits behind it.
 """
 
 from __future__ import annotations
@@ -53,12 +56,15 @@ head AS MATERIALIZED (
 waiting AS MATERIALIZED (
   SELECT count(*) AS turns FROM turns t JOIN seen ON t.session_id = seen.id
   WHERE t.status = 'queued'),
+line AS MATERIALIZED (
+  SELECT :enqueue OR (:queue AND head.expired AND waiting.turns = 0) AS joined
+  FROM head, waiting),
 taken AS (
   UPDATE turns t SET attempt = t.attempt + 1,
          lease_expires_at = now() + make_interval(secs => :lease),
          crashes = t.crashes + (t.lease_expires_at > '-infinity')::int
   FROM head WHERE t.id = head.id AND t.attempt = head.attempt
-    AND t.status = 'running' AND t.lease_expires_at < now()
+    AND t.status = 'running' AND t.lease_expires_at < now() AND NOT :queue
     AND NOT EXISTS (SELECT FROM prior WHERE fingerprint <> :fingerprint OR ended_at IS NOT NULL)
   RETURNING t.*),
 bumped AS (
@@ -66,7 +72,7 @@ bumped AS (
   FROM seen WHERE x.id = seen.id AND x.next_number = seen.next_number
     AND x.memory_from = seen.memory_from AND x.status = 'active' AND NOT EXISTS (SELECT FROM prior)
     AND (NOT EXISTS (SELECT FROM head)
-      OR (:enqueue AND NOT (SELECT expired FROM head)
+      OR ((SELECT joined FROM line) AND (:queue OR NOT (SELECT expired FROM head))
         AND (SELECT turns FROM waiting) < {MAX_QUEUED}))
   RETURNING x.id, x.agent, seen.next_number AS number),
 numbered AS (
@@ -90,10 +96,10 @@ SELECT CASE
     WHEN {{buried}}
     WHEN seen.id IS NULL THEN {{absent}}
     WHEN taken.id IS NOT NULL THEN 'resume'
-    WHEN head.expired AND prior.ended_at IS NULL THEN 'again'
+    WHEN head.expired AND prior.ended_at IS NULL AND NOT :queue THEN 'again'
     WHEN prior.id IS NOT NULL THEN 'prior'
     WHEN seen.status <> 'active' THEN 'not_active'
-    WHEN head.id IS NOT NULL AND NOT :enqueue THEN 'busy'
+    WHEN NOT line.joined THEN 'busy'
     WHEN waiting.turns >= {MAX_QUEUED} THEN 'queue_full'
     ELSE 'again' END AS outcome,
   coalesce(made.session_id, taken.session_id, prior.session_id, seen.id) AS session_id,
@@ -116,6 +122,7 @@ SELECT CASE
      ORDER BY t.number DESC LIMIT :window) w), '[]') AS remembered
 FROM (SELECT) one LEFT JOIN seen ON true LEFT JOIN prior ON true LEFT JOIN head ON true
   LEFT JOIN taken ON true LEFT JOIN made ON true LEFT JOIN waiting ON true
+  LEFT JOIN line ON true
   LEFT JOIN messages said_before
     ON said_before.turn_id = coalesce(taken.id, prior.id) AND said_before.role = 'user'
 """

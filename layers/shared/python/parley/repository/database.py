@@ -110,13 +110,24 @@ class Database:
         Raises:
             StoreUnavailable: Postgres cannot be reached or cannot serve now.
         """
+        return patient(lambda: self.run_once(statement, parameters))
 
-        def once() -> Sequence[Row[Any]]:
+    def run_once(
+        self, statement: Executable, parameters: Mapping[str, Any] | None = None
+    ) -> Sequence[Row[Any]]:
+        """Do the same without another try, for who has to know that one failed.
+
+        Raises:
+            StoreUnavailable: Postgres cannot be reached or cannot serve now. Whether the statement
+                was carried out is then not known.
+        """
+
+        def work() -> Sequence[Row[Any]]:
             with self._autocommit.connect() as connection:
                 result = connection.execute(statement, parameters or {})
                 return result.fetchall() if result.returns_rows else []
 
-        return self._patiently(once)
+        return self._once(work)
 
     def read(self, query: Callable[[Session], T]) -> T:
         """Run a query of typed models; what it returns is detached.
@@ -125,11 +136,11 @@ class Database:
             StoreUnavailable: Postgres cannot be reached or cannot serve now.
         """
 
-        def once() -> T:
+        def work() -> T:
             with self._autocommit.connect() as connection, Session(connection) as session:
                 return query(session)
 
-        return self._patiently(once)
+        return patient(lambda: self._once(work))
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
@@ -147,12 +158,9 @@ class Database:
         if "_engine" in self.__dict__:
             self._engine.dispose()
 
-    def _patiently(self, once: Callable[[], T]) -> T:
-        def try_once() -> T:
-            with translated():
-                return once()
-
-        return patient(try_once)
+    def _once(self, work: Callable[[], T]) -> T:
+        with translated():
+            return work()
 
 
 def _leave_behind(context: ExceptionContext) -> None:

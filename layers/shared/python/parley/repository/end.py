@@ -25,9 +25,23 @@ replied AS (
 touched AS (
   UPDATE sessions x SET last_activity_at = now() FROM ended WHERE x.id = :session_id)
 SELECT ended.ended_at, replied.id AS message_id, replied.created_at,
-  (SELECT q.id FROM turns q WHERE q.session_id = :session_id AND q.status = 'queued'
-   ORDER BY q.number LIMIT 1) AS next_turn_id
+  EXISTS (SELECT FROM turns q WHERE q.session_id = :session_id AND q.status = 'queued') AS more
 FROM ended JOIN replied ON true
+""")
+
+# What an earlier try of either statement wrote, whose answer was lost.
+COMPLETED_BEFORE = text("""
+SELECT t.ended_at, m.id AS message_id, m.created_at,
+  EXISTS (SELECT FROM turns q WHERE q.session_id = t.session_id AND q.status = 'queued') AS more
+FROM turns t JOIN messages m ON m.turn_id = t.id AND m.role = 'assistant'
+WHERE t.id = :turn_id AND t.attempt = :attempt AND t.status = 'completed'
+""")
+
+STOPPED_BEFORE = text("""
+SELECT EXISTS (
+  SELECT FROM turns q WHERE q.session_id = t.session_id AND q.status = 'queued') AS more
+FROM turns t
+WHERE t.id = :turn_id AND t.attempt = :attempt AND t.status = :status AND t.error_code = :error_code
 """)
 
 STOP = text("""
@@ -43,7 +57,8 @@ ended AS (
   RETURNING t.id),
 touched AS (
   UPDATE sessions x SET last_activity_at = now() FROM ended WHERE x.id = :session_id)
-SELECT id FROM ended
+SELECT EXISTS (SELECT FROM turns q WHERE q.session_id = :session_id AND q.status = 'queued') AS more
+FROM ended
 """)
 
 RENEW = text("""

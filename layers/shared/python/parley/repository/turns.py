@@ -9,14 +9,24 @@ from typing import Any, Literal
 from uuid import UUID
 
 from pydantic_core import to_json
-from sqlalchemy import Row, select
+from sqlalchemy import Row
 from sqlalchemy.exc import DBAPIError
 
+from parley.errors import StoreUnavailable
 from parley.ids import new_id
 from parley.repository.begin import BEGIN_BY_ID, BEGIN_BY_NAME
+from parley.repository.claim import CLAIM, NOT_ACTIVE
 from parley.repository.database import Database, sqlstate
-from parley.repository.end import COMPLETE, RELEASE, RENEW, STOP
-from parley.repository.models import MessageRow, TurnRow, TurnStatus
+from parley.repository.end import (
+    COMPLETE,
+    COMPLETED_BEFORE,
+    RELEASE,
+    RENEW,
+    STOP,
+    STOPPED_BEFORE,
+)
+from parley.repository.models import TurnStatus
+from parley.repository.patience import patient
 
 LEASE_SECONDS = 45
 """How long an attempt holds its turn without renewing: a crash is noticed after that."""
@@ -111,6 +121,21 @@ class Begun:
 
 
 @dataclass(frozen=True, slots=True)
+class HeadClaim:
+    """The claim statement's answer.
+
+    Attributes:
+        outcome: `claimed`: the head of the session's queue is ours; `held`: somebody runs it now;
+            `none`: the session has no open turn, or is gone; `refused`: the head waited in a
+            session that is not active, and has failed now; there may be another.
+        turn: The turn to run, if it was claimed.
+    """
+
+    outcome: Literal["claimed", "held", "none", "refused"]
+    turn: RunningTurn | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Usage:
     """What a turn's model calls came to, over all attempts."""
 
@@ -138,11 +163,29 @@ class Ending:
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """What completing a turn wrote."""
+    """What completing a turn wrote.
+
+    Attributes:
+        message_id: The reply's, which was made at `created_at`.
+        ended_at: When the turn ended.
+        more: Whether another turn of the session waits.
+    """
 
     message_id: UUID
     created_at: datetime
     ended_at: datetime
+    more: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """What stopping a turn told.
+
+    Attributes:
+        more: Whether another turn of the session waits.
+    """
+
+    more: bool
 
 
 class TurnRepository:
@@ -165,8 +208,9 @@ class TurnRepository:
 
         Args:
             request: The turn wanted.
-            enqueue: Wait behind a running turn instead of being refused.
-            queue: Leave the turn for a worker even if nothing runs.
+            enqueue: Wait behind the turns that are open instead of being refused.
+            queue: Leave the turn for a worker even if nothing runs, and take no turn over. One
+                whose attempt died is then not in the way, if none waits behind it.
         """
         parameters = {
             "user_id": request.user_id,
@@ -200,6 +244,39 @@ class TurnRepository:
             if row.outcome != "again":
                 return _begun(row, request)
 
+    def claim_head(self, session_id: UUID) -> HeadClaim:
+        """Take the open turn of a session that comes first, if nobody runs it. One round trip.
+
+        Raises:
+            StoreUnavailable: Postgres cannot serve now, or could not for a moment: a turn that is
+                held may then be the one that this call took without being told, so the session
+                must be looked at again when that lease has run out.
+        """
+        parameters = {
+            "session_id": session_id,
+            "lease": float(LEASE_SECONDS),
+            "window": self._window,
+            "code": NOT_ACTIVE,
+            "detail": "The session was not active any more when the turn's time came.",
+        }
+        failed: list[StoreUnavailable] = []
+
+        def once() -> Row[Any]:
+            try:
+                (row,) = self._database.run_once(CLAIM, parameters)
+            except StoreUnavailable as error:
+                failed.append(error)
+                raise
+            return row
+
+        while True:
+            row = patient(once)
+            if row.outcome == "held" and failed:
+                raise failed[-1]
+            if row.outcome != "again":
+                turn = _claimed(row) if row.outcome == "claimed" else None
+                return HeadClaim(row.outcome, turn)
+
     def complete(
         self, turn: RunningTurn, reply: str, usage: Usage, digest: str | None
     ) -> Completion | None:
@@ -212,18 +289,28 @@ class TurnRepository:
         parameters = _of_attempt(turn, usage, digest)
         rows = self._database.run(COMPLETE, {**parameters, "message_id": new_id(), "reply": reply})
         if rows:
-            return Completion(rows[0].message_id, rows[0].created_at, rows[0].ended_at)
+            return _completion(rows[0])
         return self._completed_before(turn)
 
-    def stop(self, turn: RunningTurn, ending: Ending, usage: Usage, digest: str | None) -> bool:
-        """Fail or cancel the turn; False if this attempt was replaced or the turn is over."""
+    def stop(
+        self, turn: RunningTurn, ending: Ending, usage: Usage, digest: str | None
+    ) -> Stopped | None:
+        """Fail or cancel the turn. One round trip.
+
+        Returns:
+            What follows, also if an earlier call stopped it so and its answer was lost; None if
+            this attempt was replaced, or the turn ended otherwise or was deleted.
+        """
         parameters = _of_attempt(turn, usage, digest) | {
             "status": ending.status,
             "error_code": ending.code,
             "error_detail": ending.detail,
             "remembered": ending.remembered,
         }
-        return bool(self._database.run(STOP, parameters))
+        rows = self._database.run(STOP, parameters) or self._database.run(
+            STOPPED_BEFORE, parameters
+        )
+        return Stopped(rows[0].more) if rows else None
 
     def renew(self, turn: RunningTurn) -> bool:
         """Hold the turn for another lease; False if this attempt was replaced."""
@@ -247,14 +334,13 @@ class TurnRepository:
         )
 
     def _completed_before(self, turn: RunningTurn) -> Completion | None:
-        query = (
-            select(MessageRow.id, MessageRow.created_at, TurnRow.ended_at)
-            .join(TurnRow, MessageRow.turn_id == TurnRow.id)
-            .where(TurnRow.id == turn.id, TurnRow.attempt == turn.attempt)
-            .where(TurnRow.status == "completed", MessageRow.role == "assistant")
-        )
-        rows = self._database.run(query)
-        return Completion(rows[0].id, rows[0].created_at, rows[0].ended_at) if rows else None
+        parameters = {"turn_id": turn.id, "attempt": turn.attempt}
+        rows = self._database.run(COMPLETED_BEFORE, parameters)
+        return _completion(rows[0]) if rows else None
+
+
+def _completion(row: Row[Any]) -> Completion:
+    return Completion(row.message_id, row.created_at, row.ended_at, row.more)
 
 
 def _of_attempt(turn: RunningTurn, usage: Usage, digest: str | None) -> dict[str, Any]:
@@ -271,9 +357,10 @@ def _of_attempt(turn: RunningTurn, usage: Usage, digest: str | None) -> dict[str
 
 def _begun(row: Row[Any], request: TurnRequest) -> Begun:
     # A turn of our own id that is still at its first attempt is the one that an earlier begin of
-    # ours made, whose answer was lost.
+    # ours made, whose answer was lost; unless it waited, and was started by who claimed it.
     made_before = row.outcome == "prior" and row.turn_id == request.turn_id
-    mine = made_before and row.status == "running" and row.attempt == 1
+    first = row.status == "running" and row.attempt == 1 and row.started_at == row.created_at
+    mine = made_before and first
     held = row.outcome in ("running", "resume") or mine
     return Begun(
         outcome="running" if mine else row.outcome,
@@ -297,6 +384,24 @@ def _held(row: Row[Any], request: TurnRequest) -> RunningTurn:
         agent=row.agent,
         message_id=row.said_before_id or request.message_id,
         text=request.text if row.said_before is None else row.said_before,
+        created_at=row.created_at,
+        started_at=row.started_at,
+        remembered=tuple((number, attempt) for number, attempt in row.remembered),
+        cancel_requested=row.cancel_requested,
+    )
+
+
+def _claimed(row: Row[Any]) -> RunningTurn:
+    return RunningTurn(
+        id=row.turn_id,
+        session_id=row.session_id,
+        user_id=row.user_id,
+        number=row.number,
+        attempt=row.attempt,
+        crashes=row.crashes,
+        agent=row.agent,
+        message_id=row.message_id,
+        text=row.said,
         created_at=row.created_at,
         started_at=row.started_at,
         remembered=tuple((number, attempt) for number, attempt in row.remembered),

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any, NamedTuple, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, TypeVar
 
 from parley.errors import Fenced, StoreUnavailable
 from parley.ids import conversation_key
@@ -24,7 +24,11 @@ from parley.repository.tool_calls import (
 )
 from parley.repository.turns import LEASE_SECONDS, RunningTurn, TurnRepository, Usage
 from parley.turns.context import Effect, TurnContext
+from parley.turns.ringing import Precaution, Ringer
 from parley.turns.threads import in_executor, patiently
+
+if TYPE_CHECKING:
+    from parley.turns.chronicle import Chronicle
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -60,6 +64,8 @@ class Attempt:
         model_error: What the model last failed with.
         overran: Whether a tool's statement took longer than a statement may.
         call_ids: Ids that the turn's tool calls have; the next must get others.
+        chronicle: Keeps the turn's event log; None where nobody follows it.
+        precaution: Has a worker look if the attempt dies.
     """
 
     def __init__(
@@ -69,6 +75,7 @@ class Attempt:
         turns: TurnRepository,
         tool_calls: ToolCallRepository,
         store: AgentSessionStore,
+        ringer: Ringer | None = None,
     ) -> None:
         """Hold a turn.
 
@@ -78,6 +85,7 @@ class Attempt:
             turns: Where the lease is.
             tool_calls: Where outputs are recorded.
             store: Where model responses are recorded.
+            ringer: Rings for a worker, where there is one.
         """
         self.turn = turn
         self.conversation = conversation_key(turn.user_id, turn.session_id)
@@ -91,6 +99,8 @@ class Attempt:
         self.model_error: Exception | None = None
         self.overran = False
         self.call_ids: set[str] = set()
+        self.chronicle: Chronicle | None = None
+        self.precaution = Precaution(ringer or Ringer(), turn.session_id)
         self._database = database
         self._turns = turns
         self._tool_calls = tool_calls
@@ -156,6 +166,8 @@ class Attempt:
         """Take note that the model failed; a retry of the call stands in the same place."""
         self._positions[_path.get()] -= 1
         self.model_error = error
+        if self.chronicle is not None and not _path.get():
+            self.chronicle.void(self._positions[()])
 
     async def record_response(self, position: str, record: dict[str, Any]) -> None:
         """Keep a model response before anything follows from it.
@@ -294,6 +306,7 @@ class Attempt:
             self.broken = self.broken or Fenced(self.turn.number, self.turn.attempt)
             raise self.broken
         self._held_until = _lease_end()
+        self.precaution.take(again=True)
 
     async def ensure_held(self) -> None:
         """Look whether the turn is still ours if the process may have been frozen meanwhile.
@@ -337,6 +350,12 @@ def running(attempt: Attempt) -> Iterator[None]:
         yield
     finally:
         _attempt.reset(token)
+
+
+def enclosing_call() -> str | None:
+    """Give the id of the tool call inside which the caller runs; None at the root."""
+    path = _path.get()
+    return path[-1] if path else None
 
 
 @contextmanager

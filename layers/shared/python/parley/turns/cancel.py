@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 from uuid import UUID
 
 from parley.errors import Fenced
+from parley.events.log import EventLog
 from parley.memory.store import AgentSessionStore
 from parley.metrics import measure
 from parley.observability import logger
@@ -20,7 +21,10 @@ from parley.repository.tool_calls import ToolCallRepository
 from parley.repository.transcript import Transcript, TurnView
 from parley.repository.turns import RunningTurn, TurnRepository
 from parley.turns.attempt import Attempt
+from parley.turns.chronicle import Chronicle
 from parley.turns.ending import Ender, release
+from parley.turns.hub import Hub
+from parley.turns.ringing import OUTAGE_SECONDS, Ringer
 from parley.turns.threads import patiently
 
 CancelOutcome = Literal["cancelled", "already_cancelled", "too_late"]
@@ -49,6 +53,8 @@ class Canceller:
     transcript: Transcript
     tool_calls: ToolCallRepository
     open_store: Callable[[], AgentSessionStore]
+    ringer: Ringer = field(default_factory=Ringer)
+    open_log: Callable[[], EventLog] | None = None
 
     async def cancel(self, user_id: str, session_id: UUID, turn_id: UUID) -> Cancellation:
         """Cancel a turn: one that waits at once, one that runs before its next step.
@@ -89,11 +95,14 @@ class Canceller:
         try:
             store = self.open_store()
             attempt = Attempt(turn, self.database, self.turns, self.tool_calls, store)
-            return await Ender(self.turns, self.transcript, store).cancel(attempt)
+            if self.open_log is not None:  # which is how an attempt that streams learns of it
+                attempt.chronicle = Chronicle(self.open_log(), Hub(), attempt)
+            return await Ender(self.turns, self.transcript, store, self.ringer).cancel(attempt)
         except Fenced:
             raise
         except Exception:
             await release(self.turns, turn)
+            await self.ringer.ring(turn.session_id, delay=OUTAGE_SECONDS)
             raise
 
 

@@ -8,28 +8,32 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from agents import Agent
 
 from parley.errors import Fenced, NotFound, StoreUnavailable, TurnUnfinished
+from parley.events.log import EventLog
 from parley.memory.codec import Unreadable
 from parley.memory.shape import assistant_message, user_message
 from parley.memory.store import AgentSessionStore, Item, StoredTurn, TurnMemory
 from parley.memory.window import Window
-from parley.observability import logger, traced, turn_ended
+from parley.observability import log_keys, logger, traced, turn_ended
 from parley.repository.database import Database
 from parley.repository.tool_calls import ToolCallRepository
 from parley.repository.transcript import Transcript, TurnView
 from parley.repository.turns import RunningTurn, TurnRepository, Usage
 from parley.tracing import subsegment
 from parley.turns.attempt import Attempt
+from parley.turns.chronicle import Chronicle
 from parley.turns.context import TurnContext
 from parley.turns.digest import agent_digest
 from parley.turns.ending import Ender, release
 from parley.turns.graph import UnsupportedAgent, require_recordable
 from parley.turns.guardrails import record_verdicts
+from parley.turns.hub import Hub
 from parley.turns.lease import held
+from parley.turns.ringing import OUTAGE_SECONDS, Ringer
 from parley.turns.run import AgentRunner, AlreadyNoted, ContextOverflow, RunFailed
 from parley.turns.threads import in_thread, patiently
 
@@ -67,9 +71,17 @@ class TurnCarrier:
     load_agent: Callable[[str], Agent[TurnContext]]
     runner: AgentRunner
     limits: Limits
+    ringer: Ringer = field(default_factory=Ringer)
+    open_log: Callable[[], EventLog] | None = None
+    hub: Hub = field(default_factory=Hub)
 
     async def carry_out(
-        self, turn: RunningTurn, first_read: Awaitable[Sequence[StoredTurn]], *, seconds: float
+        self,
+        turn: RunningTurn,
+        first_read: Awaitable[Sequence[StoredTurn]],
+        *,
+        seconds: float,
+        logged: bool = False,
     ) -> TurnView:
         """Bring a turn that this process holds to its end.
 
@@ -77,6 +89,8 @@ class TurnCarrier:
             turn: The turn, as begin gave it.
             first_read: What is being read of the session's memory meanwhile; always awaited.
             seconds: How long from now the invocation can hold the turn.
+            logged: Whether a log of the turn's events is kept. Later attempts keep one in any case:
+                somebody may follow what the first began.
 
         Returns:
             The turn as it ended: completed, or failed or cancelled with a reason.
@@ -86,8 +100,10 @@ class TurnCarrier:
             TurnUnfinished: Time was up; the turn was released and goes on in another attempt.
             StoreUnavailable: A store cannot serve; the turn was released.
         """
-        logger().append_keys(session_id=str(turn.session_id), turn_id=str(turn.id))
-        attempt = Attempt(turn, self.database, self.turns, self.tool_calls, self.store)
+        log_keys(session_id=str(turn.session_id), turn_id=str(turn.id))
+        attempt = Attempt(turn, self.database, self.turns, self.tool_calls, self.store, self.ringer)
+        if self.open_log is not None and (logged or turn.attempt > 1):
+            attempt.chronicle = Chronicle(self.open_log(), self.hub, attempt)
         started = time.monotonic()
         outcome = "released"
         try:
@@ -100,16 +116,17 @@ class TurnCarrier:
         except StoreUnavailable:
             outcome = "unavailable"
             # A tool that is always too slow would be tried for ever and block its session.
-            await release(self.turns, turn, crashed=attempt.overran)
+            await self._let_go(turn, crashed=attempt.overran, delay=OUTAGE_SECONDS)
             raise
         except (TurnUnfinished, asyncio.CancelledError):
-            await release(self.turns, turn)
+            await self._let_go(turn)
             raise
         except Exception:
             # A defect: it counts, or the turn would be tried for ever and block its session.
-            await release(self.turns, turn, crashed=True)
+            await self._let_go(turn, crashed=True)
             raise
         finally:
+            await attempt.precaution.taken()
             turn_ended(
                 outcome=outcome,
                 agent=turn.agent,
@@ -118,9 +135,14 @@ class TurnCarrier:
             )
         return view
 
+    async def _let_go(self, turn: RunningTurn, *, crashed: bool = False, delay: int = 0) -> None:
+        """Let the next attempt have the turn, and ring for it."""
+        await release(self.turns, turn, crashed=crashed)
+        await self.ringer.ring(turn.session_id, delay=delay)
+
     @property
     def _ender(self) -> Ender:
-        return Ender(self.turns, self.transcript, self.store)
+        return Ender(self.turns, self.transcript, self.store, self.ringer)
 
     async def _bring_to_end(
         self, attempt: Attempt, first_read: Sequence[StoredTurn], seconds: float
@@ -133,10 +155,15 @@ class TurnCarrier:
                 return await self._ender.complete(attempt, finished)
             agent = self._agent(attempt)
             window = await patiently(self._window, attempt, first_read)
+            if turn.attempt > 1:
+                attempt.precaution.take()  # its tools may come before it asks the model
+            if attempt.chronicle is not None:
+                await attempt.chronicle.begin()
             memory = await held(
                 self._run(agent, attempt, window),
                 attempt,
                 seconds=min(seconds, limits.turn_seconds),
+                beside=attempt.chronicle.keep() if attempt.chronicle is not None else None,
             )
         except RunFailed as failure:
             return await self._fail(attempt, failure)

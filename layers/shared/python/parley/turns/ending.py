@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Literal
 
 from parley.errors import Fenced, StoreUnavailable
@@ -15,6 +15,7 @@ from parley.repository.models import MessageRow, TurnRow
 from parley.repository.transcript import Transcript, TurnView
 from parley.repository.turns import Completion, Ending, RunningTurn, TurnRepository, Usage
 from parley.turns.attempt import Attempt
+from parley.turns.ringing import Ringer
 from parley.turns.threads import in_thread, patiently
 
 
@@ -25,6 +26,7 @@ class Ender:
     turns: TurnRepository
     transcript: Transcript
     store: AgentSessionStore
+    ringer: Ringer = field(default_factory=Ringer)
 
     async def finish(self, attempt: Attempt, memory: TurnMemory) -> None:
         """Mark the turn's memory done: from here on it can only be completed, or stopped."""
@@ -36,12 +38,15 @@ class Ender:
     async def complete(self, attempt: Attempt, memory: TurnMemory) -> TurnView:
         """Complete a turn whose memory is done."""
         turn, usage, reply = attempt.turn, Usage(**memory.usage), memory.reply or ""
+        await _settled(attempt)
         completion = await attempt.write(
             self.turns.complete, turn, reply, usage, attempt.digest or None
         )
         if completion is None:
             raise Fenced(turn.number, turn.attempt)
-        return _completed(turn, reply, usage, completion)
+        view = _completed(turn, reply, usage, completion)
+        await self._ended(attempt, view, more=completion.more)
+        return view
 
     async def stop(
         self,
@@ -71,11 +76,15 @@ class Ender:
             await self.finish(attempt, TurnMemory(note, usage=asdict(attempt.usage)))
         turn = attempt.turn
         ending = Ending(status, code, detail, remembered=bool(done) or noted)
-        if not await attempt.write(
+        await _settled(attempt)
+        stopped = await attempt.write(
             self.turns.stop, turn, ending, attempt.usage, attempt.digest or None
-        ):
+        )
+        if stopped is None:
             raise Fenced(turn.number, turn.attempt)
-        return await patiently(self.transcript.turn, turn.user_id, turn.session_id, turn.id)
+        view = await patiently(self.transcript.turn, turn.user_id, turn.session_id, turn.id)
+        await self._ended(attempt, view, more=stopped.more)
+        return view
 
     async def cancel(self, attempt: Attempt) -> TurnView:
         """Cancel a turn that was taken over for that, or complete it if an attempt had finished.
@@ -88,6 +97,13 @@ class Ender:
         if left is not None and left.reply is not None:
             return await self.complete(attempt, left)
         return await self.stop(attempt, "cancelled", CANCELLED, "The turn was cancelled.")
+
+    async def _ended(self, attempt: Attempt, view: TurnView, *, more: bool) -> None:
+        """Tell who follows the turn, and have the one that waits behind it carried out."""
+        if attempt.chronicle is not None:
+            await attempt.chronicle.end(view)
+        if more:
+            await self.ringer.ring(attempt.turn.session_id)
 
     async def _claim(self, attempt: Attempt) -> TurnMemory | None:
         turn = attempt.turn
@@ -102,6 +118,12 @@ class Ender:
         if left is not None:
             attempt.usage = Usage(**left.usage)
         return left
+
+
+async def _settled(attempt: Attempt) -> None:
+    """Tell what has happened before the turn is over: its end is all that comes after it."""
+    if attempt.chronicle is not None:
+        await attempt.chronicle.settle()
 
 
 async def release(turns: TurnRepository, turn: RunningTurn, *, crashed: bool = False) -> None:

@@ -6,7 +6,8 @@ as tools are recorded too. Importing this module imports the Agents SDK.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
@@ -24,6 +25,7 @@ from parley.points import passing
 from parley.text import storable_json
 from parley.tracing import subsegment
 from parley.turns.attempt import Attempt
+from parley.turns.streamed import streamed, text_of
 from parley.turns.tools import record_outputs
 
 _CALLS = ("function_call", "custom_tool_call")
@@ -70,12 +72,18 @@ class RecordingModel(Model):
             # The SDK looks a response's calls up in this list, and makes it anew for the next
             # call of the model, which so is not offered what stands in here.
             tools += _gone(record["output"], tools, self._attempt)
+            self._tell_said(position, record)
             return _response(record)
         passing("before a model call")
         await self._attempt.ensure_held()  # nobody pays for an answer that cannot be recorded
+        self._attempt.precaution.take()
+        chronicle = self._attempt.chronicle
+        ask = self._model.get_response
+        if chronicle is not None and "/" not in position:
+            ask = partial(self._streamed, partial(chronicle.delta, int(position)))
         try:
             with subsegment("model call"):
-                response = await self._model.get_response(
+                response = await ask(
                     system_instructions,
                     input,
                     model_settings,
@@ -99,7 +107,21 @@ class RecordingModel(Model):
         # The root agent's last word is followed by `done`, which holds it.
         if "/" in position or any(item.get("type") in _CALLS for item in record["output"]):
             await self._attempt.record_response(position, record)
+            self._tell_said(position, record)
         return _response(record)
+
+    async def _streamed(
+        self, tell: Callable[[str], None], *asked: Any, **named: Any
+    ) -> ModelResponse:
+        return await streamed(self._model.stream_response(*asked, **named), tell)
+
+    def _tell_said(self, position: str, record: dict[str, Any]) -> None:
+        """Tell what the root agent said before it went on; its reply is told when it is kept."""
+        chronicle = self._attempt.chronicle
+        if chronicle is None or "/" in position:
+            return
+        if text := text_of(record["output"]):
+            chronicle.said(int(position), text)
 
     async def stream_response(
         self,

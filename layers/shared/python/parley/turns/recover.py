@@ -1,7 +1,8 @@
-"""Recovery: turns whose attempt died are carried on, also if nobody asks for them.
+"""Recovery: what nobody carries on is carried on, also if nobody asks for it.
 
-The next request on a session finishes what was left there. Recovery is for sessions on which
-nobody writes any more: in batches and for a bounded time, by schedule or on demand.
+A doorbell, or the next request on a session, finishes what was left there. Recovery is the net
+below both: for doorbells that were lost and sessions on which nobody writes any more, in batches
+and for a bounded time, by schedule or on demand.
 """
 
 from __future__ import annotations
@@ -14,17 +15,23 @@ from uuid import UUID
 from sqlalchemy import Row, text
 
 from parley.errors import Fenced, StoreUnavailable, TurnUnfinished
-from parley.ids import new_id
 from parley.observability import logger, traced
 from parley.repository.database import Database
-from parley.repository.turns import TurnRequest
-from parley.turns.send import Sender
+from parley.turns.head import HeadRunner
 from parley.turns.threads import in_thread
 
-_EXPIRED = text("""
-SELECT id, session_id, user_id, fingerprint FROM turns
-WHERE status = 'running' AND lease_expires_at < now() AND id <> ALL(CAST(:seen AS uuid[]))
-ORDER BY lease_expires_at, id LIMIT :limit
+_RUNG_FOR_SECONDS = 60
+"""How long a turn that waits is left to the worker that is rung for it."""
+
+# The heads of all queues: few turns are open at a time, and have an index of their own.
+_LEFT = text("""
+SELECT id, session_id FROM (
+  SELECT DISTINCT ON (t.session_id) t.id, t.session_id, t.status, t.lease_expires_at, t.created_at
+  FROM turns t WHERE t.status IN ('queued', 'running') ORDER BY t.session_id, t.number) head
+WHERE CASE status WHEN 'running' THEN lease_expires_at < now()
+      ELSE created_at < now() - make_interval(secs => :rung_for) END
+  AND id <> ALL(CAST(:seen AS uuid[]))
+ORDER BY coalesce(lease_expires_at, created_at), id LIMIT :limit
 """)
 
 
@@ -34,7 +41,7 @@ class Recovered:
 
     Attributes:
         ended: Turns that it brought to their end, completed or failed.
-        elsewhere: Turns that somebody else had taken meanwhile.
+        elsewhere: Turns that somebody else had taken or ended meanwhile.
         unfinished: Turns for which the time was too short, or that cannot be carried on now; they
             stay to be recovered. If there are none, no turn is left.
     """
@@ -46,10 +53,10 @@ class Recovered:
 
 @dataclass(frozen=True, slots=True)
 class Recovery:
-    """Carries on turns whose lease ran out."""
+    """Carries on turns whose lease ran out, and turns that wait though nothing is before them."""
 
     database: Database
-    sender: Sender
+    head_runner: HeadRunner
 
     async def recover(self, batch: int, *, seconds: float) -> Recovered:
         """Carry on turns, those first that have waited longest, until none is left or time is up.
@@ -68,31 +75,24 @@ class Recovery:
         counts = {"ended": 0, "elsewhere": 0, "unfinished": 0}
         seen: list[UUID] = []
         while True:
-            expired = await in_thread(
-                self.database.run, _EXPIRED, {"limit": batch, "seen": list(seen)}
+            left_behind = await in_thread(
+                self.database.run,
+                _LEFT,
+                {"limit": batch, "seen": list(seen), "rung_for": float(_RUNG_FOR_SECONDS)},
             )
-            for row in expired:
+            for row in left_behind:
                 seen.append(row.id)
                 left = end - loop.time()
                 became = await self._carry_on(row, left) if left > 0 else "unfinished"
                 counts[became] += 1
-            if len(expired) < batch or loop.time() >= end:
+            # Also after few: behind each that has ended, another may have waited.
+            if not left_behind or loop.time() >= end:
                 return Recovered(**counts)
 
     async def _carry_on(self, row: Row[Any], seconds: float) -> str:
         """Carry on one turn, and tell which of the counts it belongs to."""
-        # Asked for by its own id, the begin statement claims the turn and makes none.
-        request = TurnRequest(
-            user_id=row.user_id,
-            session_id=row.session_id,
-            turn_id=row.id,
-            message_id=new_id(),
-            text="",
-            idempotency_key=None,
-            fingerprint=row.fingerprint,
-        )
         try:
-            carried = await self.sender.resume(request, seconds=seconds)
+            carried = await self.head_runner.carry_on(row.session_id, seconds=seconds)
         except TurnUnfinished:
             return "unfinished"
         except Fenced:

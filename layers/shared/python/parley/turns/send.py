@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import Awaitable, Sequence
-from dataclasses import dataclass, replace
-from typing import Protocol
+from collections.abc import Awaitable, Coroutine, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
 from uuid import UUID
 
 from parley.errors import (
@@ -19,12 +18,12 @@ from parley.errors import (
     TurnInProgress,
     TurnUnfinished,
 )
-from parley.ids import conversation_key
 from parley.memory.store import AgentSessionStore, StoredTurn
-from parley.observability import memory_read
 from parley.repository.begin import MAX_QUEUED
 from parley.repository.transcript import Transcript, TurnView
 from parley.repository.turns import Begun, RunningTurn, TurnRepository, TurnRequest
+from parley.turns.first_read import read_newest
+from parley.turns.ringing import Ringer
 from parley.turns.threads import in_thread, patiently
 
 _FIRST_PAUSE = 0.1
@@ -35,7 +34,12 @@ class Carrier(Protocol):
     """Brings a begun turn to its end: see `parley.turns.carry_out`, which imports the SDK."""
 
     async def carry_out(
-        self, turn: RunningTurn, first_read: Awaitable[Sequence[StoredTurn]], *, seconds: float
+        self,
+        turn: RunningTurn,
+        first_read: Awaitable[Sequence[StoredTurn]],
+        *,
+        seconds: float,
+        logged: bool = False,
     ) -> TurnView:
         """Bring a turn that this process holds to its end."""
         ...
@@ -55,16 +59,46 @@ class Sent:
 
 
 @dataclass(frozen=True, slots=True)
+class OpenedTurn:
+    """A turn that a request made or found, to be followed.
+
+    Attributes:
+        work: Carries the turn out, if this process does; it is to be awaited before the invocation
+            ends, and raises what the carrier raises.
+        replayed: Whether an earlier request of the same key had made it.
+    """
+
+    session_id: UUID
+    turn_id: UUID
+    work: asyncio.Task[TurnView] | None
+    replayed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class QueuedTurn:
+    """A turn that a worker carries out.
+
+    Attributes:
+        view: The turn as it is now; `queued`, unless the request came before.
+        replayed: Whether an earlier request of the same key had made it.
+    """
+
+    view: TurnView
+    replayed: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Sender:
-    """Sends messages and waits for their replies."""
+    """Sends messages: to be waited for, to be followed, or to be queued."""
 
     turns: TurnRepository
     transcript: Transcript
     store: AgentSessionStore
     carrier: Carrier
     window: int
+    ringer: Ringer = field(default_factory=Ringer)
 
-    async def send(self, request: TurnRequest, *, seconds: float) -> Sent:
+    async def send(self, request: TurnRequest, *, seconds: float, enqueue: bool = False) -> Sent:
         """Send a message and wait for its reply.
 
         A turn of the same session whose attempt died is finished first. A turn of the same key
@@ -73,6 +107,7 @@ class Sender:
         Args:
             request: The message. It may be sent again, also by another process.
             seconds: How long this invocation can wait.
+            enqueue: Wait behind a turn that runs instead of being refused.
 
         Raises:
             NotFound: The user has no such session.
@@ -88,74 +123,121 @@ class Sender:
         end = loop.time() + seconds
         pause = _FIRST_PAUSE
         carried: set[UUID] = set()
-        ahead = True
+        ahead, rung = True, False
         while True:
-            begun, first_read = await self._begin(request, ahead=ahead)
+            begun, first_read = await self._begin(request, ahead=ahead, enqueue=enqueue)
             ahead = False  # who waits for a turn would read memory in vain each time
-            if begun.own:  # if its session is deleted now, beginning again must not reopen it
-                request = replace(request, session_id=begun.session_id, opens=None)
+            request = _known(request, begun)
             if begun.turn is not None:
                 carried.add(begun.turn.id)
+                left = end - loop.time()
+                if not begun.own:
+                    await self._finish(begun.turn, first_read, seconds=left)
+                    continue
                 try:
-                    view = await self.carrier.carry_out(
-                        begun.turn, first_read, seconds=end - loop.time()
-                    )
-                except TurnUnfinished:
-                    if begun.own:
-                        raise
-                    # The message was not taken yet, so nothing of it goes on.
-                    raise TurnInProgress(begun.session_id, begun.turn.id) from None
+                    view = await self.carrier.carry_out(begun.turn, first_read, seconds=left)
                 except Fenced:
                     continue  # somebody else has it, or stopped it: see what became of it
                 if begun.outcome == "running":
                     return Sent(_replied(view), replayed=False)
-                continue  # it was an earlier turn, or ours of an earlier try: begin tells
-            if begun.turn_id is None or begun.outcome not in ("prior", "queued"):
-                raise _refusal(begun, request)
+                continue  # it was ours of an earlier try: begin tells
+            turn_id = _accepted(begun, request)
             if begun.status not in ("queued", "running"):
                 view = await in_thread(
-                    self.transcript.turn, request.user_id, begun.session_id, begun.turn_id
+                    self.transcript.turn, request.user_id, begun.session_id, turn_id
                 )
-                return Sent(_replied(view), replayed=begun.turn_id not in carried)
+                return Sent(_replied(view), replayed=turn_id not in carried)
+            if begun.status == "queued" and not rung:
+                await self.ringer.ring(begun.session_id)
+                rung = True
             if end - loop.time() <= pause:
-                raise TurnUnfinished(begun.session_id, begun.turn_id)
+                raise TurnUnfinished(begun.session_id, turn_id)
             await asyncio.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
 
-    async def resume(self, request: TurnRequest, *, seconds: float) -> bool:
-        """Carry on a turn whose attempt died, if nobody else has taken it meanwhile.
+    async def open(
+        self, request: TurnRequest, *, seconds: float, enqueue: bool = False
+    ) -> OpenedTurn:
+        """Send a message whose turn is to be followed, and return when the turn is begun or found.
 
         Args:
-            request: Names the turn by its id; no other turn is made or waited for.
-            seconds: How long this invocation can hold the turn.
-
-        Returns:
-            Whether this brought the turn to its end.
+            request: The message. It may be sent again, also by another process.
+            seconds: How long this invocation can carry the turn out.
+            enqueue: Wait behind a turn that runs instead of being refused.
 
         Raises:
-            Fenced: Somebody else took the turn while it was carried on.
-            TurnUnfinished: Time was up; the turn was released.
+            Exception: As `send`, but for what only becomes of the turn later.
+        """
+        loop = asyncio.get_running_loop()
+        end = loop.time() + seconds
+        ahead = True
+        while True:
+            begun, first_read = await self._begin(request, ahead=ahead, enqueue=enqueue)
+            ahead = False
+            asked, request = request, _known(request, begun)
+            if begun.turn is None:
+                turn_id = _accepted(begun, request)
+                if begun.status == "queued":
+                    await self.ringer.ring(begun.session_id)
+                return OpenedTurn(begun.session_id, turn_id, None, turn_id != asked.turn_id)
+            left = end - loop.time()
+            if not begun.own:
+                await self._finish(begun.turn, first_read, seconds=left)
+                continue
+            work = self.carrier.carry_out(begun.turn, first_read, seconds=left, logged=True)
+            return OpenedTurn(
+                begun.session_id,
+                begun.turn.id,
+                asyncio.ensure_future(work),
+                begun.turn.id != asked.turn_id,
+            )
+
+    async def queue(self, request: TurnRequest, *, enqueue: bool = False) -> QueuedTurn:
+        """Commit a message whose turn a worker carries out, and ring for one.
+
+        Args:
+            request: The message. It may be sent again, also by another process.
+            enqueue: Wait behind a turn that runs instead of being refused.
+
+        Raises:
+            Exception: As `send`, but for what only becomes of the turn later.
+        """
+        begun = await patiently(self.turns.begin, request, enqueue=enqueue, queue=True)
+        turn_id = _accepted(begun, request)
+        if begun.status in ("queued", "running"):
+            await self.ringer.ring(begun.session_id)
+        view = await patiently(self.transcript.turn, request.user_id, begun.session_id, turn_id)
+        return QueuedTurn(view, turn_id != request.turn_id)
+
+    async def _finish(
+        self, turn: RunningTurn, first_read: Awaitable[Sequence[StoredTurn]], *, seconds: float
+    ) -> None:
+        """Bring a turn to its end that stands in the way, because its attempt died.
+
+        Raises:
+            TurnInProgress: Time was up; nothing of the message was taken yet.
             StoreUnavailable: A store cannot serve now; the turn was released.
         """
-        begun, first_read = await self._begin(request, ahead=True)
-        if begun.turn is None:
-            return False
-        await self.carrier.carry_out(begun.turn, first_read, seconds=seconds)
-        return True
+        try:
+            await self.carrier.carry_out(turn, first_read, seconds=seconds)
+        except TurnUnfinished:
+            raise TurnInProgress(turn.session_id, turn.id) from None
+        except Fenced:
+            return  # somebody else has it, or stopped it: see what became of it
 
     async def _begin(
-        self, request: TurnRequest, *, ahead: bool
+        self, request: TurnRequest, *, ahead: bool, enqueue: bool = False
     ) -> tuple[Begun, Awaitable[Sequence[StoredTurn]]]:
         """Begin, and read memory: meanwhile if it is wanted ahead and its key is known."""
         if request.opens is not None or not ahead:
-            begun = await patiently(self.turns.begin, request)
+            begun = await patiently(self.turns.begin, request, enqueue=enqueue)
             opened = request.opens is not None and begun.session_id == request.session_id
             if begun.turn is None or opened:
                 return begun, _nothing()
             return begun, self._read(request.user_id, begun.session_id)
         reading = asyncio.ensure_future(self._read(request.user_id, request.session_id))
         try:
-            begun = await patiently(self.turns.begin, request)
+            begun = await patiently(self.turns.begin, request, enqueue=enqueue)
         except BaseException:
             await asyncio.wait([reading])
             reading.exception()  # that begin failed is said already
@@ -165,12 +247,8 @@ class Sender:
             reading.exception()  # nothing is run, so it does not matter what became of the read
         return begun, reading
 
-    async def _read(self, user_id: str, session_id: UUID) -> Sequence[StoredTurn]:
-        conversation = conversation_key(user_id, session_id)
-        started = time.monotonic()
-        read = await patiently(self.store.read_newest, conversation, self.window)
-        memory_read(time.monotonic() - started)
-        return read
+    def _read(self, user_id: str, session_id: UUID) -> Coroutine[Any, Any, Sequence[StoredTurn]]:
+        return read_newest(self.store, user_id, session_id, self.window)
 
 
 def _nothing() -> Awaitable[Sequence[StoredTurn]]:
@@ -178,6 +256,22 @@ def _nothing() -> Awaitable[Sequence[StoredTurn]]:
     read: asyncio.Future[Sequence[StoredTurn]] = asyncio.get_running_loop().create_future()
     read.set_result(())
     return read
+
+
+def _known(request: TurnRequest, begun: Begun) -> TurnRequest:
+    """Name the session that the turn is in: were it deleted now, it must not be opened again."""
+    return replace(request, session_id=begun.session_id, opens=None) if begun.own else request
+
+
+def _accepted(begun: Begun, request: TurnRequest) -> UUID:
+    """Give the id of the request's turn, which is somebody else's to carry out, or over.
+
+    Raises:
+        Exception: The request was refused.
+    """
+    if begun.turn_id is None or begun.outcome not in ("prior", "queued"):
+        raise _refusal(begun, request)
+    return begun.turn_id
 
 
 def _replied(view: TurnView) -> TurnView:

@@ -31,7 +31,7 @@ async def in_thread(function: Callable[P, T], /, *args: P.args, **kwargs: P.kwar
         return between_points(function.__qualname__, lambda: function(*args, **kwargs))
 
     with subsegment(function.__qualname__):
-        return await _to_its_end(asyncio.ensure_future(asyncio.to_thread(call)))
+        return await to_its_end(asyncio.ensure_future(asyncio.to_thread(call)))
 
 
 async def patiently(function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
@@ -56,7 +56,7 @@ async def patiently(function: Callable[P, T], /, *args: P.args, **kwargs: P.kwar
 
 async def in_executor(executor: Executor, function: Callable[[], T]) -> T:
     """Run a blocking call in a given executor, to its end."""
-    return await _to_its_end(asyncio.get_running_loop().run_in_executor(executor, function))
+    return await to_its_end(asyncio.get_running_loop().run_in_executor(executor, function))
 
 
 def between_points(name: str, call: Callable[[], T]) -> T:
@@ -67,7 +67,8 @@ def between_points(name: str, call: Callable[[], T]) -> T:
     return result
 
 
-async def _to_its_end(call: asyncio.Future[T]) -> T:
+async def to_its_end(call: asyncio.Future[T]) -> T:
+    """Wait for what was begun, also when cancelled meanwhile; then the caller is."""
     cancelled: asyncio.CancelledError | None = None
     while not call.done():
         try:

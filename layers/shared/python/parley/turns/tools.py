@@ -17,7 +17,7 @@ from pydantic_core import to_json
 from parley.errors import Fenced, InvalidField, NotFound, StoreUnavailable
 from parley.text import jsonable, storable
 from parley.tracing import subsegment
-from parley.turns.attempt import Called, current_attempt, inside_call
+from parley.turns.attempt import Called, current_attempt, enclosing_call, inside_call
 from parley.turns.context import Effect, TurnContext
 
 P = ParamSpec("P")
@@ -105,15 +105,20 @@ class _Recorded:
         if attempt is None:
             return await self._invoke(context, arguments)
         attempt.check()
-        call_id = context.tool_call_id
-        if call_id in attempt.outputs:
-            return attempt.outputs[call_id].output
-        with inside_call(call_id), subsegment(f"tool {context.tool_name}"):
-            output = await self._invoke(context, arguments)
-        attempt.check()
+        called, call_id = _named(context), context.tool_call_id
+        chronicle, within = attempt.chronicle, enclosing_call()
+        if chronicle is not None:
+            chronicle.called(called, within)
         if call_id not in attempt.outputs:
-            await attempt.record_output(_named(context), _told(output))
-        return attempt.outputs[call_id].output
+            with inside_call(call_id), subsegment(f"tool {context.tool_name}"):
+                output = await self._invoke(context, arguments)
+            attempt.check()
+            if call_id not in attempt.outputs:
+                await attempt.record_output(called, _told(output))
+        answered = attempt.outputs[call_id].output
+        if chronicle is not None:
+            chronicle.returned(called, answered, within)
+        return answered
 
 
 def _named(context: ToolContext[Any]) -> Called:

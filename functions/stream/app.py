@@ -1,0 +1,11 @@
+"""Sending a message and streaming the turn, over HTTP: an ASGI app that `run.sh` serves."""
+
+from __future__ import annotations
+
+from parley.composition import Composition
+from parley.config import load_settings
+from parley.http.stream import stream_app
+
+parts = Composition(load_settings("database", "memory", "model", "queue"))
+
+app = stream_app(parts.sender, parts.follower, max_chars=parts.settings.message_max_chars)

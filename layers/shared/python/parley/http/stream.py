@@ -1,0 +1,100 @@
+"""The app of the `stream` function: its routes, and what surrounds each request."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, cast
+
+from starlette.applications import Starlette
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+
+from parley.errors import NotFound
+from parley.http.api import refused
+from parley.http.response import Outgoing
+from parley.http.stream_request import event_of, invocation_of
+from parley.http.stream_routes import METHODS
+from parley.http.streaming import LIMITS, Limits, Streams
+from parley.observability import log_keys, request_answered
+from parley.tracing import subsegment, traced_as
+from parley.turns.follow import Follower
+from parley.turns.send import Sender
+
+
+def stream_app(
+    sender: Sender, follower: Follower, *, max_chars: int, limits: Limits = LIMITS
+) -> Starlette:
+    """Make the app.
+
+    When its server stops, it lets go of the turns that it carries out: others go on with them at
+    once.
+
+    Args:
+        sender: Sends messages.
+        follower: Follows turns.
+        max_chars: How long a message may be.
+        limits: How long readers are waited for.
+    """
+    streams = Streams(sender, follower, max_chars=max_chars, limits=limits)
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        yield
+        await streams.running.let_go()
+
+    # An endpoint that is no function is called as an app, with every method.
+    routes = [Route(path, cast(Any, _Endpoint(streams, path))) for path in METHODS]
+    app = Starlette(
+        routes=[*routes, Route("/ready", _ready)],
+        exception_handlers={404: _no_route},
+        lifespan=lifespan,
+    )
+    app.router.redirect_slashes = False
+    return app
+
+
+async def _ready(request: Request) -> Response:
+    return PlainTextResponse("ready")
+
+
+async def _no_route(request: Request, error: Exception) -> Response:
+    said = refused(await event_of(request, ""), NotFound("route", ""))
+    return Response(said["body"], said["statusCode"], said["headers"])
+
+
+@dataclass(frozen=True, slots=True)
+class _Endpoint:
+    """One of the routes. What is logged and traced meanwhile belongs to its request."""
+
+    streams: Streams
+    resource: str
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive)
+        invocation = invocation_of(request)
+        try:
+            event = await event_of(request, self.resource)
+        except ClientDisconnect:
+            return  # nothing was begun, and nobody is there to be told
+        log_keys(
+            request_id=str(event["requestContext"].get("requestId") or ""),
+            function_request_id=invocation.id,
+        )
+        outgoing = Outgoing(send)
+        started = time.monotonic()
+        route = f"{request.method} {self.resource}"
+        with traced_as(invocation.trace), subsegment(route) as annotations:
+            try:
+                await self.streams.answer(event, invocation, receive, outgoing)
+            except asyncio.CancelledError:
+                # The server stops. It lets go of its turns, and readers come back for the rest.
+                if outgoing.status is not None and not outgoing.complete:
+                    await outgoing.finish()
+            annotations["status"] = status = outgoing.status or 0
+        request_answered(route=route, status=status, seconds=time.monotonic() - started)

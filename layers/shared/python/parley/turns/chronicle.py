@@ -1,0 +1,250 @@
+"""Writing a turn's event log, on behalf of one attempt.
+
+What happens is put down here at once and written a moment later, beside the run: no model and no
+tool waits for it. Text is gathered for up to `GATHER_SECONDS` a write; its first piece is not.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any, NoReturn
+from uuid import uuid4
+
+from pydantic_core import to_json
+
+from parley.errors import Fenced, StoreUnavailable
+from parley.events.log import FINAL, EventLog, EventType, PlaceTaken, TurnEvent
+from parley.observability import logger
+from parley.repository.transcript import TurnView
+from parley.turns.attempt import Attempt, Called
+from parley.turns.ends import final_events, open_step, spoken, started
+from parley.turns.hub import Hub
+from parley.turns.threads import patiently, to_its_end
+
+GATHER_SECONDS = 0.2
+"""How long text is gathered before it is written."""
+
+LOOK_SECONDS = 1.0
+"""How long an attempt writes nothing before it looks whether it was replaced."""
+
+TOLD_LIMIT = 16_000
+"""Characters of a tool call's arguments or output that an event holds."""
+
+
+class Chronicle:
+    """Keeps the log of a turn for one attempt. For one event loop."""
+
+    def __init__(self, log: EventLog, hub: Hub, attempt: Attempt) -> None:
+        """Keep what it is about; nothing is read or written yet.
+
+        Args:
+            log: Where the events are kept.
+            hub: Who is told that something was written.
+            attempt: Whose events they are.
+        """
+        self._log = log
+        self._hub = hub
+        self._attempt = attempt
+        self._place = (attempt.conversation, attempt.turn.number)
+        self._writer = uuid4().hex
+        self._last = 0
+        self._open: int | None = None
+        self._void: int | None = None
+        self._told: set[tuple[EventType, str]] = set()
+        self._pending: list[tuple[EventType, datetime, dict[str, Any]]] = []
+        self._happened = asyncio.Event()
+        self._writing = asyncio.Lock()
+        self._text_written = -GATHER_SECONDS
+
+    async def begin(self) -> None:
+        """Tell that the attempt runs. From here on no earlier attempt can write to the log.
+
+        Raises:
+            Fenced: This attempt was replaced, or the turn is over.
+            StoreUnavailable: The log cannot be written now.
+        """
+        turn = self._attempt.turn
+        if turn.attempt == 1:
+            self._put("turn.started", started(turn))
+            return
+        while True:
+            if any(self._stops(event) for event in await self._read_on()):
+                self._replaced()
+            self._pending.clear()
+            if self._last == 0:
+                self._put("turn.started", started(turn))
+            self._put("turn.resumed", {"attempt": turn.attempt})
+            if self._open is not None and str(self._open) not in self._attempt.records:
+                self._put("message.reset", {"step": self._open})
+            if await self._write(fenced=False):
+                return
+
+    def delta(self, step: int, text: str) -> None:
+        """Put a piece of a message down."""
+        if self._void == step:
+            self._put("message.reset", {"step": step})
+        self._void = None
+        self._put("message.delta", {"step": step, "text": text})
+
+    def void(self, step: int) -> None:
+        """Note that a message failed: if it is written anew, what was told of it is taken back."""
+        if self._open == step or any(
+            kind == "message.delta" and data["step"] == step for kind, _, data in self._pending
+        ):
+            self._void = step
+
+    def said(self, step: int, text: str) -> None:
+        """Put a whole message down that is not the reply, once."""
+        if self._once("message.completed", str(step)):
+            self._put(*spoken(text, step=step, message_id=None))
+
+    def called(self, call: Called, within: str | None) -> None:
+        """Put a tool call down, once."""
+        if self._once("tool.called", call.call_id):
+            told = {"arguments": call.arguments[:TOLD_LIMIT], "within": within}
+            self._put("tool.called", {"call_id": call.call_id, "name": call.name, **told})
+
+    def returned(self, call: Called, output: Any, within: str | None) -> None:
+        """Put down what a tool answered, once."""
+        if self._once("tool.returned", call.call_id):
+            told = {"output": _shortened(output), "within": within}
+            self._put("tool.returned", {"call_id": call.call_id, "name": call.name, **told})
+
+    async def keep(self) -> NoReturn:
+        """Write what happens, until cancelled.
+
+        Raises:
+            Fenced: This attempt was replaced, or the turn is over.
+            StoreUnavailable: The log cannot be written now.
+        """
+        while True:
+            try:
+                async with asyncio.timeout(LOOK_SECONDS):
+                    await self._happened.wait()
+            except TimeoutError:
+                await self._look()
+                continue
+            gathering = self._text_written + GATHER_SECONDS - time.monotonic()
+            if gathering > 0 and all(kind == "message.delta" for kind, _, _ in self._pending):
+                await asyncio.sleep(gathering)
+            # A write that is cut short would leave open whether its events are in the log.
+            await to_its_end(asyncio.ensure_future(self._write()))
+
+    async def settle(self) -> None:
+        """Write what has happened so far.
+
+        Raises:
+            Fenced: This attempt was replaced, or the turn is over.
+            StoreUnavailable: The log cannot be written now.
+        """
+        await self._write()
+
+    async def end(self, view: TurnView) -> None:
+        """Write how the turn ended, which Postgres has been told already.
+
+        If the log cannot be written, who follows the turn makes the end up from Postgres.
+        """
+        try:
+            while True:
+                events = final_events(view, after=self._last, interrupted=self._open is not None)
+                if await self._append(events):
+                    return
+                if any(event.type in FINAL for event in await self._read_on()):
+                    return
+        except StoreUnavailable as error:
+            logger().warning("the end of a turn was not told", reason=str(error))
+
+    def _once(self, kind: EventType, what: str) -> bool:
+        """Whether this is the first time, over all attempts, that this is told."""
+        if (kind, what) in self._told:
+            return False
+        self._told.add((kind, what))
+        return True
+
+    def _put(self, kind: EventType, data: dict[str, Any]) -> None:
+        if kind == "message.delta" and self._pending:
+            before, _, earlier = self._pending[-1]
+            if before == kind and earlier["step"] == data["step"]:
+                earlier["text"] += data["text"]
+                return
+        self._pending.append((kind, datetime.now(UTC), data))
+        self._happened.set()
+
+    async def _write(self, *, fenced: bool = True) -> bool:
+        """Write what is pending.
+
+        Args:
+            fenced: Whether another's events in its place mean that this attempt was replaced.
+
+        Returns:
+            False if another's events are in its place; nothing is pending then.
+        """
+        async with self._writing:
+            pending, self._pending = self._pending, []
+            self._happened.clear()
+            if not pending:
+                return True
+            events = [
+                TurnEvent(number, kind, at, data)
+                for number, (kind, at, data) in enumerate(pending, start=self._last + 1)
+            ]
+            await self._attempt.ensure_held()
+            try:
+                written = await self._append(events)
+            except StoreUnavailable as error:
+                self._attempt.broken = self._attempt.broken or error
+                raise
+            if not written and fenced:
+                self._replaced()
+            if any(event.type == "message.delta" for event in events):
+                self._text_written = time.monotonic()
+            return written
+
+    async def _append(self, events: Sequence[TurnEvent]) -> bool:
+        try:
+            await patiently(self._log.append, *self._place, self._writer, events)
+        except PlaceTaken:
+            return False
+        self._take_in(events)
+        self._hub.announce(self._attempt.turn.id, events)
+        return True
+
+    async def _look(self) -> None:
+        """Look whether somebody has taken the turn over, or stopped it."""
+        async with self._writing:
+            if await patiently(self._log.read, *self._place, after=self._last, limit=1):
+                self._replaced()
+
+    def _replaced(self) -> NoReturn:
+        turn = self._attempt.turn
+        self._attempt.broken = self._attempt.broken or Fenced(turn.number, turn.attempt)
+        raise self._attempt.broken
+
+    def _stops(self, event: TurnEvent) -> bool:
+        if event.type == "turn.resumed":
+            return bool(event.data["attempt"] > self._attempt.turn.attempt)
+        return event.type in FINAL
+
+    async def _read_on(self) -> list[TurnEvent]:
+        """Read what others have written."""
+        events = await patiently(self._log.read, *self._place, after=self._last)
+        self._take_in(events)
+        return events
+
+    def _take_in(self, events: Sequence[TurnEvent]) -> None:
+        self._open = open_step(events, self._open)
+        for event in events:
+            self._last = event.sequence
+            match event.type:
+                case "tool.called" | "tool.returned":
+                    self._told.add((event.type, event.data["call_id"]))
+                case "message.completed":
+                    self._told.add((event.type, str(event.data["step"])))
+
+
+def _shortened(output: Any) -> Any:
+    text = output if isinstance(output, str) else to_json(output).decode()
+    return output if len(text) <= TOLD_LIMIT else text[:TOLD_LIMIT]

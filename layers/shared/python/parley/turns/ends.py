@@ -1,0 +1,95 @@
+"""The events that follow from what Postgres knows of a turn.
+
+Who writes them and who makes them up for a log that lacks them come to the same ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
+from typing import Any
+
+from parley.events.log import EventType, TurnEvent
+from parley.repository.models import TurnRow
+from parley.repository.transcript import TurnView
+from parley.repository.turns import RunningTurn
+
+TEXT_LIMIT = 100_000
+"""Characters of the longest message that an event holds; a longer one is in the turn only."""
+
+
+def first_event(turn: TurnRow, started_at: datetime) -> TurnEvent:
+    """Make the event with which a turn's log begins."""
+    return TurnEvent(1, "turn.started", started_at, started(turn))
+
+
+def started(turn: TurnRow | RunningTurn) -> dict[str, Any]:
+    """Give what there is to tell of a turn's start."""
+    return {"session_id": str(turn.session_id), "number": turn.number, "agent": turn.agent}
+
+
+def spoken(
+    text: str, *, step: int | None, message_id: str | None
+) -> tuple[EventType, dict[str, Any]]:
+    """Make what there is to tell of a whole message."""
+    told = text if len(text) <= TEXT_LIMIT else None
+    return "message.completed", {"step": step, "text": told, "message_id": message_id}
+
+
+def final_events(view: TurnView, *, after: int, interrupted: bool) -> list[TurnEvent]:
+    """Make the events that end a turn's log.
+
+    Args:
+        view: The turn, which has ended.
+        after: The sequence number of the log's last event; 0 if there is none, and the turn's start
+            is told as well.
+        interrupted: Whether a message was being written.
+    """
+    turn = view.turn
+    ended_at = turn.ended_at
+    if ended_at is None:
+        raise ValueError(f"the turn {turn.id} has not ended")
+    begun = [first_event(turn, turn.started_at or ended_at)] if after == 0 else []
+    told = enumerate(_endings(view, interrupted), start=after + len(begun) + 1)
+    return [*begun, *(TurnEvent(number, kind, ended_at, data) for number, (kind, data) in told)]
+
+
+def _endings(view: TurnView, interrupted: bool) -> Iterator[tuple[EventType, Mapping[str, Any]]]:
+    turn = view.turn
+    if view.reply is not None:
+        reply_id = str(view.reply.id)
+        yield spoken(view.reply.content, step=None, message_id=reply_id)
+        usage = {
+            "model_calls": turn.model_calls,
+            "input_tokens": turn.input_tokens,
+            "output_tokens": turn.output_tokens,
+        }
+        yield "turn.completed", {"reply_id": reply_id, "usage": usage}
+        return
+    data = {"code": turn.error_code, "detail": turn.error_detail, "interrupted": interrupted}
+    yield "turn.cancelled" if turn.status == "cancelled" else "turn.failed", data
+
+
+def open_step(events: Iterable[TurnEvent], before: int | None = None) -> int | None:
+    """Tell which step's text is being written when these events have happened.
+
+    Args:
+        events: In their order.
+        before: The answer for all that came before them.
+
+    Returns:
+        The step, or None if no text is left without its end.
+    """
+    step = before
+    for event in events:
+        match event.type:
+            case "message.delta":
+                step = event.data["step"]
+            case "message.completed" | "message.reset":
+                step = None
+    return step
+
+
+def interrupted(events: Iterable[TurnEvent]) -> bool:
+    """Tell whether a message was being written when these events had happened."""
+    return open_step(events) is not None

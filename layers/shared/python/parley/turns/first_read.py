@@ -1,0 +1,32 @@
+"""What is read of a session's memory before its turn is carried out."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from uuid import UUID
+
+from parley.ids import conversation_key
+from parley.memory.store import AgentSessionStore, StoredTurn
+from parley.observability import memory_read
+from parley.turns.threads import patiently
+
+
+async def read_newest(
+    store: AgentSessionStore, user_id: str, session_id: UUID, window: int
+) -> Sequence[StoredTurn]:
+    """Read a session's newest turns, newest first, and measure how long that takes.
+
+    Args:
+        store: Where memory is.
+        user_id: Whose session it is.
+        session_id: The session.
+        window: How many turns to read at most.
+
+    Raises:
+        StoreUnavailable: The store cannot serve now.
+    """
+    started = time.monotonic()
+    read = await patiently(store.read_newest, conversation_key(user_id, session_id), window)
+    memory_read(time.monotonic() - started)
+    return read

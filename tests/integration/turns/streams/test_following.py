@@ -1,0 +1,199 @@
+"""Following a turn: replayed from any place, from any process, for a while."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from uuid import UUID
+
+import httpx
+import pytest
+
+from parley.http.streaming import Limits
+from parley.ids import conversation_key
+from parley_testing.model_steps import Called, Gate
+from parley_testing.scripted_model import Streamed, in_order, say
+from parley_testing.streaming import Streams, data, eventually, numbers, text_of
+from parley_testing.workbench import request
+
+NewStreams = Callable[..., Awaitable[Streams]]
+
+
+async def test_a_replay_from_any_event_gives_exactly_the_rest(new_streams: NewStreams) -> None:
+    calling = Streamed("Let me ", "see.", calls=[Called("add_task", {"title": "milk"}, "call_a")])
+    streams = await new_streams(in_order(calling, Streamed("Ad", "ded.")))
+    session_id = streams.bench.new_session()
+    async with streams.send(session_id) as reading:
+        frames = await reading.rest()
+    turn_id = data(frames[0])["turn_id"]
+
+    for after in range(len(frames)):
+        async with streams.follow(session_id, turn_id, after) as replay:
+            assert await replay.rest() == frames[after:]
+        path = f"/sessions/{session_id}/turns/{turn_id}/events?after={after}"
+        async with streams.ask("GET", path) as replay:
+            assert await replay.rest() == frames[after:]
+
+
+async def test_the_header_counts_when_both_are_given(new_streams: NewStreams) -> None:
+    # As a browser comes back: to the same address.
+    streams = await new_streams(in_order(Streamed("Hello")))
+    session_id = streams.bench.new_session()
+    async with streams.send(session_id) as reading:
+        frames = await reading.rest()
+    path = f"/sessions/{session_id}/turns/{data(frames[0])['turn_id']}/events?after=1"
+
+    async with streams.ask("GET", path, headers={"last-event-id": "2"}) as replay:
+        assert await replay.rest() == frames[2:]
+
+
+async def test_a_browser_is_told_not_to_come_back_after_the_end(new_streams: NewStreams) -> None:
+    streams = await new_streams(in_order(Streamed("Hello")))
+    session_id = streams.bench.new_session()
+    async with streams.send(session_id) as reading:
+        *_, last = await reading.rest()
+
+    for after in (int(last.id or 0), int(last.id or 0) + 1):
+        async with streams.follow(session_id, data(last)["turn_id"], after) as replay:
+            assert replay.status == 204
+            assert await replay.response.aread() == b""
+            assert "content-type" not in replay.response.headers
+
+
+async def test_another_process_follows_what_happens_here(
+    new_streams: NewStreams, gate: Gate
+) -> None:
+    here = await new_streams(in_order(Streamed("Hel", gate, "lo")))
+    there = await new_streams()
+    session_id = here.bench.new_session()
+
+    async with here.send(session_id) as reading:
+        told = await reading.until("message.delta")
+        async with there.follow(session_id, data(told[0])["turn_id"]) as following:
+            followed = await following.until("message.delta")
+            gate.open()
+            assert told + await reading.rest() == followed + await following.rest()
+
+
+async def test_a_turn_that_nobody_streamed_is_told_in_short(new_streams: NewStreams) -> None:
+    streams = await new_streams(in_order(say("Hello")))
+    session_id = streams.bench.new_session()
+    sent = await streams.bench.send(session_id)
+    turn, reply = sent.view.turn, sent.view.reply
+    assert reply is not None
+    told = []
+
+    for _ in range(2):
+        async with streams.follow(session_id, turn.id) as reading:
+            told.append(await reading.rest())
+
+    first, second = told
+    assert first == second
+    assert [frame.event for frame in first] == [
+        "turn.started", "message.completed", "turn.completed"
+    ]  # fmt: skip
+    assert numbers(first) == [1, 2, 3]
+    assert (data(first[1])["text"], data(first[1])["message_id"]) == ("Hello", str(reply.id))
+    assert streams.log.appended == 0
+
+
+async def test_a_turn_that_another_waits_for_is_told_when_it_has_ended(
+    new_streams: NewStreams, gate: Gate
+) -> None:
+    streams = await new_streams(in_order(Streamed(gate, "Hello")))
+    session_id = streams.bench.new_session()
+    asked = request(session_id)
+
+    sending = asyncio.ensure_future(streams.bench.sender.send(asked, seconds=60))
+    await eventually(lambda: gate.is_reached)
+    async with streams.follow(session_id, asked.turn_id) as reading:
+        gate.open()
+        frames = await reading.rest()
+    await sending
+
+    assert frames[-1].event == "turn.completed"
+
+
+async def test_a_log_that_is_gone_still_ends_for_who_had_read_from_it(
+    new_streams: NewStreams,
+) -> None:
+    streams = await new_streams(in_order(say("Hello")))
+    session_id = streams.bench.new_session()
+    turn_id = (await streams.bench.send(session_id)).view.turn.id
+
+    async with streams.follow(session_id, turn_id, after=57) as reading:
+        frames = await reading.rest()
+
+    assert [frame.event for frame in frames] == ["message.completed", "turn.completed"]
+    assert numbers(frames) == [58, 59]
+
+
+async def test_a_waiting_turn_says_nothing_and_is_left_with_a_hint(
+    new_streams: NewStreams,
+) -> None:
+    streams = await new_streams(limits=Limits(follow=0.3), beat_seconds=0.1)
+    session_id = streams.bench.new_session()
+    queued = await streams.bench.sender.queue(request(session_id))
+
+    async with streams.follow(session_id, queued.view.turn.id) as reading:
+        assert await reading.rest() == []
+
+    assert reading.raw.startswith(b"retry: 1000\n\n: keep-alive\n\n")
+
+
+async def test_a_silent_stream_is_kept_alive(new_streams: NewStreams, gate: Gate) -> None:
+    streams = await new_streams(in_order(Streamed("Hel", gate, "lo")), beat_seconds=0.05)
+
+    async with streams.send(streams.bench.new_session()) as reading:
+        told = asyncio.ensure_future(reading.rest())
+        await eventually(lambda: reading.raw.count(b"\n: keep-alive\n\n") >= 2)
+        gate.open()
+        assert text_of(await told) == "Hello"
+
+
+async def test_a_reader_that_takes_nothing_is_given_up(new_streams: NewStreams) -> None:
+    streams = await new_streams(
+        in_order(Streamed(*["x" * 900_000] * 8)), limits=Limits(follow=0.1, patience=0.1)
+    )
+    session_id = streams.bench.new_session()
+    async with streams.send(session_id) as reading:
+        turn_id = data((await reading.rest())[0])["turn_id"]
+
+    async with streams.follow(session_id, turn_id) as stuck:
+        await eventually(lambda: not streams.follower._tails)
+        with pytest.raises(httpx.RemoteProtocolError):
+            await stuck.rest()
+
+
+async def test_following_ends_when_the_session_is_deleted(new_streams: NewStreams) -> None:
+    streams = await new_streams()
+    session_id = streams.bench.new_session()
+    queued = await streams.bench.sender.queue(request(session_id))
+
+    async with streams.follow(session_id, queued.view.turn.id) as reading:
+        streams.bench.sessions.delete("alice", session_id, conversation_key("alice", session_id))
+        assert await reading.rest() == []
+    async with streams.follow(session_id, queued.view.turn.id) as reading:
+        assert reading.status == 404
+
+
+async def test_nothing_is_read_when_nobody_follows(new_streams: NewStreams, gate: Gate) -> None:
+    streams = await new_streams(in_order(Streamed("Hel", gate, "lo")))
+    session_id = streams.bench.new_session()
+
+    async with streams.send(session_id) as reading:
+        await reading.until("message.delta")
+    await eventually(lambda: not streams.follower._tails)
+    gate.open()
+
+
+async def test_a_stranger_s_turn_is_not_there(new_streams: NewStreams) -> None:
+    streams = await new_streams(in_order(say("Hello")))
+    session_id = streams.bench.new_session()
+    turn_id = (await streams.bench.send(session_id)).view.turn.id
+    path = f"/sessions/{session_id}/turns/{turn_id}/events"
+
+    async with streams.ask("GET", path, user="bob") as reading:
+        assert reading.status == 404
+    async with streams.follow(UUID(int=1), turn_id) as reading:
+        assert reading.status == 404

@@ -1,0 +1,68 @@
+"""The API and the worker, with a queue of moto's between them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from parley.memory.sqlite import SqliteStore
+from parley.repository.database import Database
+from parley.repository.turns import TurnRepository
+from parley.turns import threads
+from parley_testing.doorbells import DoorbellQueue
+from parley_testing.handlers import Context, load_function
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let calls to a store that cannot serve be tried again without a pause."""
+    monkeypatch.setattr(threads, "PAUSES", (0.0, 0.0, 0.0))
+
+
+@pytest.fixture
+def queue(sqs: str) -> Iterator[DoorbellQueue]:
+    queue = DoorbellQueue(sqs)
+    yield queue
+    queue.close()
+
+
+@pytest.fixture
+def environment(environment: pytest.MonkeyPatch, queue: DoorbellQueue) -> pytest.MonkeyPatch:
+    """The settings of a deployment with a queue."""
+    for name, value in queue.settings.items():
+        environment.setenv(name, value)
+    return environment
+
+
+@pytest.fixture
+def turns(database: Database) -> TurnRepository:
+    return TurnRepository(database, window=100)
+
+
+@pytest.fixture
+def memory(environment: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[SqliteStore]:
+    """The functions' memory, past their own code."""
+    store = SqliteStore(tmp_path / "memory.db")
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def worker(environment: pytest.MonkeyPatch) -> Iterator[Any]:
+    """The worker function, loaded."""
+    module = load_function("worker")
+    yield module
+    module.parts.database.close()
+
+
+@pytest.fixture
+def work(worker: Any) -> Callable[..., None]:
+    """Invokes the worker with an event."""
+
+    def invoke(event: dict[str, Any], *, seconds: float = 120) -> None:
+        worker.handler(event, Context(seconds))
+
+    return invoke

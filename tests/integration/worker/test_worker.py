@@ -1,0 +1,357 @@
+"""The worker: what it does with a doorbell, and with one too many."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+from uuid import UUID
+
+import psycopg
+import pytest
+
+from parley import loop
+from parley.agents.offline import OfflineModel
+from parley.errors import Fenced, MissingSetting, StoreUnavailable
+from parley.ids import conversation_key, new_id
+from parley.memory.sqlite import SqliteStore
+from parley.repository.database import Database
+from parley.repository.turns import LEASE_SECONDS, Begun, TurnRepository
+from parley.turns.carry_out import TurnCarrier
+from parley_testing.doorbells import DoorbellQueue
+from parley_testing.handlers import Api, load_function
+from parley_testing.talk import begin, request
+
+Work = Callable[..., None]
+
+
+def queue_turn(turns: TurnRepository, session_id: str, text: str = "add milk") -> Begun:
+    begun = turns.begin(request("alice", session_id, text), queue=True, enqueue=True)
+    assert begun.outcome == "queued"
+    return begun
+
+
+def states(sql: psycopg.Connection) -> list[Any]:
+    return sql.execute("SELECT status, attempt, crashes FROM turns ORDER BY number").fetchall()
+
+
+def tasks(sql: psycopg.Connection) -> list[str]:
+    return [title for (title,) in sql.execute("SELECT title FROM tasks ORDER BY created_at, id")]
+
+
+@pytest.fixture
+def for_ever(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
+    """A model that never answers, until this is undone."""
+
+    async def answer(*_: Any, **__: Any) -> Any:
+        await asyncio.sleep(3600)
+
+    async def stream(*_: Any, **__: Any) -> Any:
+        await asyncio.sleep(3600)
+        yield
+
+    with monkeypatch.context() as patch:
+        patch.setattr(OfflineModel, "get_response", answer)
+        patch.setattr(OfflineModel, "stream_response", stream)
+        yield patch
+
+
+def test_the_head_is_carried_out_and_the_next_one_rung_for(
+    api: Api, queue: DoorbellQueue, work: Work, turns: TurnRepository, sql: psycopg.Connection
+) -> None:
+    session_id = api.new_session()
+    for text in ("add milk", "add eggs"):
+        queue_turn(turns, session_id, text)
+    queue.send(session_id)
+
+    assert queue.deliver(work) == 2
+
+    assert states(sql) == [("completed", 1, 0)] * 2
+    assert tasks(sql) == ["milk", "eggs"]
+
+
+@pytest.mark.parametrize("body", ["", "no id", "{}", f"{new_id()} "])
+def test_a_message_that_is_no_doorbell_is_an_error(
+    queue: DoorbellQueue, work: Work, body: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    event = {"Records": [{"messageId": "m", "receiptHandle": "r", "body": body}]}
+
+    with pytest.raises(ValueError, match="session"):
+        work(event)
+
+    assert "a message that is no doorbell" in caplog.text
+
+
+def test_more_messages_than_it_is_made_for_are_an_error(work: Work) -> None:
+    record = {"messageId": "m", "receiptHandle": "r", "body": str(new_id())}
+
+    with pytest.raises(ValueError, match="too many values"):
+        work({"Records": [record, record]})
+
+
+def test_where_nothing_waits_there_is_nothing_to_do(
+    api: Api, queue: DoorbellQueue, work: Work
+) -> None:
+    for session_id in (api.new_session(), str(new_id())):
+        queue.send(session_id)
+
+    assert queue.deliver(work) == 2
+    assert queue.waiting() == {"visible": 0, "delayed": 0}
+
+
+def test_a_turn_that_runs_elsewhere_is_left_to_it(
+    api: Api, queue: DoorbellQueue, work: Work, turns: TurnRepository, sql: psycopg.Connection
+) -> None:
+    session_id = api.new_session()
+    begin(turns, request("alice", session_id))
+    queue_turn(turns, session_id)
+    queue.send(session_id)
+
+    assert queue.deliver(work) == 1
+
+    assert states(sql) == [("running", 1, 0), ("queued", 0, 0)]
+    assert queue.waiting() == {"visible": 0, "delayed": 0}
+
+
+def test_a_turn_whose_attempt_died_is_carried_on_before_what_waits(
+    api: Api, queue: DoorbellQueue, work: Work, turns: TurnRepository, sql: psycopg.Connection
+) -> None:
+    session_id = api.new_session()
+    begin(turns, request("alice", session_id, "add milk"))
+    queue_turn(turns, session_id, "add eggs")
+    sql.execute("UPDATE turns SET lease_expires_at = now() - interval '1 s' WHERE number = 1")
+    queue.send(session_id)
+
+    queue.deliver(work)
+
+    assert states(sql) == [("completed", 2, 1), ("completed", 1, 0)]
+    assert tasks(sql) == ["milk", "eggs"]
+
+
+def test_what_waits_in_a_session_that_has_ended_fails_and_is_not_run(
+    api: Api, queue: DoorbellQueue, work: Work, turns: TurnRepository, sql: psycopg.Connection
+) -> None:
+    session_id = api.new_session()
+    turn_ids = [queue_turn(turns, session_id).turn_id for _ in range(3)]
+    api("PATCH", f"/sessions/{session_id}", {"status": "ended"})
+    queue.send(session_id)
+
+    assert queue.deliver(work) == 1
+
+    assert states(sql) == [("failed", 0, 0)] * 3
+    assert tasks(sql) == []
+    turn = api("GET", f"/sessions/{session_id}/turns/{turn_ids[0]}").json["turn"]
+    assert turn["error"]["code"] == "session_not_active"
+
+
+def test_a_doorbell_that_cannot_be_answered_is_put_back(
+    api: Api,
+    queue: DoorbellQueue,
+    worker: Any,
+    work: Work,
+    turns: TurnRepository,
+    sql: psycopg.Connection,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def down(*_: object) -> object:
+        raise StoreUnavailable("postgres", "down")
+
+    session_id = api.new_session()
+    queue_turn(turns, session_id)
+    queue.send(session_id)
+    monkeypatch.setattr(worker, "PUT_BACK_SECONDS", 0)
+    with monkeypatch.context() as patch:
+        patch.setattr(TurnRepository, "claim_head", down)
+        (record,) = queue.receive()
+        with pytest.raises(StoreUnavailable):
+            work({"Records": [record]})
+
+    (again,) = queue.receive()
+    assert again["messageId"] == record["messageId"]
+    assert again["attributes"]["ApproximateReceiveCount"] == "2"
+    work({"Records": [again]})
+    assert states(sql) == [("completed", 1, 0)]
+
+
+def test_without_a_queue_it_does_not_start(environment: pytest.MonkeyPatch) -> None:
+    environment.delenv("DOORBELL_QUEUE_URL")
+
+    with pytest.raises(MissingSetting, match="DOORBELL_QUEUE_URL"):
+        load_function("worker")
+
+
+def test_it_comes_back_when_the_lease_of_a_lost_claim_is_over(worker: Any) -> None:
+    assert worker.PUT_BACK_SECONDS > LEASE_SECONDS
+
+
+def test_a_turn_that_takes_too_long_is_let_go_of_and_rung_for(
+    api: Api,
+    queue: DoorbellQueue,
+    worker: Any,
+    work: Work,
+    turns: TurnRepository,
+    sql: psycopg.Connection,
+    for_ever: pytest.MonkeyPatch,
+) -> None:
+    session_id = api.new_session()
+    queue_turn(turns, session_id)
+    queue.send(session_id)
+    (record,) = queue.receive()
+
+    work({"Records": [record]}, seconds=worker.MARGIN_SECONDS + 0.5)
+
+    row = sql.execute("SELECT status, lease_expires_at = '-infinity' FROM turns").fetchone()
+    assert row == ("running", True)
+    for_ever.undo()
+    assert queue.deliver(work) == 1
+    assert states(sql) == [("completed", 2, 0)]
+
+
+def test_a_store_that_fails_on_the_way_leaves_one_doorbell_and_no_more(
+    api: Api,
+    queue: DoorbellQueue,
+    work: Work,
+    turns: TurnRepository,
+    sql: psycopg.Connection,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def down(*_: object) -> object:
+        raise StoreUnavailable("agent-session store", "down")
+
+    session_id = api.new_session()
+    queue_turn(turns, session_id)
+    queue.send(session_id)
+    with monkeypatch.context() as patch:
+        patch.setattr(SqliteStore, "read_newest", down)
+        assert queue.deliver(work) == 1
+
+    assert queue.waiting() == {"visible": 0, "delayed": 1}
+    queue.send(session_id)
+    queue.deliver(work)
+    assert states(sql) == [("completed", 2, 0)]
+
+
+def test_a_turn_that_another_took_meanwhile_is_left_to_it(
+    api: Api,
+    queue: DoorbellQueue,
+    work: Work,
+    turns: TurnRepository,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def fenced(*_: Any, **__: Any) -> Any:
+        raise Fenced(1, 1)
+
+    session_id = api.new_session()
+    queue_turn(turns, session_id)
+    queue.send(session_id)
+    monkeypatch.setattr(TurnCarrier, "_bring_to_end", fenced)
+
+    assert queue.deliver(work) == 1
+
+    assert queue.waiting() == {"visible": 0, "delayed": 0}
+
+
+def test_a_defect_is_an_error_and_counts_as_a_crash(
+    api: Api,
+    queue: DoorbellQueue,
+    work: Work,
+    turns: TurnRepository,
+    sql: psycopg.Connection,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def defective(*_: object) -> object:
+        raise ZeroDivisionError
+
+    session_id = api.new_session()
+    queue_turn(turns, session_id)
+    queue.send(session_id)
+    (record,) = queue.receive()
+    monkeypatch.setattr(TurnCarrier, "_window", defective)
+
+    with pytest.raises(ZeroDivisionError):
+        work({"Records": [record]})
+
+    for _ in range(3):
+        sql.execute("UPDATE turns SET lease_expires_at = least(lease_expires_at, now())")
+        try:
+            work({"Records": [record]})
+        except ZeroDivisionError:
+            continue
+    assert states(sql) == [("failed", 4, 3)]
+
+
+def test_doubled_and_reordered_doorbells_run_each_turn_once_and_in_order(
+    api: Api, queue: DoorbellQueue, work: Work, turns: TurnRepository, sql: psycopg.Connection
+) -> None:
+    sessions = [api.new_session() for _ in range(3)]
+    for n in range(4):
+        for session_id in sessions:
+            queue_turn(turns, session_id, f"add {n}")
+    doorbells = [session_id for session_id in sessions for _ in range(8)]
+    random.Random(7).shuffle(doorbells)
+    for session_id in doorbells:
+        queue.send(session_id)
+
+    queue.deliver(work)
+
+    rows = sql.execute(
+        "SELECT t.session_id::text, array_agg(m.content ORDER BY t.ended_at), max(t.attempt)"
+        " FROM turns t JOIN messages m ON m.turn_id = t.id AND m.role = 'user'"
+        " WHERE t.status = 'completed' GROUP BY 1"
+    ).fetchall()
+    assert sorted(rows) == sorted(
+        (session_id, [f"add {n}" for n in range(4)], 1) for session_id in sessions
+    )
+    assert sorted(tasks(sql)) == sorted([f"{n}" for n in range(4)] * 3)
+
+
+def test_20_messages_enqueued_at_once_are_answered_in_the_accepted_order(
+    api: Api,
+    queue: DoorbellQueue,
+    work: Work,
+    memory: SqliteStore,
+    database_url: str,
+    sql: psycopg.Connection,
+) -> None:
+    session_id = api.new_session()
+
+    def send(n: int) -> None:
+        database = Database(lambda: database_url, statement_timeout=10, pool_size=1)
+        queue_turn(TurnRepository(database, window=10), session_id, f"add {n}")
+        database.close()
+        queue.send(session_id)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(send, range(20)))
+
+    queue.deliver(work)
+
+    rows = sql.execute(
+        "SELECT t.number, m.content FROM turns t JOIN messages m ON m.turn_id = t.id"
+        " AND m.role = 'user' WHERE t.status = 'completed' AND t.attempt = 1 ORDER BY t.ended_at"
+    ).fetchall()
+    assert [number for number, _ in rows] == list(range(1, 21))
+    said = [text for _, text in rows]
+    assert sorted(said) == sorted(f"add {n}" for n in range(20))
+    assert [f"add {title}" for title in tasks(sql)] == said
+    stored = memory.read_newest(conversation_key("alice", UUID(session_id)), None)
+    assert [turn.number for turn in stored] == list(range(20, 0, -1))
+    remembered = [turn.memory.items[0]["content"] for turn in stored if turn.memory is not None]
+    assert remembered == said[::-1]
+
+
+def test_the_process_serves_many_doorbells_on_one_loop(
+    api: Api, queue: DoorbellQueue, work: Work, turns: TurnRepository, sql: psycopg.Connection
+) -> None:
+    running = loop._runner().get_loop()
+    for _ in range(3):
+        session_id = api.new_session()
+        queue_turn(turns, session_id)
+        queue.send(session_id)
+
+    queue.deliver(work)
+
+    assert states(sql) == [("completed", 1, 0)] * 3
+    assert loop._runner().get_loop() is running

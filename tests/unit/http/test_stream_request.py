@@ -1,0 +1,105 @@
+"""Requests as the adapter forwards them, read as events."""
+
+from __future__ import annotations
+
+import json
+import time
+from base64 import b64decode
+from typing import Any
+
+import pytest
+from starlette.requests import Request
+from starlette.types import Message
+
+from parley.http.api import BODY_MAX_BYTES
+from parley.http.stream_request import INVOCATION_SECONDS, event_of, invocation_of
+
+
+def request(
+    *headers: tuple[str, bytes], path: bytes = b"/a%20b", query: bytes = b"", body: bytes = b""
+) -> Request:
+    parts: list[Message] = [
+        {"type": "http.request", "body": body[start : start + 100_000], "more_body": True}
+        for start in range(0, len(body), 100_000)
+    ]
+    parts.append({"type": "http.request", "body": b"", "more_body": False})
+
+    async def receive() -> Message:
+        return parts.pop(0)
+
+    scope: dict[str, Any] = {
+        "type": "http",
+        "method": "POST",
+        "scheme": "http",
+        "path": "/a b",
+        "raw_path": path,
+        "query_string": query,
+        "server": ("127.0.0.1", 80),
+        "headers": [(name.encode(), value) for name, value in headers],
+    }
+    return Request(scope, receive)
+
+
+async def test_an_event_has_what_was_sent_and_not_what_the_adapter_says() -> None:
+    asked = request(
+        ("accept", b"a"),
+        ("accept", b"b"),
+        (
+            "x-amzn-request-context",
+            '{"requestId": "r", "authorizer": {"user_id": "jürgen"}}'.encode(),
+        ),
+        ("x-amzn-lambda-context", b"{}"),
+        query=b"after=1&after=2&empty=&text=a%C3%BC+b",
+        body=b"\xff\x00",
+    )
+
+    event = await event_of(asked, "/{name}")
+
+    assert (event["httpMethod"], event["path"], event["resource"]) == ("POST", "/a%20b", "/{name}")
+    assert event["multiValueHeaders"] == {"accept": ["a", "b"]}
+    assert event["headers"] == {"accept": "b"}
+    assert event["multiValueQueryStringParameters"] == {
+        "after": ["1", "2"], "empty": [""], "text": ["aü b"]
+    }  # fmt: skip
+    assert event["queryStringParameters"]["after"] == "2"
+    assert event["requestContext"]["authorizer"] == {"user_id": "jürgen"}
+    assert b64decode(event["body"]) == b"\xff\x00"
+
+
+async def test_of_a_body_that_is_too_large_there_is_one_byte_too_many() -> None:
+    event = await event_of(request(body=b"x" * (3 * BODY_MAX_BYTES)), "/")
+
+    assert len(b64decode(event["body"])) == BODY_MAX_BYTES + 1
+
+
+async def test_nothing_is_no_body() -> None:
+    event = await event_of(request(), "/")
+
+    assert (event["body"], event["queryStringParameters"]) == (None, None)
+
+
+@pytest.mark.parametrize("context", [b"", b"{", b"[]", b"null", b"\xff"])
+async def test_a_context_that_is_none_names_nobody(context: bytes) -> None:
+    asked = request(("x-amzn-request-context", context), ("x-amzn-lambda-context", context))
+
+    assert (await event_of(asked, "/"))["requestContext"] == {}
+    assert invocation_of(asked).id == ""
+
+
+def test_an_invocation_ends_when_lambda_says() -> None:
+    context = json.dumps({"request_id": "i", "deadline": 1_800_000_000_500}).encode()
+
+    said = invocation_of(
+        request(("x-amzn-lambda-context", context), ("x-amzn-trace-id", b"Root=1"))
+    )
+
+    assert (said.id, said.deadline, said.trace) == ("i", 1_800_000_000.5, "Root=1")
+
+
+@pytest.mark.parametrize("context", [b"{}", b'{"deadline": null}', b'{"deadline": "soon"}'])
+def test_without_lambda_an_invocation_lasts_as_long_as_one_may(context: bytes) -> None:
+    before = time.time()
+
+    said = invocation_of(request(("x-amzn-lambda-context", context)))
+
+    assert before + INVOCATION_SECONDS <= said.deadline <= time.time() + INVOCATION_SECONDS

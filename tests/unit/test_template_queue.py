@@ -1,0 +1,129 @@
+"""The doorbells of template.yaml: their queue, who rings, the worker, and what is given up."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from parley_testing.template import FUNCTIONS, PARAMETERS, RESOURCES, ROOT, of_type, translated
+
+TRANSLATED = translated()
+QUEUE: dict[str, Any] = RESOURCES["Doorbells"]["Properties"]
+FAILURES: dict[str, Any] = RESOURCES["DoorbellFailures"]["Properties"]
+ARN = {"Fn::GetAtt": ["Doorbells", "Arn"]}
+RING = ("Sessions", "Messages", "Stream", "Worker", "Cleanup")
+LONGEST_DELAY = 900
+"""Seconds that SQS keeps a message back at most."""
+
+
+def statement(function: str, action: str) -> dict[str, Any]:
+    """What a function's role says of the queue's action; of another queue, nothing."""
+    (policy,) = RESOURCES[f"{function}Role"]["Properties"]["Policies"]
+    found = [
+        one
+        for one in policy["PolicyDocument"]["Statement"]
+        if action in one.get("Action", ()) and one["Resource"] == ARN
+    ]
+    assert len(found) <= 1
+    return found[0] if found else {}
+
+
+def test_a_doorbell_is_not_given_to_a_second_worker_while_the_first_may_still_run() -> None:
+    # A linter takes less, and AWS refuses it; six times is what AWS advises.
+    assert QUEUE["VisibilityTimeout"] >= 6 * FUNCTIONS["Worker"]["Timeout"]
+    assert QUEUE["VisibilityTimeout"] <= 43_200
+
+
+def test_order_is_not_the_queues_business() -> None:
+    # A FIFO queue would hold back a session behind a worker that died.
+    assert "FifoQueue" not in QUEUE
+    assert "FifoQueue" not in FAILURES
+
+
+def test_an_invocation_is_for_one_doorbell_and_their_number_is_a_parameter() -> None:
+    (mapping,) = of_type(TRANSLATED, "AWS::Lambda::EventSourceMapping").values()
+    properties = mapping["Properties"]
+
+    assert properties["EventSourceArn"] == ARN
+    assert properties["FunctionName"] == {"Ref": "Worker"}
+    assert properties["BatchSize"] == 1
+    assert properties["ScalingConfig"] == {"MaximumConcurrency": {"Ref": "WorkerConcurrency"}}
+    # What AWS takes for it.
+    limits = PARAMETERS["WorkerConcurrency"]
+    assert (limits["MinValue"], limits["MaxValue"]) == (2, 1000)
+    assert "ReservedConcurrentExecutions" not in FUNCTIONS["Worker"]
+
+
+def test_what_the_worker_fails_over_again_and_again_is_put_aside() -> None:
+    policy = QUEUE["RedrivePolicy"]
+
+    assert policy["deadLetterTargetArn"] == {"Fn::GetAtt": ["DoorbellFailures", "Arn"]}
+    # AWS advises five at least: an invocation that is throttled counts too.
+    assert policy["maxReceiveCount"] >= 5
+
+
+def test_what_is_put_aside_is_kept_for_as_long_as_there_is() -> None:
+    assert FAILURES["MessageRetentionPeriod"] == 14 * 24 * 3600
+    # It keeps the age that it had, so it must be given up before it would have ended anyway.
+    assert "MessageRetentionPeriod" not in QUEUE  # four days
+
+
+def test_only_doorbells_are_put_aside_there() -> None:
+    (source,) = FAILURES["RedriveAllowPolicy"]["sourceQueueArns"]
+
+    assert FAILURES["RedriveAllowPolicy"]["redrivePermission"] == "byQueue"
+    name = QUEUE["QueueName"]["Fn::Sub"]
+    assert source == {
+        "Fn::Sub": f"arn:${{AWS::Partition}}:sqs:${{AWS::Region}}:${{AWS::AccountId}}:{name}"
+    }
+
+
+def test_two_stacks_of_an_account_have_queues_of_their_own() -> None:
+    assert "${AWS::StackName}" in QUEUE["QueueName"]["Fn::Sub"]
+    assert "QueueName" not in FAILURES
+
+
+@pytest.mark.parametrize("queue", ["Doorbells", "DoorbellFailures"])
+def test_what_is_in_a_queue_is_encrypted(queue: str) -> None:
+    assert RESOURCES[queue]["Properties"]["SqsManagedSseEnabled"] is True
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_who_rings_knows_the_queue_and_may_send_to_it_and_nobody_else(function: str) -> None:
+    known = FUNCTIONS[function]["Environment"]["Variables"].get("DOORBELL_QUEUE_URL")
+
+    rings = function in RING
+    assert known == ({"Ref": "Doorbells"} if rings else None)
+    assert bool(statement(function, "sqs:SendMessage")) == rings
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_only_the_worker_takes_doorbells(function: str) -> None:
+    taken = statement(function, "sqs:ReceiveMessage")
+
+    assert bool(taken) == (function == "Worker")
+    assert bool(statement(function, "sqs:ChangeMessageVisibility")) == (function == "Worker")
+
+
+def test_a_turn_that_is_worked_at_raises_no_alarm() -> None:
+    # A doorbell stays in its queue until it is answered.
+    default = PARAMETERS["DoorbellAgeSecondsThreshold"]["Default"]
+
+    assert default > FUNCTIONS["Worker"]["Timeout"]
+    assert default > LONGEST_DELAY
+
+
+def test_the_sample_event_is_what_sqs_delivers() -> None:
+    event = json.loads((ROOT / "events" / "worker" / "doorbell.json").read_text())
+    (record,) = event["Records"]
+
+    assert UUID(record["body"]).version == 7
+    assert record["md5OfBody"] == hashlib.md5(record["body"].encode()).hexdigest()
+    assert record["eventSource"] == "aws:sqs"
+    assert record["eventSourceARN"].endswith(":parley-doorbells")
+    assert record["attributes"]["ApproximateReceiveCount"] == "1"
+    assert record["receiptHandle"]

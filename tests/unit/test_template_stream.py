@@ -1,0 +1,103 @@
+"""The stream function of template.yaml: the adapter in front of it, and routes that stream."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from typing import Any
+
+import pytest
+
+from parley_testing.template import FUNCTIONS, PARAMETERS, ROOT, of_type, translated
+
+TRANSLATED = translated()
+STREAM: dict[str, Any] = FUNCTIONS["Stream"]
+VARIABLES: dict[str, Any] = STREAM["Environment"]["Variables"]
+FOLDER = ROOT / STREAM["CodeUri"]
+ROUTES = [event["Properties"] for event in STREAM["Events"].values()]
+LONGEST = 900_000
+"""Milliseconds that API Gateway streams at most."""
+
+
+def integration(route: dict[str, Any]) -> dict[str, Any]:
+    """What API Gateway is told to do for a route."""
+    (api,) = of_type(TRANSLATED, "AWS::ApiGateway::RestApi").values()
+    entry = api["Properties"]["Body"]["paths"][route["Path"]][route["Method"]]
+    found: dict[str, Any] = entry["x-amazon-apigateway-integration"]
+    return found
+
+
+def test_the_routes_are_those_that_stream() -> None:
+    assert {(route["Method"], route["Path"]) for route in ROUTES} == {
+        ("post", "/messages/stream"),
+        ("post", "/sessions/{session_id}/messages/stream"),
+        ("get", "/sessions/{session_id}/turns/{turn_id}/events"),
+    }
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=lambda route: route["Path"])
+def test_a_route_really_streams_and_for_as_long_as_there_is(route: dict[str, Any]) -> None:
+    found = integration(route)
+
+    assert found["type"] == "aws_proxy"
+    # Other values validate as well, and give an integration that waits for the end.
+    assert found["responseTransferMode"] == "STREAM"
+    uri = found["uri"]["Fn::Sub"]
+    assert uri.endswith("/response-streaming-invocations")
+    assert "/2021-11-15/functions/${StreamAliaslive}/" in uri
+    assert found["timeoutInMillis"] == LONGEST
+
+
+def test_nothing_else_streams() -> None:
+    (api,) = of_type(TRANSLATED, "AWS::ApiGateway::RestApi").values()
+    streaming = {
+        (method, path)
+        for path, entries in api["Properties"]["Body"]["paths"].items()
+        for method, entry in entries.items()
+        if entry["x-amazon-apigateway-integration"].get("responseTransferMode")
+    }
+
+    assert streaming == {(route["Method"], route["Path"]) for route in ROUTES}
+
+
+def test_the_function_runs_for_as_long_as_the_gateway_streams() -> None:
+    assert STREAM["Timeout"] * 1000 == LONGEST
+    assert STREAM["Timeout"] >= PARAMETERS["TurnTimeoutSeconds"]["MaxValue"] + 15
+
+
+def test_the_adapters_layer_is_a_literal_for_each_architecture() -> None:
+    # A parameter would keep its old value when the stack is updated.
+    condition, arm, x86 = STREAM["Layers"][-1]["Fn::If"]
+
+    layer = r"arn:aws:lambda:\$\{AWS::Region\}:753240598075:layer:LambdaAdapterLayer(\w+):([0-9]+)"
+    found = [re.fullmatch(layer, one["Fn::Sub"]) for one in (arm, x86)]
+    assert condition == "IsArm"
+    assert [one and one[1] for one in found] == ["Arm64", "X86"]
+    assert len({one and one[2] for one in found}) == 1
+
+
+def test_the_adapter_is_told_to_stream_and_where_the_server_is() -> None:
+    assert VARIABLES["AWS_LAMBDA_EXEC_WRAPPER"] == "/opt/bootstrap"
+    assert VARIABLES["AWS_LWA_INVOKE_MODE"] == "response_stream"
+    assert VARIABLES["AWS_LWA_READINESS_CHECK_PATH"] == "/ready"
+    assert int(VARIABLES["AWS_LWA_PORT"]) > 1024
+    assert all(isinstance(value, str) for name, value in VARIABLES.items() if "_LWA_" in name)
+
+
+def test_the_handler_is_a_script_that_the_adapter_can_start() -> None:
+    script = FOLDER / STREAM["Handler"]
+
+    assert os.access(script, os.X_OK)
+    # Zips keep this much of it.
+    assert script.stat().st_mode & stat.S_IXUSR
+    assert script.read_text().startswith("#!/bin/")
+    assert "AWS_LWA_PORT" in script.read_text()
+
+
+def test_no_copy_of_a_snapshot_makes_the_ids_of_another() -> None:
+    # Nothing reseeds where Python's own runtime client does not run.
+    assert "SnapStart" not in STREAM
+    assert (
+        "register_after_restore" in (ROOT / "layers/shared/python/parley/snapshot.py").read_text()
+    )
