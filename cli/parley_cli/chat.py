@@ -17,6 +17,7 @@ from parley_cli.errors import CommandFailed, explain
 from parley_cli.named import find_session
 from parley_cli.screen import can_ask, note, show_table, waiting
 from parley_cli.sessions import HEADINGS, columns
+from parley_cli.turn_screen import TurnScreen, show_turn
 from parley_cli.turns import told
 from parley_client import ApiError, Parley, ParleyError
 
@@ -123,39 +124,42 @@ class Chat:
             note("The next message begins a new session.")
 
     def _say(self, text: str) -> None:
-        try:
+        if self._id is None:
+            # Not in one call with the message: who stops waiting for the reply then knows where
+            # it will be.
             with waiting("Waiting for the reply …"):
-                if self._id is None:
-                    # Not in one call with the message: who stops waiting for the reply then knows
-                    # where it will be.
-                    made = self._parley.create_session(
-                        name=self._name, agent=self._agent, platform="cli"
-                    )
-                    self._id, self._agent = made.id, made.agent
-                answer = self._parley.send_message(self._id, text)
+                made = self._parley.create_session(
+                    name=self._name, agent=self._agent, platform="cli"
+                )
+            self._id, self._agent = made.id, made.agent
+        screen = TurnScreen()
+        try:
+            events = self._parley.stream_message(self._id, text)
+            show_turn(self._parley, self._id, events, screen)
         except KeyboardInterrupt:
-            if self._id is None:
-                raise
-            self._cancel(self._id, text)
-            return
-        if answer.reply is None:
-            raise CommandFailed(f"The turn is {answer.turn.status}, without a reply.")
-        show_reply(answer.reply.content)
+            self._cancel(self._id, screen.turn_id, text)
 
-    def _cancel(self, session_id: UUID, text: str) -> None:
-        """Cancel the turn of what was said, if it is the one that runs."""
+    def _cancel(self, session_id: UUID, turn_id: UUID | None, text: str) -> None:
+        """Cancel the turn of what was said, if it is still to end."""
         with waiting("Cancelling …"):
+            if turn_id is None:
+                turn_id = self._find_running(session_id, text)
             cancelled = None
-            for running in self._parley.list_turns(session_id, status="running"):
-                # Another client's turn is none of ours.
-                if self._parley.read_turn(session_id, running.id).user_message.content == text:
-                    cancelled = self._parley.cancel_turn(session_id, running.id)
+            if turn_id is not None:
+                cancelled = self._parley.cancel_turn(session_id, turn_id)
         if cancelled is None:
             note("Stopped waiting. No turn of this message runs; /history shows what came of it.")
             return
         note(told(cancelled))
         if cancelled.reply is not None:
             show_reply(cancelled.reply.content)
+
+    def _find_running(self, session_id: UUID, text: str) -> UUID | None:
+        for running in self._parley.list_turns(session_id, status="running"):
+            # Another client's turn is none of ours.
+            if self._parley.read_turn(session_id, running.id).user_message.content == text:
+                return running.id
+        return None
 
     def _show_sessions(self) -> None:
         found = self._parley.list_sessions(page_size=_SHOWN)

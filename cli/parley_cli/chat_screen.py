@@ -17,8 +17,13 @@ def show_reply(content: str) -> None:
     if not on_terminal():
         show_text(content)
         return
+    console().print(rendered(content))
+
+
+def rendered(content: str) -> Markdown:
+    """Make what a terminal shows of a message of the agent's."""
     # Links are written out: one that is hidden behind words may lead anywhere.
-    console().print(Markdown(clean(content), hyperlinks=False))
+    return Markdown(clean(content), hyperlinks=False)
 
 
 def show_history(messages: Iterable[TranscriptMessage]) -> None:

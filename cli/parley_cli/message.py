@@ -11,6 +11,7 @@ from parley_cli.connection import as_user
 from parley_cli.errors import CommandFailed
 from parley_cli.screen import Json, can_ask, show_json, show_text, waiting
 from parley_client import Parley
+from parley_client.models import OnConflict
 
 
 @as_user
@@ -23,12 +24,30 @@ def message(
     agent: Annotated[
         str | None, typer.Option("--agent", help="Agent of the session, when this makes it.")
     ] = None,
+    background: Annotated[
+        bool, typer.Option("--background", help="Do not wait: print the turn's id.")
+    ] = False,
+    enqueue: Annotated[
+        bool, typer.Option("--enqueue", help="Wait behind the turn that runs, if one does.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Send a message and print the reply."""
     said = _standard_input() if text is None or text == "-" else text
+    on_conflict: OnConflict | None = "enqueue" if enqueue else None
+    if background:
+        queued = parley.queue_first_message(
+            said, session_name=session, agent=agent, platform="cli", on_conflict=on_conflict
+        )
+        if json:
+            show_json(queued)
+        else:
+            typer.echo(queued.turn.id)
+        return
     with waiting("Waiting for the reply …"):
-        answer = parley.send_first_message(said, session_name=session, agent=agent, platform="cli")
+        answer = parley.send_first_message(
+            said, session_name=session, agent=agent, platform="cli", on_conflict=on_conflict
+        )
     if json:
         show_json(answer)
     elif answer.reply is None:

@@ -12,6 +12,7 @@ from parley_cli.errors import CommandFailed
 from parley_cli.named import get_session
 from parley_cli.screen import Json, note, on_terminal, show_fields, show_json, show_table
 from parley_cli.sessions import Limit, Named
+from parley_cli.turn_screen import TurnScreen, show_events, show_turn
 from parley_client import Parley
 from parley_client.models import CancelledTurn, TurnStatus
 
@@ -59,6 +60,30 @@ def show(parley: Parley, session: Named, turn: TurnId, json: Json = False) -> No
     """Show a turn: its state, what was said, and what it used."""
     found = parley.read_turn(get_session(parley, session).id, turn)
     (show_json if json else show_fields)(found)
+
+
+@app.command()
+@as_user
+def follow(
+    parley: Parley,
+    session: Named,
+    turn: TurnId,
+    after: Annotated[
+        int, typer.Option("--after", min=0, help="Only events after the one of this number.")
+    ] = 0,
+    json: Json = False,
+) -> None:
+    """Show what happens in a turn until it ends, and its reply; it may have ended already.
+
+    Piped: the reply alone, or with --json each event as it comes. Ctrl-C stops following; the
+    turn goes on.
+    """
+    session_id = get_session(parley, session).id
+    events = parley.follow_turn(session_id, turn, after=after)
+    if json:
+        show_events(events)
+    else:
+        show_turn(parley, session_id, events, TurnScreen())
 
 
 @app.command()

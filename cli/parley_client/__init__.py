@@ -9,7 +9,7 @@ Example:
 """
 
 from parley_client.aio import AsyncParley
-from parley_client.call import UNSET, Call, Page, Series, Unset
+from parley_client.call import UNSET, Call, Events, Page, Series, Unset
 from parley_client.errors import (
     ApiError,
     FieldError,
@@ -18,6 +18,20 @@ from parley_client.errors import (
     UnexpectedAnswer,
     Unreachable,
 )
+from parley_client.events import (
+    MessageCompleted,
+    MessageDelta,
+    MessageReset,
+    ToolCalled,
+    ToolReturned,
+    TurnCancelled,
+    TurnCompleted,
+    TurnEvent,
+    TurnFailed,
+    TurnResumed,
+    TurnStarted,
+    TurnStopped,
+)
 from parley_client.sync import Parley
 
 __all__ = [
@@ -25,12 +39,25 @@ __all__ = [
     "ApiError",
     "AsyncParley",
     "Call",
+    "Events",
     "FieldError",
+    "MessageCompleted",
+    "MessageDelta",
+    "MessageReset",
     "NotSendable",
     "Page",
     "Parley",
     "ParleyError",
     "Series",
+    "ToolCalled",
+    "ToolReturned",
+    "TurnCancelled",
+    "TurnCompleted",
+    "TurnEvent",
+    "TurnFailed",
+    "TurnResumed",
+    "TurnStarted",
+    "TurnStopped",
     "UnexpectedAnswer",
     "Unreachable",
     "Unset",

@@ -4,17 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import aclosing
 from functools import wraps
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
 import httpx
 
-from parley_client.call import Call, Series
-from parley_client.endpoints import admin, deployment, memory, messages, sessions, tasks
+from parley_client.call import Call, Events, Series, is_event_stream
+from parley_client.endpoints import (
+    admin,
+    deployment,
+    memory,
+    messages,
+    sessions,
+    streams,
+    tasks,
+)
+from parley_client.events import TurnEvent
 from parley_client.exchange import is_loopback, request, result
-from parley_client.retry import PATIENCE_SECONDS, Outcome, tries
+from parley_client.following import Following
+from parley_client.retry import PATIENCE_SECONDS, SILENT_SECONDS, Outcome, tries
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -42,6 +53,20 @@ def _each(make: Callable[P, Series[T]]) -> Callable[Concatenate[AsyncParley, P],
     return method
 
 
+def _follow(
+    make: Callable[P, Events],
+) -> Callable[Concatenate[AsyncParley, P], AsyncGenerator[TurnEvent, None]]:
+    """Make a method of a turn's events; see `AsyncParley.follow`."""
+
+    @wraps(make)
+    def method(
+        self: AsyncParley, /, *args: P.args, **kwargs: P.kwargs
+    ) -> AsyncGenerator[TurnEvent, None]:
+        return self.follow(make(*args, **kwargs))
+
+    return method
+
+
 class AsyncParley:
     """Talks to one API as one user; close it, or use it with `async with`.
 
@@ -63,7 +88,8 @@ class AsyncParley:
         Args:
             url: The API's address, with its stage where it has one.
             token: A bearer token, or what gives one; that is asked before each try.
-            patience: Seconds that a call may take, all tries together.
+            patience: Seconds that a call may take, all tries together; for a turn's events, that
+                may pass without a sign of the server.
             transport: What carries the requests, where not the network.
             sleep: Waits for some seconds.
             clock: Says the time in seconds.
@@ -127,12 +153,47 @@ class AsyncParley:
                 return
             cursor = page.next_cursor
 
-    async def _send(self, call: Call[T], read_seconds: float) -> Outcome:
+    async def follow(self, events: Events) -> AsyncGenerator[TurnEvent, None]:
+        """Give a turn's events, each once and in order, until the turn ends.
+
+        Connections that break are made anew, and go on where the last one ended. Nothing is sent
+        before the first event is asked for. Whoever stops before the end calls `aclose()`; the
+        turn goes on all the same.
+
+        Raises:
+            ParleyError: As `do` does, while it is iterated over.
+        """
+        following = Following(self._url, events, patience=self._patience, clock=self._clock)
+        while not following.over:
+            if following.wait:
+                await self._sleep(following.wait)
+            opened = await self._send(following.call, SILENT_SECONDS, stream=True)
+            if isinstance(opened, httpx.HTTPError):
+                following.lost(opened)
+                continue
+            async with aclosing(opened) as response:
+                try:
+                    if not is_event_stream(response):
+                        await response.aread()
+                        following.refused(response)
+                        continue
+                    async for chunk in response.aiter_bytes():
+                        for event in following.take(chunk):
+                            yield event
+                        if following.over:
+                            return
+                except httpx.HTTPError as error:
+                    following.lost(error)
+                else:
+                    following.lost(None)
+
+    async def _send(self, call: Call[T], read_seconds: float, *, stream: bool = False) -> Outcome:
         token = self._token if isinstance(self._token, str) else self._token()
         if not isinstance(token, str):
             token = await token
+        sent = request(self._url, call, token, read_seconds)
         try:
-            return await self._http.send(request(self._url, call, token, read_seconds))
+            return await self._http.send(sent, stream=stream)
         except httpx.HTTPError as error:
             return error
 
@@ -144,6 +205,11 @@ class AsyncParley:
 
     send_message = _one(messages.send_message)
     send_first_message = _one(messages.send_first_message)
+    queue_message = _one(messages.queue_message)
+    queue_first_message = _one(messages.queue_first_message)
+    stream_message = _follow(streams.stream_message)
+    stream_first_message = _follow(streams.stream_first_message)
+    follow_turn = _follow(streams.follow_turn)
     read_transcript = _each(messages.read_transcript)
     list_turns = _each(messages.list_turns)
     read_turn = _one(messages.read_turn)

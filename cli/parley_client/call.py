@@ -44,6 +44,7 @@ class Call(Generic[T]):
         path: Below the API's address, quoted.
         read: Makes the result of a response of success.
         query: Parameters; those that are None are not sent.
+        headers: What is sent beside the token and the key.
         body: Sent as JSON.
         key: The Idempotency-Key: one for all tries.
         repeatable: Whether doing it twice is as doing it once, so that it may be sent again when
@@ -54,6 +55,7 @@ class Call(Generic[T]):
     path: str
     read: Callable[[httpx.Response], T]
     query: Mapping[str, Any] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
     body: Mapping[str, Any] | None = None
     key: str | None = None
     repeatable: bool = True
@@ -75,6 +77,23 @@ class Series(Generic[T]):
     page: Callable[[str | None], Call[Page[T]]]
 
 
+@dataclass(frozen=True)
+class Events:
+    """A turn's events: the call that begins to give them, and where they go on.
+
+    Attributes:
+        first: Asks for the stream.
+        session_id: The session, where it is known before the first event.
+        turn_id: The turn, likewise.
+        after: The sequence number of the last event that is not asked for.
+    """
+
+    first: Call[None]
+    session_id: UUID | None = None
+    turn_id: UUID | None = None
+    after: int = 0
+
+
 def shown_as(model: type[M]) -> Callable[[httpx.Response], M]:
     """Read an answer as a model."""
     return lambda response: model.model_validate_json(response.content)
@@ -82,6 +101,22 @@ def shown_as(model: type[M]) -> Callable[[httpx.Response], M]:
 
 def nothing(response: httpx.Response) -> None:
     """Read an answer that has no body."""
+
+
+def is_event_stream(response: httpx.Response) -> bool:
+    """Whether the answer is a stream of server-sent events."""
+    kind: str = response.headers.get("Content-Type", "")
+    return response.is_success and kind.partition(";")[0].strip().lower() == "text/event-stream"
+
+
+def opened(response: httpx.Response) -> None:
+    """Read the beginning of an event stream.
+
+    Raises:
+        ValueError: It is none.
+    """
+    if not is_event_stream(response):
+        raise ValueError("the answer is no event stream")
 
 
 def below(prefix: str, part: UUID | str, *suffix: str) -> str:

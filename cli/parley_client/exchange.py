@@ -33,6 +33,7 @@ def request(url: str, call: Call[Any], token: str, read_seconds: float) -> httpx
     if not (token.isascii() and token.isprintable()) or not token:
         raise NotSendable("The token is none.")  # which is all that may be told of it
     headers = {"Authorization": f"Bearer {token}", "User-Agent": "parley-client"}
+    headers |= call.headers
     if call.key is not None:
         headers["Idempotency-Key"] = call.key
     try:

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, JsonValue
 SessionStatus = Literal["active", "ended", "escalated"]
 TurnStatus = Literal["queued", "running", "completed", "failed", "cancelled"]
 Role = Literal["user", "assistant"]
+OnConflict = Literal["reject", "enqueue"]
 CancelOutcome = Literal["cancelled", "already_cancelled", "too_late"]
 
 
@@ -84,6 +85,13 @@ class TurnWithMessages(Model):
     turn: Turn
     user_message: TranscriptMessage
     reply: TranscriptMessage | None
+
+
+class AcceptedTurn(Model):
+    """A turn that is carried out in the background, with what the user said."""
+
+    turn: Turn
+    user_message: TranscriptMessage
 
 
 class CancelledTurn(TurnWithMessages):

@@ -25,6 +25,8 @@ PATIENCE_SECONDS = 300.0
 CONNECT_SECONDS = 5.0
 # Over the 29 s after which API Gateway answers by itself.
 _READ_SECONDS = 40.0
+# Over the 15 s after which a stream in which nothing happens says that it is there.
+SILENT_SECONDS = 40.0
 
 
 class Kind(Enum):
@@ -38,7 +40,7 @@ class Kind(Enum):
 
 
 # How often each may come before it is the last word; the others end with the patience.
-_LIMITS = {Kind.FINAL: 1, Kind.NEVER_SENT: 4, Kind.BROKEN: 3}
+_LIMITS: dict[Kind, float] = {Kind.FINAL: 1, Kind.NEVER_SENT: 4, Kind.BROKEN: 3}
 _PERHAPS_DONE = frozenset({Kind.LOST, Kind.BROKEN})
 
 Outcome = httpx.Response | httpx.HTTPError
@@ -53,7 +55,12 @@ class Try:
 
 
 def tries(
-    call: Call[Any], url: str, *, patience: float, clock: Callable[[], float]
+    call: Call[Any],
+    url: str,
+    *,
+    patience: float,
+    clock: Callable[[], float],
+    reached: bool = False,
 ) -> Generator[Try, Outcome, httpx.Response]:
     """Say what to try, take what came of it, and return the response that counts.
 
@@ -65,10 +72,12 @@ def tries(
         url: The API's address, for errors.
         patience: Seconds that all tries may take together.
         clock: Says the time in seconds.
+        reached: Whether it answered a moment ago, so that who is not there is starting again.
 
     Raises:
         Unreachable: No answer came.
     """
+    limits = {**_LIMITS, Kind.NEVER_SENT: inf} if reached else _LIMITS
     end = clock() + patience
     wait = 0.0
     seen: Counter[Kind] = Counter()
@@ -84,7 +93,7 @@ def tries(
         wait = _wait(outcome, seen.total())
         if (
             not harmless
-            or seen[kind] >= _LIMITS.get(kind, inf)
+            or seen[kind] >= limits.get(kind, inf)
             # What is left must do for a try.
             or clock() + wait >= end
         ):

@@ -8,7 +8,9 @@ from uuid import UUID
 
 from parley_client.call import Call, Page, Series, below, key_or_new, present, shown_as
 from parley_client.models import (
+    AcceptedTurn,
     CancelledTurn,
+    OnConflict,
     TranscriptMessage,
     Turn,
     TurnStatus,
@@ -17,21 +19,49 @@ from parley_client.models import (
 
 
 def send_message(
-    session_id: UUID | str, text: str, *, idempotency_key: str | None = None
+    session_id: UUID | str,
+    text: str,
+    *,
+    on_conflict: OnConflict | None = None,
+    idempotency_key: str | None = None,
 ) -> Call[TurnWithMessages]:
     """Send a message and wait for the reply; however often it is tried, it is one turn.
 
     Args:
         session_id: The session, which is there.
         text: What the user says.
+        on_conflict: What happens while another turn of the session runs: `reject`, which is what
+            None means, refuses with `turn_in_progress`; `enqueue` waits behind it.
         idempotency_key: To join a turn that another process began; else one is made.
     """
     return Call(
         "POST",
         below("/sessions", session_id, "messages"),
         shown_as(TurnWithMessages),
-        body={"text": text},
+        body=present(text=text, on_conflict=on_conflict),
         key=key_or_new(idempotency_key),
+    )
+
+
+def queue_message(
+    session_id: UUID | str,
+    text: str,
+    *,
+    on_conflict: OnConflict | None = None,
+    idempotency_key: str | None = None,
+) -> Call[AcceptedTurn]:
+    """Send a message without waiting: its turn is carried out in the background.
+
+    `follow_turn` and `read_turn` tell what comes of it.
+
+    Args:
+        session_id: The session, which is there.
+        text: What the user says.
+        on_conflict: As in `send_message`.
+        idempotency_key: To join a turn that another process began; else one is made.
+    """
+    return _in_background(
+        send_message(session_id, text, on_conflict=on_conflict, idempotency_key=idempotency_key)
     )
 
 
@@ -42,6 +72,7 @@ def send_first_message(
     agent: str | None = None,
     platform: str | None = None,
     metadata: Mapping[str, Any] | None = None,
+    on_conflict: OnConflict | None = None,
     idempotency_key: str | None = None,
 ) -> Call[TurnWithMessages]:
     """Send a message to the session of this name, made where it is not there, and wait.
@@ -52,10 +83,16 @@ def send_first_message(
         agent: Who answers in a session that this makes.
         platform: Where the user talks, for a session that this makes.
         metadata: For a session that this makes.
+        on_conflict: As in `send_message`.
         idempotency_key: To join a turn that another process began; else one is made.
     """
     body = present(
-        text=text, session_name=session_name, agent=agent, platform=platform, metadata=metadata
+        text=text,
+        session_name=session_name,
+        agent=agent,
+        platform=platform,
+        metadata=metadata,
+        on_conflict=on_conflict,
     )
     return Call(
         "POST",
@@ -63,6 +100,40 @@ def send_first_message(
         shown_as(TurnWithMessages),
         body=body,
         key=key_or_new(idempotency_key),
+    )
+
+
+def queue_first_message(
+    text: str,
+    *,
+    session_name: str | None = None,
+    agent: str | None = None,
+    platform: str | None = None,
+    metadata: Mapping[str, Any] | None = None,
+    on_conflict: OnConflict | None = None,
+    idempotency_key: str | None = None,
+) -> Call[AcceptedTurn]:
+    """Do the same without waiting: the turn is carried out in the background.
+
+    Args:
+        text: What the user says.
+        session_name: Which session; without it a new one is made.
+        agent: Who answers in a session that this makes.
+        platform: Where the user talks, for a session that this makes.
+        metadata: For a session that this makes.
+        on_conflict: As in `send_message`.
+        idempotency_key: To join a turn that another process began; else one is made.
+    """
+    return _in_background(
+        send_first_message(
+            text,
+            session_name=session_name,
+            agent=agent,
+            platform=platform,
+            metadata=metadata,
+            on_conflict=on_conflict,
+            idempotency_key=idempotency_key,
+        )
     )
 
 
@@ -109,3 +180,14 @@ def cancel_turn(session_id: UUID | str, turn_id: UUID | str) -> Call[CancelledTu
     """
     path = below(below("/sessions", session_id, "turns"), turn_id, "cancel")
     return Call("POST", path, shown_as(CancelledTurn))
+
+
+def _in_background(sent: Call[TurnWithMessages]) -> Call[AcceptedTurn]:
+    return Call(
+        sent.method,
+        sent.path,
+        shown_as(AcceptedTurn),
+        headers={"Prefer": "respond-async"},
+        body=sent.body,
+        key=sent.key,
+    )

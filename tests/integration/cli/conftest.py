@@ -22,7 +22,9 @@ PROGRAM = str(Path(sys.executable).with_name("parley"))
 
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
-    with LocalStack(tmp_path_factory.mktemp("cli") / "data") as stack:
+    # A reply of many words takes long enough for Ctrl-C in the middle of it.
+    env = {"OFFLINE_MODEL_WORDS_PER_SECOND": "20"}
+    with LocalStack(tmp_path_factory.mktemp("cli") / "data", env=env) as stack:
         yield stack
 
 

@@ -61,7 +61,9 @@ def command(name: str, *arguments: st.SearchStrategy[str], **options: Any) -> No
     COMMANDS[name] = parts
 
 
-command("message", WORD, session=WORD, agent=WORD, user=WORD, json=None)
+command(
+    "message", WORD, session=WORD, agent=WORD, user=WORD, background=None, enqueue=None, json=None
+)
 command("chat", session=WORD, agent=WORD, user=WORD)
 command("sessions list", status=WORD, agent=WORD, platform=WORD, limit=WORD, all=None, json=None)
 command("sessions show", WORD, messages=None, json=None)
@@ -69,6 +71,10 @@ command("sessions create", WORD, agent=WORD, json=None)
 command("sessions end", WORD)
 command("sessions reopen", WORD)
 command("sessions delete", WORD)
+command("turns list", WORD, status=WORD, limit=WORD, json=None)
+command("turns show", WORD, WORD, json=None)
+command("turns follow", WORD, WORD, after=WORD, json=None)
+command("turns cancel", WORD, WORD, json=None)
 command("tasks list", text=WORD, due_before=WORD, done=None, all=None, json=None)
 command("tasks done", WORD)
 command("memory show", WORD, json=None)
@@ -126,6 +132,7 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "task_id": st.one_of(st.uuids(), TEXT),
     "metadata": st.dictionaries(TEXT, JSON, max_size=3),
     "page_size": st.integers(-1, 200),
+    "after": st.integers(),
     "older_than_seconds": st.integers(),
     "due_at": st.one_of(st.datetimes(), st.datetimes(timezones=st.just(UTC))),
     "due_before": st.one_of(st.datetimes(), st.datetimes(timezones=st.just(UTC))),

@@ -67,6 +67,38 @@ def test_ctrl_c_while_waiting_goes_back_to_the_prompt(terminal: Open, silent_url
     assert talk.ended() == 0
 
 
+def test_ctrl_c_in_the_middle_of_a_reply_cancels_the_turn(
+    terminal: Open, parley: Callable[..., Any]
+) -> None:
+    talk = terminal("chat", "--session", "long", "--user", "anna")
+    talk.wait_for("long> ")
+    talk.say("add " + "o " * 240)
+    talk.wait_for("→ add_task")
+    talk.wait_for("[offline model] Added")
+    talk.press_until(CTRL_C, "The turn was cancelled.")
+    talk.wait_for("long> ")
+    talk.say("add milk")
+    talk.wait_for("Added “milk”.")
+    talk.wait_for("long> ")
+    talk.press(CTRL_D)
+
+    assert talk.ended() == 0
+    assert "Traceback" not in talk.shown
+    turns = parley("turns", "list", "long", "--user", "anna").out.splitlines()
+    assert [turn.split("\t")[1] for turn in turns] == ["completed", "cancelled"]
+
+
+def test_a_turn_is_followed_while_it_happens(terminal: Open, parley: Callable[..., Any]) -> None:
+    turn = parley(
+        "message", "add " + "o " * 60, "--session", "slow", "--user", "anna", "--background"
+    ).out.strip()
+    shown = terminal("turns", "follow", "slow", turn, "--user", "anna")
+
+    shown.wait_for("→ add_task")
+    shown.wait_for("[offline model] Added")
+    assert shown.ended() == 0
+
+
 def test_ctrl_c_ends_a_command_without_a_traceback(terminal: Open, silent_url: str) -> None:
     talk = terminal("message", "hi", "--session", "s", "--url", silent_url)
     talk.wait_for("Waiting for the reply")

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from parley_client import AsyncParley, Parley
+from parley_client import AsyncParley, MessageCompleted, MessageDelta, Parley, TurnStarted
 from parley_local.postgres import EmbeddedPostgres
 from parley_local.stack import LocalStack
 
@@ -171,6 +171,54 @@ def test_a_conversation_is_piped_as_plain_text(done: Callable[..., str]) -> None
     said = done("chat", "--session", "s", "--user", "hugo", stdin="add x\nwhat do I have\n")
 
     assert said == "[offline model] Added “x”.\n[offline model] You have:\n- x\n"
+
+
+def test_messages_in_the_background_are_answered_in_their_order(
+    done: Callable[..., str],
+) -> None:
+    me = ("--user", "karl")
+    said = ("--session", "s", *me)
+    turns = [
+        done("message", f"add {what}", *said, "--background", "--enqueue").strip()
+        for what in ("one", "two", "three")
+    ]
+
+    replies = [done("turns", "follow", "s", turn, *me) for turn in turns]
+
+    assert replies == [f"[offline model] Added “{what}”.\n" for what in ("one", "two", "three")]
+    tasks = done("tasks", "list", *me, "--json").splitlines()
+    assert [json.loads(task)["title"] for task in tasks] == ["one", "two", "three"]
+
+
+def test_a_turn_is_told_event_by_event(done: Callable[..., str]) -> None:
+    me = ("--user", "lara")
+    turn = done("message", "add x", "--session", "s", *me, "--background").strip()
+
+    events = [
+        json.loads(line) for line in done("turns", "follow", "s", turn, *me, "--json").splitlines()
+    ]
+    rest = done("turns", "follow", "s", turn, *me, "--json", "--after", "2").splitlines()
+
+    assert [event["sequence"] for event in events] == list(range(1, len(events) + 1))
+    assert [events[0]["type"], events[-1]["type"]] == ["turn.started", "turn.completed"]
+    assert {event["turn_id"] for event in events} == {turn}
+    assert [json.loads(line) for line in rest] == events[2:]
+
+
+def test_a_stream_is_the_transcript(stack: LocalStack) -> None:
+    with Parley(stack.url, stack.token("mona")) as mona:
+        events = list(mona.stream_first_message("add x", session_name="s"))
+        begun = events[0]
+        assert isinstance(begun, TurnStarted)
+        again = list(mona.follow_turn(begun.session_id, begun.turn_id))
+        turn = mona.read_turn(begun.session_id, begun.turn_id)
+
+    assert turn.reply is not None
+    written = "".join(event.text for event in events if isinstance(event, MessageDelta))
+    (whole,) = (event for event in events if isinstance(event, MessageCompleted))
+    assert written == whole.text == turn.reply.content
+    assert whole.message_id == turn.reply.id
+    assert again == events
 
 
 async def test_the_async_client_talks_to_the_same_api(stack: LocalStack) -> None:

@@ -6,6 +6,8 @@ import asyncio
 import json
 import os
 from collections.abc import Callable, Iterator
+from contextlib import aclosing, closing
+from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 from uuid import UUID
@@ -17,9 +19,10 @@ from typer.testing import CliRunner
 import parley_cli.connection
 from parley_cli.address import Target
 from parley_cli.main import app
-from parley_client import AsyncParley, Call, Parley, Series
+from parley_client import AsyncParley, Call, Events, Parley, Series, TurnEvent
 from parley_local.data_directory import Address, announced
 from parley_local.issuer import ensure_key
+from parley_testing.event_stream import Stream, answer, wire
 
 T = TypeVar("T")
 Step = httpx.Response | Exception
@@ -30,6 +33,13 @@ URL = "http://127.0.0.1:3000"
 @pytest.fixture(autouse=True)
 def _issuer(tmp_path: Path) -> None:
     ensure_key(tmp_path)
+
+
+def again(response: httpx.Response) -> httpx.Response:
+    """Give a response that was not read; those that are whole may be given several times."""
+    if isinstance(response.stream, Stream):
+        return response
+    return httpx.Response(response.status_code, headers=response.headers, content=response.content)
 
 
 class Server:
@@ -45,8 +55,7 @@ class Server:
         step = next(self._steps)
         if isinstance(step, Exception):
             raise step
-        # A response is read once.
-        return httpx.Response(step.status_code, headers=step.headers, content=step.content)
+        return again(step)
 
     @property
     def keys(self) -> set[str]:
@@ -75,6 +84,15 @@ class Sync:
         with Parley(URL, token, sleep=server.waits.append, **options) as parley:
             return parley.do(call)
 
+    def follow(self, server: Server, events: Events, *, stop_after: int | None = None) -> list[Any]:
+        """Read events; all of them, or so many and no more."""
+        options = server.options(300)
+        with (
+            Parley(URL, "t", sleep=server.waits.append, **options) as parley,
+            closing(parley.follow(events)) as found,
+        ):
+            return list(islice(found, stop_after))
+
     def each(self, server: Server, series: Series[T]) -> list[T]:
         with Parley(URL, "t", **server.options(300)) as parley:
             return list(parley.each(series))
@@ -98,6 +116,25 @@ class Async(Sync):
             options = server.options(patience)
             async with AsyncParley(URL, token, sleep=wait, **options) as parley:
                 return await parley.do(call)
+
+        return asyncio.run(done())
+
+    def follow(self, server: Server, events: Events, *, stop_after: int | None = None) -> list[Any]:
+        async def wait(seconds: float) -> None:
+            server.waits.append(seconds)
+
+        async def done() -> list[TurnEvent]:
+            seen: list[TurnEvent] = []
+            async with (
+                AsyncParley(URL, "t", sleep=wait, **server.options(300)) as parley,
+                aclosing(parley.follow(events)) as found,
+            ):
+                while stop_after is None or len(seen) < stop_after:
+                    event = await anext(found, None)
+                    if event is None:
+                        break
+                    seen.append(event)
+            return seen
 
         return asyncio.run(done())
 
@@ -132,9 +169,14 @@ class FakeApi:
     def answers(self, route: str, *bodies: Any, status: int = 200, **options: Any) -> None:
         self.routes[route] = [httpx.Response(status, json=body, **options) for body in bodies]
 
-    def interrupted(self, route: str) -> None:
-        """Let a person press Ctrl-C while this is waited for."""
-        self.routes[route] = [KeyboardInterrupt()]
+    def streams(self, route: str, *turns: list[dict[str, Any]]) -> None:
+        """Answer with the events of a turn, each time with those of the next."""
+        self.routes[route] = [answer(wire(events)) for events in turns]
+
+    def interrupted(self, route: str, *, after: bytes | None = None) -> None:
+        """Let a person press Ctrl-C while this is waited for, or in a stream after these bytes."""
+        press = KeyboardInterrupt()
+        self.routes[route] = [press if after is None else answer(Stream(after, press))]
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
         self.requests.append(request)
@@ -144,7 +186,7 @@ class FakeApi:
         step = steps.pop(0) if len(steps) > 1 else steps[0]
         if isinstance(step, BaseException):
             raise step
-        return httpx.Response(step.status_code, headers=step.headers, content=step.content)
+        return again(step)
 
     def bodies(self) -> list[Any]:
         """What was sent, in order."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
@@ -10,9 +9,13 @@ import httpx
 import pytest
 
 from parley_cli.chat_screen import show_reply
+from parley_testing.event_stream import answer, replied, wire
 
-Answered = Callable[[str | None], dict[str, Any]]
 NOBODY: dict[str, Any] = {"items": [], "next_cursor": None}
+
+
+def messages(session: dict[str, Any]) -> str:
+    return f"POST /sessions/{session['id']}/messages/stream"
 
 
 def chat(parley: Any, *lines: str, arguments: tuple[str, ...] = ()) -> Any:
@@ -22,10 +25,10 @@ def chat(parley: Any, *lines: str, arguments: tuple[str, ...] = ()) -> Any:
 
 
 def test_the_first_message_makes_the_session_and_the_next_go_to_it(
-    api: Any, parley: Any, answered: Answered, session: dict[str, Any]
+    api: Any, parley: Any, session: dict[str, Any]
 ) -> None:
     api.answers("POST /sessions", session, status=201)
-    api.answers(f"POST /sessions/{session['id']}/messages", answered("Hello."), answered("Again."))
+    api.streams(messages(session), replied("Hel", "lo."), replied("Again."))
 
     result = chat(parley, "hi", "", "  and again ", arguments=("--agent", "todo"))
 
@@ -38,10 +41,10 @@ def test_the_first_message_makes_the_session_and_the_next_go_to_it(
 
 
 def test_a_session_of_the_name_that_is_there_goes_on(
-    api: Any, parley: Any, answered: Answered, session: dict[str, Any]
+    api: Any, parley: Any, session: dict[str, Any]
 ) -> None:
     api.answers("GET /sessions", {"items": [session], "next_cursor": None})
-    api.answers(f"POST /sessions/{session['id']}/messages", answered("Yes."))
+    api.streams(messages(session), *[replied("Yes.")] * 3)
 
     result = chat(parley, "hi", arguments=("--session", "groceries"))
 
@@ -49,11 +52,9 @@ def test_a_session_of_the_name_that_is_there_goes_on(
     assert "groceries goes on, with todo" in result.stderr
 
 
-def test_new_begins_another_session(
-    api: Any, parley: Any, answered: Answered, session: dict[str, Any]
-) -> None:
+def test_new_begins_another_session(api: Any, parley: Any, session: dict[str, Any]) -> None:
     api.answers("POST /sessions", session, status=201)
-    api.answers(f"POST /sessions/{session['id']}/messages", answered("Yes."))
+    api.streams(messages(session), *[replied("Yes.")] * 3)
     api.answers("GET /sessions", NOBODY)
 
     chat(parley, "one", "/new", "two", "/new trip to Oslo", "three")
@@ -67,12 +68,12 @@ def test_new_begins_another_session(
 
 
 def test_another_agent_begins_another_session(
-    api: Any, parley: Any, answered: Answered, session: dict[str, Any]
+    api: Any, parley: Any, session: dict[str, Any]
 ) -> None:
     agents = [{"name": name, "description": "", "default": False} for name in ("todo", "helper")]
     api.answers("GET /agents", {"items": agents})
     api.answers("POST /sessions", session, status=201)
-    api.answers(f"POST /sessions/{session['id']}/messages", answered("Yes."))
+    api.streams(messages(session), *[replied("Yes.")] * 3)
 
     result = chat(parley, "one", "/agent", "/agent helper", "two", "/agent nobody")
 
@@ -82,17 +83,16 @@ def test_another_agent_begins_another_session(
 
 
 def test_what_is_refused_is_said_and_the_chat_goes_on(
-    api: Any, parley: Any, answered: Answered, session: dict[str, Any]
+    api: Any, parley: Any, session: dict[str, Any]
 ) -> None:
     api.answers("GET /sessions", {"items": [session], "next_cursor": None})
     problem = {
         "code": "session_not_active",
         "detail": "The session is escalated; set its status to active to go on with it.",
     }
-    route = f"POST /sessions/{session['id']}/messages"
-    api.routes[route] = [
+    api.routes[messages(session)] = [
         httpx.Response(409, json=problem),
-        httpx.Response(201, json=answered("Yes.")),
+        answer(wire(replied("Yes."))),
     ]
 
     result = chat(parley, "one", "two", arguments=("--session", "groceries"))
@@ -103,7 +103,7 @@ def test_what_is_refused_is_said_and_the_chat_goes_on(
 
 
 def test_history_is_shown_oldest_first(api: Any, parley: Any, session: dict[str, Any]) -> None:
-    messages = [
+    said = [
         {
             "id": str(UUID(int=number)),
             "turn_id": str(UUID(int=8)),
@@ -114,7 +114,7 @@ def test_history_is_shown_oldest_first(api: Any, parley: Any, session: dict[str,
         for number, role in ((2, "assistant"), (1, "user"))
     ]
     api.answers("GET /sessions", {"items": [session], "next_cursor": None})
-    api.answers(f"GET /sessions/{session['id']}/messages", {"items": messages, "next_cursor": None})
+    api.answers(f"GET /sessions/{session['id']}/messages", {"items": said, "next_cursor": None})
 
     result = chat(parley, "/history", arguments=("--session", "groceries"))
 
@@ -123,10 +123,10 @@ def test_history_is_shown_oldest_first(api: Any, parley: Any, session: dict[str,
 
 
 def test_commands_that_are_none_and_messages_that_look_like_some(
-    api: Any, parley: Any, answered: Answered, session: dict[str, Any]
+    api: Any, parley: Any, session: dict[str, Any]
 ) -> None:
     api.answers("POST /sessions", session, status=201)
-    api.answers(f"POST /sessions/{session['id']}/messages", answered("Yes."))
+    api.streams(messages(session), *[replied("Yes.")] * 3)
 
     result = chat(parley, "/nothing", "//new", "/etc/hosts is what?", "/quit", "never said")
 

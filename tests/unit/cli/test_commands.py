@@ -34,6 +34,48 @@ def test_the_whole_answer_is_json(api: Any, parley: Any, answered: Answered) -> 
     assert "\x9b" not in result.stdout
 
 
+def queued(answered: Answered) -> dict[str, Any]:
+    answer = answered(None)
+    del answer["reply"]
+    answer["turn"]["status"] = "queued"
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("options", "fields"), [((), {}), (("--enqueue",), {"on_conflict": "enqueue"})]
+)
+def test_a_message_in_the_background_gives_the_turn(
+    api: Any, parley: Any, answered: Answered, options: tuple[str, ...], fields: dict[str, Any]
+) -> None:
+    api.answers("POST /messages", queued(answered), status=202)
+
+    result = parley("message", "hi", "--session", "s", "--background", *options)
+
+    assert (result.exit_code, result.stdout) == (0, f"{answered(None)['turn']['id']}\n")
+    assert api.requests[0].headers["Prefer"] == "respond-async"
+    assert api.bodies() == [{"text": "hi", "session_name": "s", "platform": "cli", **fields}]
+
+
+def test_the_turn_in_the_background_is_json(api: Any, parley: Any, answered: Answered) -> None:
+    api.answers("POST /messages", queued(answered), status=202)
+
+    result = parley("message", "hi", "--session", "s", "--background", "--json")
+
+    assert json.loads(result.stdout) == queued(answered)
+
+
+def test_a_message_waits_behind_a_turn_where_that_is_asked(
+    api: Any, parley: Any, answered: Answered
+) -> None:
+    api.answers("POST /messages", answered("yes"))
+
+    result = parley("message", "hi", "--session", "s", "--enqueue")
+
+    assert result.stdout == "yes\n"
+    assert api.bodies()[0]["on_conflict"] == "enqueue"
+    assert "Prefer" not in api.requests[0].headers
+
+
 @pytest.mark.parametrize("text", [[], ["-"]])
 def test_standard_input_is_the_message_when_there_is_no_other(
     api: Any, parley: Any, answered: Answered, text: list[str]
@@ -109,6 +151,8 @@ def test_an_answer_without_a_reply_is_no_success(api: Any, parley: Any, answered
         (["erase", "anna"], None),
         (["escalations", "show", "no-id"], None),
         (["chat"], b"\xff\n"),
+        (["turns", "follow", "s"], None),
+        (["turns", "follow", "s", "t", "--after", "-1"], None),
         (["nothing"], None),
     ],
 )

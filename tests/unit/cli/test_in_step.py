@@ -14,9 +14,11 @@ from uuid import UUID
 import pytest
 from pydantic import TypeAdapter
 
-from parley_client import AsyncParley, Call, Parley, Series
+from parley_client import AsyncParley, Call, Events, Parley, Series
+from parley_client.events import KINDS
 from parley_client.exchange import request
 
+EVENT: Any = typing.Union[tuple(KINDS.values())]  # noqa: UP007  (it is made of a list)
 DOCUMENT = json.loads((resources.files("parley.http") / "openapi.json").read_text("utf-8"))
 SCHEMAS = DOCUMENT["components"]["schemas"]
 OPERATIONS = {
@@ -28,6 +30,9 @@ OPERATIONS = {
     for path, methods in DOCUMENT["paths"].items()
     for method, operation in methods.items()
 }
+# The same operations, where they are asked to answer before the turn has ended.
+BACKGROUND = {"queue_message": "send_message", "queue_first_message": "send_first_message"}
+METHODS = [*OPERATIONS, *BACKGROUND]
 # What each argument is given, to see where it goes.
 ARGUMENTS: dict[str, Any] = {
     "session_id": UUID(int=1),
@@ -43,6 +48,7 @@ ARGUMENTS: dict[str, Any] = {
     "completed": True,
     "dry_run": True,
     "older_than_seconds": 3600,
+    "after": 5,
 }
 
 
@@ -52,21 +58,34 @@ def endpoint(name: str) -> Callable[..., Any]:
 
 
 def call_of(name: str) -> Call[Any]:
-    """Make the call with every argument given; of a series, that for a later page."""
+    """Make the call with every argument given; of a series, that for a later page.
+
+    Of events it is the first that is made for them.
+    """
     wanted = [key for key in typing.get_type_hints(endpoint(name)) if key != "return"]
     made = endpoint(name)(**{key: ARGUMENTS.get(key, key) for key in wanted})
-    return made.page("cursor") if isinstance(made, Series) else made
+    match made:
+        case Series():
+            return made.page("cursor")
+        case Events():
+            return made.first
+    call: Call[Any] = made
+    return call
+
+
+def operation_of(name: str) -> tuple[str, str, dict[str, Any]]:
+    return OPERATIONS[BACKGROUND.get(name, name)]
 
 
 def test_both_clients_have_every_operation() -> None:
     for client in (Parley, AsyncParley):
         methods = {name for name, value in vars(client).items() if hasattr(value, "__wrapped__")}
-        assert methods == set(OPERATIONS)
+        assert methods == set(METHODS)
 
 
-@pytest.mark.parametrize("name", OPERATIONS)
+@pytest.mark.parametrize("name", METHODS)
 def test_a_call_goes_to_its_route_with_what_that_takes(name: str) -> None:
-    method, template, operation = OPERATIONS[name]
+    method, template, operation = operation_of(name)
 
     call = call_of(name)
     sent = request("http://parley.example/v1", call, "t", 40)
@@ -78,23 +97,27 @@ def test_a_call_goes_to_its_route_with_what_that_takes(name: str) -> None:
     assert set(sent.url.params) == {key for place, key in parameters if place == "query"}
     assert (call.key is not None) == (("header", "idempotency-key") in parameters)
     assert set(call.body or {}) == _body_fields(name, operation)
+    assert (sent.headers.get("Prefer") == "respond-async") == (name in BACKGROUND)
 
 
-@pytest.mark.parametrize("name", OPERATIONS)
+@pytest.mark.parametrize("name", METHODS)
 def test_an_answer_is_read_as_it_is_described(name: str) -> None:
-    _, _, operation = OPERATIONS[name]
+    _, _, operation = operation_of(name)
+    returned = typing.get_type_hints(endpoint(name))["return"]
+    kind = "text/event-stream" if returned is Events else "application/json"
     answers = [
-        response.get("content", {}).get("application/json", {}).get("schema")
+        response["content"][kind]["schema"]
         for status, response in operation["responses"].items()
-        if status.startswith("2")
+        if status.startswith("2") and (status == "202") == (name in BACKGROUND)
+        if kind in response.get("content", {})
     ]
-    (result,) = typing.get_args(typing.get_type_hints(endpoint(name))["return"])
+    result = EVENT if returned is Events else typing.get_args(returned)[0]
 
-    described = answers[0]
-    if described is None:  # no body, or lines
+    if not answers:  # no body, or lines
         assert result in (type(None), dict[str, Any])
         return
-    page = _resolved(described)["properties"]
+    described = answers[0]
+    page = _resolved(described).get("properties", {})
     if {"items", "next_cursor"} == set(page):
         described = page["items"]["items"]
     assert _shape(described) == _shape(TypeAdapter(result).json_schema(mode="serialization"))
@@ -109,8 +132,8 @@ def _body_fields(name: str, operation: dict[str, Any]) -> set[str]:
         return set()
     content = operation["requestBody"]["content"]["application/json"]
     fields = set(_resolved(content["schema"])["properties"])
-    # For a session that is known there is send_message.
-    return fields - {"session_id"} if name == "send_first_message" else fields
+    # For a session that is known there are the others.
+    return fields - {"session_id"} if name.endswith("_first_message") else fields
 
 
 def _resolved(schema: dict[str, Any], own: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -124,11 +147,13 @@ def _shape(schema: dict[str, Any], own: dict[str, Any] | None = None) -> Any:
     """What of a schema says which JSON there may be: fields, types, null, and choices."""
     own = {**(own or {}), **schema.get("$defs", {})}
     schema = _resolved(schema, own)
-    if "anyOf" in schema:
-        return sorted((_shape(each, own) for each in schema["anyOf"]), key=repr)
+    for choice in ("anyOf", "oneOf"):
+        if choice in schema:
+            return sorted((_shape(each, own) for each in schema[choice]), key=repr)
     match schema.get("type"):
         case "object" if "properties" in schema:
-            fields = {key: _shape(value, own) for key, value in schema["properties"].items()}
+            properties = sorted(schema["properties"].items())
+            fields = {key: _shape(value, own) for key, value in properties}
             return {"fields": fields, "required": sorted(schema.get("required", []))}
         case "object":
             return {"each": _shape(schema.get("additionalProperties", {}), own)}
@@ -137,4 +162,6 @@ def _shape(schema: dict[str, Any], own: dict[str, Any] | None = None) -> Any:
         case kind:
             # A kind of cleanup that is new must not break this client.
             choices = [] if schema.get("title") == "Kind" else sorted(schema.get("enum", []))
+            if "const" in schema:
+                choices = [schema["const"]]
             return (kind, schema.get("format"), choices)

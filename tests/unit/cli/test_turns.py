@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
 import pytest
+
+from parley_testing.event_stream import (
+    completed,
+    delta,
+    ended,
+    numbered,
+    replied,
+    said,
+    started,
+    wire,
+)
 
 Answered = Callable[[str | None], dict[str, Any]]
 TURN = UUID(int=8)
@@ -95,7 +107,7 @@ def test_there_may_be_nothing_to_cancel(
 def test_ctrl_c_in_a_chat_cancels_the_turn_and_the_chat_goes_on(
     parley: Any, api: Any, running: dict[str, Any], session: dict[str, Any], turns: str
 ) -> None:
-    api.interrupted(f"POST /sessions/{session['id']}/messages")
+    api.interrupted(f"POST /sessions/{session['id']}/messages/stream")
     api.answers(f"POST {turns}/{TURN}/cancel", cancelled(running, "cancelled"))
 
     result = parley("chat", "--session", "groceries", stdin="hi\n/nothing\n")
@@ -109,7 +121,7 @@ def test_a_reply_that_came_before_the_cancelling_is_shown(
     parley: Any, api: Any, running: dict[str, Any], session: dict[str, Any], turns: str,
     answered: Answered,
 ) -> None:  # fmt: skip
-    api.interrupted(f"POST /sessions/{session['id']}/messages")
+    api.interrupted(f"POST /sessions/{session['id']}/messages/stream")
     late = cancelled(running, "too_late", reply=answered("Here it is.")["reply"])
     api.answers(f"POST {turns}/{TURN}/cancel", late)
 
@@ -119,10 +131,96 @@ def test_a_reply_that_came_before_the_cancelling_is_shown(
     assert "Too late" in result.stderr
 
 
+def test_ctrl_c_in_the_middle_of_a_reply_cancels_its_turn(
+    parley: Any, api: Any, running: dict[str, Any], session: dict[str, Any], turns: str
+) -> None:
+    begun = wire(replied("Let me", " see.")[:2])
+    api.interrupted(f"POST /sessions/{session['id']}/messages/stream", after=begun)
+    api.answers(f"POST {turns}/{TURN}/cancel", cancelled(running, "cancelled"))
+
+    result = parley("chat", "--session", "groceries", stdin="something else\n/nothing\n")
+
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert "Milk is there.\nThere is no /nothing" in result.stderr
+    # Its first event named it, so that it need not be looked for.
+    assert [sent for sent in api.sent() if turns in sent] == [f"POST {turns}/{TURN}/cancel"]
+
+
+@pytest.mark.parametrize("how", ["failed", "cancelled"])
+def test_a_turn_that_ends_without_a_reply_in_a_chat_says_why(
+    parley: Any, api: Any, running: dict[str, Any], session: dict[str, Any], how: str
+) -> None:
+    stopped = numbered(started(), delta("Let"), ended(how, "It was no use.", interrupted=True))
+    api.streams(f"POST /sessions/{session['id']}/messages/stream", stopped, replied("Yes."))
+
+    result = parley("chat", "--session", "groceries", stdin="hi\nagain\n")
+
+    assert (result.exit_code, result.stdout) == (0, "Yes.\n")
+    assert "It was no use.\n" in result.stderr
+
+
+def test_a_reply_that_is_too_long_for_an_event_is_read(
+    parley: Any, api: Any, running: dict[str, Any], turns: str, answered: Answered
+) -> None:
+    long = numbered(started(), delta("lo"), said(None), completed())
+    api.streams(f"GET {turns}/{TURN}/events", long)
+    api.answers(f"GET {turns}/{TURN}", answered("long"))
+
+    result = parley("turns", "follow", "groceries", str(TURN))
+
+    assert (result.exit_code, result.stdout) == (0, "long\n")
+
+
+def test_a_turn_is_followed_to_its_reply(
+    parley: Any, api: Any, running: dict[str, Any], turns: str
+) -> None:
+    api.streams(f"GET {turns}/{TURN}/events", replied("**Hel", "lo**"))
+
+    result = parley("turns", "follow", "groceries", str(TURN))
+
+    assert (result.exit_code, result.stdout, result.stderr) == (0, "**Hello**\n", "")
+
+
+def test_its_events_are_a_line_of_json_each(
+    parley: Any, api: Any, running: dict[str, Any], turns: str
+) -> None:
+    events = replied("Hel\x1b[2J", "lo")
+    api.streams(f"GET {turns}/{TURN}/events", events[2:])
+
+    result = parley("turns", "follow", "groceries", str(TURN), "--after", "2", "--json")
+
+    lines = [json.loads(line) for line in result.stdout.splitlines()]
+    assert (result.exit_code, lines) == (0, events[2:])
+    assert "\x1b" not in result.stdout
+    assert api.sent()[-1].endswith("/events?after=2")
+
+
+@pytest.mark.parametrize("options", [(), ("--json",)])
+@pytest.mark.parametrize("how", ["failed", "cancelled"])
+def test_following_a_turn_that_has_no_reply_is_no_success(
+    parley: Any, api: Any, running: dict[str, Any], turns: str, how: str, options: tuple[str, ...]
+) -> None:
+    api.streams(f"GET {turns}/{TURN}/events", numbered(started(), ended(how, "No use.")))
+
+    result = parley("turns", "follow", "groceries", str(TURN), *options)
+
+    assert (result.exit_code, result.stderr) == (1, "parley: No use.\n")
+    assert len(result.stdout.splitlines()) == (2 if options else 0)
+
+
+def test_a_turn_that_is_not_there_is_a_sentence(
+    parley: Any, api: Any, running: dict[str, Any], turns: str
+) -> None:
+    result = parley("turns", "follow", "groceries", str(TURN))
+
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr == "parley: There is no such.\n"
+
+
 def test_another_clients_turn_is_left_alone(
     parley: Any, api: Any, running: dict[str, Any], session: dict[str, Any]
 ) -> None:
-    api.interrupted(f"POST /sessions/{session['id']}/messages")
+    api.interrupted(f"POST /sessions/{session['id']}/messages/stream")
 
     result = parley("chat", "--session", "groceries", stdin="something else\n")
 
@@ -133,7 +231,7 @@ def test_another_clients_turn_is_left_alone(
 def test_ctrl_c_again_stops_waiting_for_that_too(
     parley: Any, api: Any, running: dict[str, Any], session: dict[str, Any], turns: str
 ) -> None:
-    api.interrupted(f"POST /sessions/{session['id']}/messages")
+    api.interrupted(f"POST /sessions/{session['id']}/messages/stream")
     api.interrupted(f"POST {turns}/{TURN}/cancel")
 
     result = parley("chat", "--session", "groceries", stdin="hi\n/nothing\n")
