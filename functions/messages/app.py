@@ -11,5 +11,6 @@ from parley.snapshot import reseed_after_restore
 reseed_after_restore()
 
 parts = Composition(load_settings("database", "memory", "model", "queue"))
+parts.doorbell.prepare()
 
 handler = Api([message_routes(parts.sender, max_chars=parts.settings.message_max_chars)])

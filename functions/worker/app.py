@@ -27,6 +27,7 @@ If its claim was carried out and only the answer lost, the lease has run out by 
 
 parts = Composition(load_settings("database", "memory", "model", "queue"))
 head_runner, doorbell = parts.head_runner, parts.doorbell
+doorbell.prepare()
 
 
 def handler(event: Mapping[str, Any], context: Any) -> None:

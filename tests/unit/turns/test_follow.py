@@ -19,6 +19,7 @@ from parley.repository.transcript import Transcript, TurnView
 from parley.turns import follow
 from parley.turns.follow import Follower
 from parley.turns.hub import Hub
+from parley.turns.ringing import Ringer
 
 AT = datetime(2026, 11, 20, 14, 18, tzinfo=UTC)
 SESSION, TURN, REPLY = UUID(int=1), UUID(int=2), UUID(int=3)
@@ -63,8 +64,13 @@ class World:
         self.running = view(ended=False)
         self.now: TurnView | Exception = self.running
         self.asked = 0
+        self.rung: list[UUID] = []
         self.follower = Follower(
-            cast(Any, lambda: self.log), cast(Transcript, self), self.hub, beat_seconds=30
+            cast(Any, lambda: self.log),
+            cast(Transcript, self),
+            self.hub,
+            Ringer(self),
+            beat_seconds=30,
         )
 
     def turn(self, user_id: str, session_id: UUID, turn_id: UUID) -> TurnView:
@@ -74,6 +80,10 @@ class World:
         if isinstance(self.now, Exception):
             raise self.now
         return self.now
+
+    def ring(self, session_id: UUID, *, delay: int = 0) -> None:
+        """Ring, in the queue's place."""
+        self.rung.append(session_id)
 
     def happens(self, *events: TurnEvent) -> None:
         self.log.events += events
@@ -154,6 +164,30 @@ async def test_what_was_missed_of_the_announcements_is_read() -> None:
         world.log.events.append(event(2))  # by another process
         world.happens(event(3), END)
         assert [each async for each in events] == list(WHOLE[1:])
+
+
+async def test_a_worker_is_rung_for_when_nothing_happens_for_as_long_as_a_lease_lasts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("QUIET_SECONDS", "ASK_SECONDS", "RING_SECONDS"):
+        monkeypatch.setattr(follow, name, 0.01)
+    world = World(START)
+    reading = asyncio.ensure_future(world.read())
+
+    await world.until(lambda: bool(world.rung))
+    world.happens(*WHOLE[1:])
+
+    assert await reading == list(WHOLE)
+    assert set(world.rung) == {SESSION}
+
+
+async def test_nobody_is_rung_for_a_turn_in_which_something_happens() -> None:
+    world = World(START)
+    reading = asyncio.ensure_future(world.read())
+    await world.until(lambda: bool(world.log.reads))
+    world.happens(*WHOLE[1:])
+    await reading
+    assert world.rung == []
 
 
 async def test_many_readers_are_told_the_same_from_one_reading() -> None:

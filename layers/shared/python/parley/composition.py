@@ -93,7 +93,7 @@ class Composition:
     @cached_property
     def follower(self) -> Follower:
         """Follows turns."""
-        return Follower(lambda: self.events, self.transcript, self.hub)
+        return Follower(lambda: self.events, self.transcript, self.hub, self.ringer)
 
     @cached_property
     def doorbell(self) -> SqsDoorbell:

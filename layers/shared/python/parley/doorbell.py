@@ -49,6 +49,10 @@ class SqsDoorbell:
         self._client: SQSClient | None = None
         self._opening = Lock()
 
+    def prepare(self) -> None:
+        """Make the client now. An attempt that dies in its first second must have rung by then."""
+        self._opened()
+
     def ring(self, session_id: UUID, *, delay: int = 0) -> None:
         """Ask a worker to look at a session: see `Doorbell`."""
         with _translated():

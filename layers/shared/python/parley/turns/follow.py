@@ -13,8 +13,10 @@ from parley.events.log import FINAL, EventLog, TurnEvent
 from parley.ids import conversation_key
 from parley.observability import logger
 from parley.repository.transcript import Transcript, TurnView
+from parley.repository.turns import LEASE_SECONDS
 from parley.turns.ends import final_events, interrupted
 from parley.turns.hub import Hub
+from parley.turns.ringing import Ringer
 from parley.turns.threads import in_thread, patiently
 
 BEAT_SECONDS = 15.0
@@ -25,6 +27,10 @@ QUIET_SECONDS = 2.0
 
 ASK_SECONDS = 5.0
 """How long it stays idle before Postgres is asked again."""
+
+RING_SECONDS = float(LEASE_SECONDS)
+"""How long it stays idle before a worker is rung for: who carried the turn out may have died before
+it could leave a doorbell, and a doorbell may be lost."""
 
 _FIRST_PAUSE = 0.1
 _LONGEST_PAUSE = 1.0
@@ -42,6 +48,7 @@ class Follower:
         open_log: Callable[[], EventLog],
         transcript: Transcript,
         hub: Hub,
+        ringer: Ringer | None = None,
         *,
         beat_seconds: float = BEAT_SECONDS,
     ) -> None:
@@ -50,12 +57,14 @@ class Follower:
         Args:
             open_log: Gives the event log when it is first wanted.
             transcript: Tells of turns that have ended.
-            hub: Tells when this process has written to a log.
+            hub: Tells what this process writes to logs.
+            ringer: Rings for a worker, where there is one.
             beat_seconds: How long nothing happens before who follows is told so.
         """
         self._open_log = open_log
         self._transcript = transcript
         self._hub = hub
+        self._ringer = ringer or Ringer()
         self._beat_seconds = beat_seconds
         self._tails: dict[UUID, _Tail] = {}
 
@@ -118,7 +127,7 @@ class Follower:
     def _join(self, view: TurnView, after: int) -> _Tail:
         tail = self._tails.get(view.turn.id)
         if tail is None or tail.over or tail.begins_after > after:
-            tail = _Tail(self._open_log(), self._transcript, self._hub, view, after)
+            tail = _Tail(self._open_log(), self._transcript, self._hub, self._ringer, view, after)
             self._tails[view.turn.id] = tail
         tail.readers += 1
         return tail
@@ -143,7 +152,13 @@ class _Tail:
     """
 
     def __init__(
-        self, log: EventLog, transcript: Transcript, hub: Hub, view: TurnView, after: int
+        self,
+        log: EventLog,
+        transcript: Transcript,
+        hub: Hub,
+        ringer: Ringer,
+        view: TurnView,
+        after: int,
     ) -> None:
         turn = view.turn
         self.turn_id = turn.id
@@ -155,6 +170,7 @@ class _Tail:
         self._place = (conversation_key(turn.user_id, turn.session_id), turn.number)
         self._transcript = transcript
         self._hub = hub
+        self._ringer = ringer
         self._view = view
         self._events: list[TurnEvent] = []
         # It reads for all, so nothing of the request that comes first is in its logs and traces.
@@ -195,6 +211,7 @@ class _Tail:
         pause = _FIRST_PAUSE
         # Of a turn that has ended, what the log lacks will not come.
         ask_at = clock() + (QUIET_SECONDS if self._view.turn.ended_at is None else 0)
+        ring_at = clock() + RING_SECONDS
         announced: Sequence[TurnEvent] = ()
         with self._hub.listening(self.turn_id) as news:
             while True:
@@ -206,6 +223,7 @@ class _Tail:
                     if came[-1].type in FINAL:
                         return
                     pause, ask_at = _FIRST_PAUSE, max(ask_at, clock() + QUIET_SECONDS)
+                    ring_at = clock() + RING_SECONDS
                 else:
                     pause = min(2 * pause, _LONGEST_PAUSE)
                 if self._view.turn.ended_at is not None or clock() >= ask_at:
@@ -213,6 +231,9 @@ class _Tail:
                         self._take(await self._rest())
                         return
                     ask_at = clock() + ASK_SECONDS
+                    if clock() >= ring_at:
+                        await self._ringer.ring(self._view.turn.session_id)
+                        ring_at = clock() + RING_SECONDS
                 announced = await news.take(pause)
 
     def _next_of(self, announced: Sequence[TurnEvent]) -> Sequence[TurnEvent]:
