@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -359,16 +360,29 @@ async def test_a_turn_whose_end_cannot_be_told_has_ended_all_the_same(
 
 
 async def test_a_very_long_reply_is_told_in_pieces_and_not_once_more(
-    new_bench: NewBench, sqlite_log: SqliteEventLog
+    new_bench: NewBench, log: EventLog
 ) -> None:
-    reply = "x" * (TEXT_LIMIT + 1)
-    bench = new_bench(in_order(Streamed(reply)), events=sqlite_log)
+    # Nothing of it can be packed, and the model gives all of it at once.
+    dice = random.Random(1)
+    reply = "".join(chr(dice.randrange(0x10000, 0x20000)) for _ in range(300_000))
+    bench = new_bench(in_order(Streamed(reply)), events=log)
     turn = bench.begin(bench.new_session())
     await bench.carry_out(turn, logged=True)
-    events = told(sqlite_log, turn)
+    events = told(log, turn)
     assert "".join(e.data["text"] for e in events if e.type == "message.delta") == reply
     (completed,) = (event for event in events if event.type == "message.completed")
     assert completed.data["text"] is None
+
+
+async def test_the_longest_reply_that_is_told_once_more_goes_into_the_log(
+    new_bench: NewBench, log: EventLog
+) -> None:
+    dice = random.Random(1)
+    reply = "".join(chr(dice.randrange(0x10000, 0x20000)) for _ in range(TEXT_LIMIT))
+    bench = new_bench(in_order(say(reply)), events=log)
+    turn = bench.begin(bench.new_session())
+    await bench.carry_out(turn, logged=True)
+    assert text(told(log, turn)) == reply
 
 
 async def test_memory_is_the_same_whether_a_turn_is_followed_or_waited_for(

@@ -30,6 +30,12 @@ GATHER_SECONDS = 0.2
 LOOK_SECONDS = 1.0
 """How long an attempt writes nothing before it looks whether it was replaced."""
 
+PIECE_LIMIT = 50_000
+"""Characters of the longest piece of text; some servers give all of it at once."""
+
+WRITE_LIMIT = 300_000
+"""Bytes of the events of one write, unless it is a single one: an item holds little more."""
+
 TOLD_LIMIT = 16_000
 """Characters of a tool call's arguments or output that an event holds."""
 
@@ -87,7 +93,9 @@ class Chronicle:
         if self._void == step:
             self._put("message.reset", {"step": step})
         self._void = None
-        self._put("message.delta", {"step": step, "text": text})
+        for first in range(0, len(text), PIECE_LIMIT):
+            piece = text[first : first + PIECE_LIMIT]
+            self._put("message.delta", {"step": step, "text": piece})
 
     def void(self, step: int) -> None:
         """Note that a message failed: if it is written anew, what was told of it is taken back."""
@@ -140,7 +148,8 @@ class Chronicle:
             Fenced: This attempt was replaced, or the turn is over.
             StoreUnavailable: The log cannot be written now.
         """
-        await self._write()
+        while self._pending:
+            await self._write()
 
     async def end(self, view: TurnView) -> None:
         """Write how the turn ended, which Postgres has been told already.
@@ -167,30 +176,26 @@ class Chronicle:
     def _put(self, kind: EventType, data: dict[str, Any]) -> None:
         if kind == "message.delta" and self._pending:
             before, _, earlier = self._pending[-1]
-            if before == kind and earlier["step"] == data["step"]:
+            same = before == kind and earlier["step"] == data["step"]
+            if same and len(earlier["text"]) + len(data["text"]) <= PIECE_LIMIT:
                 earlier["text"] += data["text"]
                 return
         self._pending.append((kind, datetime.now(UTC), data))
         self._happened.set()
 
     async def _write(self, *, fenced: bool = True) -> bool:
-        """Write what is pending.
+        """Write what is pending, or as much of it as goes into one write.
 
         Args:
             fenced: Whether another's events in its place mean that this attempt was replaced.
 
         Returns:
-            False if another's events are in its place; nothing is pending then.
+            False if another's events are in its place.
         """
         async with self._writing:
-            pending, self._pending = self._pending, []
-            self._happened.clear()
-            if not pending:
+            events = self._next_events()
+            if not events:
                 return True
-            events = [
-                TurnEvent(number, kind, at, data)
-                for number, (kind, at, data) in enumerate(pending, start=self._last + 1)
-            ]
             await self._attempt.ensure_held()
             try:
                 written = await self._append(events)
@@ -202,6 +207,19 @@ class Chronicle:
             if any(event.type == "message.delta" for event in events):
                 self._text_written = time.monotonic()
             return written
+
+    def _next_events(self) -> list[TurnEvent]:
+        events: list[TurnEvent] = []
+        size = 0
+        for kind, at, data in self._pending:
+            size += len(to_json(data))
+            if events and size > WRITE_LIMIT:
+                break
+            events.append(TurnEvent(self._last + 1 + len(events), kind, at, data))
+        del self._pending[: len(events)]
+        if not self._pending:
+            self._happened.clear()
+        return events
 
     async def _append(self, events: Sequence[TurnEvent]) -> bool:
         try:

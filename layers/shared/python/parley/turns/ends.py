@@ -14,7 +14,7 @@ from parley.repository.models import TurnRow
 from parley.repository.transcript import TurnView
 from parley.repository.turns import RunningTurn
 
-TEXT_LIMIT = 100_000
+TEXT_LIMIT = 80_000
 """Characters of the longest message that an event holds; a longer one is in the turn only."""
 
 
