@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from itertools import count
 from pathlib import Path
 
@@ -15,8 +15,8 @@ from moto.server import ThreadedMotoServer
 
 from parley.repository.database import Database
 from parley_local.postgres import EmbeddedPostgres
-from parley_testing.doorbells import DoorbellQueue
 from parley_testing.handlers import Api, load_function
+from parley_testing.unread_queue import unread_queue
 
 _TEMPLATE = "parley_template"
 
@@ -84,23 +84,22 @@ def sqs() -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def unread_queue(sqs: str) -> Iterator[DoorbellQueue]:
-    """A queue for all tests that look at nothing in it."""
-    queue = DoorbellQueue(sqs)
-    yield queue
-    queue.close()
+def doorbells_unread() -> Iterator[Mapping[str, str]]:
+    """The settings of a queue for all tests that look at nothing in it."""
+    with unread_queue() as settings:
+        yield settings
 
 
 @pytest.fixture
 def environment(
     database_url: str,
-    unread_queue: DoorbellQueue,
+    doorbells_unread: Mapping[str, str],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> pytest.MonkeyPatch:
     """The settings of a deployment with SQLite memory, the offline model and a queue."""
     settings = {
-        **unread_queue.settings,
+        **doorbells_unread,
         "DATABASE_URL": database_url,
         "AGENT_SESSION_STORE": "sqlite",
         "AGENT_SESSION_DB_PATH": str(tmp_path / "memory.db"),

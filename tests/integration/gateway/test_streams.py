@@ -289,7 +289,7 @@ def test_a_stream_whose_function_dies_breaks_off_and_the_next_request_finds_a_ne
         with pytest.raises(httpx.RemoteProtocolError):
             list(parts)
 
-    assert not alive(before)
+    wait_for(lambda: not alive(before))  # its connections close before it is gone
     assert client.get("/echo/x").json()["pid"] != before
 
 

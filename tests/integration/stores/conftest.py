@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -32,11 +32,17 @@ def memory(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def new_place(new_database: Callable[[], str], memory: Path) -> Any:
+def new_place(
+    new_database: Callable[[], str], memory: Path, doorbells_unread: Mapping[str, str]
+) -> Any:
     """Makes places with their memory in the SQLite file."""
 
     def make(isolation: str = "read committed") -> Any:
-        settings = {"AGENT_SESSION_STORE": "sqlite", "AGENT_SESSION_DB_PATH": str(memory)}
+        settings = {
+            **doorbells_unread,
+            "AGENT_SESSION_STORE": "sqlite",
+            "AGENT_SESSION_DB_PATH": str(memory),
+        }
         return deployed(new_database(), store, settings, isolation=isolation)
 
     with closing(SqliteStore(memory)) as store:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from types import SimpleNamespace
 from typing import Any
@@ -60,8 +60,11 @@ def wire() -> Iterator[DynamoDbWire]:
 
 
 @pytest.fixture(scope="module")
-def place(new_database: Callable[[], str], wire: DynamoDbWire) -> Iterator[Place]:
+def place(
+    new_database: Callable[[], str], wire: DynamoDbWire, doorbells_unread: Mapping[str, str]
+) -> Iterator[Place]:
     settings = {
+        **doorbells_unread,
         "AGENT_SESSION_STORE": "dynamodb",
         "AGENT_SESSION_TABLE": Account(wire.url).table(TABLE),
         "AWS_ENDPOINT_URL": wire.url,

@@ -8,6 +8,7 @@ from uuid import uuid4
 
 import boto3
 
+from parley.doorbell import SqsDoorbell
 from parley_testing.aws import REGION
 
 Record = dict[str, Any]
@@ -89,6 +90,16 @@ class DoorbellQueue:
         """Make up a message that was received."""
         message = {"MessageId": str(uuid4()), "ReceiptHandle": str(uuid4()), "Body": body}
         return _record(message | {"Attributes": {"ApproximateReceiveCount": "1"}, "MD5OfBody": ""})
+
+    def doorbell(self) -> SqsDoorbell:
+        """Give the doorbell that rings through it."""
+        return SqsDoorbell(lambda: self._client, self.url)
+
+    def come_back(self, record: Record) -> None:
+        """Let a message that was received be delivered again, as when its time is over."""
+        self._client.change_message_visibility(
+            QueueUrl=self.url, ReceiptHandle=record["receiptHandle"], VisibilityTimeout=0
+        )
 
     def delete(self, record: Record) -> None:
         """Take out a message that was received."""
