@@ -14,7 +14,7 @@ import sys
 import threading
 import traceback
 from collections import Counter
-from contextlib import closing, suppress
+from contextlib import AbstractContextManager, closing, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -26,8 +26,10 @@ from parley import points
 from parley.agents import todo  # noqa: F401 - before the fork
 from parley.repository import turns
 from parley.repository.database import Database
+from parley_local.server import listen
 from parley_testing.contending import contend
-from parley_testing.fault_parts import Parts, Place, new_store
+from parley_testing.fault_functions import run_function, warm_up
+from parley_testing.fault_parts import Parts, Place, new_log, new_store
 from parley_testing.fault_scenarios import SCENARIOS, append
 from parley_testing.scripted_model import call, say
 from parley_testing.workbench import request
@@ -51,22 +53,30 @@ class Ends:
             signal.pthread_kill(threading.get_ident(), self._signal)
 
 
+def _observed(job: dict[str, Any]) -> AbstractContextManager[None]:
+    at = job["at"] and (job["at"][0], job["at"][1])
+    return points.observed(Ends(Path(job["points"]), at, job["signal"]))
+
+
 def _run(job: dict[str, Any]) -> dict[str, Any]:
     place = Place(**job["place"])
     turns.LEASE_SECONDS = job["lease"]
+    if "function" in job:
+        with _observed(job):
+            return run_function(job, place)
     with (
         closing(
             Database(lambda: place.database_url, statement_timeout=job["patience"], pool_size=4)
         ) as database,
         new_store(place) as store,
+        new_log(place) if job.get("logged") else nullcontext() as events,
     ):
         scenario = SCENARIOS[job["scenario"]]
-        parts = Parts(database, store, scenario, Path(job["asked"]))
+        parts = Parts(database, store, scenario, Path(job["asked"]), events=events)
         if "sends" in job:
             return asyncio.run(contend(parts, scenario, job["sends"], job["at_once"]))
-        at = job["at"] and (job["at"][0], job["at"][1])
         session_id = UUID(job["session_id"])
-        with points.observed(Ends(Path(job["points"]), at, job["signal"])):
+        with _observed(job):
             if "cancels" in job:
                 work = parts.canceller.cancel(job["user"], session_id, UUID(job["cancels"]))
                 return {"outcome": asyncio.run(work).outcome}
@@ -96,22 +106,30 @@ def _warm_up() -> None:
             scenario.agent()
     with new_store(Place("", dynamodb="http://localhost", table="-")):
         pass
+    warm_up()
 
 
-def _fork(job: dict[str, Any]) -> int:
+def _fork(job: dict[str, Any]) -> dict[str, Any]:
     assert threading.active_count() == 1, threading.enumerate()
+    # It listens before it runs, so that who knows its port may talk to it at once.
+    listener = listen("127.0.0.1", 0) if job.get("function") == "stream" else None
     pid = os.fork()
     if pid == 0:
         code = 70
         try:
-            code = _child(job)
+            code = _child(job | {"listener": listener})
         finally:
             os._exit(code)
-    return pid
+    if listener is None:
+        return {"pid": pid}
+    with listener:
+        return {"pid": pid, "port": listener.getsockname()[1]}
 
 
-def _wait(pid: int) -> dict[str, Any]:
-    _, status = os.waitpid(pid, os.WUNTRACED)
+def _look(pid: int) -> dict[str, Any]:
+    found, status = os.waitpid(pid, os.WUNTRACED | os.WNOHANG)
+    if not found:
+        return {}
     if os.WIFSTOPPED(status):
         return {"stopped": os.WSTOPSIG(status)}
     if os.WIFSIGNALED(status):
@@ -131,11 +149,11 @@ def main() -> None:
             answer: dict[str, Any] = {}
             match order["do"]:
                 case "fork":
-                    answer["pid"] = _fork(order["job"])
+                    answer = _fork(order["job"])
                     children.add(answer["pid"])
-                case "wait":
-                    answer = _wait(order["pid"])
-                    if "stopped" not in answer:
+                case "look":
+                    answer = _look(order["pid"])
+                    if answer and "stopped" not in answer:
                         children.discard(order["pid"])
                 case "continue":
                     os.kill(order["pid"], signal.SIGCONT)

@@ -6,6 +6,7 @@ ids: it calls every first tool of a step `call_0`.
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -19,9 +20,12 @@ from parley.repository.task_list import TaskFilter, list_tasks
 from parley.turns.context import Effect, TurnContext
 from parley.turns.tools import effect_tool
 from parley_testing.model_input import faults
+from parley_testing.model_steps import Called, Gate, Streamed
 from parley_testing.scripted_model import Asked, Items, Script, call, say
 
 NEXT = "and now?"
+
+Step = Items | Streamed | Callable[[Path], Streamed]
 
 
 @dataclass(frozen=True)
@@ -30,14 +34,15 @@ class Scenario:
 
     Attributes:
         text: What the user says.
-        steps: For each model by name, what it does when it is shown so many tool outputs.
+        steps: For each model by name, what it does when it is shown so many tool outputs; a
+            function is given the file of what was asked.
         effects: The titles of the tasks that the turn makes.
         reply: What the turn ends with.
         agent: Makes the agent; None for the registry's own.
     """
 
     text: str
-    steps: Mapping[str, Mapping[int, Items]]
+    steps: Mapping[str, Mapping[int, Step]]
     effects: tuple[str, ...]
     reply: str
     agent: Callable[[], Agent[TurnContext]] | None = None
@@ -45,16 +50,17 @@ class Scenario:
     def script(self, asked_file: Path) -> Script:
         """Make the model; every question is kept in the file before it is answered."""
 
-        def answer(asked: Asked) -> Items:
+        def answer(asked: Asked) -> Items | Streamed:
             said = max(n for n, item in enumerate(asked.input) if item.get("role") == "user")
             text = asked.input[said]["content"]
             outputs = [item for item in asked.input[said:] if _is_output(item)]
             append(asked_file, f"{asked.model}/{text}/{len(outputs)}")
             if wrong := faults(asked.input):
                 append(asked_file, f"malformed/{wrong}")
-            if text == NEXT:
+            if text.startswith(NEXT):
                 return say("Nothing else.")
-            return self.steps[asked.model][len(outputs)]
+            step = self.steps[asked.model][len(outputs)]
+            return step(asked_file) if callable(step) else step
 
         return answer
 
@@ -155,4 +161,71 @@ COUNTING = Scenario(
 )
 """One effect that tells whether another went through it."""
 
-SCENARIOS = {"tools": TOOLS, "agents": AGENTS, "counting": COUNTING}
+
+class _Breath(Gate):
+    """A moment in which what was said so far may be told."""
+
+    async def wait(self) -> None:
+        await asyncio.sleep(0.01)
+
+
+class _Silence(Gate):
+    """What a model that says no more waits for; the file tells when nobody listens any more."""
+
+    def __init__(self, asked: Path) -> None:
+        super().__init__()
+        self._asked = asked
+
+    async def wait(self) -> None:
+        try:
+            await asyncio.sleep(3600)
+        finally:
+            append(self._asked, "left alone")
+
+
+_BREATH = _Breath()
+
+
+def _paced(*words: str, calls: list[Called] | None = None) -> Streamed:
+    return Streamed(*(part for word in words for part in (word, _BREATH)), calls=calls)
+
+
+def _add(title: str) -> list[Called]:
+    return [Called("add_task", {"title": title})]
+
+
+_BEFORE_THE_REPLY = {
+    0: _paced("Let ", "me ", "see. ", calls=_add("milk")),
+    1: _paced("And ", "one ", "more. ", calls=_add("bread")),
+}
+
+STREAMING = Scenario(
+    text="I need milk and bread",
+    steps={
+        "default": {**_BEFORE_THE_REPLY, 2: _paced("Milk ", "and ", "bread ", "are ", "noted.")}
+    },
+    effects=("bread", "milk"),
+    reply="Milk and bread are noted.",
+)
+"""Says something, has an effect, says something, has another, and replies, all in pieces."""
+
+FALTERING = Scenario(
+    text="I need milk and bread",
+    steps={
+        "default": {
+            **_BEFORE_THE_REPLY,
+            2: lambda asked: Streamed("Milk ", _BREATH, "and ", _Silence(asked)),
+        }
+    },
+    effects=("bread", "milk"),
+    reply="",
+)
+"""The same, but in the middle of the reply the model says no more."""
+
+SCENARIOS = {
+    "tools": TOOLS,
+    "agents": AGENTS,
+    "counting": COUNTING,
+    "streaming": STREAMING,
+    "faltering": FALTERING,
+}

@@ -12,6 +12,8 @@ from uuid import UUID
 
 import psycopg
 
+from parley.doorbell import Doorbell
+from parley.events.log import EventLog
 from parley.memory.store import AgentSessionStore
 from parley.repository.database import Database
 from parley.repository.turns import LEASE_SECONDS
@@ -39,6 +41,14 @@ def counted(passed: Sequence[str]) -> list[Point]:
     return points
 
 
+def some_of_each(points: Sequence[Point]) -> list[Point]:
+    """Choose of each point the first passing, the last, and the one in the middle."""
+    often: dict[str, int] = dict(points)
+    return [
+        (name, place) for name, place in points if place in (1, often[name] // 2 + 1, often[name])
+    ]
+
+
 class Stage:
     """One scenario on one pair of stores, played as often as a test likes."""
 
@@ -51,10 +61,14 @@ class Stage:
         store: AgentSessionStore,
         sql: psycopg.Connection,
         folder: Path,
+        *,
+        events: EventLog | None = None,
+        doorbell: Doorbell | None = None,
     ) -> None:
         self.name, self.place, self.server = name, place, server
         self.scenario = SCENARIOS[name]
         self.database, self.store, self.sql, self.folder = database, store, sql, folder
+        self.events, self.doorbell = events, doorbell
 
     def play(self) -> Play:
         """Make a new user and session to play the scenario in."""
@@ -78,19 +92,27 @@ class Play:
     """One time that the scenario is played.
 
     Attributes:
+        asked_file: Keeps what the model is asked.
         parts: This process's.
     """
 
     def __init__(self, stage: Stage, user: str) -> None:
         self._stage, self.user = stage, user
-        self._asked = stage.folder / f"asked-{user}"
-        self.parts = Parts(stage.database, stage.store, stage.scenario, self._asked)
+        self.asked_file = stage.folder / f"asked-{user}"
+        self.parts = Parts(
+            stage.database,
+            stage.store,
+            stage.scenario,
+            self.asked_file,
+            events=stage.events,
+            doorbell=stage.doorbell,
+        )
         self.session_id: UUID = self.parts.new_session(user)
 
     @property
     def asked(self) -> list[str]:
         """What the model was asked so far, in all processes."""
-        return lines(self._asked)
+        return lines(self.asked_file)
 
     def start(
         self,
@@ -100,31 +122,29 @@ class Play:
         lease: float = LEASE_SECONDS,
     ) -> Child:
         """Have another process send the message, and end itself at a point."""
+        return self.fork(at, by, key="k", lease=lease)
+
+    def start_cancelling(
+        self, at: Point | None = None, by: signal.Signals = signal.SIGKILL
+    ) -> Child:
+        """Have another process cancel the turn, and end itself at a point."""
+        logged = self._stage.events is not None
+        return self.fork(at, by, cancels=str(self.turn_id), logged=logged)
+
+    def fork(
+        self, at: Point | None = None, by: signal.Signals = signal.SIGKILL, **job: Any
+    ) -> Child:
+        """Have another process do a job (see `fault_process`), and end itself at a point."""
         stage = self._stage
         return stage.server.fork(
             stage.place,
             stage.name,
-            self._asked,
+            self.asked_file,
             session_id=str(self.session_id),
             user=self.user,
-            key="k",
             at=at,
             signal=int(by),
-            lease=lease,
-        )
-
-    def start_cancelling(self, at: Point | None = None) -> Child:
-        """Have another process cancel the turn, and kill itself at a point."""
-        stage = self._stage
-        return stage.server.fork(
-            stage.place,
-            stage.name,
-            self._asked,
-            session_id=str(self.session_id),
-            user=self.user,
-            cancels=str(self._turn_id()),
-            at=at,
-            signal=int(signal.SIGKILL),
+            **job,
         )
 
     def rows(self) -> dict[str, Any]:
@@ -158,7 +178,7 @@ class Play:
 
     async def cancel(self) -> str:
         """Cancel the turn from this process and give the outcome."""
-        cancelled = await self.parts.canceller.cancel(self.user, self.session_id, self._turn_id())
+        cancelled = await self.parts.canceller.cancel(self.user, self.session_id, self.turn_id)
         return cancelled.outcome
 
     async def next_turn(self) -> None:
@@ -169,7 +189,9 @@ class Play:
         """Read what the session's turns came to."""
         return outcome(self._stage.sql, self._stage.store, self.user, self.session_id)
 
-    def _turn_id(self) -> UUID:
+    @property
+    def turn_id(self) -> UUID:
+        """The id of the only turn."""
         (turn,) = self.parts.transcript.turns(
             self.user, self.session_id, status=None, limit=2, cursor=None
         ).items

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
+import threading
+import time
 from dataclasses import asdict
 from itertools import count
 from pathlib import Path
@@ -22,15 +25,30 @@ class Child:
 
     Attributes:
         points: The file with the points that it has passed.
+        port: Where it answers on loopback, if that is its job.
     """
 
-    def __init__(self, server: ForkServer, pid: int, folder: Path) -> None:
+    def __init__(self, server: ForkServer, pid: int, folder: Path, port: int | None = None) -> None:
         self.points = folder / "points"
+        self.port = port
         self._server, self._pid, self._result = server, pid, folder / "result"
+        self._over: dict[str, Any] = {}
 
     def wait(self) -> dict[str, Any]:
         """Wait until it stops or is over, and say how: `stopped`, `killed` or `exited`."""
-        return self._server.ask({"do": "wait", "pid": self._pid})
+        if self._over:
+            return self._over
+        # The server does not wait itself: meanwhile others may want something of it.
+        while not (ended := self._server.ask({"do": "look", "pid": self._pid})):
+            time.sleep(0.002)
+        if "stopped" not in ended:
+            self._over = ended
+        return ended
+
+    def kill(self) -> None:
+        """Kill it, wherever it is; it is still to be waited for."""
+        if not self._over:  # its number may be another's since
+            os.kill(self._pid, signal.SIGKILL)
 
     def go_on(self) -> None:
         """Let it go on if it was stopped."""
@@ -43,10 +61,14 @@ class Child:
 
 
 class ForkServer:
-    """Forks processes that have all imports behind them; those that are left end with it."""
+    """Forks processes that have all imports behind them; those that are left end with it.
+
+    Safe for use by threads.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._asking = threading.Lock()
         self._numbers = count(1)
 
     def __enter__(self) -> Self:
@@ -105,14 +127,16 @@ class ForkServer:
         files = {"points": str(folder / "points"), "result": str(folder / "result")}
         job |= {"place": asdict(place), "scenario": scenario, "asked": str(asked)}
         job |= {"patience": patience, "lease": lease, **files}
-        return Child(self, self.ask({"do": "fork", "job": job})["pid"], folder)
+        made = self.ask({"do": "fork", "job": job})
+        return Child(self, made["pid"], folder, made.get("port"))
 
     def ask(self, order: dict[str, Any]) -> dict[str, Any]:
         """Give an order and wait for its answer."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self._process.stdin.write(f"{json.dumps(order)}\n")
-        line = self._process.stdout.readline()
+        with self._asking:
+            self._process.stdin.write(f"{json.dumps(order)}\n")
+            line = self._process.stdout.readline()
         assert line, "the fork server has died"
         answer: dict[str, Any] = json.loads(line)
         return answer

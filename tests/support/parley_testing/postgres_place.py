@@ -57,7 +57,12 @@ OPERATIONS: Mapping[str, Operation] = {
         "POST", "/sessions/{id}/messages", {"text": "help"}, 201, "INSERT INTO turns", "sessions"
     ),
     "complete": Operation(
-        "POST", "/sessions/{id}/messages", {"text": "help"}, 201, "SET status = 'completed'", "sessions"
+        "POST",
+        "/sessions/{id}/messages",
+        {"text": "help"},
+        201,
+        "SET status = 'completed'",
+        "sessions",
     ),
     "effect": Operation(
         "POST", "/sessions/{id}/messages", {"text": "add milk"}, 201, "^INSERT INTO tasks"
