@@ -11,10 +11,20 @@ import pytest
 
 from parley.observability import logger
 from parley.repository import patience
-from parley.turns import attempt, cancel, carry_out, first_read, send, threads
+from parley.turns import (
+    attempt,
+    cancel,
+    carry_out,
+    chronicle,
+    first_read,
+    follow,
+    ringing,
+    send,
+    threads,
+)
 from parley_local.postgres import EmbeddedPostgres
 from parley_testing.databases import copy_database
-from parley_testing.schedules.world import World, build
+from parley_testing.schedules.world import KnownChronicle, World, build
 
 
 @pytest.fixture
@@ -31,16 +41,28 @@ def new_world(
     monkeypatch.setattr(carry_out, "turn_ended", lambda **_: None)
     monkeypatch.setattr(cancel, "measure", lambda *_, **__: None)
     monkeypatch.setattr(first_read, "memory_read", lambda _: None)
+    monkeypatch.setattr(ringing, "measure", lambda *_, **__: None)
+    # The model waits for what is gathered when it takes breath; a quiet log is soon asked about.
+    monkeypatch.setattr(chronicle, "GATHER_SECONDS", 0.03)
+    monkeypatch.setattr(follow, "QUIET_SECONDS", 0.02)
+    monkeypatch.setattr(follow, "ASK_SECONDS", 0.1)
+    monkeypatch.setattr(follow, "_FIRST_PAUSE", 0.005)
+    monkeypatch.setattr(follow, "_LONGEST_PAUSE", 0.1)
+    for module in (carry_out, cancel):
+        monkeypatch.setattr(module, "Chronicle", KnownChronicle)
     url = copy_database(postgres, "parley_template", "parley_schedules")
     memory = tmp_path / "memory.db"
-    main, other, sql = build(url, memory)
+    main, other, readers, sql = build(url, memory)
+    # A process that dies leaves tasks whose end nobody asks for.
+    monkeypatch.setattr(logging.getLogger("asyncio"), "disabled", True)
     level = logger().log_level
     logger().setLevel(logging.CRITICAL)  # attempts that are broken on purpose warn of it
     # The two processes of a test are one for the system: neither may wait for the other's tools.
     with ThreadPoolExecutor(4) as bodies:
         monkeypatch.setattr(attempt, "_BODIES", bodies)
-        yield lambda: World(main, other, sql, memory)
+        yield lambda: World(main, other, readers, sql, memory)
     logger().setLevel(level)
     main.close()
     other.close()
+    readers.close()
     sql.close()

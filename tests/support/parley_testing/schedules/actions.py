@@ -12,6 +12,7 @@ import pytest
 from parley.errors import (
     IdempotencyKeyReused,
     NotFound,
+    QueueFull,
     SessionNotActive,
     StoreUnavailable,
     TurnFailed,
@@ -21,6 +22,7 @@ from parley.errors import (
 from parley.ids import new_id
 from parley.repository.turns import NewSession, RunningTurn, TurnRequest
 from parley_testing.schedules.faults import NOTHING, Course, ProcessDied
+from parley_testing.schedules.promises import MOST_WAITING
 from parley_testing.schedules.seen import SeenTurn
 from parley_testing.schedules.world import Process, World
 from parley_testing.workbench import request
@@ -73,6 +75,7 @@ class Actions:
         course: Course = NOTHING,
         faulty: bool = False,
         seconds: float = 30,
+        enqueue: bool = False,
     ) -> str:
         """Send a message and judge what comes of it.
 
@@ -82,20 +85,24 @@ class Actions:
             course: What happens to the process.
             faulty: Whether a store fails it.
             seconds: How long the invocation can wait.
+            enqueue: Whether it waits behind others.
 
         Returns:
             A word for what came of it.
         """
         promises = self.promises
-        earlier = self._earlier(sent)
+        earlier = self.earlier(sent)
         session_id = sent.session_id if earlier is None else earlier.session_id
         session = promises.seen.sessions.get(session_id)
-        running = session.running if session is not None else None
-        if running is not None and not running.expired:
-            seconds = min(seconds, 0.05)
+        if session is not None and session.open:
+            running = session.running
+            if session.idle or (running is not None and not running.expired):
+                seconds = min(seconds, 0.05)
+            elif len(session.open) > 1:
+                seconds = min(seconds, 0.3)  # what died is finished, and then there is one to wait
         asked_before = sum(promises.asked.values())
         try:
-            answer = process.run(process.sender.send(sent, seconds=seconds))
+            answer = process.run(process.sender.send(sent, seconds=seconds, enqueue=enqueue))
         except (ProcessDied, asyncio.CancelledError):
             assert course.dead, "a process ended without having died"
             return "died"
@@ -104,7 +111,7 @@ class Actions:
                 return "died"
             self.world.look()
             alone = not course.thawed and not faulty
-            self._refused(sent, error, faulty=faulty, thawed=course.thawed)
+            self.refused(sent, error, faulty=faulty, thawed=course.thawed)
             if alone and isinstance(error, TurnFailed) and earlier is not None and earlier.over:
                 assert sum(promises.asked.values()) == asked_before, "a replay asked the model"
             return type(error).__name__
@@ -125,11 +132,13 @@ class Actions:
                 assert sum(promises.asked.values()) == asked_before, "a replay asked the model"
         return "answered"
 
-    def _earlier(self, sent: TurnRequest) -> SeenTurn | None:
+    def earlier(self, sent: TurnRequest) -> SeenTurn | None:
+        """Give the turn that a message's key had before."""
         turn_id = self.promises.keys.get(sent.idempotency_key or "")
         return None if turn_id is None else self.promises.seen.turn(turn_id)
 
-    def _refused(self, sent: TurnRequest, error: Exception, *, faulty: bool, thawed: bool) -> None:
+    def refused(self, sent: TurnRequest, error: Exception, *, faulty: bool, thawed: bool) -> None:
+        """See that a message was refused with reason."""
         seen = self.promises.seen
         session = seen.sessions.get(sent.session_id)
         match error:
@@ -153,6 +162,8 @@ class Actions:
                 if turn is not None:
                     assert turn.text == sent.text, "another turn is unfinished"
                     assert thawed or not turn.over, "a turn that is over was called unfinished"
+            case QueueFull():
+                assert session is None or len(session.open) >= MOST_WAITING or thawed
             case NotFound():
                 assert session is None, "a session that is there was not found"
             case SessionNotActive():
@@ -167,15 +178,23 @@ class Actions:
         sent = self.messages[key]
         text = self.new_text("a")
         other = request(sent.session_id, text, user=self.world.user, key=key, opens=sent.opens)
-        if self._earlier(sent) is not None:
+        if self.earlier(sent) is not None:
             with pytest.raises(IdempotencyKeyReused):
                 self.world.main.run(self.world.main.sender.send(other, seconds=0.05))
 
     def expire(self, session_id: UUID) -> None:
         """Let the lease of a session's turn run out."""
-        self.world.sql.execute(
+        self.world.change(
             "UPDATE turns SET lease_expires_at = now() - interval '1 second'"
             " WHERE session_id = %s AND status = 'running' AND lease_expires_at > '-infinity'",
+            (session_id,),
+        )
+
+    def wait_a_minute(self, session_id: UUID) -> None:
+        """Let a session's turns wait for so long that the recovery looks at them."""
+        self.world.change(
+            "UPDATE turns SET created_at = created_at - interval '61 seconds'"
+            " WHERE session_id = %s AND status = 'queued'",
             (session_id,),
         )
 
@@ -205,6 +224,7 @@ class Actions:
         begun = process.bench.turns.begin(sent)
         if begun.turn is not None:
             self.world.held.append(begun.turn)
+            self.world.unheard.add(turn.session_id)
         return begun.turn
 
     def cancel(
@@ -212,13 +232,15 @@ class Actions:
         process: Process,
         session_id: UUID,
         *,
+        which: int = 0,
         course: Course = NOTHING,
         faulty: bool = False,
     ) -> str:
-        """Cancel the turn that runs on a session, and judge what comes of it."""
-        turn = self.promises.seen.sessions[session_id].running
-        if turn is None:
+        """Cancel a turn that runs or waits on a session, and judge what comes of it."""
+        turns = self.promises.seen.sessions[session_id].open
+        if not turns:
             return "nothing ran"
+        turn = turns[which % len(turns)]
         try:
             work = process.canceller.cancel(self.world.user, session_id, turn.id)
             cancelled = process.run(work)
@@ -237,7 +259,8 @@ class Actions:
             assert now.status == cancelled.view.turn.status, f"{now} was {cancelled.outcome}"
             assert now.over, "a turn that was cancelled runs"
             assert (now.status == "cancelled") == (cancelled.outcome != "too_late")
-        if not course.thawed:
+        # Of a turn that waited, who cancels it again cannot know that it was he.
+        if not course.thawed and not (faulty and turn.attempt == 0):
             assert cancelled.outcome != "already_cancelled", "nobody else had"
         return cancelled.outcome
 
@@ -270,7 +293,7 @@ class Actions:
 
     def drain(self) -> None:
         """Let the time of the outbox come, and see that deleted sessions leave nothing."""
-        self.world.sql.execute("UPDATE memory_deletions SET not_before = now()")
+        self.world.change("UPDATE memory_deletions SET not_before = now()")
         while self.world.other.outbox.drain(20):
             pass
         self.drained |= self.promises.gone - self.promises.seen.sessions.keys()

@@ -29,7 +29,7 @@ _AGES = Ages(
 
 def age(world: World, session_id: UUID, days: int) -> None:
     """Make a session look as if nobody had used it for so many days."""
-    world.sql.execute(
+    world.change(
         "UPDATE sessions SET last_activity_at = now() - make_interval(days => %s) WHERE id = %s",
         (days, session_id),
     )
@@ -51,7 +51,7 @@ def clean_up(
     forgets = [session for session in sessions if session.id not in doomed and _forgets(session)]
     promises.gone |= doomed
     promises.retired |= {(each.id, turn.number) for each in forgets for turn in each.turns}
-    world.sql.execute("DELETE FROM cleanup_progress")  # a sweep is due
+    world.change("DELETE FROM cleanup_progress")  # a sweep is due
     store = cast("AgentSessionStore", _PointedStore(process.failing))
     retention = Retention(_PointedDatabase(process.database), lambda: store, _AGES)
     try:
@@ -77,7 +77,7 @@ def clean_up(
 
 
 def _is_doomed(session: SeenSession) -> bool:
-    if session.running is not None:
+    if session.open:
         return False
     closed = session.status != "active" and session.idle_days > DAYS["closed"]
     return closed or (not session.turns and session.idle_days > DAYS["empty"])
@@ -85,7 +85,7 @@ def _is_doomed(session: SeenSession) -> bool:
 
 def _forgets(session: SeenSession) -> bool:
     due = session.idle_days > DAYS["memory"] and session.memory_until < len(session.turns)
-    return session.running is None and due
+    return not session.open and due
 
 
 class _PointedDatabase(Database):

@@ -13,17 +13,23 @@ MESSAGES = st.sampled_from(PLANS)
 MOSTLY = st.sampled_from([True, True, True, False])
 MEANWHILE = (
     "take over", "claim", "recover", "delete", "clear", "prune", "cancel", "end", "send", "retry",
-    "retire",
+    "retire", "queue", "work", "work and die", "stream",
 )  # fmt: skip
+MODES = st.sampled_from(["wait", "stream", "queue"])
 
+_OUTAGE = (st.integers(0, 8), st.sampled_from([1, 2, 4, 9]), st.booleans())
 OUTAGES = st.one_of(
     st.none(),
     st.none(),
-    st.builds(Outage, st.integers(0, 8), st.sampled_from([1, 2, 4, 9]), st.booleans()),
+    st.builds(
+        Outage,
+        *_OUTAGE,
+        parts=st.sampled_from([("memory", "events"), ("memory",), ("events",), ("doorbell",)]),
+    ),
 )
 LOST_COMMITS = st.builds(Outage, st.integers(0, 2), st.just(1), st.just(True), st.just(True))
-DATABASE_OUTAGES = st.one_of(OUTAGES, LOST_COMMITS)
-POINTS = st.integers(0, 20)
+DATABASE_OUTAGES = st.one_of(st.none(), st.builds(Outage, *_OUTAGE), LOST_COMMITS)
+POINTS = st.integers(0, 24)
 TROUBLES = st.one_of(
     st.tuples(st.just("dies"), POINTS, st.just("")),
     st.tuples(st.just("freezes"), POINTS, st.sampled_from(MEANWHILE)),

@@ -8,18 +8,22 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
-from parley_testing.schedules import cleanup
+from parley.repository.turns import TurnRequest
+from parley_testing.schedules import cleanup, following
 from parley_testing.schedules.drawn import (
     ANYONE,
     COURSES,
     DATABASE_OUTAGES,
     MESSAGES,
+    MODES,
     MOSTLY,
     OUTAGES,
     TROUBLES,
 )
 from parley_testing.schedules.faults import Course
-from parley_testing.schedules.steps import Steps, always, taken, where
+from parley_testing.schedules.following_steps import Following
+from parley_testing.schedules.settling import Settling
+from parley_testing.schedules.steps import always, taken, where
 from parley_testing.schedules.world import World
 
 
@@ -33,7 +37,7 @@ def machine(new_world: Callable[[], World]) -> type[RuleBasedStateMachine]:
     return Schedules
 
 
-class _Rules(Steps):
+class _Rules(Following, Settling):
     @initialize()
     @always
     def begin(self) -> None:
@@ -52,6 +56,7 @@ class _Rules(Steps):
         ready=MOSTLY,
         plan=MESSAGES,
         keyed=st.booleans(),
+        enqueue=st.booleans(),
         course=COURSES,
         database=DATABASE_OUTAGES,
         store=OUTAGES,
@@ -63,6 +68,7 @@ class _Rules(Steps):
         ready: bool,
         plan: str,
         keyed: bool,
+        enqueue: bool,
         course: Any,
         database: Any,
         store: Any,
@@ -72,13 +78,18 @@ class _Rules(Steps):
         self.make_ready(session_id, ready)
         sent = self.actions.message(session_id, plan, keyed=keyed)
         events = self.course(course, session_id)
-        seconds = 0.4 if course[2] == "claim" else 30
+        seconds = self.patience(course)
         self.run(
             events,
             database,
             store,
             lambda faulty: self.actions.send(
-                self.world.main, sent, course=events, faulty=faulty, seconds=seconds
+                self.world.main,
+                sent,
+                course=events,
+                faulty=faulty,
+                seconds=seconds,
+                enqueue=enqueue,
             ),
         )
 
@@ -90,7 +101,7 @@ class _Rules(Steps):
         self.make_ready(session_id, ready)
         sent = self.actions.message(session_id, plan, keyed=True)
         events = self.course(course, session_id)
-        seconds = 0.4 if course[2] == "claim" else 30
+        seconds = self.patience(course)
         self.run(
             events,
             None,
@@ -107,9 +118,9 @@ class _Rules(Steps):
         sent = self.actions.message(session_id, plan, keyed=True)
         self.run(Course(), None, None, lambda _: self.actions.send(self.world.main, sent))
 
-    @rule(plan=MESSAGES, course=COURSES, database=DATABASE_OUTAGES)
+    @rule(plan=MESSAGES, mode=MODES, course=COURSES, database=DATABASE_OUTAGES)
     @where(lambda self: len(self.sessions) < 4)
-    def send_a_first_message(self, plan: str, course: Any, database: Any) -> None:
+    def send_a_first_message(self, plan: str, mode: str, course: Any, database: Any) -> None:
         self.step("first message")
         sent = self.actions.message(None, plan, keyed=True)
         events = self.course(course, None)
@@ -117,27 +128,23 @@ class _Rules(Steps):
             events,
             database,
             None,
-            lambda faulty: self.actions.send(self.world.main, sent, course=events, faulty=faulty),
+            lambda faulty: self.send_as(mode, sent, course=events, faulty=faulty),
         )
 
-    @rule(which=ANYONE, course=COURSES, database=DATABASE_OUTAGES, store=OUTAGES)
+    @rule(which=ANYONE, mode=MODES, course=COURSES, database=DATABASE_OUTAGES, store=OUTAGES)
     @where(lambda self: self.actions.messages)
-    def retry(self, which: int, course: Any, database: Any, store: Any) -> None:
+    def retry(self, which: int, mode: str, course: Any, database: Any, store: Any) -> None:
         self.step("retry")
         key = self.key(which)
         sent = self.actions.messages[key]
         events = self.course(course, sent.session_id if sent.opens is None else None)
-        seconds = 0.4 if course[2] == "claim" else 30
+        seconds = self.patience(course)
         self.run(
             events,
             database,
             store,
-            lambda faulty: self.actions.send(
-                self.world.main,
-                self.actions.again(sent),
-                course=events,
-                faulty=faulty,
-                seconds=seconds,
+            lambda faulty: self.send_as(
+                mode, self.actions.again(sent), course=events, faulty=faulty, seconds=seconds
             ),
         )
 
@@ -165,10 +172,18 @@ class _Rules(Steps):
         self.actions.expire(running[which % len(running)])
         self.world.look()
 
-    @rule(which=ANYONE, course=COURSES, database=DATABASE_OUTAGES, store=OUTAGES)
+    @rule(
+        which=ANYONE,
+        late=st.booleans(),
+        course=COURSES,
+        database=DATABASE_OUTAGES,
+        store=OUTAGES,
+    )
     @always
-    def recover(self, which: int, course: Any, database: Any, store: Any) -> None:
+    def recover(self, which: int, late: bool, course: Any, database: Any, store: Any) -> None:
         self.step("recover")
+        if late and self.sessions:
+            self.actions.wait_a_minute(self.session(which))
         events = self.course(course, self.session(which) if self.sessions else None)
         self.run(
             events,
@@ -177,19 +192,19 @@ class _Rules(Steps):
             lambda faulty: self.actions.recover(self.world.main, course=events, faulty=faulty),
         )
 
-    @rule(which=ANYONE, course=COURSES, database=DATABASE_OUTAGES, store=OUTAGES)
-    @where(lambda self: any(s.running for s in self.promises.seen.sessions.values()))
-    def cancel(self, which: int, course: Any, database: Any, store: Any) -> None:
+    @rule(which=ANYONE, turn=ANYONE, course=COURSES, database=DATABASE_OUTAGES, store=OUTAGES)
+    @where(lambda self: any(s.open for s in self.promises.seen.sessions.values()))
+    def cancel(self, which: int, turn: int, course: Any, database: Any, store: Any) -> None:
         self.step("cancel")
-        running = [s for s in self.sessions if self.promises.seen.sessions[s].running]
-        session_id = running[which % len(running)]
+        some = [s for s in self.sessions if self.promises.seen.sessions[s].open]
+        session_id = some[which % len(some)]
         events = self.course(course, session_id)
         self.run(
             events,
             database,
             store,
             lambda faulty: self.actions.cancel(
-                self.world.main, session_id, course=events, faulty=faulty
+                self.world.main, session_id, which=turn, course=events, faulty=faulty
             ),
         )
 
@@ -200,8 +215,9 @@ class _Rules(Steps):
         replaced = [turn for turn in self.world.held if self.zombies.replaced(turn)]
         if replaced:
             taken["zombies refused"] += 1
+            self.zombies.tell(replaced[which % len(replaced)])
             self.zombies.wake(replaced[which % len(replaced)])
-            self.world.look()
+            self.look()
 
     @rule(
         which=ANYONE,
@@ -295,36 +311,14 @@ class _Rules(Steps):
                 self.world.damage(session_id, number, away=what == "lose")
         self.world.look()
 
-    def teardown(self) -> None:
-        """In the end everything is over, every key has its answer, and nothing is left."""
-        try:
-            self.settle()
-        finally:
-            self.world.leave()
-
-    @always
-    def settle(self) -> None:
-        world, actions = self.world, self.actions
-        for session_id in self.sessions:
-            self.reopen(session_id)
-            actions.expire(session_id)
-        world.look()
-        actions.recover(world.main)
-        world.look()
-        for session in self.promises.seen.sessions.values():
-            assert session.running is None, f"turn {session.running} was not recovered"
-        for key, turn_id in list(self.promises.keys.items()):
-            turn = self.promises.seen.turn(turn_id)
-            if turn is not None and key in actions.messages:
-                again = actions.again(actions.messages[key])
-                outcome = actions.send(world.main, again)
-                assert outcome == ("answered" if turn.status == "completed" else "TurnFailed")
-        for session_id in self.sessions:
-            assert actions.send(world.main, actions.message(session_id, "a", keyed=False)) == (
-                "answered"
-            )
-        for session_id in self.sessions:
-            actions.delete(world.main, session_id)
-        world.look()
-        actions.drain()
-        world.raise_problems()
+    def send_as(
+        self, mode: str, sent: TurnRequest, *, course: Course, faulty: bool, seconds: float = 30
+    ) -> str:
+        """Send a message in one of the ways in which it can be sent."""
+        actions, main = self.actions, self.world.main
+        if mode == "queue":
+            return following.queue(actions, main, sent, course=course, faulty=faulty)
+        how: dict[str, Any] = {"course": course, "faulty": faulty, "seconds": seconds}
+        if mode == "stream":
+            return following.stream(actions, main, sent, **how)
+        return actions.send(main, sent, **how)

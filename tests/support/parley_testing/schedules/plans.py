@@ -5,7 +5,7 @@ added at once and then the dice rolled; `m7 a !` has the model fail after one ta
 
 `a` adds a task, `b` adds one and refuses to twice, `r` rolls the dice, `h` hands over to another
 agent. `s`, `S` and `x` use an agent as a tool: it is sent a text of the same kind, whose tag names
-the place of the call.
+the place of the call. With a `'` before a round the model says something before it calls.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import Any
 PLANS = (
     *("", "a", "aa", "r", "b", "aa a", "a r b", "a !", "r !", "!"),
     *("s", "ss", "S b", "x", "ax s", "h a", "ah s", "s h !"),
+    *("'a", "'r 'b", "'as 'r !"),
 )  # fmt: skip
 """What a message may ask for."""
 
@@ -40,7 +41,14 @@ Canonical = tuple[str, ...]
 
 def rounds(text: str) -> list[str]:
     """Give the rounds of calls that a text asks for."""
-    return [word for word in text.split()[1:] if word != "!"]
+    return [word.lstrip("'") for word in _words(text)]
+
+
+def spoken(text: str, number: int) -> str | None:
+    """Give what the model says before it makes a round's calls, if anything."""
+    if not _words(text)[number].startswith("'"):
+        return None
+    return f"round {number} of {text.split()[0]}"
 
 
 def fails(text: str) -> bool:
@@ -82,6 +90,10 @@ def all_recorded(text: str) -> list[Call]:
     return [call for call in made if call[0] != NAMES["h"]]
 
 
+def _words(text: str) -> list[str]:
+    return [word for word in text.split()[1:] if word != "!"]
+
+
 def _call(letter: str, tag: str) -> Call:
     told = {"r": "", "h": ""} | {helped: f"{tag} {plan}" for helped, plan in HELP.items()}
     return NAMES[letter], told.get(letter, tag)
@@ -91,7 +103,9 @@ def told_rounds(text: str, outputs: Outputs) -> list[Canonical]:
     """Give what memory holds of the rounds of a text."""
     items: list[Canonical] = []
     left = {call: list(given) for call, given in outputs.items()}
-    for round in calls(text):
+    for number, round in enumerate(calls(text)):
+        if (said := spoken(text, number)) is not None:
+            items.append(("assistant", said))
         items += [("call", *call) for call in round]
         # The SDK hands over when all tools of the round have answered.
         in_order = sorted(round, key=lambda call: call[0] == NAMES["h"])

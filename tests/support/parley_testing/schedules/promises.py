@@ -16,6 +16,7 @@ from parley_testing.schedules.plans import Canonical
 from parley_testing.schedules.seen import Seen, SeenSession, SeenTurn
 
 Vouched = Sequence[tuple[int, int]]
+MOST_WAITING = 20
 
 
 @dataclass
@@ -62,9 +63,14 @@ class Promises:
         numbers = [turn.number for turn in now.turns]
         assert numbers == list(range(1, len(numbers) + 1)), f"turns are numbered {numbers}"
         assert now.next_number == len(numbers) + 1, f"{now.next_number} follows {numbers}"
-        running = [turn.number for turn in now.turns if not turn.over]
+        running = [turn.number for turn in now.turns if turn.status == "running"]
         assert len(running) <= 1, f"turns {running} run at once"
-        assert not running or running == numbers[-1:], f"turn {running} runs below {numbers[-1]}"
+        assert len(now.open) - len(running) <= MOST_WAITING, f"{len(now.open)} turns wait"
+        started = [turn.number for turn in now.turns if turn.attempt > 0]
+        waiting = [turn.number for turn in now.open]
+        assert not started or not waiting or max(started) <= waiting[0], (
+            f"turn {max(started)} was started, and turn {waiting[0]} is not over"
+        )
         texts = [turn.text for turn in now.turns]
         assert len(set(texts)) == len(texts), f"a message was taken twice: {texts}"
         if before is not None:

@@ -71,6 +71,16 @@ class SeenSession:
         """The turn that has not ended, if there is one."""
         return next((turn for turn in self.turns if turn.status == "running"), None)
 
+    @property
+    def open(self) -> list[SeenTurn]:
+        """The turns that have not ended: the one that runs, and those that wait."""
+        return [turn for turn in self.turns if not turn.over]
+
+    @property
+    def idle(self) -> bool:
+        """Whether a turn waits and none runs."""
+        return bool(self.open) and self.running is None
+
 
 @dataclass
 class Seen:

@@ -10,9 +10,11 @@ from uuid import UUID
 
 from hypothesis.stateful import RuleBasedStateMachine
 
-from parley_testing.schedules import cleanup
+from parley_testing.schedules import cleanup, following
 from parley_testing.schedules.actions import Actions
+from parley_testing.schedules.bells import Bell
 from parley_testing.schedules.faults import Course, Outage
+from parley_testing.schedules.readers import Reader
 from parley_testing.schedules.world import World
 from parley_testing.schedules.zombies import Zombies
 
@@ -61,6 +63,7 @@ class Steps(RuleBasedStateMachine):
         self.actions = Actions(world)
         self.zombies = Zombies(world, self.actions.drained)
         self.schedule: list[str] = []
+        self.readers: list[Reader] = []
 
     # What there is to choose from, in an order that does not change from run to run.
 
@@ -84,6 +87,10 @@ class Steps(RuleBasedStateMachine):
         made.meanwhile = lambda: self.meanwhile(kind, session_id)
         return made
 
+    def patience(self, course: tuple[str, int, str]) -> float:
+        """Give the seconds that an invocation has: few if nobody will end what it waits for."""
+        return 0.4 if course[2] in ("claim", "work and die") else 30
+
     def meanwhile(self, kind: str, session_id: UUID | None) -> None:
         """What another process does while the first stands still."""
         world, actions, other = self.world, self.actions, self.world.other
@@ -93,12 +100,24 @@ class Steps(RuleBasedStateMachine):
             return  # as a first message's is before it has begun, or one that was deleted
         assert session_id is not None
         running = self.promises.seen.sessions[session_id].running
-        if kind in ("take over", "claim", "recover"):
+        if kind in ("take over", "claim", "recover", "work", "work and die", "stream"):
             actions.expire(session_id)
             world.look()
         match kind:
             case "take over" | "send":
                 actions.send(other, actions.message(session_id, "a", keyed=True))
+            case "stream":
+                following.stream(actions, other, actions.message(session_id, "a", keyed=True))
+            case "queue":
+                waiting = actions.message(session_id, "a", keyed=True)
+                following.queue(actions, other, waiting, enqueue=True)
+                # Those doorbells find the turn held that is run here: its end has to ring again.
+                for bell in world.bells.take_all(session_id):
+                    following.answer(actions, other, bell)
+            case "work":
+                following.answer(actions, other, Bell(session_id, 0))
+            case "work and die":
+                following.claim_and_die(actions, other, session_id)
             case "claim" if running is not None:
                 actions.claim(other, running)  # and die at once
             case "recover":
@@ -136,7 +155,12 @@ class Steps(RuleBasedStateMachine):
         with self.world.course(course, database, store):
             outcome = act(faulty)
         taken[f"outcome: {outcome}"] += 1
+        self.look()
+
+    def look(self) -> None:
+        """Look at all that there is."""
         self.world.look()
+        self.world.look_at_logs()
 
     def make_ready(self, session_id: UUID, ready: bool) -> None:
         """Have the user wait until a message can be taken, or not."""
@@ -144,6 +168,10 @@ class Steps(RuleBasedStateMachine):
             self.actions.expire(session_id)
             self.reopen(session_id)
             self.world.look()
+            if len(self.promises.seen.sessions[session_id].open) > 1:
+                self.actions.wait_a_minute(session_id)
+                self.actions.recover(self.world.other)
+                self.world.look()
 
     def reopen(self, session_id: UUID) -> None:
         status = {"status": "active"}

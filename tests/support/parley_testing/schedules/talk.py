@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 from itertools import count
 
 from agents import Agent, function_tool
 
 from parley.agents.todo import add_task
 from parley.errors import InvalidField
+from parley.points import passing
+from parley.turns.attempt import current_attempt
 from parley.turns.context import Effect, TurnContext
 from parley.turns.tools import effect_tool
+from parley_testing.model_steps import Called
 from parley_testing.schedules import plans
-from parley_testing.scripted_model import Asked, Items, call, say
+from parley_testing.scripted_model import Asked, Gate, Items, Streamed, call
 
 _rolls = count(1)
 _answers = count(1)
@@ -45,6 +49,20 @@ AGENT = Agent[TurnContext](name="todo", tools=[*_TOOLS, _ASK_HELPER], handoffs=[
 """Who is asked first."""
 
 
+class Breath(Gate):
+    """The middle of what the model says: what it has said so far is written meanwhile."""
+
+    async def wait(self) -> None:
+        passing("in the middle of an answer")
+        attempt = current_attempt()
+        chronicle = attempt.chronicle if attempt is not None else None
+        # Where only the last piece is told at all, it is told before this.
+        for _ in range(500):
+            if chronicle is None or not (chronicle._pending or chronicle._writing.locked()):
+                return
+            await asyncio.sleep(0.001)
+
+
 class ModelBroke(Exception):
     """The model fails, as the text has it."""
 
@@ -66,21 +84,31 @@ def round_of(asked: Asked) -> int:
     return len(plans.rounds(text))
 
 
-def answer(asked: Asked) -> Items | Exception:
+def answer(asked: Asked) -> Items | Streamed:
     """Answer as the model: the next round of calls, or the last word."""
     text, _ = text_of(asked)
     number = round_of(asked)
     if number < len(plans.rounds(text)):
-        return _calls(text, number)
+        return _round(text, number)
+    said = f"answer {next(_answers)}"
     if plans.fails(text):
-        return ModelBroke()
-    return say(f"answer {next(_answers)} to {text.split()[0]}")
+        return Streamed(said, Breath(), ModelBroke())
+    return Streamed(said, Breath(), " to ", text.split()[0])
 
 
-def _calls(text: str, number: int) -> Items:
-    made: Items = []
+def _round(text: str, number: int) -> Items | Streamed:
+    made = _calls(text, number)
+    said = plans.spoken(text, number)
+    if said is None:
+        return [item for each in made for item in call(each.name, each.call_id, **each.arguments)]
+    half = len(said) // 2
+    return Streamed(said[:half], Breath(), said[half:], calls=made)
+
+
+def _calls(text: str, number: int) -> list[Called]:
+    made = []
     for place, (name, told) in enumerate(plans.calls(text)[number]):
         key = "input" if name == "ask_helper" else "title"
         # The ids repeat from round to round and from turn to turn, as some servers have it.
-        made += call(name, f"call_{place}", **({key: told} if told else {}))
+        made.append(Called(name, {key: told} if told else {}, f"call_{place}"))
     return made

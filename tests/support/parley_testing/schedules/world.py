@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import RLock
-from typing import Any, TypeVar, cast
+from typing import Any, LiteralString, TypeVar, cast
 from uuid import UUID
 
 import psycopg
@@ -26,6 +26,9 @@ from parley.memory.sqlite import SqliteStore
 from parley.memory.store import AgentSessionStore, StoredTurn
 from parley.repository.transcript import TurnView
 from parley.repository.turns import RunningTurn
+from parley.turns.attempt import Attempt
+from parley.turns.chronicle import Chronicle
+from parley.turns.hub import Hub
 from parley.turns.recover import Recovery
 from parley.turns.send import Carrier
 from parley_testing import model_input
@@ -115,6 +118,16 @@ class KnownLog(Failing):
     def __init__(self, process: Process, log: SqliteEventLog) -> None:
         super().__init__(log, "events")
         self.process = process
+
+
+class KnownChronicle(Chronicle):
+    """A chronicle of which the world knows whose it is."""
+
+    def __init__(self, log: EventLog, hub: Hub, attempt: Attempt) -> None:
+        super().__init__(log, hub, attempt)
+        world = cast("KnownLog", log).process.world
+        assert world is not None
+        world.writers.take(attempt, self)
 
 
 class _Ringing:
@@ -222,6 +235,11 @@ class World:
         problems, self.problems = self.problems, []
         for problem in problems:
             raise problem
+
+    def change(self, statement: LiteralString, parameters: Sequence[object] = ()) -> None:
+        """Change something past Parley, and not in the middle of somebody's look."""
+        with self._looking:
+            self.sql.execute(statement, parameters)
 
     def look(self) -> None:
         """Look at Postgres and at memory: all that changed must be as was promised."""

@@ -8,7 +8,8 @@ from uuid import UUID
 import pytest
 
 from parley.errors import Fenced
-from parley.ids import conversation_key
+from parley.events.log import FINAL
+from parley.ids import conversation_key, new_id
 from parley.memory.shape import assistant_message, user_message
 from parley.memory.store import TurnMemory
 from parley.repository.tool_calls import ToolCall
@@ -60,6 +61,39 @@ class Zombies:
         if seen is None or seen.attempt > turn.attempt:
             return True
         return seen.status in ("failed", "cancelled")
+
+    def tell(self, turn: RunningTurn) -> None:
+        """Let the chronicle of an attempt that was replaced go on with its log.
+
+        It is refused where another has told that it runs, or how the turn ended. Before that it may
+        write, as an attempt does whose claim is on its way to somebody else.
+        """
+        known = [
+            chronicle
+            for attempt, chronicle in self._world.writers.chronicles
+            if (attempt.turn.id, attempt.turn.attempt) == (turn.id, turn.attempt)
+            and attempt.broken is None
+        ]
+        seen = self._promises.seen.turn(turn.id)
+        if not known or seen is None or seen.status == "cancelled":
+            # Who cancels tells it when it is done, and what ran may be told of until then: another
+            # reader may then be given more of it than one for whom the end was made up.
+            return
+        self._world.look_at_logs()
+        told = self._world.logs.of(seen)
+        over = any(
+            event.type in FINAL or event.data.get("attempt", 0) > turn.attempt for event in told
+        )
+        chronicle = known[-1]
+        if not chronicle._last or (told and told[chronicle._last - 1].type in FINAL):
+            return  # it has not told that it runs, or has told the end itself
+        # What is no text: a zombie says no more than its model did, and this one has none.
+        chronicle.called(Called(f"call_{new_id()}", "roll", "{}"), None)
+        try:
+            self._world.main.run(chronicle.settle())
+        except Fenced:
+            return
+        assert not over, f"a zombie wrote behind {told[-1]}"
 
     def wake(self, turn: RunningTurn) -> None:
         """Let an attempt that was replaced try everything; it must be refused.

@@ -57,6 +57,7 @@ class Chronicle:
         self._place = (attempt.conversation, attempt.turn.number)
         self._writer = uuid4().hex
         self._last = 0
+        self._taken_over = False
         self._open: int | None = None
         self._void: int | None = None
         self._told: set[tuple[EventType, str]] = set()
@@ -72,21 +73,10 @@ class Chronicle:
             Fenced: This attempt was replaced, or the turn is over.
             StoreUnavailable: The log cannot be written now.
         """
-        turn = self._attempt.turn
-        if turn.attempt == 1:
-            self._put("turn.started", started(turn))
-            return
-        while True:
-            if any(self._stops(event) for event in await self._read_on()):
-                self._replaced()
-            self._pending.clear()
-            if self._last == 0:
-                self._put("turn.started", started(turn))
-            self._put("turn.resumed", {"attempt": turn.attempt})
-            if self._open is not None and str(self._open) not in self._attempt.records:
-                self._put("message.reset", {"step": self._open})
-            if await self._write(fenced=False):
-                return
+        if self._attempt.turn.attempt == 1:
+            self._put("turn.started", started(self._attempt.turn))
+        else:
+            await self._take_over(anew=True)
 
     def delta(self, step: int, text: str) -> None:
         """Put a piece of a message down."""
@@ -142,12 +132,18 @@ class Chronicle:
             await to_its_end(asyncio.ensure_future(self._write()))
 
     async def settle(self) -> None:
-        """Write what has happened so far.
+        """Write what has happened so far, before the turn's end is told to Postgres.
+
+        An attempt that only ends what another began takes the log over first: were more written
+        behind an end that a reader has made up, the next reader would be given another log.
 
         Raises:
             Fenced: This attempt was replaced, or the turn is over.
             StoreUnavailable: The log cannot be written now.
         """
+        turn = self._attempt.turn
+        if turn.attempt > 1 and not turn.cancel_requested:  # nobody carries that on
+            await self._take_over(anew=False)
         while self._pending:
             await self._write()
 
@@ -165,6 +161,24 @@ class Chronicle:
                     return
         except StoreUnavailable as error:
             logger().warning("the end of a turn was not told", reason=str(error))
+
+    async def _take_over(self, *, anew: bool) -> None:
+        """Tell that this attempt has the turn now.
+
+        Args:
+            anew: Whether text that was not recorded is written anew.
+        """
+        turn = self._attempt.turn
+        while not self._taken_over:
+            if any(self._stops(event) for event in await self._read_on()):
+                self._replaced()
+            self._pending.clear()
+            if self._last == 0:
+                self._put("turn.started", started(turn))
+            self._put("turn.resumed", {"attempt": turn.attempt})
+            if anew and self._open is not None and str(self._open) not in self._attempt.records:
+                self._put("message.reset", {"step": self._open})
+            self._taken_over = await self._write(fenced=False)
 
     def _once(self, kind: EventType, what: str) -> bool:
         """Whether this is the first time, over all attempts, that this is told."""

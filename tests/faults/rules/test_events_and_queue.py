@@ -1,0 +1,357 @@
+"""Rules on a turn's event log and on the queue (turn-protocol, sections 8 and 9)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from parley.errors import Fenced, QueueFull
+from parley.events import sqlite
+from parley.events.log import FINAL, TurnEvent
+from parley.events.sqlite import SqliteEventLog
+from parley.ids import conversation_key
+from parley.memory.shape import assistant_message, user_message
+from parley.memory.store import TurnMemory
+from parley.repository import turns
+from parley.repository.begin import MAX_QUEUED
+from parley.repository.turns import RunningTurn
+from parley.turns import chronicle, follow
+from parley.turns.attempt import Attempt
+from parley.turns.chronicle import Chronicle
+from parley.turns.ending import Ender
+from parley.turns.follow import Follower
+from parley.turns.hub import Hub
+from parley.turns.ringing import CRASH_SECONDS, Precaution
+from parley_testing.schedules.bells import Bell, Bells
+from parley_testing.scripted_model import Gate, Streamed, call, in_order, say
+from parley_testing.workbench import Workbench, held, request
+
+NewBench = Callable[..., Workbench]
+Expire = Callable[[UUID], None]
+USAGE = {"model_calls": 1, "input_tokens": 5, "output_tokens": 3}
+_AS_IT_WAS_READ = """ AND t.attempt = head.attempt AND t.status = head.status
+    AND CASE t.status WHEN 'queued' THEN locked.status = 'active'
+        ELSE t.lease_expires_at < now() END"""
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Iterator[SqliteEventLog]:
+    log = SqliteEventLog(tmp_path / "memory.db")
+    yield log
+    log.close()
+
+
+@pytest.fixture
+def bells() -> Bells:
+    """A queue that delivers nothing by itself."""
+    return Bells()
+
+
+def told(log: SqliteEventLog, turn: RunningTurn) -> list[TurnEvent]:
+    return log.read(conversation_key(turn.user_id, turn.session_id), turn.number)
+
+
+def pieces(events: Sequence[TurnEvent]) -> str:
+    """Put a message together from its pieces alone."""
+    text = ""
+    for event in events:
+        match event.type:
+            case "message.delta":
+                text += event.data["text"]
+            case "message.reset":
+                text = ""
+    return text
+
+
+def logged(bench: Workbench) -> Any:
+    """A workbench that keeps a log of what it carries out."""
+    return SimpleNamespace(carry_out=lambda turn: bench.carry_out(turn, logged=True))
+
+
+async def until(condition: Callable[[], object]) -> None:
+    for _ in range(3000):
+        if condition():
+            return
+        await asyncio.sleep(0.01)
+    raise TimeoutError
+
+
+async def test_events_are_only_put_where_the_log_ends(
+    kept: bool, rule: Any, new_bench: NewBench, log: SqliteEventLog, expire: Expire
+) -> None:
+    """Otherwise an attempt that was replaced writes over what the next one has told."""
+    rule.without(sqlite, "_APPEND", "WHERE event_chunks.expires_at <= ?", "WHERE ? > 0")
+    gate = Gate()
+    written = _Breath(lambda: told(log, turn) != before)
+    script = in_order(Streamed("A", gate, " bird", written), say("An owl."))
+    bench = new_bench(script, events=log)
+    turn = bench.begin(bench.new_session())
+    zombie = asyncio.ensure_future(bench.carry_out(turn, logged=True))
+    await until(lambda: pieces(told(log, turn)))
+    expire(turn.id)
+    await bench.carry_out(held(bench.turns.begin(request(turn.session_id))))
+    before = told(log, turn)
+
+    gate.open()
+    with pytest.raises(Fenced):
+        await zombie
+
+    assert (told(log, turn) == before) is kept
+
+
+async def test_text_that_is_written_anew_is_taken_back(
+    kept: bool, rule: Any, new_bench: NewBench, log: SqliteEventLog, let_die: Any, die: Any
+) -> None:
+    """Without it who follows reads what two attempts said, one behind the other."""
+    put = Chronicle._put
+
+    def not_taken_back(self: Chronicle, kind: Any, data: Any) -> None:
+        if kind != "message.reset":
+            put(self, kind, data)
+
+    rule.instead(Chronicle, "_put", not_taken_back)
+    breath = _Breath(lambda: pieces(told(log, turn)), die)
+    bench = new_bench(in_order(Streamed("A bird", breath), Streamed("An owl.")), events=log)
+    turn = bench.begin(bench.new_session())
+    await let_die(logged(bench), turn)
+
+    await bench.carry_out(held(bench.turns.begin(request(turn.session_id))))
+
+    assert pieces(told(log, turn)) == ("An owl." if kept else "A birdAn owl.")
+
+
+async def test_what_was_said_is_told_before_the_turn_ends(
+    kept: bool, rule: Any, new_bench: NewBench, log: SqliteEventLog, monkeypatch: Any
+) -> None:
+    """Otherwise the last pieces are lost, or come behind an end that a reader has made up."""
+
+    async def nothing(_: Chronicle) -> None:
+        pass
+
+    monkeypatch.setattr(chronicle, "GATHER_SECONDS", 3600.0)
+    rule.instead(Chronicle, "settle", nothing)
+    breath = _Breath(lambda: pieces(told(log, turn)))
+    bench = new_bench(in_order(Streamed("An", breath, " owl.")), events=log)
+    turn = bench.begin(bench.new_session())
+
+    await bench.carry_out(turn, logged=True)
+
+    assert pieces(told(log, turn)) == ("An owl." if kept else "An")
+
+
+async def test_an_attempt_that_comes_late_reads_the_log_before_it_writes(
+    kept: bool, rule: Any, new_bench: NewBench, log: SqliteEventLog, expire: Expire
+) -> None:
+    """Otherwise one that had told nothing yet goes on behind the end."""
+    rule.instead(Chronicle, "_stops", lambda *_: False)
+    bench = new_bench(in_order(say("hi")), events=log)
+    turn = bench.begin(bench.new_session())
+    expire(turn.id)
+    late = held(bench.turns.begin(request(turn.session_id)))
+    expire(turn.id)
+    await bench.carry_out(held(bench.turns.begin(request(turn.session_id))))
+    attempt = Attempt(late, bench.database, bench.turns, bench.tool_calls, bench.store)
+    refused = False
+
+    try:
+        await Chronicle(log, Hub(), attempt).begin()
+    except Fenced:
+        refused = True
+
+    assert refused is kept
+    assert (told(log, turn)[-1].type in FINAL) is kept
+
+
+async def test_who_only_ends_a_turn_takes_its_log_over_first(
+    kept: bool,
+    rule: Any,
+    new_bench: NewBench,
+    log: SqliteEventLog,
+    expire: Expire,
+    let_die: Any,
+    die: Any,
+    monkeypatch: Any,
+) -> None:
+    """Otherwise what ran may go on behind an end that a reader has made up."""
+
+    async def only_what_is_pending(chronicle: Chronicle) -> None:
+        await chronicle._write()
+
+    rule.instead(Chronicle, "settle", only_what_is_pending)
+    bench = new_bench(events=log)
+    turn = bench.begin(bench.new_session())
+    attempt = Attempt(turn, bench.database, bench.turns, bench.tool_calls, bench.store)
+    zombie = Chronicle(log, Hub(), attempt)
+    await zombie.begin()
+    zombie.delta(0, "An")
+    await zombie.settle()
+    memory = TurnMemory([user_message(turn.text), assistant_message("An owl.")], "An owl.", USAGE)
+    bench.store.finish(attempt.conversation, turn.number, turn.attempt, memory)
+    expire(turn.id)
+    with monkeypatch.context() as patch:
+        patch.setattr(Chronicle, "end", die)
+        await let_die(bench, held(bench.turns.begin(request(turn.session_id))))
+    follower = Follower(lambda: log, bench.transcript, Hub())
+    completed = await follower.find("alice", turn.session_id, turn.id)
+
+    async def read() -> list[TurnEvent | None]:
+        return [event async for event in follower.follow(completed, after=0, seconds=30)]
+
+    first = await read()
+    zombie.delta(0, " owl.")
+    with suppress(Fenced):
+        await zombie.settle()
+
+    assert (await read() == first) is kept
+
+
+async def test_what_is_replayed_is_not_told_again(
+    kept: bool, rule: Any, new_bench: NewBench, log: SqliteEventLog, let_die: Any, die: Any
+) -> None:
+    rule.instead(Chronicle, "_once", lambda *_: True)
+    script = in_order(call("add_task", title="milk"), die, say("Added."))
+    bench = new_bench(script, events=log)
+    turn = bench.begin(bench.new_session())
+    await let_die(logged(bench), turn)
+    assert [event.type for event in told(log, turn)].count("tool.called") == 1
+
+    await bench.carry_out(held(bench.turns.begin(request(turn.session_id))))
+
+    kinds = [event.type for event in told(log, turn)]
+    assert kinds.count("tool.called") == (1 if kept else 2)
+
+
+async def test_who_follows_a_silent_log_asks_postgres(
+    kept: bool,
+    rule: Any,
+    new_bench: NewBench,
+    log: SqliteEventLog,
+    let_die: Any,
+    die: Any,
+    monkeypatch: Any,
+) -> None:
+    """Without it a turn whose process died as it had ended seems to go on for ever."""
+
+    async def never(_: object) -> bool:
+        return False
+
+    rule.instead(follow._Tail, "_ended", never)
+    monkeypatch.setattr(follow, "QUIET_SECONDS", 0.0)
+    bench = new_bench(in_order(say("hi")), events=log)
+    turn = bench.begin(bench.new_session())
+    follower = Follower(lambda: log, bench.transcript, Hub())
+    running = await follower.find("alice", turn.session_id, turn.id)
+    with monkeypatch.context() as patch:
+        patch.setattr(Chronicle, "end", die)
+        await let_die(logged(bench), turn)
+
+    seconds = 30 if kept else 0.5
+    given = [event async for event in follower.follow(running, after=0, seconds=seconds)]
+
+    assert any(event is not None and event.type in FINAL for event in given) is kept
+
+
+def test_what_was_read_of_the_head_is_held_against_it_when_it_is_locked(
+    kept: bool, rule: Any, bench: Workbench, at_once: Callable[..., list[Any]]
+) -> None:
+    """Otherwise two workers that look at the same moment both run the turn."""
+    rule.without(turns, "CLAIM", _AS_IT_WAS_READ)
+    session_id = bench.new_session()
+    bench.turns.begin(request(session_id), queue=True)
+
+    claims = at_once(
+        "SELECT FROM sessions FOR UPDATE",
+        lambda: bench.turns.claim_head(session_id),
+        lambda: bench.turns.claim_head(session_id),
+    )
+
+    outcomes = sorted(claim.outcome for claim in claims)
+    assert outcomes == (["claimed", "held"] if kept else ["claimed", "claimed"])
+
+
+def test_the_head_is_the_lowest_number(kept: bool, rule: Any, bench: Workbench) -> None:
+    """The queue gives no order: a later message's doorbell may come first."""
+    rule.without(turns, "CLAIM", "ORDER BY t.number LIMIT", "ORDER BY t.number DESC LIMIT")
+    session_id = bench.new_session()
+    for _ in range(2):
+        bench.turns.begin(request(session_id), queue=True, enqueue=True)
+
+    claimed = bench.turns.claim_head(session_id).turn
+
+    assert claimed is not None
+    assert claimed.number == (1 if kept else 2)
+
+
+async def test_as_many_wait_as_may(kept: bool, rule: Any, bench: Workbench) -> None:
+    rule.without(turns, "BEGIN_BY_ID", f"AND (SELECT turns FROM waiting) < {MAX_QUEUED}")
+    session_id = bench.new_session()
+    for _ in range(MAX_QUEUED):
+        await bench.sender.queue(request(session_id), enqueue=True)
+    full = False
+
+    try:
+        await bench.sender.queue(request(session_id), enqueue=True)
+    except QueueFull:
+        full = True
+
+    assert full is kept
+
+
+async def test_who_ends_a_turn_rings_for_the_next(
+    kept: bool, rule: Any, new_bench: NewBench, bells: Bells
+) -> None:
+    """Its own doorbell came while the turn before it ran, and found nothing to do."""
+
+    async def only_ended(*_: object, more: bool) -> None:
+        pass
+
+    rule.instead(Ender, "_ended", only_ended)
+
+    async def meanwhile() -> Any:
+        while len(bells):
+            assert not await bench.head_runner.carry_on(bells.take(0).session_id, seconds=30)
+        return say("hi")
+
+    bench = new_bench(in_order(meanwhile, say("hi")), doorbell=bells)
+    session_id = bench.new_session()
+    for _ in range(2):
+        await bench.sender.queue(request(session_id), enqueue=True)
+
+    await bench.head_runner.carry_on(bells.take(0).session_id, seconds=30)
+
+    rung = [bells.take(0) for _ in range(len(bells))]
+    assert (Bell(session_id, 0) in rung) is kept
+
+
+async def test_an_attempt_leaves_a_doorbell_in_case_that_it_dies(
+    kept: bool, rule: Any, new_bench: NewBench, bells: Bells, let_die: Any, die: Any
+) -> None:
+    """Without it nobody looks until the recovery does, in an hour."""
+    rule.instead(Precaution, "take", lambda *_, **__: None)
+    bench = new_bench(in_order(call("add_task", title="milk"), die), doorbell=bells)
+    turn = bench.begin(bench.new_session())
+
+    await let_die(bench, turn)
+
+    rung = [bells.take(0) for _ in range(len(bells))]
+    assert rung == ([Bell(turn.session_id, CRASH_SECONDS)] if kept else [])
+
+
+class _Breath(Gate):
+    """The model waits until what it has said so far is told; then something may happen."""
+
+    def __init__(self, told: Callable[[], object], then: Callable[[], object] = lambda: None):
+        super().__init__()
+        self._told = told
+        self._then = then
+
+    async def wait(self) -> None:
+        await until(self._told)
+        self._then()
