@@ -56,7 +56,7 @@ async def test_a_write_that_has_begun_is_waited_for(kept: bool, rule: Any) -> No
     async def cancelled_at_once(call: asyncio.Future[Any]) -> Any:
         return await call
 
-    rule.instead(threads, "_to_its_end", cancelled_at_once)
+    rule.instead(threads, "to_its_end", cancelled_at_once)
     begun, may_end, ended = threading.Event(), threading.Event(), threading.Event()
 
     def write() -> None:
@@ -80,7 +80,7 @@ async def test_a_run_that_is_out_of_time_is_cancelled(
 ) -> None:
     """Without it the turn that was let go of has its effects beside the next attempt."""
 
-    async def left_alone(work: Any, _: Any, *, seconds: float) -> Any:
+    async def left_alone(work: Any, _: Any, *, seconds: float, beside: None) -> Any:
         task = asyncio.ensure_future(work)
         done, _ = await asyncio.wait([task], timeout=seconds)
         if not done:

@@ -40,16 +40,30 @@ CHECKS = [
 ]
 
 
-@pytest.mark.timeout(300)
-@schema.parametrize()
-@hypothesis.settings(
-    max_examples=25,
-    derandomize=True,
-    database=None,
-    deadline=None,
-    suppress_health_check=list(HealthCheck),
-)
-def test_every_answer_is_as_documented(case: schemathesis.Case[Any], stack: LocalStack) -> None:
-    case.call_and_validate(
-        base_url=stack.url, headers=stack.headers("schemathesis"), checks=CHECKS, timeout=40
+def _test_of(operation_id: str) -> Any:
+    """Make the test of one operation.
+
+    Made by one decorator for all of them they would share an id, and of those xdist runs only one.
+    """
+
+    @pytest.mark.timeout(300)
+    @schema.include(operation_id=operation_id).parametrize()
+    @hypothesis.settings(
+        max_examples=25,
+        derandomize=True,
+        database=None,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
     )
+    def every_answer_is_as_documented(case: schemathesis.Case[Any], stack: LocalStack) -> None:
+        case.call_and_validate(
+            base_url=stack.url, headers=stack.headers("schemathesis"), checks=CHECKS, timeout=40
+        )
+
+    return every_answer_is_as_documented
+
+
+for _path in document()["paths"].values():
+    for _operation in _path.values():
+        _id = _operation["operationId"]
+        globals()[f"test_every_answer_of_{_id}_is_as_documented"] = _test_of(_id)

@@ -21,6 +21,7 @@ from parley.repository.database import Database
 from parley.repository.turns import Ending, RunningTurn, TurnRepository, Usage
 from parley.turns.context import Effect, TurnContext
 from parley.turns.recover import Recovery
+from parley.turns.ringing import CRASH_SECONDS
 from parley.turns.tools import effect_tool, read_tool
 from parley_testing.postgres_wire import PostgresWire
 from parley_testing.scripted_model import Items, call, in_order, say
@@ -382,3 +383,25 @@ async def test_a_statement_whose_answer_is_lost_is_not_noticed(
     cancelled = await wired.cancel(turn)
 
     assert cancelled.outcome == "cancelled"
+
+
+async def test_who_cancels_leaves_a_doorbell_and_rings_for_the_turn_that_waits_behind(
+    new_bench: NewBench,
+) -> None:
+    rung: list[tuple[UUID, int]] = []
+
+    class Doorbell:
+        def ring(self, session_id: UUID, *, delay: int = 0) -> None:
+            rung.append((session_id, delay))
+
+    bench = new_bench(doorbell=Doorbell())
+    turn = bench.begin(bench.new_session())
+
+    await bench.cancel(turn)
+    assert rung == [(turn.session_id, CRASH_SECONDS)]
+    rung.clear()
+
+    running = bench.begin(turn.session_id)
+    bench.turns.begin(request(turn.session_id, "next"), enqueue=True)
+    await bench.cancel(running)
+    assert sorted(rung) == [(turn.session_id, 0), (turn.session_id, CRASH_SECONDS)]

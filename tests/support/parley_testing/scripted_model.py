@@ -130,8 +130,16 @@ class _Scripted(Model):
         self._provider = provider
         self._name = name
 
-    async def get_response(self, *arguments: Any, **_: Any) -> ModelResponse:
-        answer = await self._answer(*arguments, streamed=False)
+    async def get_response(
+        self,
+        system_instructions: Any,
+        input: Any,
+        model_settings: Any,
+        tools: Any,
+        *_: Any,
+        **__: Any,
+    ) -> ModelResponse:
+        answer = await self._answer(input, tools, streamed=False)
         if isinstance(answer, Streamed):
             for part in answer.parts:
                 match part:
@@ -143,8 +151,16 @@ class _Scripted(Model):
                 raise _broken(answer)
         return ModelResponse(_items(answer), _usage(), response_id=RESPONSE_ID)
 
-    async def stream_response(self, *arguments: Any, **_: Any) -> AsyncIterator[Any]:
-        answer = await self._answer(*arguments, streamed=True)
+    async def stream_response(
+        self,
+        system_instructions: Any,
+        input: Any,
+        model_settings: Any,
+        tools: Any,
+        *_: Any,
+        **__: Any,
+    ) -> AsyncIterator[Any]:
+        answer = await self._answer(input, tools, streamed=True)
         output = [item.model_dump(mode="json", exclude_unset=True) for item in _items(answer)]
         streamed = answer if isinstance(answer, Streamed) else None
         said = streamed.parts if streamed else None
@@ -162,9 +178,7 @@ class _Scripted(Model):
         if streamed and end not in ("completed", "nothing"):
             raise _broken(streamed)
 
-    async def _answer(
-        self, _instructions: Any, input: Any, _settings: Any, tools: Any, *_: Any, streamed: bool
-    ) -> Any:
+    async def _answer(self, input: Any, tools: Any, *, streamed: bool) -> Any:
         items = [{"role": "user", "content": input}] if isinstance(input, str) else input
         names = [tool.name for tool in tools]
         asked = Asked(self._name, deepcopy(list(items)), names, streamed)

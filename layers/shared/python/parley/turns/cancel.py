@@ -24,7 +24,7 @@ from parley.turns.attempt import Attempt
 from parley.turns.chronicle import Chronicle
 from parley.turns.ending import Ender, release
 from parley.turns.hub import Hub
-from parley.turns.ringing import OUTAGE_SECONDS, Ringer
+from parley.turns.ringing import OUTAGE_SECONDS, Precaution, Ringer
 from parley.turns.threads import patiently
 
 CancelOutcome = Literal["cancelled", "already_cancelled", "too_late"]
@@ -92,6 +92,8 @@ class Canceller:
         return Cancellation(outcome, view)
 
     async def _end(self, turn: RunningTurn) -> TurnView:
+        precaution = Precaution(self.ringer, turn.session_id)
+        precaution.take()
         try:
             store = self.open_store()
             attempt = Attempt(turn, self.database, self.turns, self.tool_calls, store)
@@ -104,6 +106,8 @@ class Canceller:
             await release(self.turns, turn)
             await self.ringer.ring(turn.session_id, delay=OUTAGE_SECONDS)
             raise
+        finally:
+            await precaution.taken()
 
 
 def _outcome(status: TurnStatus, *, ours: bool) -> CancelOutcome:

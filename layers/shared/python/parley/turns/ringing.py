@@ -46,10 +46,11 @@ class Ringer:
 
 
 class Precaution:
-    """Has a worker look at the session after a while, in case that the attempt dies. For one loop.
+    """Has a worker look at the session after a while, in case that who holds a turn dies.
 
-    A doorbell is left when the attempt first asks the model, while that thinks, and with every
-    renewal of the lease, so that one always comes after the lease has run out.
+    A doorbell is left when an attempt first asks the model, while that thinks, and with every
+    renewal of the lease, so that one always comes after the lease has run out; and by who cancels.
+    For one event loop.
     """
 
     def __init__(self, ringer: Ringer, session_id: UUID) -> None:
