@@ -48,7 +48,7 @@ integration: .venv/.test ## Tests on embedded PostgreSQL, moto and the local gat
 	$(BIN)/pytest tests/integration $(AT_ONCE)
 
 survival: .venv/.test ## Tests that break the system on purpose: kills, zombies, schedules
-	$(BIN)/pytest tests/faults --timeout=300
+	$(BIN)/pytest tests/faults --timeout=300 $(AT_ONCE)
 
 sdk-suite: .venv/.test ## The Agents SDK's own session tests, on Parley's session (downloads them)
 	tests/sdk_suite/run.sh
