@@ -33,6 +33,55 @@ class EnvironmentLost(Exception):
         self.error = error
 
 
+async def start_child(
+    function: Function, variables: Mapping[str, str], module: str, *arguments: str
+) -> tuple[asyncio.subprocess.Process, socket.socket]:
+    """Start a Python module in the function's folder, with a socket to it.
+
+    Args:
+        function: On whose behalf.
+        variables: The environment of the process.
+        module: What to run.
+        arguments: What to tell it; the number of its end of the socket comes last.
+
+    Returns:
+        The process, which leads a group of its own, and our end of the socket.
+
+    Raises:
+        EnvironmentLost: No process can be started, as when the function's folder is missing.
+    """
+    ours, theirs = socket.socketpair()
+    try:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-P",  # the working folder is the function's; it gets on the path on purpose only
+            "-m",
+            module,
+            *arguments,
+            str(theirs.fileno()),
+            stdin=asyncio.subprocess.DEVNULL,
+            # Logs go where the gateway's go; its standard output is for the user's answer.
+            stdout=2,
+            cwd=function.folder,
+            env=variables,
+            pass_fds=[theirs.fileno()],
+            # A group of its own: Ctrl-C in the terminal reaches the gateway only.
+            start_new_session=True,
+        )
+    except OSError as error:
+        ours.close()
+        fault = f"{function.name} cannot be started: {error}"
+        raise EnvironmentLost(
+            {"errorMessage": fault, "errorType": "Runtime.InvalidEntrypoint"}
+        ) from error
+    except BaseException:
+        ours.close()
+        raise
+    finally:
+        theirs.close()
+    return process, ours
+
+
 class ExecutionEnvironment:
     """One process that holds one function: `spawn` it, wait until it is `ready`, then `invoke`.
 
@@ -72,36 +121,13 @@ class ExecutionEnvironment:
         Raises:
             EnvironmentLost: No process can be started, as when the function's folder is missing.
         """
-        ours, theirs = socket.socketpair()
-        try:
-            process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-P",  # the working folder is the function's; it gets on the path on purpose only
-                "-m",
-                "parley_local.environment",
-                str(function.folder),
-                function.handler,
-                str(theirs.fileno()),
-                stdin=asyncio.subprocess.DEVNULL,
-                # Logs go where the gateway's go; its standard output is for the user's answer.
-                stdout=2,
-                cwd=function.folder,
-                env={**variables, **lambda_variables(function)},
-                pass_fds=[theirs.fileno()],
-                # A group of its own: Ctrl-C in the terminal reaches the gateway only.
-                start_new_session=True,
-            )
-        except OSError as error:
-            ours.close()
-            fault = f"{function.name} cannot be started: {error}"
-            raise EnvironmentLost(
-                {"errorMessage": fault, "errorType": "Runtime.InvalidEntrypoint"}
-            ) from error
-        except BaseException:
-            ours.close()
-            raise
-        finally:
-            theirs.close()
+        process, ours = await start_child(
+            function,
+            {**variables, **lambda_variables(function)},
+            "parley_local.environment",
+            str(function.folder),
+            function.handler,
+        )
         reader, writer = await asyncio.open_connection(sock=ours)
         return cls(function, process, reader, writer)
 

@@ -1,6 +1,6 @@
 """Keeps a web server as long as the gateway lives, and no longer.
 
-Started by the gateway as `python -m parley_local.web_keeper FD COMMAND`, in a process group of
+Started by the gateway as `python -m parley_local.web_keeper COMMAND FD`, in a process group of
 its own. The server knows nothing of the gateway and would outlive one that was killed; the keeper
 sees the socket FD close, and ends the group.
 """
@@ -21,7 +21,7 @@ def _end_with(gateway: socket.socket) -> None:
     os.killpg(0, signal.SIGKILL)
 
 
-def main(descriptor: str, command: str) -> int:
+def main(command: str, descriptor: str) -> int:
     """Run the command and return its exit status, as a shell words it."""
     gateway = socket.socket(fileno=int(descriptor))
     # Only this process may hold the socket open.

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import httpx
 
-from parley_local.execution import EnvironmentLost
+from parley_local.execution import EnvironmentLost, start_child
 from parley_local.lambda_identity import lambda_variables
 from parley_local.process_group import kill_group, stop_group
 from parley_local.server import listen
@@ -76,33 +76,12 @@ class WebProcess:
             "_HANDLER": function.handler,
             "AWS_LWA_PORT": str(port),
         }
-        ours, theirs = socket.socketpair()
-        try:
-            process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-P",  # as in execution environments
-                "-m",
-                "parley_local.web_keeper",
-                str(theirs.fileno()),
-                str(function.folder / function.handler),
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=2,
-                cwd=function.folder,
-                env=environment,
-                pass_fds=[theirs.fileno()],
-                start_new_session=True,
-            )
-        except OSError as error:
-            ours.close()
-            fault = f"{function.name} cannot be started: {error}"
-            raise EnvironmentLost(
-                {"errorMessage": fault, "errorType": "Runtime.InvalidEntrypoint"}
-            ) from error
-        except BaseException:
-            ours.close()
-            raise
-        finally:
-            theirs.close()
+        process, ours = await start_child(
+            function,
+            environment,
+            "parley_local.web_keeper",
+            str(function.folder / function.handler),
+        )
         return cls(function, process, ours, port, identity)
 
     async def ready(self, transport: httpx.AsyncBaseTransport, within: float) -> None:

@@ -22,9 +22,9 @@ from parley_testing.fault_outcome import Outcome, asked_again, in_flight
 from parley_testing.fault_parts import Place
 from parley_testing.fault_scenarios import NEXT, STREAMING, lines
 from parley_testing.fault_stage import Play, Point, Stage, counted, some_of_each
-from parley_testing.fault_streams import eventually
 from parley_testing.handlers import Context, load_function, rest_event
 from parley_testing.scripted_model import ScriptedProvider, in_order
+from parley_testing.waiting import wait_for
 
 STORES = ["sqlite", "dynamodb"]
 KILLED = {"killed": signal.SIGKILL}
@@ -300,7 +300,7 @@ def test_messages_from_all_sides_are_answered_in_the_accepted_order_by_racing_wo
     try:
         assert [sender.wait() for sender in senders] == [{"exited": 0}] * SENDERS
         open_turns = "SELECT FROM turns WHERE ended_at IS NULL"
-        eventually(lambda: not sql.execute(open_turns).rowcount, seconds=60)
+        wait_for(lambda: not sql.execute(open_turns).rowcount, seconds=60)
     finally:
         until.touch()
 

@@ -20,8 +20,9 @@ from parley_testing.doorbells import DoorbellQueue
 from parley_testing.fault_outcome import Outcome, asked_again, in_flight
 from parley_testing.fault_scenarios import lines
 from parley_testing.fault_stage import Play, Point, Stage, counted, some_of_each
-from parley_testing.fault_streams import Reader, Theatre, eventually, shown, written
+from parley_testing.fault_streams import Reader, Theatre, shown, written
 from parley_testing.fork_server import Child
+from parley_testing.waiting import wait_for
 
 STORES = ["sqlite", "dynamodb"]
 SAID = ["Let me see. ", "And one more. ", "Milk and bread are noted."]
@@ -136,7 +137,7 @@ def test_an_end_that_is_made_up_is_the_one_that_is_written_later(
         stopped.go_on()
 
         assert shown(told.result()) == shown(made_up)
-        eventually(lambda: theatre.last_event(play) == "turn.completed")
+        wait_for(lambda: theatre.last_event(play) == "turn.completed")
         later = Reader(play.user, other).follow(play.session_id, play.turn_id)
     assert shown(later) == shown(made_up)
     assert written(made_up) == SAID
@@ -226,7 +227,7 @@ def see_cancelled(play: Play, told: Future[list[TurnEvent]], other: Child) -> No
     assert last.interrupted
     again = Reader(play.user, other).follow(play.session_id, play.turn_id)
     assert shown(again) == shown(events)
-    eventually(lambda: "left alone" in play.asked)
+    wait_for(lambda: "left alone" in play.asked)
     assert asked_again(play.asked) == 0
 
 

@@ -6,6 +6,7 @@ import logging
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
+from io import StringIO
 from itertools import count
 from pathlib import Path
 
@@ -13,7 +14,10 @@ import psycopg
 import pytest
 from moto.server import ThreadedMotoServer
 
+from parley.memory.sqlite import SqliteStore
+from parley.observability import logger
 from parley.repository.database import Database
+from parley.repository.turns import TurnRepository
 from parley_local.postgres import EmbeddedPostgres
 from parley_testing.handlers import Api, load_function
 from parley_testing.unread_queue import unread_queue
@@ -110,6 +114,32 @@ def environment(
         monkeypatch.setenv(name, value)
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     return monkeypatch
+
+
+@pytest.fixture
+def memory(environment: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[SqliteStore]:
+    """The functions' memory, past their own code."""
+    store = SqliteStore(tmp_path / "memory.db")
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def turns(database: Database) -> TurnRepository:
+    """The life of turns, past the functions."""
+    return TurnRepository(database, window=100)
+
+
+@pytest.fixture
+def log_lines() -> Iterator[StringIO]:
+    """What the process logs at INFO and above."""
+    handler, level, lines = logger().registered_handler, logger().log_level, StringIO()
+    assert isinstance(handler, logging.StreamHandler)
+    before = handler.setStream(lines)
+    logger().setLevel("INFO")
+    yield lines
+    logger().setLevel(level)
+    handler.setStream(before)
 
 
 @pytest.fixture

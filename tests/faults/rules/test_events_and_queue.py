@@ -31,6 +31,7 @@ from parley.turns.hub import Hub
 from parley.turns.ringing import CRASH_SECONDS, Precaution
 from parley_testing.schedules.bells import Bell, Bells
 from parley_testing.scripted_model import Gate, Streamed, call, in_order, say
+from parley_testing.waiting import until
 from parley_testing.workbench import Workbench, held, request
 
 NewBench = Callable[..., Workbench]
@@ -73,14 +74,6 @@ def pieces(events: Sequence[TurnEvent]) -> str:
 def logged(bench: Workbench) -> Any:
     """A workbench that keeps a log of what it carries out."""
     return SimpleNamespace(carry_out=lambda turn: bench.carry_out(turn, logged=True))
-
-
-async def until(condition: Callable[[], object]) -> None:
-    for _ in range(3000):
-        if condition():
-            return
-        await asyncio.sleep(0.01)
-    raise TimeoutError
 
 
 async def test_events_are_only_put_where_the_log_ends(

@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
-from collections.abc import Iterator
-from io import StringIO
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -14,7 +10,6 @@ import psycopg
 import pytest
 
 from parley.memory.sqlite import SqliteStore
-from parley.observability import logger
 from parley.repository.database import Database
 from parley_testing.aged import Aged
 from parley_testing.handlers import Answer, Api
@@ -57,25 +52,5 @@ def admin(api: Api) -> Administrator:
 
 
 @pytest.fixture
-def memory(environment: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[SqliteStore]:
-    """The functions' memory, past their own code."""
-    store = SqliteStore(tmp_path / "memory.db")
-    yield store
-    store.close()
-
-
-@pytest.fixture
 def aged(database: Database, memory: SqliteStore, sql: psycopg.Connection) -> Aged:
     return Aged(database, memory, sql)
-
-
-@pytest.fixture
-def log() -> Iterator[StringIO]:
-    """What the process logs at INFO and above."""
-    handler, level, log = logger().registered_handler, logger().log_level, StringIO()
-    assert isinstance(handler, logging.StreamHandler)
-    before = handler.setStream(log)
-    logger().setLevel("INFO")
-    yield log
-    logger().setLevel(level)
-    handler.setStream(before)

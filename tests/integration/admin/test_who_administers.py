@@ -25,14 +25,14 @@ USES: list[tuple[str, str, Any]] = [
 ]
 
 
-def logged(log: StringIO) -> list[dict[str, Any]]:
-    lines = [json.loads(line) for line in log.getvalue().splitlines() if line.startswith("{")]
+def logged(log_lines: StringIO) -> list[dict[str, Any]]:
+    lines = [json.loads(line) for line in log_lines.getvalue().splitlines() if line.startswith("{")]
     return [line for line in lines if str(line.get("message", "")).startswith("administration")]
 
 
 @pytest.mark.parametrize(("method", "path", "body"), USES)
 def test_without_the_scope_nothing_is_shown_or_done(
-    api: Api, aged: Aged, log: StringIO, method: str, path: str, body: Any
+    api: Api, aged: Aged, log_lines: StringIO, method: str, path: str, body: Any
 ) -> None:
     aged.session(days=400, status="ended")
     before = aged.rows(), aged.memory()
@@ -42,7 +42,7 @@ def test_without_the_scope_nothing_is_shown_or_done(
     assert (answer.status, answer.json["code"]) == (403, "forbidden")
     assert "parley:admin" in answer.json["detail"]
     assert (aged.rows(), aged.memory()) == before
-    (refused,) = logged(log)
+    (refused,) = logged(log_lines)
     assert (refused["level"], refused["administrator"]) == ("WARNING", "alice")
     assert (refused["method"], refused["path"]) == (method, path)
 
@@ -54,24 +54,24 @@ def test_the_scope_is_that_very_one(api: Api) -> None:
 
 @pytest.mark.parametrize(("method", "path", "body"), USES)
 def test_each_use_is_logged_with_who_and_what(
-    admin: Any, log: StringIO, method: str, path: str, body: Any
+    admin: Any, log_lines: StringIO, method: str, path: str, body: Any
 ) -> None:
     admin(method, path, body)
 
-    use, *_ = logged(log)
+    use, *_ = logged(log_lines)
     assert (use["level"], use["administrator"]) == ("INFO", "root")
     assert (use["method"], use["path"]) == (method, path)
     assert use["request_id"]
 
 
-def test_what_is_asked_for_is_logged_too(admin: Any, aged: Aged, log: StringIO) -> None:
+def test_what_is_asked_for_is_logged_too(admin: Any, aged: Aged, log_lines: StringIO) -> None:
     session_id = aged.session(days=40, status="escalated")
     admin("GET", "/admin/sessions", query={"status": "escalated", "user_id": "alice"})
     admin("PATCH", f"/admin/sessions/{session_id}", {"status": "ended"})
     admin("POST", "/admin/cleanup", {"older_than_seconds": 9, "platform": "cli"})
     admin.erase("al/ice")
 
-    uses = logged(log)
+    uses = logged(log_lines)
 
     assert uses[0]["query"] == {"status": ["escalated"], "user_id": ["alice"]}
     noted = {use["action"]: use for use in uses if "action" in use}
@@ -82,7 +82,7 @@ def test_what_is_asked_for_is_logged_too(admin: Any, aged: Aged, log: StringIO) 
     assert (noted["erase"]["user_id"], noted["erase"]["erased"]["sessions"]) == ("al/ice", 0)
 
 
-def test_what_people_say_is_not_logged(admin: Any, aged: Aged, log: StringIO) -> None:
+def test_what_people_say_is_not_logged(admin: Any, aged: Aged, log_lines: StringIO) -> None:
     session_id = aged.session(days=40, turns=0)
     aged.say(session_id, SECRET)
     aged.sql.execute("UPDATE sessions SET name = %s, status_reason = %s", (SECRET, SECRET))
@@ -97,8 +97,8 @@ def test_what_people_say_is_not_logged(admin: Any, aged: Aged, log: StringIO) ->
     admin("POST", "/admin/cleanup", {"older_than_seconds": 0})
     admin.erase("alice")
 
-    assert len(logged(log)) >= 7
-    assert SECRET not in log.getvalue()
+    assert len(logged(log_lines)) >= 7
+    assert SECRET not in log_lines.getvalue()
 
 
 def test_without_a_user_there_is_no_administrator(api: Api) -> None:

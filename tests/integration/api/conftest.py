@@ -10,14 +10,7 @@ import pytest
 
 from parley.repository.database import Database
 from parley.repository.sessions import SessionRepository
-from parley.repository.turns import TurnRepository
 from parley_local.postgres import EmbeddedPostgres
-
-
-@pytest.fixture
-def turns(database: Database) -> TurnRepository:
-    """The turns of the test's database."""
-    return TurnRepository(database, window=100)
 
 
 @pytest.fixture

@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import psutil
 import pytest
 
 from parley_local.execution import EnvironmentLost
 from parley_local.pool import Pool
 from parley_local.template_file import read_template
+from parley_testing.waiting import alive, wait_for
 
 Serve = Callable[..., httpx.Client]
 
@@ -49,20 +49,6 @@ FAIL = """
             case "large": return {"statusCode": 200, "body": "x" * 7_000_000}
         return {"statusCode": 200, "body": str(os.getpid())}
 """
-
-
-def wait_for(condition: Callable[[], Any], seconds: float = 10) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.01)
-
-
-def alive(pid: int) -> bool:
-    try:
-        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
-    except psutil.NoSuchProcess:
-        return False
 
 
 def test_a_warm_process_serves_the_next_event(project: Any, serve: Serve, tmp_path: Path) -> None:

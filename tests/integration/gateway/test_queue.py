@@ -20,6 +20,7 @@ from botocore.exceptions import ClientError
 from parley_local.local_queue import DEAD_LETTERS_FILE, local_queue
 from parley_local.pool import Pool
 from parley_local.template_file import read_template
+from parley_testing.waiting import wait_for
 
 WORKER = """
     import json, os, pathlib, time
@@ -85,13 +86,6 @@ class Bench:
     def dead_letters(self) -> list[dict[str, Any]]:
         file = self.notes / DEAD_LETTERS_FILE
         return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
-
-
-def wait_for(condition: Callable[[], Any], seconds: float = 20) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.01)
 
 
 @contextmanager

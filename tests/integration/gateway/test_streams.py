@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import psutil
 import pytest
 
 from parley_local.execution import EnvironmentLost
 from parley_local.template_file import read_template
 from parley_local.web_function import WebFunction
+from parley_testing.waiting import alive, wait_for
 
 Serve = Callable[..., httpx.Client]
 
@@ -104,20 +104,6 @@ GUARD = """
             "context": {"user_id": "Zoë"},
         }
 """
-
-
-def wait_for(condition: Callable[[], Any], seconds: float = 20) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.01)
-
-
-def alive(pid: int) -> bool:
-    try:
-        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
-    except psutil.NoSuchProcess:
-        return False
 
 
 @pytest.fixture

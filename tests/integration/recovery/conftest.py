@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -30,19 +29,6 @@ class ProcessDied(BaseException):
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let calls to a store that cannot serve be tried again without a pause."""
     monkeypatch.setattr(threads, "PAUSES", (0.0, 0.0, 0.0))
-
-
-@pytest.fixture
-def turns(database: Database) -> TurnRepository:
-    return TurnRepository(database, window=100)
-
-
-@pytest.fixture
-def memory(environment: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[SqliteStore]:
-    """The functions' memory, past their own code."""
-    store = SqliteStore(tmp_path / "memory.db")
-    yield store
-    store.close()
 
 
 @pytest.fixture

@@ -30,6 +30,7 @@ from parley.turns.context import TurnContext
 from parley.turns.ends import TEXT_LIMIT, final_events
 from parley_testing.model_steps import Called
 from parley_testing.scripted_model import Gate, Streamed, call, in_order, say
+from parley_testing.waiting import until
 from parley_testing.workbench import Workbench, held, request
 
 NewBench = Callable[..., Workbench]
@@ -96,14 +97,6 @@ def text(events: Sequence[TurnEvent]) -> str:
             case "message.completed":
                 written = event.data["text"]
     return written
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    for _ in range(3000):
-        if condition():
-            return
-        await asyncio.sleep(0.01)
-    raise TimeoutError
 
 
 @function_tool

@@ -4,33 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 import threading
-from collections.abc import Iterator
 from io import StringIO
 from typing import Any
 
 import pytest
 
 from parley import loop
-from parley.observability import logger
 from parley_testing.handlers import Api
 from parley_testing.metrics import metrics_in, values_of
 from parley_testing.model_server import Called, ModelServer, Raw, Said, Step, in_order
 
 SECRET = "my secret diary"
-
-
-@pytest.fixture
-def log() -> Iterator[StringIO]:
-    """What the process logs at INFO and above."""
-    handler, level, log = logger().registered_handler, logger().log_level, StringIO()
-    assert isinstance(handler, logging.StreamHandler)
-    before = handler.setStream(log)
-    logger().setLevel("INFO")
-    yield log
-    logger().setLevel(level)
-    handler.setStream(before)
 
 
 def lines(output: str) -> list[dict[str, Any]]:
@@ -43,7 +28,7 @@ def lines(output: str) -> list[dict[str, Any]]:
 def test_a_turn_is_logged_by_its_ids_and_never_by_its_text(
     model_api: Api,
     model: ModelServer,
-    log: StringIO,
+    log_lines: StringIO,
     caplog: pytest.LogCaptureFixture,
     last: Step,
     outcome: str,
@@ -53,9 +38,9 @@ def test_a_turn_is_logged_by_its_ids_and_never_by_its_text(
 
     model_api("POST", f"/sessions/{session_id}/messages", {"text": SECRET})
 
-    assert SECRET not in log.getvalue()
+    assert SECRET not in log_lines.getvalue()
     assert SECRET not in caplog.text
-    (ended,) = (line for line in lines(log.getvalue()) if line["message"] == "turn ended")
+    (ended,) = (line for line in lines(log_lines.getvalue()) if line["message"] == "turn ended")
     turn = model_api("GET", f"/sessions/{session_id}/turns").json["items"][0]
     assert (ended["session_id"], ended["turn_id"]) == (session_id, turn["id"])
     assert ended["request_id"]
@@ -112,25 +97,27 @@ def test_reading_memory_is_measured(
 
 @pytest.mark.parametrize(("user", "status"), [("alice", 200), (None, 401)])
 def test_a_request_is_logged_by_its_route_and_status(
-    api: Api, log: StringIO, user: str | None, status: int
+    api: Api, log_lines: StringIO, user: str | None, status: int
 ) -> None:
     api("GET", "/agents", user=user)
 
-    (said,) = (line for line in lines(log.getvalue()) if line["message"] == "request answered")
+    (said,) = (
+        line for line in lines(log_lines.getvalue()) if line["message"] == "request answered"
+    )
     assert (said["route"], said["status"]) == ("GET /agents", status)
     assert said["milliseconds"] >= 0
 
 
 def test_ids_of_one_request_do_not_stand_in_the_log_of_the_next(
-    model_api: Api, model: ModelServer, log: StringIO
+    model_api: Api, model: ModelServer, log_lines: StringIO
 ) -> None:
     first = model_api("POST", "/messages", {"text": "hello"}).json["turn"]["id"]
-    end = len(log.getvalue())
+    end = len(log_lines.getvalue())
 
     model_api("POST", "/messages", {"text": "hello"})
 
-    assert first in log.getvalue()[:end]
-    assert first not in log.getvalue()[end:]
+    assert first in log_lines.getvalue()[:end]
+    assert first not in log_lines.getvalue()[end:]
 
 
 def test_a_handler_leaves_no_task_and_no_second_loop(model_api: Api, model: ModelServer) -> None:

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from parley.memory.sqlite import SqliteStore
-from parley.repository.database import Database
-from parley.repository.turns import TurnRepository
 from parley.turns import threads
 from parley_testing.doorbells import DoorbellQueue
 from parley_testing.handlers import Context, load_function
@@ -35,19 +31,6 @@ def environment(environment: pytest.MonkeyPatch, queue: DoorbellQueue) -> pytest
     for name, value in queue.settings.items():
         environment.setenv(name, value)
     return environment
-
-
-@pytest.fixture
-def turns(database: Database) -> TurnRepository:
-    return TurnRepository(database, window=100)
-
-
-@pytest.fixture
-def memory(environment: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[SqliteStore]:
-    """The functions' memory, past their own code."""
-    store = SqliteStore(tmp_path / "memory.db")
-    yield store
-    store.close()
 
 
 @pytest.fixture

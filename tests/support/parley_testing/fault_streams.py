@@ -173,11 +173,3 @@ def written(events: Sequence[TurnEvent]) -> list[str]:
 def shown(events: Sequence[TurnEvent]) -> list[dict[str, Any]]:
     """Give all that was told."""
     return [event.model_dump(mode="json") for event in events]
-
-
-def eventually(condition: Callable[[], bool], seconds: float = 30) -> None:
-    """Wait until a condition holds, which others bring about."""
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.01)

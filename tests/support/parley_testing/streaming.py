@@ -215,13 +215,5 @@ def text_of(frames: Sequence[Frame]) -> str:
     return "".join(data(frame)["text"] for frame in frames if frame.event == "message.delta")
 
 
-async def eventually(condition: Any, seconds: float = 30) -> None:
-    """Wait until a condition holds."""
-    async with asyncio.timeout(seconds):
-        # What is waited for may happen in another thread or process.
-        while not condition():  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
-
-
 def _json(value: Any) -> bytes:
     return json.dumps(value, ensure_ascii=False).encode()

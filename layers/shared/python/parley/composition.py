@@ -71,7 +71,13 @@ class Composition:
             return SqliteStore(settings.agent_session_db_path)
         from parley.memory.dynamodb import DynamoDbStore
 
-        return DynamoDbStore(_dynamodb(), settings.agent_session_table or "")
+        return DynamoDbStore(self._dynamodb, settings.agent_session_table or "")
+
+    @cached_property
+    def _dynamodb(self) -> DynamoDBClient:
+        import boto3
+
+        return boto3.client("dynamodb", config=_impatient())
 
     @cached_property
     def events(self) -> EventLog:
@@ -83,7 +89,7 @@ class Composition:
             return SqliteEventLog(settings.agent_session_db_path)
         from parley.events.dynamodb import DynamoDbEventLog
 
-        return DynamoDbEventLog(_dynamodb(), settings.agent_session_table or "")
+        return DynamoDbEventLog(self._dynamodb, settings.agent_session_table or "")
 
     @cached_property
     def hub(self) -> Hub:
@@ -218,12 +224,6 @@ def _ages(settings: Settings) -> Ages:
         closed_sessions=settings.session_retention_days * day,
         empty_sessions=settings.empty_session_retention_hours * hour,
     )
-
-
-def _dynamodb() -> DynamoDBClient:
-    import boto3
-
-    return boto3.client("dynamodb", config=_impatient())
 
 
 def _sqs() -> SQSClient:

@@ -13,7 +13,8 @@ from parley.http.streaming import Limits
 from parley.ids import conversation_key
 from parley_testing.model_steps import Called, Gate
 from parley_testing.scripted_model import Streamed, in_order, say
-from parley_testing.streaming import Streams, data, eventually, numbers, text_of
+from parley_testing.streaming import Streams, data, numbers, text_of
+from parley_testing.waiting import until
 from parley_testing.workbench import request
 
 NewStreams = Callable[..., Awaitable[Streams]]
@@ -105,7 +106,7 @@ async def test_a_turn_that_another_waits_for_is_told_when_it_has_ended(
     asked = request(session_id)
 
     sending = asyncio.ensure_future(streams.bench.sender.send(asked, seconds=60))
-    await eventually(lambda: gate.is_reached)
+    await until(lambda: gate.is_reached)
     async with streams.follow(session_id, asked.turn_id) as reading:
         gate.open()
         frames = await reading.rest()
@@ -146,7 +147,7 @@ async def test_a_silent_stream_is_kept_alive(new_streams: NewStreams, gate: Gate
 
     async with streams.send(streams.bench.new_session()) as reading:
         told = asyncio.ensure_future(reading.rest())
-        await eventually(lambda: reading.raw.count(b"\n: keep-alive\n\n") >= 2)
+        await until(lambda: reading.raw.count(b"\n: keep-alive\n\n") >= 2)
         gate.open()
         assert text_of(await told) == "Hello"
 
@@ -160,7 +161,7 @@ async def test_a_reader_that_takes_nothing_is_given_up(new_streams: NewStreams) 
         turn_id = data((await reading.rest())[0])["turn_id"]
 
     async with streams.follow(session_id, turn_id) as stuck:
-        await eventually(lambda: not streams.follower._tails)
+        await until(lambda: not streams.follower._tails)
         with pytest.raises(httpx.RemoteProtocolError):
             await stuck.rest()
 
@@ -183,7 +184,7 @@ async def test_nothing_is_read_when_nobody_follows(new_streams: NewStreams, gate
 
     async with streams.send(session_id) as reading:
         await reading.until("message.delta")
-    await eventually(lambda: not streams.follower._tails)
+    await until(lambda: not streams.follower._tails)
     gate.open()
 
 

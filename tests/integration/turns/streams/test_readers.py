@@ -7,7 +7,8 @@ from contextlib import AsyncExitStack
 
 from parley_testing.model_steps import Gate
 from parley_testing.scripted_model import Streamed, in_order
-from parley_testing.streaming import Streams, data, eventually, numbers, text_of
+from parley_testing.streaming import Streams, data, numbers, text_of
+from parley_testing.waiting import until
 
 NewStreams = Callable[..., Awaitable[Streams]]
 
@@ -54,13 +55,13 @@ async def cost(streams: Streams, *, readers: int) -> tuple[int, list[str]]:
         slow, told = all_others[:1], []
         for place, gate in enumerate(gates, 1):
             # Text is gathered by the clock: each piece has its write before the next is said.
-            await eventually(lambda place=place: written() == place)
-            await eventually(lambda gate=gate: gate.is_reached)
+            await until(lambda place=place: written() == place)
+            await until(lambda gate=gate: gate.is_reached)
             gate.open()
             for reader in slow:
                 told.append(await reader.next())
-        await eventually(lambda: streams.turns(session_id)[0].status == "completed")
-        await eventually(lambda: written() == len(gates) + 1)
+        await until(lambda: streams.turns(session_id)[0].status == "completed")
+        await until(lambda: written() == len(gates) + 1)
         spent = written(), streams.bench.watched.calls[calls:]
 
         frames = [first, *await sender.rest()]

@@ -3,31 +3,15 @@
 from __future__ import annotations
 
 import json
-import logging
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from io import StringIO
 from typing import Any
 
-import pytest
-
-from parley.observability import logger
 from parley_testing.model_steps import Gate
 from parley_testing.scripted_model import Streamed, in_order
 from parley_testing.streaming import Streams, data
 
 NewStreams = Callable[..., Awaitable[Streams]]
-
-
-@pytest.fixture
-def log_lines() -> Iterator[StringIO]:
-    """What the process logs at INFO and above."""
-    handler, level, lines = logger().registered_handler, logger().log_level, StringIO()
-    assert isinstance(handler, logging.StreamHandler)
-    before = handler.setStream(lines)
-    logger().setLevel("INFO")
-    yield lines
-    logger().setLevel(level)
-    handler.setStream(before)
 
 
 async def test_ids_of_requests_at_the_same_time_are_not_mixed_up(

@@ -12,7 +12,8 @@ from parley.http.event_schemas import TurnEvent
 from parley.http.messages import MARGIN_SECONDS
 from parley_testing.model_steps import Called, Gate
 from parley_testing.scripted_model import Streamed, in_order, say
-from parley_testing.streaming import Streams, data, eventually, numbers, text_of
+from parley_testing.streaming import Streams, data, numbers, text_of
+from parley_testing.waiting import until
 
 NewStreams = Callable[..., Awaitable[Streams]]
 
@@ -116,7 +117,7 @@ async def test_a_reader_that_goes_away_does_not_stop_the_turn(
         await reading.until("message.delta")
     gate.open()
 
-    await eventually(lambda: streams.turns(session_id)[0].status == "completed")
+    await until(lambda: streams.turns(session_id)[0].status == "completed")
     (turn,) = streams.turns(session_id)
     async with streams.follow(session_id, turn.id, after=1) as rest:
         assert text_of(await rest.rest()) == "Hello"
@@ -130,7 +131,7 @@ async def test_a_reader_that_never_reads_does_not_hold_the_turn_up(
     session_id = streams.bench.new_session()
 
     async with streams.send(session_id):
-        await eventually(lambda: streams.turns(session_id)[0].status == "completed")
+        await until(lambda: streams.turns(session_id)[0].status == "completed")
 
 
 async def test_fifty_readers_cost_the_turn_no_write(new_streams: NewStreams) -> None:
@@ -151,7 +152,7 @@ async def test_fifty_readers_cost_the_turn_no_write(new_streams: NewStreams) -> 
 
             others = [asyncio.ensure_future(read()) for _ in range(readers)]
             for gate in gates:
-                await eventually(lambda gate=gate: gate.is_reached)
+                await until(lambda gate=gate: gate.is_reached)
                 gate.open()
             frames = [first, *await reading.rest()]
             for told in await asyncio.gather(*others):
@@ -195,7 +196,7 @@ async def test_a_turn_that_outlasts_its_invocation_is_let_go(
 
     async with streams.send(session_id, seconds=MARGIN_SECONDS + 1) as reading:
         told = await reading.until("message.delta")
-        await eventually(lambda: released(session_id))
+        await until(lambda: released(session_id))
         assert await streams.bench.head_runner.carry_on(session_id, seconds=60)
         told += await reading.rest()
 

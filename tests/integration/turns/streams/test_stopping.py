@@ -10,7 +10,8 @@ from parley.http.running import RunningTurns
 from parley.turns.send import OpenedTurn
 from parley_testing.model_steps import Gate
 from parley_testing.scripted_model import Streamed, in_order, say
-from parley_testing.streaming import Streams, data, eventually
+from parley_testing.streaming import Streams, data
+from parley_testing.waiting import until
 from parley_testing.workbench import Workbench, request
 
 NewStreams = Callable[..., Awaitable[Streams]]
@@ -51,7 +52,7 @@ async def test_a_turn_that_is_just_being_begun_is_let_go_of_too(
         return await bench.sender.open(request(session_id), seconds=60)
 
     asked = asyncio.ensure_future(running.open(opening()))
-    await eventually(lambda: begin.is_reached)
+    await until(lambda: begin.is_reached)
     asked.cancel()
     begin.open()
     await running.let_go()

@@ -11,7 +11,7 @@ from uuid import UUID
 from sqlalchemy import text
 
 from parley.repository.database import Database
-from parley.repository.turns import LEASE_SECONDS, RunningTurn
+from parley.repository.turns import LEASE_SECONDS, RunningTurn, taken_over
 
 CANCELLED = "turn_cancelled"
 """The error code of every cancelled turn."""
@@ -33,9 +33,9 @@ asked AS (
   RETURNING t.*),
 touched AS (
   UPDATE sessions x SET last_activity_at = now() FROM asked WHERE x.id = asked.session_id)
-SELECT asked.id, asked.session_id, asked.user_id, asked.number, asked.status, asked.attempt,
-  asked.crashes, asked.agent, asked.created_at, asked.started_at,
-  said.id AS message_id, said.content
+SELECT asked.id AS turn_id, asked.session_id, asked.user_id, asked.number, asked.status,
+  asked.attempt, asked.crashes, asked.agent, asked.created_at, asked.started_at,
+  true AS cancel_requested, said.id AS message_id, said.content AS said
 FROM asked JOIN messages said ON said.turn_id = asked.id AND said.role = 'user'
 """)
 
@@ -78,20 +78,4 @@ def request_cancel(
     (row,) = rows
     if row.status == "cancelled":
         return CancelRequest(ended=True)
-    return CancelRequest(
-        turn=RunningTurn(
-            id=row.id,
-            session_id=row.session_id,
-            user_id=row.user_id,
-            number=row.number,
-            attempt=row.attempt,
-            crashes=row.crashes,
-            agent=row.agent,
-            message_id=row.message_id,
-            text=row.content,
-            created_at=row.created_at,
-            started_at=row.started_at,
-            remembered=(),
-            cancel_requested=True,
-        )
-    )
+    return CancelRequest(turn=taken_over(row))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -274,7 +274,7 @@ class TurnRepository:
             if row.outcome == "held" and failed:
                 raise failed[-1]
             if row.outcome != "again":
-                turn = _claimed(row) if row.outcome == "claimed" else None
+                turn = taken_over(row, row.remembered) if row.outcome == "claimed" else None
                 return HeadClaim(row.outcome, turn)
 
     def complete(
@@ -391,7 +391,8 @@ def _held(row: Row[Any], request: TurnRequest) -> RunningTurn:
     )
 
 
-def _claimed(row: Row[Any]) -> RunningTurn:
+def taken_over(row: Row[Any], remembered: Sequence[Sequence[int]] = ()) -> RunningTurn:
+    """Read the turn that a statement took for this process, without having been told its text."""
     return RunningTurn(
         id=row.turn_id,
         session_id=row.session_id,
@@ -404,6 +405,6 @@ def _claimed(row: Row[Any]) -> RunningTurn:
         text=row.said,
         created_at=row.created_at,
         started_at=row.started_at,
-        remembered=tuple((number, attempt) for number, attempt in row.remembered),
+        remembered=tuple((number, attempt) for number, attempt in remembered),
         cancel_requested=row.cancel_requested,
     )

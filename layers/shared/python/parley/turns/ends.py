@@ -6,7 +6,6 @@ Who writes them and who makes them up for a log that lacks them come to the same
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import datetime
 from typing import Any
 
 from parley.events.log import EventType, TurnEvent
@@ -16,11 +15,6 @@ from parley.repository.turns import RunningTurn
 
 TEXT_LIMIT = 80_000
 """Characters of the longest message that an event holds; a longer one is in the turn only."""
-
-
-def first_event(turn: TurnRow, started_at: datetime) -> TurnEvent:
-    """Make the event with which a turn's log begins."""
-    return TurnEvent(1, "turn.started", started_at, started(turn))
 
 
 def started(turn: TurnRow | RunningTurn) -> dict[str, Any]:
@@ -49,7 +43,8 @@ def final_events(view: TurnView, *, after: int, interrupted: bool) -> list[TurnE
     ended_at = turn.ended_at
     if ended_at is None:
         raise ValueError(f"the turn {turn.id} has not ended")
-    begun = [first_event(turn, turn.started_at or ended_at)] if after == 0 else []
+    start = TurnEvent(1, "turn.started", turn.started_at or ended_at, started(turn))
+    begun = [start] if after == 0 else []
     told = enumerate(_endings(view, interrupted), start=after + len(begun) + 1)
     return [*begun, *(TurnEvent(number, kind, ended_at, data) for number, (kind, data) in told)]
 
