@@ -65,18 +65,17 @@ def test_tries_come_at_growing_intervals(slept: list[float]) -> None:
 
 
 def test_what_ran_into_a_time_out_is_not_tried_again(
-    slept: list[float], monkeypatch: pytest.MonkeyPatch, wired: Database, wire: PostgresWire
+    slept: list[float], monkeypatch: pytest.MonkeyPatch, wire: PostgresWire
 ) -> None:
     monkeypatch.setattr(patience, "PATIENCE_SECONDS", 0.05)
+    hurried = Database(lambda: wire.url, statement_timeout=0.05)
 
     with pytest.raises(StoreUnavailable) as unavailable:
-        wired.run(text("SET statement_timeout = 50; SELECT pg_sleep(9)"))
+        hurried.run(text("SELECT pg_sleep(9)"))
 
     assert unavailable.value.reason == "57014"
-    assert (wire.statements.count("SET statement_timeout = 50; SELECT pg_sleep(9)"), slept) == (
-        1,
-        [],
-    )
+    assert (wire.statements.count("SELECT pg_sleep(9)"), slept) == (1, [])
+    hurried.close()
 
 
 async def test_postgres_is_waited_for_once_not_at_each_floor(slept: list[float]) -> None:

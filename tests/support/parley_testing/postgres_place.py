@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
+from urllib.parse import quote
 from uuid import UUID
 
 import psycopg
@@ -147,9 +148,10 @@ def deployed(
         sql.execute(SQL("CREATE ROLE {} LOGIN").format(name))
         sql.execute(SQL("GRANT ALL ON ALL TABLES IN SCHEMA public TO {}").format(name))
         place.set("SET deadlock_timeout = '20ms'")
-        place.set(f"SET default_transaction_isolation = '{isolation}'")
+        escaped = isolation.replace(" ", "\\ ")
         own = {
-            "DATABASE_URL": wire.url.replace("postgres@", f"{place.role}@"),
+            "DATABASE_URL": wire.url.replace("postgres@", f"{place.role}@")
+            + f"&options={quote(f'--default-transaction-isolation={escaped}')}",
             "OFFLINE_MODEL": "true",
             "POWERTOOLS_LOG_LEVEL": "WARNING",
         }

@@ -1,14 +1,19 @@
-"""One connection to Postgres: how it is opened, and how long it is waited for."""
+"""One connection to Postgres: how it is opened, what its transactions begin with, and patience."""
 
 from __future__ import annotations
 
-from typing import TypeVar, cast
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Self, TypeVar, cast
 
-from psycopg import Connection, OperationalError
-from psycopg.abc import PQGen
+from psycopg import Connection, Cursor, OperationalError
+from psycopg.abc import Params, PQGen, Query
 from psycopg.pq import TransactionStatus
-from sqlalchemy import Dialect, make_url
+from sqlalchemy import Dialect
 from sqlalchemy.engine.interfaces import DBAPIConnection
+
+from parley.repository.address import parse_url
+from parley.repository.relied_on import UtcLoader, beginning
 
 T = TypeVar("T")
 
@@ -25,19 +30,21 @@ def open_connection(dialect: Dialect, url: str, statement_timeout: float) -> DBA
         url: An SQLAlchemy URL. What it says of `connect_timeout` and `options` goes first.
         statement_timeout: Seconds that a statement, or a transaction left idle, may take; 0 leaves
             both to the role's settings, and sets no limit here.
+
+    Raises:
+        ValueError: The URL cannot be used; the message quotes none of it.
     """
-    positional, named = dialect.create_connect_args(make_url(url))
+    positional, named = dialect.create_connect_args(parse_url(url))
     named.setdefault("connect_timeout", _CONNECT_SECONDS)
     # Where a connection was dropped without a word while the process was frozen, the kernel would
     # send into the void for a quarter of an hour.
     named.setdefault("tcp_user_timeout", _UNHEARD_MILLISECONDS)
+    named["client_encoding"] = "utf8"
     named["prepare_threshold"] = None  # what is prepared ties a pooler to one connection
-    if statement_timeout and "options" not in named:
-        limit = int(statement_timeout * 1000)
-        named["options"] = (
-            f"-c statement_timeout={limit} -c idle_in_transaction_session_timeout={limit}"
-        )
+    named["cursor_factory"] = _Cursor
     connection = _Connection.connect(*positional, **named)
+    connection.adapters.register_loader("timestamptz", UtcLoader)
+    connection.beginning = beginning(str(named.get("options", "")), statement_timeout)
     if statement_timeout:
         connection.answer_within = statement_timeout + _ANSWER_SECONDS
     return cast("DBAPIConnection", connection)
@@ -48,9 +55,11 @@ class _Connection(Connection):
 
     Attributes:
         answer_within: Seconds; None waits for ever.
+        beginning: The statements that every transaction begins with.
     """
 
     answer_within: float | None = None
+    beginning: Sequence[bytes] = ()
 
     def wait(self, gen: PQGen[T], interval: float = 0.1, timeout: float | None = None) -> T:
         try:
@@ -59,3 +68,33 @@ class _Connection(Connection):
             if self.pgconn.transaction_status == TransactionStatus.ACTIVE:
                 self.close()  # the answer may still come, and would be taken for the next one's
             raise
+
+
+class _Cursor(Cursor[Any]):
+    """A cursor whose first statement in a transaction brings along what the transaction relies on.
+
+    Both go in one round trip, as one transaction, though the connection be in autocommit.
+    """
+
+    def execute(self, query: Any, params: Params | None = None, **how: Any) -> Self:
+        with _beginning(self.connection):
+            return super().execute(query, params, **how)
+
+    def executemany(
+        self, query: Query, params_seq: Iterable[Params], *, returning: bool = False
+    ) -> None:
+        with _beginning(self.connection):
+            super().executemany(query, params_seq, returning=returning)
+
+
+@contextmanager
+def _beginning(connection: Connection[Any]) -> Iterator[None]:
+    idle = connection.pgconn.transaction_status == TransactionStatus.IDLE
+    if not idle or not isinstance(connection, _Connection):
+        yield
+        return
+    with connection.pipeline():
+        first = Cursor(connection)
+        for statement in connection.beginning:
+            first.execute(statement)
+        yield

@@ -59,7 +59,7 @@ class Database:
             renew: Fetches the URL again and tells whether it has changed; asked when the server
                 refuses the password.
             statement_timeout: Seconds that a statement, or a transaction left idle, may take;
-                0 leaves both to the role's settings, for poolers that refuse start-up options.
+                0 leaves both to the role's settings.
             pool_size: The most connections at a time.
         """
         self._url = url

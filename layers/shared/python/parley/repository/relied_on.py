@@ -1,0 +1,83 @@
+"""The settings of Postgres that Parley's statements and the reading of their rows rely on.
+
+A database or a role may have defaults of its own for each of them, and a pooler that lends a
+connection for one transaction keeps nothing that was set before it. So every transaction begins by
+setting them, for itself only. It takes no round trip of its own: they are sent together with the
+transaction's first statement.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+from psycopg.adapt import Buffer, Loader
+from psycopg.sql import SQL, Literal
+
+RELIED_ON: Mapping[str, str] = {
+    # How values are written, which psycopg reads.
+    "datestyle": "ISO",
+    "intervalstyle": "postgres",
+    "timezone": "UTC",
+    "bytea_output": "hex",
+    "extra_float_digits": "1",
+    # How statements and their parameters are read.
+    "search_path": "public",
+    "standard_conforming_strings": "on",
+    "array_nulls": "on",
+    "transform_null_equals": "off",
+    # A role's "off" has a policy raise an error where it should leave rows out.
+    "row_security": "on",
+}
+"""What is set to which value, unless the URL's `options` name it.
+
+Left to the database on purpose, since they are an operator's to say and Parley lives with each:
+`default_transaction_read_only` (providers switch it on when a disk is full; it answers 503),
+`synchronous_commit`, `lock_timeout`, `idle_session_timeout`, `lc_messages` and what is about
+performance. `client_encoding` belongs to the connection, where poolers keep it as well.
+"""
+
+_ISOLATION = "default_transaction_isolation"
+_NAMED = re.compile(r"(?:-c\s*|--)([\w.-]+)\s*=")
+
+
+def beginning(options: str, statement_timeout: float) -> list[bytes]:
+    """Return the statements that a transaction begins with.
+
+    Args:
+        options: The URL's; what it names is left as it says.
+        statement_timeout: Seconds that a statement, or a transaction left idle, may take; 0 leaves
+            both to the role's settings.
+    """
+    named = {name.lower().replace("-", "_") for name in _NAMED.findall(options)}
+    settings = dict(RELIED_ON)
+    if statement_timeout:
+        limit = str(int(statement_timeout * 1000))
+        settings |= {"statement_timeout": limit, "idle_in_transaction_session_timeout": limit}
+    each = [
+        SQL("set_config({}, {}, true)").format(Literal(name), Literal(value))
+        for name, value in settings.items()
+        if name not in named
+    ]
+    statements = [SQL("SELECT ") + SQL(", ").join(each)]
+    if _ISOLATION not in named:
+        # Before what looks at rows. The default itself would be set too late for this transaction.
+        statements.insert(0, SQL("SET transaction_isolation = 'read committed'").format())
+    return [statement.as_bytes(None) for statement in statements]
+
+
+class UtcLoader(Loader):
+    """Reads a time with its zone, which was written as `RELIED_ON` says.
+
+    psycopg's own goes by what the connection says of itself when the transaction is over, which is
+    the database's default again.
+    """
+
+    def load(self, data: Buffer) -> datetime:
+        """Return the time, in UTC.
+
+        Raises:
+            ValueError: No datetime can hold it: it is infinite, or before or after our calendar.
+        """
+        return datetime.fromisoformat(bytes(data).decode()).astimezone(UTC)

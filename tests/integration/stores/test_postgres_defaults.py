@@ -1,0 +1,183 @@
+"""A database, a role or a pooler has defaults of its own for what Parley's code relies on."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg.sql import SQL, Identifier, Literal
+from sqlalchemy import text
+
+from parley.repository.database import Database
+from parley.repository.relied_on import RELIED_ON
+from parley_testing.handlers import Api, load_function
+from parley_testing.operations import operations
+
+HOSTILE = {
+    "datestyle": "German",
+    "intervalstyle": "iso_8601",
+    "timezone": "Asia/Kolkata",
+    "bytea_output": "escape",
+    "extra_float_digits": "-15",
+    "search_path": "nowhere",
+    "standard_conforming_strings": "off",
+    "array_nulls": "off",
+    "transform_null_equals": "on",
+    "row_security": "off",
+    "default_transaction_isolation": "serializable",
+    "client_encoding": "LATIN1",
+}
+"""For everything that the code relies on, a default that it could not live with."""
+
+SPOKEN = "Grüße \\ 🦜 'quoted'"
+
+_IDS = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f-]{21}|call_\w+")
+_TIMES = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(?=Z|[+-]\d)")
+_FIGURES = re.compile(r'("\w*(?:bytes|seconds|connections)\w*": ?)[\d.]+')
+
+
+def let_default(url: str, whose: str, settings: dict[str, str]) -> None:
+    """Give settings as the database's, or as its role's in it."""
+    with psycopg.connect(url.replace("+psycopg", ""), autocommit=True) as sql:
+        name, user = Identifier(sql.info.dbname), Identifier(sql.info.user)
+        alter = {
+            "database": SQL("ALTER DATABASE {} ").format(name),
+            "role": SQL("ALTER ROLE {} IN DATABASE {} ").format(user, name),
+        }[whose]
+        for setting, value in settings.items():
+            change = SQL("SET {} = {}").format(Identifier(setting), Literal(value))
+            sql.execute(alter + change)
+
+
+@pytest.fixture
+def hostile_url(new_database: Callable[[], str]) -> str:
+    url = new_database()
+    let_default(url, "database", HOSTILE)
+    return url
+
+
+@pytest.fixture
+def hostile(hostile_url: str) -> Iterator[Database]:
+    database = Database(lambda: hostile_url, statement_timeout=10)
+    yield database
+    database.close()
+
+
+def plain(said: str) -> str:
+    """Leave out what is another in each walk: ids, moments, sizes and durations."""
+    return _FIGURES.sub(r"\g<1>0", _TIMES.sub("TIME", _IDS.sub("ID", said)))
+
+
+def walk(environment: pytest.MonkeyPatch, url: str, memory: Path) -> dict[str, Any]:
+    """Go through every operation of the API on a database and give what was answered."""
+    environment.setenv("DATABASE_URL", url)
+    environment.setenv("AGENT_SESSION_DB_PATH", str(memory))
+    api = Api()
+    named = api("POST", "/sessions", {"name": "n", "metadata": {"said": SPOKEN}})
+    sent = api("POST", "/messages", {"text": f"add {SPOKEN}", "session_name": "n"})
+    task = api("POST", "/tasks", {"title": SPOKEN}, headers={"Idempotency-Key": "k"})
+    ids = {
+        "session_id": named.json["id"],
+        "turn_id": sent.json["turn"]["id"],
+        "task_id": task.json["id"],
+        "user_id": "alice",
+    }
+    said = {"named": named, "sent": sent, "task": task}
+    last = ("deleteSession", "eraseUser")
+    for operation in sorted(
+        operations(),
+        key=lambda one: (one.method == "DELETE", *(one.id == name for name in last[::-1])),
+    ):
+        said[operation.id] = api(
+            operation.method, operation.path_of(ids), operation.body, scopes=operation.scopes
+        )
+    api.close()
+    return {name: (answer.status, plain(answer.body)) for name, answer in said.items()}
+
+
+@pytest.mark.parametrize("whose", ["database", "role"])
+def test_every_operation_answers_the_same_whatever_the_defaults_are(
+    environment: pytest.MonkeyPatch,
+    new_database: Callable[[], str],
+    tmp_path: Path,
+    whose: str,
+) -> None:
+    ordinary = walk(environment, new_database(), tmp_path / "ordinary.db")
+    url = new_database()
+    let_default(url, whose, HOSTILE)
+
+    hostile = walk(environment, url, tmp_path / "hostile.db")
+
+    assert {status for status, _ in ordinary.values()} <= {200, 201, 204}
+    assert hostile == ordinary
+    assert json.loads(hostile["task"][1])["title"] == SPOKEN
+
+
+@pytest.mark.parametrize("setting", HOSTILE)
+def test_each_setting_alone_is_as_the_code_relies_on(hostile: Database, setting: str) -> None:
+    asked = {"default_transaction_isolation": "transaction_isolation"}.get(setting, setting)
+    expected = {"default_transaction_isolation": "read committed", "client_encoding": "UTF8"}
+
+    for read in (hostile.run, in_a_transaction(hostile)):
+        ((value,),) = read(text(f"SELECT current_setting('{asked}')"))
+
+        assert value.partition(",")[0] == expected.get(setting, RELIED_ON.get(setting))
+
+
+def in_a_transaction(database: Database) -> Callable[[Any], Any]:
+    """Run a statement as the second one of a transaction."""
+
+    def run(statement: Any) -> Any:
+        with database.transaction() as connection:
+            connection.execute(text("SELECT 1"))
+            return connection.execute(statement).fetchall()
+
+    return run
+
+
+def test_every_setting_that_is_relied_on_is_tried_here() -> None:
+    assert set(RELIED_ON) <= set(HOSTILE)
+
+
+def test_a_moment_is_read_in_utc(hostile: Database) -> None:
+    ((moment,),) = hostile.run(text("SELECT timestamptz '2026-03-01 12:00:00.5+01'"))
+
+    assert moment == datetime(2026, 3, 1, 11, 0, 0, 500_000, UTC)
+    assert moment.isoformat() == "2026-03-01T11:00:00.500000+00:00"
+
+
+def test_the_urls_options_go_first(hostile_url: str) -> None:
+    options = "-cdefault_transaction_isolation=serializable%20--statement-timeout=1234"
+    database = Database(lambda: f"{hostile_url}&options={options}", statement_timeout=10)
+
+    ((settings,),) = database.run(
+        text(
+            "SELECT ARRAY[current_setting('transaction_isolation'),"
+            " current_setting('statement_timeout'), current_setting('datestyle')]"
+        )
+    )
+
+    assert settings == ["serializable", "1234ms", "ISO, DMY"]
+    database.close()
+
+
+def test_a_migration_makes_the_schema_where_the_functions_look_for_it(
+    environment: pytest.MonkeyPatch, postgres: Any
+) -> None:
+    postgres.create_database("hostile_from_the_start")
+    url = postgres.url("hostile_from_the_start")
+    let_default(url, "database", HOSTILE)
+    environment.setenv("DATABASE_URL", url)
+
+    load_function("migrate").handler({"action": "migrate"}, None)
+
+    with psycopg.connect(url.replace("+psycopg", ""), autocommit=True) as sql:
+        found = sql.execute("SELECT to_regclass('public.sessions')").fetchone()
+    assert found is not None
+    assert found[0] is not None
