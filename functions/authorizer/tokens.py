@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import jwt
 from issuer_keys import IssuerKeys
+from token_kinds import why_not_access
 
 LEEWAY_SECONDS: Final = 30
 """By how much the issuer's clock and ours may differ."""
@@ -111,7 +112,7 @@ class TokenVerifier:
                 raise Refused("an unknown key id")
             # The bare key, not the PyJWK: that one insists on RS256 where an RSA key names no
             # algorithm. Which algorithms go with it is decided by its type.
-            return jwt.decode(
+            claims = jwt.decode(
                 token,
                 key.key,
                 algorithms=ALGORITHMS.get(key.key_type or "", []),
@@ -126,6 +127,9 @@ class TokenVerifier:
         except jwt.PyJWTError as error:
             # The type says enough; the message may quote the token.
             raise Refused(type(error).__name__) from error
+        if (reason := why_not_access(header, claims)) is not None:
+            raise Refused(reason)
+        return claims
 
 
 def _is_meant_for(audience: str, claims: Mapping[str, Any]) -> bool:
