@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from urllib.parse import urljoin
 
 from parley.config import Settings
 from parley_local.issuer import AUDIENCE, ISSUER
@@ -87,7 +86,7 @@ def function_variables(
     if queue_url is not None:
         variables |= {
             "DOORBELL_QUEUE_URL": queue_url,
-            "AWS_ENDPOINT_URL_SQS": urljoin(queue_url, "/"),
+            "AWS_ENDPOINT_URL_SQS": queue_url.rsplit("/", 2)[0] + "/",
         }
     return {
         **variables,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import secrets
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import NoReturn
@@ -45,6 +46,8 @@ async def local_queue(
 ) -> AsyncIterator[LocalQueue]:
     """Keep a queue, and serve it on a free port of the loopback interface.
 
+    Its URL holds a secret of this start: whoever else is on the machine cannot ring.
+
     Args:
         settings: As the template has them.
         data_dir: Where dead letters are kept.
@@ -52,8 +55,9 @@ async def local_queue(
     """
     dead_letters = DeadLetters(data_dir / DEAD_LETTERS_FILE)
     state = QueueState(settings, bury=dead_letters.keep, retry=retry)
+    server = QueueServer(state, dead_letters, secret=secrets.token_urlsafe(16))
     with listen("127.0.0.1", 0) as listener:
-        async with serving(QueueServer(state, dead_letters), listener):
-            yield LocalQueue(state, url_of(listener) + QueueServer.path(settings.name))
+        async with serving(server, listener):
+            yield LocalQueue(state, url_of(listener) + server.path)
             if len(state):
                 log.info("%d messages of %s end with it.", len(state), settings.name)

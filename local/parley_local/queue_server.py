@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import secrets
 from collections.abc import Mapping
 from typing import Any
 
@@ -33,9 +34,17 @@ class _Fault(Exception):
 
 
 class QueueServer:
-    """An ASGI app that answers for one queue."""
+    """An ASGI app that answers for one queue, to those who know its URL."""
 
-    def __init__(self, queue: QueueState, dead_letters: DeadLetters) -> None:
+    def __init__(self, queue: QueueState, dead_letters: DeadLetters, *, secret: str) -> None:
+        """Make the app.
+
+        Args:
+            queue: What it takes messages for.
+            dead_letters: What was given up, to be sent again when asked.
+            secret: The first part of every path; requests without it are refused.
+        """
+        self._secret = secret
         self._queue = queue
         self._dead_letters = dead_letters
         self._actions = {
@@ -44,10 +53,10 @@ class QueueServer:
             "AmazonSQS.StartMessageMoveTask": self._redrive,
         }
 
-    @staticmethod
-    def path(name: str) -> str:
-        """Return the path of a queue's URL."""
-        return f"/{ACCOUNT}/{name}"
+    @property
+    def path(self) -> str:
+        """The path of the queue's URL; its first part is the path of the endpoint."""
+        return f"/{self._secret}/{ACCOUNT}/{self._queue.settings.name}"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -58,7 +67,10 @@ class QueueServer:
             body = await request.body()
         except ClientDisconnect:
             return
-        response = self._answer(request.headers.get("x-amz-target", ""), body)
+        if self._knows_us(request.url.path):
+            response = self._answer(request.headers.get("x-amz-target", ""), body)
+        else:
+            response = _fault(_Fault("AccessDenied", "The URL is not the queue's."), 403)
         await response(scope, receive, send)
 
     def _answer(self, target: str, body: bytes) -> Response:
@@ -69,8 +81,11 @@ class QueueServer:
             return _response(200, action(_entries(body)))
         except _Fault as fault:
             log.warning("%s was refused: %s", target or "A request to the queue", fault)
-            answer = {"__type": f"com.amazonaws.sqs#{fault.code}", "message": str(fault)}
-            return _response(400, answer)
+            return _fault(fault, 400)
+
+    def _knows_us(self, path: str) -> bool:
+        first = path.removeprefix("/").partition("/")[0]
+        return secrets.compare_digest(first.encode(), self._secret.encode())
 
     def _send(self, entries: Mapping[str, Any]) -> dict[str, Any]:
         self._is_ours(entries)
@@ -117,10 +132,9 @@ class QueueServer:
         return {"TaskHandle": "local"}
 
     def _is_ours(self, entries: Mapping[str, Any]) -> None:
-        path = self.path(self._queue.settings.name)
         url = entries.get("QueueUrl")
-        if not isinstance(url, str) or not url.endswith(path):
-            raise _Fault("QueueDoesNotExist", f"The local queue is {path}, not {url}.")
+        if not isinstance(url, str) or not url.endswith(self.path):
+            raise _Fault("QueueDoesNotExist", f"The local queue is {self.path}, not {url}.")
 
 
 def _entries(body: bytes) -> dict[str, Any]:
@@ -137,6 +151,11 @@ def _seconds(name: str, value: Any, most: int) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= most:
         raise _Fault("InvalidParameterValue", f"{name} must be a number from 0 to {most}.")
     return value
+
+
+def _fault(fault: _Fault, status: int) -> Response:
+    answer = {"__type": f"com.amazonaws.sqs#{fault.code}", "message": str(fault)}
+    return _response(status, answer)
 
 
 def _response(status: int, answer: Mapping[str, Any]) -> Response:

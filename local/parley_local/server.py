@@ -11,6 +11,8 @@ from collections.abc import AsyncIterator, Iterator
 import uvicorn
 from starlette.types import ASGIApp
 
+from parley_local.own_hosts import OwnHosts
+
 _GRACE_SECONDS = 3
 
 
@@ -67,13 +69,15 @@ def url_of(listener: socket.socket) -> str:
 
 @contextlib.asynccontextmanager
 async def serving(app: ASGIApp, listener: socket.socket) -> AsyncIterator[asyncio.Task[None]]:
-    """Serve the app; at the end, requests under way have three seconds to finish.
+    """Serve the app, under loopback's names only.
+
+    At the end, requests under way have three seconds to finish.
 
     Yields:
         The server's task, once it takes requests; it ends early only if the server fails.
     """
     config = uvicorn.Config(
-        app,
+        OwnHosts(app),
         access_log=False,
         log_config=None,
         lifespan="off",

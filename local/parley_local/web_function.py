@@ -46,9 +46,6 @@ class WebFunction:
         self._process: WebProcess | None = None
         self._starting = asyncio.Lock()
         self._closed = False
-        # A kept connection might be one that the server is about to close.
-        limits = httpx.Limits(max_connections=None, max_keepalive_connections=0)
-        self._transport = httpx.AsyncHTTPTransport(limits=limits)
 
     @property
     def pids(self) -> list[int]:
@@ -101,17 +98,17 @@ class WebFunction:
         async with self._starting:
             if self._process is not None:
                 await self._process.close()
-        await self._transport.aclose()
+                await self._process.transport.aclose()
 
     async def _send(self, context: RequestContext, caller: dict[str, Any] | None) -> httpx.Response:
         server = await self._server()
         try:
-            return await self._transport.handle_async_request(_request(server, context, caller))
+            return await server.transport.handle_async_request(_request(server, context, caller))
         except httpx.ConnectError:
             # It ends just now, and has seen nothing of the request.
             await server.kill()
         server = await self._server()
-        return await self._transport.handle_async_request(_request(server, context, caller))
+        return await server.transport.handle_async_request(_request(server, context, caller))
 
     async def _server(self) -> WebProcess:
         async with self._starting:
@@ -124,7 +121,7 @@ class WebFunction:
                 await self._process.kill()
             self._process = None
             process = await WebProcess.spawn(self.function, self._variables)
-            await process.ready(self._transport, self._init_timeout)
+            await process.ready(self._init_timeout)
             self._process = process
             return process
 
@@ -157,9 +154,7 @@ def _request(
     seen = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in passed_on(request)]
     return httpx.Request(
         request.method,
-        httpx.URL(
-            scheme="http", host="127.0.0.1", port=server.port, raw_path=path.encode("latin-1")
-        ),
+        httpx.URL(scheme="http", host="localhost", raw_path=path.encode("latin-1")),
         headers=[*seen, *own],
         content=request.body,
         extensions={"timeout": {"connect": _CONNECT_SECONDS}},

@@ -249,6 +249,30 @@ def test_no_more_messages_are_worked_on_at_a_time_than_may_be(
     wait_for(lambda: not list(bench.notes.glob("running.*")) and len(bench.seen) == 4)
 
 
+def test_who_does_not_know_the_secret_of_the_start_cannot_ring(work: Callable[..., Bench]) -> None:
+    bench = work()
+    machine, secret = bench.url.removeprefix("http://").split("/")[:2]
+    assert len(secret) >= 20
+
+    for endpoint in (f"http://{machine}", f"http://{machine}/guess"):
+        stranger = boto3.client(
+            "sqs",
+            endpoint_url=endpoint,
+            region_name="us-east-1",
+            aws_access_key_id="local",
+            aws_secret_access_key="local",
+        )
+        with pytest.raises(ClientError) as caught:
+            stranger.send_message(QueueUrl=f"{endpoint}/123456789012/Bells", MessageBody="x")
+        stranger.close()
+        assert caught.value.response["Error"]["Code"] == "AccessDenied"
+        assert secret not in str(caught.value.response)
+
+    bench.send("note own")
+    wait_for(lambda: bench.seen)
+    assert [record["body"] for record in bench.seen] == ["note own"]
+
+
 @pytest.mark.parametrize(
     ("call", "code"),
     [

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 import pytest
 
 from parley_local.execution import EnvironmentLost
@@ -71,7 +72,7 @@ APP = """
         return JSONResponse(
             {
                 "pid": os.getpid(),
-                "port": request.scope["server"][1],
+                "server": request.scope["server"][0],
                 "method": request.method,
                 "path": request.scope["raw_path"].decode(),
                 "query": request.scope["query_string"].decode(),
@@ -201,6 +202,21 @@ def test_the_function_is_told_who_asks_and_a_client_cannot_say_it(
     assert function["request_id"] == request["requestId"]
     # The function's own time-out, from when the request came.
     assert 0 < function["deadline"] - request["requestTimeEpoch"] - 10_000 < 60_000
+
+
+def test_the_server_believes_its_callers_so_only_the_gateway_can_call_it(
+    streaming: Any, serve: Serve
+) -> None:
+    client = serve()
+    place = Path(client.get("/echo/x").json()["server"])
+
+    (group,) = client.gateway.web_functions["Stream"].pids  # type: ignore[attr-defined]
+    processes = [psutil.Process(group), *psutil.Process(group).children(recursive=True)]
+    ports = [c for process in processes for c in process.net_connections("inet")]
+    assert [c.laddr for c in ports if c.status == psutil.CONN_LISTEN] == []
+    assert place.is_socket()
+    # Other users of the machine cannot enter where it is.
+    assert (place.parent.stat().st_mode & 0o777, place.parent.stat().st_uid) == (0o700, os.getuid())
 
 
 def test_the_authorizer_is_asked_first(streaming: Any, serve: Serve, tmp_path: Path) -> None:
@@ -369,12 +385,18 @@ STUBBORN = """
     import os, signal, subprocess, sys
     child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
     with open(os.environ["NOTE"], "w") as note:
-        note.write(f"{os.getpid()} {child.pid}")
+        note.write(f"{os.getpid()} {child.pid} {os.environ['UVICORN_UDS']}")
     async def app(scope, receive, send):
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": b""})
 """
+
+
+def noted(note: Path) -> tuple[list[int], Path]:
+    """The processes of a stubborn server, and its socket."""
+    *pids, place = note.read_text().split()
+    return [int(pid) for pid in pids], Path(place)
 
 
 def test_closing_leaves_no_server_and_nothing_that_one_started(
@@ -385,12 +407,14 @@ def test_closing_leaves_no_server_and_nothing_that_one_started(
 
     async def use(web: WebFunction) -> None:
         await web.prewarm()
-        pids = [int(pid) for pid in note.read_text().split()]
-        assert all(alive(pid) for pid in pids)
+        assert all(alive(pid) for pid in noted(note)[0])
+        assert noted(note)[1].exists()
 
     run_with(project, use, {"NOTE": str(note), "PATH": os.environ["PATH"]})
 
-    wait_for(lambda: not any(alive(int(pid)) for pid in note.read_text().split()))
+    pids, place = noted(note)
+    wait_for(lambda: not any(alive(pid) for pid in pids))
+    assert not place.parent.exists()
 
 
 DYING_GATEWAY = """
@@ -420,4 +444,6 @@ def test_a_server_ends_when_its_gateway_dies_without_a_word(project: Any, tmp_pa
     )
 
     assert gateway.returncode == 7
-    wait_for(lambda: not any(alive(int(pid)) for pid in note.read_text().split()))
+    pids, place = noted(note)
+    wait_for(lambda: not any(alive(pid) for pid in pids))
+    assert not place.parent.exists()

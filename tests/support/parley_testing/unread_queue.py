@@ -9,7 +9,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from queue import SimpleQueue
-from urllib.parse import urlsplit
 
 from parley_local.local_queue import local_queue
 from parley_local.template import Queue
@@ -39,7 +38,7 @@ def unread_queue() -> Iterator[Mapping[str, str]]:
             url = urls.get(timeout=30)
             yield {
                 "DOORBELL_QUEUE_URL": url,
-                "AWS_ENDPOINT_URL_SQS": f"http://{urlsplit(url).netloc}",
+                "AWS_ENDPOINT_URL_SQS": url.rsplit("/", 2)[0],
                 "AWS_DEFAULT_REGION": REGION,
                 "AWS_ACCESS_KEY_ID": "testing",
                 "AWS_SECRET_ACCESS_KEY": "testing",
