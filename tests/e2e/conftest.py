@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from itertools import count
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from parley_local.cloudformation import load
 from parley_local.issuer import AUDIENCE, ISSUER, jwks
 from parley_local.postgres import EmbeddedPostgres
 from parley_testing.aws import Account
-from parley_testing.databases import connect, copy_database, temporary_postgres
+from parley_testing.databases import DatabasePool, connect, temporary_postgres
 from parley_testing.deployment import Deploy, Deployment
 from parley_testing.model_server import ModelServer
 from parley_testing.packages import Packages, make_packages
@@ -48,22 +48,23 @@ def postgres() -> Iterator[EmbeddedPostgres]:
 
 
 @pytest.fixture(scope="session")
-def new_database(
+def databases(
     postgres: EmbeddedPostgres, packages: Packages, tmp_path_factory: pytest.TempPathFactory
-) -> Callable[[], str]:
-    """Makes databases that the packaged `migrate` function has migrated, and gives their URLs."""
+) -> Iterator[DatabasePool]:
+    """Databases that the packaged `migrate` function has migrated."""
     postgres.create_database(_TEMPLATE)
     variables = {"DATABASE_URL": postgres.url(_TEMPLATE)}
     with Deployment(packages, variables, tmp_path_factory.mktemp("migrate")) as deployment:
         assert "revision" in deployment["Migrate"].invoke({"action": "migrate"}).json
-    numbers = count(1)
-    return lambda: copy_database(postgres, _TEMPLATE, f"parley_{next(numbers)}")
+    with closing(DatabasePool(postgres, _TEMPLATE)) as databases:
+        yield databases
 
 
 @pytest.fixture
-def database_url(new_database: Callable[[], str]) -> str:
+def database_url(databases: DatabasePool) -> Iterator[str]:
     """A database of the test's own."""
-    return new_database()
+    with databases.lend() as url:
+        yield url
 
 
 @pytest.fixture

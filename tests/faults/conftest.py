@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from itertools import count
+from contextlib import closing
 from pathlib import Path
 
 import psycopg
@@ -14,7 +14,7 @@ from parley.events.log import EventLog
 from parley.repository.database import Database
 from parley_local.postgres import EmbeddedPostgres
 from parley_testing.aws import Account
-from parley_testing.databases import connect, copy_database, temporary_postgres
+from parley_testing.databases import DatabasePool, connect, temporary_postgres
 from parley_testing.doorbells import DoorbellQueue
 from parley_testing.fault_parts import Place, new_log, new_store
 from parley_testing.fault_stage import Stage
@@ -64,19 +64,26 @@ def account() -> Iterator[Account]:
 
 
 @pytest.fixture(scope="session")
-def new_database(postgres: EmbeddedPostgres) -> Callable[[], str]:
-    """Makes databases with Parley's schema and gives their URLs."""
-    numbers = count(1)
-    return lambda: copy_database(postgres, _TEMPLATE, f"parley_{next(numbers)}")
+def databases(postgres: EmbeddedPostgres) -> Iterator[DatabasePool]:
+    """Databases with Parley's schema."""
+    with closing(DatabasePool(postgres, _TEMPLATE)) as databases:
+        yield databases
+
+
+@pytest.fixture
+def database_url(databases: DatabasePool) -> Iterator[str]:
+    """A database of the test's own."""
+    with databases.lend() as url:
+        yield url
 
 
 @pytest.fixture(params=["sqlite"])
-def place(request: pytest.FixtureRequest, new_database: Callable[[], str], tmp_path: Path) -> Place:
+def place(request: pytest.FixtureRequest, database_url: str, tmp_path: Path) -> Place:
     """Where both stores are: memory in a SQLite file, or in the store that the test names."""
     if request.param == "sqlite":
-        return Place(new_database(), sqlite=str(tmp_path / "memory.db"))
+        return Place(database_url, sqlite=str(tmp_path / "memory.db"))
     account: Account = request.getfixturevalue("account")
-    return Place(new_database(), dynamodb=account.url, table=account.table(_MEMORY_TABLE))
+    return Place(database_url, dynamodb=account.url, table=account.table(_MEMORY_TABLE))
 
 
 @pytest.fixture

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import logging
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
 from io import StringIO
-from itertools import count
 from pathlib import Path
 
 import psycopg
@@ -19,6 +17,7 @@ from parley.observability import logger
 from parley.repository.database import Database
 from parley.repository.turns import TurnRepository
 from parley_local.postgres import EmbeddedPostgres
+from parley_testing.databases import DatabasePool, connect, temporary_postgres
 from parley_testing.handlers import Api, load_function
 from parley_testing.unread_queue import unread_queue
 
@@ -28,37 +27,32 @@ _TEMPLATE = "parley_template"
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[EmbeddedPostgres]:
     """A real server, with a migrated database to copy."""
-    directory = Path(tempfile.mkdtemp(prefix="parley-test-"))
-    try:
-        with EmbeddedPostgres(directory / "data", directory / "log") as server:
-            _without_syncing(server)
-            server.create_database(_TEMPLATE)
-            with pytest.MonkeyPatch.context() as patch:
-                patch.setenv("DATABASE_URL", server.url(_TEMPLATE))
-                load_function("migrate").handler({"action": "migrate"}, None)
-            yield server
-    finally:
-        shutil.rmtree(directory)
+    with temporary_postgres() as server:
+        server.create_database(_TEMPLATE)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("DATABASE_URL", server.url(_TEMPLATE))
+            load_function("migrate").handler({"action": "migrate"}, None)
+        yield server
 
 
 @pytest.fixture(scope="session")
-def new_database(postgres: EmbeddedPostgres) -> Callable[[], str]:
+def databases(postgres: EmbeddedPostgres) -> Iterator[DatabasePool]:
+    """Databases with Parley's schema."""
+    with closing(DatabasePool(postgres, _TEMPLATE)) as databases:
+        yield databases
+
+
+@pytest.fixture(scope="session")
+def new_database(databases: DatabasePool) -> Callable[[], str]:
     """Makes databases with Parley's schema and gives their URLs."""
-    numbers = count(1)
-
-    def make() -> str:
-        name = f"parley_{next(numbers)}"
-        with psycopg.connect(_plain(postgres.url("postgres")), autocommit=True) as connection:
-            connection.execute(f"CREATE DATABASE {name} TEMPLATE {_TEMPLATE}")
-        return postgres.url(name)
-
-    return make
+    return databases.copy
 
 
 @pytest.fixture
-def database_url(new_database: Callable[[], str]) -> str:
+def database_url(databases: DatabasePool) -> Iterator[str]:
     """A database of the test's own."""
-    return new_database()
+    with databases.lend() as url:
+        yield url
 
 
 @pytest.fixture
@@ -72,7 +66,7 @@ def database(database_url: str) -> Iterator[Database]:
 @pytest.fixture
 def sql(database_url: str) -> Iterator[psycopg.Connection]:
     """A connection of the test's own, past Parley's code."""
-    with psycopg.connect(_plain(database_url), autocommit=True) as connection:
+    with connect(database_url) as connection:
         yield connection
 
 
@@ -148,14 +142,3 @@ def api(environment: pytest.MonkeyPatch) -> Iterator[Api]:
     api = Api()
     yield api
     api.close()
-
-
-def _without_syncing(server: EmbeddedPostgres) -> None:
-    """Let the server not wait for the disk: its data goes with the run."""
-    with psycopg.connect(_plain(server.url("postgres")), autocommit=True) as connection:
-        connection.execute("ALTER SYSTEM SET fsync = off")
-        connection.execute("SELECT pg_reload_conf()")
-
-
-def _plain(url: str) -> str:
-    return url.replace("postgresql+psycopg://", "postgresql://")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import count
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -19,12 +18,10 @@ from parley.memory.sqlite import SqliteStore
 from parley.repository.database import Database
 from parley.repository.turns import RunningTurn, TurnRepository
 from parley.turns import threads
-from parley_local.postgres import EmbeddedPostgres
-from parley_testing.databases import connect, copy_database
+from parley_testing.databases import connect
 from parley_testing.scripted_model import Script, in_order
 from parley_testing.workbench import Workbench
 
-_numbers = count(1)
 _NEVER_ASKED = in_order()
 
 
@@ -63,8 +60,8 @@ def rule(kept: bool, monkeypatch: pytest.MonkeyPatch) -> Rule:
 
 
 @pytest.fixture
-def url(postgres: EmbeddedPostgres) -> str:
-    return copy_database(postgres, "parley_template", f"parley_rules_{next(_numbers)}")
+def url(database_url: str) -> str:
+    return database_url
 
 
 @pytest.fixture

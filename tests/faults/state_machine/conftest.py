@@ -22,14 +22,12 @@ from parley.turns import (
     send,
     threads,
 )
-from parley_local.postgres import EmbeddedPostgres
-from parley_testing.databases import copy_database
 from parley_testing.schedules.world import KnownChronicle, World, build
 
 
 @pytest.fixture
 def new_world(
-    postgres: EmbeddedPostgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Callable[[], World]]:
     """Makes worlds: each has a user of its own; the processes are the same."""
     monkeypatch.setattr(threads, "PAUSES", (0.0, 0.0, 0.0))
@@ -50,9 +48,8 @@ def new_world(
     monkeypatch.setattr(follow, "_LONGEST_PAUSE", 0.1)
     for module in (carry_out, cancel):
         monkeypatch.setattr(module, "Chronicle", KnownChronicle)
-    url = copy_database(postgres, "parley_template", "parley_schedules")
     memory = tmp_path / "memory.db"
-    main, other, readers, sql = build(url, memory)
+    main, other, readers, sql = build(database_url, memory)
     # A process that dies leaves tasks whose end nobody asks for.
     monkeypatch.setattr(logging.getLogger("asyncio"), "disabled", True)
     level = logger().log_level

@@ -1,4 +1,4 @@
-"""An embedded PostgreSQL for a test run, and copies of a database in it."""
+"""An embedded PostgreSQL for a test run, and databases in it that are used again and again."""
 
 from __future__ import annotations
 
@@ -6,11 +6,38 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 
 import psycopg
+from psycopg.sql import SQL, Composed, Identifier, Literal
 
 from parley_local.postgres import EmbeddedPostgres
+
+# What a schema is made of. Whatever changes it leaves a row of another transaction in one of these.
+_CATALOGS = (
+    "pg_attrdef",
+    "pg_attribute",
+    "pg_class",
+    "pg_constraint",
+    "pg_default_acl",
+    "pg_event_trigger",
+    "pg_extension",
+    "pg_index",
+    "pg_inherits",
+    "pg_largeobject_metadata",
+    "pg_namespace",
+    "pg_policy",
+    "pg_proc",
+    "pg_rewrite",
+    "pg_sequence",
+    "pg_trigger",
+    "pg_type",
+)
+# Postgres plans for an empty table as if it had ten pages: until then, dead rows change no plan.
+_PAGES_UNNOTICED = 10
+_FIRST_OID_OF_USERS = 16384
+_NUMBERS = count(1)
 
 
 @contextmanager
@@ -22,19 +49,166 @@ def temporary_postgres() -> Iterator[EmbeddedPostgres]:
             with connect(server.url("postgres")) as connection:
                 # Nobody misses the data after the run, so nobody has to wait for the disk.
                 connection.execute("ALTER SYSTEM SET fsync = off")
+                connection.execute("ALTER SYSTEM SET full_page_writes = off")
+                # What a test reads of statistics and plans depends on that test only.
+                connection.execute("ALTER SYSTEM SET autovacuum = off")
                 connection.execute("SELECT pg_reload_conf()")
             yield server
     finally:
         shutil.rmtree(directory)
 
 
-def copy_database(server: EmbeddedPostgres, template: str, name: str) -> str:
-    """Make a database as a copy of another and return its URL. Nobody may use the other now."""
-    with connect(server.url("postgres")) as connection:
-        connection.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY FILE_COPY")
-    return server.url(name)
+class DatabasePool:
+    """Databases that are as a template was; one that was given back is cleaned and used again.
+
+    Copying a database costs Postgres a hundred times what emptying its tables costs. A database
+    is used again only if nothing but rows and sequences was changed in it: one with another
+    schema, other settings or rights, statistics, connections that are still open or changed rows
+    of the template's is left alone for good, and the next test gets a copy. Each use has a name
+    of its own, so that whoever still knows the name of an earlier use reaches nothing.
+    """
+
+    def __init__(self, server: EmbeddedPostgres, template: str) -> None:
+        """Make an empty pool.
+
+        Args:
+            server: The server that all its databases are on.
+            template: The database to copy. Nobody changes it or connects to it from now on.
+        """
+        self._server = server
+        self._template = template
+        self._admin = connect(server.url("postgres"))
+        self._names = (f"parley_{number}" for number in _NUMBERS)
+        self._given_back: list[str] = []
+        with connect(server.url(template)) as connection:
+            tables = _tables(connection)
+            filled = [table for table in tables if _has_rows(connection, table)]
+            self._state_query = _state_query(filled)
+            self._state = self._read_state(connection)
+            self._clean = _cleaning(connection, [table for table in tables if table not in filled])
+
+    def close(self) -> None:
+        """Let go of the server; the databases stay."""
+        self._admin.close()
+
+    def copy(self) -> str:
+        """Make a new database and return its URL."""
+        name = next(self._names)
+        self._admin.execute(
+            SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY").format(
+                Identifier(name), Identifier(self._template)
+            )
+        )
+        return self._server.url(name)
+
+    @contextmanager
+    def lend(self) -> Iterator[str]:
+        """Give the URL of a database that is as the template was, and take it back at the end."""
+        url = self._used_again() or self.copy()
+        yield url
+        self._given_back.append(_name(url))
+
+    def _used_again(self) -> str | None:
+        in_use = {
+            name
+            for (name,) in self._admin.execute(
+                "SELECT DISTINCT datname FROM pg_stat_activity WHERE datname IS NOT NULL"
+            )
+        }
+        # One that is still connected to may be free the next time: most connections are just
+        # being closed.
+        for name in [name for name in self._given_back if name not in in_use]:
+            self._given_back.remove(name)
+            if self._is_as_made(name):
+                return self._cleaned(name)
+        return None
+
+    def _is_as_made(self, name: str) -> bool:
+        """Return whether a database allows connections and has no settings of its own."""
+        found = self._admin.execute(
+            "SELECT FROM pg_database d JOIN pg_database t ON t.datname = %s"
+            " WHERE d.datname = %s AND d.datallowconn AND d.datconnlimit = t.datconnlimit"
+            " AND d.datdba = t.datdba AND d.datacl IS NOT DISTINCT FROM t.datacl"
+            " AND NOT EXISTS (SELECT FROM pg_db_role_setting WHERE setdatabase = d.oid)",
+            [self._template, name],
+        )
+        return found.fetchone() is not None
+
+    def _cleaned(self, name: str) -> str | None:
+        new = next(self._names)
+        self._admin.execute(
+            SQL("ALTER DATABASE {} RENAME TO {}").format(Identifier(name), Identifier(new))
+        )
+        url = self._server.url(new)
+        with connect(url) as connection:
+            if self._read_state(connection) != self._state:
+                return None
+            # Neither foreign keys nor triggers are asked: all goes.
+            connection.execute("SET session_replication_role = replica")
+            connection.execute(self._clean)
+        return url
+
+    def _read_state(self, connection: psycopg.Connection) -> object:
+        return connection.execute(self._state_query).fetchone()
 
 
 def connect(url: str) -> psycopg.Connection:
     """Connect past Parley's code; every statement commits itself."""
     return psycopg.connect(url.replace("postgresql+psycopg://", "postgresql://"), autocommit=True)
+
+
+def _name(url: str) -> str:
+    return url.partition("@/")[2].partition("?")[0]
+
+
+def _tables(connection: psycopg.Connection) -> list[Identifier]:
+    found = connection.execute(
+        "SELECT nspname, relname FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace"
+        " WHERE relkind = 'r' AND c.oid >= %s ORDER BY 1, 2",
+        [_FIRST_OID_OF_USERS],
+    )
+    return [Identifier(schema, table) for schema, table in found]
+
+
+def _has_rows(connection: psycopg.Connection, table: Identifier) -> bool:
+    return connection.execute(SQL("SELECT FROM {} LIMIT 1").format(table)).fetchone() is not None
+
+
+def _state_query(filled: list[Identifier]) -> Composed:
+    """Return a query whose one row is another as soon as more than rows and sequences changed.
+
+    Args:
+        filled: The tables whose rows are part of the state.
+    """
+    of_catalogs = [
+        SQL("(SELECT (count(*), max(xmin::text::bigint))::text FROM {})").format(Identifier(name))
+        for name in _CATALOGS
+    ]
+    of_rows = [
+        SQL("(SELECT md5(string_agg(t::text, ' ' ORDER BY t::text)) FROM {} t)").format(table)
+        for table in filled
+    ]
+    analyzed = SQL("EXISTS (SELECT FROM pg_statistic WHERE starelid >= {})")
+    grown = SQL(
+        "EXISTS (SELECT FROM pg_class WHERE relkind = 'r' AND oid >= {}"
+        " AND pg_relation_size(oid) > {} * current_setting('block_size')::int)"
+    )
+    oid = Literal(_FIRST_OID_OF_USERS)
+    others = [analyzed.format(oid), grown.format(oid, Literal(_PAGES_UNNOTICED))]
+    return SQL("SELECT {}").format(SQL(", ").join([*of_catalogs, *of_rows, *others]))
+
+
+def _cleaning(connection: psycopg.Connection, empty: list[Identifier]) -> Composed:
+    """Return the statements that empty tables and set the sequences to where they are now."""
+    deletes = [SQL("DELETE FROM {}").format(table) for table in empty]
+    sequences = connection.execute(
+        "SELECT seqrelid::bigint, coalesce(pg_sequence_last_value(seqrelid), seqstart),"
+        " pg_sequence_last_value(seqrelid) IS NOT NULL FROM pg_sequence WHERE seqrelid >= %s",
+        [_FIRST_OID_OF_USERS],
+    )
+    # A copy's objects have the oids of the template's.
+    settings = [
+        SQL("SELECT setval({}::regclass, {}, {})").format(*map(Literal, sequence))
+        for sequence in sequences
+    ]
+    return SQL("; ").join([*deletes, *settings])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from typing import Any, TypeVar
 
 from psycopg import Error as PsycopgError
@@ -16,7 +17,6 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
 from parley.errors import StoreUnavailable
-from parley.once import made_once
 from parley.repository.connection import open_connection
 from parley.repository.patience import patient
 
@@ -67,7 +67,7 @@ class Database:
         self._statement_timeout = statement_timeout
         self._pool_size = pool_size
 
-    @made_once
+    @cached_property
     def _engine(self) -> Engine:
         engine = create_engine(
             "postgresql+psycopg://",
@@ -95,7 +95,7 @@ class Database:
     def _connection(self, dialect: Dialect) -> DBAPIConnection:
         return open_connection(dialect, self._url(), self._statement_timeout)
 
-    @made_once
+    @cached_property
     def _autocommit(self) -> Engine:
         return self._engine.execution_options(isolation_level="AUTOCOMMIT")
 

@@ -261,7 +261,3 @@ class CleanupProgressRow(Base):
     started_at: Mapped[datetime]
     ended_at: Mapped[datetime | None]
     report: Mapped[dict[str, Any] | None]
-
-
-# Now and by one thread, not with the first statement of whichever thread comes first.
-Base.registry.configure()
