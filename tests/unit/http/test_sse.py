@@ -18,6 +18,7 @@ from parley.http.sse import frame, give
 from parley_client.sse import Parser
 
 TURN = UUID(int=7)
+LINE_ENDS = "\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029"
 AT = datetime(2026, 11, 20, 14, 18, 42, 131885, tzinfo=UTC)
 
 
@@ -47,9 +48,24 @@ class Server:
         return b"".join(message.get("body", b"") for message in self.messages)
 
 
-@pytest.mark.parametrize("text", ["", "a\nb", "a\r\n\r\ndata: b\u2028", 'é "quoted" \x00'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "a\nb",
+        "a\r\n\r\ndata: b",
+        'é "quoted" \x00',
+        *(
+            f"a{end}{end}id: 13{end}event: turn.failed{end}data: {{}}{end}{end}"
+            for end in LINE_ENDS
+        ),
+    ],
+)
 def test_an_event_is_one_line_of_json_whatever_it_says(text: str) -> None:
     wire = frame(delta(12, text), TURN)
+
+    # Also to those who take more for the end of a line than the standard does, as Python does.
+    assert len(wire.decode().splitlines()) == len(["id", "event", "data", ""])
 
     (read,) = Parser().feed(wire)
     assert (read.id, read.event) == ("12", "message.delta")

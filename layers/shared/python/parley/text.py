@@ -8,6 +8,8 @@ from pydantic_core import PydanticSerializationError, from_json, to_json
 
 _LONE = {code: "\N{REPLACEMENT CHARACTER}" for code in range(0xD800, 0xE000)}
 _UNSTORABLE = {0: None, **_LONE}
+# JSON allows them in a string, but much that reads lines takes them for the end of one.
+_ENDS_OF_LINES = {ord(end): f"\\u{ord(end):04x}" for end in "\x85\u2028\u2029"}
 
 
 def storable(text: str) -> str:
@@ -28,6 +30,11 @@ def storable_json(value: Any) -> Any:
             return [storable_json(item) for item in value]
         case _:
             return value
+
+
+def json_line(value: Any) -> bytes:
+    """Return a value as JSON that is one line, whatever reads it takes for the end of one."""
+    return to_json(value).decode().translate(_ENDS_OF_LINES).encode()
 
 
 def jsonable(value: Any) -> Any:

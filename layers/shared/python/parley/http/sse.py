@@ -8,13 +8,13 @@ from contextlib import aclosing
 from uuid import UUID
 
 from pydantic import TypeAdapter
-from pydantic_core import to_json
 from starlette.types import Receive
 
 from parley.events.log import TurnEvent
 from parley.http.api import logged
 from parley.http.response import Outgoing
 from parley.http.schemas import Time
+from parley.text import json_line
 
 MEDIA_TYPE = "text/event-stream; charset=utf-8"
 
@@ -36,11 +36,10 @@ def frame(event: TurnEvent, turn_id: UUID) -> bytes:
         "turn_id": turn_id,
         **event.data,
     }
-    # JSON has no line breaks of its own, so one line holds all of it.
     return b"id: %d\nevent: %s\ndata: %s\n\n" % (
         event.sequence,
         event.type.encode(),
-        to_json(data),
+        json_line(data),
     )
 
 

@@ -8,21 +8,18 @@ from typing import Any, Literal
 from uuid import UUID
 
 from pydantic import TypeAdapter
-from pydantic_core import to_json
 
 from parley.ids import conversation_key
 from parley.memory.store import AgentSessionStore
 from parley.repository.belongings import export_sessions, export_tasks, export_turns, own_sessions
 from parley.repository.database import Database
 from parley.repository.paging import Number, decode, encode
+from parley.text import json_line
 
 PAGE_BYTES = 2_000_000
 """About how large a page gets: Lambda takes 6 MB, and the last record may be a long one."""
 
 _ROWS_AT_ONCE = 20
-
-# JSON allows them in a string, but much that reads lines takes them for the end of one.
-_ENDS_OF_LINES = {ord(end): f"\\u{ord(end):04x}" for end in "\x85\u2028\u2029"}
 
 _Part = Literal["sessions", "turns", "tasks", "memory"]
 _PARTS: tuple[_Part, ...] = ("sessions", "turns", "tasks", "memory")
@@ -72,7 +69,7 @@ class Exporter:
         written: list[bytes] = []
         size = 0
         for records, after in self._records(user_id, place):
-            lines = [_line(record) for record in records]
+            lines = [json_line(record) + b"\n" for record in records]
             written += lines
             size += sum(map(len, lines))
             if size >= PAGE_BYTES or left() <= 0:
@@ -136,7 +133,3 @@ def _told(row: Any) -> list[dict[str, Any]]:
     records += [{"type": "message", **message} for message in row.get("messages", ())]
     records += [{"type": "tool_call", **call} for call in row.get("tool_calls", ())]
     return records
-
-
-def _line(record: dict[str, Any]) -> bytes:
-    return to_json(record).decode().translate(_ENDS_OF_LINES).encode() + b"\n"
