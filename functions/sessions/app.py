@@ -7,9 +7,11 @@ from parley.config import load_settings
 from parley.http.admin import admin_routes
 from parley.http.admin_stats import statistics_routes
 from parley.http.api import Api
+from parley.http.body import body_max_bytes
 from parley.http.memory import memory_routes
 from parley.http.open import open_routes
 from parley.http.sessions import session_routes
+from parley.http.task_schemas import TEXTS_MAX_CHARS
 from parley.http.tasks import task_routes
 from parley.http.transcript import transcript_routes
 from parley.http.turns import turn_routes
@@ -36,5 +38,6 @@ handler = Api(
         ),
         statistics_routes(parts.database, lambda: parts.store),
         open_routes(),
-    ]
+    ],
+    body_max_bytes=body_max_bytes(TEXTS_MAX_CHARS),
 )

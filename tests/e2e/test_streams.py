@@ -93,7 +93,7 @@ def test_a_message_is_streamed_and_stands_in_the_transcript(
 
     assert answer.status == 200
     assert answer.headers["content-type"] == "text/event-stream; charset=utf-8"
-    assert answer.headers["cache-control"] == "no-cache"
+    assert answer.headers["cache-control"] == "no-store"
     assert kinds(frames) == [
         "turn.started", "tool.called", "tool.returned",
         "message.delta", "message.completed", "turn.completed",

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from parley.http.headers import SAFE
 from parley_local.cloudformation import load
 
 TEMPLATE = load(Path(__file__).resolve().parents[2] / "template.yaml")
@@ -58,6 +59,10 @@ def test_an_error_of_api_gateway_is_a_problem_document(kind: str) -> None:
     assert re.fullmatch(r"[a-z_]+", problem["code"])
     assert headers["Content-Type"] == "'application/problem+json'"
     assert headers["Access-Control-Allow-Origin"] == "'*'"
+    assert {name: headers[name].strip("'") for name in SAFE} == {
+        **SAFE,
+        "Content-Security-Policy": "sandbox",
+    }
 
 
 @pytest.mark.parametrize(

@@ -7,10 +7,13 @@ from collections.abc import Callable
 
 import pytest
 
+from parley.http.body import body_max_bytes
+from parley.http.task_schemas import TEXTS_MAX_CHARS
 from parley_testing.handlers import Answer, Api, Context, rest_event
 from parley_testing.problems import problem
 
-MEGABYTE = 1_000_000
+SESSIONS_LIMIT = body_max_bytes(TEXTS_MAX_CHARS)
+MESSAGES_LIMIT = body_max_bytes(32_000)
 
 SendEncoded = Callable[[str], Answer]
 
@@ -33,7 +36,7 @@ def encoded(body: bytes) -> str:
 def test_what_is_not_json_is_refused(api: Api) -> None:
     bodies = [
         "{", "}", "{'name': 'n'}", '{"name": "n",}', '{"name": "n"} x', "name=n", "\ufeff{}",
-        '{"name": "a\nb"}', '{"name": "\ud800"}', "[" * 900_000,
+        '{"name": "a\nb"}', '{"name": "\ud800"}', "[" * 9_000,
         '{"metadata": {"x": NaN}}', '{"metadata": {"x": -Infinity}}',
         '{"metadata": {"x": 1e400}}', '{"metadata": {"x": -1e400}}',
         '{"metadata": {"x": ' + "9" * 5000 + "}}",
@@ -54,8 +57,10 @@ def test_json_may_be_nested_100_deep(api: Api, opening: str, closing: str) -> No
 
     assert deepest.status == 201
     assert api("GET", deepest.headers["location"]).json == deepest.json
-    for depth in (101, 250, 256, 500, 1000, 50_000, 150_000):
+    for depth in (101, 250, 256, 500, 1000, 9000):
         problem(create(depth), 400, "bad_request")
+    for depth in (40_000, 150_000):  # each level is a value
+        problem(create(depth), 413, "content_too_large")
 
 
 def test_nul_and_lone_surrogates_are_made_storable(api: Api) -> None:
@@ -76,18 +81,60 @@ def test_a_message_with_nul_and_lone_surrogates_is_answered(api: Api) -> None:
     assert answer.json["user_message"]["content"] == "add ab\N{REPLACEMENT CHARACTER}c"
 
 
-def test_a_body_may_have_one_megabyte(api: Api) -> None:
-    body = '{"name": "ü"}'.ljust(MEGABYTE - 1)  # ü has two bytes
-    assert len(body.encode()) == MEGABYTE
+def test_a_body_may_have_as_many_bytes_as_its_texts_can_take(api: Api) -> None:
+    session = '{"name": "ü"}'.ljust(SESSIONS_LIMIT - 1)  # ü has two bytes
+    message = '{"text": "ü"}'.ljust(MESSAGES_LIMIT - 1)
+    assert len(session.encode()) == SESSIONS_LIMIT
 
-    assert api("POST", "/sessions", body).status == 201
-    problem(api("POST", "/sessions", body + " "), 413, "content_too_large")
-    problem(api("POST", "/messages", body + " "), 413, "content_too_large")
+    assert api("POST", "/sessions", session).status == 201
+    assert api("POST", "/messages", message).status == 201
+    problem(api("POST", "/sessions", session + " "), 413, "content_too_large")
+    problem(api("POST", "/messages", message + " "), 413, "content_too_large")
 
 
-def test_a_body_in_base64_may_have_one_megabyte_too(send_encoded: SendEncoded) -> None:
-    fits = [MEGABYTE, MEGABYTE - 1, MEGABYTE - 2]  # base64 pads each to another length
-    too_large = [MEGABYTE + 1, MEGABYTE + 2, MEGABYTE + 3]
+def test_the_longest_texts_are_taken_in_the_longest_way_to_write_them(api: Api) -> None:
+    face, escaped = "\U0001f600", "\\ud83d\\ude00"
+    # As many bytes as metadata may have: it is counted as JSON without escapes.
+    metadata = f'{{"m": "{escaped * ((16 * 1024 - 8) // 4)}"}}'
+
+    message = api("POST", "/messages", f'{{"text": "{escaped * 32_000}", "metadata": {metadata}}}')
+    task = api("POST", "/tasks", f'{{"title": "{escaped * 500}", "notes": "{escaped * 10_000}"}}')
+
+    assert (message.status, message.json["user_message"]["content"]) == (201, face * 32_000)
+    assert (task.status, task.json["notes"]) == (201, face * 10_000)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "[" + ",".join(["[]"] * 10_001) + "]",
+        '{"metadata": {"x": [' + ",".join(["1"] * 10_001) + "]}}",
+        "{" + ",".join(f'"k{n}": 1' for n in range(10_001)) + "}",
+        "[" + ",".join(["[]"] * 80_000) + "]",
+    ],
+    ids=["lists", "numbers", "fields", "far too many"],
+)
+def test_a_body_holds_no_more_values_than_any_needs(api: Api, body: str) -> None:
+    for path in ("/sessions", "/messages", "/messages/stream"):
+        said = problem(api("POST", path, body), 413, "content_too_large")
+        assert said["detail"] == "A body may have 10000 values at most."
+
+
+def test_what_stands_in_a_text_is_no_value(api: Api) -> None:
+    text = '",[,' * 8_000
+
+    assert api("POST", "/messages", {"text": text}).json["user_message"]["content"] == text
+
+
+def test_metadata_may_hold_as_many_values_as_its_bytes_can(api: Api) -> None:
+    metadata = {"m": [1] * ((16 * 1024 - 8) // 2)}
+
+    assert api("POST", "/sessions", {"metadata": metadata}).json["metadata"] == metadata
+
+
+def test_a_body_in_base64_may_have_as_many_bytes(send_encoded: SendEncoded) -> None:
+    fits = [SESSIONS_LIMIT, SESSIONS_LIMIT - 1, SESSIONS_LIMIT - 2]  # each padded otherwise
+    too_large = [SESSIONS_LIMIT + 1, SESSIONS_LIMIT + 2, SESSIONS_LIMIT + 3]
 
     assert {send_encoded(encoded(b"{}".ljust(size))).status for size in fits} == {201}
     for size in too_large:

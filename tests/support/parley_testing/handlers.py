@@ -122,7 +122,7 @@ class Api:
 
     def handler(self, method: str, path: str) -> Any:
         """Give the handler of the function that serves a route."""
-        last = path.rsplit("/", 1)[-1]
+        last = path.rstrip("/").rsplit("/", 1)[-1]
         if last in ("stream", "events"):
             return handler_of(self.function("stream").app)
         return self.function(

@@ -18,7 +18,7 @@ TOLD = [
     (errors.MissingScope("parley:admin"), 403, "forbidden", set()),
     (errors.NotFound("session", SESSION), 404, "not_found", set()),
     (problems.MalformedBody("why"), 400, "bad_request", set()),
-    (problems.BodyTooLarge(1), 413, "content_too_large", set()),
+    (problems.BodyTooLarge(1, "bytes"), 413, "content_too_large", set()),
     (problems.UnsupportedMediaType("text/plain"), 415, "unsupported_media_type", set()),
     (problems.MethodNotAllowed("GET"), 405, "method_not_allowed", set()),
     (problems.InvalidFields([FIELD]), 422, "invalid_field", {"errors"}),
@@ -81,3 +81,12 @@ def test_nobody_is_told_which_store_failed_or_how() -> None:
 
     assert "postgres" not in said.detail
     assert "password" not in said.detail
+
+
+def test_of_thousands_of_wrong_fields_the_first_are_named() -> None:
+    faults = [problems.FieldError(field=f"f{n}", reason="is not known") for n in range(9998)]
+
+    said = problems.answer(problems.InvalidFields(faults))
+
+    assert [fault["field"] for fault in said.facts["errors"]] == [f"f{n}" for n in range(20)]
+    assert said.detail.endswith("f19: is not known; and 9978 more")

@@ -11,8 +11,9 @@ import pytest
 from starlette.requests import Request
 from starlette.types import Message
 
-from parley.http.api import BODY_MAX_BYTES
 from parley.http.stream_request import INVOCATION_SECONDS, event_of, invocation_of
+
+LIMIT = 250_000
 
 
 def request(
@@ -53,7 +54,7 @@ async def test_an_event_has_what_was_sent_and_not_what_the_adapter_says() -> Non
         body=b"\xff\x00",
     )
 
-    event = await event_of(asked, "/{name}")
+    event = await event_of(asked, "/{name}", body_max_bytes=LIMIT)
 
     assert (event["httpMethod"], event["path"], event["resource"]) == ("POST", "/a%20b", "/{name}")
     assert event["multiValueHeaders"] == {"accept": ["a", "b"]}
@@ -67,13 +68,13 @@ async def test_an_event_has_what_was_sent_and_not_what_the_adapter_says() -> Non
 
 
 async def test_of_a_body_that_is_too_large_there_is_one_byte_too_many() -> None:
-    event = await event_of(request(body=b"x" * (3 * BODY_MAX_BYTES)), "/")
+    event = await event_of(request(body=b"x" * (3 * LIMIT)), "/", body_max_bytes=LIMIT)
 
-    assert len(b64decode(event["body"])) == BODY_MAX_BYTES + 1
+    assert len(b64decode(event["body"])) == LIMIT + 1
 
 
 async def test_nothing_is_no_body() -> None:
-    event = await event_of(request(), "/")
+    event = await event_of(request(), "/", body_max_bytes=LIMIT)
 
     assert (event["body"], event["queryStringParameters"]) == (None, None)
 
@@ -82,7 +83,9 @@ async def test_nothing_is_no_body() -> None:
 async def test_a_context_that_is_none_names_nobody(context: bytes) -> None:
     asked = request(("x-amzn-request-context", context), ("x-amzn-lambda-context", context))
 
-    assert (await event_of(asked, "/"))["requestContext"] == {}
+    event = await event_of(asked, "/", body_max_bytes=LIMIT)
+
+    assert event["requestContext"] == {}
     assert invocation_of(asked).id == ""
 
 

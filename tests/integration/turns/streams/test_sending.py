@@ -28,7 +28,7 @@ async def test_a_turn_is_told_from_its_start_to_its_end(new_streams: NewStreams)
 
     assert reading.status == 200
     assert reading.response.headers["content-type"] == "text/event-stream; charset=utf-8"
-    assert reading.response.headers["cache-control"] == "no-cache"
+    assert reading.response.headers["cache-control"] == "no-store"
     assert reading.raw.startswith(b"retry: 1000\n\n")
     assert numbers(frames) == list(range(1, len(frames) + 1))
     kinds = [frame.event for frame in frames]

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import time
-from base64 import b64decode
 from collections.abc import Iterable, Mapping
-from math import isfinite
 from typing import Any, NoReturn, cast
 
 from aws_lambda_powertools.event_handler import (
@@ -21,25 +18,23 @@ from aws_lambda_powertools.event_handler.openapi.exceptions import RequestValida
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from parley.errors import NotFound, Unauthenticated
+from parley.http.body import ROOM_BYTES, body_refusal, read_json
+from parley.http.headers import SAFE, safe_besides
 from parley.http.identity import Caller, identify
+from parley.http.paths import methods_of, seen_from, without_slash
 from parley.http.problems import (
     CONTENT_TYPE,
+    NAME_MAX_CHARS,
     Answer,
-    BodyTooLarge,
     FieldError,
     InvalidFields,
-    MalformedBody,
+    MethodNotAllowed,
     Problem,
-    UnsupportedMediaType,
     answer,
 )
 from parley.observability import logger, request_answered, traced
 from parley.text import storable_json
 from parley.tracing import subsegment
-
-BODY_MAX_BYTES = 1_000_000
-NESTING_MAX = 100
-"""How deep a body may be nested: far below where writing it as JSON again would fail."""
 
 OPEN_PATHS = frozenset({"/health", "/openapi.json", "/docs"})
 """What answers without a token."""
@@ -66,16 +61,22 @@ def caller(request: Request) -> Caller:
 class Api:
     """A Lambda handler for REST API events."""
 
-    def __init__(self, routers: Iterable[Router]) -> None:
-        """Take the routes that this function serves."""
+    def __init__(self, routers: Iterable[Router], *, body_max_bytes: int = ROOM_BYTES) -> None:
+        """Take the routes that this function serves.
+
+        Args:
+            routers: The routes.
+            body_max_bytes: How many bytes any of them takes as a body.
+        """
+        self._body_max_bytes = body_max_bytes
         self.resolver = APIGatewayRestResolver(
             enable_validation=True,
-            json_body_deserializer=_json,
+            json_body_deserializer=read_json,
             cors=CORSConfig(allow_origin="*", expose_headers=_EXPOSED),
         )
         for router in routers:
             self.resolver.include_router(router)
-        self.resolver.not_found(_no_route)
+        self.resolver.not_found(self._no_route)
         self.resolver.exception_handler(RequestValidationError)(self._invalid)
         self.resolver.exception_handler(Exception)(self._problem)
 
@@ -102,10 +103,32 @@ class Api:
             event: The event.
             context: Lambda's; None where no route asks for it.
         """
-        refusal = _refusal(event)
+        asked = _plain(event)
+        refusal = self._refusal(event, asked["path"])
         if refusal is not None:
             return refused(event, refusal)
-        return self.resolver.resolve(_storable(event), cast(LambdaContext, context))
+        response = self.resolver.resolve(asked, cast(LambdaContext, context))
+        headers = response["multiValueHeaders"]
+        if "Location" in headers:
+            headers["Location"] = [seen_from(event["path"], to) for to in headers["Location"]]
+        return response | {"headers": safe_besides(headers)}
+
+    def _refusal(self, event: Mapping[str, Any], path: str) -> Exception | None:
+        """Refuse before the body is read: strangers first, then what is not JSON or too large."""
+        if path not in OPEN_PATHS:
+            try:
+                identify(event)
+            except Unauthenticated as error:
+                return error
+        return body_refusal(event, self._body_max_bytes)
+
+    def _no_route(self, error: NotFoundError) -> NoReturn:
+        event = self.resolver.current_event
+        methods = methods_of(event.path)
+        # A path that is another function's with this method comes here only by mistake.
+        if methods and event.http_method not in methods:
+            raise MethodNotAllowed(", ".join(methods)) from error
+        raise NotFound("route", "") from error
 
     def _problem(self, error: Exception) -> Response[str]:
         return problem_response(error, _request_id(self.resolver.current_event.raw_event))
@@ -123,6 +146,7 @@ def refused(event: Mapping[str, Any], error: Exception) -> dict[str, Any]:
     return {
         "statusCode": response.status_code,
         "headers": {
+            **SAFE,
             **response.headers,
             "Access-Control-Allow-Origin": "*",
             "Content-Type": CONTENT_TYPE,
@@ -162,92 +186,28 @@ def logged(error: Exception) -> Answer:
     return said
 
 
-def _refusal(event: Mapping[str, Any]) -> Exception | None:
-    """Refuse before the body is read: strangers first, then what is not JSON or too large."""
-    if event.get("path") not in OPEN_PATHS:
-        try:
-            identify(event)
-        except Unauthenticated as error:
-            return error
-    body = event.get("body") or ""
-    media_type = _media_type(event)
-    if body and media_type not in ("", "application/json"):
-        return UnsupportedMediaType(media_type)
-    try:
-        size = len(_bytes(event))
-    except ValueError as error:
-        return MalformedBody(str(error))
-    return BodyTooLarge(BODY_MAX_BYTES) if size > BODY_MAX_BYTES else None
+def _plain(event: Mapping[str, Any]) -> dict[str, Any]:
+    """Make one of all events that ask for the same.
 
-
-def _bytes(event: Mapping[str, Any]) -> bytes:
-    """Give the body's bytes.
-
-    Raises:
-        ValueError: They are not text in UTF-8.
+    The path loses the slashes at its end. A body is JSON or refused, so its type is said as the
+    resolver knows it, which looks at its letters. The query's text is made storable, as the body's
+    is when it is read.
     """
-    body: str = event.get("body") or ""
-    if not event.get("isBase64Encoded"):
-        return body.encode()
-    decoded = b64decode(body, validate=True)
-    decoded.decode()
-    return decoded
-
-
-def _storable(event: dict[str, Any]) -> dict[str, Any]:
-    """Make the query's text storable, as the body's is when it is read."""
-    names = ("queryStringParameters", "multiValueQueryStringParameters")
-    return event | {name: storable_json(event.get(name)) for name in names}
-
-
-def _media_type(event: Mapping[str, Any]) -> str:
     headers = event.get("headers") or {}
-    given = [value for name, value in headers.items() if name.lower() == "content-type"]
-    return (given[0] or "").partition(";")[0].strip().lower() if given else ""
-
-
-def _json(body: str) -> Any:
-    try:
-        value = json.loads(body, parse_constant=_refuse_constant, parse_float=_finite)
-        _refuse_depth(value)
-        return storable_json(value)
-    except (ValueError, RecursionError) as error:
-        raise MalformedBody(str(error)) from error
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not JSON")
-
-
-def _finite(number: str) -> float:
-    value = float(number)
-    if not isfinite(value):
-        raise ValueError("a number is out of range")
-    return value
-
-
-def _refuse_depth(value: Any) -> None:
-    level = [value]
-    for _ in range(NESTING_MAX + 1):  # below the deepest list there is only what it holds
-        level = [
-            part
-            for whole in level
-            if isinstance(whole, dict | list)
-            for part in (whole.values() if isinstance(whole, dict) else whole)
-        ]
-        if not level:
-            return
-    raise ValueError(f"nested more than {NESTING_MAX} deep")
-
-
-def _no_route(error: NotFoundError) -> NoReturn:
-    raise NotFound("route", "") from error
+    others = {name: value for name, value in headers.items() if name.lower() != "content-type"}
+    query = ("queryStringParameters", "multiValueQueryStringParameters")
+    return {
+        **event,
+        **{name: storable_json(event.get(name)) for name in query},
+        "path": without_slash(event.get("path") or ""),
+        "headers": others,
+    }
 
 
 def _name(location: Iterable[Any]) -> str:
     """Name a field as a client knows it: without where in the request it stands."""
     _, *names = location
-    return ".".join(str(name) for name in names) or "body"
+    return ".".join(str(name) for name in names)[:NAME_MAX_CHARS] or "body"
 
 
 def _request_id(event: Mapping[str, Any]) -> str:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from base64 import b64encode
+from hashlib import sha256
 from importlib import resources
 from typing import Annotated
 
@@ -13,6 +16,7 @@ from parley.agents import registry
 from parley.http.api import caller
 from parley.http.documented import answers
 from parley.http.identity import Caller
+from parley.http.paths import document
 from parley.http.schemas import AgentList, Health, OfferedAgent
 
 
@@ -50,7 +54,7 @@ def open_routes() -> Router:
 
     @router.get("/openapi.json", include_in_schema=False)
     def openapi() -> Response[str]:
-        return Response(status_code=200, content_type="application/json", body=_document())
+        return Response(status_code=200, content_type="application/json", body=document())
 
     @router.get("/docs", include_in_schema=False, compress=True)
     def docs() -> Response[str]:
@@ -59,17 +63,30 @@ def open_routes() -> Router:
 
         files = resources.files(swagger_ui)
         page = swagger_ui.generate_swagger_html(
-            spec=_document().replace("</", "<\\/"),
+            spec=document().replace("</", "<\\/"),
             swagger_js=(files / "swagger-ui-bundle.min.js").read_text("utf-8"),
             swagger_css=(files / "swagger-ui.min.css").read_text("utf-8"),
             swagger_base_url="",
             oauth2_config=None,
             persist_authorization=False,
         )
-        return Response(status_code=200, content_type="text/html; charset=utf-8", body=page)
+        return Response(
+            status_code=200,
+            content_type="text/html; charset=utf-8",
+            body=page,
+            headers={"Content-Security-Policy": _policy_of(page)},
+        )
 
     return router
 
 
-def _document() -> str:
-    return (resources.files("parley.http") / "openapi.json").read_text("utf-8")
+def _policy_of(page: str) -> str:
+    """Let a page run the scripts that it was made with, and talk to this API alone."""
+    scripts = re.findall("<script>(.*?)</script>", page, re.DOTALL)
+    hashes = (b64encode(sha256(script.encode()).digest()).decode() for script in scripts)
+    allowed = " ".join(f"'sha256-{value}'" for value in hashes)
+    return (
+        f"default-src 'none'; script-src {allowed};"
+        " style-src 'unsafe-inline'; img-src 'self' data:; connect-src 'self';"
+        " base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    )

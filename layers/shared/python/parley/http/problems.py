@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -13,6 +13,10 @@ from parley import errors
 
 CONTENT_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = 5
+FAULTS_MAX = 20
+"""How many fields an answer names: a body may have thousands that nobody knows."""
+NAME_MAX_CHARS = 200
+"""How much of such a field's name it says."""
 
 
 class FieldError(BaseModel):
@@ -59,11 +63,11 @@ class MalformedBody(errors.ParleyError):
 
 
 class BodyTooLarge(errors.ParleyError):
-    """The body has more bytes than any request may have."""
+    """The body has more bytes, or holds more values, than any request of its route needs."""
 
-    def __init__(self, limit: int) -> None:
-        super().__init__(f"more than {limit} bytes")
-        self.limit = limit
+    def __init__(self, limit: int, unit: Literal["bytes", "values"]) -> None:
+        super().__init__(f"more than {limit} {unit}")
+        self.limit, self.unit = limit, unit
 
 
 class UnsupportedMediaType(errors.ParleyError):
@@ -109,11 +113,11 @@ def answer(error: Exception) -> Answer:
             return Answer(HTTPStatus.NOT_FOUND, "not_found", f"There is no such {kind}.")
         case MalformedBody(reason=reason):
             return Answer(HTTPStatus.BAD_REQUEST, "bad_request", f"The body is not JSON: {reason}.")
-        case BodyTooLarge(limit=limit):
+        case BodyTooLarge(limit=limit, unit=unit):
             return Answer(
                 HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
                 "content_too_large",
-                f"A body may have {limit} bytes at most.",
+                f"A body may have {limit} {unit} at most.",
             )
         case UnsupportedMediaType():
             return Answer(
@@ -151,7 +155,11 @@ _UNKNOWN = Answer(
 
 
 def _invalid(faults: list[FieldError]) -> Answer:
+    more = len(faults) - FAULTS_MAX
+    faults = faults[:FAULTS_MAX]
     told = "; ".join(f"{fault.field}: {fault.reason}" for fault in faults)
+    if more > 0:
+        told += f"; and {more} more"
     return Answer(
         HTTPStatus.UNPROCESSABLE_ENTITY,
         "invalid_field",

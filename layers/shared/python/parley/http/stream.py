@@ -17,6 +17,7 @@ from starlette.types import Receive, Scope, Send
 
 from parley.errors import NotFound
 from parley.http.api import refused
+from parley.http.body import body_max_bytes
 from parley.http.response import Outgoing
 from parley.http.stream_request import event_of, invocation_of
 from parley.http.stream_routes import METHODS
@@ -49,7 +50,13 @@ def stream_app(
         await streams.running.let_go()
 
     # An endpoint that is no function is called as an app, with every method.
-    routes = [Route(path, cast(Any, _Endpoint(streams, path))) for path in METHODS]
+    # A slash at the end makes no other path, as in API Gateway.
+    limit = body_max_bytes(max_chars)
+    routes = [
+        Route(path + end, cast(Any, _Endpoint(streams, path, limit)))
+        for path in METHODS
+        for end in ("", "/")
+    ]
     app = Starlette(
         routes=[*routes, Route("/ready", _ready)],
         exception_handlers={404: _no_route},
@@ -64,7 +71,8 @@ async def _ready(request: Request) -> Response:
 
 
 async def _no_route(request: Request, error: Exception) -> Response:
-    said = refused(await event_of(request, ""), NotFound("route", ""))
+    event = await event_of(request, "", body_max_bytes=0)
+    said = refused(event, NotFound("route", ""))
     return Response(said["body"], said["statusCode"], said["headers"])
 
 
@@ -74,12 +82,13 @@ class _Endpoint:
 
     streams: Streams
     resource: str
+    body_max_bytes: int
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
         invocation = invocation_of(request)
         try:
-            event = await event_of(request, self.resource)
+            event = await event_of(request, self.resource, body_max_bytes=self.body_max_bytes)
         except ClientDisconnect:
             return  # nothing was begun, and nobody is there to be told
         log_keys(

@@ -11,8 +11,6 @@ from urllib.parse import parse_qs
 
 from starlette.requests import Request
 
-from parley.http.api import BODY_MAX_BYTES
-
 INVOCATION_SECONDS = 900.0
 """How long a request may take where nothing says until when it must be answered."""
 
@@ -55,7 +53,7 @@ def invocation_of(request: Request) -> Invocation:
     )
 
 
-async def event_of(request: Request, resource: str) -> dict[str, Any]:
+async def event_of(request: Request, resource: str, *, body_max_bytes: int) -> dict[str, Any]:
     """Make the event of a request, as API Gateway made it.
 
     Of a body that is too large there is only so much that this can be seen.
@@ -63,6 +61,7 @@ async def event_of(request: Request, resource: str) -> dict[str, Any]:
     Args:
         request: The request.
         resource: The path as routes have it, with names for the ids.
+        body_max_bytes: How large a body may be.
 
     Raises:
         ClientDisconnect: The client went away before all was there.
@@ -73,7 +72,7 @@ async def event_of(request: Request, resource: str) -> dict[str, Any]:
         if name not in (_CONTEXT, _INVOCATION)
     )
     query = parse_qs(request.url.query, keep_blank_values=True)
-    body = await _body(request)
+    body = await _body(request, body_max_bytes)
     return {
         "resource": resource,
         # As it was sent: the server has decoded what it calls the path.
@@ -91,11 +90,11 @@ async def event_of(request: Request, resource: str) -> dict[str, Any]:
     }
 
 
-async def _body(request: Request) -> bytes:
+async def _body(request: Request, max_bytes: int) -> bytes:
     body = bytearray()
     # All of it is taken, or a client that still sends would not see its answer.
     async for part in request.stream():
-        body += part[: BODY_MAX_BYTES + 1 - len(body)]
+        body += part[: max_bytes + 1 - len(body)]
     return bytes(body)
 
 

@@ -13,6 +13,7 @@ from aws_lambda_powertools.event_handler.depends import Depends
 from aws_lambda_powertools.event_handler.openapi.params import Header, Query
 
 from parley.http.api import Api, caller
+from parley.http.body import body_max_bytes
 from parley.http.documented import answers
 from parley.http.event_schemas import TurnEvent
 from parley.http.idempotency import IdempotencyKey
@@ -83,7 +84,8 @@ class StreamRoutes:
             max_chars: How long a message may be.
         """
         self._wanted: Wanted | None = None
-        self._api = Api([stream_routes(self._take, max_chars=max_chars)])
+        routes = stream_routes(self._take, max_chars=max_chars)
+        self._api = Api([routes], body_max_bytes=body_max_bytes(max_chars))
 
     def read(self, event: dict[str, Any]) -> tuple[dict[str, Any], Wanted | None]:
         """Give the response to an event; if all is well its head only, and what is to follow."""
@@ -110,7 +112,7 @@ def stream_routes(take: Callable[[Wanted], None], *, max_chars: int) -> Router:
             status_code=200,
             content_type=MEDIA_TYPE,
             body="",
-            headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no"},
+            headers={"X-Accel-Buffering": "no"},
         )
 
     @router.post(

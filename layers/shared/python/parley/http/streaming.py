@@ -17,6 +17,7 @@ from parley.errors import Fenced, TurnUnfinished
 from parley.events.log import TurnEvent
 from parley.http.api import logged, refused
 from parley.http.messages import MARGIN_SECONDS
+from parley.http.paths import seen_from
 from parley.http.problems import MethodNotAllowed
 from parley.http.response import Outgoing, headers_of
 from parley.http.running import RunningTurns
@@ -116,7 +117,8 @@ class Streams:
         if stream is None:
             answering = outgoing.whole(response)
         else:
-            headers = headers_of(response) | stream.headers
+            location = seen_from(event["path"], stream.headers["Location"])
+            headers = headers_of(response) | stream.headers | {"Location": location}
             answering = give(stream.events, stream.turn_id, headers, receive, outgoing)
         await self._see_through(answering, opened.work if opened else None, invocation)
 

@@ -11,6 +11,9 @@ from parley.http.schemas import RequestBody, Time, worded
 from parley.repository.models import TaskRow
 from parley.repository.tasks import DUE_FROM, DUE_UNTIL, NOTES_MAX_CHARS, TITLE_MAX_CHARS
 
+TEXTS_MAX_CHARS = TITLE_MAX_CHARS + NOTES_MAX_CHARS
+"""What a task's texts may have together."""
+
 Title = Annotated[
     str,
     Field(min_length=1, max_length=TITLE_MAX_CHARS, description="What is to be done."),
