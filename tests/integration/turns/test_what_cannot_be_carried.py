@@ -6,12 +6,15 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
 import psycopg
 import pytest
 from agents import Agent, CustomTool, function_tool
+from agents.mcp import MCPServerStdio
+from agents.sandbox import SandboxAgent
 
 from parley.errors import StoreUnavailable, TurnFailed
 from parley.ids import conversation_key
@@ -134,6 +137,13 @@ def own_model() -> Agent[TurnContext]:
     return Agent(name="inner", model=ScriptedProvider(in_order()).get_model("inner"))
 
 
+def with_servers() -> Agent[TurnContext]:
+    servers = [
+        MCPServerStdio(params={"command": "none"}, name=name) for name in ("files", "search")
+    ]
+    return Agent(name="inner", mcp_servers=list(servers))
+
+
 @pytest.mark.parametrize(
     "agent",
     [
@@ -144,18 +154,53 @@ def own_model() -> Agent[TurnContext]:
             name="outer",
             tools=[CustomTool(name="c", description="d", on_invoke_tool=lambda *_: None)],
         ),
+        Agent[TurnContext](name="outer", handoffs=[with_servers()]),
+        SandboxAgent[TurnContext](name="inner"),
     ],
-    ids=["root", "handoff", "as a tool", "custom tool"],
+    ids=["root", "handoff", "as a tool", "custom tool", "MCP servers", "sandbox"],
 )
 async def test_an_agent_that_goes_past_the_record_is_refused(
     new_bench: NewBench, agent: Agent[TurnContext]
 ) -> None:
     bench = new_bench(in_order(say("ok")), agent=agent)
 
-    with pytest.raises(TurnFailed, match="agent_not_supported"):
+    with pytest.raises(TurnFailed, match="agent_not_supported") as failed:
         await bench.send(bench.new_session())
 
     assert bench.model.asked == []
+    assert "The agent inner" in failed.value.detail or "the tool c" in failed.value.detail
+
+
+async def test_mcp_servers_are_refused_by_name(new_bench: NewBench) -> None:
+    bench = new_bench(in_order(say("ok")), agent=with_servers())
+
+    with pytest.raises(TurnFailed) as failed:
+        await bench.send(bench.new_session())
+
+    assert "mcp_servers (files, search)" in failed.value.detail
+
+
+async def build() -> Agent[TurnContext]:
+    return Agent(name="late")
+
+
+@pytest.mark.parametrize(
+    ("give", "words"),
+    [(build, "is an async function"), (lambda: None, "returned nothing"), (lambda: Agent, "type")],
+    ids=["async", "nothing", "a class"],
+)
+async def test_a_build_that_gives_no_agent_is_named(
+    new_bench: NewBench, give: Callable[[], Any], words: str
+) -> None:
+    bench = new_bench(in_order(say("ok")))
+    bench.carrier = replace(bench.carrier, load_agent=lambda name: give())
+    turn = bench.begin(bench.new_session())
+
+    view = await bench.carry_out(turn)
+
+    assert view.turn.error_code == "agent_not_supported"
+    assert "build()" in view.turn.error_detail
+    assert words in view.turn.error_detail
 
 
 async def test_an_agent_that_cannot_be_built_fails_its_turns_and_does_not_block(

@@ -31,6 +31,7 @@ class ToolCall:
         output: A JSON value.
         effect: Whether the tool changes something, so that the agent must be told of it even if
             the turn fails.
+        made_from: What the output is the JSON of, if it is the JSON text of another value.
     """
 
     call_id: str
@@ -38,6 +39,7 @@ class ToolCall:
     arguments: str
     output: Any
     effect: bool
+    made_from: str | None = None
 
 
 class ToolCallRepository:
@@ -57,7 +59,12 @@ class ToolCallRepository:
         rows = self._database.read(lambda session: session.scalars(query).all())
         return {
             row.call_id: ToolCall(
-                row.call_id, row.name, row.arguments, row.output["value"], row.effect
+                row.call_id,
+                row.name,
+                row.arguments,
+                row.output["value"],
+                row.effect,
+                row.output.get("made_from"),
             )
             for row in rows
         }
@@ -94,13 +101,16 @@ def record_in(connection: Connection, turn: RunningTurn, call: ToolCall) -> None
 
 
 def _parameters(turn: RunningTurn, call: ToolCall) -> Mapping[str, Any]:
+    output = {"value": call.output}
+    if call.made_from is not None:
+        output["made_from"] = call.made_from
     return {
         "turn_id": turn.id,
         "attempt": turn.attempt,
         "call_id": call.call_id,
         "name": call.name,
         "arguments": call.arguments,
-        "output": to_json({"value": call.output}).decode(),
+        "output": to_json(output).decode(),
         "effect": call.effect,
     }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -26,6 +26,7 @@ from parley.repository.turns import LEASE_SECONDS, RunningTurn, TurnRepository, 
 from parley.turns.context import Effect, TurnContext
 from parley.turns.ringing import Precaution, Ringer
 from parley.turns.threads import in_executor, patiently
+from parley.turns.values import made_again, made_from
 
 if TYPE_CHECKING:
     from parley.turns.chronicle import Chronicle
@@ -36,6 +37,9 @@ T = TypeVar("T")
 # Two tools of one turn on a small pool deadlocked the loop, so bodies that hold a connection run
 # one after another, in one thread (turn-protocol, section 6).
 _BODIES = ThreadPoolExecutor(max_workers=1, thread_name_prefix="parley-tool")
+
+
+_SAID = object()  # in place of a value that the output itself is
 
 
 class Called(NamedTuple):
@@ -59,6 +63,8 @@ class Attempt:
         records: Model responses recorded so far, by position.
         verdicts: Guardrails' verdicts recorded so far, by position.
         outputs: Tool calls recorded so far, by call id.
+        values: What tools gave where the model is told its JSON, by call id.
+        answered: What the SDK was given as a tool's answer, by call id.
         digest: Of the agent's structure; kept with each record.
         usage: What all attempts' model calls came to.
         model_error: What the model last failed with.
@@ -93,6 +99,8 @@ class Attempt:
         self.records: dict[str, dict[str, Any]] = {}
         self.verdicts: dict[str, dict[str, Any]] = {}
         self.outputs: dict[str, ToolCall] = {}
+        self.values: dict[str, Any] = {}
+        self.answered: dict[str, Any] = {}
         self.usage = Usage()
         self.digest = ""
         self.broken: Exception | None = None
@@ -106,6 +114,7 @@ class Attempt:
         self._tool_calls = tool_calls
         self._store = store
         self._positions: dict[tuple[str, ...], int] = {}
+        self._offered: dict[tuple[str, ...], tuple[str, ...]] = {}
         self._one_body = asyncio.Lock()
         self._ending = False
         self._held_until = _lease_end()
@@ -142,6 +151,13 @@ class Attempt:
         """Whether a deploy changed the agent's structure since an earlier attempt."""
         return any(record.get("digest") != self.digest for record in self.records.values())
 
+    def value(self, call_id: str) -> Any:
+        """Return what a tool gave; what the model is told of it where that says all of it."""
+        call = self.outputs[call_id]
+        if call_id not in self.values and call.made_from is not None:
+            self.values[call_id] = made_again(call.output, call.made_from)
+        return self.values.get(call_id, call.output)
+
     def check(self) -> None:
         """Raise what ended the attempt, if anything has."""
         if self.broken is not None:
@@ -157,6 +173,14 @@ class Attempt:
         place = self._positions.get(path, 0)
         self._positions[path] = place + 1
         return "/".join((*path, str(place)))
+
+    def offer(self, names: Iterable[str]) -> None:
+        """Take note of the tools that the model is offered where the caller stands."""
+        self._offered[_path.get()] = tuple(names)
+
+    def offered(self) -> tuple[str, ...]:
+        """Return the names of the tools that the model was last offered where the caller stands."""
+        return self._offered.get(_path.get(), ())
 
     def rewind(self) -> None:
         """Let the run start again in this attempt: what it recorded is given back to it."""
@@ -203,9 +227,14 @@ class Attempt:
             Fenced: This attempt was replaced, or the turn is over.
             StoreUnavailable: Postgres cannot serve now.
         """
-        call = ToolCall(*called, output, effect=False)
+        call = self._answered(called, output, effect=False)
         await self.write(self._tool_calls.record, self.turn, call)
         self.outputs[call.call_id] = call
+
+    def _answered(self, called: Called, output: Any, *, effect: bool) -> ToolCall:
+        value = self.values.get(called.call_id, _SAID)
+        origin = None if value is _SAID else made_from(value)
+        return ToolCall(*called, output, effect=effect, made_from=origin)
 
     async def in_transaction(
         self, called: Called, body: Callable[[Effect], Any], *, changes: bool
@@ -234,7 +263,7 @@ class Attempt:
                 effect = Effect(
                     connection, user.user_id, user.session_id, user.turn_id, called.call_id
                 )
-                call = ToolCall(*called, body(effect), effect=changes)
+                call = self._answered(called, body(effect), effect=changes)
                 passing(f"inside the transaction of {called.name}")
                 record_in(connection, self.turn, call)
                 passing(f"before the commit of {called.name}")
@@ -335,6 +364,7 @@ def _lease_end() -> float:
 
 _attempt: ContextVar[Attempt | None] = ContextVar("parley_attempt", default=None)
 _path: ContextVar[tuple[str, ...]] = ContextVar("parley_path", default=())
+_call: ContextVar[str | None] = ContextVar("parley_call", default=None)
 
 
 def current_attempt() -> Attempt | None:
@@ -354,15 +384,25 @@ def running(attempt: Attempt) -> Iterator[None]:
 
 def enclosing_call() -> str | None:
     """Give the id of the tool call inside which the caller runs; None at the root."""
-    path = _path.get()
-    return path[-1] if path else None
+    return _call.get()
+
+
+@contextmanager
+def inside(place: str) -> Iterator[None]:
+    """Let model calls inside the block stand below a place that is no tool call."""
+    token = _path.set((*_path.get(), place))
+    try:
+        yield
+    finally:
+        _path.reset(token)
 
 
 @contextmanager
 def inside_call(call_id: str) -> Iterator[None]:
     """Let model calls inside the block stand below a tool call."""
-    token = _path.set((*_path.get(), call_id))
+    token = _call.set(call_id)
     try:
-        yield
+        with inside(call_id):
+            yield
     finally:
-        _path.reset(token)
+        _call.reset(token)

@@ -29,10 +29,10 @@ from parley.turns.chronicle import Chronicle
 from parley.turns.context import TurnContext
 from parley.turns.digest import agent_digest
 from parley.turns.ending import Ender, release
-from parley.turns.graph import UnsupportedAgent, require_recordable
-from parley.turns.guardrails import record_verdicts
+from parley.turns.graph import UnsupportedAgent
 from parley.turns.hub import Hub
 from parley.turns.lease import held
+from parley.turns.prepare import prepare
 from parley.turns.ringing import OUTAGE_SECONDS, Ringer
 from parley.turns.run import AgentRunner, AlreadyNoted, ContextOverflow, RunFailed
 from parley.turns.threads import in_thread, patiently
@@ -221,9 +221,8 @@ class TurnCarrier:
     def _agent(self, attempt: Attempt) -> Agent[TurnContext]:
         try:
             agent = self.load_agent(attempt.turn.agent)
-            require_recordable(agent)
+            prepare(agent)
             attempt.digest = agent_digest(agent)
-            record_verdicts(agent)
         except NotFound as error:
             detail = f"The agent {attempt.turn.agent} is not offered any more."
             raise RunFailed("agent_not_offered", detail) from error

@@ -5,6 +5,7 @@ Importing this module imports the Agents SDK.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator
 from typing import Any
 
@@ -22,7 +23,7 @@ _UNRECORDED = (ApplyPatchTool, ComputerTool, CustomTool, LocalShellTool, ShellTo
 
 
 class UnsupportedAgent(Exception):
-    """The agent has something whose effects could be repeated; the message names it."""
+    """The agent has something that a turn cannot carry; the message names it."""
 
 
 def reachable(agent: Agent[Any]) -> Iterator[Agent[Any]]:
@@ -43,14 +44,41 @@ def reachable(agent: Agent[Any]) -> Iterator[Agent[Any]]:
         waiting += [target for target in (*nested, *handed) if isinstance(target, Agent)]
 
 
+def require_agent(built: object) -> None:
+    """Let only an agent go on.
+
+    Raises:
+        UnsupportedAgent: What `build()` gave is none.
+    """
+    if inspect.iscoroutine(built):
+        built.close()
+        raise UnsupportedAgent(
+            "The agent's build() is an async function; it must be an ordinary one that returns an"
+            " Agent."
+        )
+    if not isinstance(built, Agent):
+        given = "nothing" if built is None else f"{type(built).__name__}"
+        raise UnsupportedAgent(f"The agent's build() returned {given}; it must return an Agent.")
+
+
 def require_recordable(agent: Agent[Any]) -> None:
     """Let only an agent go on whose model calls and tools are all recorded.
 
     Raises:
         UnsupportedAgent: It, or one that it reaches, brings a model of its own instead of a name,
-            or a tool of a kind that is not recorded.
+            a tool of a kind that is not recorded, MCP servers, or a sandbox.
     """
     for found in reachable(agent):
+        if found.mcp_servers:
+            names = ", ".join(server.name for server in found.mcp_servers)
+            raise UnsupportedAgent(
+                f"The agent {found.name} has mcp_servers ({names}), which are not supported yet;"
+                " function tools are."
+            )
+        if hasattr(found, "default_manifest"):  # looking for its class would import it
+            raise UnsupportedAgent(
+                f"The agent {found.name} needs a sandbox, which is not supported yet."
+            )
         if not isinstance(found.model, str | None):
             raise UnsupportedAgent(f"The agent {found.name} must name its model, not bring one.")
         for tool in found.tools:

@@ -16,7 +16,8 @@ from agents import Agent, GuardrailFunctionOutput, InputGuardrail, OutputGuardra
 
 from parley.text import jsonable
 from parley.turns.attempt import current_attempt
-from parley.turns.graph import reachable
+from parley.turns.graph import UnsupportedAgent, reachable
+from parley.turns.verdicts import judged_once
 
 
 def record_verdicts(agent: Agent[Any]) -> None:
@@ -39,23 +40,28 @@ def _record(guardrail: InputGuardrail[Any] | OutputGuardrail[Any]) -> None:
     async def recorded(*arguments: Any) -> GuardrailFunctionOutput:
         attempt = current_attempt()
         if attempt is None:
-            return await _asked(judge, *arguments)
-        position = attempt.next_position(f"guardrail {name}")
-        if (verdict := attempt.verdicts.get(position)) is None:
+            outside: GuardrailFunctionOutput = await _asked(judge, *arguments)
+            return outside
+
+        async def verdict() -> dict[str, Any]:
             given = await _asked(judge, *arguments)
-            verdict = {
+            if not isinstance(given, GuardrailFunctionOutput):
+                raise UnsupportedAgent(
+                    f"The guardrail {name} returned {type(given).__name__}, which is no"
+                    " GuardrailFunctionOutput."
+                )
+            return {
                 "output_info": jsonable(given.output_info),
                 "tripwire_triggered": given.tripwire_triggered,
             }
-            await attempt.record_verdict(position, verdict)
-        return GuardrailFunctionOutput(**verdict)
+
+        return GuardrailFunctionOutput(**await judged_once(attempt, name, verdict))
 
     recorded.records = True  # type: ignore[attr-defined]
     guardrail.name = name
     guardrail.guardrail_function = recorded
 
 
-async def _asked(judge: Any, *arguments: Any) -> GuardrailFunctionOutput:
+async def _asked(judge: Any, *arguments: Any) -> Any:
     given = judge(*arguments)
-    verdict: GuardrailFunctionOutput = await given if inspect.isawaitable(given) else given
-    return verdict
+    return await given if inspect.isawaitable(given) else given

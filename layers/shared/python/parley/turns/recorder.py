@@ -11,20 +11,20 @@ from functools import partial
 from typing import Any
 from uuid import uuid4
 
-from agents import Model, ModelProvider, ModelResponse, Usage
+from agents import Model, ModelBehaviorError, ModelProvider, ModelResponse, Usage
 from agents.agent_output import AgentOutputSchemaBase
 from agents.handoffs import Handoff
 from agents.items import TResponseInputItem, TResponseStreamEvent
 from agents.model_settings import ModelSettings
 from agents.models.interface import ModelTracing
-from agents.tool import FunctionTool, Tool
-from agents.tool_context import ToolContext
+from agents.tool import Tool
 from openai.types.responses import Response, ResponseCompletedEvent, ResponsePromptParam
 
 from parley.points import passing
 from parley.text import storable_json
 from parley.tracing import subsegment
 from parley.turns.attempt import Attempt
+from parley.turns.missing_tools import stand_ins
 from parley.turns.streamed import streamed, text_of
 from parley.turns.tools import record_outputs
 
@@ -67,11 +67,14 @@ class RecordingModel(Model):
         """Give the recorded response for this position, or the model's, recorded."""
         self._attempt.check()
         record_outputs(tools)
+        self._attempt.offer(
+            [*(tool.name for tool in tools), *(each.tool_name for each in handoffs)]
+        )
         position = self._attempt.next_position()
         if (record := self._attempt.records.get(position)) is not None:
-            # The SDK looks a response's calls up in this list, and makes it anew for the next
-            # call of the model, which so is not offered what stands in here.
-            tools += _gone(record["output"], tools, self._attempt)
+            if record.get("digest") != self._attempt.digest:
+                _require_outputs(record["output"], tools, handoffs, self._attempt)
+            self._stand_in(record, tools)
             self._tell_said(position, record)
             return _response(record)
         passing("before a model call")
@@ -108,7 +111,15 @@ class RecordingModel(Model):
         if "/" in position or any(item.get("type") in _CALLS for item in record["output"]):
             await self._attempt.record_response(position, record)
             self._tell_said(position, record)
+        self._stand_in(record, tools)
         return _response(record)
+
+    def _stand_in(self, record: dict[str, Any], tools: list[Tool]) -> None:
+        # The SDK looks a response's calls up in this list, and makes it anew for the next call of
+        # the model, which so is not offered what stands in here.
+        standing_in = stand_ins(record["output"], tools, self._attempt)
+        record_outputs(standing_in)
+        tools += standing_in
 
     async def _streamed(
         self, tell: Callable[[str], None], *asked: Any, **named: Any
@@ -153,21 +164,26 @@ class RecordingModel(Model):
         yield _completed(response)
 
 
-def _gone(output: Iterable[dict[str, Any]], tools: Iterable[Tool], attempt: Attempt) -> list[Tool]:
-    """Give stand-ins for the tools that a replayed response calls and a deploy has taken away.
+def _require_outputs(
+    output: Iterable[dict[str, Any]],
+    tools: Iterable[Tool],
+    handoffs: Iterable[Handoff],
+    attempt: Attempt,
+) -> None:
+    """Let a replayed response go on though a deploy has taken away tools that it calls.
 
-    Only for those of whose calls every output is recorded: the run fails on any other, before a
-    tool is called.
+    The recorded output of such a call is given by its id.
+
+    Raises:
+        ModelBehaviorError: A call has none. What the tool would have answered cannot be made up
+            for, and the model is not told that a tool which it had does not exist.
     """
-
-    async def recorded(context: ToolContext[Any], _: str) -> Any:
-        return attempt.outputs[context.tool_call_id].output
-
-    there = {tool.name for tool in tools}
-    calls = [item for item in output if item.get("type") == "function_call"]
-    gone = {item["name"] for item in calls} - there
-    gone -= {item["name"] for item in calls if item["call_id"] not in attempt.outputs}
-    return [FunctionTool(name, "", {}, recorded, strict_json_schema=False) for name in sorted(gone)]
+    there = {tool.name for tool in tools} | {each.tool_name for each in handoffs}
+    for item in output:
+        if item.get("type") != "function_call" or item["name"] in there:
+            continue
+        if item["call_id"] not in attempt.outputs:
+            raise ModelBehaviorError(f"the tool {item['name']} is gone")
 
 
 def _record(response: ModelResponse, taken: set[str]) -> dict[str, Any]:

@@ -19,6 +19,8 @@ from agents import (
     OutputGuardrailTripwireTriggered,
     RunConfig,
     Runner,
+    ToolInputGuardrailTripwireTriggered,
+    ToolOutputGuardrailTripwireTriggered,
 )
 from openai import APIError, BadRequestError
 from pydantic_core import to_json
@@ -29,6 +31,8 @@ from parley.memory.store import Item, TurnMemory
 from parley.text import storable
 from parley.turns.attempt import Attempt, running
 from parley.turns.context import TurnContext
+from parley.turns.graph import UnsupportedAgent
+from parley.turns.missing_tools import tell_missing
 from parley.turns.recorder import RecordingProvider
 
 MAX_MODEL_CALLS = 30
@@ -40,7 +44,8 @@ class RunFailed(Exception):
 
     Attributes:
         code: A word for programs: `model_failed`, `agent_failed`, `guardrail_tripped`,
-            `too_many_steps`, `context_overflow`, `agent_changed`, `approval_not_supported`.
+            `too_many_steps`, `context_overflow`, `agent_changed`, `agent_not_supported`,
+            `approval_not_supported`.
         detail: A sentence for people.
     """
 
@@ -99,6 +104,8 @@ class AgentRunner:
                     run_config=RunConfig(
                         model_provider=RecordingProvider(self.provider, attempt),
                         tracing_disabled=True,
+                        tool_not_found_behavior="return_error_to_model",
+                        tool_error_formatter=tell_missing,
                     ),
                 )
         except StoreUnavailable:
@@ -135,7 +142,7 @@ def _usage(attempt: Attempt) -> dict[str, int]:
 
 def _failure(error: Exception, model_error: Exception | None) -> RunFailed:
     cause = error.__cause__ if isinstance(error, AgentsException) else None
-    match error if not isinstance(cause, APIError) else cause:
+    match error if not isinstance(cause, APIError | UnsupportedAgent) else cause:
         case BadRequestError() as failed if _overflows(failed):
             return ContextOverflow(type(failed).__name__)
         case APIError() as failed:
@@ -147,6 +154,11 @@ def _failure(error: Exception, model_error: Exception | None) -> RunFailed:
         case InputGuardrailTripwireTriggered() | OutputGuardrailTripwireTriggered() as tripped:
             name = tripped.guardrail_result.guardrail.get_name()
             return RunFailed("guardrail_tripped", f"The guardrail {name} stopped the turn.")
+        case ToolInputGuardrailTripwireTriggered() | ToolOutputGuardrailTripwireTriggered() as hit:
+            name = hit.guardrail.get_name()
+            return RunFailed("guardrail_tripped", f"The guardrail {name} stopped the turn.")
+        case UnsupportedAgent() as unsupported:
+            return RunFailed("agent_not_supported", str(unsupported))
         case MaxTurnsExceeded():
             return RunFailed(
                 "too_many_steps", f"The agent had not answered after {MAX_MODEL_CALLS} model calls."

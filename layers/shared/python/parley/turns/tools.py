@@ -12,13 +12,14 @@ from typing import Any, Concatenate, ParamSpec, get_type_hints
 
 from agents import FunctionTool, RunContextWrapper, Tool, default_tool_error_function, function_tool
 from agents.tool_context import ToolContext
-from pydantic_core import to_json
 
 from parley.errors import Fenced, InvalidField, NotFound, StoreUnavailable
-from parley.text import jsonable, storable
 from parley.tracing import subsegment
-from parley.turns.attempt import Called, current_attempt, enclosing_call, inside_call
+from parley.turns.attempt import Attempt, current_attempt, enclosing_call, inside_call
 from parley.turns.context import Effect, TurnContext
+from parley.turns.told import told
+from parley.turns.tool_guardrails import record_tool_verdicts
+from parley.turns.tool_results import named, tell_returned
 
 P = ParamSpec("P")
 
@@ -38,6 +39,9 @@ def effect_tool(body: Callable[Concatenate[Effect, P], Any]) -> FunctionTool:
 
     Returns:
         A tool for an agent's `tools`.
+
+    Raises:
+        TypeError: The body is an async function, which a transaction cannot wait for.
     """
     return _in_transaction(body, changes=True)
 
@@ -55,10 +59,25 @@ def _in_transaction(body: Callable[Concatenate[Effect, P], Any], *, changes: boo
         attempt = current_attempt()
         if attempt is None:
             raise RuntimeError(f"{context.tool_name} can only be called in a turn of Parley's")
-        return await attempt.in_transaction(
-            _named(context), lambda effect: _told(body(effect, *args, **kwargs)), changes=changes
-        )
+        called = named(context)
 
+        def give(effect: Effect) -> Any:
+            value = body(effect, *args, **kwargs)
+            if inspect.isawaitable(value):
+                if inspect.iscoroutine(value):
+                    value.close()
+                raise TypeError(f"{called.name} returned something to wait for, not its output")
+            return _told(attempt, called.call_id, value)
+
+        await attempt.in_transaction(called, give, changes=changes)
+        return attempt.value(called.call_id)
+
+    if _is_async(body):
+        raise TypeError(
+            f"{getattr(body, '__name__', body)} is an async function. The body of an effect_tool or"
+            " a read_tool is an ordinary one: it runs in a thread, inside a transaction that must"
+            " not wait. Make it a def, or the tool a function_tool."
+        )
     functools.update_wrapper(invoke, body)
     hints = get_type_hints(body, include_extras=True)
     first, *others = inspect.signature(body).parameters.values()
@@ -68,6 +87,13 @@ def _in_transaction(body: Callable[Concatenate[Effect, P], Any], *, changes: boo
     invoke.__annotations__ = hints
     invoke.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     return function_tool(invoke, failure_error_function=_explain)
+
+
+def _is_async(body: Any) -> bool:
+    while isinstance(body, functools.partial):
+        body = body.func
+    called = body if inspect.isroutine(body) else type(body).__call__
+    return inspect.iscoroutinefunction(called) or inspect.isasyncgenfunction(called)
 
 
 def _explain(context: RunContextWrapper[Any], error: Exception) -> str:
@@ -90,14 +116,19 @@ def record_outputs(tools: Iterable[Tool]) -> None:
     Tools are changed in place, once: they are the agents' own, and all pass by the model.
     """
     for tool in tools:
-        if isinstance(tool, FunctionTool) and not isinstance(tool.on_invoke_tool, _Recorded):
-            tool.on_invoke_tool = _Recorded(tool.on_invoke_tool)
+        if isinstance(tool, FunctionTool):
+            record_tool_verdicts(tool)
+            if not isinstance(tool.on_invoke_tool, _Recorded):
+                tool.on_invoke_tool = _Recorded(tool, tool.on_invoke_tool)
 
 
 class _Recorded:
     """Calls a tool inside its place in the turn, and keeps what it answers."""
 
-    def __init__(self, invoke: Callable[[ToolContext[Any], str], Awaitable[Any]]) -> None:
+    def __init__(
+        self, tool: FunctionTool, invoke: Callable[[ToolContext[Any], str], Awaitable[Any]]
+    ) -> None:
+        self._tool = tool
         self._invoke = invoke
 
     async def __call__(self, context: ToolContext[Any], arguments: str) -> Any:
@@ -105,36 +136,24 @@ class _Recorded:
         if attempt is None:
             return await self._invoke(context, arguments)
         attempt.check()
-        called, call_id = _named(context), context.tool_call_id
-        chronicle, within = attempt.chronicle, enclosing_call()
-        if chronicle is not None:
-            chronicle.called(called, within)
+        called, call_id = named(context), context.tool_call_id
+        if attempt.chronicle is not None:
+            attempt.chronicle.called(called, enclosing_call())
         if call_id not in attempt.outputs:
             with inside_call(call_id), subsegment(f"tool {context.tool_name}"):
-                output = await self._invoke(context, arguments)
+                value = await self._invoke(context, arguments)
             attempt.check()
             if call_id not in attempt.outputs:
-                await attempt.record_output(called, _told(output))
-        answered = attempt.outputs[call_id].output
-        if chronicle is not None:
-            chronicle.returned(called, answered, within)
-        return answered
+                await attempt.record_output(called, _told(attempt, call_id, value))
+        answer = attempt.answered[call_id] = attempt.outputs[call_id].output
+        if not self._tool.tool_output_guardrails:  # or the last of them tells it
+            tell_returned(context, answer)
+        return answer
 
 
-def _named(context: ToolContext[Any]) -> Called:
-    return Called(context.tool_call_id, context.tool_name, storable(context.tool_arguments))
-
-
-def _told(output: Any) -> Any:
-    """Turn a tool's output into what the model is told, in this attempt and in every replay.
-
-    Text is told as it is, and so are the SDK's structured outputs; anything else as JSON, where
-    the SDK would tell Python's own notation.
-    """
-    value = jsonable(output)
-    parts = value if isinstance(value, list) else [value]
-    structured = all(isinstance(part, dict) and part.get("type") in _PARTS for part in parts)
-    return value if isinstance(value, str) or (parts and structured) else to_json(value).decode()
-
-
-_PARTS = ("text", "image", "file")
+def _told(attempt: Attempt, call_id: str, value: Any) -> Any:
+    """Return what the model is told of a value, and keep the value if that is its JSON."""
+    output, is_json = told(value)
+    if is_json:
+        attempt.values[call_id] = value
+    return output
