@@ -15,12 +15,15 @@ SAM_LOCAL_DIR ?= .aws-sam/local
 FUNCTION ?=
 EVENT ?=
 
-.PHONY: deploy delete sam-local checkov cfn-lint
+.PHONY: deploy check-deploy delete sam-local checkov cfn-lint
 
 deploy: .venv/.test ## Build and deploy (DATABASE_SECRET_ARN=… OPENAI_SECRET_ARN=… ENV=default)
 	@$(DEPLOY) --check $(PARAMETERS)
 	@$(MAKE) --no-print-directory -f $(firstword $(MAKEFILE_LIST)) build
 	@$(DEPLOY) $(PARAMETERS)
+
+check-deploy: .venv/.test ## Try what a deployment needs, before a stack is made: secrets, database, issuer
+	@$(DEPLOY) --try $(PARAMETERS)
 
 delete: .venv/.test ## Take a deployment down; its memory table and users stay (ENV=default)
 	$(BIN)/sam delete --config-file $(CURDIR)/samconfig.toml --config-env $(ENV)

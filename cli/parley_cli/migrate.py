@@ -80,14 +80,15 @@ def _upgrade(url: str) -> str:
 
         from parley.errors import ParleyError
         from parley.repository.database import Database
+        from parley.repository.diagnosis import diagnose
     except ImportError as error:
         raise CommandFailed(f"What migrates is not installed: {error}.") from error
     schema = _schema()
     database = Database(lambda: url, statement_timeout=10)
     try:
-        revision: str = schema.upgrade(database)
+        revision: str = schema.upgrade(database, waking_seconds=0)
     except (CommandError, ParleyError, RuntimeError, SQLAlchemyError, ValueError) as error:
-        why = clean_line(f"{error} ({error.__cause__})" if error.__cause__ else str(error))
+        why = clean_line(diagnose(error).sentence)
         raise CommandFailed(f"The migration failed: {why}") from error
     finally:
         database.close()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import threading
+import traceback
 import urllib.request
 from typing import Any
 
@@ -15,6 +16,11 @@ PHYSICAL_ID = "parley-schema"
 """The same always: another id would make CloudFormation delete the one before."""
 
 _MARGIN_SECONDS = 10.0
+_WITHOUT_CONTEXT_SECONDS = 280.0
+
+
+class MigrationFailed(Exception):
+    """The schema could not be brought up to date; the message says why, in a sentence."""
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
@@ -23,19 +29,22 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     Args:
         event: A custom resource's request, answered at its `ResponseURL`; or `{"action":
             "migrate"}`, answered by what this returns.
-        context: Lambda's.
+        context: Lambda's; says how much time there is. None if the caller has time.
 
     Returns:
         The revision that the database is at; on a custom resource's failure, the reason.
 
     Raises:
         ValueError: The event is neither.
-        Exception: A direct invocation's migration failed.
+        MigrationFailed: A direct invocation's migration failed.
     """
     if "RequestType" in event:
         return _custom_resource(event, context)
     if event.get("action") == "migrate":
-        return {"revision": _migrate()}
+        try:
+            return {"revision": _migrate(_seconds(context))}
+        except Exception as error:
+            raise MigrationFailed(_reason(error)) from error
     raise ValueError("expected a custom resource's event or {'action': 'migrate'}")
 
 
@@ -43,25 +52,45 @@ def _custom_resource(event: dict[str, Any], context: Any) -> dict[str, Any]:
     if event["RequestType"] == "Delete":
         return _answer(event, "SUCCESS", {})  # the database outlives the stack
     finished: dict[str, Any] = {}
+    seconds = _seconds(context)
 
     def work() -> None:
         try:
-            finished["data"] = {"revision": _migrate()}
+            finished["data"] = {"revision": _migrate(seconds)}
         except BaseException as error:
-            finished["reason"] = f"{type(error).__name__}: {error}"
+            print("".join(traceback.format_exception(error)))  # noqa: T201 -- more than the reason
+            finished["reason"] = _reason(error)
 
     worker = threading.Thread(target=work, daemon=True)
     worker.start()
-    worker.join(max(1.0, context.get_remaining_time_in_millis() / 1000 - _MARGIN_SECONDS))
+    worker.join(seconds)
     if "data" in finished:
         return _answer(event, "SUCCESS", finished["data"])
     reason = finished.get(
         "reason", "The migration did not end in time; unless it still ends, it is rolled back."
     )
-    return _answer(event, "FAILED", {}, reason)
+    # The stack's events are where it is looked for, and the log has more.
+    return _answer(event, "FAILED", {}, f"{reason} The log: {context.log_group_name}")
 
 
-def _migrate() -> str:
+def _seconds(context: Any) -> float:
+    """Return how long a migration may take, so that there is time left to answer."""
+    if context is None:
+        return _WITHOUT_CONTEXT_SECONDS
+    left: float = context.get_remaining_time_in_millis() / 1000
+    return max(1.0, left - _MARGIN_SECONDS)
+
+
+def _reason(error: BaseException) -> str:
+    """Return why it failed, as a sentence without secrets."""
+    try:
+        from parley.repository.diagnosis import diagnose
+    except Exception:  # what it needs is not there, which may be what went wrong
+        return f"{type(error).__name__}: {error}"
+    return diagnose(error).sentence
+
+
+def _migrate(seconds: float) -> str:
     from schema import upgrade
 
     from parley.composition import Composition
@@ -69,7 +98,7 @@ def _migrate() -> str:
 
     database = Composition(load_settings("database")).database
     try:
-        return upgrade(database)
+        return upgrade(database, seconds)
     finally:
         database.close()
 

@@ -22,12 +22,16 @@ def published(build: Path) -> list[Path]:
 
 
 def main() -> int:
-    """Deploy; the exit status is `sam deploy`'s, or 2 when something was not given."""
+    """Deploy; the exit status is `sam deploy`'s, or 2 when something was not given.
+
+    With `--try` it is 1 when something that was given cannot be used.
+    """
     parser = argparse.ArgumentParser("parley_deploy", description="Deploy what was built.")
     parser.add_argument("--build", type=Path, required=True)
     parser.add_argument("--env", required=True, help="an environment of samconfig.toml")
     parser.add_argument("--architecture", required=True)
     parser.add_argument("--check", action="store_true", help="only say what is missing")
+    parser.add_argument("--try", dest="tries", action="store_true", help="try what it needs")
     parser.add_argument("parameters", nargs="*", help="Name=value")
     asked = parser.parse_args()
     samconfig = Path("samconfig.toml")
@@ -46,6 +50,11 @@ def main() -> int:
         return 2
     if asked.check:
         return 0
+    if asked.tries:
+        # What it imports is not needed to deploy.
+        from parley_deploy.check import faults
+
+        return 1 if faults(parameters, print) else 0
     stamp(parameters, published(asked.build))
     sam = str(Path(sys.executable).with_name("sam"))
     overrides = [f"{name}={quoted(value)}" for name, value in parameters.items()]

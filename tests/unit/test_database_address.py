@@ -21,6 +21,7 @@ UNUSABLE = {
     "port too large": f"postgresql://parley:{SECRET}@host:99999/parley",
     "port zero": f"postgresql://parley:{SECRET}@host:0/parley",
     "another database": f"mysql://parley:{SECRET}@host/parley",
+    "a host that is none": f"postgresql://parley:x@a..{SECRET}/parley",
     "no URL at all": SECRET,
     "half a URL": f"://parley:{SECRET}@host",
     "JSON with a bad port": database_url(

@@ -196,9 +196,18 @@ def test_logs_end_some_day(function: str) -> None:
     logs = RESOURCES[FUNCTIONS[function]["LoggingConfig"]["LogGroup"]["Ref"]]["Properties"]
 
     assert logs["RetentionInDays"] == {"Ref": "LogRetentionDays"}
-    assert logs["LogGroupName"] == {
-        "Fn::Sub": f"/aws/lambda/${{AWS::StackName}}/{function.lower()}"
-    }
+    if function != "Migrate":
+        assert logs["LogGroupName"] == {
+            "Fn::Sub": f"/aws/lambda/${{AWS::StackName}}/{function.lower()}"
+        }
+
+
+def test_the_log_that_says_why_a_first_deployment_failed_outlives_it() -> None:
+    logs = RESOURCES["MigrateLogs"]
+
+    assert (logs["DeletionPolicy"], logs["UpdateReplacePolicy"]) == ("Retain", "Retain")
+    # A log group of the same name would be in the way of the next stack.
+    assert "LogGroupName" not in logs["Properties"]
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)

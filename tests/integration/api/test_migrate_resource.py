@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from importlib import import_module
+from types import ModuleType
 from typing import Any
 
 import psycopg
@@ -75,6 +76,12 @@ def call(environment: pytest.MonkeyPatch, answers: Answers, empty_database_url: 
     return send
 
 
+def schema() -> ModuleType:
+    """The module beside the handler."""
+    load_function("migrate")
+    return import_module("schema")
+
+
 def tables(sql: psycopg.Connection) -> int:
     return sql.execute("SELECT FROM pg_tables WHERE schemaname = 'public'").rowcount
 
@@ -116,13 +123,28 @@ def test_delete_touches_nothing(
 def test_a_database_that_is_down_is_a_failure_with_a_reason(
     call: Call, environment: pytest.MonkeyPatch
 ) -> None:
+    environment.setattr(schema(), "WAKING_SECONDS", 0)
     environment.setenv("DATABASE_URL", "postgresql://parley:correct-horse@127.0.0.1:1/parley")
 
     answer = call("create")
 
     assert answer["Status"] == "FAILED"
-    assert "postgres" in answer["Reason"]
+    assert "Nothing listens at the host's port" in answer["Reason"]
+    assert Context.log_group_name in answer["Reason"]
     assert "correct-horse" not in answer["Reason"]
+
+
+@pytest.mark.parametrize("written", ["@host:correct-horse/x", ":a@correct-horse@host/x"])
+def test_a_url_that_cannot_be_read_is_told_of_and_not_told(
+    call: Call, environment: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], written: str
+) -> None:
+    environment.setenv("DATABASE_URL", f"postgresql://parley{written}")
+
+    answer = call("create")
+
+    assert answer["Status"] == "FAILED"
+    assert "the database's URL" in answer["Reason"]
+    assert "correct-horse" not in answer["Reason"] + capsys.readouterr().out
 
 
 def test_a_missing_setting_is_a_failure_that_names_it(

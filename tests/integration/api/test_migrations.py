@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from importlib import import_module
 from types import ModuleType
@@ -15,10 +16,14 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from sqlalchemy import text
 
+from parley.errors import StoreUnavailable
+from parley.repository import connection
 from parley.repository.database import Database
 from parley.repository.models import Base
 from parley_testing.handlers import FUNCTIONS, load_function
+from parley_testing.postgres_wire import PostgresWire
 
 MIGRATE = """
 import app
@@ -142,9 +147,9 @@ def test_a_migration_that_fails_leaves_nothing(migrate: Any, empty: psycopg.Conn
 
 
 def test_alembic_finds_nothing_to_add_to_what_the_migrations_made(database: Database) -> None:
-    with database.transaction() as connection:
+    with database.transaction() as opened:
         context = MigrationContext.configure(
-            connection, opts={"compare_type": True, "compare_server_default": True}
+            opened, opts={"compare_type": True, "compare_server_default": True}
         )
 
         assert compare_metadata(context, Base.metadata) == []
@@ -153,8 +158,81 @@ def test_alembic_finds_nothing_to_add_to_what_the_migrations_made(database: Data
 def test_the_migrations_make_what_the_models_say(
     sql: psycopg.Connection, empty: psycopg.Connection, empty_database: Database
 ) -> None:
-    with empty_database.transaction() as connection:
-        Base.metadata.create_all(connection)
+    with empty_database.transaction() as opened:
+        Base.metadata.create_all(opened)
 
     assert described(sql) == described(empty)
     assert len(described(sql)) > 50
+
+
+def test_a_lock_is_waited_for_longer_than_a_statement_may_take(
+    environment: pytest.MonkeyPatch, empty_database_url: str, empty: psycopg.Connection
+) -> None:
+    environment.setattr(connection, "_ANSWER_SECONDS", 0.1)
+    hurried = Database(lambda: empty_database_url, statement_timeout=0.2)
+    reached: list[str] = []
+    migrating = threading.Thread(target=lambda: reached.append(schema().upgrade(hurried)))
+    with empty.transaction():
+        empty.execute("SELECT pg_advisory_xact_lock(%s)", [schema()._LOCK])
+        migrating.start()
+        while not empty.execute(
+            "SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted AND database ="
+            " (SELECT oid FROM pg_database WHERE datname = current_database())"
+        ).rowcount:
+            pass
+        empty.execute("SELECT pg_sleep(0.6)")  # longer than both limits of an ordinary statement
+
+    migrating.join()
+
+    assert reached == [newest()]
+    hurried.close()
+
+
+def test_the_roles_own_limits_do_not_end_it(
+    empty_database_url: str, empty: psycopg.Connection
+) -> None:
+    database = Database(lambda: empty_database_url, statement_timeout=10)
+
+    with database.long_transaction(99) as opened:
+        limits = opened.execute(
+            text(
+                "SELECT setting FROM pg_settings WHERE name IN ('statement_timeout',"
+                " 'lock_timeout', 'idle_in_transaction_session_timeout', 'transaction_timeout')"
+            )
+        ).scalars()
+
+        assert set(limits) == {"99000"}
+    database.close()
+
+
+def test_a_database_that_wakes_is_waited_for(
+    environment: pytest.MonkeyPatch, empty_database_url: str
+) -> None:
+    slept: list[float] = []
+    with PostgresWire(empty_database_url) as wire:
+        wire.refuse()
+        database = Database(lambda: wire.url, statement_timeout=10)
+
+        def sleep(seconds: float) -> None:
+            slept.append(seconds)
+            if len(slept) == 5:
+                wire.restore()
+
+        environment.setattr("schema.time.sleep", sleep)
+
+        assert schema().upgrade(database) == newest()
+
+        database.close()
+    assert slept == [0.5, 1.0, 2.0, 5.0, 5.0]
+
+
+def test_what_does_not_pass_by_itself_ends_it_at_once(
+    environment: pytest.MonkeyPatch, empty_database_url: str
+) -> None:
+    environment.setattr("schema.time.sleep", lambda _: pytest.fail("it was tried again"))
+    database = Database(lambda: f"{empty_database_url}&dbname=nowhere", statement_timeout=10)
+
+    with pytest.raises(StoreUnavailable):
+        schema().upgrade(database)
+
+    database.close()

@@ -40,6 +40,7 @@ class Context:
     function_name = "under-test"
     function_version = "$LATEST"
     memory_limit_in_mb = 1024
+    log_group_name = "/aws/lambda/under-test"
     invoked_function_arn = "arn:aws:lambda:eu-west-1:123456789012:function:under-test"
 
     def __init__(self, seconds: float = 120) -> None:

@@ -28,6 +28,10 @@ def parse_url(url: str) -> URL:
         raise ValueError("the database's URL does not begin with postgresql://")
     if parts.host is not None and "@" in parts.host:
         raise ValueError(f"the database's URL has more than one @. {_ENCODED}")
+    try:
+        (parts.host or "").encode("idna")
+    except UnicodeError:
+        raise ValueError("the database's URL has a host that is no host's name") from None
     if parts.port is not None and not 0 < parts.port < 65_536:
         raise ValueError("the database's URL has a port that is not between 1 and 65535")
     return parts

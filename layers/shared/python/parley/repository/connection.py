@@ -50,6 +50,18 @@ def open_connection(dialect: Dialect, url: str, statement_timeout: float) -> DBA
     return cast("DBAPIConnection", connection)
 
 
+@contextmanager
+def patient_for(connection: DBAPIConnection, seconds: float) -> Iterator[None]:
+    """Wait for each answer so long within the block, whatever is waited otherwise."""
+    driver = cast("_Connection", connection)
+    before = driver.answer_within
+    driver.answer_within = seconds + _ANSWER_SECONDS
+    try:
+        yield
+    finally:
+        driver.answer_within = before
+
+
 class _Connection(Connection):
     """A connection that is given up when no answer comes: a server that hangs ends no statement.
 

@@ -5,11 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from psycopg import Error as PsycopgError
 from psycopg import OperationalError as PsycopgOperationalError
-from sqlalchemy import Connection, Dialect, Engine, Executable, Row, create_engine, event
+from sqlalchemy import (
+    Connection,
+    Dialect,
+    Engine,
+    Executable,
+    Row,
+    create_engine,
+    event,
+    text,
+)
 from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
@@ -17,13 +26,17 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
 from parley.errors import StoreUnavailable
-from parley.repository.connection import open_connection
+from parley.repository.connection import open_connection, patient_for
 from parley.repository.patience import patient
 
 T = TypeVar("T")
 
 QUERY_CANCELED = "57014"
 """Postgres's code for a statement that took longer than `statement_timeout`."""
+
+# The last is not known to servers before version 17.
+_LIMITS = "'statement_timeout', 'lock_timeout', 'idle_in_transaction_session_timeout',\
+ 'transaction_timeout'"
 
 # Classes of SQLSTATE after which the same statement may succeed later: connection, resources,
 # operator intervention (statement time-outs too), read-only, lock and serialization failures.
@@ -152,6 +165,23 @@ class Database:
         """
         with translated(), self._engine.begin() as connection:
             yield connection
+
+    @contextmanager
+    def long_transaction(self, seconds: float) -> Iterator[Connection]:
+        """A transaction in which each statement may take so long, whatever the limits are.
+
+        Raises:
+            StoreUnavailable: As from `transaction`; also when a lock was not to be had in time.
+        """
+        with self.transaction() as connection:
+            driver = connection.connection.driver_connection
+            with patient_for(cast("DBAPIConnection", driver), seconds):
+                limit = text(
+                    "SELECT set_config(name, :limit, true) FROM pg_settings"
+                    f" WHERE name IN ({_LIMITS})"
+                )
+                connection.execute(limit, {"limit": str(int(seconds * 1000))})
+                yield connection
 
     def close(self) -> None:
         """Close the connections. The next statement opens new ones."""

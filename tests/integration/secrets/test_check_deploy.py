@@ -1,0 +1,145 @@
+"""What `make check-deploy` says of a deployment's secrets, database and issuer."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import boto3
+import psycopg
+import pytest
+from moto import mock_aws
+
+from parley_deploy.check import faults
+
+REGION = "eu-west-1"
+PASSWORD = "c0rrect-h0rse"
+MISSING = f"arn:aws:secretsmanager:{REGION}:123456789012:secret:missing"
+
+
+@pytest.fixture(autouse=True)
+def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+    with mock_aws(config={"core": {"passthrough": {"urls": ["http://127.0.0.1"]}}}):
+        yield
+
+
+def given(database: str, **others: str) -> dict[str, str]:
+    """Keep both secrets and give a deployment's parameters."""
+    client = boto3.client("secretsmanager")
+    arns = [
+        client.create_secret(Name=name, SecretString=value)["ARN"]
+        for name, value in (("database", database), ("openai", "sk-key"))
+    ]
+    return {"DatabaseSecretArn": arns[0], "OpenAiSecretArn": arns[1], **others}
+
+
+def said_of(parameters: dict[str, str]) -> tuple[int, dict[str, str]]:
+    lines: list[str] = []
+    found = faults(parameters, lines.append)
+    assert PASSWORD not in "\n".join(lines)
+    return found, dict(line.split(": ", 1) for line in lines)
+
+
+@pytest.fixture
+def issuer() -> Iterator[Any]:
+    """An issuer on loopback, whose documents a test can change."""
+
+    class Documents(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            document = json.dumps(server.documents.get(self.path)).encode()
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(document)
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    server: Any = ThreadingHTTPServer(("127.0.0.1", 0), Documents)
+    server.name = f"http://127.0.0.1:{server.server_port}"
+    key = {"kty": "oct", "k": "c2VjcmV0", "kid": "1", "use": "sig", "alg": "HS256"}
+    server.documents = {
+        "/.well-known/openid-configuration": {
+            "issuer": server.name,
+            "jwks_uri": f"{server.name}/keys",
+        },
+        "/keys": {"keys": [key]},
+    }
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield server
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_what_can_be_used_is_said_to_be(database_url: str, issuer: Any) -> None:
+    found, said = said_of(given(database_url, OidcIssuer=issuer.name))
+
+    assert found == 0, said
+    assert said["the model's secret"] == said["the database's secret"] == "fetched"
+    assert said["the database"].startswith("connected")
+    assert said["the issuer"] == "its keys were fetched"
+
+
+def test_a_secret_that_is_not_there_is_named_and_its_database_is_not_tried() -> None:
+    found, said = said_of(given("x") | {"DatabaseSecretArn": MISSING})
+
+    assert found == 1
+    assert said["the database's secret"].startswith("FAILED")
+    assert MISSING in said["the database's secret"]
+    assert said["the database"].startswith("not tried")
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        (f"postgresql://parley:{PASSWORD}@127.0.0.1:1/parley", "Nothing listens"),
+        (f"postgresql://parley:{PASSWORD}@127.0.0.1:{PASSWORD}/parley", "cannot be read"),
+        (f"postgresql://parley:@{PASSWORD}@127.0.0.1/parley", "more than one @"),
+        (PASSWORD, "neither a URL nor a JSON object"),
+    ],
+)
+def test_a_database_that_cannot_be_used_is_a_sentence(url: str, words: str) -> None:
+    found, said = said_of(given(url))
+
+    assert found == 1
+    assert said["the database"].startswith("FAILED")
+    assert words in said["the database"]
+
+
+def test_a_database_in_a_vpc_is_not_called_broken_from_outside() -> None:
+    url = f"postgresql://parley:{PASSWORD}@127.0.0.1:1/parley"
+
+    found, said = said_of(given(url, SubnetIds="subnet-1"))
+
+    assert found == 0
+    assert said["the database"].startswith("not tried")
+
+
+def test_a_user_who_may_not_make_tables_is_found_out(
+    database_url: str, sql: psycopg.Connection
+) -> None:
+    role = f"{sql.info.dbname}_reader"
+    sql.execute(f"CREATE ROLE {role} LOGIN")
+
+    found, said = said_of(given(database_url.replace("postgres@", f"{role}@")))
+
+    assert found == 1
+    assert "GRANT CREATE ON SCHEMA public" in said["the database"]
+    sql.execute(f"DROP ROLE {role}")
+
+
+def test_an_issuer_of_another_name_is_found_out(database_url: str, issuer: Any) -> None:
+    issuer.documents["/.well-known/openid-configuration"]["issuer"] = "https://elsewhere"
+
+    found, said = said_of(given(database_url, OidcIssuer=issuer.name))
+
+    assert found == 1
+    assert said["the issuer"].startswith("FAILED")
+    assert issuer.name in said["the issuer"]
