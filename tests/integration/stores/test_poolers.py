@@ -79,15 +79,17 @@ def sleep_later(database: Database) -> None:
 
 
 def test_nothing_is_left_behind_for_the_next_client(
-    pooler: Pooler, database_url: str, sql: psycopg.Connection
+    pooler: Pooler, new_database: Callable[[], str]
 ) -> None:
     isolation, zone = "repeatable read", "Asia/Kolkata"
-    name = Identifier(sql.info.dbname)
-    for setting, value in (("default_transaction_isolation", isolation), ("timezone", zone)):
-        change = SQL("ALTER DATABASE {} SET {} = {}")
-        sql.execute(change.format(name, Identifier(setting), Literal(value)))
+    own_url = new_database()
+    with psycopg.connect(own_url.replace("+psycopg", ""), autocommit=True) as sql:
+        name = Identifier(sql.info.dbname)
+        for setting, value in (("default_transaction_isolation", isolation), ("timezone", zone)):
+            change = SQL("ALTER DATABASE {} SET {} = {}")
+            sql.execute(change.format(name, Identifier(setting), Literal(value)))
 
-    with pooler(database_url) as url:
+    with pooler(own_url) as url:
         pooled = Database(lambda: url, statement_timeout=10)
         for _ in range(4):
             assert pooled.run(text("SELECT current_setting('timezone')")) == [("UTC",)]
