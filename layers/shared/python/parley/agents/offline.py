@@ -135,10 +135,12 @@ def _after(tool: str, given: Any, command: str) -> str | _Call:
     if isinstance(given, str):
         return given  # the tool's own words for what went wrong
     if tool == "find_tasks" and not re.match("find ", command, re.I):
-        return _pick(given, command)
+        return _pick(_tasks(given), command)
     if tool in ("find_tasks", "list_tasks"):
-        lines = "".join(f"\n- {_line(task)}" for task in given)
-        return f"You have:{lines}" if given else "There is nothing."
+        tasks = _tasks(given)
+        lines = "".join(f"\n- {_line(task)}" for task in tasks)
+        note = f"\n{given['note']}" if isinstance(given, dict) else ""
+        return (f"You have:{lines}" if tasks else "There is nothing.") + note
     if tool == "add_task":
         return f"Added “{given['title']}”."
     if tool == "complete_task":
@@ -146,6 +148,12 @@ def _after(tool: str, given: Any, command: str) -> str | _Call:
     if tool == "delete_task":
         return f"Deleted “{given['deleted']['title']}”."
     return f"Changed “{_line(given)}”."
+
+
+def _tasks(given: Any) -> list[dict[str, Any]]:
+    """Give the tasks of a list, of which there may be more than it has."""
+    tasks: list[dict[str, Any]] = given["tasks"] if isinstance(given, dict) else given
+    return tasks
 
 
 def _pick(found: list[dict[str, Any]], command: str) -> str | _Call:

@@ -20,6 +20,10 @@ You keep the user's tasks. Use the tools for everything about tasks; never make 
 If it is not clear which task is meant, find it first, and ask if several fit.
 Answer in a sentence or two. Do not show ids."""
 
+Listed = list[dict[str, Any]] | dict[str, Any]
+
+MORE = "There may be more tasks, which are not shown. Look for a text that fewer have."
+
 
 @effect_tool
 def add_task(
@@ -36,7 +40,7 @@ def add_task(
 
 
 @read_tool
-def list_tasks(effect: Effect, completed: bool | None = None) -> list[dict[str, Any]]:
+def list_tasks(effect: Effect, completed: bool | None = None) -> Listed:
     """List the user's tasks, oldest first.
 
     Args:
@@ -46,11 +50,11 @@ def list_tasks(effect: Effect, completed: bool | None = None) -> list[dict[str, 
 
 
 @read_tool
-def find_tasks(effect: Effect, text: str) -> list[dict[str, Any]]:
+def find_tasks(effect: Effect, text: str) -> Listed:
     """Find tasks that have a text in their title or notes.
 
     Args:
-        text: What to look for; upper and lower case are the same.
+        text: What to look for, at most 100 characters; upper and lower case are the same.
     """
     return _listed(effect, TaskFilter(containing=text))
 
@@ -105,10 +109,11 @@ def build() -> Agent[TurnContext]:
     )
 
 
-def _listed(effect: Effect, matching: TaskFilter) -> list[dict[str, Any]]:
+def _listed(effect: Effect, matching: TaskFilter) -> Listed:
     # As many as a page has: what a model can be expected to read.
     page = task_list.list_tasks(effect.db, effect.user_id, matching, limit=MAX_LIMIT)
-    return [_shown(task) for task in page.items]
+    shown = [_shown(task) for task in page.items]
+    return shown if page.next_cursor is None else {"tasks": shown, "note": MORE}
 
 
 def _shown(task: TaskRow) -> dict[str, Any]:

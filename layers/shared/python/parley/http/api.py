@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterable, Mapping
 from typing import Any, NoReturn, cast
@@ -72,6 +73,7 @@ class Api:
         self.resolver = APIGatewayRestResolver(
             enable_validation=True,
             json_body_deserializer=read_json,
+            serializer=_written,
             cors=CORSConfig(allow_origin="*", expose_headers=_EXPOSED),
         )
         for router in routers:
@@ -202,6 +204,11 @@ def _plain(event: Mapping[str, Any]) -> dict[str, Any]:
         "path": without_slash(event.get("path") or ""),
         "headers": others,
     }
+
+
+def _written(body: Any) -> str:
+    """Write a body, in UTF-8: escapes would take twice the bytes, and an answer has its limit."""
+    return json.dumps(body, ensure_ascii=False, separators=(",", ":"))
 
 
 def _name(location: Iterable[Any]) -> str:

@@ -21,7 +21,7 @@ from parley.http.task_schemas import DueAt, Task, TaskChange, TaskCreation, Task
 from parley.ids import new_id
 from parley.repository import tasks
 from parley.repository.database import Database
-from parley.repository.task_list import TaskFilter, list_tasks
+from parley.repository.task_list import SEARCH_MAX_CHARS, TaskFilter, list_tasks
 
 T = TypeVar("T")
 
@@ -41,6 +41,10 @@ def task_routes(database: Database) -> Router:
         operation_id="listTasks",
         tags=["tasks"],
         summary="List tasks, oldest first",
+        description=(
+            "A page of a search ends when it has looked far enough: it may have fewer tasks than"
+            " asked for, or none, and a `next_cursor` to go on with."
+        ),
         responses=answers({200: "A page."}, 422),
     )
     def list_(
@@ -51,7 +55,11 @@ def task_routes(database: Database) -> Router:
         ] = None,
         text: Annotated[
             str | None,
-            Query(min_length=1, max_length=200, description="In title or notes, in any case."),
+            Query(
+                min_length=1,
+                max_length=SEARCH_MAX_CHARS,
+                description="In title or notes, in any case.",
+            ),
         ] = None,
         limit: Limit = 20,
         cursor: Cursor = None,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any, Generic, TypeVar
@@ -18,6 +18,10 @@ K = TypeVar("K")
 
 MAX_LIMIT = 100
 
+PAGE_BYTES = 5_000_000
+"""How large the texts of a page may be where an answer carries them: Lambda takes 6 MB, and what
+stands around a hundred rows' texts is far below the rest."""
+
 # What a cursor may hold: anybody can make one, and Postgres and Python take not just any value.
 Number = Annotated[int, Field(ge=0, le=2**31 - 1)]
 Moment = Annotated[
@@ -31,12 +35,34 @@ class Page(Generic[T]):
     """A page of a list.
 
     Attributes:
-        items: The rows in the order asked for.
+        items: The rows in the order asked for; fewer than the limit, and none of a search's, also
+            where others follow.
         next_cursor: Where the next page starts; None on the last.
     """
 
     items: Sequence[T]
     next_cursor: str | None
+
+
+def fitting(rows: Sequence[T], limit: int, texts: Callable[[T], Iterable[object]]) -> int:
+    """Return how many of the rows a page holds, from the first on: one at least, if there is one.
+
+    Args:
+        rows: What was read.
+        limit: How many the page may hold.
+        texts: Gives what can be large of a row: texts, and objects that are JSON.
+    """
+    size = 0
+    for count, row in enumerate(rows[:limit]):
+        size += sum(_written(text) for text in texts(row) if text is not None)
+        if size > PAGE_BYTES and count:
+            return count
+    return min(len(rows), limit)
+
+
+def _written(text: object) -> int:
+    """Count the bytes that a text takes in a function's answer: JSON, in a string of JSON."""
+    return len(to_json(to_json(text).decode()))
 
 
 def encode(position: Sequence[Any]) -> str:

@@ -19,7 +19,7 @@ from sqlalchemy.dialects.postgresql import TIMESTAMP
 
 from parley.repository.database import Database
 from parley.repository.models import SessionRow, SessionStatus, TurnRow
-from parley.repository.paging import Moment, Page, decode, encode
+from parley.repository.paging import Moment, Page, decode, encode, fitting
 
 _Listing = Select[SessionRow, datetime, datetime]
 _TIME = TIMESTAMP(timezone=True)
@@ -72,11 +72,16 @@ def list_sessions(
         mine.append(SessionRow.user_id == user_id)
     query = _first_page(mine) if cursor is None else _later_page(mine, cursor, limit)
     rows = database.read(lambda session: session.execute(query.limit(limit + 1)).all())
-    page = [row[0] for row in rows[:limit]]
-    if len(rows) <= limit:
+    kept = fitting(rows, limit, lambda row: _texts(row[0]))
+    page = [row[0] for row in rows[:kept]]
+    if len(rows) <= kept:
         return Page(page, None)
-    last = rows[limit - 1]
+    last = rows[kept - 1]
     return Page(page, encode([last.as_of, last.place, last[0].id]))
+
+
+def _texts(row: SessionRow) -> list[object]:
+    return [row.name, row.status_reason, row.user_id, row.session_metadata]
 
 
 def _first_page(mine: list[ColumnElement[bool]]) -> _Listing:

@@ -6,18 +6,27 @@ tasks are changed sees each once.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Literal
 from uuid import UUID
 
 from pydantic import TypeAdapter
-from sqlalchemy import ColumnElement, Connection, select
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, Connection, Row, Select, case, func, over, select
+from sqlalchemy.orm import Session, aliased
 
+from parley.errors import InvalidField
 from parley.repository.models import TaskRow
-from parley.repository.paging import Page, decode, encode
+from parley.repository.paging import Page, decode, encode, fitting
 from parley.text import storable
+
+SEARCH_MAX_CHARS = 100
+SEARCH_ROWS = 5_000
+SEARCH_BYTES = 1_000_000
+"""How long a text may be that is looked for, and how many tasks and bytes of theirs one page looks
+at. Looking costs the product of both lengths at worst, and so never more than a moment."""
 
 _POSITION: TypeAdapter[tuple[Literal["tasks"], UUID]] = TypeAdapter(tuple[Literal["tasks"], UUID])
 
@@ -29,7 +38,8 @@ class TaskFilter:
     Attributes:
         completed: Only those done, or not done.
         due_before: Only those that have to be done before this time.
-        containing: Only those with this text in their title or notes, in any case.
+        containing: Only those with this text in their title or notes, in any case; it has
+            `SEARCH_MAX_CHARS` characters at most.
     """
 
     completed: bool | None = None
@@ -37,19 +47,13 @@ class TaskFilter:
     containing: str | None = None
 
     def conditions(self) -> list[ColumnElement[bool]]:
-        """Give the filter as conditions on the table."""
+        """Give the filter as conditions on the table, but for the text."""
         wanted: list[ColumnElement[bool]] = []
         if self.completed is not None:
             done = TaskRow.completed_at.is_not(None)
             wanted.append(done if self.completed else ~done)
         if self.due_before is not None:
             wanted.append(TaskRow.due_at < self.due_before)
-        if self.containing is not None:
-            text = storable(self.containing)
-            wanted.append(
-                TaskRow.title.icontains(text, autoescape=True)
-                | TaskRow.notes.icontains(text, autoescape=True)
-            )
         return wanted
 
 
@@ -64,7 +68,8 @@ def list_tasks(
     """List tasks, oldest first.
 
     A text is looked for in the user's tasks one by one, which the index finds in their order: no
-    other user's are read, and reading ends when the page is full.
+    other user's are read, and reading ends when the page is full, or has looked at `SEARCH_ROWS`
+    tasks or `SEARCH_BYTES` of text. Where the page ends so, the next goes on.
 
     Args:
         connection: The caller's.
@@ -74,13 +79,63 @@ def list_tasks(
         cursor: Where the page starts, as the one before said.
 
     Raises:
-        InvalidField: The cursor is not one of this list.
+        InvalidField: The cursor is not one of this list, or the text is too long.
     """
-    query = select(TaskRow).where(TaskRow.user_id == user_id, *matching.conditions())
+    own = select(TaskRow).where(TaskRow.user_id == user_id, *matching.conditions())
     if cursor is not None:
         _, last = decode(cursor, _POSITION)
-        query = query.where(TaskRow.id > last)
-    query = query.order_by(TaskRow.id).limit(limit + 1)
-    rows = Session(connection).scalars(query).all()
-    page = rows[:limit]
-    return Page(page, encode(["tasks", page[-1].id]) if len(rows) > limit else None)
+        own = own.where(TaskRow.id > last)
+    own = own.order_by(TaskRow.id)
+    session = Session(connection)
+    if matching.containing is None:
+        rows = session.scalars(own.limit(limit + 1)).all()
+        reached = None
+    else:
+        text = storable(matching.containing)
+        if len(text) > SEARCH_MAX_CHARS:
+            raise InvalidField("text", f"has more than {SEARCH_MAX_CHARS} characters")
+        rows, reached = _found(session.execute(_search(own, text).limit(limit + 1)))
+    kept = fitting(rows, limit, lambda task: [task.title, task.notes])
+    page = rows[:kept]
+    if len(rows) > kept:
+        reached = page[-1].id
+    return Page(page, None if reached is None else encode(["tasks", reached]))
+
+
+def _search(own: Select[TaskRow], text: str) -> Select[TaskRow, bool, UUID]:
+    """Look for a text in tasks, as far as one page may; also give the task at which it stops.
+
+    Returns:
+        Each task that has it, and what is past that which may be looked at, which the second
+        value tells. The third is the task that comes before it.
+    """
+    size = func.octet_length(TaskRow.title) + func.coalesce(func.octet_length(TaskRow.notes), 0)
+    so_far = partial(over, order_by=TaskRow.id, rows=(None, 0))
+    looked = (
+        own.add_columns(
+            (so_far(func.sum(size)) - size).label("before"),
+            so_far(func.row_number()).label("place"),
+            so_far(func.lag(TaskRow.id)).label("previous"),
+        )
+        .limit(SEARCH_ROWS + 1)
+        .subquery()
+    )
+    task = aliased(TaskRow, looked)
+    past = (looked.c.before >= SEARCH_BYTES) | (looked.c.place > SEARCH_ROWS)
+    # Its time is that of the text's length times the task's at worst; LIKE's is several times it.
+    wanted = func.lower(text)
+    has = (func.strpos(func.lower(task.title), wanted) > 0) | (
+        func.strpos(func.lower(func.coalesce(task.notes, "")), wanted) > 0
+    )
+    held = case((past, False), else_=has)
+    return select(task, past.label("past"), looked.c.previous).where(past | held).order_by(task.id)
+
+
+def _found(rows: Iterable[Row[TaskRow, bool, UUID]]) -> tuple[list[TaskRow], UUID | None]:
+    """Give the tasks that have the text, and the last that was looked at if others follow it."""
+    found: list[TaskRow] = []
+    for task, past, previous in rows:
+        if past:
+            return found, previous
+        found.append(task)
+    return found, None

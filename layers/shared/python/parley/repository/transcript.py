@@ -15,7 +15,7 @@ from sqlalchemy.orm import aliased
 from parley.errors import NotFound
 from parley.repository.database import Database
 from parley.repository.models import MessageRow, SessionRow, TurnRow, TurnStatus
-from parley.repository.paging import Number, Page, decode, encode
+from parley.repository.paging import Number, Page, decode, encode, fitting
 
 _USER_MESSAGE = aliased(MessageRow)
 _REPLY = aliased(MessageRow)
@@ -84,13 +84,14 @@ class Transcript:
         rows = self._database.read(lambda session: session.execute(query).all())
         if not rows:
             self._require_session(user_id, session_id)
+        kept = fitting(rows, limit, lambda row: [row[0].content])
         page = [
             Message(row.id, row.turn_id, row.role, row.content, row.created_at)
-            for row, _ in rows[:limit]
+            for row, _ in rows[:kept]
         ]
-        if len(rows) <= limit:
+        if len(rows) <= kept:
             return Page(page, None)
-        last_row, number = rows[limit - 1]
+        last_row, number = rows[kept - 1]
         return Page(page, encode([number, 0 if last_row.role == "user" else 1]))
 
     def turns(
@@ -121,8 +122,9 @@ class Transcript:
         rows = self._database.read(lambda session: session.scalars(query).all())
         if not rows:
             self._require_session(user_id, session_id)
-        more = len(rows) > limit
-        return Page(rows[:limit], encode([rows[limit - 1].number]) if more else None)
+        kept = fitting(rows, limit, lambda row: [row.error_detail])
+        more = len(rows) > kept
+        return Page(rows[:kept], encode([rows[kept - 1].number]) if more else None)
 
     def turn(self, user_id: str, session_id: UUID, turn_id: UUID) -> TurnView:
         """Look at one turn.
