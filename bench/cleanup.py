@@ -31,7 +31,7 @@ from parley.cleanup.report import Counted
 from parley.cleanup.retention import CleanupRequest
 from parley.composition import Composition
 from parley.config import load_settings
-from parley.ids import conversation_key
+from parley.ids import TurnKey, conversation_key
 from parley.memory.codec import pack_memory
 from parley.memory.store import FORMAT_VERSION, TurnMemory
 from parley_testing.databases import connect, temporary_postgres
@@ -78,11 +78,10 @@ def seed(sql: psycopg.Connection, parts: Composition, sessions: int) -> None:
     sql.execute(_TURNS, {"turns": TURNS})
     sql.execute(_MESSAGES)
     sql.execute("ANALYZE")
-    rows = sql.execute("SELECT user_id, id FROM sessions WHERE next_number > 1").fetchall()
+    rows = sql.execute("SELECT user_id, session_id, number, id FROM turns").fetchall()
     keys = [
-        (conversation_key(user, session), number)
-        for user, session in rows
-        for number in range(1, TURNS + 1)
+        (conversation_key(user, session), TurnKey(number, turn_id))
+        for user, session, number, turn_id in rows
     ]
     if parts.settings.agent_session_store == "sqlite":
         _seed_sqlite(parts, keys)
@@ -90,7 +89,7 @@ def seed(sql: psycopg.Connection, parts: Composition, sessions: int) -> None:
         _seed_dynamodb(parts, keys)
 
 
-def _seed_sqlite(parts: Composition, keys: list[tuple[str, int]]) -> None:
+def _seed_sqlite(parts: Composition, keys: list[tuple[str, TurnKey]]) -> None:
     import sqlite3
 
     parts.store.read_newest("makes the tables", 1)
@@ -98,14 +97,14 @@ def _seed_sqlite(parts: Composition, keys: list[tuple[str, int]]) -> None:
     values = (1, "done", time.time(), FORMAT_VERSION, len(MEMORY.items), len(payload), payload)
     with sqlite3.connect(str(parts.settings.agent_session_db_path)) as connection:
         connection.executemany(
-            "INSERT INTO turns (conversation, number, attempt, state, updated_at, version, items,"
-            " bytes, payload) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            ((*each, *values) for each in keys),
+            "INSERT INTO turns (conversation, number, turn_id, attempt, state, updated_at, version,"
+            " items, bytes, payload) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            ((key, turn.number, str(turn.id), *values) for key, turn in keys),
         )
     connection.close()
 
 
-def _seed_dynamodb(parts: Composition, keys: list[tuple[str, int]]) -> None:
+def _seed_dynamodb(parts: Composition, keys: list[tuple[str, TurnKey]]) -> None:
     import boto3
 
     from parley.memory import dynamodb_header as header
@@ -115,9 +114,9 @@ def _seed_dynamodb(parts: Composition, keys: list[tuple[str, int]]) -> None:
     table = parts.settings.agent_session_table or ""
     for first in range(0, len(keys), 25):
         items = [
-            header.finished(conversation, number, 1, "w", MEMORY, len(payload))
+            header.finished(conversation, turn, 1, "w", MEMORY, len(payload))
             | header.carrying(payload)
-            for conversation, number in keys[first : first + 25]
+            for conversation, turn in keys[first : first + 25]
         ]
         client.batch_write_item(
             RequestItems={table: [{"PutRequest": {"Item": item}} for item in items]}

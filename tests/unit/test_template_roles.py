@@ -19,6 +19,7 @@ from parley.events.log import TurnEvent
 from parley.memory.dynamodb import DynamoDbStore
 from parley.memory.store import TurnMemory
 from parley_testing.template import FUNCTIONS, RESOURCES, ROOT, of_type, translated
+from parley_testing.turn_keys import numbered
 
 PARLEY = ROOT / "layers" / "shared" / "python" / "parley"
 ROW = re.compile(r"^\| (\w+) \| `([a-z0-9]+:\w+)` \|.*?\|.*?\| (.+) \|$", re.MULTILINE)
@@ -212,16 +213,16 @@ def _operations(methods: set[str]) -> set[str]:
         )
         store = DynamoDbStore(client, "memory")
         noise = [{"role": "user", "content": _incompressible(900_000)}]
-        store.finish("c", 1, 1, TurnMemory(noise, reply="", usage={}))
+        store.finish("c", numbered(1), 1, TurnMemory(noise, reply="", usage={}))
         client.meta.events.register("before-call.dynamodb", lambda model, **_: seen.add(model.name))
         arguments: dict[str, tuple[Any, ...]] = {
-            "claim": ("c", 2, 2),
-            "finish": ("c", 2, 2, TurnMemory(noise, reply="", usage={})),
+            "claim": ("c", numbered(2), 2),
+            "finish": ("c", numbered(2), 2, TurnMemory(noise, reply="", usage={})),
             "forget": ("c",),
             "forget_before": ("c", 2),
-            "read": ("c", [1]),
+            "read": ("c", [numbered(1)]),
             "read_newest": ("c", 5),
-            "record": ("c", 2, 2, "0", {"text": _incompressible(40_000)}),
+            "record": ("c", numbered(2), 2, "0", {"text": _incompressible(40_000)}),
             "statistics": ("c",),
             "weigh": ("c",),
             "conversations": (None, 10),
@@ -238,8 +239,9 @@ def _operations(methods: set[str]) -> set[str]:
         # Who writes turns or cancels them writes their events, and has to read where they end.
         log = DynamoDbEventLog(client, "memory")
         event = TurnEvent(1, "turn.started", datetime.now(UTC), {})
-        log.append("c", 3, "an attempt", [event])
-        log.read("c", 3, after=1)
+        log.append("c", numbered(3), "an attempt", [event])
+        log.read("c", numbered(3), after=1)
+        log.remove("c", numbered(3))
     return seen
 
 

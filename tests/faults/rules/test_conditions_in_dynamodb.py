@@ -24,6 +24,7 @@ from parley.memory.dynamodb_turns import DynamoDbTurns
 from parley.memory.store import TurnMemory
 from parley_local.cloudformation import load
 from parley_testing.aws import REGION, Account
+from parley_testing.turn_keys import numbered
 
 _NEW = "attribute_not_exists(#conversation) OR "
 _DEAD = {"output": "from the dead"}
@@ -95,32 +96,32 @@ def test_the_first_record_creates(kept: bool, rule: Any, store: DynamoDbStore, k
     """Without it a first attempt, which claims nothing, can keep nothing."""
     rule.without(dynamodb_turns, "_MINE_AND_OPEN", _NEW)
 
-    assert refused(lambda: store.record(key, 1, 1, "0", {"output": []})) is not kept
+    assert refused(lambda: store.record(key, numbered(1), 1, "0", {"output": []})) is not kept
 
 
 def test_the_only_write_creates(kept: bool, rule: Any, store: DynamoDbStore, key: str) -> None:
     """Without it a turn of one model call cannot end."""
     rule.without(dynamodb, "_MINE", _NEW)
 
-    assert refused(lambda: store.finish(key, 1, 1, TurnMemory([], "hi"))) is not kept
+    assert refused(lambda: store.finish(key, numbered(1), 1, TurnMemory([], "hi"))) is not kept
 
 
 def test_a_claim_creates(kept: bool, rule: Any, store: DynamoDbStore, key: str) -> None:
     """Without it a first attempt that froze before its first write is never fenced."""
     rule.without(dynamodb, "_NOT_LATER", _NEW)
-    refused(lambda: store.claim(key, 1, 2))
+    refused(lambda: store.claim(key, numbered(1), 2))
 
-    assert refused(lambda: store.record(key, 1, 1, "0", _DEAD)) is kept
+    assert refused(lambda: store.record(key, numbered(1), 1, "0", _DEAD)) is kept
 
 
 def test_a_claim_does_not_go_back(kept: bool, rule: Any, store: DynamoDbStore, key: str) -> None:
     """Without it a zombie that claims late fences who replaced it."""
     any_attempt = "(#attempt <= :attempt OR #attempt > :attempt)"
     rule.without(dynamodb, "_NOT_LATER", "#attempt <= :attempt", any_attempt)
-    store.claim(key, 1, 3)
-    refused(lambda: store.claim(key, 1, 2))
+    store.claim(key, numbered(1), 3)
+    refused(lambda: store.claim(key, numbered(1), 2))
 
-    assert refused(lambda: store.finish(key, 1, 3, TurnMemory([], "hi"))) is not kept
+    assert refused(lambda: store.finish(key, numbered(1), 3, TurnMemory([], "hi"))) is not kept
 
 
 def test_a_claim_does_not_reopen(kept: bool, rule: Any, store: DynamoDbStore, key: str) -> None:
@@ -132,18 +133,18 @@ def test_a_claim_does_not_reopen(kept: bool, rule: Any, store: DynamoDbStore, ke
         return update(table, at, changed, *rest, **named)
 
     rule.instead(DynamoDbTable, "update", reopening)
-    store.finish(key, 1, 1, TurnMemory([], "hi"))
+    store.finish(key, numbered(1), 1, TurnMemory([], "hi"))
 
-    assert (store.claim(key, 1, 2).done is not None) is kept
+    assert (store.claim(key, numbered(1), 2).done is not None) is kept
 
 
 def test_a_record_names_its_attempt(kept: bool, rule: Any, store: DynamoDbStore, key: str) -> None:
     """Without it the next attempt goes on from an answer that the second was never given."""
     rule.without(dynamodb_turns, "_MINE_AND_OPEN", "#attempt = :attempt AND ")
-    store.claim(key, 1, 2)
-    refused(lambda: store.record(key, 1, 1, "0", _DEAD))
+    store.claim(key, numbered(1), 2)
+    refused(lambda: store.record(key, numbered(1), 1, "0", _DEAD))
 
-    assert (store.claim(key, 1, 3).records == {}) is kept
+    assert (store.claim(key, numbered(1), 3).records == {}) is kept
 
 
 def test_a_finished_turn_takes_no_record(
@@ -151,8 +152,8 @@ def test_a_finished_turn_takes_no_record(
 ) -> None:
     """Without it a late record opens a turn again whose reply the user has seen."""
     rule.without(dynamodb_turns, "_MINE_AND_OPEN", " AND #state = :open")
-    store.finish(key, 1, 1, TurnMemory([], "hi"))
-    refused(lambda: store.record(key, 1, 1, "0", _DEAD))
+    store.finish(key, numbered(1), 1, TurnMemory([], "hi"))
+    refused(lambda: store.record(key, numbered(1), 1, "0", _DEAD))
 
     assert (replies(store, key) == ["hi"]) is kept
 
@@ -161,9 +162,9 @@ def test_finishing_names_its_attempt(kept: bool, rule: Any, store: DynamoDbStore
     """Without it a zombie's memory takes the place of the one that the user's reply is in."""
     any_attempt = "(#attempt = :attempt OR #attempt <> :attempt)"
     rule.without(dynamodb, "_MINE", "#attempt = :attempt", any_attempt)
-    store.claim(key, 1, 2)
-    store.finish(key, 1, 2, TurnMemory([], "from the living"))
-    refused(lambda: store.finish(key, 1, 1, TurnMemory([], "from the dead")))
+    store.claim(key, numbered(1), 2)
+    store.finish(key, numbered(1), 2, TurnMemory([], "from the living"))
+    refused(lambda: store.finish(key, numbered(1), 1, TurnMemory([], "from the dead")))
 
     assert replies(store, key) == ["from the living" if kept else "from the dead"]
 
@@ -173,10 +174,10 @@ def test_a_record_is_an_attribute_of_its_own(
 ) -> None:
     """In a list a record whose answer was lost stands twice: the client library repeats it."""
 
-    def appended(turns: Any, conversation: str, number: int, attempt: int, *what: Any) -> None:
+    def appended(turns: Any, conversation: str, turn: Any, attempt: int, *what: Any) -> None:
         _, payload = what
         turns._table.update(
-            item_key(conversation, header.part(number)),
+            item_key(conversation, header.part(turn)),
             "SET #attempt = :attempt, #state = :open,"
             " #records = list_append(if_not_exists(#records, :none), :record)",
             dynamodb_turns._MINE_AND_OPEN,
@@ -192,9 +193,9 @@ def test_a_record_is_an_attribute_of_its_own(
     rule.instead(DynamoDbTurns, "_set_record", appended)
     lose_answer("UpdateItem")
 
-    store.record(key, 1, 1, "0", {"output": "said once"})
+    store.record(key, numbered(1), 1, "0", {"output": "said once"})
 
-    at = item_key(key, header.part(1))
+    at = item_key(key, header.part(numbered(1)))
     item = client.get_item(TableName=table, Key=at, ConsistentRead=True)["Item"]
     records = [name for name in item if name.startswith("r#")] if kept else item["records"]["L"]
     assert len(records) == (1 if kept else 2)
@@ -207,9 +208,9 @@ def test_chunks_are_named_by_their_write(
     rule.instead(dynamodb_turns, "new_write", lambda: "the same")
     random_text = "".join(random.Random(1).choices(string.ascii_letters, k=600_000))
     items = [{"role": "user", "content": random_text}]
-    store.claim(key, 1, 2)
-    store.finish(key, 1, 2, TurnMemory(items, "from the living"))
+    store.claim(key, numbered(1), 2)
+    store.finish(key, numbered(1), 2, TurnMemory(items, "from the living"))
 
-    refused(lambda: store.finish(key, 1, 1, TurnMemory(items, "from the dead")))
+    refused(lambda: store.finish(key, numbered(1), 1, TurnMemory(items, "from the dead")))
 
     assert (replies(store, key) == ["from the living"]) is kept

@@ -22,6 +22,7 @@ from parley.turns.carry_out import TurnCarrier
 from parley.turns.ending import Ender
 from parley.turns.run import RunFailed
 from parley_testing.scripted_model import call, in_order, say
+from parley_testing.turn_keys import numbered
 from parley_testing.workbench import Workbench
 
 NewBench = Callable[..., Workbench]
@@ -166,7 +167,7 @@ async def test_deleted_memory_is_removed_again_after_the_last_late_writer(
     bench, session_id, key = talked
     forgetter(bench).delete("alice", session_id)
     Outbox(bench.database, bench.store).drain(10)
-    bench.store.finish(key, 2, 1, LATE)  # by a zombie
+    bench.store.finish(key, numbered(2), 1, LATE)  # by a zombie
 
     drain(bench, sql)
 

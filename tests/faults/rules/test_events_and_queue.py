@@ -56,7 +56,7 @@ def bells() -> Bells:
 
 
 def told(log: SqliteEventLog, turn: RunningTurn) -> list[TurnEvent]:
-    return log.read(conversation_key(turn.user_id, turn.session_id), turn.number)
+    return log.read(conversation_key(turn.user_id, turn.session_id), turn.key)
 
 
 def pieces(events: Sequence[TurnEvent]) -> str:
@@ -186,7 +186,7 @@ async def test_who_only_ends_a_turn_takes_its_log_over_first(
     zombie.delta(0, "An")
     await zombie.settle()
     memory = TurnMemory([user_message(turn.text), assistant_message("An owl.")], "An owl.", USAGE)
-    bench.store.finish(attempt.conversation, turn.number, turn.attempt, memory)
+    bench.store.finish(attempt.conversation, turn.key, turn.attempt, memory)
     expire(turn.id)
     with monkeypatch.context() as patch:
         patch.setattr(Chronicle, "end", die)

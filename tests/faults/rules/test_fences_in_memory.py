@@ -10,6 +10,7 @@ import pytest
 from parley.errors import Fenced
 from parley.memory import sqlite
 from parley.memory.store import AgentSessionStore, TurnMemory
+from parley_testing.turn_keys import numbered
 from parley_testing.workbench import Workbench
 
 KEY = "user_a_conv_1"
@@ -38,31 +39,33 @@ def refused(write: Callable[[], object]) -> bool:
 def test_recording(kept: bool, store: AgentSessionStore, monkeypatch: Any) -> None:
     if not kept:
         without(monkeypatch, "_TOUCH", "turns.attempt = excluded.attempt AND ")
-    store.claim(KEY, 1, 2)
+    store.claim(KEY, numbered(1), 2)
 
-    assert refused(lambda: store.record(KEY, 1, 1, "0", {"output": "from the dead"})) is kept
+    assert (
+        refused(lambda: store.record(KEY, numbered(1), 1, "0", {"output": "from the dead"})) is kept
+    )
 
     # Without it the next attempt goes on from an answer that the second was never given.
-    assert (store.claim(KEY, 1, 3).records == {}) is kept
+    assert (store.claim(KEY, numbered(1), 3).records == {}) is kept
 
 
 def test_recording_after_the_end(kept: bool, store: AgentSessionStore, monkeypatch: Any) -> None:
     if not kept:
         without(monkeypatch, "_TOUCH", " AND turns.state = 'open'")
-    store.finish(KEY, 1, 1, TurnMemory([], "done"))
+    store.finish(KEY, numbered(1), 1, TurnMemory([], "done"))
 
-    assert refused(lambda: store.record(KEY, 1, 1, "0", {"output": []})) is kept
+    assert refused(lambda: store.record(KEY, numbered(1), 1, "0", {"output": []})) is kept
 
 
 def test_finishing(kept: bool, store: AgentSessionStore, monkeypatch: Any) -> None:
     if not kept:
         without(monkeypatch, "_FINISH", "WHERE turns.attempt = excluded.attempt")
-    store.claim(KEY, 1, 2)
-    store.finish(KEY, 1, 2, TurnMemory([], "from the living"))
+    store.claim(KEY, numbered(1), 2)
+    store.finish(KEY, numbered(1), 2, TurnMemory([], "from the living"))
 
-    refused(lambda: store.finish(KEY, 1, 1, TurnMemory([], "from the dead")))
+    refused(lambda: store.finish(KEY, numbered(1), 1, TurnMemory([], "from the dead")))
 
-    (left,) = store.read(KEY, [1])
+    (left,) = store.read(KEY, [numbered(1)])
     assert left.memory is not None
     assert left.memory.reply == ("from the living" if kept else "from the dead")
 
@@ -70,9 +73,9 @@ def test_finishing(kept: bool, store: AgentSessionStore, monkeypatch: Any) -> No
 def test_claiming(kept: bool, store: AgentSessionStore, monkeypatch: Any) -> None:
     if not kept:
         without(monkeypatch, "_CLAIM", "WHERE turns.attempt <= excluded.attempt")
-    store.claim(KEY, 1, 3)
+    store.claim(KEY, numbered(1), 3)
 
-    assert refused(lambda: store.claim(KEY, 1, 2)) is kept
+    assert refused(lambda: store.claim(KEY, numbered(1), 2)) is kept
 
 
 def test_a_claim_creates(kept: bool, store: AgentSessionStore, monkeypatch: Any) -> None:
@@ -83,6 +86,8 @@ def test_a_claim_creates(kept: bool, store: AgentSessionStore, monkeypatch: Any)
             " AND attempt <= ?3 AND ?4 > 0"
         )
         monkeypatch.setattr(sqlite, "_CLAIM", updates)
-    refused(lambda: store.claim(KEY, 1, 2))
+    refused(lambda: store.claim(KEY, numbered(1), 2))
 
-    assert refused(lambda: store.record(KEY, 1, 1, "0", {"output": "from the dead"})) is kept
+    assert (
+        refused(lambda: store.record(KEY, numbered(1), 1, "0", {"output": "from the dead"})) is kept
+    )

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import text
 
 from parley.errors import TurnFailed
-from parley.ids import conversation_key
+from parley.ids import Voucher, conversation_key
 from parley.memory import window
 from parley.memory.store import TurnMemory
 from parley.repository import end, turns
@@ -35,7 +35,7 @@ async def test_only_what_postgres_vouches_for_is_remembered(
     if not kept:
 
         def everything(store: Any, key: str, _: Any, read: Any, **fields: Any) -> window.Window:
-            found = [(turn.number, turn.attempt) for turn in read]
+            found = [Voucher(each.number, each.attempt, each.turn.id) for each in read]
             return window.Window(store, key, found, read, **fields)
 
         monkeypatch.setattr(carry_out, "Window", everything)
@@ -43,7 +43,7 @@ async def test_only_what_postgres_vouches_for_is_remembered(
     turn = bench.begin(bench.new_session(), "first")
     items = [{"role": "user", "content": "first"}, {"role": "assistant", "content": "secret"}]
     key = conversation_key(turn.user_id, turn.session_id)
-    bench.store.finish(key, turn.number, turn.attempt, TurnMemory(items, "secret"))
+    bench.store.finish(key, turn.key, turn.attempt, TurnMemory(items, "secret"))
     bench.turns.stop(turn, Ending("cancelled", "x", "x", remembered=False), Usage(), None)
 
     await bench.send(turn.session_id, "second")
@@ -58,8 +58,8 @@ async def test_an_item_counts_only_with_the_attempt_that_ended_its_turn(
     if not kept:
 
         def any_attempt(stored: Any, vouched: Any) -> dict[int, Any]:
-            numbers = {number for number, _ in vouched}
-            return {turn.number: turn.memory.items for turn in stored if turn.number in numbers}
+            turns = {each.turn for each in vouched}
+            return {each.number: each.memory.items for each in stored if each.turn in turns}
 
         monkeypatch.setattr(window, "_believed", any_attempt)
     bench = new_bench(in_order(say("one"), say("two")))
@@ -69,7 +69,10 @@ async def test_an_item_counts_only_with_the_attempt_that_ended_its_turn(
     key = conversation_key(turn.user_id, turn.session_id)
     bench.store.forget(key)
     bench.store.finish(
-        key, 1, turn.attempt, TurnMemory([{"role": "assistant", "content": "from the dead"}], "x")
+        key,
+        turn.key,
+        turn.attempt,
+        TurnMemory([{"role": "assistant", "content": "from the dead"}], "x"),
     )
 
     await bench.send(turn.session_id, "second")

@@ -12,6 +12,7 @@ from parley.ids import conversation_key, new_id
 from parley.memory.store import TurnMemory
 from parley_testing.aged import Aged
 from parley_testing.handlers import Api
+from parley_testing.turn_keys import numbered
 
 KINDS = {"closed_sessions", "empty_sessions", "memory", "keys", "orphaned_memory"}
 NOTHING = {"found": 0, "rows": 0, "items": 0, "bytes": 0, "failures": 0}
@@ -149,7 +150,7 @@ def test_who_looks_at_a_failure_is_shown_no_conversation_key(
 ) -> None:
     gone = new_id()
     conversation = conversation_key("alice", gone)
-    aged.store.finish(conversation, 1, 1, TurnMemory([{"role": "user", "content": "hi"}]))
+    aged.store.finish(conversation, numbered(1), 1, TurnMemory([{"role": "user", "content": "hi"}]))
 
     def broken(*_: Any) -> None:
         raise RuntimeError

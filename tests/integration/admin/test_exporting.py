@@ -18,6 +18,7 @@ from parley.users import export
 from parley_testing.aged import Aged
 from parley_testing.belongings import memory_of, rows_of
 from parley_testing.handlers import Api
+from parley_testing.turn_keys import numbered
 
 TABLES = {
     "session": "sessions",
@@ -164,7 +165,9 @@ def test_of_a_session_with_much_memory_every_turn_is_told(admin: Any, aged: Aged
     session_id = aged.session(days=0, turns=1)
     key = conversation_key("alice", session_id)
     for number in range(2, 46):
-        aged.store.finish(key, number, 1, TurnMemory([{"role": "user", "content": str(number)}]))
+        aged.store.finish(
+            key, numbered(number), 1, TurnMemory([{"role": "user", "content": str(number)}])
+        )
 
     (records,) = admin.exported("alice")
 

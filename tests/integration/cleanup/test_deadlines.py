@@ -16,6 +16,7 @@ from parley.memory.store import TurnMemory
 from parley.repository.progress import read_progress
 from parley.repository.retention import Which
 from parley_testing.aged import Aged
+from parley_testing.turn_keys import numbered
 
 Clean = Callable[..., Any]
 
@@ -37,7 +38,9 @@ def due(aged: Aged, sql: psycopg.Connection) -> dict[str, int]:
         aged.session(days=2, turns=0)
     for _ in range(4):
         gone = conversation_key("alice", new_id())
-        aged.store.finish(gone, 1, 1, TurnMemory([{"role": "user", "content": "nobody's"}]))
+        aged.store.finish(
+            gone, numbered(1), 1, TurnMemory([{"role": "user", "content": "nobody's"}])
+        )
     aged.session(days=0, turns=2)
     sql.execute(
         "INSERT INTO idempotency_tombstones"

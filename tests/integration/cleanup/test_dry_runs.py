@@ -14,6 +14,7 @@ from parley.cleanup.report import Counted
 from parley.ids import conversation_key, new_id
 from parley.memory.store import TurnMemory
 from parley_testing.aged import Aged
+from parley_testing.turn_keys import numbered
 
 Clean = Callable[..., Any]
 
@@ -28,9 +29,11 @@ def all_kinds(aged: Aged, sql: psycopg.Connection) -> dict[str, UUID]:
         "in use": aged.session(days=1),
     }
     gone = conversation_key("alice", new_id())
-    aged.store.finish(gone, 1, 1, TurnMemory([{"role": "user", "content": "nobody's"}]))
-    aged.store.record(gone, 2, 1, "0", {"output": []})
-    aged.store.record(conversation_key("bob", made["memory"]), 1000, 1, "0", {"output": ["late"]})
+    aged.store.finish(gone, numbered(1), 1, TurnMemory([{"role": "user", "content": "nobody's"}]))
+    aged.store.record(gone, numbered(2), 1, "0", {"output": []})
+    aged.store.record(
+        conversation_key("bob", made["memory"]), numbered(1000), 1, "0", {"output": ["late"]}
+    )
     sql.execute(
         "INSERT INTO idempotency_tombstones"
         " SELECT 'alice', 'turn', 'key ' || n, '', now() + n * interval '1 hour'"

@@ -16,6 +16,7 @@ from parley.memory.store import AgentSessionStore, TurnMemory
 from parley.repository.paging import encode
 from parley.repository.retention import Which
 from parley_testing.aged import Aged
+from parley_testing.turn_keys import numbered
 
 Clean = Callable[..., Any]
 
@@ -114,7 +115,7 @@ def test_neither_keys_nor_the_sweep_belong_to_some_sessions(
     aged: Aged, clean: Clean, which: Which
 ) -> None:
     gone = conversation_key("alice", new_id())
-    aged.store.finish(gone, 1, 1, TurnMemory([{"role": "user", "content": "nobody's"}]))
+    aged.store.finish(gone, numbered(1), 1, TurnMemory([{"role": "user", "content": "nobody's"}]))
     aged.sql.execute(
         "INSERT INTO idempotency_tombstones VALUES ('alice', 'turn', 'key', '', '-infinity')"
     )

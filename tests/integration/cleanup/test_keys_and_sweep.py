@@ -16,6 +16,7 @@ from parley.ids import conversation_key, new_id
 from parley.memory.store import AgentSessionStore, TurnMemory
 from parley.repository.progress import read_progress
 from parley_testing.aged import Aged
+from parley_testing.turn_keys import numbered
 from parley_testing.workbench import WatchedStore
 
 Clean = Callable[..., Any]
@@ -24,7 +25,7 @@ LEFT = TurnMemory([{"role": "user", "content": "nobody's"}])
 
 def leave(store: AgentSessionStore, conversation: str, *, turns: int = 1) -> str:
     for number in range(1, turns + 1):
-        store.finish(conversation, number, 1, LEFT)
+        store.finish(conversation, numbered(number), 1, LEFT)
     return conversation
 
 

@@ -22,6 +22,7 @@ from parley.memory.store import AgentSessionStore
 from parley_testing.aws import memory_table
 from parley_testing.dynamodb_wire import DynamoDbWire
 from parley_testing.event_writing import dynamodb, opened
+from parley_testing.turn_keys import numbered
 
 Place = tuple[str, int, int]
 """Conversation, the turn's number, and the first event of a chunk."""
@@ -147,7 +148,7 @@ class _InDynamoDb:
 
     def change(self, place: Place, **values: Any) -> None:
         conversation, number, first = place
-        part = f"e#{number:010}#{first:010}"
+        part = f"e#{number:010}#{numbered(number).id}#{first:010}"
         for name, value in values.items():
             self._client.update_item(
                 TableName=self._table,
@@ -164,9 +165,9 @@ class _InDynamoDb:
         found: dict[Place, Any] = {}
         for page in self._client.get_paginator("scan").paginate(TableName=self._table):
             for item in page["Items"]:
-                kind, *numbers = item["part"]["S"].split("#")
+                kind, *rest = item["part"]["S"].split("#")
                 if kind == "e":
                     ((type_, value),) = item[name].items()
-                    place = (item["conversation"]["S"], int(numbers[0]), int(numbers[1]))
+                    place = (item["conversation"]["S"], int(rest[0]), int(rest[2]))
                     found[place] = int(value) if type_ == "N" else value
         return found

@@ -17,18 +17,19 @@ from parley.errors import StoreUnavailable
 from parley.events.log import EventLog, TurnEvent
 from parley.events.sqlite import SqliteEventLog
 from parley_testing.event_writing import BEGAN, deltas
+from parley_testing.turn_keys import numbered
 
 KEY = "user_ada_conv_1"
 CALLS: dict[str, Callable[[EventLog], object]] = {
-    "append": lambda log: log.append(KEY, 1, "one", deltas(1, 1)),
-    "read": lambda log: log.read(KEY, 1),
-    "read after": lambda log: log.read(KEY, 1, after=1),
+    "append": lambda log: log.append(KEY, numbered(1), "one", deltas(1, 1)),
+    "read": lambda log: log.read(KEY, numbered(1)),
+    "read after": lambda log: log.read(KEY, numbered(1), after=1),
 }
 
 
 def write(log: EventLog, chunks: int) -> None:
     for n in range(chunks):
-        log.append(KEY, 1, "one", deltas(3 * n + 1, 3))
+        log.append(KEY, numbered(1), "one", deltas(3 * n + 1, 3))
 
 
 @pytest.fixture
@@ -63,7 +64,7 @@ def test_an_append_is_one_call(in_dynamodb: Any, wire: Any) -> None:
 def test_the_whole_log_and_its_end_are_read_in_one_call(
     written: EventLog, wire: Any, consistent: list[bool], after: int
 ) -> None:
-    assert len(written.read(KEY, 1, after=after)) == 90 - after
+    assert len(written.read(KEY, numbered(1), after=after)) == 90 - after
 
     assert wire.sent == ["Query"]
     assert consistent == [True]
@@ -73,14 +74,18 @@ def test_the_whole_log_and_its_end_are_read_in_one_call(
 def test_reading_on_from_far_back_finds_the_chunk_first(
     written: EventLog, wire: Any, consistent: list[bool], after: int
 ) -> None:
-    assert len(written.read(KEY, 1, after=after)) == 90 - after
+    assert len(written.read(KEY, numbered(1), after=after)) == 90 - after
 
     assert wire.sent == ["Query"] * 3
     assert consistent == [True] * 3
 
 
 def test_a_log_that_is_not_there_is_one_call(in_dynamodb: Any, wire: Any) -> None:
-    assert in_dynamodb.log.read(KEY, 1) == in_dynamodb.log.read(KEY, 2, after=3) == []
+    assert (
+        in_dynamodb.log.read(KEY, numbered(1))
+        == in_dynamodb.log.read(KEY, numbered(2), after=3)
+        == []
+    )
 
     assert wire.sent == ["Query"] * 2
 
@@ -90,7 +95,7 @@ def test_a_limited_read_asks_for_no_more_chunks(written: EventLog, client: Any) 
     count = lambda parsed, **_: looked_at.append(parsed["ScannedCount"])  # noqa: E731
     client.meta.events.register("after-call.dynamodb.Query", count)
 
-    assert len(written.read(KEY, 1, limit=2)) == 6
+    assert len(written.read(KEY, numbered(1), limit=2)) == 6
 
     client.meta.events.unregister("after-call.dynamodb.Query", count)
     assert looked_at == [2]
@@ -102,7 +107,7 @@ def test_what_is_too_large_or_misnumbered_is_refused_before_anything_is_sent(
     noise = "".join(random.Random(1).choices(string.printable, k=600_000))
     for events in ([TurnEvent(1, "message.delta", BEGAN, {"text": noise})], []):
         with pytest.raises(ValueError, match="events: "):
-            in_dynamodb.log.append(KEY, 1, "one", events)
+            in_dynamodb.log.append(KEY, numbered(1), "one", events)
 
     assert wire.sent == []
 
@@ -136,12 +141,12 @@ def test_a_mistake_is_not_an_outage(in_dynamodb: Any, wire: Any) -> None:
 def test_an_append_whose_answer_stays_lost_may_be_repeated(in_dynamodb: Any, wire: Any) -> None:
     wire.lose_answer("PutItem")
     with pytest.raises(StoreUnavailable):
-        in_dynamodb.log.append(KEY, 1, "one", deltas(1, 2))
+        in_dynamodb.log.append(KEY, numbered(1), "one", deltas(1, 2))
     wire.restore()
 
-    in_dynamodb.log.append(KEY, 1, "one", deltas(1, 2))
+    in_dynamodb.log.append(KEY, numbered(1), "one", deltas(1, 2))
 
-    assert in_dynamodb.log.read(KEY, 1) == deltas(1, 2)
+    assert in_dynamodb.log.read(KEY, numbered(1)) == deltas(1, 2)
 
 
 def test_sqlite_takes_one_statement_in_each_call(
@@ -157,12 +162,12 @@ def test_sqlite_takes_one_statement_in_each_call(
 
     monkeypatch.setattr(sqlite3, "connect", traced)
     with closing(SqliteEventLog(tmp_path / "memory.db")) as log:
-        log.read(KEY, 1)
+        log.read(KEY, numbered(1))
         statements.clear()
         for call in (
-            lambda: log.append(KEY, 1, "one", deltas(1, 3)),
-            lambda: log.append(KEY, 1, "one", deltas(4, 3)),
-            lambda: log.read(KEY, 1, after=2),
+            lambda: log.append(KEY, numbered(1), "one", deltas(1, 3)),
+            lambda: log.append(KEY, numbered(1), "one", deltas(4, 3)),
+            lambda: log.read(KEY, numbered(1), after=2),
         ):
             call()
             statements.append("|")
@@ -176,7 +181,7 @@ def test_sqlite_finds_chunks_by_an_index(in_sqlite: Any, name: str) -> None:
 
     write(in_sqlite.log, 1)
     statement: str = getattr(sqlite, name)
-    named = dict.fromkeys(("conversation", "number", "after", "now", "limit"), 1)
+    named = dict.fromkeys(("conversation", "number", "turn_id", "after", "now", "limit"), 1)
     values = named if ":after" in statement else [1] * statement.count("?")
     with closing(sqlite3.connect(in_sqlite.where)) as connection:
         plan = connection.execute(f"EXPLAIN QUERY PLAN {statement}", values).fetchall()
@@ -193,27 +198,15 @@ def test_making_a_log_touches_no_file(tmp_path: Path) -> None:
 def test_a_locked_file_is_unavailable_for_writing_and_still_read(tmp_path: Path) -> None:
     path = tmp_path / "memory.db"
     with closing(SqliteEventLog(path, wait_seconds=0.05)) as log:
-        log.append(KEY, 1, "one", deltas(1, 1))
+        log.append(KEY, numbered(1), "one", deltas(1, 1))
         with closing(sqlite3.connect(path, isolation_level=None)) as other:
             other.execute("BEGIN IMMEDIATE")
             with pytest.raises(StoreUnavailable) as unavailable:
-                log.append(KEY, 1, "one", deltas(2, 1))
+                log.append(KEY, numbered(1), "one", deltas(2, 1))
             assert unavailable.value.reason == "SQLITE_BUSY"
-            assert log.read(KEY, 1) == deltas(1, 1)
+            assert log.read(KEY, numbered(1)) == deltas(1, 1)
             other.execute("ROLLBACK")
 
-        log.append(KEY, 1, "one", deltas(2, 1))
+        log.append(KEY, numbered(1), "one", deltas(2, 1))
         log.close()
-        assert log.read(KEY, 1) == deltas(1, 2)
-
-
-def test_a_file_from_before_there_were_logs_gets_their_table(tmp_path: Path) -> None:
-    path = tmp_path / "memory.db"
-    with closing(SqliteEventLog(path)) as log:
-        log.read(KEY, 1)
-    with closing(sqlite3.connect(path)) as connection:
-        connection.execute("DROP TABLE event_chunks")
-
-    with closing(SqliteEventLog(path)) as log:
-        write(log, 2)
-        assert log.read(KEY, 1) == deltas(1, 6)
+        assert log.read(KEY, numbered(1)) == deltas(1, 2)

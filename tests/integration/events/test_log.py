@@ -11,6 +11,7 @@ import pytest
 
 from parley.events.log import EVENT_TYPES, EventLog, PlaceTaken, TurnEvent
 from parley_testing.event_writing import BEGAN, deltas
+from parley_testing.turn_keys import numbered
 
 KEY = "user_ada_conv_01890000-0000-7000-8000-000000000001"
 SIZES = [1, 3, 1, 5, 2, 4, 1]
@@ -22,14 +23,14 @@ def write(log: EventLog, sizes: list[int], *, number: int = 1, key: str = KEY) -
     events: list[TurnEvent] = []
     for size in sizes:
         chunk = deltas(len(events) + 1, size)
-        log.append(key, number, "one", chunk)
+        log.append(key, numbered(number), "one", chunk)
         events += chunk
     return events
 
 
 def test_a_log_that_is_not_there_is_empty(log: EventLog) -> None:
-    assert log.read(KEY, 1) == []
-    assert log.read(KEY, 1, after=7) == []
+    assert log.read(KEY, numbered(1)) == []
+    assert log.read(KEY, numbered(1), after=7) == []
 
 
 def test_what_is_read_is_what_was_written(log: EventLog) -> None:
@@ -43,17 +44,17 @@ def test_what_is_read_is_what_was_written(log: EventLog) -> None:
         for n, kind in enumerate(EVENT_TYPES, start=1)
     ]
 
-    log.append(KEY, 1, "one", events)
+    log.append(KEY, numbered(1), "one", events)
 
-    assert log.read(KEY, 1) == events
-    assert all(event.at.tzinfo is not None for event in log.read(KEY, 1))
+    assert log.read(KEY, numbered(1)) == events
+    assert all(event.at.tzinfo is not None for event in log.read(KEY, numbered(1)))
 
 
 @pytest.mark.parametrize("after", range(LAST + 2))
 def test_reading_goes_on_after_any_event(log: EventLog, after: int) -> None:
     events = write(log, SIZES)
 
-    assert log.read(KEY, 1, after=after) == events[after:]
+    assert log.read(KEY, numbered(1), after=after) == events[after:]
 
 
 @pytest.mark.parametrize("after", range(LAST + 1))
@@ -62,7 +63,9 @@ def test_reading_in_pages_gives_each_event_once(log: EventLog, after: int) -> No
 
     for limit in (1, 2, 100):
         found: list[TurnEvent] = []
-        while page := log.read(KEY, 1, after=found[-1].sequence if found else after, limit=limit):
+        while page := log.read(
+            KEY, numbered(1), after=found[-1].sequence if found else after, limit=limit
+        ):
             found += page
         assert found == events[after:]
 
@@ -70,17 +73,23 @@ def test_reading_in_pages_gives_each_event_once(log: EventLog, after: int) -> No
 def test_a_limit_counts_chunks(log: EventLog) -> None:
     write(log, SIZES)
 
-    assert [len(log.read(KEY, 1, limit=limit)) for limit in (0, 1, 2, 3, 7, 8)] == [
+    assert [len(log.read(KEY, numbered(1), limit=limit)) for limit in (0, 1, 2, 3, 7, 8)] == [
         *(0, 1, 4, 5, LAST, LAST)
     ]
-    assert [event.sequence for event in log.read(KEY, 1, after=7, limit=2)] == [8, 9, 10, 11, 12]
+    assert [event.sequence for event in log.read(KEY, numbered(1), after=7, limit=2)] == [
+        8,
+        9,
+        10,
+        11,
+        12,
+    ]
 
 
 @pytest.mark.parametrize("after", [-1, 10**10, 10**30])
 def test_a_place_out_of_any_logs_reach(log: EventLog, after: int) -> None:
     events = write(log, [1, 2])
 
-    assert log.read(KEY, 1, after=after) == (events if after < 0 else [])
+    assert log.read(KEY, numbered(1), after=after) == (events if after < 0 else [])
 
 
 def test_a_long_log_is_read_whole(log: EventLog) -> None:
@@ -90,11 +99,11 @@ def test_a_long_log_is_read_whole(log: EventLog) -> None:
         for n in range(1, 11)
     ]
     for event in events:
-        log.append(KEY, 1, "one", [event])
+        log.append(KEY, numbered(1), "one", [event])
 
-    assert log.read(KEY, 1) == events
-    assert log.read(KEY, 1, after=1) == events[1:]
-    assert log.read(KEY, 1, after=8) == events[8:]
+    assert log.read(KEY, numbered(1)) == events
+    assert log.read(KEY, numbered(1), after=1) == events[1:]
+    assert log.read(KEY, numbered(1), after=8) == events[8:]
 
 
 def test_logs_keep_apart(log: EventLog) -> None:
@@ -102,9 +111,9 @@ def test_logs_keep_apart(log: EventLog) -> None:
     written = {place: write(log, [2, place[1]], key=place[0], number=place[1]) for place in places}
 
     for (key, number), events in written.items():
-        assert log.read(key, number) == events
-        assert log.read(key, number, after=1) == events[1:]
-    assert log.read(KEY, 3) == log.read(KEY, 9, after=2) == []
+        assert log.read(key, numbered(number)) == events
+        assert log.read(key, numbered(number), after=1) == events[1:]
+    assert log.read(KEY, numbered(3)) == log.read(KEY, numbered(9), after=2) == []
 
 
 def test_another_writers_chunk_keeps_its_place(log: EventLog) -> None:
@@ -112,22 +121,22 @@ def test_another_writers_chunk_keeps_its_place(log: EventLog) -> None:
 
     for first, size in ((1, 2), (3, 1), (3, 4)):
         with pytest.raises(PlaceTaken):
-            log.append(KEY, 1, "other", deltas(first, size, by="other"))
+            log.append(KEY, numbered(1), "other", deltas(first, size, by="other"))
     with pytest.raises(PlaceTaken):
-        log.append(KEY, 1, "other", deltas(3, 2))
-    assert log.read(KEY, 1) == events
+        log.append(KEY, numbered(1), "other", deltas(3, 2))
+    assert log.read(KEY, numbered(1)) == events
 
-    log.append(KEY, 1, "other", deltas(5, 1))
-    assert len(log.read(KEY, 1)) == 5
+    log.append(KEY, numbered(1), "other", deltas(5, 1))
+    assert len(log.read(KEY, numbered(1))) == 5
 
 
 def test_the_same_chunk_again_is_harmless(log: EventLog) -> None:
     events = write(log, [2, 2])
 
-    log.append(KEY, 1, "one", deltas(1, 2))
-    log.append(KEY, 1, "one", deltas(3, 2))
+    log.append(KEY, numbered(1), "one", deltas(1, 2))
+    log.append(KEY, numbered(1), "one", deltas(3, 2))
 
-    assert log.read(KEY, 1) == events
+    assert log.read(KEY, numbered(1)) == events
 
 
 def test_a_chunk_that_grew_since_its_answer_was_lost_is_not_taken_for_written(
@@ -137,7 +146,7 @@ def test_a_chunk_that_grew_since_its_answer_was_lost_is_not_taken_for_written(
 
     for changed in (deltas(1, 3), deltas(1, 1), deltas(1, 2, more="text")):
         with pytest.raises(PlaceTaken):
-            log.append(KEY, 1, "one", changed)
+            log.append(KEY, numbered(1), "one", changed)
 
 
 @pytest.mark.parametrize(
@@ -147,9 +156,9 @@ def test_a_chunk_that_grew_since_its_answer_was_lost_is_not_taken_for_written(
 )
 def test_misnumbered_events_are_refused(log: EventLog, events: list[TurnEvent]) -> None:
     with pytest.raises(ValueError, match="events: "):
-        log.append(KEY, 1, "one", events)
+        log.append(KEY, numbered(1), "one", events)
 
-    assert log.read(KEY, 1) == []
+    assert log.read(KEY, numbered(1)) == []
 
 
 def test_a_chunk_that_is_too_large_is_refused(log: EventLog) -> None:
@@ -157,6 +166,6 @@ def test_a_chunk_that_is_too_large_is_refused(log: EventLog) -> None:
     event = TurnEvent(1, "message.delta", datetime.now(UTC), {"text": noise})
 
     with pytest.raises(ValueError, match="at most 350000"):
-        log.append(KEY, 1, "one", [event])
+        log.append(KEY, numbered(1), "one", [event])
 
-    assert log.read(KEY, 1) == []
+    assert log.read(KEY, numbered(1)) == []

@@ -14,6 +14,7 @@ import pytest
 
 from parley.events.log import EventLog, PlaceTaken, TurnEvent
 from parley_testing.event_writing import deltas, write_in_the_way
+from parley_testing.turn_keys import numbered
 
 KEY = "user_ada_conv_1"
 CHUNKS = 20
@@ -33,7 +34,7 @@ def test_of_two_at_one_place_exactly_one_wins(stored: Any) -> None:
     def append(log: EventLog, writer: str, first: int) -> str | None:
         barrier.wait(20)
         try:
-            log.append(KEY, 1, writer, deltas(first, 1, by=writer))
+            log.append(KEY, numbered(1), writer, deltas(first, 1, by=writer))
         except PlaceTaken:
             return None
         return writer
@@ -47,8 +48,8 @@ def test_of_two_at_one_place_exactly_one_wins(stored: Any) -> None:
                 if winner
             ]
             assert len(won) == 1
-            assert stored.log.read(KEY, 1, after=first - 1)[0].data["by"] == won[0]
-    assert len(stored.log.read(KEY, 1)) == 30
+            assert stored.log.read(KEY, numbered(1), after=first - 1)[0].data["by"] == won[0]
+    assert len(stored.log.read(KEY, numbered(1))) == 30
 
 
 def test_threads_make_one_chain(stored: Any) -> None:
@@ -61,7 +62,7 @@ def test_threads_make_one_chain(stored: Any) -> None:
         taken = list(threads.map(write, "abcd"))
 
     assert sum(taken) > 0
-    assert one_chain(stored.log.read(KEY, 1), 4)
+    assert one_chain(stored.log.read(KEY, numbered(1)), 4)
 
 
 def test_processes_make_one_chain(stored: Any) -> None:
@@ -92,7 +93,7 @@ def test_processes_make_one_chain(stored: Any) -> None:
             writer.communicate()
 
     assert sum(taken) > 0
-    assert one_chain(stored.log.read(KEY, 1), 3)
+    assert one_chain(stored.log.read(KEY, numbered(1)), 3)
 
 
 def test_readers_see_each_event_once_and_in_order_while_it_is_written(stored: Any) -> None:
@@ -101,7 +102,7 @@ def test_readers_see_each_event_once_and_in_order_while_it_is_written(stored: An
         seen: list[int] = []
         while not seen or seen[-1] < total:
             # Every other one reads on from the middle of chunks as well.
-            events = stored.log.read(KEY, 1, after=seen[-1] if seen else 0)
+            events = stored.log.read(KEY, numbered(1), after=seen[-1] if seen else 0)
             seen += [event.sequence for event in events[: 2 if reader % 2 else None]]
         return seen
 
@@ -123,10 +124,10 @@ def test_readers_see_each_event_once_and_in_order_while_it_is_written(stored: An
 def test_dynamodb_loses_an_answer(in_dynamodb: Any, wire: Any, meanwhile: str) -> None:
     wire.lose_answer("PutItem", always=False)
 
-    in_dynamodb.log.append(KEY, 1, "one", deltas(1, 2))
+    in_dynamodb.log.append(KEY, numbered(1), "one", deltas(1, 2))
 
     assert wire.sent == ["PutItem", "PutItem"]
     if meanwhile == "another writer":
-        in_dynamodb.log.append(KEY, 1, "other", deltas(3, 1))
-        in_dynamodb.log.append(KEY, 1, "one", deltas(1, 2))
-    assert in_dynamodb.log.read(KEY, 1)[:2] == deltas(1, 2)
+        in_dynamodb.log.append(KEY, numbered(1), "other", deltas(3, 1))
+        in_dynamodb.log.append(KEY, numbered(1), "one", deltas(1, 2))
+    assert in_dynamodb.log.read(KEY, numbered(1))[:2] == deltas(1, 2)

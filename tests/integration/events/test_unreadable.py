@@ -12,6 +12,7 @@ from parley.events.chunks import FORMAT_VERSION
 from parley.events.log import KEPT_SECONDS, EventLog, PlaceTaken
 from parley.memory.codec import pack
 from parley_testing.event_writing import deltas
+from parley_testing.turn_keys import numbered
 
 SESSION = "01890000-0000-7000-8000-000000000001"
 KEY = f"user_ada_conv_{SESSION}"
@@ -32,7 +33,7 @@ DAMAGES: dict[str, dict[str, Any]] = {
 
 def write(log: EventLog) -> None:
     for first, size in ((1, 2), (3, 3), (6, 1)):
-        log.append(KEY, 1, "one", deltas(first, size))
+        log.append(KEY, numbered(1), "one", deltas(first, size))
 
 
 def errors(caplog: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
@@ -46,7 +47,7 @@ def test_one_event_stands_for_what_is_lost(
     write(stored.log)
     stored.change((KEY, 1, 3), **damage)
 
-    first, second, lost, last = stored.log.read(KEY, 1)
+    first, second, lost, last = stored.log.read(KEY, numbered(1))
 
     assert [first, second] == deltas(1, 2)
     assert (lost.sequence, lost.type, lost.data) == (5, "events.lost", {"count": 3})
@@ -63,7 +64,7 @@ def test_a_reader_is_told_how_many_it_missed(stored: Any, after: int, count: int
     write(stored.log)
     stored.change((KEY, 1, 3), version=FORMAT_VERSION + 1)
 
-    lost, last = stored.log.read(KEY, 1, after=after)
+    lost, last = stored.log.read(KEY, numbered(1), after=after)
 
     assert (lost.sequence, lost.data) == (5, {"count": count})
     assert [last] == deltas(6, 1)
@@ -75,9 +76,9 @@ def test_a_reader_comes_past_it_and_asks_for_it_once(
     write(stored.log)
     stored.change((KEY, 1, 6), payload=b"hello")
 
-    (lost,) = stored.log.read(KEY, 1, after=5)
+    (lost,) = stored.log.read(KEY, numbered(1), after=5)
 
-    assert stored.log.read(KEY, 1, after=lost.sequence) == []
+    assert stored.log.read(KEY, numbered(1), after=lost.sequence) == []
     assert len(errors(caplog)) == 1
 
 
@@ -85,9 +86,9 @@ def test_a_writer_goes_on_behind_it(stored: Any) -> None:
     write(stored.log)
     stored.change((KEY, 1, 6), version=FORMAT_VERSION + 1)
     with pytest.raises(PlaceTaken):
-        stored.log.append(KEY, 1, "other", deltas(6, 1, by="other"))
+        stored.log.append(KEY, numbered(1), "other", deltas(6, 1, by="other"))
 
-    last = stored.log.read(KEY, 1, after=5)[-1].sequence
-    stored.log.append(KEY, 1, "other", deltas(last + 1, 1))
+    last = stored.log.read(KEY, numbered(1), after=5)[-1].sequence
+    stored.log.append(KEY, numbered(1), "other", deltas(last + 1, 1))
 
-    assert [event.sequence for event in stored.log.read(KEY, 1)] == [1, 2, 3, 4, 5, 6, 7]
+    assert [event.sequence for event in stored.log.read(KEY, numbered(1))] == [1, 2, 3, 4, 5, 6, 7]

@@ -262,16 +262,28 @@ class _DynamoDbDamage:
         self._set(conversation, number, names, "#n.#p", {"B": payload})
 
     def positions(self, conversation: str, number: int) -> list[str]:
-        key: Any = {"conversation": {"S": conversation}, "part": {"S": f"t#{number:010}"}}
+        key = self._key(conversation, number)
         header = self._client.get_item(TableName=TABLE, Key=key)["Item"]
         return sorted(name.removeprefix("r#") for name in header if name.startswith("r#"))
+
+    def _key(self, conversation: str, number: int) -> Any:
+        """Find the one turn of that number, which may have been appended without an id."""
+        (item,) = self._client.query(
+            TableName=TABLE,
+            KeyConditionExpression="conversation = :c AND begins_with(part, :p)",
+            ExpressionAttributeValues={
+                ":c": {"S": conversation},
+                ":p": {"S": f"t#{number:010}"},
+            },
+        )["Items"]
+        return {name: item[name] for name in ("conversation", "part")}
 
     def _set(
         self, conversation: str, number: int, names: dict[str, str], path: str, value: Any
     ) -> None:
         self._client.update_item(
             TableName=TABLE,
-            Key={"conversation": {"S": conversation}, "part": {"S": f"t#{number:010}"}},
+            Key=self._key(conversation, number),
             UpdateExpression=f"SET {path} = :v",
             ConditionExpression=f"attribute_exists({path})",
             ExpressionAttributeNames=names,

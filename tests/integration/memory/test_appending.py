@@ -8,6 +8,7 @@ import pytest
 
 from parley.errors import Fenced
 from parley.memory.store import AgentSessionStore, ClaimedTurn, MemoryStatistics, TurnMemory
+from parley_testing.turn_keys import numbered
 
 KEY = "sdk_notes"
 
@@ -23,8 +24,8 @@ def contents(store: AgentSessionStore) -> list[str]:
 
 def test_appended_turns_are_numbered_after_the_newest(store: AgentSessionStore) -> None:
     assert [store.append(KEY, said("a")), store.append(KEY, said("b"))] == [1, 2]
-    store.finish(KEY, 7, 1, said("c"))
-    store.claim(KEY, 9, 2)
+    store.finish(KEY, numbered(7), 1, said("c"))
+    store.claim(KEY, numbered(9), 2)
 
     assert store.append(KEY, said("d", "e")) == 10
     assert contents(store) == ["a", "b", "c", "d", "e"]
@@ -63,11 +64,11 @@ def test_what_is_left_after_a_pop_is_counted(store: AgentSessionStore) -> None:
 
 def test_popping_leaves_open_turns_alone(store: AgentSessionStore) -> None:
     store.append(KEY, said("a"))
-    store.record(KEY, 2, 1, "0", {"output": []})
+    store.record(KEY, numbered(2), 1, "0", {"output": []})
 
     assert store.pop_item(KEY) == {"role": "user", "content": "a"}
     assert store.pop_item(KEY) is None
-    assert store.claim(KEY, 2, 2).records == {"0": {"output": []}}
+    assert store.claim(KEY, numbered(2), 2).records == {"0": {"output": []}}
 
 
 def test_pops_at_once_take_each_item_once(store: AgentSessionStore) -> None:
@@ -93,16 +94,16 @@ def test_pops_and_appends_at_once_lose_nothing(store: AgentSessionStore) -> None
 
 
 def test_forgetting_before_a_turn_removes_open_and_finished_ones(store: AgentSessionStore) -> None:
-    store.finish(KEY, 1, 1, said("a"))
-    store.record(KEY, 2, 1, "0", {"output": []})
-    store.finish(KEY, 3, 1, said("c"))
-    store.record(KEY, 4, 1, "0", {"output": ["kept"]})
+    store.finish(KEY, numbered(1), 1, said("a"))
+    store.record(KEY, numbered(2), 1, "0", {"output": []})
+    store.finish(KEY, numbered(3), 1, said("c"))
+    store.record(KEY, numbered(4), 1, "0", {"output": ["kept"]})
 
     assert store.forget_before(KEY, 3).turns == 2
 
     assert contents(store) == ["c"]
-    assert store.claim(KEY, 2, 2) == ClaimedTurn(None, {})
-    assert store.claim(KEY, 4, 2).records == {"0": {"output": ["kept"]}}
+    assert store.claim(KEY, numbered(2), 2) == ClaimedTurn(None, {})
+    assert store.claim(KEY, numbered(4), 2).records == {"0": {"output": ["kept"]}}
 
 
 @pytest.mark.parametrize(("number", "left"), [(-1, 60), (0, 60), (1, 60), (58, 3), (10**12, 0)])
@@ -110,7 +111,7 @@ def test_forgetting_goes_as_far_as_it_is_told(
     store: AgentSessionStore, number: int, left: int
 ) -> None:
     for n in range(1, 61):
-        store.finish(KEY, n, 1, said(str(n)))
+        store.finish(KEY, numbered(n), 1, said(str(n)))
 
     assert store.forget_before(KEY, number).turns == 60 - left
     assert store.statistics(KEY).turns == left
@@ -119,22 +120,22 @@ def test_forgetting_goes_as_far_as_it_is_told(
 
 def test_forgetting_all_leaves_nothing(store: AgentSessionStore) -> None:
     for n in range(1, 31):
-        store.finish(KEY, n, 1, said(str(n)))
-    store.record(KEY, 31, 1, "0", {"output": []})
+        store.finish(KEY, numbered(n), 1, said(str(n)))
+    store.record(KEY, numbered(31), 1, "0", {"output": []})
 
     assert store.forget(KEY).turns == 31
 
     assert store.read_newest(KEY, None) == []
     assert store.statistics(KEY) == MemoryStatistics()
-    assert store.claim(KEY, 31, 2) == ClaimedTurn(None, {})
+    assert store.claim(KEY, numbered(31), 2) == ClaimedTurn(None, {})
     assert store.forget("sdk_never").turns == 0
 
 
 def test_a_forgotten_turn_can_be_written_anew(store: AgentSessionStore) -> None:
-    store.claim(KEY, 1, 5)
+    store.claim(KEY, numbered(1), 5)
     store.forget(KEY)
 
-    store.finish(KEY, 1, 1, said("again"))
+    store.finish(KEY, numbered(1), 1, said("again"))
 
     assert contents(store) == ["again"]
 
@@ -142,14 +143,14 @@ def test_a_forgotten_turn_can_be_written_anew(store: AgentSessionStore) -> None:
 def test_of_a_claim_and_a_finish_at_once_one_wins(store: AgentSessionStore) -> None:
     def finish(number: int) -> bool:
         try:
-            store.finish(KEY, number, 1, said(str(number)))
+            store.finish(KEY, numbered(number), 1, said(str(number)))
         except Fenced:
             return False
         return True
 
     with ThreadPoolExecutor(4) as threads:
         finished = [threads.submit(finish, number) for number in range(1, 31)]
-        claimed = [threads.submit(store.claim, KEY, number, 2) for number in range(1, 31)]
+        claimed = [threads.submit(store.claim, KEY, numbered(number), 2) for number in range(1, 31)]
 
     for mine, theirs in zip(finished, claimed, strict=True):
         assert mine.result() == (theirs.result().done is not None)

@@ -11,6 +11,7 @@ import pytest
 from parley.errors import StoreUnavailable
 from parley.memory.dynamodb import DynamoDbStore
 from parley.memory.store import AgentSessionStore, TurnMemory
+from parley_testing.turn_keys import numbered
 
 KEY = "user_ada_conv_1"
 MEMORY = TurnMemory([{"role": "user", "content": "hello"}], reply="hi")
@@ -24,8 +25,8 @@ def store(dynamodb_store: DynamoDbStore) -> AgentSessionStore:
 
 def test_the_newest_turns_take_one_query(store: AgentSessionStore, wire: Any) -> None:
     for number in range(1, 31):
-        store.finish(KEY, number, 1, MEMORY)
-    store.record(KEY, 31, 1, "0", {})
+        store.finish(KEY, numbered(number), 1, MEMORY)
+    store.record(KEY, numbered(31), 1, "0", {})
     wire.sent.clear()
 
     assert len(store.read_newest(KEY, 30)) == 30
@@ -45,23 +46,23 @@ def test_the_newest_turns_are_read_as_consistently_as_asked(
 
 
 def test_named_turns_are_read_consistently(store: AgentSessionStore, wire: Any) -> None:
-    store.read(KEY, [1])
+    store.read(KEY, [numbered(1)])
 
     assert json.loads(wire.bodies[-1])["RequestItems"]["memory"]["ConsistentRead"] is True
 
 
 def test_each_small_write_is_one_call(store: AgentSessionStore, wire: Any) -> None:
-    store.record(KEY, 1, 1, "0", {})
-    store.claim(KEY, 1, 2)
-    store.record(KEY, 1, 2, "1", {})
-    store.finish(KEY, 1, 2, MEMORY)
+    store.record(KEY, numbered(1), 1, "0", {})
+    store.claim(KEY, numbered(1), 2)
+    store.record(KEY, numbered(1), 2, "1", {})
+    store.finish(KEY, numbered(1), 2, MEMORY)
 
     assert wire.sent == ["UpdateItem", "UpdateItem", "UpdateItem", "PutItem"]
 
 
 def test_turns_are_removed_in_batches(store: AgentSessionStore, wire: Any) -> None:
     for number in range(1, 61):
-        store.finish(KEY, number, 1, MEMORY)
+        store.finish(KEY, numbered(number), 1, MEMORY)
     wire.sent.clear()
 
     assert store.forget_before(KEY, 51).turns == 50
@@ -73,10 +74,13 @@ def test_what_a_batch_leaves_undone_is_asked_for_again(
     store: AgentSessionStore, wire: Any, parts: Parts, large: list[TurnMemory]
 ) -> None:
     wire.leave_undone("BatchWriteItem", "UnprocessedItems")
-    store.finish(KEY, 1, 1, large[0])
-    store.finish(KEY, 2, 1, MEMORY)
+    store.finish(KEY, numbered(1), 1, large[0])
+    store.finish(KEY, numbered(2), 1, MEMORY)
     wire.leave_undone("BatchGetItem", "UnprocessedKeys")
-    assert [turn.memory for turn in store.read(KEY, [1, 2])] == [MEMORY, large[0]]
+    assert [turn.memory for turn in store.read(KEY, [numbered(1), numbered(2)])] == [
+        MEMORY,
+        large[0],
+    ]
     wire.leave_undone("BatchGetItem", "UnprocessedKeys")
     assert [turn.memory for turn in store.read_newest(KEY, 2)] == [MEMORY, large[0]]
     wire.leave_undone("BatchWriteItem", "UnprocessedItems")
@@ -91,10 +95,10 @@ def test_what_a_batch_leaves_undone_is_asked_for_again(
 def test_a_batch_that_stays_undone_is_unavailable(
     store: AgentSessionStore, wire: Any, operation: str, key: str
 ) -> None:
-    store.finish(KEY, 1, 1, MEMORY)
+    store.finish(KEY, numbered(1), 1, MEMORY)
     wire.serve_nothing(operation, key)
 
     with pytest.raises(StoreUnavailable):
-        store.read(KEY, [1]) if operation == "BatchGetItem" else store.forget(KEY)
+        store.read(KEY, [numbered(1)]) if operation == "BatchGetItem" else store.forget(KEY)
 
     assert wire.sent.count(operation) == 6

@@ -10,6 +10,7 @@ import pytest
 from parley.errors import Fenced
 from parley.memory.dynamodb import DynamoDbStore
 from parley.memory.store import AgentSessionStore, TurnMemory
+from parley_testing.turn_keys import numbered
 
 KEY = "user_ada_conv_1"
 MEMORY = TurnMemory([{"role": "user", "content": "hello"}], reply="hi")
@@ -26,18 +27,18 @@ def test_a_lost_answer_of_a_finish(
 ) -> None:
     wire.lose_answer("PutItem")
 
-    store.finish(KEY, 1, 1, large[0])
+    store.finish(KEY, numbered(1), 1, large[0])
 
     assert wire.sent.count("PutItem") == 2
-    assert store.read(KEY, [1])[0].memory == large[0]
+    assert store.read(KEY, [numbered(1)])[0].memory == large[0]
 
 
 def test_a_lost_answer_of_a_finish_that_was_claimed_meanwhile(
     store: AgentSessionStore, wire: Any, large: list[TurnMemory]
 ) -> None:
-    wire.lose_answer("PutItem", lambda: store.claim(KEY, 1, 2))
+    wire.lose_answer("PutItem", lambda: store.claim(KEY, numbered(1), 2))
 
-    store.finish(KEY, 1, 1, large[0])
+    store.finish(KEY, numbered(1), 1, large[0])
 
     (turn,) = store.read_newest(KEY, None)
     assert (turn.attempt, turn.memory) == (2, large[0])
@@ -47,13 +48,13 @@ def test_a_lost_answer_of_a_finish_that_was_replaced_meanwhile(
     store: AgentSessionStore, wire: Any, parts: Parts, large: list[TurnMemory]
 ) -> None:
     def replace() -> None:
-        store.claim(KEY, 1, 2)
-        store.finish(KEY, 1, 2, large[1])
+        store.claim(KEY, numbered(1), 2)
+        store.finish(KEY, numbered(1), 2, large[1])
 
     wire.lose_answer("PutItem", replace)
 
     with pytest.raises(Fenced):
-        store.finish(KEY, 1, 1, large[0])
+        store.finish(KEY, numbered(1), 1, large[0])
 
     (turn,) = store.read_newest(KEY, None)
     assert (turn.attempt, turn.memory) == (2, large[1])
@@ -66,10 +67,10 @@ def test_a_lost_answer_of_a_record(
     responses = {"0": {"text": "small"}, "1": {"text": large[0].items[0]["content"]}}
     for position, response in responses.items():
         wire.lose_answer("UpdateItem")
-        store.record(KEY, 1, 1, position, response)
+        store.record(KEY, numbered(1), 1, position, response)
 
     wire.lose_answer("UpdateItem")
-    assert store.claim(KEY, 1, 2).records == responses
+    assert store.claim(KEY, numbered(1), 2).records == responses
     assert wire.sent.count("UpdateItem") == 6
 
 
@@ -77,12 +78,12 @@ def test_a_lost_answer_of_a_record_that_was_claimed_meanwhile(
     store: AgentSessionStore, wire: Any, large: list[TurnMemory]
 ) -> None:
     response = {"text": large[0].items[0]["content"]}
-    wire.lose_answer("UpdateItem", lambda: store.claim(KEY, 1, 2))
+    wire.lose_answer("UpdateItem", lambda: store.claim(KEY, numbered(1), 2))
 
     with pytest.raises(Fenced):
-        store.record(KEY, 1, 1, "0", response)
+        store.record(KEY, numbered(1), 1, "0", response)
 
-    assert store.claim(KEY, 1, 2).records == {"0": response}
+    assert store.claim(KEY, numbered(1), 2).records == {"0": response}
 
 
 @pytest.mark.parametrize("size", ["small", "large"])

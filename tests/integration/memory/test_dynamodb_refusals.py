@@ -12,6 +12,7 @@ from botocore.exceptions import ClientError
 from parley.errors import StoreUnavailable
 from parley.memory.dynamodb import DynamoDbStore
 from parley.memory.store import AgentSessionStore, TurnMemory
+from parley_testing.turn_keys import numbered
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -28,10 +29,10 @@ def store(dynamodb_store: DynamoDbStore) -> AgentSessionStore:
 
 CALLS: dict[str, Callable[[AgentSessionStore], object]] = {
     "read_newest": lambda store: store.read_newest(KEY, 1),
-    "read": lambda store: store.read(KEY, [1]),
-    "claim": lambda store: store.claim(KEY, 1, 2),
-    "record": lambda store: store.record(KEY, 1, 1, "0", {}),
-    "finish": lambda store: store.finish(KEY, 1, 1, MEMORY),
+    "read": lambda store: store.read(KEY, [numbered(1)]),
+    "claim": lambda store: store.claim(KEY, numbered(1), 2),
+    "record": lambda store: store.record(KEY, numbered(1), 1, "0", {}),
+    "finish": lambda store: store.finish(KEY, numbered(1), 1, MEMORY),
     "append": lambda store: store.append(KEY, MEMORY),
     "pop_item": lambda store: store.pop_item(KEY),
     "forget_before": lambda store: store.forget_before(KEY, 9),
@@ -96,10 +97,10 @@ def test_a_write_that_was_refused_for_a_while_can_be_made_again(
 ) -> None:
     wire.lose_answer("PutItem", lambda: wire.refuse("PutItem", "ThrottlingException"))
     with suppress(StoreUnavailable):
-        store.finish(KEY, 1, 1, large[0])
-    assert store.read(KEY, [1])[0].memory == large[0]
+        store.finish(KEY, numbered(1), 1, large[0])
+    assert store.read(KEY, [numbered(1)])[0].memory == large[0]
     wire.restore()
 
-    store.finish(KEY, 1, 1, large[0])
+    store.finish(KEY, numbered(1), 1, large[0])
 
-    assert store.read(KEY, [1])[0].memory == large[0]
+    assert store.read(KEY, [numbered(1)])[0].memory == large[0]

@@ -14,6 +14,7 @@ from botocore.exceptions import ClientError
 from parley.memory.dynamodb import DynamoDbStore
 from parley.memory.sqlite import SqliteStore
 from parley.memory.store import AgentSessionStore, Held, TurnMemory
+from parley_testing.turn_keys import numbered
 
 KEY = "user_ada_conv_1"
 
@@ -26,10 +27,10 @@ def said(text: str) -> TurnMemory:
 def talked(store: AgentSessionStore) -> AgentSessionStore:
     """Three finished turns, one that is open, and another conversation."""
     for number in (1, 2, 10):
-        store.finish(KEY, number, 1, said(f"{number}"))
-    store.record(KEY, 11, 1, "0", {"output": ["answer"]})
-    store.claim(KEY, 12, 2)
-    store.finish("user_ada_conv_2", 1, 1, said("other"))
+        store.finish(KEY, numbered(number), 1, said(f"{number}"))
+    store.record(KEY, numbered(11), 1, "0", {"output": ["answer"]})
+    store.claim(KEY, numbered(12), 2)
+    store.finish("user_ada_conv_2", numbered(1), 1, said("other"))
     return store
 
 
@@ -63,8 +64,8 @@ def test_bytes_are_those_of_finished_turns(talked: AgentSessionStore) -> None:
 
 
 def test_a_large_turn_counts_as_one(store: AgentSessionStore, large: list[TurnMemory]) -> None:
-    store.finish(KEY, 1, 1, large[0])
-    store.finish(KEY, 2, 1, said("small"))
+    store.finish(KEY, numbered(1), 1, large[0])
+    store.finish(KEY, numbered(2), 1, said("small"))
 
     held = store.weigh(KEY, before=2)
 
@@ -96,8 +97,8 @@ def test_every_conversation_is_listed_once(store: AgentSessionStore, limit: int)
     keys = {f"user_ünï|{n} x_conv_{n}": n for n in range(1, 8)}
     for key, turns in keys.items():
         for number in range(1, turns + 1):
-            store.finish(key, number, 1, said("hello"))
-    store.record("only open", 1, 1, "0", {"output": []})
+            store.finish(key, numbered(number), 1, said("hello"))
+    store.record("only open", numbered(1), 1, "0", {"output": []})
 
     pages = listed(store, limit)
 
@@ -109,7 +110,7 @@ def test_chunks_alone_are_listed(
     dynamodb_store: DynamoDbStore, parts: Callable[[], list[str]], large: list[TurnMemory]
 ) -> None:
     """What a process that died left of a large turn is found as well."""
-    dynamodb_store.finish(KEY, 1, 1, large[0])
+    dynamodb_store.finish(KEY, numbered(1), 1, large[0])
     table = dynamodb_store._table
     table.delete_all(
         {"conversation": {"S": KEY}, "part": {"S": part}} for part in parts() if part[0] == "t"
@@ -125,7 +126,7 @@ def test_what_was_listed_may_be_removed_on_the_way(store: AgentSessionStore, lim
     keys = [f"user_ada_conv_{n}" for n in range(6)]
     for key in keys:
         for number in (1, 2):
-            store.finish(key, number, 1, said("hello"))
+            store.finish(key, numbered(number), 1, said("hello"))
     found, place = [], None
 
     while True:
@@ -162,7 +163,7 @@ def test_a_place_that_dynamodb_itself_refuses_is_none(
 def test_sqlite_lists_a_record_that_lost_its_turn(
     sqlite_store: SqliteStore, sqlite_path: Path
 ) -> None:
-    sqlite_store.record(KEY, 1, 1, "0", {"output": []})
+    sqlite_store.record(KEY, numbered(1), 1, "0", {"output": []})
     with closing(sqlite3.connect(sqlite_path)) as connection, connection:
         connection.execute("DELETE FROM turns")
 

@@ -10,6 +10,7 @@ import pytest
 
 from parley.errors import Fenced
 from parley.memory.store import AgentSessionStore, TurnMemory
+from parley_testing.turn_keys import numbered
 
 KEY = "user_ada_conv_1"
 
@@ -27,10 +28,13 @@ def large(seed: int, size: int = 1_000_000) -> TurnMemory:
 def test_several_turns_of_a_megabyte_come_back_whole(store: AgentSessionStore) -> None:
     memories = [large(1), TurnMemory([{"small": True}]), large(3), large(4)]
     for number, memory in enumerate(memories, start=1):
-        store.finish(KEY, number, 1, memory)
+        store.finish(KEY, numbered(number), 1, memory)
 
     assert [turn.memory for turn in store.read_newest(KEY, 3)] == memories[:0:-1]
-    assert [turn.memory for turn in store.read(KEY, [1, 3])] == [memories[2], memories[0]]
+    assert [turn.memory for turn in store.read(KEY, [numbered(1), numbered(3)])] == [
+        memories[2],
+        memories[0],
+    ]
     assert store.statistics(KEY).bytes > 2_000_000
 
 
@@ -38,15 +42,15 @@ def test_several_turns_of_a_megabyte_come_back_whole(store: AgentSessionStore) -
 def test_turns_about_the_limit_of_an_item_come_back_whole(
     store: AgentSessionStore, size: int
 ) -> None:
-    store.finish(KEY, 1, 1, large(1, size))
+    store.finish(KEY, numbered(1), 1, large(1, size))
 
-    assert store.read(KEY, [1])[0].memory == large(1, size)
+    assert store.read(KEY, [numbered(1)])[0].memory == large(1, size)
 
 
 def test_a_page_of_large_turns_does_not_end_the_reading(store: AgentSessionStore) -> None:
     memories = [large(seed, 300_000) for seed in range(8)]
     for number, memory in enumerate(memories, start=1):
-        store.finish(KEY, number, 1, memory)
+        store.finish(KEY, numbered(number), 1, memory)
 
     assert [turn.memory for turn in store.read_newest(KEY, 7)] == memories[:0:-1]
     assert store.forget_before(KEY, 8).turns == 7
@@ -54,52 +58,52 @@ def test_a_page_of_large_turns_does_not_end_the_reading(store: AgentSessionStore
 
 
 def test_a_large_finished_turn_is_given_back_to_who_claims_it(store: AgentSessionStore) -> None:
-    store.finish(KEY, 1, 1, large(1))
+    store.finish(KEY, numbered(1), 1, large(1))
 
-    done = store.claim(KEY, 1, 2).done
+    done = store.claim(KEY, numbered(1), 2).done
 
     assert done is not None
     assert done.memory == large(1)
-    assert store.read(KEY, [1]) == [done]
+    assert store.read(KEY, [numbered(1)]) == [done]
 
 
 def test_large_records_come_back_whole(store: AgentSessionStore) -> None:
     responses = {str(n): {"text": noise(1_000_000, n)} for n in range(3)} | {"3": {"text": "-"}}
     for position, response in responses.items():
-        store.record(KEY, 1, 1, position, response)
+        store.record(KEY, numbered(1), 1, position, response)
 
-    assert store.claim(KEY, 1, 2).records == responses
+    assert store.claim(KEY, numbered(1), 2).records == responses
 
 
 def test_many_records_of_middle_size_come_back_whole(store: AgentSessionStore) -> None:
     responses = {str(n): {"text": noise(30_000, n)} for n in range(25)}
     for position, response in responses.items():
-        store.record(KEY, 1, 1, position, response)
+        store.record(KEY, numbered(1), 1, position, response)
 
-    assert store.claim(KEY, 1, 2).records == responses
+    assert store.claim(KEY, numbered(1), 2).records == responses
 
 
 def test_a_large_record_is_replaced_whole(store: AgentSessionStore) -> None:
-    store.record(KEY, 1, 1, "0", {"text": noise(1_000_000)})
-    store.record(KEY, 1, 1, "0", {"text": noise(900_000, 1)})
-    store.record(KEY, 1, 1, "1", {"text": noise(900_000, 2)})
-    store.record(KEY, 1, 1, "1", {"text": "small"})
+    store.record(KEY, numbered(1), 1, "0", {"text": noise(1_000_000)})
+    store.record(KEY, numbered(1), 1, "0", {"text": noise(900_000, 1)})
+    store.record(KEY, numbered(1), 1, "1", {"text": noise(900_000, 2)})
+    store.record(KEY, numbered(1), 1, "1", {"text": "small"})
 
-    records = store.claim(KEY, 1, 2).records
+    records = store.claim(KEY, numbered(1), 2).records
 
     assert records == {"0": {"text": noise(900_000, 1)}, "1": {"text": "small"}}
 
 
 def test_a_replaced_attempt_changes_nothing_with_large_writes(store: AgentSessionStore) -> None:
-    store.record(KEY, 1, 1, "0", {"text": noise(600_000)})
-    store.claim(KEY, 1, 2)
+    store.record(KEY, numbered(1), 1, "0", {"text": noise(600_000)})
+    store.claim(KEY, numbered(1), 2)
 
     with pytest.raises(Fenced):
-        store.record(KEY, 1, 1, "0", {"text": noise(600_000, 1)})
+        store.record(KEY, numbered(1), 1, "0", {"text": noise(600_000, 1)})
     with pytest.raises(Fenced):
-        store.finish(KEY, 1, 1, large(1))
+        store.finish(KEY, numbered(1), 1, large(1))
 
-    assert store.claim(KEY, 1, 2).records == {"0": {"text": noise(600_000)}}
+    assert store.claim(KEY, numbered(1), 2).records == {"0": {"text": noise(600_000)}}
 
 
 def test_items_are_popped_off_a_large_turn(store: AgentSessionStore) -> None:

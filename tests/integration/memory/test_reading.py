@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from parley.memory.store import AgentSessionStore, MemoryStatistics, StoredTurn, TurnMemory
+from parley_testing.turn_keys import numbered
 
 KEY = "user_ada_conv_1"
 
@@ -18,7 +19,7 @@ def said(text: str) -> TurnMemory:
 
 def finish(store: AgentSessionStore, *numbers: int) -> None:
     for number in numbers:
-        store.finish(KEY, number, 1, said(str(number)))
+        store.finish(KEY, numbered(number), 1, said(str(number)))
 
 
 def numbers(turns: list[StoredTurn]) -> list[int]:
@@ -32,16 +33,16 @@ def test_a_finished_turn_comes_back_whole(store: AgentSessionStore) -> None:
         usage={"model_calls": 2, "input_tokens": 10},
     )
 
-    store.finish(KEY, 3, 1, memory)
+    store.finish(KEY, numbered(3), 1, memory)
 
     (turn,) = store.read_newest(KEY, 1)
     assert (turn.number, turn.attempt, turn.memory) == (3, 1, memory)
 
 
 def test_a_turn_without_items_or_reply_comes_back(store: AgentSessionStore) -> None:
-    store.finish(KEY, 1, 1, TurnMemory([]))
+    store.finish(KEY, numbered(1), 1, TurnMemory([]))
 
-    assert store.read(KEY, [1])[0].memory == TurnMemory([], None, {})
+    assert store.read(KEY, [numbered(1)])[0].memory == TurnMemory([], None, {})
 
 
 def test_the_newest_turns_come_first(store: AgentSessionStore) -> None:
@@ -72,13 +73,13 @@ def test_only_turns_below_the_bound_are_read(
 
 def test_open_turns_are_left_out_and_do_not_count(store: AgentSessionStore) -> None:
     finish(store, 1, 2, 5)
-    store.record(KEY, 3, 1, "0", {"output": []})
-    store.claim(KEY, 4, 2)
-    store.claim(KEY, 6, 2)
-    store.claim(KEY, 7, 2)
+    store.record(KEY, numbered(3), 1, "0", {"output": []})
+    store.claim(KEY, numbered(4), 2)
+    store.claim(KEY, numbered(6), 2)
+    store.claim(KEY, numbered(7), 2)
 
     assert numbers(store.read_newest(KEY, 2)) == [5, 2]
-    assert numbers(store.read(KEY, [1, 3, 4, 6])) == [1]
+    assert numbers(store.read(KEY, [numbered(1), numbered(3), numbered(4), numbered(6)])) == [1]
 
 
 def test_a_turn_just_written_is_read_consistently(store: AgentSessionStore) -> None:
@@ -90,8 +91,12 @@ def test_a_turn_just_written_is_read_consistently(store: AgentSessionStore) -> N
 def test_named_turns_are_read_newest_first_without_those_missing(store: AgentSessionStore) -> None:
     finish(store, *range(1, 131))
 
-    assert numbers(store.read(KEY, [3, 500, 12, 7, 12])) == [12, 7, 3]
-    assert numbers(store.read(KEY, range(1, 1001))) == list(range(130, 0, -1))
+    assert numbers(
+        store.read(KEY, [numbered(3), numbered(500), numbered(12), numbered(7), numbered(12)])
+    ) == [12, 7, 3]
+    assert numbers(store.read(KEY, [numbered(n) for n in range(1, 1001)])) == list(
+        range(130, 0, -1)
+    )
     assert store.read(KEY, []) == []
 
 
@@ -100,7 +105,7 @@ def test_conversations_do_not_meet(store: AgentSessionStore) -> None:
 
     for other in ("user_ada_conv_2", "user_ada_conv_", "user_ada_conv_1x", "USER_ada_conv_1"):
         assert store.read_newest(other, None) == []
-        assert store.read(other, [1]) == []
+        assert store.read(other, [numbered(1)]) == []
         assert store.forget(other).turns == 0
         assert store.statistics(other) == MemoryStatistics(0, 0, 0, None)
     assert numbers(store.read_newest(KEY, None)) == [1]
@@ -108,9 +113,9 @@ def test_conversations_do_not_meet(store: AgentSessionStore) -> None:
 
 def test_statistics_count_finished_turns_only(store: AgentSessionStore) -> None:
     begun = time.time()
-    store.finish(KEY, 1, 1, TurnMemory([{"a": 1}, {"b": 2}]))
-    store.finish(KEY, 2, 1, TurnMemory([{"c": 3}]))
-    store.record(KEY, 3, 1, "0", {"output": ["x"]})
+    store.finish(KEY, numbered(1), 1, TurnMemory([{"a": 1}, {"b": 2}]))
+    store.finish(KEY, numbered(2), 1, TurnMemory([{"c": 3}]))
+    store.record(KEY, numbered(3), 1, "0", {"output": ["x"]})
 
     found = store.statistics(KEY)
 
@@ -143,6 +148,6 @@ def test_claiming_a_finished_turn_is_no_activity(store: AgentSessionStore) -> No
     finish(store, 1)
     before = store.statistics(KEY)
 
-    store.claim(KEY, 1, 2)
+    store.claim(KEY, numbered(1), 2)
 
     assert store.statistics(KEY) == before

@@ -15,6 +15,7 @@ from agents.testing import ModelStep, ScriptedModel, assistant_message, function
 from parley.errors import StoreUnavailable
 from parley.memory.sdk_session import ParleySession
 from parley.memory.store import AgentSessionStore, TurnMemory
+from parley_testing.turn_keys import numbered
 
 UNTRACED = agents.RunConfig(tracing_disabled=True)
 
@@ -111,7 +112,7 @@ async def test_clearing_removes_this_session_only(store: AgentSessionStore) -> N
 
 
 async def test_it_never_meets_the_conversation_of_a_turn(store: AgentSessionStore) -> None:
-    store.finish("user_ada_conv_1", 1, 1, TurnMemory([message("theirs")]))
+    store.finish("user_ada_conv_1", numbered(1), 1, TurnMemory([message("theirs")]))
     session = ParleySession("user_ada_conv_1", store)
 
     await session.add_items([message("mine")])

@@ -10,14 +10,15 @@ from parley.errors import StoreUnavailable
 from parley.memory.dynamodb import DynamoDbStore
 from parley.memory.sqlite import SqliteStore
 from parley.memory.store import AgentSessionStore, StoreSize, TurnMemory
+from parley_testing.turn_keys import numbered
 
 SAID = TurnMemory([{"role": "user", "content": "hello"}], reply="hello yourself")
 
 
 def test_a_store_tells_how_many_turns_it_has(store: AgentSessionStore) -> None:
-    store.finish("user_ada_conv_1", 1, 1, SAID)
-    store.finish("user_ada_conv_1", 2, 1, SAID)
-    store.finish("user_bob_conv_2", 1, 1, SAID)
+    store.finish("user_ada_conv_1", numbered(1), 1, SAID)
+    store.finish("user_ada_conv_1", numbered(2), 1, SAID)
+    store.finish("user_bob_conv_2", numbered(1), 1, SAID)
 
     assert store.size().items == 3
 
@@ -32,7 +33,7 @@ def test_a_file_is_as_large_as_what_it_keeps(
     before = sqlite_store.size().bytes
 
     for number, memory in enumerate(large, start=1):
-        sqlite_store.finish("user_ada_conv_1", number, 1, memory)
+        sqlite_store.finish("user_ada_conv_1", numbered(number), 1, memory)
 
     kept = sqlite_store.statistics("user_ada_conv_1").bytes
     assert kept < sqlite_store.size().bytes - before < 1.1 * kept

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from threading import Barrier
 from typing import Any
@@ -14,8 +16,11 @@ from typing import Any
 import pytest
 
 from parley.errors import Fenced, StoreUnavailable
+from parley.events.sqlite import SqliteEventLog
+from parley.memory.codec import pack_memory
 from parley.memory.sqlite import SqliteStore
-from parley.memory.store import TurnMemory
+from parley.memory.store import ClaimedTurn, TurnMemory
+from parley_testing.turn_keys import numbered
 
 KEY = "user_ada_conv_1"
 MEMORY = TurnMemory([{"role": "user", "content": "hello"}])
@@ -98,20 +103,20 @@ def test_a_new_file_can_be_opened_by_many_at_once(tmp_path: Path) -> None:
 
 def test_another_store_on_the_same_file_is_fenced(sqlite_path: Path) -> None:
     with closing(SqliteStore(sqlite_path)) as one, closing(SqliteStore(sqlite_path)) as other:
-        one.record(KEY, 1, 1, "0", {})
-        other.claim(KEY, 1, 2)
+        one.record(KEY, numbered(1), 1, "0", {})
+        other.claim(KEY, numbered(1), 2)
 
         with pytest.raises(Fenced):
-            one.finish(KEY, 1, 1, MEMORY)
+            one.finish(KEY, numbered(1), 1, MEMORY)
 
 
 def test_what_was_written_is_there_after_closing(sqlite_path: Path) -> None:
     store = SqliteStore(sqlite_path)
-    store.finish(KEY, 1, 1, MEMORY)
+    store.finish(KEY, numbered(1), 1, MEMORY)
     store.close()
     store.close()
 
-    assert store.read(KEY, [1])[0].memory == MEMORY
+    assert store.read(KEY, [numbered(1)])[0].memory == MEMORY
     store.close()
 
 
@@ -124,14 +129,14 @@ def test_the_file_is_in_write_ahead_mode(sqlite_store: SqliteStore, sqlite_path:
 
 def test_a_file_that_stays_locked_is_unavailable_for_writing(sqlite_path: Path) -> None:
     store = SqliteStore(sqlite_path, wait_seconds=0.05)
-    store.finish(KEY, 1, 1, MEMORY)
+    store.finish(KEY, numbered(1), 1, MEMORY)
     with closing(store), closing(sqlite3.connect(sqlite_path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
 
         for write in (
-            lambda: store.claim(KEY, 2, 2),
-            lambda: store.record(KEY, 2, 1, "0", {}),
-            lambda: store.finish(KEY, 2, 1, MEMORY),
+            lambda: store.claim(KEY, numbered(2), 2),
+            lambda: store.record(KEY, numbered(2), 1, "0", {}),
+            lambda: store.finish(KEY, numbered(2), 1, MEMORY),
             lambda: store.append(KEY, MEMORY),
             lambda: store.pop_item(KEY),
             lambda: store.forget_before(KEY, 2),
@@ -193,4 +198,92 @@ def test_a_mistake_in_the_statements_is_not_an_outage(
     with pytest.raises(sqlite3.OperationalError, match="no such table"):
         sqlite_store.forget(KEY)
 
-    assert sqlite_store.read(KEY, [1])[0].memory == MEMORY
+    assert sqlite_store.read_newest(KEY, None)[0].memory == MEMORY
+
+
+def first_format(path: Path) -> None:
+    """Make a file of the first format, in which nothing carried the id of its turn."""
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.executescript("""
+            CREATE TABLE turns (conversation TEXT NOT NULL, number INTEGER NOT NULL,
+              attempt INTEGER NOT NULL, state TEXT NOT NULL, updated_at REAL NOT NULL,
+              version INTEGER, items INTEGER, bytes INTEGER, payload BLOB,
+              PRIMARY KEY (conversation, number));
+            CREATE TABLE records (conversation TEXT NOT NULL, number INTEGER NOT NULL,
+              position TEXT NOT NULL, version INTEGER NOT NULL, payload BLOB NOT NULL,
+              PRIMARY KEY (conversation, number, position));
+            CREATE TABLE event_chunks (conversation TEXT NOT NULL, number INTEGER NOT NULL,
+              first INTEGER NOT NULL, count INTEGER NOT NULL, writer TEXT NOT NULL,
+              version INTEGER NOT NULL, expires_at INTEGER NOT NULL, payload BLOB NOT NULL,
+              PRIMARY KEY (conversation, number, first));
+            CREATE INDEX event_chunks_by_expiry ON event_chunks (expires_at);
+        """)
+        rows = ((KEY, 1, "done"), (KEY, 2, "open"), ("sdk_n", 1, "done"))
+        for conversation, number, state in rows:
+            payload = pack_memory(MEMORY) if state == "done" else None
+            connection.execute(
+                "INSERT INTO turns VALUES (?, ?, 1, ?, 1.0, 1, 1, 9, ?)",
+                (conversation, number, state, payload),
+            )
+        connection.execute("INSERT INTO records VALUES (?, 2, '0', 1, x'00')", (KEY,))
+
+
+def test_of_a_file_of_the_first_format_turns_are_absent_and_what_was_appended_stays(
+    sqlite_path: Path,
+) -> None:
+    first_format(sqlite_path)
+
+    with closing(SqliteStore(sqlite_path)) as store, closing(SqliteEventLog(sqlite_path)) as log:
+        assert store.read(KEY, [numbered(1)]) == []
+        assert store.claim(KEY, numbered(2), 2) == ClaimedTurn(None, {})
+        store.finish(KEY, numbered(1), 1, MEMORY)
+        assert store.read(KEY, [numbered(1)])[0].memory == MEMORY
+        assert store.pop_item("sdk_n") == MEMORY.items[0]
+        assert log.read(KEY, numbered(1)) == []
+
+
+GARBAGE: dict[str, Callable[[Path], object]] = {
+    "no database": lambda path: path.write_bytes(b"this is no database, but long enough" * 100),
+    "pages": lambda path: path.write_bytes(path.read_bytes()[:4096] + os.urandom(40_000)),
+    "a later format": lambda path: closing_execute(path, "PRAGMA user_version = 99"),
+}
+
+
+def closing_execute(path: Path, statement: str) -> None:
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute(statement)
+
+
+@pytest.mark.parametrize("kind", GARBAGE)
+def test_a_file_that_cannot_be_read_is_set_aside(
+    sqlite_path: Path, kind: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with closing(SqliteStore(sqlite_path)) as store:
+        store.finish(KEY, numbered(1), 1, TurnMemory([{"content": "x" * 50_000}]))
+    GARBAGE[kind](sqlite_path)
+    damaged = sqlite_path.read_bytes()
+
+    with closing(SqliteStore(sqlite_path)) as store:
+        with suppress(StoreUnavailable):  # found out in the middle: the next call begins anew
+            store.read_newest(KEY, None)
+        assert store.read_newest(KEY, None) == []
+        store.finish(KEY, numbered(2), 1, MEMORY)
+        assert store.read(KEY, [numbered(2)])[0].memory == MEMORY
+
+    (aside,) = sqlite_path.parent.glob("*.unreadable-*[0-9]")
+    assert aside.read_bytes() == damaged
+    (line,) = [record for record in caplog.records if "was set aside" in record.message]
+    assert line.__dict__["set_aside_as"] == str(aside)
+
+
+def test_processes_that_find_the_same_file_unreadable_set_it_aside_once(sqlite_path: Path) -> None:
+    sqlite_path.write_bytes(b"this is no database, but long enough" * 100)
+    stores = [SqliteStore(sqlite_path) for _ in range(8)]
+
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(lambda store: store.append("sdk_notes", MEMORY), stores))
+
+    for store in stores:
+        assert len(store.read_newest("sdk_notes", None)) == 8
+        store.close()
+    assert len(list(sqlite_path.parent.glob("*.unreadable-*"))) == 1

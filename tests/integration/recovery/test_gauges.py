@@ -16,6 +16,7 @@ from parley.repository.turns import RunningTurn, TurnRepository
 from parley_testing.handlers import Api
 from parley_testing.metrics import metrics_in, values_of
 from parley_testing.talk import begin, request
+from parley_testing.turn_keys import numbered
 
 Gauges = Callable[[], dict[str, float]]
 
@@ -99,7 +100,9 @@ def test_the_outbox_is_as_old_as_its_oldest_also_if_that_was_put_off(
 
 
 def test_memory_is_told_in_items_and_bytes(gauges: Gauges, memory: SqliteStore) -> None:
-    memory.finish("user_ada_conv_1", 1, 1, TurnMemory([{"role": "user", "content": "hello"}]))
+    memory.finish(
+        "user_ada_conv_1", numbered(1), 1, TurnMemory([{"role": "user", "content": "hello"}])
+    )
 
     seen = gauges()
 

@@ -18,6 +18,7 @@ from parley.memory.store import TurnMemory
 from parley.repository.database import Database
 from parley_testing.belongings import memory_of
 from parley_testing.handlers import Api
+from parley_testing.turn_keys import numbered
 
 Recover = Callable[..., dict[str, Any]]
 LATE = TurnMemory([{"role": "user", "content": "too late"}], reply="", usage={})
@@ -70,7 +71,7 @@ def test_what_a_late_writer_left_goes_too(
     recover: Recover, api: Api, sql: psycopg.Connection, memory: SqliteStore, tmp_path: Path
 ) -> None:
     conversation = deleted_session(api)
-    memory.finish(conversation, 1, 1, LATE)
+    memory.finish(conversation, numbered(1), 1, LATE)
     recover()
     assert memory_of(tmp_path / "memory.db", "alice")["turns"], "it is not due yet"
     make_due(sql)

@@ -9,9 +9,10 @@ from uuid import UUID
 import psycopg
 import pytest
 
-from parley.ids import new_id
+from parley.ids import Voucher, new_id
 from parley.repository.begin import MAX_QUEUED
 from parley.repository.turns import Ending, NewSession, Usage
+from parley_testing.turn_keys import pairs
 from parley_testing.workbench import Workbench, held, request
 
 SESSION = NewSession(agent="assistant", name="groceries", platform="cli", metadata={"a": 1})
@@ -235,7 +236,8 @@ def test_a_named_session_is_found_by_its_name(bench: Workbench) -> None:
     second = bench.turns.begin(request(new_id(), opens=SESSION))
 
     assert (second.outcome, second.session_id) == ("running", first.session_id)
-    assert (held(second).number, held(second).remembered) == (2, ((1, 1),))
+    assert held(second).number == 2
+    assert held(second).remembered == (Voucher(1, 1, held(first).id),)
 
 
 def test_the_same_name_is_another_users_own(bench: Workbench) -> None:
@@ -287,7 +289,7 @@ def test_begin_tells_which_turns_left_memory(bench: Workbench, sql: psycopg.Conn
             bench.turns.stop(turn, ending, Usage(), None)
     sql.execute("UPDATE sessions SET memory_from = 2")
 
-    assert bench.begin(session_id).remembered == ((4, 1), (3, 1))
+    assert pairs(bench.begin(session_id).remembered) == [(4, 1), (3, 1)]
 
 
 def test_begin_tells_of_no_more_turns_than_a_window_has(
@@ -298,4 +300,4 @@ def test_begin_tells_of_no_more_turns_than_a_window_has(
     for _ in range(3):
         bench.turns.complete(bench.begin(session_id), "hi", Usage(), None)
 
-    assert bench.begin(session_id).remembered == ((3, 1), (2, 1))
+    assert pairs(bench.begin(session_id).remembered) == [(3, 1), (2, 1)]

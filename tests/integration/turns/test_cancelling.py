@@ -12,7 +12,7 @@ import pytest
 from agents import Agent, FunctionTool
 
 from parley.errors import Fenced, NotFound, StoreUnavailable, TurnFailed
-from parley.ids import conversation_key, new_id
+from parley.ids import TurnKey, conversation_key, new_id
 from parley.memory.codec import Unreadable
 from parley.memory.shape import assistant_message, user_message
 from parley.memory.store import AgentSessionStore, TurnMemory
@@ -44,8 +44,8 @@ def wired(new_bench: NewBench, wire: PostgresWire) -> Iterator[Workbench]:
         yield new_bench(database=database)
 
 
-def where(turn: RunningTurn) -> tuple[str, int, int]:
-    return conversation_key(turn.user_id, turn.session_id), turn.number, turn.attempt
+def where(turn: RunningTurn) -> tuple[str, TurnKey, int]:
+    return conversation_key(turn.user_id, turn.session_id), turn.key, turn.attempt
 
 
 def ended(sql: psycopg.Connection, turn_id: UUID) -> tuple[object, ...] | None:

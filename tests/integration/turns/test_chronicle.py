@@ -22,7 +22,7 @@ from parley.errors import Fenced, StoreUnavailable, TurnUnfinished
 from parley.events.dynamodb import DynamoDbEventLog
 from parley.events.log import EventLog, TurnEvent
 from parley.events.sqlite import SqliteEventLog
-from parley.ids import conversation_key
+from parley.ids import TurnKey, conversation_key
 from parley.memory.store import AgentSessionStore
 from parley.repository.turns import RunningTurn
 from parley.turns import chronicle
@@ -61,22 +61,22 @@ class Watched:
         self.before: Callable[[], None] | None = None
 
     def append(
-        self, conversation: str, number: int, writer: str, events: Sequence[TurnEvent]
+        self, conversation: str, turn: TurnKey, writer: str, events: Sequence[TurnEvent]
     ) -> None:
         if self.before is not None:
             self.before()
-        self._log.append(conversation, number, writer, events)
+        self._log.append(conversation, turn, writer, events)
         self.chunks.append(events)
 
     def read(
-        self, conversation: str, number: int, *, after: int = 0, limit: int | None = None
+        self, conversation: str, turn: TurnKey, *, after: int = 0, limit: int | None = None
     ) -> list[TurnEvent]:
         self.reads += 1
-        return self._log.read(conversation, number, after=after, limit=limit)
+        return self._log.read(conversation, turn, after=after, limit=limit)
 
 
 def told(log: EventLog, turn: RunningTurn) -> list[TurnEvent]:
-    events = log.read(conversation_key(turn.user_id, turn.session_id), turn.number)
+    events = log.read(conversation_key(turn.user_id, turn.session_id), turn.key)
     assert [event.sequence for event in events] == list(range(1, len(events) + 1))
     return events
 

@@ -18,6 +18,7 @@ from parley.repository.cancel import request_cancel
 from parley.repository.database import Database
 from parley.repository.sessions import SessionRepository
 from parley.repository.turns import HeadClaim, RunningTurn, TurnRepository, Usage
+from parley_testing.turn_keys import pairs
 from parley_testing.workbench import request
 
 THREADS = 8
@@ -113,7 +114,7 @@ def test_workers_beside_senders_run_every_turn_once_and_in_order(
             at_once.append(tuple(running))
             ran.append(turn.number)
         # What it may see is all that came before it.
-        assert turn.remembered == tuple((n, 1) for n in range(turn.number - 1, 0, -1))[:100]
+        assert pairs(turn.remembered) == [(n, 1) for n in range(turn.number - 1, 0, -1)][:100]
         with lock:
             running.remove(turn.number)
         assert turns.complete(turn, "hi", Usage(), None)

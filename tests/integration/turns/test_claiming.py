@@ -16,6 +16,7 @@ from parley.repository.cancel import request_cancel
 from parley.repository.database import Database
 from parley.repository.turns import Ending, HeadClaim, RunningTurn, TurnRepository, Usage
 from parley_testing.postgres_wire import PostgresWire
+from parley_testing.turn_keys import pairs
 from parley_testing.workbench import Workbench, request
 
 Expire = Callable[[UUID], None]
@@ -106,7 +107,7 @@ def test_it_tells_which_turns_left_memory(bench: Workbench, sql: psycopg.Connect
     sql.execute("UPDATE sessions SET memory_from = 2")
     queue(bench, session_id)
 
-    assert claimed(bench, session_id).remembered == ((3, 1), (2, 1))
+    assert pairs(claimed(bench, session_id).remembered) == [(3, 1), (2, 1)]
 
 
 def test_of_no_more_turns_than_a_window_has(new_bench: Callable[..., Workbench]) -> None:
@@ -116,7 +117,7 @@ def test_of_no_more_turns_than_a_window_has(new_bench: Callable[..., Workbench])
         bench.turns.complete(bench.begin(session_id), "hi", Usage(), None)
     queue(bench, session_id)
 
-    assert claimed(bench, session_id).remembered == ((3, 1), (2, 1))
+    assert pairs(claimed(bench, session_id).remembered) == [(3, 1), (2, 1)]
 
 
 def test_a_turn_that_runs_is_held(bench: Workbench, sql: psycopg.Connection) -> None:

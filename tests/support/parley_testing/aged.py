@@ -64,7 +64,7 @@ class Aged:
         """Have a turn of a session complete, with memory."""
         turn = say(self.turns, request(user, str(session_id), text, key=key), f"answer: {text}")
         memory = TurnMemory([user_message(text), assistant_message(f"answer: {text}")], "answer")
-        self.store.finish(conversation_key(user, session_id), turn.number, turn.attempt, memory)
+        self.store.finish(conversation_key(user, session_id), turn.key, turn.attempt, memory)
         return turn
 
     def begin(self, session_id: UUID, *, user: str = "alice") -> RunningTurn:

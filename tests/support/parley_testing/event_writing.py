@@ -16,6 +16,7 @@ from parley.events.dynamodb import DynamoDbEventLog
 from parley.events.log import EventLog, PlaceTaken, TurnEvent
 from parley.events.sqlite import SqliteEventLog
 from parley_testing.aws import REGION
+from parley_testing.turn_keys import numbered
 
 BEGAN = datetime(2026, 3, 1, 12, 0, 0, 123_456, tzinfo=UTC)
 
@@ -47,10 +48,10 @@ def write_in_the_way(
             try:
                 size = n % 3 + 1
                 events = deltas(last + 1, size, by=writer, n=n)
-                log.append(conversation, number, writer, events)
+                log.append(conversation, numbered(number), writer, events)
             except PlaceTaken:
                 taken += 1
-                last = log.read(conversation, number, after=last)[-1].sequence
+                last = log.read(conversation, numbered(number), after=last)[-1].sequence
             else:
                 last += size
                 break

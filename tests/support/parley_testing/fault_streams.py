@@ -20,6 +20,7 @@ from parley_client.events import MessageCompleted, MessageDelta, MessageReset, T
 from parley_testing.doorbells import DoorbellQueue
 from parley_testing.fault_stage import Play, Point, Stage
 from parley_testing.fork_server import Child
+from parley_testing.turn_keys import numbered
 
 TUNED = {
     "parley.turns.chronicle.GATHER_SECONDS": 0.0,
@@ -62,7 +63,7 @@ class Theatre:
     def last_event(self, play: Play) -> str | None:
         """Give the type of the last event that stands in the first turn's log."""
         assert self.stage.events is not None
-        events = self.stage.events.read(conversation_key(play.user, play.session_id), 1)
+        events = self.stage.events.read(conversation_key(play.user, play.session_id), numbered(1))
         return events[-1].type if events else None
 
     def _fork(self, play: Play, *end: Any, **job: Any) -> Child:

@@ -16,6 +16,7 @@ import uvicorn
 from parley.events.log import EventLog, TurnEvent
 from parley.http.stream import stream_app
 from parley.http.streaming import LIMITS, Limits
+from parley.ids import TurnKey
 from parley.turns.follow import BEAT_SECONDS, Follower
 from parley_client.sse import Frame, Parser
 from parley_local.server import listen, url_of
@@ -31,16 +32,19 @@ class CountedLog:
         self.reads = 0
 
     def append(
-        self, conversation: str, number: int, writer: str, events: Sequence[TurnEvent]
+        self, conversation: str, turn: TurnKey, writer: str, events: Sequence[TurnEvent]
     ) -> None:
         self.appended += 1
-        self._log.append(conversation, number, writer, events)
+        self._log.append(conversation, turn, writer, events)
 
     def read(
-        self, conversation: str, number: int, *, after: int = 0, limit: int | None = None
+        self, conversation: str, turn: TurnKey, *, after: int = 0, limit: int | None = None
     ) -> list[TurnEvent]:
         self.reads += 1
-        return self._log.read(conversation, number, after=after, limit=limit)
+        return self._log.read(conversation, turn, after=after, limit=limit)
+
+    def remove(self, conversation: str, turn: TurnKey) -> None:
+        self._log.remove(conversation, turn)
 
 
 class Reading:

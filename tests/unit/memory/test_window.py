@@ -8,8 +8,10 @@ from typing import Any, cast
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from parley.ids import TurnKey, Voucher
 from parley.memory.store import AgentSessionStore, Item, StoredTurn, TurnMemory
 from parley.memory.window import Window, vouched_turns
+from parley_testing.turn_keys import numbered, other_turn
 
 SIZES = st.integers(2, 9)
 
@@ -21,9 +23,10 @@ class Stored:
         self.turns = turns
         self.read_again: list[int] = []
 
-    def read(self, conversation: str, numbers: Sequence[int]) -> list[StoredTurn]:
-        self.read_again += numbers
-        return [self.turns[number] for number in numbers if number in self.turns]
+    def read(self, conversation: str, turns: Sequence[TurnKey]) -> list[StoredTurn]:
+        self.read_again += [turn.number for turn in turns]
+        there = [self.turns[turn.number] for turn in turns if turn.number in self.turns]
+        return [stored for stored in there if stored.turn in turns]
 
 
 class Past:
@@ -31,7 +34,9 @@ class Past:
 
     def __init__(self, sizes: list[int], fates: Mapping[int, str] | None = None) -> None:
         fates = fates or {}
-        self.vouched = [(number, 1) for number in range(len(sizes), 0, -1)]
+        self.vouched = [
+            Voucher(number, 1, numbered(number).id) for number in range(len(sizes), 0, -1)
+        ]
         self.items = {
             number: _items(number, size) if fates.get(number, "there") in ("there", "late")
             else _items(number, 2)
@@ -39,12 +44,19 @@ class Past:
         }  # fmt: skip
         self.rebuilt: list[int] = []
         stored, seen = {}, {}
-        for number, fate in ((number, fates.get(number, "there")) for number, _ in self.vouched):
-            turn = StoredTurn(number, 1, TurnMemory(self.items[number]))
+        for number, _, _ in self.vouched:
+            fate = fates.get(number, "there")
+            turn = StoredTurn(numbered(number), 1, TurnMemory(self.items[number]))
             if fate == "unreadable":
-                turn = StoredTurn(number, 1, None)
+                turn = StoredTurn(numbered(number), 1, None)
             elif fate == "unvouched":
-                turn = StoredTurn(number, 2, TurnMemory([{"role": "user", "content": "cancelled"}]))
+                turn = StoredTurn(
+                    numbered(number), 2, TurnMemory([{"role": "user", "content": "cancelled"}])
+                )
+            elif fate == "another's":
+                turn = StoredTurn(
+                    other_turn(number), 1, TurnMemory([{"role": "user", "content": "lost"}])
+                )
             if fate != "gone":
                 stored[number] = turn
             if fate not in ("gone", "late"):
@@ -65,7 +77,7 @@ class Past:
     def naive(self, max_items: int) -> list[Item]:
         """The newest whole turns within the limit, and the newest in any case."""
         shown: list[Item] = []
-        for number, _ in self.vouched:
+        for number, _, _ in self.vouched:
             if shown and len(shown) + len(self.items[number]) > max_items:
                 break
             shown = self.items[number] + shown
@@ -80,7 +92,7 @@ def _items(number: int, size: int) -> list[Item]:
     return [{"turn": number, "place": place} for place in range(size)]
 
 
-FATES = st.sampled_from(["there", "there", "late", "gone", "unreadable", "unvouched"])
+FATES = st.sampled_from(["there", "there", "late", "gone", "unreadable", "unvouched", "another's"])
 
 
 @st.composite

@@ -13,7 +13,7 @@ import pytest
 
 from parley.errors import NotFound, StoreUnavailable
 from parley.events.log import TurnEvent
-from parley.ids import conversation_key
+from parley.ids import TurnKey, conversation_key
 from parley.repository.models import MessageRow, TurnRow
 from parley.repository.transcript import Transcript, TurnView
 from parley.turns import follow
@@ -46,9 +46,9 @@ class Log:
         raise AssertionError("who follows writes nothing")
 
     def read(
-        self, conversation: str, number: int, *, after: int = 0, limit: int | None = None
+        self, conversation: str, turn: TurnKey, *, after: int = 0, limit: int | None = None
     ) -> Sequence[TurnEvent]:
-        assert (conversation, number) == (conversation_key("alice", SESSION), 4)
+        assert (conversation, turn) == (conversation_key("alice", SESSION), TurnKey(4, TURN))
         self.reads.append(after)
         if self.fault is not None:
             raise self.fault
@@ -117,7 +117,7 @@ def event(sequence: int, kind: Any = "message.delta", **data: Any) -> TurnEvent:
     return TurnEvent(sequence, kind, AT, data or {"step": 0, "text": str(sequence)})
 
 
-START, END = event(1, "turn.started"), event(4, "turn.completed")
+START, END = event(1, "turn.started"), event(4, "turn.completed", reply_id=str(REPLY))
 WHOLE = (START, event(2), event(3), END)
 
 
@@ -283,6 +283,7 @@ async def test_time_that_is_up_takes_nothing_away() -> None:
 
     told = await world.read(seconds=0.3)
     world.happens(event(3), END)
+    world.now = view(ended=True)
 
     assert [*told, *await world.read(2)] == list(WHOLE)
 
@@ -309,6 +310,7 @@ async def test_a_log_that_cannot_be_read_ends_the_following_of_all() -> None:
         assert isinstance(told, StoreUnavailable)
     world.log.fault = None
     world.happens(*WHOLE[1:])
+    world.now = view(ended=True)
     assert await world.read() == list(WHOLE)
 
 
@@ -318,3 +320,19 @@ async def test_a_turn_that_is_deleted_meanwhile_is_not_there() -> None:
 
     with pytest.raises(NotFound):
         await world.read()
+
+
+@pytest.mark.parametrize("now", ["completed", "failed", "cancelled"])
+async def test_an_end_that_postgres_was_restored_to_before_is_not_told(
+    now: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(follow, "_LONGEST_PAUSE", 0.01)
+    world = World(START, event(2), event(3), event(4, "turn.completed", reply_id="another"))
+    reading = asyncio.ensure_future(world.read())
+    await world.until(lambda: world.asked >= 3)
+    assert not reading.done()
+
+    world.now = view(ended=True, status=now)
+
+    assert [each.type for each in await reading if each][-1] == f"turn.{now}"
+    assert "another" not in [each.data.get("reply_id") for each in reading.result() if each]

@@ -3,10 +3,41 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from datetime import datetime
+from typing import NamedTuple
 from uuid import UUID
 
 import uuid_utils.compat
+
+
+class TurnKey(NamedTuple):
+    """Names a turn outside of Postgres: memory, records and event logs are found by both.
+
+    The number puts them in order; the id says whose they are. A number alone does not: Postgres,
+    restored to an earlier moment, gives it out again (docs/restore.md).
+    """
+
+    number: int
+    id: UUID
+
+
+class Voucher(NamedTuple):
+    """Says that a turn left memory, and with which attempt: only what it names counts."""
+
+    number: int
+    attempt: int
+    turn_id: UUID
+
+    @property
+    def turn(self) -> TurnKey:
+        """The turn."""
+        return TurnKey(self.number, self.turn_id)
+
+    @classmethod
+    def all_of(cls, column: Iterable[tuple[int, int, str]]) -> tuple[Voucher, ...]:
+        """Read them from what a statement gives as JSON."""
+        return tuple(cls(number, attempt, UUID(turn_id)) for number, attempt, turn_id in column)
 
 
 def new_id() -> UUID:

@@ -10,6 +10,7 @@ from sqlalchemy import Executable, Row
 
 from parley.cleanup.retention import CleanupRequest, Retention
 from parley.errors import StoreUnavailable
+from parley.ids import TurnKey
 from parley.memory.store import AgentSessionStore
 from parley.repository.database import Database
 from parley.repository.retention import Ages
@@ -69,7 +70,8 @@ def clean_up(
     assert not report.failures, f"{report.failures}"
     assert not doomed & promises.seen.sessions.keys(), "a session was due and is there"
     for session in forgets:
-        below = {turn.number for turn in session.turns} & world.stored(session.id).keys()
+        keys = {TurnKey(turn.number, turn.id) for turn in session.turns}
+        below = keys & world.stored(session.id).keys()
         assert not below, f"memory of the turns {below} was due and is there"
     for session_id in promises.gone - promises.seen.sessions.keys():
         assert not world.everything_stored(session_id), "memory of no session was not swept up"

@@ -11,12 +11,12 @@ from uuid import UUID
 
 from parley.events.chunks import Chunk, unpack_chunks
 from parley.events.log import FINAL, TurnEvent
-from parley.ids import conversation_key
+from parley.ids import TurnKey, conversation_key
 from parley.turns.attempt import Attempt
 from parley.turns.chronicle import Chronicle
 from parley_testing.schedules.seen import SeenTurn
 
-Place = tuple[UUID, int]
+Place = tuple[UUID, TurnKey]
 _ENDS = {"completed": "turn.completed", "failed": "turn.failed", "cancelled": "turn.cancelled"}
 
 
@@ -53,14 +53,14 @@ class Logs:
     def __init__(self, memory: Path, user: str, writers: Writers) -> None:
         self._memory, self._user, self._writers = memory, user, writers
         self._known: dict[Place, list[Written]] = {}
-        self._shapes: dict[tuple[str, int], object] = {}
+        self._shapes: dict[UUID, object] = {}
 
     def look(self, turns: Sequence[SeenTurn]) -> None:
         """See that each log has only grown, and holds what it may."""
         shapes = self._changed()
         for turn in turns:
-            place = turn.session_id, turn.number
-            if (conversation_key(self._user, turn.session_id), turn.number) not in shapes:
+            place = turn.session_id, TurnKey(turn.number, turn.id)
+            if turn.id not in shapes:
                 continue
             now = self._read(*place)
             before = self._known.get(place, [])
@@ -75,7 +75,7 @@ class Logs:
 
     def of(self, turn: SeenTurn) -> list[TurnEvent]:
         """Give what a turn's log held at the last look."""
-        known = self._known.get((turn.session_id, turn.number), [])
+        known = self._known.get((turn.session_id, TurnKey(turn.number, turn.id)), [])
         return [written.event for written in known]
 
     def _fenced(self, log: Sequence[Written]) -> None:
@@ -98,29 +98,29 @@ class Logs:
         if pieces and told and pieces[-1].writer == log[-1].writer:
             assert told == reply, f"{told!r} was told of {reply!r}"
 
-    def _changed(self) -> set[tuple[str, int]]:
-        """Find the logs that do not look as they did, or are new."""
+    def _changed(self) -> set[UUID]:
+        """Find the turns whose logs do not look as they did, or are new."""
         with closing(sqlite3.connect(self._memory)) as connection:
             rows = connection.execute(
-                "SELECT conversation, number, count(*), sum(count), group_concat(writer)"
-                " FROM event_chunks GROUP BY conversation, number"
+                "SELECT turn_id, count(*), sum(count), group_concat(writer)"
+                " FROM event_chunks GROUP BY turn_id"
             ).fetchall()
-        now: dict[tuple[str, int], object] = {(row[0], row[1]): row[2:] for row in rows}
+        now: dict[UUID, object] = {UUID(row[0]): row[1:] for row in rows}
         before, self._shapes = self._shapes, now
         return {key for key in now.keys() | before.keys() if now.get(key) != before.get(key)}
 
-    def _read(self, session_id: UUID, number: int) -> list[Written]:
+    def _read(self, session_id: UUID, turn: TurnKey) -> list[Written]:
         key = conversation_key(self._user, session_id)
         with closing(sqlite3.connect(self._memory)) as connection:
             rows = connection.execute(
                 "SELECT first, count, writer, version, expires_at, payload FROM event_chunks"
-                " WHERE conversation = ? AND number = ? ORDER BY first",
-                (key, number),
+                " WHERE conversation = ? AND turn_id = ? ORDER BY first",
+                (key, str(turn.id)),
             ).fetchall()
         return [
             Written(event, chunk.writer)
             for chunk in (Chunk(*row) for row in rows)
-            for event in unpack_chunks(key, number, [chunk], 0)
+            for event in unpack_chunks(key, turn.number, [chunk], 0)
         ]
 
 

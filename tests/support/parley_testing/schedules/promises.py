@@ -11,11 +11,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
+from parley.ids import Voucher
 from parley_testing.schedules import plans
 from parley_testing.schedules.plans import Canonical
 from parley_testing.schedules.seen import Seen, SeenSession, SeenTurn
 
-Vouched = Sequence[tuple[int, int]]
+Vouched = Sequence[Voucher]
 MOST_WAITING = 20
 
 
@@ -155,11 +156,11 @@ class Promises:
         session_id = self.sent[text]
         return session_id is None or session_id in self.gone
 
-    def vouched(self, turn: SeenTurn) -> list[tuple[int, int]]:
+    def vouched(self, turn: SeenTurn) -> list[Voucher]:
         """Give the turns that a turn which is begun now is to remember, newest first."""
         session = self.seen.sessions[turn.session_id]
         return [
-            (other.number, other.attempt)
+            Voucher(other.number, other.attempt, other.id)
             for other in reversed(session.turns)
             if other.remembered and session.memory_from <= other.number < turn.number
         ][: max(1, self.items // 2)]
@@ -175,7 +176,7 @@ class Promises:
         by_number = {turn.number: turn for turn in self.seen.sessions[session_id].turns}
         gone, lowest = set(lost), 0
         items: list[Canonical] = []
-        for number, _ in vouched:
+        for number, _, _ in vouched:
             left = left_by(by_number[number], whole=(session_id, number) not in gone)
             if items and len(items) + len(left) > self.items:
                 break

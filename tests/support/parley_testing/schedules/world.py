@@ -21,7 +21,7 @@ from parley.cleanup.outbox import Outbox
 from parley.doorbell import Doorbell
 from parley.events.log import EventLog
 from parley.events.sqlite import SqliteEventLog
-from parley.ids import conversation_key, new_id
+from parley.ids import TurnKey, Voucher, conversation_key, new_id
 from parley.memory.sqlite import SqliteStore
 from parley.memory.store import AgentSessionStore, StoredTurn
 from parley.repository.transcript import TurnView
@@ -303,10 +303,10 @@ class World:
             ]
         assert given in possible, f"the model was shown {given}, not {possible[-1]}"
 
-    def stored(self, session_id: UUID) -> dict[int, StoredTurn]:
-        """Read a session's finished turns from memory, by number."""
+    def stored(self, session_id: UUID) -> dict[TurnKey, StoredTurn]:
+        """Read a session's finished turns from memory."""
         conversation = conversation_key(self.user, session_id)
-        return {turn.number: turn for turn in self.other._sqlite.read_newest(conversation, None)}
+        return {turn.turn: turn for turn in self.other._sqlite.read_newest(conversation, None)}
 
     def everything_stored(self, session_id: UUID) -> int:
         """Count a session's rows in memory, open or done."""
@@ -324,8 +324,8 @@ class World:
         """Give the attempt that memory knows of a turn; 0 if it knows none."""
         with sqlite3.connect(self.memory) as connection:
             row = connection.execute(
-                "SELECT attempt FROM turns WHERE conversation = ? AND number = ?",
-                (conversation_key(self.user, turn.session_id), turn.number),
+                "SELECT attempt FROM turns WHERE conversation = ? AND turn_id = ?",
+                (conversation_key(self.user, turn.session_id), str(turn.id)),
             ).fetchone()
         connection.close()
         return 0 if row is None else int(row[0])
@@ -353,7 +353,7 @@ class World:
         session, promises = self.promises.seen.sessions[session_id], self.promises
         stored = self.stored(session_id)
         vouched = [
-            (turn.number, turn.attempt)
+            Voucher(turn.number, turn.attempt, turn.id)
             for turn in reversed(session.turns)
             if turn.remembered and turn.number >= session.memory_from
         ][: MEMORY_ITEMS // 2]
@@ -362,7 +362,7 @@ class World:
             place = session_id, turn.number
             if not turn.remembered or place in promises.lost:
                 continue
-            found = stored.get(turn.number)
+            found = stored.get(TurnKey(turn.number, turn.id))
             if found is None or found.attempt != turn.attempt or found.memory is None:
                 forgotten = turn.number < max(session.memory_from, lowest)
                 forgotten |= place in promises.retired

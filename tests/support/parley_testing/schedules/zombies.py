@@ -47,7 +47,7 @@ class Zombies:
         self._wrote_late.append(turn)
         note = TurnMemory([user_message(turn.text), assistant_message("zombie")], "zombie")
         conversation = conversation_key(turn.user_id, turn.session_id)
-        self._world.main.bench.store.finish(conversation, turn.number, turn.attempt, note)
+        self._world.main.bench.store.finish(conversation, turn.key, turn.attempt, note)
 
     def _outlived(self, turn: RunningTurn) -> bool:
         seen = self._promises.seen.turn(turn.id)
@@ -126,7 +126,7 @@ class Zombies:
         assert not bench.turns.renew(turn)
         assert not bench.turns.release(turn)
         if store_too:
-            where = attempt.conversation, turn.number, turn.attempt
+            where = attempt.conversation, turn.key, turn.attempt
             refused(lambda: bench.store.record(*where, "0", {"output": []}))
             refused(lambda: bench.store.finish(*where, TurnMemory([], "zombie")))
             refused(lambda: bench.store.claim(*where))

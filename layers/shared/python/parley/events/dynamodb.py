@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from parley.events.chunks import HIGHEST, Chunk, ensure_same, pack_chunk, unpack_chunks
 from parley.events.log import PlaceTaken, TurnEvent
+from parley.ids import TurnKey
 from parley.memory.dynamodb_errors import ConditionFailed
 from parley.memory.dynamodb_header import LOGS_FIRST
 from parley.memory.dynamodb_table import Attributes, DynamoDbTable, key
@@ -38,10 +39,10 @@ class DynamoDbEventLog:
         self._table = DynamoDbTable(client, table)
 
     def append(
-        self, conversation: str, number: int, writer: str, events: Sequence[TurnEvent]
+        self, conversation: str, turn: TurnKey, writer: str, events: Sequence[TurnEvent]
     ) -> None:
         chunk = pack_chunk(writer, events)
-        item = key(conversation, _part(number, chunk.first)) | {
+        item = key(conversation, _part(turn, chunk.first)) | {
             "count": {"N": str(chunk.count)},
             "writer": {"S": chunk.writer},
             "version": {"N": str(chunk.version)},
@@ -58,17 +59,29 @@ class DynamoDbEventLog:
                     raise PlaceTaken(chunk.first) from None
 
     def read(
-        self, conversation: str, number: int, *, after: int = 0, limit: int | None = None
+        self, conversation: str, turn: TurnKey, *, after: int = 0, limit: int | None = None
     ) -> list[TurnEvent]:
         if limit is not None and limit < 1:
             return []
         after = min(max(after, 0), HIGHEST)
-        chunks = self._at_the_end(conversation, number, after)
+        chunks = self._at_the_end(conversation, turn, after)
         if chunks is None:
-            chunks = self._from_the_middle(conversation, number, after, limit)
-        return unpack_chunks(conversation, number, chunks[:limit], after)
+            chunks = self._from_the_middle(conversation, turn, after, limit)
+        return unpack_chunks(conversation, turn.number, chunks[:limit], after)
 
-    def _at_the_end(self, conversation: str, number: int, after: int) -> list[Chunk] | None:
+    def remove(self, conversation: str, turn: TurnKey) -> None:
+        pages = self._table.pages(
+            conversation,
+            _part(turn, 0),
+            _part(turn, HIGHEST),
+            attributes=["part"],
+            newest_first=True,  # what is left of a removal that failed is then the log's beginning
+            consistent=True,
+        )
+        for page in pages:
+            self._table.delete_all(key(conversation, item["part"]["S"]) for item in page)
+
+    def _at_the_end(self, conversation: str, turn: TurnKey, after: int) -> list[Chunk] | None:
         """Read what comes after a number; None if that is more than a few chunks.
 
         Chunks are named by their first event, and `after` may be in the middle of one. From the
@@ -79,8 +92,8 @@ class DynamoDbEventLog:
         newest = next(
             self._table.pages(
                 conversation,
-                _part(number, 0),
-                _part(number, HIGHEST),
+                _part(turn, 0),
+                _part(turn, HIGHEST),
                 attributes=_ATTRIBUTES,
                 newest_first=True,
                 consistent=True,
@@ -92,13 +105,13 @@ class DynamoDbEventLog:
         return _chunks(reversed(newest), after)
 
     def _from_the_middle(
-        self, conversation: str, number: int, after: int, limit: int | None
+        self, conversation: str, turn: TurnKey, after: int, limit: int | None
     ) -> list[Chunk]:
         chunks: list[Chunk] = []
         for page in self._table.pages(
             conversation,
-            self._start(conversation, number, after),
-            _part(number, HIGHEST),
+            self._start(conversation, turn, after),
+            _part(turn, HIGHEST),
             attributes=_ATTRIBUTES,
             consistent=True,
             limit=limit,
@@ -108,16 +121,16 @@ class DynamoDbEventLog:
                 break
         return chunks
 
-    def _start(self, conversation: str, number: int, after: int) -> str:
+    def _start(self, conversation: str, turn: TurnKey, after: int) -> str:
         """Find the chunk that holds the event after a number, and give its sort key."""
-        beginning = _part(number, 0)
+        beginning = _part(turn, 0)
         if after == 0:
             return beginning
         nearest = next(
             self._table.pages(
                 conversation,
                 beginning,
-                _part(number, after + 1),
+                _part(turn, after + 1),
                 attributes=["part"],
                 newest_first=True,
                 consistent=True,
@@ -127,8 +140,8 @@ class DynamoDbEventLog:
         return nearest[0]["part"]["S"] if nearest else beginning
 
 
-def _part(number: int, first: int) -> str:
-    return f"{LOGS_FIRST}{number:010}#{min(first, HIGHEST):010}"
+def _part(turn: TurnKey, first: int) -> str:
+    return f"{LOGS_FIRST}{turn.number:010}#{turn.id}#{min(first, HIGHEST):010}"
 
 
 def _first(item: Attributes) -> int:

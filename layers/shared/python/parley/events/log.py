@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, Protocol, get_args
 
+from parley.ids import TurnKey
+
 EventType = Literal[
     "turn.started",
     "turn.resumed",
@@ -65,7 +67,7 @@ class EventLog(Protocol):
     """
 
     def append(
-        self, conversation: str, number: int, writer: str, events: Sequence[TurnEvent]
+        self, conversation: str, turn: TurnKey, writer: str, events: Sequence[TurnEvent]
     ) -> None:
         """Put a chunk at the end of a turn's log.
 
@@ -74,7 +76,7 @@ class EventLog(Protocol):
 
         Args:
             conversation: The conversation key.
-            number: The turn's number in its session.
+            turn: The turn.
             writer: Names who writes; another name for every attempt.
             events: At least one, numbered without a gap; the first follows on the log's last. Their
                 text has no lone surrogates (see `parley.text`).
@@ -87,13 +89,13 @@ class EventLog(Protocol):
         ...
 
     def read(
-        self, conversation: str, number: int, *, after: int = 0, limit: int | None = None
+        self, conversation: str, turn: TurnKey, *, after: int = 0, limit: int | None = None
     ) -> list[TurnEvent]:
         """Read a turn's events, also those written a moment ago.
 
         Args:
             conversation: The conversation key.
-            number: The turn's number in its session.
+            turn: The turn.
             after: Only events with a greater sequence number.
             limit: How many chunks to read at most; None for all. There may be more events then.
 
@@ -102,4 +104,8 @@ class EventLog(Protocol):
             longer than a day loses its beginning first. For a chunk that this code cannot read
             there is one `events.lost` in the place of its last event, and an error is logged.
         """
+        ...
+
+    def remove(self, conversation: str, turn: TurnKey) -> None:
+        """Remove a turn's log, so that another can begin in its place."""
         ...

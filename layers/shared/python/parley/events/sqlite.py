@@ -8,30 +8,34 @@ from pathlib import Path
 
 from parley.events.chunks import HIGHEST, Chunk, ensure_same, pack_chunk, unpack_chunks
 from parley.events.log import TurnEvent
+from parley.ids import TurnKey
 from parley.memory.sqlite_file import SqliteFile
 
 _APPEND = """
 INSERT INTO event_chunks
-  (conversation, number, first, count, writer, version, expires_at, payload)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?)
-ON CONFLICT (conversation, number, first) DO UPDATE SET count = excluded.count,
+  (conversation, number, turn_id, first, count, writer, version, expires_at, payload)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (conversation, number, turn_id, first) DO UPDATE SET count = excluded.count,
   writer = excluded.writer, version = excluded.version, expires_at = excluded.expires_at,
   payload = excluded.payload
 WHERE event_chunks.expires_at <= ?
 """
 _STANDING = """
-SELECT writer, payload FROM event_chunks WHERE conversation = ? AND number = ? AND first = ?
+SELECT writer, payload FROM event_chunks
+WHERE conversation = ? AND number = ? AND turn_id = ? AND first = ?
 """
 # From the chunk that holds the event after a number, which may be in its middle.
 _READ = """
 SELECT first, count, writer, version, expires_at, payload FROM event_chunks
-WHERE conversation = :conversation AND number = :number
+WHERE conversation = :conversation AND number = :number AND turn_id = :turn_id
   AND first >= coalesce((
     SELECT max(first) FROM event_chunks
-    WHERE conversation = :conversation AND number = :number AND first <= :after + 1), 0)
+    WHERE conversation = :conversation AND number = :number AND turn_id = :turn_id
+      AND first <= :after + 1), 0)
   AND first + count - 1 > :after AND expires_at > :now
 ORDER BY first LIMIT :limit
 """
+_REMOVE = "DELETE FROM event_chunks WHERE conversation = ? AND number = ? AND turn_id = ?"
 # No more at once than a writer can wait for; more than one log leaves, so that it keeps up.
 _EXPIRE = """
 DELETE FROM event_chunks WHERE rowid IN (
@@ -57,10 +61,10 @@ class SqliteEventLog:
         self._file.close()
 
     def append(
-        self, conversation: str, number: int, writer: str, events: Sequence[TurnEvent]
+        self, conversation: str, turn: TurnKey, writer: str, events: Sequence[TurnEvent]
     ) -> None:
         chunk = pack_chunk(writer, events)
-        place = (conversation, number, chunk.first)
+        place = (conversation, turn.number, str(turn.id), chunk.first)
         rest = (chunk.count, chunk.writer, chunk.version, chunk.expires_at, chunk.payload)
         now = time.time()
         with self._file.writing() as connection:
@@ -71,16 +75,21 @@ class SqliteEventLog:
             ensure_same(chunk, *connection.execute(_STANDING, place).fetchone())
 
     def read(
-        self, conversation: str, number: int, *, after: int = 0, limit: int | None = None
+        self, conversation: str, turn: TurnKey, *, after: int = 0, limit: int | None = None
     ) -> list[TurnEvent]:
         after = min(max(after, 0), HIGHEST)
         asked = {
             "conversation": conversation,
-            "number": number,
+            "number": turn.number,
+            "turn_id": str(turn.id),
             "after": after,
             "now": time.time(),
             "limit": -1 if limit is None else max(limit, 0),
         }
         with self._file.reading() as connection:
             rows = connection.execute(_READ, asked).fetchall()
-        return unpack_chunks(conversation, number, (Chunk(*row) for row in rows), after)
+        return unpack_chunks(conversation, turn.number, (Chunk(*row) for row in rows), after)
+
+    def remove(self, conversation: str, turn: TurnKey) -> None:
+        with self._file.writing() as connection:
+            connection.execute(_REMOVE, (conversation, turn.number, str(turn.id)))

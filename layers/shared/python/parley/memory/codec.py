@@ -35,7 +35,14 @@ def unpack(payload: bytes) -> Any:
 
 def pack_memory(memory: TurnMemory) -> bytes:
     """Encode what a turn leaves."""
-    return pack({"items": memory.items, "reply": memory.reply, "usage": memory.usage})
+    return pack(
+        {
+            "items": memory.items,
+            "reply": memory.reply,
+            "usage": memory.usage,
+            "tool_calls": memory.tool_calls,
+        }
+    )
 
 
 def unpack_memory(payload: bytes) -> TurnMemory:
@@ -48,5 +55,5 @@ def unpack_memory(payload: bytes) -> TurnMemory:
     match value:
         case {"items": list(items), "reply": str() | None as reply, "usage": dict(usage)}:
             if all(isinstance(item, dict) for item in items):
-                return TurnMemory(items, reply, usage)
+                return TurnMemory(items, reply, usage, value.get("tool_calls", 0))
     raise Unreadable("not what a turn leaves")

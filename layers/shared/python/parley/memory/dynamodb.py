@@ -16,12 +16,14 @@ from botocore.exceptions import ClientError
 from pydantic import TypeAdapter
 
 from parley.errors import Fenced, StoreUnavailable
+from parley.ids import TurnKey
 from parley.memory import dynamodb_header as header
 from parley.memory.dynamodb_chunks import CHUNKS_FIRST, chunks_below
 from parley.memory.dynamodb_errors import ConditionFailed, is_invalid
 from parley.memory.dynamodb_table import Attributes, DynamoDbTable, key
 from parley.memory.dynamodb_turns import DynamoDbTurns
 from parley.memory.store import (
+    NO_TURN,
     ClaimedTurn,
     Conversations,
     Held,
@@ -75,7 +77,7 @@ class DynamoDbStore:
         for page in self._table.pages(
             conversation,
             header.TURNS_FIRST,
-            header.LAST if before is None else header.part(before - 1),
+            header.LAST if before is None else header.highest(before - 1),
             attributes=header.FINISHED_ATTRIBUTES,
             only=_DONE,
             newest_first=True,
@@ -88,16 +90,16 @@ class DynamoDbStore:
                 break
         return self._turns.stored(conversation, found[:turns])
 
-    def read(self, conversation: str, numbers: Sequence[int]) -> list[StoredTurn]:
-        keys = [key(conversation, part) for part in {header.part(number) for number in numbers}]
+    def read(self, conversation: str, turns: Sequence[TurnKey]) -> list[StoredTurn]:
+        keys = [key(conversation, part) for part in {header.part(turn) for turn in turns}]
         found = self._table.get_all(keys, header.FINISHED_ATTRIBUTES)
         done = sorted(filter(header.is_done, found), key=header.number_of, reverse=True)
         return self._turns.stored(conversation, done)
 
-    def claim(self, conversation: str, number: int, attempt: int) -> ClaimedTurn:
+    def claim(self, conversation: str, turn: TurnKey, attempt: int) -> ClaimedTurn:
         try:
             claimed = self._table.update(
-                key(conversation, header.part(number)),
+                key(conversation, header.part(turn)),
                 "SET #attempt = :attempt, #state = if_not_exists(#state, :open),"
                 " #updated_at = if_not_exists(#updated_at, :now)",
                 _NOT_LATER,
@@ -105,32 +107,37 @@ class DynamoDbStore:
                 returns="ALL_NEW",
             )
         except ConditionFailed:
-            raise Fenced(number, attempt) from None
+            raise Fenced(turn.number, attempt) from None
         if header.is_done(claimed):
             return ClaimedTurn(self._turns.stored(conversation, [claimed])[0], {})
         return ClaimedTurn(None, self._turns.records(conversation, claimed))
 
     def record(
-        self, conversation: str, number: int, attempt: int, position: str, response: dict[str, Any]
+        self,
+        conversation: str,
+        turn: TurnKey,
+        attempt: int,
+        position: str,
+        response: dict[str, Any],
     ) -> None:
         try:
-            self._turns.set_record(conversation, number, attempt, position, response)
+            self._turns.set_record(conversation, turn, attempt, position, response)
         except ConditionFailed:
-            raise Fenced(number, attempt) from None
+            raise Fenced(turn.number, attempt) from None
 
-    def finish(self, conversation: str, number: int, attempt: int, memory: TurnMemory) -> None:
+    def finish(self, conversation: str, turn: TurnKey, attempt: int, memory: TurnMemory) -> None:
         try:
             values = {":attempt": {"N": str(attempt)}}
-            self._turns.put(conversation, number, attempt, memory, _MINE, values)
+            self._turns.put(conversation, turn, attempt, memory, _MINE, values)
         except ConditionFailed:
-            raise Fenced(number, attempt) from None
+            raise Fenced(turn.number, attempt) from None
 
     def append(self, conversation: str, memory: TurnMemory) -> int:
         for _ in range(_APPENDS):
-            number = self._newest_number(conversation) + 1
+            turn = TurnKey(self._newest_number(conversation) + 1, NO_TURN)
             try:
-                self._turns.put(conversation, number, 1, memory, _NEW, {})
-                return number
+                self._turns.put(conversation, turn, 1, memory, _NEW, {})
+                return turn.number
             except ConditionFailed:
                 time.sleep(random.uniform(0, _APPEND_PAUSE_SECONDS))
         raise StoreUnavailable("agent-session store", "too many writers at once")
@@ -187,7 +194,7 @@ class DynamoDbStore:
         if number <= 1:
             return Held()
         # Headers first: without its chunks a turn would read as damaged.
-        held = self._sweep(conversation, header.TURNS_FIRST, header.part(number - 1))
+        held = self._sweep(conversation, header.TURNS_FIRST, header.highest(number - 1))
         self._sweep(conversation, CHUNKS_FIRST, chunks_below(number))
         return held
 
@@ -197,7 +204,7 @@ class DynamoDbStore:
     def weigh(self, conversation: str, *, before: int | None = None) -> Held:
         if before is not None and before <= 1:
             return Held()
-        last = header.LAST if before is None else header.part(before - 1)
+        last = header.LAST if before is None else header.highest(before - 1)
         return sum(map(_held, self._extent(conversation, header.TURNS_FIRST, last)), Held())
 
     def _sweep(self, conversation: str, first: str, last: str) -> Held:
@@ -235,7 +242,7 @@ class DynamoDbStore:
     def statistics(self, conversation: str, *, since: int = 1) -> MemoryStatistics:
         pages = self._table.pages(
             conversation,
-            header.part(since),
+            header.lowest(since),
             header.LAST,
             attributes=["items", "bytes", "updated_at"],
             only=_DONE,

@@ -9,10 +9,12 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from typing import Any
+from uuid import UUID
 
+from parley.ids import TurnKey
 from parley.memory.dynamodb_chunks import CHUNKS_FIRST, Chunked
 from parley.memory.dynamodb_table import Attributes, key
-from parley.memory.store import FORMAT_VERSION, TurnMemory
+from parley.memory.store import FORMAT_VERSION, NO_TURN, TurnMemory
 
 TURNS_FIRST = "t#"
 LOGS_FIRST = "e#"
@@ -28,17 +30,33 @@ _HIGHEST = 10**10 - 1
 _RECORD = "r#"
 
 
-def part(number: int) -> str:
-    """The sort key of turn `number`; a number out of range gives the nearest bound."""
+def part(turn: TurnKey) -> str:
+    """The sort key of a turn: its number and its id, or the number alone where no turn is."""
+    return lowest(turn.number) if turn.id == NO_TURN else f"{lowest(turn.number)}#{turn.id}"
+
+
+def lowest(number: int) -> str:
+    """The lowest sort key of turns of that number; one out of range gives the nearest bound."""
     return f"{TURNS_FIRST}{min(max(number, 0), _HIGHEST):010}"
 
 
-LAST = part(_HIGHEST)
+def highest(number: int) -> str:
+    """A sort key above those of all turns of that number, and below those of the next."""
+    return f"{lowest(number)}~"
+
+
+LAST = highest(_HIGHEST)
+
+
+def turn_of(header: Attributes) -> TurnKey:
+    """Read from its sort key whose header it is."""
+    number, _, turn_id = header["part"]["S"].removeprefix(TURNS_FIRST).partition("#")
+    return TurnKey(int(number), UUID(turn_id) if turn_id else NO_TURN)
 
 
 def number_of(header: Attributes) -> int:
     """Read a turn's number from its sort key."""
-    return int(header["part"]["S"].removeprefix(TURNS_FIRST))
+    return turn_of(header).number
 
 
 def is_turn(item: Attributes) -> bool:
@@ -67,10 +85,10 @@ def now() -> Attributes:
 
 
 def finished(
-    conversation: str, number: int, attempt: int, write: str, memory: TurnMemory, size: int
+    conversation: str, turn: TurnKey, attempt: int, write: str, memory: TurnMemory, size: int
 ) -> Attributes:
     """Make the header of a finished turn, but for its payload of `size` bytes."""
-    return key(conversation, part(number)) | {
+    return key(conversation, part(turn)) | {
         "attempt": {"N": str(attempt)},
         "state": DONE,
         "write": {"S": write},

@@ -7,6 +7,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from parley.ids import TurnKey
 from parley.memory import dynamodb_header as header
 from parley.memory.codec import pack, pack_memory
 from parley.memory.dynamodb_chunks import CHUNK_BYTES, Chunked, Chunks, new_write
@@ -32,16 +33,16 @@ class DynamoDbTurns:
 
     def stored(self, conversation: str, turns: Sequence[Attributes]) -> list[StoredTurn]:
         """Decode finished headers, in their order, fetching the chunks that they name."""
-        numbered = [(header.number_of(turn), turn) for turn in turns]
-        named = [header.chunked_of(number, turn) for number, turn in numbered]
+        keyed = [(header.turn_of(turn), turn) for turn in turns]
+        named = [header.chunked_of(whose.number, turn) for whose, turn in keyed]
         fetched = self._chunks.fetch(conversation, filter(None, named))
         return [
             StoredTurn(
-                number,
+                whose,
                 header.attempt_of(turn),
-                readable_memory(header.version_of(turn), _payload(number, turn, fetched)),
+                readable_memory(header.version_of(turn), _payload(whose.number, turn, fetched)),
             )
-            for number, turn in numbered
+            for whose, turn in keyed
         ]
 
     def records(self, conversation: str, turn: Attributes) -> dict[str, dict[str, Any]]:
@@ -58,7 +59,12 @@ class DynamoDbTurns:
         }
 
     def set_record(
-        self, conversation: str, number: int, attempt: int, position: str, response: dict[str, Any]
+        self,
+        conversation: str,
+        turn: TurnKey,
+        attempt: int,
+        position: str,
+        response: dict[str, Any],
     ) -> None:
         """Set an open header's record, creating the header if there is none.
 
@@ -68,19 +74,19 @@ class DynamoDbTurns:
         payload = pack(response)
         if len(payload) <= _RECORD_BYTES:
             try:
-                return self._set_record(conversation, number, attempt, position, payload)
+                return self._set_record(conversation, turn, attempt, position, payload)
             except ClientError as error:
                 # The header may be full, which DynamoDB tells by no code of its own. If it was
                 # anything else, the second write fails of it too.
                 if not is_invalid(error):
                     raise
-        chunked = self._chunks.write(conversation, number, new_write(), payload)
-        self._set_record(conversation, number, attempt, position, chunked)
+        chunked = self._chunks.write(conversation, turn.number, new_write(), payload)
+        self._set_record(conversation, turn, attempt, position, chunked)
 
     def _set_record(
         self,
         conversation: str,
-        number: int,
+        turn: TurnKey,
         attempt: int,
         position: str,
         payload: bytes | Chunked,
@@ -88,7 +94,7 @@ class DynamoDbTurns:
         written = {payload} if isinstance(payload, Chunked) else set()
         try:
             replaced = self._table.update(
-                key(conversation, header.part(number)),
+                key(conversation, header.part(turn)),
                 "SET #record = :record, #attempt = :attempt, #state = :open, #updated_at = :now",
                 _MINE_AND_OPEN,
                 {
@@ -102,15 +108,15 @@ class DynamoDbTurns:
             )
         except ConditionFailed as failure:
             # A first try may have got through and been claimed since: its chunks are in use.
-            named = header.all_chunked(number, failure.old) if failure.old else []
+            named = header.all_chunked(turn.number, failure.old) if failure.old else []
             self._chunks.remove(conversation, written.difference(named))
             raise
-        self._chunks.remove(conversation, set(header.all_chunked(number, replaced)) - written)
+        self._chunks.remove(conversation, set(header.all_chunked(turn.number, replaced)) - written)
 
     def put(
         self,
         conversation: str,
-        number: int,
+        turn: TurnKey,
         attempt: int,
         memory: TurnMemory,
         condition: str,
@@ -127,20 +133,20 @@ class DynamoDbTurns:
         packed = pack_memory(memory)
         payload: bytes | Chunked = packed
         if len(packed) > CHUNK_BYTES:
-            payload = self._chunks.write(conversation, number, write, packed)
-        turn = header.finished(conversation, number, attempt, write, memory, len(packed))
-        turn |= header.carrying(payload)
+            payload = self._chunks.write(conversation, turn.number, write, packed)
+        item = header.finished(conversation, turn, attempt, write, memory, len(packed))
+        item |= header.carrying(payload)
         try:
-            replaced = self._table.put(turn, condition, values)
+            replaced = self._table.put(item, condition, values)
         except ConditionFailed as failure:
             if failure.old is not None and header.write_of(failure.old) == write:
-                return turn
+                return item
             if isinstance(payload, Chunked):
                 self._chunks.remove(conversation, [payload])
             raise
-        litter = header.all_chunked(number, replaced or {})
+        litter = header.all_chunked(turn.number, replaced or {})
         self._chunks.remove(conversation, [chunked for chunked in litter if chunked != payload])
-        return turn
+        return item
 
     def replace(self, conversation: str, turn: Attributes, memory: TurnMemory) -> Attributes:
         """Write a finished header anew if it is still as it was read, and return it.
@@ -148,8 +154,8 @@ class DynamoDbTurns:
         Raises:
             ConditionFailed: It was changed or removed meanwhile.
         """
-        number, attempt = header.number_of(turn), header.attempt_of(turn)
-        return self.put(conversation, number, attempt, memory, *_unchanged(turn))
+        whose, attempt = header.turn_of(turn), header.attempt_of(turn)
+        return self.put(conversation, whose, attempt, memory, *_unchanged(turn))
 
     def remove(self, conversation: str, turn: Attributes) -> None:
         """Remove a finished turn if it is still as it was read.

@@ -9,12 +9,15 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 from parley.errors import Fenced
+from parley.ids import TurnKey
 from parley.memory.codec import pack, pack_memory
 from parley.memory.sqlite_file import SqliteFile
 from parley.memory.store import (
     FORMAT_VERSION,
+    NO_TURN,
     ClaimedTurn,
     Conversations,
     Held,
@@ -27,29 +30,34 @@ from parley.memory.store import (
 from parley.memory.versions import readable_memory, readable_record
 
 _UNBOUNDED = 2**63 - 1
-_MOST_NUMBERS = 500  # in one statement; old SQLite takes 999 parameters
+_MOST_TURNS = 400  # in one statement; old SQLite takes 999 parameters
 
-_Row = tuple[int, int, int | None, bytes | None]
+_Row = tuple[int, str, int, int | None, bytes | None]
 
 _FINISHED = (
-    "SELECT number, attempt, version, payload FROM turns WHERE conversation = ? AND state = 'done'"
+    "SELECT number, turn_id, attempt, version, payload FROM turns"
+    " WHERE conversation = ? AND state = 'done'"
 )
+_THIS = "number = ? AND turn_id = ?"
 _CLAIM = """
-INSERT INTO turns (conversation, number, attempt, state, updated_at) VALUES (?, ?, ?, 'open', ?)
-ON CONFLICT (conversation, number) DO UPDATE SET attempt = excluded.attempt
+INSERT INTO turns (conversation, number, turn_id, attempt, state, updated_at)
+VALUES (?, ?, ?, ?, 'open', ?)
+ON CONFLICT (conversation, number, turn_id) DO UPDATE SET attempt = excluded.attempt
 WHERE turns.attempt <= excluded.attempt
 """
 _TOUCH = """
-INSERT INTO turns (conversation, number, attempt, state, updated_at) VALUES (?, ?, ?, 'open', ?)
-ON CONFLICT (conversation, number) DO UPDATE SET updated_at = excluded.updated_at
+INSERT INTO turns (conversation, number, turn_id, attempt, state, updated_at)
+VALUES (?, ?, ?, ?, 'open', ?)
+ON CONFLICT (conversation, number, turn_id) DO UPDATE SET updated_at = excluded.updated_at
 WHERE turns.attempt = excluded.attempt AND turns.state = 'open'
 """
 _FINISH = """
-INSERT INTO turns (conversation, number, attempt, state, version, items, bytes, updated_at, payload)
-VALUES (?, ?, ?, 'done', ?, ?, ?, ?, ?)
-ON CONFLICT (conversation, number) DO UPDATE SET state = 'done', version = excluded.version,
-  items = excluded.items, bytes = excluded.bytes, updated_at = excluded.updated_at,
-  payload = excluded.payload
+INSERT INTO turns
+  (conversation, number, turn_id, attempt, state, version, items, bytes, updated_at, payload)
+VALUES (?, ?, ?, ?, 'done', ?, ?, ?, ?, ?)
+ON CONFLICT (conversation, number, turn_id) DO UPDATE SET state = 'done',
+  version = excluded.version, items = excluded.items, bytes = excluded.bytes,
+  updated_at = excluded.updated_at, payload = excluded.payload
 WHERE turns.attempt = excluded.attempt
 """
 # Of a query with max(), SQLite takes the other bare columns from the row that has the maximum.
@@ -102,35 +110,34 @@ class SqliteStore:
         most = -1 if turns is None else max(turns, 0)
         with self._file.reading() as connection:
             rows = connection.execute(
-                f"{_FINISHED} AND number < ? ORDER BY number DESC LIMIT ?",
+                f"{_FINISHED} AND number < ? ORDER BY number DESC, turn_id DESC LIMIT ?",
                 (conversation, bound, most),
             ).fetchall()
         return [_stored(row) for row in rows]
 
-    def read(self, conversation: str, numbers: Sequence[int]) -> list[StoredTurn]:
-        wanted = sorted(set(numbers), reverse=True)
+    def read(self, conversation: str, turns: Sequence[TurnKey]) -> list[StoredTurn]:
+        wanted = sorted(set(turns), reverse=True)
         rows: list[_Row] = []
         with self._file.reading() as connection:
-            for start in range(0, len(wanted), _MOST_NUMBERS):
-                batch = wanted[start : start + _MOST_NUMBERS]
-                marks = ", ".join("?" * len(batch))
+            for start in range(0, len(wanted), _MOST_TURNS):
+                batch = wanted[start : start + _MOST_TURNS]
+                marks = ", ".join(["(?, ?)"] * len(batch))
                 rows += connection.execute(
-                    f"{_FINISHED} AND number IN ({marks}) ORDER BY number DESC",
-                    (conversation, *batch),
+                    f"{_FINISHED} AND (number, turn_id) IN (VALUES {marks}) ORDER BY number DESC",
+                    (conversation, *(value for turn in batch for value in _columns(turn))),
                 ).fetchall()
         return [_stored(row) for row in rows]
 
-    def claim(self, conversation: str, number: int, attempt: int) -> ClaimedTurn:
+    def claim(self, conversation: str, turn: TurnKey, attempt: int) -> ClaimedTurn:
+        place = (conversation, *_columns(turn))
         with self._file.writing() as connection:
-            claim = (conversation, number, attempt, time.time())
-            if not connection.execute(_CLAIM, claim).rowcount:
-                raise Fenced(number, attempt)
-            done = connection.execute(f"{_FINISHED} AND number = ?", (conversation, number))
-            row = done.fetchone()
+            if not connection.execute(_CLAIM, (*place, attempt, time.time())).rowcount:
+                raise Fenced(turn.number, attempt)
+            row = connection.execute(f"{_FINISHED} AND {_THIS}", place).fetchone()
             records = connection.execute(
                 "SELECT position, version, payload FROM records"
-                " WHERE conversation = ? AND number = ?",
-                (conversation, number),
+                f" WHERE conversation = ? AND {_THIS}",
+                place,
             ).fetchall()
         if row is not None:
             return ClaimedTurn(_stored(row), {})
@@ -140,26 +147,33 @@ class SqliteStore:
         )
 
     def record(
-        self, conversation: str, number: int, attempt: int, position: str, response: dict[str, Any]
+        self,
+        conversation: str,
+        turn: TurnKey,
+        attempt: int,
+        position: str,
+        response: dict[str, Any],
     ) -> None:
         payload = pack(response)
+        place = (conversation, *_columns(turn))
         with self._file.writing() as connection:
-            touch = (conversation, number, attempt, time.time())
-            if not connection.execute(_TOUCH, touch).rowcount:
-                raise Fenced(number, attempt)
+            if not connection.execute(_TOUCH, (*place, attempt, time.time())).rowcount:
+                raise Fenced(turn.number, attempt)
             connection.execute(
-                "INSERT OR REPLACE INTO records (conversation, number, position, version, payload)"
-                " VALUES (?, ?, ?, ?, ?)",
-                (conversation, number, position, FORMAT_VERSION, payload),
+                "INSERT OR REPLACE INTO records"
+                " (conversation, number, turn_id, position, version, payload)"
+                " VALUES (?, ?, ?, ?, ?, ?)",
+                (*place, position, FORMAT_VERSION, payload),
             )
 
-    def finish(self, conversation: str, number: int, attempt: int, memory: TurnMemory) -> None:
-        row = _row(conversation, number, attempt, memory)
+    def finish(self, conversation: str, turn: TurnKey, attempt: int, memory: TurnMemory) -> None:
+        row = _row(conversation, turn, attempt, memory)
         with self._file.writing() as connection:
             if not connection.execute(_FINISH, row).rowcount:
-                raise Fenced(number, attempt)
+                raise Fenced(turn.number, attempt)
             connection.execute(
-                "DELETE FROM records WHERE conversation = ? AND number = ?", (conversation, number)
+                f"DELETE FROM records WHERE conversation = ? AND {_THIS}",
+                (conversation, *_columns(turn)),
             )
 
     def append(self, conversation: str, memory: TurnMemory) -> int:
@@ -168,25 +182,26 @@ class SqliteStore:
             (newest,) = connection.execute(
                 "SELECT coalesce(max(number), 0) FROM turns WHERE conversation = ?", (conversation,)
             ).fetchone()
-            number = int(newest) + 1
-            connection.execute(_FINISH, _row(conversation, number, 1, memory, payload))
-        return number
+            turn = TurnKey(int(newest) + 1, NO_TURN)
+            connection.execute(_FINISH, _row(conversation, turn, 1, memory, payload))
+        return turn.number
 
     def pop_item(self, conversation: str) -> Item | None:
         with self._file.writing() as connection:
             while True:
                 row = connection.execute(
-                    f"{_FINISHED} ORDER BY number DESC LIMIT 1", (conversation,)
+                    f"{_FINISHED} ORDER BY number DESC, turn_id DESC LIMIT 1", (conversation,)
                 ).fetchone()
                 if row is None:
                     return None
-                turn = _stored(row)
-                row_key, memory = (conversation, turn.number), turn.memory
+                stored = _stored(row)
+                turn, memory = stored.turn, stored.memory
                 if memory is not None and len(memory.items) > 1:
                     rest = replace(memory, items=memory.items[:-1])
-                    connection.execute(_FINISH, _row(*row_key, turn.attempt, rest))
+                    connection.execute(_FINISH, _row(conversation, turn, stored.attempt, rest))
                 else:
-                    _delete(connection, "conversation = ? AND number = ?", *row_key)
+                    where = f"conversation = ? AND {_THIS}"
+                    _delete(connection, where, conversation, *_columns(turn))
                 if memory is not None and memory.items:
                     return memory.items[-1]
 
@@ -228,16 +243,25 @@ class SqliteStore:
 
 
 def _stored(row: _Row) -> StoredTurn:
-    number, attempt, version, payload = row
-    return StoredTurn(number, attempt, readable_memory(version, payload))
+    number, turn_id, attempt, version, payload = row
+    turn = TurnKey(number, UUID(turn_id))
+    return StoredTurn(turn, attempt, readable_memory(version, payload))
+
+
+def _columns(turn: TurnKey) -> tuple[int, str]:
+    return turn.number, str(turn.id)
 
 
 def _row(
-    conversation: str, number: int, attempt: int, memory: TurnMemory, payload: bytes | None = None
+    conversation: str,
+    turn: TurnKey,
+    attempt: int,
+    memory: TurnMemory,
+    payload: bytes | None = None,
 ) -> tuple[Any, ...]:
     payload = pack_memory(memory) if payload is None else payload
     return (
-        *(conversation, number, attempt),
+        *(conversation, *_columns(turn), attempt),
         *(FORMAT_VERSION, len(memory.items), len(payload), time.time(), payload),
     )
 

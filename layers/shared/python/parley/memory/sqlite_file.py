@@ -1,4 +1,8 @@
-"""The SQLite file: its tables, its one connection, its errors."""
+"""The SQLite file: its tables, its one connection, its errors.
+
+A file that cannot be read is set aside, and another is begun: what the agent remembers is rebuilt
+from the transcript (design, section 2, promise 8), and nobody should have to find the file first.
+"""
 
 from __future__ import annotations
 
@@ -10,15 +14,21 @@ from pathlib import Path
 from threading import Lock
 
 from parley.errors import StoreUnavailable
+from parley.memory.set_aside import set_aside
+from parley.memory.store import NO_TURN
 
 _PAUSE_SECONDS = 0.01
+
+_FORMAT = 2
+"""The format of the tables. In the first, nothing carried the id of its turn."""
 
 # The payload stands last, so that counting turns does not walk through its overflow pages.
 _TABLES = (
     """
-    CREATE TABLE IF NOT EXISTS turns (
+    CREATE TABLE turns (
         conversation TEXT NOT NULL,
         number INTEGER NOT NULL,
+        turn_id TEXT NOT NULL,
         attempt INTEGER NOT NULL,
         state TEXT NOT NULL CHECK (state IN ('open', 'done')),
         updated_at REAL NOT NULL,
@@ -26,36 +36,56 @@ _TABLES = (
         items INTEGER,
         bytes INTEGER,
         payload BLOB,
-        PRIMARY KEY (conversation, number)
+        PRIMARY KEY (conversation, number, turn_id)
     )
     """,
     """
-    CREATE TABLE IF NOT EXISTS records (
+    CREATE TABLE records (
         conversation TEXT NOT NULL,
         number INTEGER NOT NULL,
+        turn_id TEXT NOT NULL,
         position TEXT NOT NULL,
         version INTEGER NOT NULL,
         payload BLOB NOT NULL,
-        PRIMARY KEY (conversation, number, position)
+        PRIMARY KEY (conversation, number, turn_id, position)
     )
     """,
     """
-    CREATE TABLE IF NOT EXISTS event_chunks (
+    CREATE TABLE event_chunks (
         conversation TEXT NOT NULL,
         number INTEGER NOT NULL,
+        turn_id TEXT NOT NULL,
         first INTEGER NOT NULL,
         count INTEGER NOT NULL,
         writer TEXT NOT NULL,
         version INTEGER NOT NULL,
         expires_at INTEGER NOT NULL,
         payload BLOB NOT NULL,
-        PRIMARY KEY (conversation, number, first)
+        PRIMARY KEY (conversation, number, turn_id, first)
     )
     """,
-    "CREATE INDEX IF NOT EXISTS event_chunks_by_expiry ON event_chunks (expires_at)",
+    "CREATE INDEX event_chunks_by_expiry ON event_chunks (expires_at)",
+)
+
+# What was appended past the turn protocol never had an id, and stays. What has one now is absent
+# under none: it is rebuilt from the transcript.
+_FROM_THE_FIRST = (
+    "ALTER TABLE turns RENAME TO first_turns",
+    "DROP TABLE records",
+    "DROP TABLE event_chunks",
+    *_TABLES,
+    f"""
+    INSERT INTO turns (conversation, number, turn_id, attempt, state, updated_at, version, items,
+                       bytes, payload)
+    SELECT conversation, number, '{NO_TURN}', attempt, state, updated_at, version, items, bytes,
+           payload
+    FROM first_turns WHERE state = 'done'
+    """,
+    "DROP TABLE first_turns",
 )
 
 _CONTENDED = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL})
+_UNREADABLE = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 _UNAVAILABLE = _CONTENDED | frozenset(
     {
         sqlite3.SQLITE_CANTOPEN,
@@ -66,6 +96,10 @@ _UNAVAILABLE = _CONTENDED | frozenset(
         sqlite3.SQLITE_READONLY,
     }
 )
+
+
+class _OfALaterParley(Exception):
+    """The file's format is one that this code does not know."""
 
 
 class SqliteFile:
@@ -92,9 +126,13 @@ class SqliteFile:
         with self._lock:
             try:
                 if self._connection is None:
-                    self._connection = _open(self._path, self._wait_seconds)
+                    self._connection = _opened(self._path, self._wait_seconds)
                 yield self._connection
-            except sqlite3.OperationalError as error:
+            except sqlite3.DatabaseError as error:
+                if _primary_code(error) in _UNREADABLE:
+                    self._let_go()
+                    set_aside(self._path, str(error))
+                    raise StoreUnavailable("agent-session store", str(error)) from error
                 if _primary_code(error) not in _UNAVAILABLE:
                     raise
                 if _primary_code(error) not in _CONTENDED:
@@ -131,6 +169,16 @@ class SqliteFile:
             connection.close()
 
 
+def _opened(path: Path, wait_seconds: float) -> sqlite3.Connection:
+    try:
+        return _open(path, wait_seconds)
+    except (sqlite3.DatabaseError, _OfALaterParley) as error:
+        if isinstance(error, sqlite3.DatabaseError) and _primary_code(error) not in _UNREADABLE:
+            raise
+        set_aside(path, str(error))
+        return _open(path, wait_seconds)
+
+
 def _open(path: Path, wait_seconds: float) -> sqlite3.Connection:
     connection = sqlite3.connect(
         path, timeout=wait_seconds, isolation_level=None, check_same_thread=False
@@ -138,12 +186,37 @@ def _open(path: Path, wait_seconds: float) -> sqlite3.Connection:
     try:
         _write_ahead(connection, wait_seconds)
         connection.execute("PRAGMA synchronous = NORMAL")
-        for table in _TABLES:
-            connection.execute(table)
+        _make_tables(connection)
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+def _make_tables(connection: sqlite3.Connection) -> None:
+    if _format(connection) == _FORMAT:
+        return
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        found = _format(connection)  # another process may have been here first
+        if found > _FORMAT:
+            raise _OfALaterParley(f"its format is {found}, and this code knows {_FORMAT}")
+        if found < _FORMAT:
+            old = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'turns'"
+            first = connection.execute(old).fetchone() is not None
+            for statement in _FROM_THE_FIRST if first else _TABLES:
+                connection.execute(statement)
+            connection.execute(f"PRAGMA user_version = {_FORMAT}")
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+def _format(connection: sqlite3.Connection) -> int:
+    (found,) = connection.execute("PRAGMA user_version").fetchone()
+    return int(found)
 
 
 def _write_ahead(connection: sqlite3.Connection, wait_seconds: float) -> None:
@@ -160,6 +233,6 @@ def _write_ahead(connection: sqlite3.Connection, wait_seconds: float) -> None:
             time.sleep(_PAUSE_SECONDS)
 
 
-def _primary_code(error: sqlite3.OperationalError) -> int:
+def _primary_code(error: sqlite3.DatabaseError) -> int:
     # Errors that the sqlite3 module makes itself carry no code.
     return int(getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)) & 0xFF

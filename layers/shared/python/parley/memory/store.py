@@ -1,9 +1,10 @@
-"""The agent-session store: one item a turn, keyed by conversation and turn number.
+"""The agent-session store: one item a turn, keyed by conversation, turn number and turn id.
 
 An item is `open` while its turn runs and holds the record (the model responses so far); once
 `done` it holds the SDK's items. Every write names the attempt that makes it, and an attempt that
-was replaced can write nothing any more (turn-protocol, section 4). A store knows nothing of
-Postgres: which of its items may be believed is `parley.memory.window`'s business.
+was replaced can write nothing any more (turn-protocol, section 4). Items of two turns that were
+given the same number, one of them before Postgres was restored, know nothing of each other. A store
+knows nothing of Postgres: which of its items may be believed is `parley.memory.window`'s business.
 """
 
 from __future__ import annotations
@@ -12,12 +13,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
+from uuid import UUID
+
+from parley.ids import TurnKey
 
 Item = dict[str, Any]
 """One of the SDK's items, a plain dictionary in the wire form of the Responses API."""
 
 FORMAT_VERSION = 1
 """The format in which this code writes payloads. An item of another version reads as unreadable."""
+
+
+NO_TURN = UUID(int=0)
+"""The id of items that no turn protocol numbers: see `AgentSessionStore.append`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +38,14 @@ class TurnMemory:
         reply: The reply's text, so that recovery can complete the turn without running it.
             None where the turn did not end in a reply (a note of a stopped turn).
         usage: Model calls, input and output tokens of all attempts.
+        tool_calls: How many outputs of tools Postgres had recorded. If it has fewer, it was
+            restored to a moment before them.
     """
 
     items: list[Item]
     reply: str | None = None
     usage: dict[str, int] = field(default_factory=dict)
+    tool_calls: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,16 +53,21 @@ class StoredTurn:
     """A `done` item as the store gives it back.
 
     Attributes:
-        number: The turn's number in its session.
+        turn: Whose it is.
         attempt: The attempt that finished it, or the later one that claimed it finished: what
             Postgres has to vouch for.
         memory: What the turn left, or None if the payload is unreadable (damaged, its chunks
             gone, or of an unknown format version).
     """
 
-    number: int
+    turn: TurnKey
     attempt: int
     memory: TurnMemory | None
+
+    @property
+    def number(self) -> int:
+        """The turn's number in its session."""
+        return self.turn.number
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,15 +168,16 @@ class AgentSessionStore(Protocol):
             consistent: Also see writes that other processes made a moment ago.
 
         Returns:
-            The finished turns, newest first. Open items are left out.
+            The finished turns, newest first. Open items are left out; what another turn of the same
+            number has left is there as well.
         """
         ...
 
-    def read(self, conversation: str, numbers: Sequence[int]) -> list[StoredTurn]:
+    def read(self, conversation: str, turns: Sequence[TurnKey]) -> list[StoredTurn]:
         """Read the named finished turns, consistently; newest first, without those missing."""
         ...
 
-    def claim(self, conversation: str, number: int, attempt: int) -> ClaimedTurn:
+    def claim(self, conversation: str, turn: TurnKey, attempt: int) -> ClaimedTurn:
         """Make this attempt the turn's only writer, creating the item if there is none.
 
         Claiming twice with the same attempt is harmless. A finished item is given back under the
@@ -175,7 +192,12 @@ class AgentSessionStore(Protocol):
         ...
 
     def record(
-        self, conversation: str, number: int, attempt: int, position: str, response: dict[str, Any]
+        self,
+        conversation: str,
+        turn: TurnKey,
+        attempt: int,
+        position: str,
+        response: dict[str, Any],
     ) -> None:
         """Keep a model response under its position, creating the item if there is none.
 
@@ -186,7 +208,7 @@ class AgentSessionStore(Protocol):
         """
         ...
 
-    def finish(self, conversation: str, number: int, attempt: int, memory: TurnMemory) -> None:
+    def finish(self, conversation: str, turn: TurnKey, attempt: int, memory: TurnMemory) -> None:
         """Mark the turn done with what it leaves and drop its records.
 
         Creates the item if there is none. Finishing again with the same attempt replaces it.

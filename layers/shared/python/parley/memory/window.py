@@ -1,18 +1,21 @@
 """What the agent is shown of the past: the newest whole turns that Postgres vouches for.
 
-An item of the store counts only if it is `done` with the attempt that begin returned for its
-number. Without that, a cancel that wins after `done` would show what was cancelled, and a zombie
-could bring back what was deleted (turn-protocol, section 3).
+An item of the store counts only if it is `done` for the turn and with the attempt that begin
+returned for its number. Without that, a cancel that wins after `done` would show what was
+cancelled, and a zombie could bring back what was deleted (turn-protocol, section 3). Of a turn that
+Postgres, restored to an earlier moment, does not know any more, nothing counts although its number
+was given out again.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
+from parley.ids import TurnKey, Voucher
 from parley.memory.store import AgentSessionStore, Item, StoredTurn
 
-Vouched = Sequence[tuple[int, int]]
-"""(number, attempt) of the turns that count, newest first."""
+Vouched = Sequence[Voucher]
+"""The turns that count, newest first."""
 
 Rebuild = Callable[[Sequence[int]], Mapping[int, list[Item]]]
 """Gives the items of turns whose memory is gone, from the transcript."""
@@ -61,10 +64,10 @@ class Window:
         missing = _missing(vouched, known, max_items)
         if missing:
             known |= _believed(store.read(conversation, missing), vouched)
-            missing = [number for number in missing if number not in known]
-        self.rebuilt: tuple[int, ...] = tuple(missing)
-        if missing:
-            known |= {number: [] for number in missing} | dict(rebuild(missing))
+            missing = [turn for turn in missing if turn.number not in known]
+        self.rebuilt: tuple[int, ...] = tuple(turn.number for turn in missing)
+        if self.rebuilt:
+            known |= {number: [] for number in self.rebuilt} | dict(rebuild(self.rebuilt))
         self._shown, self.keep_from = _newest(vouched, known, max_items)
 
     @property
@@ -85,23 +88,23 @@ class Window:
 
 
 def _believed(stored: Sequence[StoredTurn], vouched: Vouched) -> dict[int, list[Item]]:
-    attempts = dict(vouched)
+    attempts = {each.turn: each.attempt for each in vouched}
     return {
-        turn.number: turn.memory.items
-        for turn in stored
-        if turn.memory is not None and attempts.get(turn.number) == turn.attempt
+        each.number: each.memory.items
+        for each in stored
+        if each.memory is not None and attempts.get(each.turn) == each.attempt
     }
 
 
-def _missing(vouched: Vouched, known: Mapping[int, list[Item]], max_items: int) -> list[int]:
+def _missing(vouched: Vouched, known: Mapping[int, list[Item]], max_items: int) -> list[TurnKey]:
     missing, total = [], 0
-    for number, _ in vouched:
-        items = known.get(number)
+    for each in vouched:
+        items = known.get(each.number)
         total += _LEAST_ITEMS if items is None else len(items)
         if total > max_items:
             break
         if items is None:
-            missing.append(number)
+            missing.append(each.turn)
     return missing
 
 
@@ -110,9 +113,9 @@ def _newest(
 ) -> tuple[list[list[Item]], int]:
     shown: list[list[Item]] = []
     total, keep_from = 0, 1
-    for number, _ in vouched:
-        keep_from = number
-        items = known.get(number)
+    for each in vouched:
+        keep_from = each.number
+        items = known.get(each.number)
         if items is None:
             break  # it was not even looked for, since there is no room; nor may older ones show
         total += len(items)

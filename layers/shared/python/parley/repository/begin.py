@@ -115,8 +115,8 @@ SELECT CASE
   coalesce(made.created_at, taken.created_at, prior.created_at) AS created_at,
   coalesce(made.started_at, taken.started_at, prior.started_at) AS started_at,
   said_before.id AS said_before_id, said_before.content AS said_before,
-  coalesce((SELECT json_agg(json_build_array(w.number, w.attempt)) FROM (
-     SELECT t.number, t.attempt FROM turns t
+  coalesce((SELECT json_agg(json_build_array(w.number, w.attempt, w.id)) FROM (
+     SELECT t.number, t.attempt, t.id FROM turns t
      WHERE t.session_id = seen.id AND t.remembered AND t.number >= seen.memory_from
        AND t.number < coalesce(made.number, taken.number, prior.number)
      ORDER BY t.number DESC LIMIT :window) w), '[]') AS remembered

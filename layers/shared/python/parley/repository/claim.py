@@ -53,8 +53,8 @@ SELECT CASE
   claimed.crashes, claimed.agent, claimed.created_at, claimed.started_at,
   claimed.cancel_requested_at IS NOT NULL AS cancel_requested,
   said.id AS message_id, said.content AS said,
-  coalesce((SELECT json_agg(json_build_array(w.number, w.attempt)) FROM (
-     SELECT t.number, t.attempt FROM turns t
+  coalesce((SELECT json_agg(json_build_array(w.number, w.attempt, w.id)) FROM (
+     SELECT t.number, t.attempt, t.id FROM turns t
      WHERE t.session_id = claimed.session_id AND t.remembered AND t.number >= locked.memory_from
        AND t.number < claimed.number
      ORDER BY t.number DESC LIMIT :window) w), '[]') AS remembered

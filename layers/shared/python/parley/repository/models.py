@@ -147,11 +147,11 @@ class TurnRow(Base):
             postgresql_where=text("status IN ('queued', 'running')"),
         ),
         Index(
-            "ix_turns_remembered",
+            "ix_turns_vouched",
             "session_id",
             "number",
             postgresql_where=text("remembered"),
-            postgresql_include=["attempt"],
+            postgresql_include=["attempt", "id"],
         ),
         Index("ix_turns_lease", "lease_expires_at", postgresql_where=text("status = 'running'")),
     )

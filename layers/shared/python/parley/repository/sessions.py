@@ -11,6 +11,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import IntegrityError
 
 from parley.errors import IdempotencyKeyReused, NameTaken, NotFound
+from parley.ids import Voucher
 from parley.repository.database import Database
 from parley.repository.deletion import GRACE, deletion
 from parley.repository.models import SessionRow, TombstoneRow
@@ -183,12 +184,12 @@ class SessionRepository:
 
     def vouched(
         self, user_id: str, session_id: UUID, turns: int
-    ) -> tuple[int, list[tuple[int, int]]]:
+    ) -> tuple[int, tuple[Voucher, ...]]:
         """Give what pruning must leave alone.
 
         Returns:
-            The number of the lowest turn that is still open, or of the next one; and (number,
-            attempt) of the turns below it that left memory, newest first, at most `turns`.
+            The number of the lowest turn that is still open, or of the next one; and the turns
+            below it that left memory, newest first, at most `turns`.
 
         Raises:
             NotFound: The user has no such session.
@@ -197,8 +198,7 @@ class SessionRepository:
         rows = self._database.run(_VOUCHED, parameters)
         if not rows:
             raise NotFound("session", session_id)
-        vouched = [(number, attempt) for number, attempt in rows[0].vouched]
-        return int(rows[0].number), vouched
+        return int(rows[0].number), Voucher.all_of(rows[0].vouched)
 
 
 def existing(database: Database, sessions: Sequence[tuple[str, UUID]]) -> set[tuple[str, UUID]]:
@@ -238,8 +238,8 @@ WITH s AS (
   SELECT s.*, {_BOUNDARY} AS boundary FROM sessions s
   WHERE s.id = :session_id AND s.user_id = :user_id)
 SELECT s.boundary AS number, coalesce((
-  SELECT json_agg(json_build_array(w.number, w.attempt)) FROM (
-    SELECT t.number, t.attempt FROM turns t
+  SELECT json_agg(json_build_array(w.number, w.attempt, w.id)) FROM (
+    SELECT t.number, t.attempt, t.id FROM turns t
     WHERE t.session_id = s.id AND t.remembered AND t.number >= s.memory_from
       AND t.number < s.boundary
     ORDER BY t.number DESC LIMIT :turns) w), '[]') AS vouched

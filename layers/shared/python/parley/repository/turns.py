@@ -13,7 +13,7 @@ from sqlalchemy import Row
 from sqlalchemy.exc import DBAPIError
 
 from parley.errors import StoreUnavailable
-from parley.ids import new_id
+from parley.ids import TurnKey, Voucher, new_id
 from parley.repository.begin import BEGIN_BY_ID, BEGIN_BY_NAME
 from parley.repository.claim import CLAIM, NOT_ACTIVE
 from parley.repository.database import Database, sqlstate
@@ -79,8 +79,7 @@ class RunningTurn:
         attempt: The fence: all that this process writes for the turn names it.
         crashes: How many earlier attempts died.
         message_id: The user's message, and `text` what it says.
-        remembered: (number, attempt) of earlier turns that left memory, newest first: what
-            Postgres vouches for.
+        remembered: Earlier turns that left memory, newest first: what Postgres vouches for.
         cancel_requested: Whether it was taken over only to be ended.
     """
 
@@ -95,8 +94,13 @@ class RunningTurn:
     text: str
     created_at: datetime
     started_at: datetime
-    remembered: tuple[tuple[int, int], ...]
+    remembered: tuple[Voucher, ...]
     cancel_requested: bool = False
+
+    @property
+    def key(self) -> TurnKey:
+        """What names it outside of Postgres."""
+        return TurnKey(self.number, self.id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -386,12 +390,12 @@ def _held(row: Row[Any], request: TurnRequest) -> RunningTurn:
         text=request.text if row.said_before is None else row.said_before,
         created_at=row.created_at,
         started_at=row.started_at,
-        remembered=tuple((number, attempt) for number, attempt in row.remembered),
+        remembered=Voucher.all_of(row.remembered),
         cancel_requested=row.cancel_requested,
     )
 
 
-def taken_over(row: Row[Any], remembered: Sequence[Sequence[int]] = ()) -> RunningTurn:
+def taken_over(row: Row[Any], remembered: Sequence[tuple[int, int, str]] = ()) -> RunningTurn:
     """Read the turn that a statement took for this process, without having been told its text."""
     return RunningTurn(
         id=row.turn_id,
@@ -405,6 +409,6 @@ def taken_over(row: Row[Any], remembered: Sequence[Sequence[int]] = ()) -> Runni
         text=row.said,
         created_at=row.created_at,
         started_at=row.started_at,
-        remembered=tuple((number, attempt) for number, attempt in remembered),
+        remembered=Voucher.all_of(remembered),
         cancel_requested=row.cancel_requested,
     )

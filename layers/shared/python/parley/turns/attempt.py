@@ -217,7 +217,7 @@ class Attempt:
     async def _record(self, position: str, record: dict[str, Any]) -> None:
         turn = self.turn
         await self.write(
-            self._store.record, self.conversation, turn.number, turn.attempt, position, record
+            self._store.record, self.conversation, turn.key, turn.attempt, position, record
         )
 
     async def record_output(self, called: Called, output: Any) -> None:
@@ -300,6 +300,14 @@ class Attempt:
         self.outputs[call.call_id] = call
         return call.output
 
+    async def recorded(self) -> Mapping[str, ToolCall]:
+        """Read what Postgres has of the turn's tool calls, by call id.
+
+        Raises:
+            StoreUnavailable: Postgres cannot serve now.
+        """
+        return await patiently(self._tool_calls.of_turn, self.turn.id)
+
     async def effects(self) -> list[ToolCall]:
         """Give the calls that changed something, when no more can be added to them.
 
@@ -311,7 +319,7 @@ class Attempt:
         """
         self._ending = True
         async with self._one_body:
-            recorded = await patiently(self._tool_calls.of_turn, self.turn.id)
+            recorded = await self.recorded()
         return [call for call in recorded.values() if call.effect]
 
     async def write(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:

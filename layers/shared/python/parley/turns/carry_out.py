@@ -42,6 +42,10 @@ PRUNE_EVERY = 25
 
 
 _DAMAGED = "What an earlier attempt had kept cannot be read any more."
+_UNDONE = (
+    "The turn had ended, but the database was restored to a moment before that, and what its tools"
+    " had done there is gone."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +116,10 @@ class TurnCarrier:
             outcome = view.turn.status
         except Fenced:
             outcome = "replaced"
+            # If Postgres knows of nobody else it was restored, and the store knows of later
+            # attempts: the next one is one nearer to them.
+            if await release(self.turns, turn):
+                await self.ringer.ring(turn.session_id)
             raise
         except StoreUnavailable:
             outcome = "unavailable"
@@ -183,17 +191,19 @@ class TurnCarrier:
         turn = attempt.turn
         try:
             claimed = await patiently(
-                self.store.claim, attempt.conversation, turn.number, turn.attempt
+                self.store.claim, attempt.conversation, turn.key, turn.attempt
             )
         except Unreadable as error:
             # Without its records the run could only start afresh, over effects that happened.
-            attempt.resume({}, await patiently(self.tool_calls.of_turn, turn.id))
+            attempt.resume({}, await attempt.recorded())
             raise RunFailed("memory_unreadable", _DAMAGED) from error
-        attempt.resume(claimed.records, await patiently(self.tool_calls.of_turn, turn.id))
+        attempt.resume(claimed.records, await attempt.recorded())
         if claimed.done is not None:
             left = claimed.done.memory
             if left is None:
                 raise RunFailed("memory_unreadable", _DAMAGED)
+            if left.tool_calls > len(attempt.outputs):
+                raise RunFailed("database_restored", _UNDONE)
             if left.reply is None:  # the note of an attempt that died while it failed the turn
                 attempt.usage = Usage(**left.usage)
                 raise AlreadyNoted(left.items[-1]["content"])

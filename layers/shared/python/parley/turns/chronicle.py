@@ -20,7 +20,7 @@ from parley.events.log import FINAL, EventLog, EventType, PlaceTaken, TurnEvent
 from parley.observability import logger
 from parley.repository.transcript import TurnView
 from parley.turns.attempt import Attempt, Called
-from parley.turns.ends import final_events, open_step, spoken, started
+from parley.turns.ends import final_events, open_step, spoken, started, tells_the_end
 from parley.turns.hub import Hub
 from parley.turns.threads import patiently, to_its_end
 
@@ -54,7 +54,7 @@ class Chronicle:
         self._log = log
         self._hub = hub
         self._attempt = attempt
-        self._place = (attempt.conversation, attempt.turn.number)
+        self._place = (attempt.conversation, attempt.turn.key)
         self._writer = uuid4().hex
         self._last = 0
         self._taken_over = False
@@ -157,8 +157,11 @@ class Chronicle:
                 events = final_events(view, after=self._last, interrupted=self._open is not None)
                 if await self._append(events):
                     return
-                if any(event.type in FINAL for event in await self._read_on()):
+                told = [event for event in await self._read_on() if event.type in FINAL]
+                if told and tells_the_end(told[-1], view):
                     return
+                if told:
+                    await self._clear()
         except StoreUnavailable as error:
             logger().warning("the end of a turn was not told", reason=str(error))
 
@@ -171,7 +174,7 @@ class Chronicle:
         turn = self._attempt.turn
         while not self._taken_over:
             if any(self._stops(event) for event in await self._read_on()):
-                self._replaced()
+                await self._begin_anew()
             self._pending.clear()
             if self._last == 0:
                 self._put("turn.started", started(turn))
@@ -179,6 +182,30 @@ class Chronicle:
             if anew and self._open is not None and str(self._open) not in self._attempt.records:
                 self._put("message.reset", {"step": self._open})
             self._taken_over = await self._write(fenced=False)
+
+    async def _begin_anew(self) -> None:
+        """Remove a log that tells of what Postgres does not know any more.
+
+        Postgres knows of an end, and of a later attempt, before the log does. If by its account
+        this attempt still has the turn, it was restored to a moment before them.
+
+        Raises:
+            Fenced: It has not: this attempt was replaced, or the turn is over.
+            StoreUnavailable: A store cannot serve now.
+        """
+        await self._attempt.renew()
+        await self._clear()
+        turn = self._attempt.turn
+        logger().warning(
+            "the log of a turn was begun anew: it knew more than the database, which was restored",
+            turn_id=str(turn.id),
+            attempt=turn.attempt,
+        )
+
+    async def _clear(self) -> None:
+        await patiently(self._log.remove, *self._place)
+        self._last, self._open = 0, None
+        self._told.clear()
 
     def _once(self, kind: EventType, what: str) -> bool:
         """Whether this is the first time, over all attempts, that this is told."""
@@ -217,7 +244,10 @@ class Chronicle:
                 self._attempt.broken = self._attempt.broken or error
                 raise
             if not written and fenced:
-                self._replaced()
+                if self._last > 0:
+                    self._replaced()
+                await self._begin_anew()
+                written = await self._append(events)
             if any(event.type == "message.delta" for event in events):
                 self._text_written = time.monotonic()
             return written

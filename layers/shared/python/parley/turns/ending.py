@@ -31,9 +31,7 @@ class Ender:
     async def finish(self, attempt: Attempt, memory: TurnMemory) -> None:
         """Mark the turn's memory done: from here on it can only be completed, or stopped."""
         turn = attempt.turn
-        await attempt.write(
-            self.store.finish, attempt.conversation, turn.number, turn.attempt, memory
-        )
+        await attempt.write(self.store.finish, attempt.conversation, turn.key, turn.attempt, memory)
 
     async def complete(self, attempt: Attempt, memory: TurnMemory) -> TurnView:
         """Complete a turn whose memory is done."""
@@ -73,7 +71,8 @@ class Ender:
             calls = "; ".join(f"{call.name}({call.arguments})" for call in done)
             detail = f"{detail} Already done before that, and not to be repeated: {calls}."
             note = [user_message(attempt.turn.text), assistant_message(detail)]
-            await self.finish(attempt, TurnMemory(note, usage=asdict(attempt.usage)))
+            left = TurnMemory(note, usage=asdict(attempt.usage), tool_calls=len(done))
+            await self.finish(attempt, left)
         turn = attempt.turn
         ending = Ending(status, code, detail, remembered=bool(done) or noted)
         await _settled(attempt)
@@ -94,9 +93,15 @@ class Ender:
         under way then is in, and no other comes.
         """
         left = await self._claim(attempt)
-        if left is not None and left.reply is not None:
+        if left is not None and left.reply is not None and await self._stands(attempt, left):
             return await self.complete(attempt, left)
         return await self.stop(attempt, "cancelled", CANCELLED, "The turn was cancelled.")
+
+    async def _stands(self, attempt: Attempt, left: TurnMemory) -> bool:
+        """Whether Postgres still has what the reply tells of; restored, it may not."""
+        if left.tool_calls == 0:
+            return True
+        return len(await attempt.recorded()) >= left.tool_calls
 
     async def _ended(self, attempt: Attempt, view: TurnView, *, more: bool) -> None:
         """Tell who follows the turn, and have the one that waits behind it carried out."""
@@ -109,7 +114,7 @@ class Ender:
         turn = attempt.turn
         try:
             claimed = await patiently(
-                self.store.claim, attempt.conversation, turn.number, turn.attempt
+                self.store.claim, attempt.conversation, turn.key, turn.attempt
             )
         except Unreadable:
             return None  # it is claimed all the same, and nothing of it is needed
@@ -126,12 +131,17 @@ async def _settled(attempt: Attempt) -> None:
         await attempt.chronicle.settle()
 
 
-async def release(turns: TurnRepository, turn: RunningTurn, *, crashed: bool = False) -> None:
-    """Let the next attempt have the turn now; if Postgres cannot serve, its lease runs out."""
+async def release(turns: TurnRepository, turn: RunningTurn, *, crashed: bool = False) -> bool:
+    """Let the next attempt have the turn now; if Postgres cannot serve, its lease runs out.
+
+    Returns:
+        Whether this attempt had it, and it is released.
+    """
     try:
-        await in_thread(turns.release, turn, crashed=crashed)
+        return await in_thread(turns.release, turn, crashed=crashed)
     except StoreUnavailable as error:
         logger().warning("a turn could not be released; its lease runs out", reason=str(error))
+        return False
 
 
 def _completed(turn: RunningTurn, reply: str, usage: Usage, completion: Completion) -> TurnView:

@@ -49,6 +49,18 @@ def final_events(view: TurnView, *, after: int, interrupted: bool) -> list[TurnE
     return [*begun, *(TurnEvent(number, kind, ended_at, data) for number, (kind, data) in told)]
 
 
+def tells_the_end(event: TurnEvent, view: TurnView) -> bool:
+    """Whether a log's last event is how the turn ended, by Postgres's account.
+
+    A log may tell another end, or one of a turn that is open: Postgres was restored then.
+    """
+    if view.turn.ended_at is None:
+        return False
+    end = final_events(view, after=1, interrupted=False)[-1]
+    same = ("reply_id", "code", "detail")
+    return event.type == end.type and all(event.data.get(k) == end.data.get(k) for k in same)
+
+
 def _endings(view: TurnView, interrupted: bool) -> Iterator[tuple[EventType, Mapping[str, Any]]]:
     turn = view.turn
     if view.reply is not None:

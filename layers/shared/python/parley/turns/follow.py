@@ -10,11 +10,11 @@ from uuid import UUID
 
 from parley.errors import StoreUnavailable
 from parley.events.log import FINAL, EventLog, TurnEvent
-from parley.ids import conversation_key
+from parley.ids import TurnKey, conversation_key
 from parley.observability import logger
 from parley.repository.transcript import Transcript, TurnView
 from parley.repository.turns import LEASE_SECONDS
-from parley.turns.ends import final_events, interrupted
+from parley.turns.ends import final_events, interrupted, tells_the_end
 from parley.turns.hub import Hub
 from parley.turns.ringing import Ringer
 from parley.turns.threads import in_thread, patiently
@@ -167,7 +167,10 @@ class _Tail:
         self.over = False
         self.changed = asyncio.Event()
         self._log = log
-        self._place = (conversation_key(turn.user_id, turn.session_id), turn.number)
+        self._place = (
+            conversation_key(turn.user_id, turn.session_id),
+            TurnKey(turn.number, turn.id),
+        )
         self._transcript = transcript
         self._hub = hub
         self._ringer = ringer
@@ -218,6 +221,8 @@ class _Tail:
                 came = self._next_of(announced) or await patiently(
                     self._log.read, *self._place, after=self._last
                 )
+                if came and came[-1].type in FINAL and not await self._ends_so(came[-1]):
+                    came = ()
                 if came:
                     self._take(came)
                     if came[-1].type in FINAL:
@@ -240,6 +245,18 @@ class _Tail:
         """Give what comes next of what this process wrote; nothing if there is a gap before it."""
         new = [event for event in announced if event.sequence > self._last]
         return new if new and new[0].sequence == self._last + 1 else ()
+
+    async def _ends_so(self, end: TurnEvent) -> bool:
+        """Whether the turn ended as its log says.
+
+        Only the end that was there from the beginning is doubted: Postgres, restored to a moment
+        before it, may know of none, or of another. What comes while it is waited for was told to
+        Postgres first.
+        """
+        if self._events:
+            return True
+        await self._ended()
+        return tells_the_end(end, self._view)
 
     async def _ended(self) -> bool:
         """Whether the turn has ended, as far as Postgres can tell now."""
@@ -264,6 +281,8 @@ class _Tail:
         The whole log is read again: the end depends on what stands before it.
         """
         events = await patiently(self._log.read, *self._place)
+        if events and events[-1].type in FINAL and not tells_the_end(events[-1], self._view):
+            events = []
         if not events or events[-1].type not in FINAL:
             cut = interrupted(events)
             last = events[-1].sequence if events else 0

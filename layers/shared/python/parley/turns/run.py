@@ -124,7 +124,9 @@ class AgentRunner:
         made = with_own_call_ids(
             lasting(item.to_input_item() for item in result.new_items), attempt.turn.id
         )
-        return TurnMemory([said, *made], _text(result.final_output), _usage(attempt))
+        return TurnMemory(
+            [said, *made], _text(result.final_output), _usage(attempt), len(attempt.outputs)
+        )
 
 
 def _text(output: Any) -> str:
