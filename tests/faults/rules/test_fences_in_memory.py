@@ -82,8 +82,8 @@ def test_a_claim_creates(kept: bool, store: AgentSessionStore, monkeypatch: Any)
     """Without that, a first attempt that froze before its first write is never fenced."""
     if not kept:
         updates = (
-            "UPDATE turns SET attempt = ?3 WHERE conversation = ?1 AND number = ?2"
-            " AND attempt <= ?3 AND ?4 > 0"
+            "UPDATE turns SET attempt = ?4 WHERE conversation = ?1 AND number = ?2"
+            " AND turn_id = ?3 AND attempt <= ?4 AND ?5 > 0"
         )
         monkeypatch.setattr(sqlite, "_CLAIM", updates)
     refused(lambda: store.claim(KEY, numbered(1), 2))

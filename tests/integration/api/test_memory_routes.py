@@ -14,7 +14,6 @@ from parley_testing.belongings import memory_of
 from parley_testing.handlers import Api
 from parley_testing.problems import problem, wrong_fields
 from parley_testing.talk import begin, request
-from parley_testing.turn_keys import numbered
 
 
 def say(api: Api, session_id: str, text: str) -> str:
@@ -109,9 +108,7 @@ def test_what_is_cleared_stays_forgotten_though_the_store_brings_it_back(
     store = api.function("sessions").parts.store
     (late,) = store.read_newest(conversation, 1)
     api("DELETE", f"/sessions/{session_id}/memory")
-    store.finish(
-        conversation, numbered(1), 1, late.memory
-    )  # a process that died slowly writes late
+    store.finish(conversation, late.turn, 1, late.memory)  # a process that died slowly writes late
 
     assert count(api, session_id)["turns"] == 0
     assert say(api, session_id, "done that") == "I do not know which task you mean."
@@ -125,7 +122,7 @@ def test_clearing_leaves_a_turn_that_runs_its_own(
     (conversation,) = {row[0] for row in memory_of(tmp_path / "memory.db", "alice")["turns"]}
     running = begin(turns, request("alice", session_id))
     store = api.function("sessions").parts.store
-    store.record(conversation, numbered(running.number), running.attempt, "0", {"output": []})
+    store.record(conversation, running.key, running.attempt, "0", {"output": []})
 
     api("DELETE", f"/sessions/{session_id}/memory")
 
@@ -181,7 +178,7 @@ def test_pruning_leaves_turns_that_are_open(
     running = begin(turns, request("alice", session_id))
     store = api.function("sessions").parts.store
     (conversation,) = {row[0] for row in memory_of(tmp_path / "memory.db", "alice")["turns"]}
-    store.record(conversation, numbered(running.number), running.attempt, "0", {"output": []})
+    store.record(conversation, running.key, running.attempt, "0", {"output": []})
 
     api("POST", f"/sessions/{session_id}/memory/prune")
 

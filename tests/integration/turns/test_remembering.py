@@ -15,7 +15,6 @@ from parley.memory.store import AgentSessionStore, TurnMemory
 from parley.repository.turns import Ending, Usage
 from parley.turns.carry_out import PRUNE_EVERY
 from parley_testing.scripted_model import Answer, Asked, call, in_order, say
-from parley_testing.turn_keys import numbered
 from parley_testing.workbench import Workbench
 
 NewBench = Callable[..., Workbench]
@@ -91,7 +90,8 @@ async def test_lost_memory_is_rebuilt_from_the_transcript(new_bench: NewBench, d
     if damage == "gone":
         bench.store.forget_before(conversation, 2)
     else:
-        bench.store.claim(conversation, numbered(1), 7)
+        first = bench.store.read_newest(conversation, None)[-1]
+        bench.store.claim(conversation, first.turn, 7)
 
     await bench.send(session_id, "third")
 
@@ -113,9 +113,9 @@ async def test_turns_that_come_together_late_do_not_share_call_ids(new_bench: Ne
     for text in ("one", "two", "three"):
         await bench.send(session_id, text)
     assert said(bench.model.asked[-1])[0] == "two"
-    bench.store.finish(
-        conversation_key("alice", session_id), numbered(2), 1, TurnMemory([], "gone")
-    )
+    conversation = conversation_key("alice", session_id)
+    second = bench.store.read_newest(conversation, 2)[-1]
+    bench.store.finish(conversation, second.turn, 1, TurnMemory([], "gone"))
 
     await bench.send(session_id, "four")
 
@@ -143,7 +143,7 @@ async def test_a_finished_turn_that_is_not_vouched_for_is_not_shown(new_bench: N
     session_id = bench.new_session()
     turn = bench.begin(session_id, "cancel this")
     stopped = TurnMemory([user_message("cancel this"), assistant_message("done")], "done")
-    bench.store.finish(conversation_key("alice", session_id), numbered(1), turn.attempt, stopped)
+    bench.store.finish(conversation_key("alice", session_id), turn.key, turn.attempt, stopped)
     ending = Ending("cancelled", "cancelled", "You stopped it.", remembered=False)
     assert bench.turns.stop(turn, ending, Usage(), None)
 

@@ -12,7 +12,7 @@ from uuid import UUID, uuid4
 
 import httpx
 
-from parley.ids import conversation_key
+from parley.ids import TurnKey, conversation_key
 from parley_client import Parley
 from parley_client.call import Events
 from parley_client.endpoints.streams import follow_turn, stream_message
@@ -20,7 +20,6 @@ from parley_client.events import MessageCompleted, MessageDelta, MessageReset, T
 from parley_testing.doorbells import DoorbellQueue
 from parley_testing.fault_stage import Play, Point, Stage
 from parley_testing.fork_server import Child
-from parley_testing.turn_keys import numbered
 
 TUNED = {
     "parley.turns.chronicle.GATHER_SECONDS": 0.0,
@@ -63,7 +62,12 @@ class Theatre:
     def last_event(self, play: Play) -> str | None:
         """Give the type of the last event that stands in the first turn's log."""
         assert self.stage.events is not None
-        events = self.stage.events.read(conversation_key(play.user, play.session_id), numbered(1))
+        page = play.parts.transcript.turns(
+            play.user, play.session_id, status=None, limit=100, cursor=None
+        )
+        first = page.items[-1]
+        conversation = conversation_key(play.user, play.session_id)
+        events = self.stage.events.read(conversation, TurnKey(first.number, first.id))
         return events[-1].type if events else None
 
     def _fork(self, play: Play, *end: Any, **job: Any) -> Child:
