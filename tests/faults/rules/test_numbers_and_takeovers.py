@@ -107,7 +107,7 @@ def test_a_begin_finds_the_turn_that_it_has_made(kept: bool, rule: Any, bench: W
 
 async def test_a_key_belongs_to_its_request(kept: bool, rule: Any, new_bench: NewBench) -> None:
     """Without the fingerprint another message is answered with the first one's reply."""
-    mixed_up = "WHEN prior.fingerprint <> :fingerprint THEN 'key_reused'"
+    mixed_up = "WHEN prior.fingerprint <> ALL(CAST(:fingerprints AS bytea[])) THEN 'key_reused'"
     rule.without(turns, "BEGIN_BY_ID", mixed_up)
     bench = new_bench(in_order(say("to the first")))
     session_id = bench.new_session()

@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 
 from parley.errors import StoreUnavailable
-from parley.http.idempotency import fingerprint
+from parley.fingerprints import fingerprint
 from parley.memory.sqlite import SqliteStore
 from parley.repository.turns import TurnRepository
 from parley_testing.handlers import Answer, Api

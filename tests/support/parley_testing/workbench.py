@@ -11,7 +11,7 @@ from agents import Agent
 from parley.agents import registry
 from parley.doorbell import Doorbell
 from parley.events.log import EventLog
-from parley.http.idempotency import fingerprint
+from parley.fingerprints import fingerprint
 from parley.ids import conversation_key, new_id
 from parley.memory.store import AgentSessionStore
 from parley.memory.window import vouched_turns

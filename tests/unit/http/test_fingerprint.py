@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+from hashlib import sha256
+from typing import Any
 from uuid import UUID
 
-from parley.http.idempotency import fingerprint
+from parley.fingerprints import all_of, fingerprint
 
 ID = "01939d5c-2c00-7000-8000-000000000001"
 
@@ -24,7 +27,6 @@ def test_what_differs_is_told_apart() -> None:
         fingerprint("message", text="a"),
         fingerprint("session", text="a"),
         fingerprint("message", text="b"),
-        fingerprint("message", text=None),
         fingerprint("message"),
         fingerprint("message", text="a", more="b"),
         fingerprint("message", text='a"],["more","b'),
@@ -39,3 +41,20 @@ def test_the_order_of_an_objects_parts_does_not_matter() -> None:
     assert fingerprint("session", metadata={"a": 1, "b": {"c": 2, "d": 3}}) == fingerprint(
         "session", metadata={"b": {"d": 3, "c": 2}, "a": 1}
     )
+
+
+def test_a_field_that_a_later_version_adds_makes_no_other_request_of_who_does_not_give_it() -> None:
+    nothings: tuple[Any, ...] = (None, {}, [])
+    for nothing in nothings:
+        assert fingerprint("message", text="a", added=nothing) == fingerprint("message", text="a")
+
+
+def test_it_carries_its_version_and_what_older_rules_made() -> None:
+    fields = {"title": "milk", "notes": None, "due_at": None}
+    first = sha256(json.dumps(["task", fields], sort_keys=True).encode()).digest()
+
+    made = fingerprint("task", **fields, added="later")
+
+    assert made[:1] == b"\x02"
+    assert all_of(made) == (made, first)
+    assert all_of(b"as it is") == (b"as it is",)

@@ -1,10 +1,8 @@
-"""The Idempotency-Key header, and what makes two requests the same."""
+"""The Idempotency-Key header; what makes two requests the same is in `parley.fingerprints`."""
 
 from __future__ import annotations
 
-import json
-from hashlib import sha256
-from typing import Annotated, Any
+from typing import Annotated
 
 from aws_lambda_powertools.event_handler.openapi.params import Header
 
@@ -18,9 +16,3 @@ IdempotencyKey = Annotated[
         description="Yours to choose. The same key gives the same result, however often sent.",
     ),
 ]
-
-
-def fingerprint(kind: str, **fields: Any) -> bytes:
-    """Digest what a request asks for. The same for any way of following a turn."""
-    # Sorted all through: a retry may write an object's parts in another order.
-    return sha256(json.dumps([kind, fields], sort_keys=True, default=str).encode()).digest()

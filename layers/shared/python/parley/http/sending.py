@@ -5,7 +5,7 @@ from __future__ import annotations
 from uuid import UUID
 
 from parley.errors import InvalidField
-from parley.http.idempotency import fingerprint
+from parley.fingerprints import fingerprint
 from parley.http.identity import Caller
 from parley.http.schemas import FirstMessageSending, MessageSending
 from parley.http.sessions import offered_agent

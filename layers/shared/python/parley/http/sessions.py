@@ -13,9 +13,10 @@ from aws_lambda_powertools.event_handler.openapi.params import Path, Query
 from parley.agents import registry
 from parley.cleanup.forgetting import Forgetter
 from parley.errors import InvalidField
+from parley.fingerprints import fingerprint
 from parley.http.api import caller
 from parley.http.documented import answers
-from parley.http.idempotency import IdempotencyKey, fingerprint
+from parley.http.idempotency import IdempotencyKey
 from parley.http.identity import Caller
 from parley.http.paging import Cursor, Limit
 from parley.http.schemas import Session, SessionChange, SessionCreation, SessionList

@@ -12,9 +12,10 @@ from aws_lambda_powertools.event_handler.depends import Depends
 from aws_lambda_powertools.event_handler.openapi.params import Path, Query
 from sqlalchemy import Connection
 
+from parley.fingerprints import fingerprint
 from parley.http.api import caller
 from parley.http.documented import answers
-from parley.http.idempotency import IdempotencyKey, fingerprint
+from parley.http.idempotency import IdempotencyKey
 from parley.http.identity import Caller
 from parley.http.paging import Cursor, Limit
 from parley.http.task_schemas import DueAt, Task, TaskChange, TaskCreation, TaskList

@@ -65,7 +65,9 @@ taken AS (
          crashes = t.crashes + (t.lease_expires_at > '-infinity')::int
   FROM head WHERE t.id = head.id AND t.attempt = head.attempt
     AND t.status = 'running' AND t.lease_expires_at < now() AND NOT :queue
-    AND NOT EXISTS (SELECT FROM prior WHERE fingerprint <> :fingerprint OR ended_at IS NOT NULL)
+    AND NOT EXISTS (
+      SELECT FROM prior
+      WHERE fingerprint <> ALL(CAST(:fingerprints AS bytea[])) OR ended_at IS NOT NULL)
   RETURNING t.*),
 bumped AS (
   UPDATE sessions x SET next_number = x.next_number + 1, last_activity_at = now()
@@ -92,7 +94,7 @@ said AS (
   SELECT :message_id, id, 'user', :text FROM made)
 SELECT CASE
     WHEN made.id IS NOT NULL THEN made.status
-    WHEN prior.fingerprint <> :fingerprint THEN 'key_reused'
+    WHEN prior.fingerprint <> ALL(CAST(:fingerprints AS bytea[])) THEN 'key_reused'
     WHEN {{buried}}
     WHEN seen.id IS NULL THEN {{absent}}
     WHEN taken.id IS NOT NULL THEN 'resume'
@@ -137,7 +139,7 @@ BEGIN_BY_NAME = _complete(
     _BY_NAME,
     buried=(
         "EXISTS (SELECT FROM buried) THEN CASE WHEN (SELECT fingerprint FROM buried)"
-        " <> :fingerprint THEN 'key_reused' ELSE 'not_found' END"
+        " <> ALL(CAST(:fingerprints AS bytea[])) THEN 'key_reused' ELSE 'not_found' END"
     ),
     absent="'again'",
 )

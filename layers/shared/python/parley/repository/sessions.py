@@ -11,6 +11,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import IntegrityError
 
 from parley.errors import IdempotencyKeyReused, NameTaken, NotFound
+from parley.fingerprints import all_of
 from parley.ids import Voucher
 from parley.repository.database import Database
 from parley.repository.deletion import GRACE, deletion
@@ -54,7 +55,7 @@ class SessionRepository:
             "platform": platform,
             "session_metadata": dict(metadata),
             "idempotency_key": idempotency_key,
-            "fingerprint": fingerprint if idempotency_key else None,
+            "fingerprint": bytes(fingerprint) if idempotency_key else None,
         }
         insertion = insert(SessionRow).values(values).on_conflict_do_nothing().returning(SessionRow)
         while True:
@@ -76,7 +77,7 @@ class SessionRepository:
         )
         earlier = self._database.read(lambda session: session.scalars(query).first())
         if earlier is not None:
-            if earlier.fingerprint != fingerprint:
+            if earlier.fingerprint not in all_of(fingerprint):
                 raise IdempotencyKeyReused(key)
             return earlier
         buried = self._database.run(
@@ -89,7 +90,7 @@ class SessionRepository:
         )
         if not buried:
             return None
-        if buried[0].fingerprint != fingerprint:
+        if buried[0].fingerprint not in all_of(fingerprint):
             raise IdempotencyKeyReused(key)
         raise NotFound("session", key)
 

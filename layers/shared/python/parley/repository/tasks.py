@@ -15,6 +15,7 @@ from sqlalchemy.dialects.postgresql import BYTEA
 from sqlalchemy.orm import Session
 
 from parley.errors import IdempotencyKeyReused, InvalidField, NotFound
+from parley.fingerprints import all_of
 from parley.ids import new_id
 from parley.repository.deletion import KEY_KEPT_HOURS
 from parley.repository.models import TaskRow
@@ -70,7 +71,7 @@ def create(
         "id": task_id,
         "user_id": user_id,
         "key": idempotency_key,
-        "fingerprint": fingerprint if idempotency_key else None,
+        "fingerprint": bytes(fingerprint) if idempotency_key else None,
         **_checked({"title": title, "notes": notes, "due_at": due_at}),
     }
     while True:
@@ -80,7 +81,7 @@ def create(
         before = buried if row is None else row.fingerprint
         if before is None:
             continue  # the same key's was made meanwhile, which this statement could not see
-        if before != fingerprint:
+        if before not in all_of(fingerprint):
             raise IdempotencyKeyReused(idempotency_key or "")
         if row is None:
             raise NotFound("task", idempotency_key)

@@ -13,6 +13,7 @@ from sqlalchemy import Row
 from sqlalchemy.exc import DBAPIError
 
 from parley.errors import StoreUnavailable
+from parley.fingerprints import all_of
 from parley.ids import TurnKey, Voucher, new_id
 from parley.repository.begin import BEGIN_BY_ID, BEGIN_BY_NAME
 from parley.repository.claim import CLAIM, NOT_ACTIVE
@@ -223,7 +224,8 @@ class TurnRepository:
             "message_id": request.message_id,
             "text": request.text,
             "key": request.idempotency_key,
-            "fingerprint": request.fingerprint,
+            "fingerprint": bytes(request.fingerprint),
+            "fingerprints": list(all_of(request.fingerprint)),
             "lease": float(LEASE_SECONDS),
             "window": self._window,
             "enqueue": enqueue,
