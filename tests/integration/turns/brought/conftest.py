@@ -60,7 +60,7 @@ def carry(
         else:
             turn = bench.begin(session_id)
             view = await bench.carry_out(turn, logged=request.param == "followed")
-        events = log.read(conversation_key("alice", session_id), turn.number)
+        events = log.read(conversation_key("alice", session_id), turn.key)
         return Carried(bench, view, list(events), request.param != "waited for")
 
     return carry
