@@ -17,7 +17,7 @@ from parley.cleanup.gauges import publish_gauges
 from parley.cleanup.retention import CleanupRequest
 from parley.composition import Composition
 from parley.config import load_settings
-from parley.observability import logger
+from parley.observability import logger, traced
 
 BATCH = 20
 MARGIN_SECONDS = 10.0
@@ -69,10 +69,18 @@ def _recover(left: Callable[[], float]) -> dict[str, Any]:
         drained = removed < BATCH
     turns = loop.run(recovery.recover(BATCH, seconds=left()))
     cleanup = cleaner.go_on(left=left)
-    publish_gauges(parts.database, parts.store)
+    _publish_gauges()
     return {
         "turns": asdict(turns),
         "conversations": conversations,
         "cleanup": None if cleanup is None else summary(cleanup),
         "done": drained and not turns.unfinished and (cleanup is None or cleanup.done),
     }
+
+
+def _publish_gauges() -> None:
+    """Tell how the deployment stands; what was done is done if that fails."""
+    try:
+        publish_gauges(parts.database, parts.store)
+    except Exception as error:
+        logger().error("how the deployment stands could not be told", **traced(error))

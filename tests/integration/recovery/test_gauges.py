@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from io import StringIO
+from typing import Any
 from uuid import UUID
 
 import psycopg
 import pytest
 
 from parley.cleanup.gauges import publish_gauges
+from parley.errors import StoreUnavailable
 from parley.memory.sqlite import SqliteStore
 from parley.memory.store import TurnMemory
 from parley.repository.database import Database
@@ -19,6 +22,7 @@ from parley_testing.talk import begin, request
 from parley_testing.turn_keys import numbered
 
 Gauges = Callable[[], dict[str, float]]
+Recover = Callable[[], dict[str, Any]]
 
 
 @pytest.fixture
@@ -117,3 +121,27 @@ def test_connections_are_told_with_their_limit(gauges: Gauges, sql: psycopg.Conn
 
     assert limit == (str(int(seen["DatabaseConnectionsLimit"])),)
     assert 2 <= seen["DatabaseConnections"] < seen["DatabaseConnectionsLimit"]
+
+
+def test_a_gauge_that_fails_takes_nothing_from_the_recovery(
+    recover: Recover,
+    cleanup: Any,
+    left: Callable[..., RunningTurn],
+    log_lines: StringIO,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    turn = left()
+
+    def too_slow(*_: object) -> None:
+        raise StoreUnavailable("postgres", "57014")
+
+    monkeypatch.setattr(cleanup, "publish_gauges", too_slow)
+
+    report = recover()
+
+    assert report["turns"]["ended"] == 1
+    assert report["done"]
+    assert cleanup.parts.transcript.turn("alice", turn.session_id, turn.id).turn.status == (
+        "completed"
+    )
+    assert "how the deployment stands could not be told" in log_lines.getvalue()

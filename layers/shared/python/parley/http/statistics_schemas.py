@@ -102,7 +102,10 @@ class LastCleanup(BaseModel):
 
 
 class Statistics(BaseModel):
-    """How the deployment stands. `turns` are those begun in the last 24 hours."""
+    """How the deployment stands. `turns` are those begun in the last 24 hours.
+
+    Numbers of sessions, messages, turns and of the outbox above 10,000 are Postgres's estimates.
+    """
 
     sessions: SessionCounts
     messages_per_session: float

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
 from uuid import UUID
 
 from sqlalchemy import text
 
 from parley.ids import first_id
 from parley.repository.database import Database
+from parley.repository.estimates import about, about_by_status
 
 SAMPLE = 20
 """How many sessions stand for all where each has to be asked for."""
@@ -22,10 +22,12 @@ class Standing:
     """What there is now.
 
     Attributes:
-        active: Active sessions; `ended` and `escalated` are the others.
+        active: Active sessions; `ended` and `escalated` are the others. Large numbers are
+            estimates (see `parley.repository.estimates`).
         overdue_turns: Turns that nobody holds although they are begun: their lease has run out.
         oldest_open_turn_seconds: The age of the oldest turn that waits or runs; None if none does.
         outbox_waiting: Conversations whose memory must still be removed; of `outbox_due` at once.
+            Both may be estimates.
         outbox_seconds: How long ago the oldest of all of them was noted; None if there is none.
         outbox_due_seconds: How long the oldest that is due has been so; None if none is.
         database_bytes: The size of this database.
@@ -61,8 +63,9 @@ class Activity:
     """What was done.
 
     Attributes:
-        messages: All messages that are kept.
+        messages: All messages that are kept; a large number is an estimate.
         turns: Turns begun in the last 24 hours, by status; a status that none has is not there.
+            Large numbers are estimates.
         newest: The sessions last active of those that have memory, at most `SAMPLE`.
     """
 
@@ -72,45 +75,51 @@ class Activity:
 
 
 def read_standing(database: Database) -> Standing:
-    """Look at what there is, in one statement, which counts all sessions.
+    """Look at what there is, in a time that does not grow with the number of sessions.
 
     Raises:
         StoreUnavailable: Postgres cannot serve now.
     """
     (row,) = database.run(_STANDING)
-    return Standing(**row._mapping)
+    closed = about_by_status(
+        database, "sessions", "status <> 'active'", "last_activity_at DESC, id DESC"
+    )
+    return Standing(
+        **row._mapping,
+        active=max(0, about(database, "sessions") - sum(closed.values())),
+        ended=closed.get("ended", 0),
+        escalated=closed.get("escalated", 0),
+        outbox_waiting=about(database, "memory_deletions"),
+        outbox_due=about(database, "memory_deletions", "not_before <= now()"),
+    )
 
 
 def read_activity(database: Database) -> Activity:
-    """Look at what was done, in one statement, which counts all messages.
+    """Look at what was done, in a time that does not grow with it.
 
     Raises:
         StoreUnavailable: Postgres cannot serve now.
     """
     since = first_id(datetime.now(UTC) - timedelta(hours=24))
-    (row,) = database.run(_ACTIVITY, {"since": since, "sample": SAMPLE})
-    return Activity(row.messages, row.turns, [_sampled(each) for each in row.newest])
+    return Activity(
+        messages=about(database, "messages"),
+        # Their ids are in the order of time, so the last day's are a range of the primary key.
+        turns=about_by_status(database, "turns", "id >= :since", "id DESC", since=since),
+        newest=[
+            SampledSession(row.id, row.user_id, row.memory_from)
+            for row in database.run(_NEWEST, {"sample": SAMPLE})
+        ],
+    )
 
 
-def _sampled(said: Mapping[str, Any]) -> SampledSession:
-    return SampledSession(UUID(said["id"]), said["user_id"], said["memory_from"])
-
-
-# Sessions that are not active, open turns and the outbox are few, and each has its index.
+# Open turns are few, and have their index; of the outbox the ends are looked up in its own.
 _STANDING = text("""
-SELECT every.sessions - closed.ended - closed.escalated AS active, closed.*, open.*, outbox.*,
-       database.*
-FROM (SELECT count(*) AS sessions FROM sessions) every,
-  (SELECT count(*) FILTER (WHERE status = 'ended') AS ended,
-          count(*) FILTER (WHERE status = 'escalated') AS escalated
-   FROM sessions WHERE status <> 'active') closed,
-  (SELECT count(*) FILTER (WHERE status = 'running' AND lease_expires_at < now())
+SELECT open.*, outbox.*, database.*
+FROM (SELECT count(*) FILTER (WHERE status = 'running' AND lease_expires_at < now())
             AS overdue_turns,
           extract(epoch FROM now() - min(created_at))::float AS oldest_open_turn_seconds
    FROM turns WHERE status IN ('queued', 'running')) open,
-  (SELECT count(*) AS outbox_waiting,
-          count(*) FILTER (WHERE not_before <= now()) AS outbox_due,
-          extract(epoch FROM now() - min(created_at))::float AS outbox_seconds,
+  (SELECT extract(epoch FROM now() - min(created_at))::float AS outbox_seconds,
           extract(epoch FROM now() - min(not_before) FILTER (WHERE not_before <= now()))::float
             AS outbox_due_seconds
    FROM memory_deletions) outbox,
@@ -120,13 +129,8 @@ FROM (SELECT count(*) AS sessions FROM sessions) every,
           current_setting('max_connections')::int AS connections_limit) database
 """)
 
-# The ids of turns are in the order of time, so the last day's are a range of the primary key; the
-# newest sessions with memory come first in the index that retention goes by.
-_ACTIVITY = text("""
-SELECT (SELECT count(*) FROM messages) AS messages,
-  (SELECT coalesce(json_object_agg(status, number), '{}') FROM (
-     SELECT status, count(*) AS number FROM turns WHERE id >= :since GROUP BY status) t) AS turns,
-  (SELECT coalesce(json_agg(n), '[]') FROM (
-     SELECT id, user_id, memory_from FROM sessions WHERE memory_until < next_number - 1
-     ORDER BY last_activity_at DESC LIMIT :sample) n) AS newest
+# The newest sessions with memory come first in the index that retention goes by.
+_NEWEST = text("""
+SELECT id, user_id, memory_from FROM sessions WHERE memory_until < next_number - 1
+ORDER BY last_activity_at DESC LIMIT :sample
 """)
