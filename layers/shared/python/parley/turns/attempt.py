@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, TypeVar
 
@@ -68,6 +68,7 @@ class Attempt:
         digest: Of the agent's structure; kept with each record.
         usage: What all attempts' model calls came to.
         model_error: What the model last failed with.
+        refused: Why a run inside the run, which only its tool has heard of, was not made.
         overran: Whether a tool's statement took longer than a statement may.
         call_ids: Ids that the turn's tool calls have; the next must get others.
         chronicle: Keeps the turn's event log; None where nobody follows it.
@@ -105,6 +106,7 @@ class Attempt:
         self.digest = ""
         self.broken: Exception | None = None
         self.model_error: Exception | None = None
+        self.refused: Exception | None = None
         self.overran = False
         self.call_ids: set[str] = set()
         self.chronicle: Chronicle | None = None
@@ -114,6 +116,7 @@ class Attempt:
         self._tool_calls = tool_calls
         self._store = store
         self._positions: dict[tuple[str, ...], int] = {}
+        self._runs: dict[tuple[str, ...], int] = {}
         self._offered: dict[tuple[str, ...], tuple[str, ...]] = {}
         self._one_body = asyncio.Lock()
         self._ending = False
@@ -174,6 +177,17 @@ class Attempt:
         self._positions[path] = place + 1
         return "/".join((*path, str(place)))
 
+    def inside_run(self) -> AbstractContextManager[None]:
+        """Let the model calls of a run inside the block stand by themselves.
+
+        The first run in a place has the place to itself. Others may be made beside it: by order of
+        time they would get each other's answers on replay.
+        """
+        path = _path.get()
+        number = self._runs.get(path, 0)
+        self._runs[path] = number + 1
+        return inside(f"run {number}") if number else nullcontext()
+
     def offer(self, names: Iterable[str]) -> None:
         """Take note of the tools that the model is offered where the caller stands."""
         self._offered[_path.get()] = tuple(names)
@@ -185,6 +199,7 @@ class Attempt:
     def rewind(self) -> None:
         """Let the run start again in this attempt: what it recorded is given back to it."""
         self._positions.clear()
+        self._runs.clear()
 
     def not_answered(self, error: Exception) -> None:
         """Take note that the model failed; a retry of the call stands in the same place."""
@@ -372,6 +387,7 @@ def _lease_end() -> float:
 
 _attempt: ContextVar[Attempt | None] = ContextVar("parley_attempt", default=None)
 _path: ContextVar[tuple[str, ...]] = ContextVar("parley_path", default=())
+_body: ContextVar[Attempt | None] = ContextVar("parley_body", default=None)
 _call: ContextVar[str | None] = ContextVar("parley_call", default=None)
 
 
@@ -388,6 +404,21 @@ def running(attempt: Attempt) -> Iterator[None]:
         yield
     finally:
         _attempt.reset(token)
+
+
+def attempt_of_body() -> Attempt | None:
+    """Return the attempt in whose transaction the caller runs; None outside of one."""
+    return _body.get()
+
+
+@contextmanager
+def in_body(attempt: Attempt) -> Iterator[None]:
+    """Mark what runs inside the block as a body that holds a transaction of the attempt's."""
+    token = _body.set(attempt)
+    try:
+        yield
+    finally:
+        _body.reset(token)
 
 
 def enclosing_call() -> str | None:

@@ -33,6 +33,7 @@ from parley.turns.attempt import Attempt, running
 from parley.turns.context import TurnContext
 from parley.turns.graph import UnsupportedAgent
 from parley.turns.missing_tools import tell_missing
+from parley.turns.nested import keeping_runs
 from parley.turns.recorder import RecordingProvider
 
 MAX_MODEL_CALLS = 30
@@ -94,20 +95,22 @@ class AgentRunner:
             StoreUnavailable: A store cannot serve now.
         """
         said = user_message(attempt.turn.text)
+        config = RunConfig(
+            model_provider=RecordingProvider(self.provider, attempt),
+            tracing_disabled=True,
+            tool_not_found_behavior="return_error_to_model",
+            tool_error_formatter=tell_missing,
+        )
         try:
             with running(attempt):
-                result = await Runner.run(
-                    agent,
-                    [*remembered, said],  # type: ignore[list-item]
-                    context=attempt.context,
-                    max_turns=MAX_MODEL_CALLS,
-                    run_config=RunConfig(
-                        model_provider=RecordingProvider(self.provider, attempt),
-                        tracing_disabled=True,
-                        tool_not_found_behavior="return_error_to_model",
-                        tool_error_formatter=tell_missing,
-                    ),
-                )
+                async with keeping_runs(attempt, config):
+                    result = await Runner.run(
+                        agent,
+                        [*remembered, said],  # type: ignore[list-item]
+                        context=attempt.context,
+                        max_turns=MAX_MODEL_CALLS,
+                        run_config=config,
+                    )
         except StoreUnavailable:
             raise  # the model's key could not be fetched
         except Exception as error:

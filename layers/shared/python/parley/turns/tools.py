@@ -15,8 +15,15 @@ from agents.tool_context import ToolContext
 
 from parley.errors import Fenced, InvalidField, NotFound, StoreUnavailable
 from parley.tracing import subsegment
-from parley.turns.attempt import Attempt, current_attempt, enclosing_call, inside_call
+from parley.turns.attempt import (
+    Attempt,
+    current_attempt,
+    enclosing_call,
+    in_body,
+    inside_call,
+)
 from parley.turns.context import Effect, TurnContext
+from parley.turns.graph import UnsupportedAgent
 from parley.turns.told import told
 from parley.turns.tool_guardrails import record_tool_verdicts
 from parley.turns.tool_results import named, tell_returned
@@ -62,7 +69,8 @@ def _in_transaction(body: Callable[Concatenate[Effect, P], Any], *, changes: boo
         called = named(context)
 
         def give(effect: Effect) -> Any:
-            value = body(effect, *args, **kwargs)
+            with in_body(attempt):
+                value = body(effect, *args, **kwargs)
             if inspect.isawaitable(value):
                 if inspect.iscoroutine(value):
                     value.close()
@@ -97,9 +105,9 @@ def _is_async(body: Any) -> bool:
 
 
 def _explain(context: RunContextWrapper[Any], error: Exception) -> str:
-    """Tell the model what went wrong with a tool, but never that a store or a fence did."""
+    """Tell the model what went wrong with a tool, unless the turn cannot go on after it."""
     match error:
-        case Fenced() | StoreUnavailable():
+        case Fenced() | StoreUnavailable() | UnsupportedAgent():
             raise error
         case NotFound(kind=kind, id=id):
             return f"There is no {kind} {id}."
@@ -143,6 +151,8 @@ class _Recorded:
             with inside_call(call_id), subsegment(f"tool {context.tool_name}"):
                 value = await self._invoke(context, arguments)
             attempt.check()
+            if attempt.refused is not None:
+                raise attempt.refused  # which the tool's own error function may have hidden
             if call_id not in attempt.outputs:
                 await attempt.record_output(called, _told(attempt, call_id, value))
         answer = attempt.answered[call_id] = attempt.outputs[call_id].output
