@@ -22,6 +22,7 @@ from typing import NoReturn
 
 from parley_local.data_directory import Address, DirectoryInUse, announced, forget_address, locked
 from parley_local.execution import EnvironmentLost
+from parley_local.full_disk import disk_was_full, size_of
 from parley_local.function_variables import (
     MEMORY_FILE,
     function_variables,
@@ -32,6 +33,7 @@ from parley_local.issuer import ensure_key
 from parley_local.local_keys import JWKS_PATH, keys_page
 from parley_local.local_queue import LocalQueue, local_queue
 from parley_local.migration import MigrationFailed, migrate
+from parley_local.open_turns import open_sessions
 from parley_local.postgres import EmbeddedPostgres, PostgresFailed
 from parley_local.schedules import keep
 from parley_local.server import PortInUse, listen, serving, url_of
@@ -41,6 +43,9 @@ from parley_local.template_file import read_template
 log = logging.getLogger(__name__)
 
 DEFAULT_DATA_DIR = Path(".parley")
+POSTGRES_LOG = "postgres.log"
+"""Where PostgreSQL's log is, in the data directory."""
+
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
@@ -77,6 +82,8 @@ async def run(options: Options) -> int:
     What was started is stopped by this task, which no signal cancels: an impatient second Ctrl-C
     would otherwise interrupt the stopping and leave processes behind.
     """
+    server_log = options.data_dir / POSTGRES_LOG
+    logged = size_of(server_log)
     async with AsyncExitStack() as started:
         work = asyncio.ensure_future(_serve(options, started))
         # A hang-up that nohup has made harmless stays so.
@@ -90,6 +97,12 @@ async def run(options: Options) -> int:
             return 0
         except _EXPLAINED as failure:
             print(f"make dev: {_explain(failure)}", file=sys.stderr)
+            if disk_was_full(failure, server_log, logged):
+                print(
+                    f"make dev: The disk of {options.data_dir} is full. What was committed is "
+                    "still there: make room, and start it again.",
+                    file=sys.stderr,
+                )
     return 1
 
 
@@ -104,7 +117,7 @@ async def _serve(options: Options, started: AsyncExitStack) -> NoReturn:
     listener = started.enter_context(listen(options.host, options.port))
     url = url_of(listener)
     template = read_template(options.template, parameters=_parameters(os.environ))
-    postgres = EmbeddedPostgres(data_dir / "postgres", data_dir / "postgres.log")
+    postgres = EmbeddedPostgres(data_dir / "postgres", data_dir / POSTGRES_LOG)
     started.push_async_callback(_in_thread, postgres.stop)
     await _in_thread(postgres.start)
     queue = await _queue_of(template, data_dir, started)
@@ -121,6 +134,7 @@ async def _serve(options: Options, started: AsyncExitStack) -> NoReturn:
     await gateway.prewarm()
     background = [asyncio.create_task(keep(each, gateway.pools)) for each in template.schedules]
     if template.queue and queue:
+        await _ring_for_what_was_left(queue, postgres.url())
         worker = gateway.pools[template.queue.function]
         background.append(asyncio.create_task(queue.deliver(worker, at_once=PROCESSES)))
     started.push_async_callback(_cancelled, background)
@@ -135,7 +149,7 @@ async def _serve(options: Options, started: AsyncExitStack) -> NoReturn:
             task.result()  # they end by an error only
         if ended:
             raise DevFailed("The HTTP server ended.")
-    raise DevFailed(f"PostgreSQL ended; its log is {data_dir / 'postgres.log'}.")
+    raise DevFailed(f"PostgreSQL ended; its log is {data_dir / POSTGRES_LOG}.")
 
 
 async def _queue_of(
@@ -146,6 +160,14 @@ async def _queue_of(
     queue = await started.enter_async_context(local_queue(template.queue, data_dir))
     log.info("The queue %s is at %s.", template.queue.name, queue.url)
     return queue
+
+
+async def _ring_for_what_was_left(queue: LocalQueue, database_url: str) -> None:
+    left = await asyncio.to_thread(open_sessions, database_url)
+    for session in left:
+        queue.send(str(session.id), delay=session.seconds)
+    if left:
+        log.info("%d sessions have turns that were left open; they go on.", len(left))
 
 
 def _parameters(environment: Mapping[str, str]) -> dict[str, str]:

@@ -202,6 +202,9 @@ class Gateway:
                 receive,
                 limit=min(limit, function.function.timeout),
             )
+        except asyncio.CancelledError:
+            relay.ending = "make dev is ending"
+            raise
         except NotBegun as error:
             log.error("%s gave no response: %s", route.function, error)
             late = error.timed_out and limit <= function.function.timeout

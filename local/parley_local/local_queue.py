@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from parley_local.dead_letters import DeadLetters
+from parley_local.execution import EnvironmentLost
 from parley_local.pool import Pool
 from parley_local.queue_delivery import deliver
 from parley_local.queue_server import QueueServer
@@ -31,13 +32,17 @@ class LocalQueue:
         self._state = state
 
     async def deliver(self, pool: Pool, *, at_once: int) -> NoReturn:
-        """Start the queue's function, and invoke it on messages, at most `at_once` at a time.
-
-        Raises:
-            EnvironmentLost: The function cannot be imported.
-        """
-        await pool.prewarm()
+        """Start the queue's function, and invoke it on messages, at most `at_once` at a time."""
+        try:
+            await pool.prewarm()
+        except EnvironmentLost as lost:
+            # As on AWS, its messages tell whether it works: each is tried in a new process.
+            log.error("%s did not start: %s", pool.function.name, lost)
         await deliver(self._state, pool, at_once=at_once)
+
+    def send(self, body: str, delay: float) -> None:
+        """Take a message that is delivered after so many seconds."""
+        self._state.send(body, delay)
 
 
 @contextlib.asynccontextmanager

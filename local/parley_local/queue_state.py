@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from parley_local.template import Queue
+
+log = logging.getLogger(__name__)
 
 RETRY_SECONDS = 5.0
 """How soon a message whose handler failed is delivered again.
@@ -51,7 +54,8 @@ class QueueState:
 
         Args:
             settings: As the template has them.
-            bury: Takes a message that was received in vain as often as it may.
+            bury: Takes a message that was received in vain as often as it may. One that it
+                raises OSError for stays here, and is tried again.
             clock: The time, in seconds since 1970.
             retry: Seconds after which a message whose handler failed is delivered again.
         """
@@ -95,8 +99,7 @@ class QueueState:
             if message.visible_at > now:
                 return None
             if limit is not None and message.receives >= limit:
-                del self._messages[message.id]
-                self._bury(message)
+                self._give_up(message)
                 continue
             message.receives += 1
             message.first_received_at = message.first_received_at or now
@@ -105,6 +108,16 @@ class QueueState:
             message.visible_at = now + self.settings.visibility
             return message
         return None
+
+    def _give_up(self, message: Message) -> None:
+        try:
+            self._bury(message)
+        except OSError as error:
+            # A full disk, say: it is kept here until it can be kept there.
+            log.error("Message %s cannot be put aside: %s", message.id, error)
+            message.visible_at = self._clock() + max(self._retry, 1)
+        else:
+            del self._messages[message.id]
 
     def delete(self, receipt: str) -> None:
         """Forget a message that is done; a late receipt, after another receive, does nothing."""

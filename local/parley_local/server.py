@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import logging
 import socket
 from collections.abc import AsyncIterator, Iterator
 
@@ -37,6 +38,16 @@ class _Server(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         """Leave signals to whoever started the server, who has more than a server to stop."""
         yield
+
+
+class _WithoutCancelled(logging.Filter):
+    """Keeps from the log that requests were cut off at the server's end, which is no error."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return not (record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError))
+
+
+_WITHOUT_CANCELLED = _WithoutCancelled()
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -88,6 +99,8 @@ async def serving(app: ASGIApp, listener: socket.socket) -> AsyncIterator[asynci
         timeout_graceful_shutdown=_GRACE_SECONDS,
     )
     server = _Server(config)
+    # For good: what was cancelled at the server's end is logged when the server is gone.
+    logging.getLogger("uvicorn.error").addFilter(_WITHOUT_CANCELLED)
     task = asyncio.create_task(server.serve(sockets=[listener]))
     ready = asyncio.create_task(server.ready.wait())
     try:

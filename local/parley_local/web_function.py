@@ -43,6 +43,7 @@ class WebFunction:
         self.function = function
         self._variables = {**function.variables, **variables}
         self._init_timeout = init_timeout
+        self._failures = error_statuses(self._variables.get("AWS_LWA_ERROR_STATUS_CODES", ""))
         self._process: WebProcess | None = None
         self._starting = asyncio.Lock()
         self._closed = False
@@ -74,13 +75,17 @@ class WebFunction:
             The response, once the server has sent its headers.
 
         Raises:
-            EnvironmentLost: The server cannot be started, or ended before its response did.
+            EnvironmentLost: The server cannot be started, ended before its response did, or gave
+                a status that the adapter takes for a failure.
         """
         try:
             response = await self._send(context, caller)
         except httpx.TransportError as error:
             raise self._hung_up(error) from error
         try:
+            if response.status_code in self._failures:
+                fault = f"Request failed with configured error status code {response.status_code}"
+                raise EnvironmentLost({"errorMessage": fault, "errorType": "Runtime.Error"})
             headers = [
                 (name.decode("latin-1"), value.decode("latin-1"))
                 for name, value in response.headers.raw
@@ -135,6 +140,19 @@ class WebFunction:
     def _hung_up(self, error: httpx.TransportError) -> EnvironmentLost:
         fault = f"{self.function.name} ended before its response: {error}"
         return EnvironmentLost({"errorMessage": fault, "errorType": "Runtime.ExitError"})
+
+
+def error_statuses(text: str) -> frozenset[int]:
+    """Return the statuses that the adapter makes a failed invocation of, from its setting.
+
+    Raises:
+        ValueError: It is not like `500` or `500,502-504`.
+    """
+    found: set[int] = set()
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        first, _, last = part.partition("-")
+        found.update(range(int(first), int(last or first) + 1))
+    return frozenset(found)
 
 
 def _request(

@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import textwrap
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,6 +19,7 @@ import pytest
 
 from parley_local.data_directory import read_address
 from parley_local.stack import LocalStack, StackFailed
+from parley_testing.waiting import wait_for
 
 MIGRATE = """
     import os, psycopg
@@ -47,6 +49,50 @@ RING = """
         )
         return {"statusCode": 202, "body": ""}
 """
+LEFT = """
+    import os, psycopg
+    def handler(event, context):
+        url = os.environ["DATABASE_URL"].replace("+psycopg", "")
+        with psycopg.connect(url) as connection:
+            connection.execute("CREATE TABLE IF NOT EXISTS notes (id serial)")
+            connection.execute(
+                "CREATE TABLE IF NOT EXISTS turns"
+                " (session_id uuid, status text, lease_expires_at timestamptz)"
+            )
+        return {"revision": "1"}
+"""
+LEAVE = """
+    import os, psycopg
+    def handler(event, context):
+        url = os.environ["DATABASE_URL"].replace("+psycopg", "")
+        with psycopg.connect(url) as connection:
+            if event["httpMethod"] == "POST":
+                for status, lease in (
+                    ("completed", None), ("queued", None), ("running", "-infinity"),
+                ):
+                    connection.execute(
+                        "INSERT INTO turns VALUES (gen_random_uuid(), %s, %s)", [status, lease]
+                    )
+            rows = connection.execute("SELECT status FROM turns ORDER BY status").fetchall()
+        return {"statusCode": 200, "body": " ".join(status for status, in rows)}
+"""
+FINISH = """
+    import os, psycopg
+    def handler(event, context):
+        (record,) = event["Records"]
+        url = os.environ["DATABASE_URL"].replace("+psycopg", "")
+        with psycopg.connect(url) as connection:
+            connection.execute(
+                "UPDATE turns SET status = 'completed' WHERE session_id = %s", [record["body"]]
+            )
+"""
+DIES_ONCE = """
+    import os, pathlib, signal
+    died = pathlib.Path(os.environ["LAMBDA_TASK_ROOT"], "died")
+    if not died.exists():
+        died.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+"""
 HEAR = """
     import os, boto3, psycopg
     def handler(event, context):
@@ -57,13 +103,12 @@ HEAR = """
             connection.execute("INSERT INTO notes DEFAULT VALUES")
 """
 TICK = """
-    import asyncio
     async def app(scope, receive, send):
         await send({"type": "http.response.start", "status": 200, "headers": []})
         more = scope["path"] != "/ready"
         await send({"type": "http.response.body", "body": b"tick", "more_body": more})
-        while more:
-            await asyncio.sleep(60)
+        while more and (await receive())["type"] != "http.disconnect":
+            pass
 """
 
 
@@ -164,6 +209,41 @@ def test_what_is_rung_for_is_heard(
             time.sleep(0.05)
 
 
+def test_a_worker_that_is_killed_while_it_is_first_imported_ends_nothing(
+    project: Any, stack_on: Callable[..., LocalStack]
+) -> None:
+    worker = textwrap.dedent(DIES_ONCE) + textwrap.dedent(HEAR)
+    project.function("Ring", RING, "post /ring").function("Hear", worker).queue("Bells", "Hear")
+    project.write()
+    with stack_on() as stack:
+        wait_for(lambda: "Hear did not start" in stack.log.read_text())
+
+        assert httpx.post(stack.url + "/ring", trust_env=False).status_code == 202
+
+        wait_for(lambda: httpx.get(stack.url + "/notes", trust_env=False).text == "1")
+
+
+def test_turns_that_an_earlier_one_left_open_go_on_though_nobody_asks(
+    project: Any, stack_on: Callable[..., LocalStack]
+) -> None:
+    project.function("migrate", LEFT).function("Finish", FINISH).queue("Bells", "Finish")
+    project.function("Leave", LEAVE, "post /left", "get /left")
+    project.write()
+    with stack_on() as stack:
+        left = httpx.post(stack.url + "/left", trust_env=False).text
+        assert left == "completed queued running"
+        stack.stop(signal.SIGKILL)
+
+    with stack_on() as again:
+        wait_for(
+            lambda: (
+                httpx.get(again.url + "/left", trust_env=False).text
+                == "completed " * 2 + "completed"
+            )
+        )
+        assert "2 sessions have turns that were left open" in again.log.read_text()
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_nothing_is_left_of_a_stream_however_it_ends(
     project: Any, stack_on: Callable[..., LocalStack], number: signal.Signals
@@ -173,14 +253,19 @@ def test_nothing_is_left_of_a_stream_however_it_ends(
     stack = stack_on()
     stack.start()
     with httpx.stream("GET", stack.url + "/tick", trust_env=False) as response:
-        assert next(response.iter_raw()) == b"tick"
+        parts = response.iter_raw()  # kept, for its end would be the client's going away
+        assert next(parts) == b"tick"
         processes = [p for p in descendants(stack.pid) if p.name().startswith("python")]
         assert any("uvicorn" in process.cmdline() for process in processes)
 
         stack.stop(number)
 
         assert_ended(processes)
-    assert "Traceback" not in stack.log.read_text()
+    said = stack.log.read_text()
+    assert "Traceback" not in said
+    if number == signal.SIGTERM:
+        assert "GET /tick 200" in said
+        assert "4 bytes streamed, make dev is ending" in said
 
 
 def test_a_killed_one_is_followed_by_one_that_works_on_the_same_data(
@@ -300,6 +385,31 @@ def test_when_postgres_ends_it_ends_and_says_so(stack_on: Callable[..., LocalSta
     assert stack.wait(10) == 1
     assert "PostgreSQL ended" in stack.log.read_text()
     assert_ended(processes)
+
+
+def test_when_the_disk_is_full_it_says_so(stack_on: Callable[..., LocalStack]) -> None:
+    stack = stack_on()
+    stack.start()
+    (server,) = (
+        p for p in descendants(stack.pid) if p.name() == "postgres" and p.ppid() == stack.pid
+    )
+    with (stack.data_dir / "postgres.log").open("a") as log:  # as PostgreSQL says it, and ends
+        log.write('PANIC:  could not write to file "pg_wal/xlogtemp.7": No space left on device\n')
+    os.kill(server.pid, signal.SIGKILL)
+
+    assert stack.wait(10) == 1
+    assert f"The disk of {stack.data_dir} is full." in stack.log.read_text()
+
+    # The next one is not told of what is over.
+    again = stack_on()
+    again.log.unlink()
+    again.start()
+    (server,) = (
+        p for p in descendants(again.pid) if p.name() == "postgres" and p.ppid() == again.pid
+    )
+    os.kill(server.pid, signal.SIGKILL)
+    assert again.wait(10) == 1
+    assert "is full" not in again.log.read_text()
 
 
 def test_a_function_that_cannot_start_is_named_and_nothing_is_left(

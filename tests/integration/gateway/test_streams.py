@@ -21,7 +21,7 @@ import pytest
 
 from parley_local.execution import EnvironmentLost
 from parley_local.template_file import read_template
-from parley_local.web_function import WebFunction
+from parley_local.web_function import WebFunction, error_statuses
 from parley_testing.waiting import alive, wait_for
 
 Serve = Callable[..., httpx.Client]
@@ -344,6 +344,22 @@ def test_a_response_over_its_time_is_cut(streaming: Any, serve: Serve, tmp_path:
             list(parts)
 
     wait_for((tmp_path / "gate.left").exists)
+
+
+def test_a_status_that_the_adapter_takes_for_a_failure_is_answered_by_the_gateway(
+    streaming: Any, serve: Serve
+) -> None:
+    own = streaming.document["Resources"]["Stream"]["Properties"]
+    own["Environment"]["Variables"]["AWS_LWA_ERROR_STATUS_CODES"] = "500, 502-504,201"
+    client = serve()
+
+    # The app answers 201.
+    response = client.get("/echo/x")
+
+    assert response.status_code == 502
+    assert "x-own" not in response.headers
+    assert error_statuses("500, 502-504,201") == {201, 500, 502, 503, 504}
+    assert error_statuses("") == frozenset()
 
 
 def test_a_request_over_lambdas_limit_is_not_handed_on(streaming: Any, serve: Serve) -> None:

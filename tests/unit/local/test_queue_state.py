@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 from dataclasses import replace
 
 import pytest
@@ -112,6 +113,32 @@ def test_a_message_that_was_received_in_vain_as_often_as_it_may_is_given_up(give
 
     (message,) = given.buried
     assert (message.body, message.receives) == ("x", 2)
+    assert len(given.queue) == 0
+
+
+def test_a_message_that_cannot_be_put_aside_is_kept_until_it_can(given: Given) -> None:
+    class Full:
+        full = True
+
+        def keep(self, message: Message) -> None:
+            if self.full:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            given.buried.append(message)
+
+    disk = Full()
+    given.queue = QueueState(SETTINGS, bury=disk.keep, clock=lambda: given.now, retry=5)
+    given.queue.send("x")
+    for _ in range(2):
+        given.receive()
+        given.now += 30
+
+    assert given.queue.take() is None
+    assert len(given.queue) == 1
+    disk.full = False
+    given.now += 5
+    assert given.queue.take() is None
+
+    assert [message.body for message in given.buried] == ["x"]
     assert len(given.queue) == 0
 
 
