@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 from zipfile import ZipFile
 
 import pytest
 
+import parley
 from parley_local.cloudformation import load
 from parley_packages import requirements
 from parley_packages.built import read_build
@@ -236,3 +238,11 @@ def test_every_function_and_layer_is_built_by_make() -> None:
 
 def test_packages_are_built_for_the_python_of_the_template() -> None:
     assert TEMPLATE["Globals"]["Function"]["Runtime"] == f"python{PYTHON}"
+
+
+def test_the_newest_change_is_of_the_version_that_the_code_has() -> None:
+    changes = (requirements.ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    written = tomllib.loads((requirements.ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+
+    versions = re.findall(r"^## (\d+\.\d+\.\d+)$", changes, re.MULTILINE)
+    assert versions[0] == written["project"]["version"] == parley.__version__

@@ -12,7 +12,7 @@ import pytest
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 
-from parley_testing.template import FUNCTIONS, RESOURCES, ROOT, translated
+from parley_testing.template import FUNCTIONS, PARAMETERS, RESOURCES, ROOT, translated
 
 KEPT = ("MemoryTable", "UserPool")
 OF_COGNITO = ("UserPool", "UserPoolClient", "Administrators")
@@ -51,7 +51,17 @@ def test_memory_costs_nothing_while_idle_is_encrypted_and_can_be_brought_back() 
 
     assert properties["BillingMode"] == "PAY_PER_REQUEST"
     assert properties["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"] is True
-    assert properties["SSESpecification"]["SSEEnabled"] is True
+    # Without it DynamoDB takes a key of its own; with it one of the account's, which costs.
+    assert "SSESpecification" not in properties
+
+
+def test_data_refuses_to_be_deleted_once_a_deployment_says_so() -> None:
+    # Not by default: what a failed first deployment takes back must not refuse.
+    table, pool = (RESOURCES[name]["Properties"] for name in KEPT)
+
+    assert table["DeletionProtectionEnabled"] == {"Fn::If": ["ProtectsData", True, False]}
+    assert pool["DeletionProtection"] == {"Fn::If": ["ProtectsData", "ACTIVE", "INACTIVE"]}
+    assert PARAMETERS["DeletionProtection"]["Default"] == "false"
 
 
 def test_events_of_turns_end_by_themselves() -> None:
@@ -177,6 +187,8 @@ def test_nothing_else_is_made_than_what_is_named_here() -> None:
         "AWS::Lambda::EventSourceMapping",
         "AWS::Logs::LogGroup",
         "AWS::SQS::Queue",
+        "AWS::SQS::QueuePolicy",
         "AWS::Scheduler::Schedule",
+        "AWS::WAFv2::WebACLAssociation",
         "Custom::Migration",
     }

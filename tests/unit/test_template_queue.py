@@ -55,6 +55,8 @@ def test_an_invocation_is_for_one_doorbell_and_their_number_is_a_parameter() -> 
     # What AWS takes for it.
     limits = PARAMETERS["WorkerConcurrency"]
     assert (limits["MinValue"], limits["MaxValue"]) == (2, 1000)
+    # A new account runs ten at a time in all, and somebody has to take the requests.
+    assert limits["Default"] <= 5
     assert "ReservedConcurrentExecutions" not in FUNCTIONS["Worker"]
 
 
@@ -99,6 +101,40 @@ def test_who_rings_knows_the_queue_and_may_send_to_it_and_nobody_else(function: 
     rings = function in RING
     assert known == ({"Ref": "Doorbells"} if rings else None)
     assert bool(statement(function, "sqs:SendMessage")) == rings
+
+
+@pytest.mark.parametrize("name", ["Doorbells", "DoorbellFailures", "CleanupFailures"])
+def test_a_queue_is_reached_over_tls_only(name: str) -> None:
+    policy = RESOURCES[f"{name}OverTls"]["Properties"]
+    (said,) = policy["PolicyDocument"]["Statement"]
+
+    assert policy["Queues"] == [{"Ref": name}]
+    assert said["Resource"] == {"Fn::GetAtt": [name, "Arn"]}
+    assert (said["Effect"], said["Principal"], said["Action"]) == ("Deny", "*", "sqs:*")
+    assert said["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+
+
+def test_every_queue_has_such_a_policy() -> None:
+    queues = of_type(TRANSLATED, "AWS::SQS::Queue")
+
+    assert {f"{name}OverTls" for name in queues} == of_type(
+        TRANSLATED, "AWS::SQS::QueuePolicy"
+    ).keys()
+
+
+def test_lambda_does_not_take_a_sessions_turns_for_a_loop() -> None:
+    # A worker rings for the next turn of its session; by default Lambda drops the sixteenth ring.
+    functions = of_type(TRANSLATED, "AWS::Lambda::Function")
+    allowed = {
+        name: function["Properties"].get("RecursiveLoop", "Terminate")
+        for name, function in functions.items()
+    }
+
+    # Whoever is called by the queue and rings into it, and nobody else.
+    circular = {
+        name for name in FUNCTIONS if name in RING and statement(name, "sqs:ReceiveMessage")
+    }
+    assert {name for name, value in allowed.items() if value == "Allow"} == circular == {"Worker"}
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)

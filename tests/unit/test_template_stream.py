@@ -85,6 +85,11 @@ def test_the_adapter_is_told_to_stream_and_where_the_server_is() -> None:
     assert all(isinstance(value, str) for name, value in VARIABLES.items() if "_LWA_" in name)
 
 
+def test_an_answer_of_500_is_a_failed_invocation_which_undoes_a_deployment() -> None:
+    # 503 and its like stay answers: they say more than API Gateway would in their place.
+    assert VARIABLES["AWS_LWA_ERROR_STATUS_CODES"] == "500"
+
+
 def test_the_handler_is_a_script_that_the_adapter_can_start() -> None:
     script = FOLDER / STREAM["Handler"]
 

@@ -167,13 +167,30 @@ def test_a_canary_goes_back_when_its_alarm_is_raised(function: str) -> None:
     group = gradual["Resources"][f"{function}DeploymentGroup"]["Properties"]
     assert "CodeDeployDefault.Lambda" in json.dumps(group["DeploymentConfigName"])
     assert group["AlarmConfiguration"]["Enabled"] is True
-    assert f"{function}Errors" in json.dumps(group["AlarmConfiguration"]["Alarms"])
+    named = json.dumps(group["AlarmConfiguration"]["Alarms"])
+    assert f'"Ref": "{function}Errors"' in named
+    # New code that answers with errors ends no invocation with one.
+    assert '"Ref": "ErrorAnswers"' in named
     assert "DEPLOYMENT_STOP_ON_ALARM" in group["AutoRollbackConfiguration"]["Events"]
     alarm = gradual["Resources"][f"{function}Errors"]
     assert alarm["Condition"] == "IsGradual"
     assert {"Name": "Resource", "Value": {"Fn::Sub": f"${{{function}}}:live"}} in alarm[
         "Properties"
     ]["Dimensions"]
+
+
+def test_answers_of_500_and_above_undo_a_deployment_if_there_are_many() -> None:
+    alarm = translated()["Resources"]["ErrorAnswers"]
+    metrics = {one["Id"]: one for one in alarm["Properties"]["Metrics"]}
+
+    assert alarm["Condition"] == "IsGradual"
+    assert metrics["percent"]["Expression"] == "IF(errors >= 3, 100 * errors / requests, 0)"
+    assert alarm["Properties"]["Threshold"] == {"Ref": "DeploymentErrorsPercent"}
+    # A tenth of the requests goes to the new code, all of which may fail.
+    assert TEMPLATE["Parameters"]["DeploymentErrorsPercent"]["Default"] < 10
+    names = {name: metrics[name]["MetricStat"]["Metric"] for name in ("errors", "requests")}
+    assert [one["MetricName"] for one in names.values()] == ["5XXError", "Count"]
+    assert not any(metrics[name]["ReturnData"] for name in names)
 
 
 def test_every_way_of_deploying_is_known_to_the_mapping() -> None:
@@ -191,6 +208,48 @@ def test_a_layer_is_of_the_functions_runtime_and_architecture(layer: str) -> Non
     assert properties["PublishLambdaVersion"] is True
     assert properties["CompatibleArchitectures"] == [{"Ref": "Architecture"}]
     assert properties["CompatibleRuntimes"] == [TEMPLATE["Globals"]["Function"]["Runtime"]]
+
+
+def test_two_stacks_of_an_account_have_layers_of_their_own() -> None:
+    layers = of_type(BY_DEFAULT, "AWS::Lambda::LayerVersion").values()
+    names = [layer["Properties"]["LayerName"]["Fn::Sub"] for layer in layers]
+
+    assert len(set(names)) == 2
+    assert all(name.startswith("${AWS::StackName}-") for name in names)
+
+
+def test_access_logs_are_there_when_asked_for_and_keep_tokens_and_queries_to_themselves() -> None:
+    (stage,) = of_type(BY_DEFAULT, "AWS::ApiGateway::Stage").values()
+    condition, setting, otherwise = stage["Properties"]["AccessLogSetting"]["Fn::If"]
+
+    assert (condition, otherwise) == ("KeepsAccessLogs", {"Ref": "AWS::NoValue"})
+    assert BY_DEFAULT["Resources"]["ApiLogs"]["Condition"] == "KeepsAccessLogs"
+    assert setting["DestinationArn"]["Fn::Sub"].endswith(":log-group:${ApiLogs}")
+    line = json.loads(setting["Format"])
+    assert {"request_id", "address", "user_id", "route", "status"} <= line.keys()
+    assert not re.search(r"querystring|header|\$context\.path|authorization", setting["Format"])
+
+
+def test_a_firewall_stands_in_front_of_the_stage_when_one_is_named() -> None:
+    firewall = BY_DEFAULT["Resources"]["Firewall"]
+
+    assert firewall["Condition"] == "HasFirewall"
+    assert firewall["Properties"]["WebACLArn"] == {"Ref": "WebAclArn"}
+    # By the stage's own name, so that it is made first.
+    (stage,) = of_type(BY_DEFAULT, "AWS::ApiGateway::Stage")
+    assert firewall["Properties"]["ResourceArn"]["Fn::Sub"].endswith(
+        f"::/restapis/${{Api}}/stages/${{{stage}}}"
+    )
+
+
+def test_the_authorizer_keeps_executions_for_itself() -> None:
+    properties = BY_DEFAULT["Resources"]["Authorizer"]["Properties"]
+
+    assert properties["ReservedConcurrentExecutions"]["Fn::If"] == [
+        "LimitsAuthorizer",
+        {"Ref": "AuthorizerConcurrency"},
+        {"Ref": "AWS::NoValue"},
+    ]
 
 
 def test_every_name_that_is_referred_to_is_there() -> None:

@@ -30,7 +30,7 @@ ALARMS: dict[str, dict[str, Any]] = {
     for name, alarm in of_type(TRANSLATED, "AWS::CloudWatch::Alarm").items()
 }
 # They undo a deployment and are there with a gradual one only.
-OF_DEPLOYMENTS = {"SessionsErrors", "MessagesErrors", "StreamErrors"}
+OF_DEPLOYMENTS = {"SessionsErrors", "MessagesErrors", "StreamErrors", "ErrorAnswers"}
 BODY: str = RESOURCES["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"]
 RUNBOOK = (ROOT / "docs" / "runbook.md").read_text(encoding="utf-8")
 OURS = {"Fn::Sub": "Parley/${AWS::StackName}"}
@@ -110,7 +110,7 @@ def test_an_alarm_looks_at_what_is_there(name: str) -> None:
             case "AWS/ApiGateway":
                 (api,) = of_type(TRANSLATED, "AWS::ApiGateway::RestApi").values()
                 (stage,) = of_type(TRANSLATED, "AWS::ApiGateway::Stage").values()
-                assert metric["MetricName"] == "5XXError"
+                assert metric["MetricName"] in ("5XXError", "Count")
                 assert dimensions["ApiName"] == api["Properties"]["Body"]["info"]["title"]
                 assert dimensions["Stage"] == stage["Properties"]["StageName"]
             case "AWS/SQS":
@@ -147,7 +147,31 @@ def test_every_function_is_watched(function: str, metric: str) -> None:
 
     assert (alarm["Namespace"], alarm["MetricName"]) == ("AWS/Lambda", metric)
     assert alarm["Dimensions"] == [{"Name": "FunctionName", "Value": {"Ref": function}}]
-    assert f'"AWS/Lambda", "{metric}", "FunctionName", "${{{function}}}"' in BODY
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_the_dashboard_shows_every_functions_errors(function: str) -> None:
+    assert f'"AWS/Lambda", "Errors", "FunctionName", "${{{function}}}"' in BODY
+
+
+def test_the_dashboard_has_no_more_metrics_than_cloudwatch_shows_for_nothing() -> None:
+    widgets = json.loads(re.sub(r"\$\{[^}]+\}", "x", BODY))["widgets"]
+    shown = [one for widget in widgets for one in widget["properties"].get("metrics", ())]
+    searches = [one for one in shown if isinstance(one[0], dict)]
+
+    # The one search finds a metric for each agent, and a deployment has some.
+    assert len(searches) == 1
+    assert len(shown) - len(searches) + 3 <= 50
+
+
+def test_the_docs_tell_what_alarms_cost() -> None:
+    # An alarm is paid by the metrics that it looks at.
+    paid = sum(len(metrics_of(ALARMS[name])) for name in set(ALARMS) - OF_DEPLOYMENTS)
+    gradual = sum(len(metrics_of(ALARMS[name])) for name in OF_DEPLOYMENTS)
+    deploying = (ROOT / "docs" / "deploy.md").read_text(encoding="utf-8")
+
+    assert f"{paid} metrics that alarms look at, $0.10 a month each" in deploying
+    assert f"With a gradual `DeploymentType`, {gradual} more" in " ".join(deploying.split())
 
 
 @pytest.mark.parametrize("name", sorted(set(ALARMS) - OF_DEPLOYMENTS))
