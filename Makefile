@@ -9,8 +9,12 @@ FUNCTIONS := $(notdir $(patsubst %/app.py,%,$(wildcard functions/*/app.py)))
 SOURCES := layers/shared/python cli local functions packaging bench tests
 # Tests that leave each other alone, two files at a time.
 AT_ONCE := -n 2 --dist loadfile
-# Nothing of these may reach for AWS, a browser or a newer version of itself.
-export AWS_DEFAULT_REGION ?= eu-west-1
+# Nothing of these may reach for AWS, a browser or a newer version of itself. Some want a region all
+# the same; whatever deploys must not take this one for the caller's.
+ifeq ($(origin AWS_DEFAULT_REGION),undefined)
+export AWS_DEFAULT_REGION := eu-west-1
+IN_CALLERS_REGION := env -u AWS_DEFAULT_REGION
+endif
 export SAM_CLI_TELEMETRY := 0
 export UV_PYTHON_DOWNLOADS := never
 

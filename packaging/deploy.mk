@@ -8,7 +8,7 @@ endif
 # Parameters over those that it has: "Name=value …".
 PARAMETERS ?=
 HOST_ARCH := $(if $(filter arm64 aarch64,$(shell uname -m)),arm64,x86_64)
-DEPLOY = PYTHONPATH=packaging $(BIN)/python -P -m parley_deploy --build $(BUILD_DIR) \
+DEPLOY = $(IN_CALLERS_REGION) PYTHONPATH=packaging $(BIN)/python -P -m parley_deploy --build $(BUILD_DIR) \
 	--env $(ENV) --architecture $(ARCH)
 SAM_LOCAL_DIR ?= .aws-sam/local
 # With FUNCTION=Sessions EVENT=events/sessions/health.json: one call instead of the whole API.
@@ -26,7 +26,7 @@ check-deploy: .venv/.test ## Try what a deployment needs, before a stack is made
 	@$(DEPLOY) --try $(PARAMETERS)
 
 delete: .venv/.test ## Take a deployment down; its memory table and users stay (ENV=default)
-	$(BIN)/sam delete --config-file $(CURDIR)/samconfig.toml --config-env $(ENV)
+	@$(DEPLOY) --delete
 
 sam-local: .venv/.test ## The API in Lambda's containers, for who has Docker (PORT, DATA_DIR)
 	@$(MAKE) --no-print-directory -f $(firstword $(MAKEFILE_LIST)) build ARCH=$(HOST_ARCH) \

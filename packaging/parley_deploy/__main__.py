@@ -1,14 +1,24 @@
-"""`make deploy`: hands what was built to `sam deploy`, with all of its parameters."""
+"""`make deploy`: hands what was built to `sam deploy`, with its region and all its parameters."""
 
 from __future__ import annotations
 
 import argparse
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import NoReturn
 
-from parley_deploy.choices import MissingSecret, chosen, quoted, stamp
+import boto3
+import botocore.session
+from botocore.exceptions import BotoCoreError, ClientError
+
+from parley_deploy.account import decided, find_account
+from parley_deploy.choices import MissingSecret, chosen, quoted, stamp, written_for
+from parley_deploy.region import Region, check_secrets, region_of
 from parley_local.cloudformation import load
+
+SAMCONFIG = Path("samconfig.toml")
 
 
 def published(build: Path) -> list[Path]:
@@ -22,7 +32,7 @@ def published(build: Path) -> list[Path]:
 
 
 def main() -> int:
-    """Deploy; the exit status is `sam deploy`'s, or 2 when something was not given.
+    """Deploy; the exit status is `sam`'s, or 2 when something was not given or does not fit.
 
     With `--try` it is 1 when something that was given cannot be used.
     """
@@ -32,11 +42,19 @@ def main() -> int:
     parser.add_argument("--architecture", required=True)
     parser.add_argument("--check", action="store_true", help="only say what is missing")
     parser.add_argument("--try", dest="tries", action="store_true", help="try what it needs")
+    parser.add_argument("--delete", action="store_true", help="take the deployment down")
     parser.add_argument("parameters", nargs="*", help="Name=value")
     asked = parser.parse_args()
-    samconfig = Path("samconfig.toml")
+    target = "make delete" if asked.delete else "make deploy"
     try:
-        parameters = chosen(samconfig, asked.env, asked.parameters, os.environ, asked.architecture)
+        written = written_for(SAMCONFIG, asked.env, "delete" if asked.delete else "deploy")
+        region = region_of(written.get("region"), os.environ, _profiles_region)
+        stack = written["stack_name"]
+        if asked.delete:
+            _say(target, stack, region)
+            _become("delete", region, asked.env)
+        parameters = chosen(SAMCONFIG, asked.env, asked.parameters, os.environ, asked.architecture)
+        check_secrets(parameters, region)
     except MissingSecret as missing:
         print(
             f"make deploy: {missing.variable} is not given. It is the ARN of a secret in Secrets "
@@ -46,23 +64,56 @@ def main() -> int:
         )
         return 2
     except ValueError as fault:
-        print(f"make deploy: {fault}.", file=sys.stderr)
+        print(f"{target}: {fault}.", file=sys.stderr)
         return 2
+    _say(target, stack, region)
+    for name in ("DatabaseSecretArn", "OpenAiSecretArn"):
+        print(f"  {name} {parameters[name]}")
     if asked.check:
         return 0
     if asked.tries:
         # What it imports is not needed to deploy.
         from parley_deploy.check import faults
 
+        os.environ |= region.variables
         return 1 if faults(parameters, print) else 0
+    parameters |= _of_the_account(parameters, stack, region)
     stamp(parameters, published(asked.build))
-    sam = str(Path(sys.executable).with_name("sam"))
     overrides = [f"{name}={quoted(value)}" for name, value in parameters.items()]
-    command = [sam, "deploy", "--template-file", str(asked.build / "template.yaml")]
-    command += ["--config-file", str(samconfig.resolve()), "--config-env", asked.env]
-    command += ["--parameter-overrides", *overrides]
+    template = ["--template-file", str(asked.build / "template.yaml")]
+    _become("deploy", region, asked.env, *template, "--parameter-overrides", *overrides)
+
+
+def _say(target: str, stack: str, region: Region) -> None:
+    print(f"{target}: the stack {stack} in {region.name}, as {region.said_by} says.")
+
+
+def _of_the_account(parameters: Mapping[str, str], stack: str, region: Region) -> dict[str, str]:
+    try:
+        account = find_account(boto3.Session(region_name=region.name), stack)
+    except (BotoCoreError, ClientError) as error:
+        print(
+            f"make deploy: the account could not be looked at, so no limits are set: {error}",
+            file=sys.stderr,
+        )
+        return {}
+    found, said = decided(parameters, account)
+    for sentence in said:
+        print(f"  {sentence}")
+    return found
+
+
+def _profiles_region() -> str | None:
+    region: str | None = botocore.session.Session().get_config_variable("region")
+    return region
+
+
+def _become(command: str, region: Region, env: str, *more: str) -> NoReturn:
+    """Go on as `sam`, to which every way of saying a region now says this one."""
+    sam = str(Path(sys.executable).with_name("sam"))
+    own = ["--config-file", str(SAMCONFIG.resolve()), "--config-env", env, "--region", region.name]
     sys.stdout.flush()
-    os.execv(sam, command)
+    os.execve(sam, [sam, command, *own, *more], {**os.environ, **region.variables})
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import json
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 SECRETS = {"DatabaseSecretArn": "DATABASE_SECRET_ARN", "OpenAiSecretArn": "OPENAI_SECRET_ARN"}
 """The parameters without a default, and the variables that they are taken from."""
@@ -33,6 +34,9 @@ def chosen(
 ) -> dict[str, str]:
     """Return the template's parameters by name: the file's, the secrets', and those given last.
 
+    A secret that the file names for an environment is that environment's: a variable that says
+    another one, left in the shell from other work perhaps, stops the deployment.
+
     Args:
         samconfig: The file `samconfig.toml`.
         env: Which of its environments.
@@ -42,23 +46,41 @@ def chosen(
 
     Raises:
         MissingSecret: The file and the variables both lack a secret's ARN.
-        ValueError: There is no such environment, or something is not of the form `Name=value`.
+        ValueError: There is no such environment, something is not of the form `Name=value`, or
+            the file and a variable say different secrets.
     """
-    document = tomllib.loads(samconfig.read_text(encoding="utf-8"))
-    if env not in document:
-        raise ValueError(f"{samconfig.name} has no environment {env}")
-    written = document[env].get("deploy", {}).get("parameters", {}).get("parameter_overrides", [])
+    written = written_for(samconfig, env, "deploy").get("parameter_overrides", [])
     parameters = _pairs(written.split() if isinstance(written, str) else written)
+    asked = _pairs(given)
     for name, variable in SECRETS.items():
-        if variables.get(variable):
-            parameters[name] = variables[variable]
-    parameters |= _pairs(given)
+        exported = variables.get(variable)
+        if exported and parameters.get(name, exported) != exported and name not in asked:
+            raise ValueError(
+                f"{samconfig.name} names {parameters[name]} as {name} of {env}, and {variable} "
+                f'says {exported}; unset {variable}, or give PARAMETERS="{name}=…" to mean it'
+            )
+        if exported:
+            parameters[name] = exported
+    parameters |= asked
     for name, variable in SECRETS.items():
         if not parameters.get(name):
             raise MissingSecret(variable)
     # A parameter that is not given keeps its old value, whatever was built this time.
     parameters["Architecture"] = architecture
     return parameters
+
+
+def written_for(samconfig: Path, env: str, command: str) -> dict[str, Any]:
+    """Return what the file says to a command of `sam` in an environment.
+
+    Raises:
+        ValueError: There is no such environment.
+    """
+    document = tomllib.loads(samconfig.read_text(encoding="utf-8"))
+    if env not in document:
+        raise ValueError(f"{samconfig.name} has no environment {env}")
+    sections = (document[env].get(name, {}).get("parameters", {}) for name in ("global", command))
+    return {name: value for section in sections for name, value in section.items()}
 
 
 def _pairs(texts: Sequence[str]) -> dict[str, str]:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from samcli.cli.types import CfnParameterOverridesType  # type: ignore[import-untyped]
 
-from parley_deploy import choices
+from parley_deploy import choices, region
 from parley_testing.template import PARAMETERS, ROOT
 
 DATABASE = "arn:aws:ssm:eu-west-1:123456789012:parameter/database"
@@ -97,19 +97,121 @@ def test_the_same_choice_makes_the_same_package(tmp_path: Path) -> None:
     assert (tmp_path / "parameters.sha256").read_text() == first
 
 
-def test_make_deploy_says_what_is_missing_and_how_to_give_it() -> None:
-    environment = {name: value for name, value in os.environ.items() if name not in SECRETS}
-    environment["PYTHONPATH"] = str(ROOT / "packaging")
-    command = [sys.executable, "-P", "-m", "parley_deploy", "--build", "none", "--env", "default"]
+@pytest.mark.parametrize(("name", "variable"), choices.SECRETS.items())
+def test_a_variable_does_not_win_over_what_is_written_for_an_environment(
+    samconfig: Path, name: str, variable: str
+) -> None:
+    written = SECRETS[variable] + "-of-prod"
+    samconfig.write_text(
+        f'[prod.deploy.parameters]\nparameter_overrides = ["{name}={written}", "LogLevel=INFO"]\n'
+    )
 
-    done = subprocess.run(
+    with pytest.raises(ValueError, match=rf"names {written} as {name} of prod, and {variable}"):
+        choices.chosen(samconfig, "prod", [], SECRETS, "arm64")
+
+    without = {other: arn for other, arn in SECRETS.items() if other != variable}
+    assert choices.chosen(samconfig, "prod", [], without, "arm64")[name] == written
+    same = {**SECRETS, variable: written}
+    assert choices.chosen(samconfig, "prod", [], same, "arm64")[name] == written
+    meant = choices.chosen(samconfig, "prod", [f"{name}=arn:x"], SECRETS, "arm64")
+    assert meant[name] == "arn:x"
+
+
+@pytest.mark.parametrize(
+    ("written", "variables", "profile", "found"),
+    [
+        ("a", {"AWS_REGION": "b", "AWS_DEFAULT_REGION": "c"}, "d", ("a", "samconfig.toml")),
+        (None, {"AWS_REGION": "b", "AWS_DEFAULT_REGION": "c"}, "d", ("b", "AWS_REGION")),
+        (None, {"AWS_DEFAULT_REGION": "c", "AWS_REGION": ""}, "d", ("c", "AWS_DEFAULT_REGION")),
+        (None, {}, "d", ("d", "the AWS CLI's profile")),
+    ],
+)
+def test_the_region_is_what_is_written_then_what_the_aws_cli_would_take(
+    written: str | None, variables: dict[str, str], profile: str, found: tuple[str, str]
+) -> None:
+    assert region.region_of(written, variables, lambda: profile) == region.Region(*found)
+
+
+def test_without_a_region_nothing_is_deployed_anywhere() -> None:
+    with pytest.raises(ValueError, match="no region is given"):
+        region.region_of(None, {}, lambda: None)
+
+
+@pytest.mark.parametrize("name", choices.SECRETS)
+def test_a_secret_of_another_region_is_refused(name: str) -> None:
+    secrets = {"DatabaseSecretArn": DATABASE, "OpenAiSecretArn": OPENAI}
+    here = region.Region("eu-west-1", "AWS_REGION")
+
+    region.check_secrets(secrets, here)
+
+    secrets[name] = secrets[name].replace("eu-west-1", "us-east-1")
+    with pytest.raises(ValueError, match=f"{name} is in us-east-1.* eu-west-1, as AWS_REGION"):
+        region.check_secrets(secrets, here)
+
+
+def test_the_region_and_the_secrets_are_said_back_before_anything_is_made() -> None:
+    done = run_check(AWS_REGION="eu-west-1", AWS_DEFAULT_REGION="us-east-1", **SECRETS)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines() == [
+        "make deploy: the stack parley in eu-west-1, as AWS_REGION says.",
+        f"  DatabaseSecretArn {DATABASE}",
+        f"  OpenAiSecretArn {OPENAI}",
+    ]
+
+
+def test_a_profiles_region_is_taken(tmp_path: Path) -> None:
+    profiles = tmp_path / "config"
+    profiles.write_text("[default]\nregion = us-east-2\n[profile work]\nregion = eu-west-1\n")
+
+    done = run_check(AWS_CONFIG_FILE=str(profiles), AWS_PROFILE="work", **SECRETS)
+    other = run_check(AWS_CONFIG_FILE=str(profiles), **SECRETS)
+
+    assert done.returncode == 0, done.stderr
+    assert "in eu-west-1, as the AWS CLI's profile says" in done.stdout
+    assert other.returncode == 2
+    assert "in us-east-2" in other.stderr
+
+
+@pytest.mark.parametrize("target", ["deploy", "delete"])
+def test_make_takes_no_region_of_its_own_for_the_callers(target: str) -> None:
+    environment = {name: value for name, value in os.environ.items() if "AWS_" not in name}
+
+    def shown(**more: str) -> list[str]:
+        done = subprocess.run(
+            ["make", "--dry-run", target],
+            cwd=ROOT,
+            env={**environment, **more},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return [line for line in done.stdout.splitlines() if "-m parley_deploy" in line]
+
+    assert shown()
+    assert all(line.startswith("env -u AWS_DEFAULT_REGION ") for line in shown())
+    # What the caller said is left alone.
+    assert not any("-u AWS_DEFAULT_REGION" in line for line in shown(AWS_DEFAULT_REGION="x"))
+
+
+def run_check(**variables: str) -> subprocess.CompletedProcess[str]:
+    """What `make deploy` does before it builds, with these of the variables that matter only."""
+    left_out = ("AWS_", *SECRETS)
+    own = {name: value for name, value in os.environ.items() if not name.startswith(left_out)}
+    own |= {"PYTHONPATH": str(ROOT / "packaging"), "AWS_CONFIG_FILE": os.devnull}
+    command = [sys.executable, "-P", "-m", "parley_deploy", "--build", "none", "--env", "default"]
+    return subprocess.run(
         [*command, "--architecture", "arm64", "--check"],
         cwd=ROOT,
-        env=environment,
+        env={**own, **variables},
         capture_output=True,
         text=True,
         check=False,
     )
+
+
+def test_make_deploy_says_what_is_missing_and_how_to_give_it() -> None:
+    done = run_check(AWS_REGION="eu-west-1")
 
     assert done.returncode == 2
     assert "DATABASE_SECRET_ARN is not given" in done.stderr
