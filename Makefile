@@ -19,7 +19,7 @@ export SAM_CLI_TELEMETRY := 0
 export UV_PYTHON_DOWNLOADS := never
 
 .DEFAULT_GOAL := help
-.PHONY: help dev test format lint types imports template unit integration survival sdk-suite openapi setup clean
+.PHONY: help dev check test format lint types imports template unit integration survival sdk-suite openapi setup clean
 
 help: ## Say what there is
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "%-14s %s\n", $$1, $$2}'
@@ -27,7 +27,9 @@ help: ## Say what there is
 dev: .venv/.run ## Run Parley on this machine (PORT=3000, DATA_DIR=.parley)
 	@exec $(BIN)/python -m parley_local.dev --port $(PORT) --data-dir $(DATA_DIR)
 
-test: lint types imports template unit integration survival e2e ## All checks and tests, as CI runs them
+check: lint types imports unit ## The quick checks: before each commit
+
+test: check template integration survival e2e ## All checks and tests, as CI runs them
 
 lint: .venv/.test ## Style, and whether the code is formatted
 	$(BIN)/ruff check $(SOURCES)
@@ -52,7 +54,7 @@ integration: .venv/.test ## Tests on embedded PostgreSQL, moto and the local gat
 	$(BIN)/pytest tests/integration $(AT_ONCE)
 
 survival: .venv/.test ## Tests that break the system on purpose: kills, zombies, schedules
-	$(BIN)/pytest tests/faults --timeout=300 $(AT_ONCE)
+	$(BIN)/pytest tests/faults --timeout=3000 $(AT_ONCE)
 
 sdk-suite: .venv/.test ## The Agents SDK's own session tests, on Parley's session (downloads them)
 	tests/sdk_suite/run.sh

@@ -9,6 +9,8 @@ import pytest
 
 from parley_testing import model_input
 
+pytest_plugins = ["parley_testing.slowest_files"]
+
 
 @pytest.fixture(autouse=True, scope="session")
 def asked_of_models() -> Iterator[list[str]]:

@@ -300,7 +300,7 @@ def test_messages_from_all_sides_are_answered_in_the_accepted_order_by_racing_wo
     try:
         assert [sender.wait() for sender in senders] == [{"exited": 0}] * SENDERS
         open_turns = "SELECT FROM turns WHERE ended_at IS NULL"
-        wait_for(lambda: not sql.execute(open_turns).rowcount, seconds=60)
+        wait_for(lambda: not sql.execute(open_turns).rowcount)
     finally:
         until.touch()
 

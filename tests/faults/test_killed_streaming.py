@@ -22,7 +22,7 @@ from parley_testing.fault_scenarios import lines
 from parley_testing.fault_stage import Play, Point, Stage, counted, some_of_each
 from parley_testing.fault_streams import Reader, Theatre, shown, written
 from parley_testing.fork_server import Child
-from parley_testing.waiting import wait_for
+from parley_testing.waiting import HANG_SECONDS, wait_for
 
 STORES = ["sqlite", "dynamodb"]
 SAID = ["Let me see. ", "And one more. ", "Milk and bread are noted."]
@@ -213,13 +213,13 @@ def falling_silent(theatre: Theatre, play: Play) -> Iterator[Future[list[TurnEve
     ):
         reader = Reader(play.user, stream, heard=heard)
         told = pool.submit(reader.send, play.session_id, theatre.stage.scenario.text, "k")
-        assert silent.wait(30)
+        assert silent.wait(HANG_SECONDS)
         yield told
 
 
 def see_cancelled(play: Play, told: Future[list[TurnEvent]], other: Child) -> None:
     """See that the reader was told so in the end, and that the model was left alone."""
-    events = told.result(60)
+    events = told.result(HANG_SECONDS)
     assert [event.sequence for event in events] == list(range(1, len(events) + 1))
     assert written(events) == SAID[:2]
     last = events[-1]

@@ -18,6 +18,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from parley_local import issuer
+from parley_testing.waiting import HANG_SECONDS
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -91,7 +92,7 @@ def test_processes_that_start_at_once_agree_on_one_key(tmp_path: Path) -> None:
 
         (tmp_path / "go").touch()
 
-        kids = {process.communicate(timeout=20)[0] for process in processes}
+        kids = {process.communicate(timeout=HANG_SECONDS)[0] for process in processes}
     finally:
         for process in processes:
             process.kill()

@@ -22,7 +22,7 @@ _LONG = STEPS > 5000
 _SHRINK = [Phase.shrink] if "PARLEY_SCHEDULE_SHRINK" in os.environ else []
 
 
-@pytest.mark.timeout(0 if _LONG or _SHRINK else 300)
+@pytest.mark.timeout(0 if _LONG or _SHRINK else 3000)
 def test_every_promise_is_kept_on_random_schedules(
     new_world: Callable[[], World], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -10,6 +10,7 @@ import sys
 import pytest
 
 from parley_testing.handlers import FUNCTIONS
+from parley_testing.waiting import HANG_SECONDS
 
 EVENTS = FUNCTIONS.parent / "events"
 
@@ -35,7 +36,7 @@ def run(function: str, event: str) -> tuple[dict[str, object], list[str]]:
         env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=HANG_SECONDS,
         check=False,
     )
     assert process.returncode == 0, process.stderr

@@ -15,6 +15,7 @@ import psycopg
 import pytest
 
 from parley_testing.handlers import FUNCTIONS, Context, load_function
+from parley_testing.waiting import HANG_SECONDS
 
 EVENTS = FUNCTIONS.parent / "events" / "migrate"
 Call = Callable[..., dict[str, Any]]
@@ -181,7 +182,7 @@ def test_cloudformation_is_answered_before_the_deadline(
         empty.execute("SELECT pg_advisory_xact_lock(%s)", [lock])
         answer = call("create", seconds=10.5)
     for thread in set(threading.enumerate()) - before:
-        thread.join(30)  # it goes on only because this process does
+        thread.join(HANG_SECONDS)  # it goes on only because this process does
 
     assert answer["Status"] == "FAILED"
     assert "in time" in answer["Reason"]

@@ -24,6 +24,7 @@ from parley.repository.database import Database
 from parley.repository.models import Base
 from parley_testing.handlers import FUNCTIONS, load_function
 from parley_testing.postgres_wire import PostgresWire
+from parley_testing.waiting import HANG_SECONDS
 
 MIGRATE = """
 import app
@@ -116,7 +117,7 @@ def test_several_at_once_wait_for_each_other_and_all_succeed(
                 " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
             ).rowcount
 
-    said = [process.communicate(timeout=60)[0].strip() for process in processes]
+    said = [process.communicate(timeout=HANG_SECONDS)[0].strip() for process in processes]
 
     assert waiting == 3
     assert [process.returncode for process in processes] == [0, 0, 0]

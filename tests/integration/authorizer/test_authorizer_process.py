@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from parley_local import issuer as local_issuer
+from parley_testing.waiting import HANG_SECONDS
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -29,7 +30,7 @@ def start(code: str, **settings: str) -> subprocess.CompletedProcess[str]:
         env={**environment, "PYTHONDONTWRITEBYTECODE": "1", **settings},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=HANG_SECONDS,
     )
 
 

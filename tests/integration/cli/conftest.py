@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 from parley_cli.main import app
 from parley_local.stack import LocalStack
 from parley_testing.terminal import Terminal
+from parley_testing.waiting import HANG_SECONDS
 
 PROGRAM = str(Path(sys.executable).with_name("parley"))
 
@@ -24,7 +25,9 @@ PROGRAM = str(Path(sys.executable).with_name("parley"))
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
     # A reply of many words takes long enough for Ctrl-C in the middle of it.
     env = {"OFFLINE_MODEL_WORDS_PER_SECOND": "20"}
-    with LocalStack(tmp_path_factory.mktemp("cli") / "data", env=env) as stack:
+    with LocalStack(
+        tmp_path_factory.mktemp("cli") / "data", env=env, ready_within=HANG_SECONDS
+    ) as stack:
         yield stack
 
 
@@ -102,7 +105,7 @@ def shell(environ: dict[str, str]) -> Callable[[str], Done]:
             env=environ,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=HANG_SECONDS,
             check=False,
         )
         return Done(done.returncode, done.stdout, done.stderr)

@@ -23,7 +23,7 @@ EXAMPLES = int(os.environ.get("PARLEY_FUZZ_EXAMPLES", "0"))
 
 
 # A longer run takes what it takes.
-pytestmark = pytest.mark.timeout(0 if EXAMPLES else 120)
+pytestmark = pytest.mark.timeout(0 if EXAMPLES else 900)
 
 
 def some(examples: int) -> settings:

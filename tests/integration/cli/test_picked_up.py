@@ -29,9 +29,10 @@ from parley_testing.event_stream import (
     started,
     wire,
 )
+from parley_testing.waiting import HANG_SECONDS
 
 EXAMPLES = int(os.environ.get("PARLEY_FUZZ_EXAMPLES", "0"))
-pytestmark = pytest.mark.timeout(0 if EXAMPLES else 120)
+pytestmark = pytest.mark.timeout(0 if EXAMPLES else 900)
 
 EVENTS_PATH = f"/sessions/{SESSION_ID}/turns/{TURN_ID}/events"
 TEXT = "Grüße 😀, and what else there is to say.\n\n"
@@ -142,7 +143,7 @@ def test_who_stops_early_hangs_up() -> None:
         with closing(parley.stream_message(SESSION_ID, "hi")) as events:
             next(events)
 
-        assert server.left.wait(30)
+        assert server.left.wait(HANG_SECONDS)
 
 
 async def test_who_stops_early_hangs_up_on_an_event_loop() -> None:

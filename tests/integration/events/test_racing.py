@@ -15,6 +15,7 @@ import pytest
 from parley.events.log import EventLog, PlaceTaken, TurnEvent
 from parley_testing.event_writing import deltas, write_in_the_way
 from parley_testing.turn_keys import numbered
+from parley_testing.waiting import HANG_SECONDS
 
 KEY = "user_ada_conv_1"
 CHUNKS = 20
@@ -32,7 +33,7 @@ def one_chain(events: list[TurnEvent], writers: int) -> bool:
 
 def test_of_two_at_one_place_exactly_one_wins(stored: Any) -> None:
     def append(log: EventLog, writer: str, first: int) -> str | None:
-        barrier.wait(20)
+        barrier.wait(HANG_SECONDS)
         try:
             log.append(KEY, numbered(1), writer, deltas(first, 1, by=writer))
         except PlaceTaken:
@@ -54,7 +55,7 @@ def test_of_two_at_one_place_exactly_one_wins(stored: Any) -> None:
 
 def test_threads_make_one_chain(stored: Any) -> None:
     def write(writer: str) -> int:
-        barrier.wait(20)
+        barrier.wait(HANG_SECONDS)
         return write_in_the_way(stored.log, KEY, 1, writer, CHUNKS)
 
     barrier = Barrier(4)
@@ -86,7 +87,7 @@ def test_processes_make_one_chain(stored: Any) -> None:
             assert writer.stdin is not None
             writer.stdin.write("go\n")
             writer.stdin.flush()
-        taken = [int(writer.communicate(timeout=60)[0]) for writer in writers]
+        taken = [int(writer.communicate(timeout=HANG_SECONDS)[0]) for writer in writers]
     finally:
         for writer in writers:
             writer.kill()
@@ -98,7 +99,7 @@ def test_processes_make_one_chain(stored: Any) -> None:
 
 def test_readers_see_each_event_once_and_in_order_while_it_is_written(stored: Any) -> None:
     def follow(reader: int) -> list[int]:
-        barrier.wait(20)
+        barrier.wait(HANG_SECONDS)
         seen: list[int] = []
         while not seen or seen[-1] < total:
             # Every other one reads on from the middle of chunks as well.
@@ -107,7 +108,7 @@ def test_readers_see_each_event_once_and_in_order_while_it_is_written(stored: An
         return seen
 
     def write() -> None:
-        barrier.wait(20)
+        barrier.wait(HANG_SECONDS)
         write_in_the_way(stored.log, KEY, 1, "one", CHUNKS)
 
     total = sum(n % 3 + 1 for n in range(CHUNKS))

@@ -17,6 +17,7 @@ import yaml
 from parley_local.gateway import Gateway
 from parley_local.server import listen, serving, url_of
 from parley_local.template_file import read_template
+from parley_testing.waiting import HANG_SECONDS
 
 HEADERS = {"Content-Type": "'application/problem+json'"}
 
@@ -27,7 +28,7 @@ class Project:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.document: dict[str, Any] = {
-            "Globals": {"Function": {"Handler": "app.handler", "Timeout": 10}},
+            "Globals": {"Function": {"Handler": "app.handler", "Timeout": 60}},
             "Resources": {
                 "Api": {
                     "Type": "AWS::Serverless::Api",
@@ -153,13 +154,13 @@ def running(gateway_of: Callable[[], Gateway]) -> Iterator[tuple[str, Gateway]]:
 
     thread = threading.Thread(target=asyncio.run, args=(serve(),))
     thread.start()
-    assert ready.wait(10)
+    assert ready.wait(HANG_SECONDS)
     url, gateway, loop = found
     try:
         yield url, gateway
     finally:
         loop.call_soon_threadsafe(stop.set)
-        thread.join(20)
+        thread.join(HANG_SECONDS)
         assert not thread.is_alive()
 
 
@@ -176,7 +177,9 @@ def serve(project: Project) -> Iterator[Callable[..., httpx.Client]]:
             url, gateway = stack.enter_context(
                 running(lambda: Gateway(template, variables or {}, **options))
             )
-            client = stack.enter_context(httpx.Client(base_url=url, timeout=20, trust_env=False))
+            client = stack.enter_context(
+                httpx.Client(base_url=url, timeout=HANG_SECONDS, trust_env=False)
+            )
             client.gateway = gateway  # type: ignore[attr-defined]
             return client
 

@@ -19,7 +19,7 @@ import pytest
 
 from parley_local.data_directory import read_address
 from parley_local.stack import LocalStack, StackFailed
-from parley_testing.waiting import wait_for
+from parley_testing.waiting import HANG_SECONDS, wait_for
 
 MIGRATE = """
     import os, psycopg
@@ -126,7 +126,7 @@ def stack_on(template: Path, tmp_path: Path) -> Iterator[Callable[..., LocalStac
     stacks: list[LocalStack] = []
 
     def make(name: str = "data") -> LocalStack:
-        stack = LocalStack(tmp_path / name, template=template)
+        stack = LocalStack(tmp_path / name, template=template, ready_within=HANG_SECONDS)
         stacks.append(stack)
         return stack
 
@@ -141,7 +141,7 @@ def descendants(pid: int) -> list[psutil.Process]:
 
 
 def assert_ended(processes: list[psutil.Process]) -> None:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + HANG_SECONDS
     left = processes
     while left and time.monotonic() < deadline:
         left = [p for p in left if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]
@@ -155,7 +155,7 @@ def run_dev(template: Path, data_dir: Path, *arguments: str) -> subprocess.Compl
         [*command, "--data-dir", str(data_dir), *arguments],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=HANG_SECONDS,
         check=False,
     )
 
@@ -203,7 +203,7 @@ def test_what_is_rung_for_is_heard(
     with stack_on() as stack:
         assert httpx.post(stack.url + "/ring", trust_env=False).status_code == 202
 
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + HANG_SECONDS
         while httpx.get(stack.url + "/notes", trust_env=False).text != "1":
             assert time.monotonic() < deadline, stack.log.read_text()
             time.sleep(0.05)
@@ -357,7 +357,7 @@ def test_a_signal_while_it_starts_stops_it_too(template: Path, tmp_path: Path) -
     processes = descendants(process.pid)
 
     process.terminate()
-    _, said = process.communicate(timeout=20)
+    _, said = process.communicate(timeout=HANG_SECONDS)
 
     assert process.returncode == 0
     assert b"Traceback" not in said
@@ -382,7 +382,7 @@ def test_when_postgres_ends_it_ends_and_says_so(stack_on: Callable[..., LocalSta
     (server,) = (p for p in processes if p.name() == "postgres" and p.ppid() == stack.pid)
     os.kill(server.pid, signal.SIGKILL)
 
-    assert stack.wait(10) == 1
+    assert stack.wait(HANG_SECONDS) == 1
     assert "PostgreSQL ended" in stack.log.read_text()
     assert_ended(processes)
 

@@ -18,7 +18,7 @@ import pytest
 from parley_local.execution import EnvironmentLost
 from parley_local.pool import Pool
 from parley_local.template_file import read_template
-from parley_testing.waiting import alive, wait_for
+from parley_testing.waiting import HANG_SECONDS, alive, wait_for
 
 Serve = Callable[..., httpx.Client]
 
@@ -81,9 +81,9 @@ def test_events_at_the_same_time_run_in_processes_of_their_own_up_to_the_limit(
         assert list(tmp_path.glob("third.*")) == []
         assert len(client.gateway.pools["Wait"].pids) == 2  # type: ignore[attr-defined]
         gates[0].touch()
-        third = calls[2].result(10).json()
+        third = calls[2].result(HANG_SECONDS).json()
         gates[1].touch()
-        first, second = (call.result(10).json() for call in calls[:2])
+        first, second = (call.result(HANG_SECONDS).json() for call in calls[:2])
 
     assert first[0] != second[0]
     assert third == [first[0], 2]
@@ -318,7 +318,7 @@ def test_a_process_ends_when_its_gateway_dies_without_a_word(project: Any, tmp_p
 
     gateway = subprocess.run(
         [sys.executable, "-c", code, str(project.write()), str(tmp_path / "gate")],
-        timeout=20,
+        timeout=HANG_SECONDS,
         check=False,
     )
 

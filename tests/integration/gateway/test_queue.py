@@ -20,7 +20,7 @@ from botocore.exceptions import ClientError
 from parley_local.local_queue import DEAD_LETTERS_FILE, local_queue
 from parley_local.pool import Pool
 from parley_local.template_file import read_template
-from parley_testing.waiting import wait_for
+from parley_testing.waiting import HANG_SECONDS, wait_for
 
 WORKER = """
     import json, os, pathlib, time
@@ -116,7 +116,7 @@ def working(project: Any, *, retry: float, at_once: int) -> Iterator[Bench]:
 
     thread = threading.Thread(target=asyncio.run, args=(work(),))
     thread.start()
-    assert ready.wait(10)
+    assert ready.wait(HANG_SECONDS)
     url, loop = found
     bench = Bench(url, project.root)
     try:
@@ -124,7 +124,7 @@ def working(project: Any, *, retry: float, at_once: int) -> Iterator[Bench]:
     finally:
         bench.client.close()
         loop.call_soon_threadsafe(stop.set)
-        thread.join(20)
+        thread.join(HANG_SECONDS)
         assert not thread.is_alive()
 
 

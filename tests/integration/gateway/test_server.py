@@ -10,6 +10,7 @@ import pytest
 from starlette.responses import PlainTextResponse
 
 from parley_local.server import PortInUse, listen, serving, url_of
+from parley_testing.waiting import HANG_SECONDS
 
 
 async def test_connections_answer_without_nagles_delay() -> None:
@@ -24,7 +25,7 @@ async def test_connections_answer_without_nagles_delay() -> None:
         server = await asyncio.start_server(accept, sock=listener)
         _, writer = await asyncio.open_connection(*listener.getsockname())
         async with server:
-            assert await asyncio.wait_for(seen, 5) != 0
+            assert await asyncio.wait_for(seen, HANG_SECONDS) != 0
         writer.close()
         await writer.wait_closed()
 

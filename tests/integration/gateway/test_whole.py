@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from parley_local.stack import LocalStack
+from parley_testing.waiting import HANG_SECONDS
 
 
 def parley(stack: LocalStack, *arguments: str, stdin: str = "") -> str:
@@ -23,7 +24,7 @@ def parley(stack: LocalStack, *arguments: str, stdin: str = "") -> str:
         input=stdin,
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=HANG_SECONDS,
         check=False,
     )
     assert (done.returncode, done.stderr) == (0, "")
@@ -34,9 +35,9 @@ def parley(stack: LocalStack, *arguments: str, stdin: str = "") -> str:
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
     """Return a stack that was stopped and started again after its first message."""
     data_dir = tmp_path_factory.mktemp("whole") / "data"
-    with LocalStack(data_dir) as first:
+    with LocalStack(data_dir, ready_within=HANG_SECONDS) as first:
         assert "buy milk" in parley(first, "message", "add buy milk", "--session", "groceries")
-    with LocalStack(data_dir) as again:
+    with LocalStack(data_dir, ready_within=HANG_SECONDS) as again:
         yield again
 
 

@@ -16,6 +16,7 @@ from parley.errors import StoreUnavailable
 from parley.memory.sdk_session import ParleySession
 from parley.memory.store import AgentSessionStore, TurnMemory
 from parley_testing.turn_keys import numbered
+from parley_testing.waiting import HANG_SECONDS
 
 UNTRACED = agents.RunConfig(tracing_disabled=True)
 
@@ -164,7 +165,7 @@ class Slow:
 
     def append(self, conversation: str, memory: TurnMemory) -> int:
         self.begun.set()
-        assert self.may_end.wait(10)
+        assert self.may_end.wait(HANG_SECONDS)
         return self._store.append(conversation, memory)
 
     def __getattr__(self, name: str) -> Any:

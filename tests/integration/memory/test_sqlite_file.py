@@ -21,6 +21,7 @@ from parley.memory.codec import pack_memory
 from parley.memory.sqlite import SqliteStore
 from parley.memory.store import ClaimedTurn, TurnMemory
 from parley_testing.turn_keys import numbered
+from parley_testing.waiting import HANG_SECONDS
 
 KEY = "user_ada_conv_1"
 MEMORY = TurnMemory([{"role": "user", "content": "hello"}])
@@ -76,7 +77,7 @@ def test_processes_that_open_a_new_file_at_once_share_it(sqlite_path: Path) -> N
         process.stdin.write("go\n")
         process.stdin.flush()
     for process in running:
-        process.communicate(timeout=60)
+        process.communicate(timeout=HANG_SECONDS)
 
     assert [process.returncode for process in running] == [0] * 4
     with closing(SqliteStore(sqlite_path)) as store:
@@ -90,7 +91,7 @@ def test_processes_that_open_a_new_file_at_once_share_it(sqlite_path: Path) -> N
 def test_a_new_file_can_be_opened_by_many_at_once(tmp_path: Path) -> None:
     def open_and_append(path: Path) -> int:
         with closing(SqliteStore(path)) as store:
-            barrier.wait(10)
+            barrier.wait(HANG_SECONDS)
             return store.append(KEY, MEMORY)
 
     barrier = Barrier(8)
@@ -167,7 +168,7 @@ def test_a_file_that_another_writes_to_for_a_moment_is_waited_for(sqlite_path: P
 
         assert store.append(KEY, MEMORY) == 2
 
-        other.communicate(timeout=30)
+        other.communicate(timeout=HANG_SECONDS)
 
 
 def test_a_file_that_cannot_be_opened_is_unavailable_until_it_can(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from schemathesis.specs.openapi.checks import (
 
 from parley.http.document import document
 from parley_local.stack import LocalStack
+from parley_testing.waiting import HANG_SECONDS
 
 # Unknown query parameters are passed over, as everywhere on the web.
 config = schemathesis.Config.from_dict({"generation": {"allow-extra-parameters": False}})
@@ -46,7 +47,7 @@ def _test_of(operation_id: str) -> Any:
     Made by one decorator for all of them they would share an id, and of those xdist runs only one.
     """
 
-    @pytest.mark.timeout(300)
+    @pytest.mark.timeout(3000)
     @schema.include(operation_id=operation_id).parametrize()
     @hypothesis.settings(
         max_examples=25,
@@ -57,7 +58,10 @@ def _test_of(operation_id: str) -> Any:
     )
     def every_answer_is_as_documented(case: schemathesis.Case[Any], stack: LocalStack) -> None:
         case.call_and_validate(
-            base_url=stack.url, headers=stack.headers("schemathesis"), checks=CHECKS, timeout=40
+            base_url=stack.url,
+            headers=stack.headers("schemathesis"),
+            checks=CHECKS,
+            timeout=HANG_SECONDS,
         )
 
     return every_answer_is_as_documented

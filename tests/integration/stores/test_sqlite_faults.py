@@ -18,6 +18,7 @@ from parley.memory.sqlite import SqliteStore
 from parley_testing.handlers import Answer
 from parley_testing.postgres_place import OPERATIONS, Conversation, Operation, Place
 from parley_testing.problems import problem
+from parley_testing.waiting import HANG_SECONDS
 
 Look = Callable[[Conversation, Operation, Answer], None]
 
@@ -61,7 +62,7 @@ def locked(memory: Path) -> Iterator[None]:
         assert other.stdout is not None
         assert other.stdout.readline() == "locked\n"
         yield
-        other.communicate("go\n", timeout=30)
+        other.communicate("go\n", timeout=HANG_SECONDS)
 
 
 @contextmanager

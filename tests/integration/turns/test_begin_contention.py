@@ -14,6 +14,7 @@ from parley.ids import new_id
 from parley.repository.database import Database
 from parley.repository.sessions import SessionRepository
 from parley.repository.turns import Begun, NewSession, RunningTurn, TurnRepository, Usage
+from parley_testing.waiting import HANG_SECONDS
 from parley_testing.workbench import held, request
 
 THREADS = 8
@@ -39,7 +40,7 @@ def session_id(database: Database) -> UUID:
 
 def at_once(work: Callable[[int], Begun]) -> list[Begun]:
     """Do something in all threads, started together."""
-    start = Barrier(THREADS, timeout=10)
+    start = Barrier(THREADS, timeout=HANG_SECONDS)
 
     def one(thread: int) -> Begun:
         start.wait()

@@ -19,6 +19,7 @@ from parley.repository.database import Database
 from parley.repository.sessions import SessionRepository
 from parley.repository.turns import HeadClaim, RunningTurn, TurnRepository, Usage
 from parley_testing.turn_keys import pairs
+from parley_testing.waiting import HANG_SECONDS
 from parley_testing.workbench import request
 
 THREADS = 8
@@ -60,7 +61,7 @@ def queue(turns: TurnRepository, session_id: UUID) -> UUID:
 
 def together(*work: Callable[[], Any]) -> list[Any]:
     """Do different things, started at the same moment."""
-    start = Barrier(len(work), timeout=10)
+    start = Barrier(len(work), timeout=HANG_SECONDS)
 
     def one(do: Callable[[], Any]) -> Any:
         start.wait()
@@ -263,7 +264,7 @@ def test_a_claim_whose_picture_is_out_of_date_looks_again(
                 " WHERE id = %s",
                 (first,),
             )
-        found = claim.result(10)
+        found = claim.result(HANG_SECONDS)
 
     assert found.turn is not None
     assert (found.turn.id, found.turn.attempt) == (second, 1)

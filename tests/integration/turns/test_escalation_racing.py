@@ -21,6 +21,7 @@ from parley.repository.tool_calls import ToolCall, record_in
 from parley.repository.turns import Ending, RunningTurn, TurnRepository, Usage
 from parley_testing.at_once import connected
 from parley_testing.talk import begin, request
+from parley_testing.waiting import HANG_SECONDS
 
 ROUNDS = 60
 CALL = ToolCall("call_1", "escalate", "{}", "done", effect=True)
@@ -104,7 +105,7 @@ def test_whoever_comes_between_the_effect_and_the_fence_waits_and_neither_deadlo
         taken_over = expired and name in ("begin", "enqueue")
         with pytest.raises(Fenced) if taken_over else nullcontext():
             run(mine, turn, let_rival_come)
-        rival[0].result(timeout=10)
+        rival[0].result(timeout=HANG_SECONDS)
 
     left: list[tuple[str, str | None, int]] = [("escalated", "the user is upset", 1)]
     if taken_over:
@@ -137,7 +138,7 @@ def test_all_of_them_at_once_never_deadlock(database_url: str, sql: psycopg.Conn
                 turn: RunningTurn = turn,
                 start: threading.Barrier = start,
             ) -> None:
-                start.wait(10)
+                start.wait(HANG_SECONDS)
                 try:
                     if name == "tool":
                         run(database, turn, lambda: None)

@@ -13,6 +13,7 @@ import pytest
 
 from parley.repository.database import Database
 from parley.repository.turns import Ending, RunningTurn, Stopped, TurnRepository, Usage
+from parley_testing.waiting import HANG_SECONDS
 from parley_testing.workbench import Workbench, held, request
 
 CANCELLED = Ending("cancelled", "cancelled", "You stopped it.", remembered=False)
@@ -199,7 +200,7 @@ def test_completing_and_deleting_race_without_a_deadlock(
 ) -> None:
     database = Database(lambda: database_url, statement_timeout=10, pool_size=2)
     turns = TurnRepository(database, window=100)
-    start = Barrier(2, timeout=10)
+    start = Barrier(2, timeout=HANG_SECONDS)
 
     def complete(turn: RunningTurn) -> bool:
         start.wait()

@@ -19,8 +19,8 @@ import httpx
 
 from parley_client.sse import Frame, Parser
 from parley_testing.emulator import Unpacked
+from parley_testing.waiting import HANG_SECONDS
 
-_START_SECONDS = 30.0
 _STOP_SECONDS = 10.0
 
 
@@ -97,7 +97,7 @@ class Adapter:
             "PYTHONPATH": str(function.opt / "python"),  # /opt/python is not ours here
         }
         self._process: subprocess.Popen[bytes] | None = None
-        self._client = httpx.Client(base_url=f"http://127.0.0.1:{self._port}", timeout=60)
+        self._client = httpx.Client(base_url=f"http://127.0.0.1:{self._port}", timeout=HANG_SECONDS)
 
     def __enter__(self) -> Self:
         with self._log.open("ab") as log:
@@ -110,7 +110,7 @@ class Adapter:
                 env=self._variables,
                 start_new_session=True,
             )
-        deadline = time.monotonic() + _START_SECONDS
+        deadline = time.monotonic() + HANG_SECONDS
         while not self._is_ready():
             if self._process.poll() is not None or time.monotonic() > deadline:
                 self.stop()

@@ -11,6 +11,7 @@ from typing import TypeVar
 from sqlalchemy import text
 
 from parley.repository.database import Database
+from parley_testing.waiting import HANG_SECONDS
 
 T = TypeVar("T")
 
@@ -42,7 +43,7 @@ def at_once(url: str, count: int, work: Callable[[Database, int], T]) -> list[T]
     barrier = Barrier(count)
 
     def started(database: Database, number: int) -> T:
-        barrier.wait(10)
+        barrier.wait(HANG_SECONDS)
         return work(database, number)
 
     with connected(url, count) as databases, ThreadPoolExecutor(count) as threads:

@@ -10,6 +10,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 from urllib.parse import urlsplit
 
+from parley_testing.waiting import HANG_SECONDS
+
 Answer = tuple[int, bytes]
 Serve = Callable[[], Answer]
 Fault = Callable[[Serve], Answer | None]
@@ -67,7 +69,7 @@ class DynamoDbWire:
         self._restored.clear()
 
         def wait(_: Serve) -> None:
-            self._restored.wait(30)
+            self._restored.wait(HANG_SECONDS)
 
         self._break = (operation, wait, True)
 
@@ -113,7 +115,7 @@ class DynamoDbWire:
     def _serve(self, body: bytes, headers: dict[str, str]) -> Answer:
         # Moto checks a condition and writes in two steps; DynamoDB does both in one.
         with self._lock:
-            connection = http.client.HTTPConnection(self._behind, timeout=30)
+            connection = http.client.HTTPConnection(self._behind, timeout=HANG_SECONDS)
             try:
                 connection.request("POST", "/", body, headers)
                 response = connection.getresponse()

@@ -21,10 +21,10 @@ import httpx
 import psutil
 
 from parley_testing.handlers import Answer
+from parley_testing.waiting import HANG_SECONDS
 
 _INVOCATIONS = "/2015-03-31/functions/function/invocations"
 _INIT = re.compile(r"INIT REPORT\(durationMs: ([0-9.]+)\)")
-_START_SECONDS = 10.0
 _STOP_SECONDS = 5.0
 
 
@@ -131,7 +131,7 @@ class Emulator:
         (child,) = psutil.Process(self._process.pid).children()
         return int(child.pid)
 
-    def invoke(self, event: Any, *, seconds: float = 60) -> Reply:
+    def invoke(self, event: Any, *, seconds: float = HANG_SECONDS) -> Reply:
         """Send an event and wait for the answer."""
         response = self._client.post(_INVOCATIONS, json=event, timeout=seconds)
         return Reply(response.status_code, response.text)
@@ -174,7 +174,7 @@ class Emulator:
                 start_new_session=True,
             )  # fmt: skip
         self._client = httpx.Client(base_url=f"http://{own}")
-        deadline = time.monotonic() + _START_SECONDS
+        deadline = time.monotonic() + HANG_SECONDS
         while self._process.poll() is None and time.monotonic() < deadline:
             try:
                 socket.create_connection(("127.0.0.1", int(own.rpartition(":")[2])), 1).close()

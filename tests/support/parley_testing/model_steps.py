@@ -16,7 +16,9 @@ import threading
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-PATIENCE_SECONDS = 30.0
+from parley_testing.waiting import HANG_SECONDS
+
+PATIENCE_SECONDS = HANG_SECONDS
 
 
 class Gate:

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator
 from typing import Self
 from urllib.parse import parse_qs, urlsplit
 
+from parley_testing.waiting import HANG_SECONDS
+
 
 class PostgresWire:
     """A proxy on loopback in front of a Postgres that listens on a Unix socket.
@@ -72,7 +74,7 @@ class PostgresWire:
         self._restored.clear()
 
         def wait(losing: threading.Event) -> None:
-            self._restored.wait(30)
+            self._restored.wait(HANG_SECONDS)
             _drop(losing)
 
         self._break = (statement, wait, True)

@@ -20,6 +20,7 @@ from parley.ids import TurnKey
 from parley.turns.follow import BEAT_SECONDS, Follower
 from parley_client.sse import Frame, Parser
 from parley_local.server import listen, url_of
+from parley_testing.waiting import HANG_SECONDS
 from parley_testing.workbench import Workbench
 
 
@@ -140,7 +141,7 @@ class Streams:
         )
         self._serving = asyncio.ensure_future(self._server.serve([self._listener]))
         self.url = url_of(self._listener)
-        self.client = httpx.AsyncClient(base_url=self.url, timeout=30)
+        self.client = httpx.AsyncClient(base_url=self.url, timeout=HANG_SECONDS)
         return self
 
     async def __aexit__(self, *_: object) -> None:

@@ -9,6 +9,8 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 
+from parley_testing.waiting import HANG_SECONDS
+
 # The terminal becomes the program's own, so that Ctrl-C in it is a signal; one that the tests may
 # have been started to ignore, as a job in the background is.
 _TAKE_TERMINAL = """
@@ -69,7 +71,7 @@ class Terminal:
         self.press(key)
         self.wait_for(text)
 
-    def wait_for(self, text: str, within: float = 30) -> str:
+    def wait_for(self, text: str, within: float = HANG_SECONDS) -> str:
         """Read until it shows this after what was waited for last; return what came with it.
 
         Raises:
@@ -84,7 +86,7 @@ class Terminal:
         self._read_until = found + len(text)
         return came
 
-    def ended(self, within: float = 30) -> int:
+    def ended(self, within: float = HANG_SECONDS) -> int:
         """Read until the program ends and return its exit status."""
         deadline = time.monotonic() + within
         while self._read(deadline - time.monotonic()):

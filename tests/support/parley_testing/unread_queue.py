@@ -13,6 +13,7 @@ from queue import SimpleQueue
 from parley_local.local_queue import local_queue
 from parley_local.template import Queue
 from parley_testing.aws import REGION
+from parley_testing.waiting import HANG_SECONDS
 
 _QUEUE = Queue("doorbells", "Worker")
 
@@ -35,7 +36,7 @@ def unread_queue() -> Iterator[Mapping[str, str]]:
 
         served = thread.submit(loop.run_until_complete, serve())
         try:
-            url = urls.get(timeout=30)
+            url = urls.get(timeout=HANG_SECONDS)
             yield {
                 "DOORBELL_QUEUE_URL": url,
                 "AWS_ENDPOINT_URL_SQS": url.rsplit("/", 2)[0],
@@ -45,5 +46,5 @@ def unread_queue() -> Iterator[Mapping[str, str]]:
             }
         finally:
             loop.call_soon_threadsafe(end.set)
-            served.result(timeout=30)
+            served.result(timeout=HANG_SECONDS)
             loop.close()

@@ -8,8 +8,11 @@ from collections.abc import Callable
 
 import psutil
 
+HANG_SECONDS = 300.0
+"""What takes so long hangs: it is far above what the busiest machine needs, and decides nothing."""
 
-def wait_for(condition: Callable[[], object], seconds: float = 30) -> None:
+
+def wait_for(condition: Callable[[], object], seconds: float = HANG_SECONDS) -> None:
     """Wait in a thread until a condition holds."""
     deadline = time.monotonic() + seconds
     while not condition():
@@ -17,7 +20,7 @@ def wait_for(condition: Callable[[], object], seconds: float = 30) -> None:
         time.sleep(0.01)
 
 
-async def until(condition: Callable[..., object], seconds: float = 30) -> None:
+async def until(condition: Callable[..., object], seconds: float = HANG_SECONDS) -> None:
     """Wait on a loop until a condition holds.
 
     Raises:

@@ -13,6 +13,7 @@ from rich.console import Console
 from parley_cli.turn_screen import TurnScreen
 from parley_client.events import KINDS, TurnEvent
 from parley_testing.event_stream import Event, delta, numbered, said, started
+from parley_testing.waiting import HANG_SECONDS
 
 _CODE = re.compile(r"\x1b\[([\d;?]*)([A-Za-z])|(\r)|(\n)|([^\x1b\r\n]+)")
 
@@ -48,7 +49,7 @@ class Terminal:
 
     def wait_for(self, end: str) -> None:
         """Wait until this is shown last, which another thread does."""
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + HANG_SECONDS
         while not self.text().endswith(end):
             assert time.monotonic() < deadline, self.text()
             time.sleep(0.01)

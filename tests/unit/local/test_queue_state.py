@@ -10,6 +10,7 @@ import pytest
 
 from parley_local.queue_state import Message, QueueState, UnknownReceipt
 from parley_local.template import Queue
+from parley_testing.waiting import HANG_SECONDS
 
 SETTINGS = Queue("Bells", "Reader", visibility=30, delay=0, receives=2, dead_letters="Failures")
 
@@ -182,10 +183,10 @@ async def test_who_waits_is_woken_by_a_message_and_by_one_put_back(given: Given)
     waiting = asyncio.create_task(given.queue.receive())
     await asyncio.sleep(0)
     given.queue.send("x")
-    message = await asyncio.wait_for(waiting, 5)
+    message = await asyncio.wait_for(waiting, HANG_SECONDS)
 
     again = asyncio.create_task(given.queue.receive())
     await asyncio.sleep(0)
     given.queue.change_visibility(message.receipt or "", 0)
 
-    assert (await asyncio.wait_for(again, 5)).id == message.id
+    assert (await asyncio.wait_for(again, HANG_SECONDS)).id == message.id

@@ -12,6 +12,7 @@ from parley.errors import StoreUnavailable
 from parley.points import observed
 from parley.turns import threads
 from parley.turns.threads import in_executor, in_thread, patiently
+from parley_testing.waiting import HANG_SECONDS
 
 
 async def test_it_gives_what_the_call_gives() -> None:
@@ -29,7 +30,7 @@ async def test_a_cancelled_caller_waits_for_the_call(fails: bool) -> None:
 
     def call() -> None:
         begun.set()
-        go_on.wait(5)
+        go_on.wait(HANG_SECONDS)
         ended.set()
         if fails:
             raise ValueError
@@ -126,7 +127,7 @@ async def test_a_patient_call_that_is_cancelled_while_it_waits_does_not_try_agai
 
     monkeypatch.setattr(asyncio, "sleep", for_ever)
     caller = asyncio.ensure_future(patiently(flaky.answer, "given"))
-    await asyncio.wait_for(waiting.wait(), 5)
+    await asyncio.wait_for(waiting.wait(), HANG_SECONDS)
 
     caller.cancel()
 

@@ -20,6 +20,7 @@ from parley_client.sse import Parser
 from parley_testing.handlers import FUNCTIONS
 from parley_testing.model_server import ModelServer
 from parley_testing.model_steps import Gate, Streamed
+from parley_testing.waiting import HANG_SECONDS
 
 ROOT = FUNCTIONS.parent
 
@@ -58,8 +59,8 @@ def server(
             },
         )
     try:
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
-            end = time.monotonic() + 60
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=HANG_SECONDS) as client:
+            end = time.monotonic() + HANG_SECONDS
             while not _answers(client):
                 assert process.poll() is None, log.read_text()
                 assert time.monotonic() < end, log.read_text()
@@ -104,7 +105,7 @@ def test_it_streams_and_lets_go_of_its_turns_when_it_is_stopped(
                 process.send_signal(signal.SIGTERM)
     gate.open()
 
-    assert process.wait(30) == -signal.SIGTERM
+    assert process.wait(HANG_SECONDS) == -signal.SIGTERM
     assert kinds == ["turn.started", "message.delta"]
     row = sql.execute("SELECT status, lease_expires_at = '-infinity' FROM turns").fetchone()
     assert row == ("running", True)

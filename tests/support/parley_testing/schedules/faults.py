@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 
 from parley.errors import StoreUnavailable
 from parley.repository.database import Database
+from parley_testing.waiting import HANG_SECONDS
 
 T = TypeVar("T")
 
@@ -86,7 +87,7 @@ class Course:
             # It may be the other's tool that passes, and what was begun before goes on.
             if AT_WORK.get() is None or self._frozen_by == get_ident():
                 return
-            assert self._goes_on.wait(60), "a process stood still for too long"
+            assert self._goes_on.wait(HANG_SECONDS), "a process stood still for too long"
         if self.dead:
             raise ProcessDied(point)
         with self._counting:  # the log is written beside the run

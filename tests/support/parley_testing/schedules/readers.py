@@ -17,8 +17,7 @@ from parley.repository.database import Database
 from parley.repository.transcript import Transcript
 from parley.turns.follow import Follower
 from parley.turns.hub import Hub
-
-_PATIENCE_SECONDS = 20.0
+from parley_testing.waiting import HANG_SECONDS
 
 
 class Reader:
@@ -106,7 +105,7 @@ class Readers:
         """Wait until a reader has been given the last event, or learned that there is none."""
         self.follow(reader)
         if reader.following is not None:
-            reader.following.result(_PATIENCE_SECONDS)
+            reader.following.result(HANG_SECONDS)
 
     def leave(self) -> None:
         """Have all go."""
@@ -125,7 +124,7 @@ class Readers:
             if going:
                 await asyncio.wait(going)
 
-        asyncio.run_coroutine_threadsafe(left(), self._loop).result(_PATIENCE_SECONDS)
+        asyncio.run_coroutine_threadsafe(left(), self._loop).result(HANG_SECONDS)
 
     async def _follow(self, reader: Reader) -> None:
         """Follow, and come back with the last number whenever the follow ends without an end."""
