@@ -14,7 +14,7 @@ Need = Literal["database", "memory", "model", "queue", "issuer"]
 
 
 class Settings(BaseSettings):
-    """Every setting, named as in the environment. The README's table says what each is for."""
+    """Every setting, named as in the environment. docs/configuration.md says what each is for."""
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
 
