@@ -10,6 +10,7 @@ from uuid import UUID
 from parley.errors import TurnInProgress
 from parley_testing.fault_parts import Parts
 from parley_testing.fault_scenarios import Scenario
+from parley_testing.waiting import HANG_SECONDS
 from parley_testing.workbench import request
 
 
@@ -37,7 +38,7 @@ async def contend(
         async with free:
             while True:
                 try:
-                    sent = await parts.sender.send(message, seconds=20)
+                    sent = await parts.sender.send(message, seconds=HANG_SECONDS)
                 except TurnInProgress as refusal:
                     refused_by.append(str(refusal.turn_id))
                     await asyncio.sleep(0.1)

@@ -32,6 +32,7 @@ from parley_testing.fault_functions import run_function, warm_up
 from parley_testing.fault_parts import Parts, Place, new_log, new_store
 from parley_testing.fault_scenarios import SCENARIOS, append
 from parley_testing.scripted_model import call, say
+from parley_testing.waiting import HANG_SECONDS
 from parley_testing.workbench import request
 
 
@@ -81,7 +82,7 @@ def _run(job: dict[str, Any]) -> dict[str, Any]:
                 work = parts.canceller.cancel(job["user"], session_id, UUID(job["cancels"]))
                 return {"outcome": asyncio.run(work).outcome}
             asked = request(session_id, scenario.text, user=job["user"], key=job["key"])
-            sent = asyncio.run(parts.sender.send(asked, seconds=20))
+            sent = asyncio.run(parts.sender.send(asked, seconds=HANG_SECONDS))
         assert sent.view.reply is not None
         return {"reply": sent.view.reply.content}
 

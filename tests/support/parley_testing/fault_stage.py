@@ -23,6 +23,7 @@ from parley_testing.fault_outcome import Outcome, asked_again, outcome
 from parley_testing.fault_parts import Parts, Place
 from parley_testing.fault_scenarios import NEXT, SCENARIOS, lines
 from parley_testing.fork_server import Child, ForkServer
+from parley_testing.waiting import HANG_SECONDS
 from parley_testing.workbench import request
 
 Point = tuple[str, int]
@@ -173,7 +174,7 @@ class Play:
 
     async def recover(self) -> None:
         """Do what the scheduled recovery does."""
-        recovered = await self.parts.recovery.recover(10, seconds=20)
+        recovered = await self.parts.recovery.recover(10, seconds=HANG_SECONDS)
         assert recovered.unfinished == recovered.elsewhere == 0
 
     async def cancel(self) -> str:
@@ -199,6 +200,6 @@ class Play:
 
     async def _send(self, text: str, key: str) -> str:
         message = request(self.session_id, text, user=self.user, key=key)
-        sent = await self.parts.sender.send(message, seconds=20)
+        sent = await self.parts.sender.send(message, seconds=HANG_SECONDS)
         assert sent.view.reply is not None
         return sent.view.reply.content

@@ -29,6 +29,7 @@ from parley.turns.ringing import Ringer
 from parley.turns.run import AgentRunner
 from parley.turns.send import Sender, Sent
 from parley_testing.scripted_model import Script, ScriptedProvider
+from parley_testing.waiting import HANG_SECONDS
 
 
 class WatchedStore:
@@ -72,7 +73,7 @@ class Workbench:
         agent: Agent[TurnContext] | None = None,
         memory_items: int = 200,
         crashes: int = 3,
-        turn_seconds: float = 30,
+        turn_seconds: float = HANG_SECONDS,
         events: EventLog | None = None,
         doorbell: Doorbell | None = None,
     ) -> None:
