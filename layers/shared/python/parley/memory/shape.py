@@ -9,8 +9,12 @@ from collections.abc import Iterable
 from typing import Any
 from uuid import UUID, uuid5
 
+from parley.memory.item_fields import KEPT
 from parley.memory.store import Item
 from parley.text import storable_json
+
+PLACEHOLDER_ID = "__fake_id__"
+"""The id that the SDK gives what comes from Chat Completions, where messages have none."""
 
 _OUTPUT_OF = {
     "function_call": "function_call_output",
@@ -32,13 +36,13 @@ def assistant_message(text: str) -> Item:
 def lasting(items: Iterable[Any]) -> list[Item]:
     """Keep what a later turn can use, oldest first.
 
-    Reasoning, hosted tools' items and every item id refer to state that the model's server keeps
-    for this run, or not at all; another server, or the same one later, refuses them. Messages
-    and pairs of tool calls and outputs stand for themselves.
+    Reasoning, hosted tools' items and item ids refer to state that the model's server keeps for
+    this run, or not at all; another server, or the same one later, refuses them. Messages and pairs
+    of tool calls and outputs stand for themselves. Reasoning that came through Chat Completions is
+    text, and stays with the call that it led to: some servers refuse the call without it. See
+    `item_fields` for every field.
     """
-    return well_formed(
-        kept for item in items if (kept := _without_server_state(dict(item))) is not None
-    )
+    return well_formed(kept for item in items if (kept := _kept(dict(item))) is not None)
 
 
 def with_own_call_ids(items: Iterable[Item], turn_id: UUID) -> list[Item]:
@@ -57,14 +61,18 @@ def with_own_call_ids(items: Iterable[Item], turn_id: UUID) -> list[Item]:
     ]
 
 
-def _without_server_state(item: Item) -> Item | None:
+def _kept(item: Item) -> Item | None:
     kind = item.get("type", "message")
+    from_chat = item.get("id") == PLACEHOLDER_ID
+    if kind not in KEPT or (kind == "reasoning" and not from_chat):
+        return None
+    kept = {key: item[key] for key in KEPT[kind] if item.get(key) is not None}
     if kind == "message":
-        return {"role": item["role"], "content": _plain(item.get("content"))}
-    if kind in _OUTPUT_OF or kind in _OUTPUTS:
-        dropped = ("id", "status", "created_by")
-        return {key: value for key, value in item.items() if key not in dropped}
-    return None
+        if from_chat:
+            return {**kept, "id": PLACEHOLDER_ID, "type": "message"}
+        kept.pop("type", None)
+        return {**kept, "content": _plain(item.get("content"))}
+    return kept
 
 
 def _plain(content: Any) -> Any:
@@ -89,8 +97,52 @@ def well_formed(items: Iterable[Item]) -> list[Item]:
         elif kind in _OUTPUTS and (call := waiting.pop((kind, item["call_id"]), None)) is not None:
             paired |= {call, place}
     alone = _OUTPUT_OF.keys() | _OUTPUTS
-    return [
+    return in_order(
         item
         for place, item in enumerate(given)
         if place in paired or item.get("type", "message") not in alone
-    ]
+    )
+
+
+def in_order(items: Iterable[Item]) -> list[Item]:
+    """Put each answer's items in the order that every server takes: thoughts, words, calls.
+
+    A model may speak after it has called, and Chat Completions refuses whatever stands between a
+    call and its output. A message that came from there stays typed beside a call, since the SDK
+    then makes one message of both, as they were; any other is plain. Thoughts stay with a call.
+    """
+    ordered: list[Item] = []
+    answer: list[Item] = []
+    outputs: list[Item] = []
+    waiting: set[str] = set()
+    for item in items:
+        kind = item.get("type", "message")
+        if kind in _OUTPUTS:
+            outputs.append(item)
+            waiting.discard(item["call_id"])
+            continue
+        asked = kind == "message" and item.get("role") != "assistant"
+        if not waiting and (outputs or asked):
+            ordered += [*_answer(answer), *outputs]
+            answer, outputs = [], []
+        answer.append(item)
+        if kind in _OUTPUT_OF:
+            waiting.add(item["call_id"])
+    return [*ordered, *_answer(answer), *outputs]
+
+
+def _answer(items: list[Item]) -> list[Item]:
+    kinds = [item.get("type", "message") for item in items]
+    calls = [item for item, kind in zip(items, kinds, strict=True) if kind in _OUTPUT_OF]
+    words = [item for item, kind in zip(items, kinds, strict=True) if kind == "message"]
+    if not calls:
+        return [_untyped(item) for item in words]
+    thoughts = [item for item, kind in zip(items, kinds, strict=True) if kind == "reasoning"]
+    return [*thoughts, *words, *calls]
+
+
+def _untyped(item: Item) -> Item:
+    if item.get("id") != PLACEHOLDER_ID:
+        return item
+    plain = {key: value for key, value in item.items() if key not in ("id", "type")}
+    return {**plain, "content": _plain(item.get("content"))}

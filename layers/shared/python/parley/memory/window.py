@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from parley.ids import TurnKey, Voucher
+from parley.memory.shape import in_order
 from parley.memory.store import AgentSessionStore, Item, StoredTurn
 
 Vouched = Sequence[Voucher]
@@ -126,4 +127,5 @@ def _newest(
 
 
 def _flat(newest_first: Sequence[list[Item]]) -> list[Item]:
-    return [item for turn in reversed(newest_first) for item in turn]
+    # Memory of earlier versions can have words between a call and its output.
+    return in_order(item for turn in reversed(newest_first) for item in turn)
