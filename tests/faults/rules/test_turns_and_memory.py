@@ -16,7 +16,7 @@ from parley.memory import window
 from parley.memory.store import TurnMemory
 from parley.repository import end, turns
 from parley.repository.turns import Ending, Usage
-from parley.turns import carry_out, ending, recorder, run
+from parley.turns import answers, carry_out, ending, recorder, run
 from parley.turns.attempt import Attempt
 from parley_testing.scripted_model import call, in_order, say
 from parley_testing.workbench import Workbench, request
@@ -89,9 +89,9 @@ async def test_call_ids_are_minted(
 ) -> None:
     """Without it a server that repeats its call ids gets no turn to its end."""
     if not kept:
-        record = recorder._record
+        record = answers.recorded
         # Within one answer they still get new ids.
-        monkeypatch.setattr(recorder, "_record", lambda response, _: record(response, set()))
+        monkeypatch.setattr(recorder, "recorded", lambda response, _: record(response, set()))
     bench = new_bench(
         in_order(
             call("add_task", "call_0", title="milk"),

@@ -379,7 +379,9 @@ async def test_what_would_have_to_be_waited_for_is_no_success(
 
 async def test_reading_is_not_told_of_when_a_turn_fails(new_bench: NewBench) -> None:
     script = in_order(
-        call("output", "c", kind="text") + call("add", "d", title="milk"), ValueError("no"), say("")
+        call("output", "c", kind="text") + call("add", "d", title="milk"),
+        ValueError("no"),
+        say("ok"),
     )
     bench = new_bench(script, agent=AGENT)
     session_id = bench.new_session()

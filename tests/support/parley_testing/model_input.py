@@ -6,6 +6,7 @@ items come with every later turn.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -45,6 +46,43 @@ def faults(items: str | Iterable[Any]) -> list[str]:
         for sentence in _in_itself(item)
     ]
     return wrong + _unpaired(given) + _thoughts_alone(given)
+
+
+def chat_faults(messages: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Give a sentence for each rule that messages of Chat Completions break.
+
+    A call's outputs stand directly behind the message that makes it, and its arguments are a JSON
+    object: many servers read them again to write the conversation down for their model.
+    """
+    wrong: list[str] = []
+    waiting: set[str] = set()
+    for place, message in enumerate(messages):
+        if message["role"] == "tool":
+            if message["tool_call_id"] not in waiting:
+                wrong.append(f"message {place} is an output that no call before it waits for")
+            waiting.discard(message["tool_call_id"])
+            continue
+        if waiting:
+            wrong.append(f"message {place} stands between a call and its output")
+        calls = message.get("tool_calls") or []
+        waiting = {call["id"] for call in calls}
+        if len(waiting) < len(calls):
+            wrong.append(f"message {place} has calls with one id")
+        wrong += [
+            f"message {place} has a call whose arguments are no JSON object"
+            for call in calls
+            if not _is_object(call["function"]["arguments"])
+        ]
+        if not calls and not message.get("content") and not message.get("refusal"):
+            wrong.append(f"message {place} says nothing")
+    return wrong + [f"the call {call_id} has no output" for call_id in waiting]
+
+
+def _is_object(arguments: Any) -> bool:
+    try:
+        return isinstance(json.loads(arguments), dict)
+    except (TypeError, ValueError):
+        return False
 
 
 def _in_itself(item: Mapping[str, Any]) -> Iterable[str]:

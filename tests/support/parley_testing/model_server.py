@@ -105,6 +105,8 @@ class ModelServer:
                 model.asked.append(asked)
                 if asked.path == "/responses":
                     model.refused += model_input.faults(body["input"])
+                else:
+                    model.refused += model_input.chat_faults(body["messages"])
                 step = model.script(asked)
                 if asked.streamed and not isinstance(step, Raw):
                     try:
@@ -124,6 +126,10 @@ class ModelServer:
                 self.send_header("Content-Length", str(len(answer)))
                 self.send_header("retry-after-ms", "1")  # or the client waits for a second
                 self.end_headers()
+                if isinstance(step, Raw) and step.cut:
+                    self.wfile.write(answer[:-1])
+                    self.close_connection = True
+                    return
                 self.wfile.write(answer)
 
             def _stream(self, asked: Asked, step: Speaking, number: int) -> None:

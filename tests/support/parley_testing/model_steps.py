@@ -88,10 +88,17 @@ class Called:
 
 @dataclass(frozen=True)
 class Raw:
-    """The server answers with these bytes, whatever they are."""
+    """The server answers with these bytes, whatever they are.
+
+    Attributes:
+        status: The HTTP status.
+        body: The bytes.
+        cut: Whether the connection breaks before the last of them.
+    """
 
     status: int
     body: bytes = b"{}"
+    cut: bool = False
 
 
 End = Literal["completed", "incomplete", "failed", "error", "nothing", "cut"]

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, cast
 from uuid import UUID
 
-from agents import Agent
+from agents import Agent, ModelProvider
 
 from parley.agents import registry
 from parley.doorbell import Doorbell
@@ -76,6 +76,7 @@ class Workbench:
         turn_seconds: float = HANG_SECONDS,
         events: EventLog | None = None,
         doorbell: Doorbell | None = None,
+        provider: ModelProvider | None = None,
     ) -> None:
         self.agent = agent
         self.database = database
@@ -97,7 +98,7 @@ class Workbench:
             tool_calls=self.tool_calls,
             store=self.store,
             load_agent=lambda name: self.agent or registry.load(name),
-            runner=AgentRunner(self.model),
+            runner=AgentRunner(provider or self.model),
             limits=Limits(turn_seconds, crashes, memory_items),
             ringer=self.ringer,
             open_log=open_log,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from typing import Any
 
 from pydantic_core import PydanticSerializationError, from_json, to_json
@@ -10,13 +12,56 @@ _LONE = {code: "\N{REPLACEMENT CHARACTER}" for code in range(0xD800, 0xE000)}
 _UNSTORABLE = {0: None, **_LONE}
 # JSON allows them in a string, but much that reads lines takes them for the end of one.
 _ENDS_OF_LINES = {ord(end): f"\\u{ord(end):04x}" for end in "\x85\u2028\u2029"}
+_PAIR = re.compile("[\ud800-\udbff][\udc00-\udfff]")
+_UNSTORABLE_ESCAPE = re.compile(r"\\u(?:0000|[dD][89a-fA-F])")
 
 
 def storable(text: str) -> str:
-    """Drop NULs, which Postgres refuses, and replace lone surrogates, which UTF-8 cannot carry."""
+    """Drop NULs, which Postgres refuses, and replace lone surrogates, which UTF-8 cannot carry.
+
+    Two surrogates that make a character are that character: whoever cuts a text at any place, and
+    sends each piece as JSON, cuts some characters in two.
+    """
     if text.isascii() and "\0" not in text:
         return text
-    return text.translate(_UNSTORABLE)
+    return _PAIR.sub(_character, text).translate(_UNSTORABLE)
+
+
+def _character(pair: re.Match[str]) -> str:
+    return pair[0].encode("utf-16-le", "surrogatepass").decode("utf-16-le")
+
+
+class Pieces:
+    """Makes a text storable that comes piece by piece; a character may be cut in two."""
+
+    def __init__(self) -> None:
+        self._held = ""
+
+    def add(self, piece: str) -> str:
+        """Give what can be told of the text so far and was not yet, when a piece has come."""
+        text = self._held + piece
+        cut = bool(text) and "\ud800" <= text[-1] <= "\udbff"
+        self._held = text[-1] if cut else ""
+        return storable(text[:-1] if cut else text)
+
+    def rest(self) -> str:
+        """Give what is left when no further piece comes."""
+        held, self._held = self._held, ""
+        return storable(held)
+
+
+def storable_in_json(text: str) -> str:
+    """Make the strings in a JSON text storable: what they escape is as unstorable as itself.
+
+    A text that is no JSON is only made storable itself.
+    """
+    if _UNSTORABLE_ESCAPE.search(text) is None:
+        return storable(text)
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return storable(text)
+    return json.dumps(storable_json(value), ensure_ascii=False)
 
 
 def storable_json(value: Any) -> Any:

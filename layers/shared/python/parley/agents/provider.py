@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, Self
 import httpx2
 from agents import Model, ModelProvider, OpenAIProvider
 from agents.models.default_models import get_default_model
-from openai import AsyncOpenAI
+from openai import AsyncOpenAI, DefaultAsyncHttpxClient
 from openai._streaming import SSEDecoder
 from openai.resources.responses import AsyncResponses
 
 from parley.agents.offline import OfflineProvider
-from parley.agents.whole_stream import EndDecoder
+from parley.agents.wire import EndDecoder, bounded, mended
 from parley.config import Settings
 from parley.secrets import Secret
 
@@ -55,6 +55,13 @@ class _LeanClient(AsyncOpenAI):
 
     def _make_sse_decoder(self) -> SSEDecoder:
         return EndDecoder()
+
+    def _process_response_data(
+        self, *, data: object, cast_to: Any, response: httpx2.Response
+    ) -> Any:
+        return super()._process_response_data(
+            data=mended(data, cast_to, response), cast_to=cast_to, response=response
+        )
 
     def copy(self, **options: Any) -> Self:
         """Copy the client with other options; the copy renews the same key."""
@@ -107,7 +114,14 @@ def model_provider(settings: Settings) -> ModelProvider:
 
 def _client(settings: Settings, key: str | Callable[[], Awaitable[str]]) -> _LeanClient:
     base_url = str(settings.openai_base_url) if settings.openai_base_url else None
-    return _LeanClient(api_key=key, base_url=base_url)
+    return _LeanClient(
+        api_key=key,
+        base_url=base_url,
+        max_retries=0,  # the recorder asks again, in every mode as often
+        http_client=DefaultAsyncHttpxClient(
+            event_hooks={"response": [bounded(settings.model_answer_max_bytes)]}
+        ),
+    )
 
 
 class _Named(ModelProvider):

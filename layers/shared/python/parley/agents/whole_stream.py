@@ -5,29 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Self
 
 import httpx2
-from agents.exceptions import ModelBehaviorError
 from openai import AsyncStream
-from openai._streaming import ServerSentEvent, SSEDecoder
+
+from parley.agents.wire import EndDecoder, chat_answer
+from parley.turns.model_faults import TRIES, BadAnswer
 
 if TYPE_CHECKING:
     from openai.types.chat import ChatCompletionChunk
 
 
-class EndDecoder(SSEDecoder):
-    """Decodes server-sent events, and keeps whether the stream said that it is done."""
-
-    done = False
-
-    def decode(self, line: str) -> ServerSentEvent | None:
-        """Decode a line; give the event that it ends."""
-        event = super().decode(line)
-        if event is not None and event.data.startswith("[DONE]"):
-            self.done = True
-        return event
-
-
 class WholeStream:
-    """Gives a stream's chunks, and fails where it ends before its end.
+    """Gives a stream's chunks, and fails where it ends before its end, or badly.
 
     A proxy or a server that breaks off may close the connection properly: to the SDK, half a
     message is then the whole. Servers are lenient in how they end, so a finish reason will do, and
@@ -50,9 +38,11 @@ class WholeStream:
         try:
             chunk = await anext(self._stream)
         except StopAsyncIteration:
+            if (fault := chat_answer(self.response).fault) is not None:
+                raise fault from None
             decoder = self._stream._decoder
             if not (self._finished or (isinstance(decoder, EndDecoder) and decoder.done)):
-                raise ModelBehaviorError("the stream broke off before its end") from None
+                raise BadAnswer("the stream broke off before its end", tries=TRIES) from None
             raise
         self._finished |= any(choice.finish_reason for choice in chunk.choices or ())
         return chunk

@@ -59,6 +59,7 @@ class Chronicle:
         self._last = 0
         self._taken_over = False
         self._open: int | None = None
+        self._begun: int | None = None
         self._void: int | None = None
         self._told: set[tuple[EventType, str]] = set()
         self._pending: list[tuple[EventType, datetime, dict[str, Any]]] = []
@@ -82,16 +83,14 @@ class Chronicle:
         """Put a piece of a message down."""
         if self._void == step:
             self._put("message.reset", {"step": step})
-        self._void = None
+        self._void, self._begun = None, step
         for first in range(0, len(text), PIECE_LIMIT):
             piece = text[first : first + PIECE_LIMIT]
             self._put("message.delta", {"step": step, "text": piece})
 
     def void(self, step: int) -> None:
         """Note that a message failed: if it is written anew, what was told of it is taken back."""
-        if self._open == step or any(
-            kind == "message.delta" and data["step"] == step for kind, _, data in self._pending
-        ):
+        if step in (self._open, self._begun):
             self._void = step
 
     def said(self, step: int, text: str) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Iterable
 from functools import partial
 from typing import Any
-from uuid import uuid4
 
 from agents import Model, ModelBehaviorError, ModelProvider, ModelResponse, Usage
 from agents.agent_output import AgentOutputSchemaBase
@@ -17,18 +16,19 @@ from agents.handoffs import Handoff
 from agents.items import TResponseInputItem, TResponseStreamEvent
 from agents.model_settings import ModelSettings
 from agents.models.interface import ModelTracing
+from agents.retry import ModelRetryAdvice, ModelRetryAdviceRequest
 from agents.tool import Tool
 from openai.types.responses import Response, ResponseCompletedEvent, ResponsePromptParam
 
 from parley.points import passing
-from parley.text import storable_json
 from parley.tracing import subsegment
+from parley.turns.answers import CALLS, call_ids, recorded, sendable
+from parley.turns.asking import asked
 from parley.turns.attempt import Attempt
 from parley.turns.missing_tools import stand_ins
+from parley.turns.model_faults import billed
 from parley.turns.streamed import streamed, text_of
 from parley.turns.tools import record_outputs
-
-_CALLS = ("function_call", "custom_tool_call")
 
 
 class RecordingProvider(ModelProvider):
@@ -77,18 +77,20 @@ class RecordingModel(Model):
             self._stand_in(record, tools)
             self._tell_said(position, record)
             return _response(record)
-        passing("before a model call")
-        await self._attempt.ensure_held()  # nobody pays for an answer that cannot be recorded
-        self._attempt.precaution.take()
         chronicle = self._attempt.chronicle
         ask = self._model.get_response
         if chronicle is not None and "/" not in position:
             ask = partial(self._streamed, partial(chronicle.delta, int(position)))
-        try:
+        taken = self._attempt.call_ids | call_ids([] if isinstance(input, str) else input)
+
+        async def once() -> dict[str, Any]:
+            passing("before a model call")
+            await self._attempt.ensure_held()  # nobody pays for an answer that cannot be recorded
+            self._attempt.precaution.take()
             with subsegment("model call"):
                 response = await ask(
                     system_instructions,
-                    input,
+                    sendable(input),
                     model_settings,
                     tools,
                     output_schema,
@@ -98,17 +100,24 @@ class RecordingModel(Model):
                     conversation_id=conversation_id,
                     prompt=prompt,
                 )
+            return recorded(response, taken)
+
+        def failed(error: Exception) -> None:
+            if (tokens := billed(error)) is not None:
+                self._attempt.count(tokens)
+            if chronicle is not None and "/" not in position:
+                chronicle.void(int(position))
+
+        try:
+            record = await asked(once, self._model, failed, again=model_settings.retry is None)
         except Exception as error:
             self._attempt.not_answered(error)
             raise
         passing("after a model call")
-        record = _record(
-            response, _call_ids([] if isinstance(input, str) else input) | self._attempt.call_ids
-        )
         self._attempt.count(record["usage"])
-        self._attempt.call_ids |= _call_ids(record["output"])
+        self._attempt.call_ids |= call_ids(record["output"])
         # The root agent's last word is followed by `done`, which holds it.
-        if "/" in position or any(item.get("type") in _CALLS for item in record["output"]):
+        if "/" in position or any(item.get("type") in CALLS for item in record["output"]):
             await self._attempt.record_response(position, record)
             self._tell_said(position, record)
         self._stand_in(record, tools)
@@ -120,6 +129,10 @@ class RecordingModel(Model):
         standing_in = stand_ins(record["output"], tools, self._attempt)
         record_outputs(standing_in)
         tools += standing_in
+
+    def get_retry_advice(self, request: ModelRetryAdviceRequest) -> ModelRetryAdvice | None:
+        """Give what the model knows of asking again."""
+        return self._model.get_retry_advice(request)
 
     async def _streamed(
         self, tell: Callable[[str], None], *asked: Any, **named: Any
@@ -184,37 +197,6 @@ def _require_outputs(
             continue
         if item["call_id"] not in attempt.outputs:
             raise ModelBehaviorError(f"the tool {item['name']} is gone")
-
-
-def _record(response: ModelResponse, taken: set[str]) -> dict[str, Any]:
-    """Make the record: the raw output as dictionaries, with call ids that are new in the turn.
-
-    A round trip through the typed response would refuse what lenient servers send, and add
-    fields to what good ones do.
-    """
-    output = [_dictionary(item) for item in response.output]
-    for item in output:
-        if item.get("type") in _CALLS and (not item.get("call_id") or item["call_id"] in taken):
-            item["call_id"] = f"call_{uuid4().hex}"  # some servers start at call_0 every time
-        if item.get("type") in _CALLS:
-            taken = taken | {item["call_id"]}
-    usage = response.usage
-    return {
-        "output": storable_json(output),
-        "usage": {"input_tokens": usage.input_tokens, "output_tokens": usage.output_tokens},
-        "response_id": response.response_id,
-    }
-
-
-def _dictionary(item: Any) -> dict[str, Any]:
-    if isinstance(item, dict):
-        return dict(item)
-    dumped: dict[str, Any] = item.model_dump(mode="json", exclude_unset=True)
-    return dumped
-
-
-def _call_ids(items: Iterable[Any]) -> set[str]:
-    return {item["call_id"] for item in items if item.get("type") in _CALLS}
 
 
 def _response(record: dict[str, Any]) -> ModelResponse:

@@ -14,15 +14,16 @@ from agents import (
     AgentsException,
     InputGuardrailTripwireTriggered,
     MaxTurnsExceeded,
-    ModelBehaviorError,
     ModelProvider,
+    ModelRefusalError,
     OutputGuardrailTripwireTriggered,
     RunConfig,
+    RunErrorHandlerInput,
+    RunErrorHandlerResult,
     Runner,
     ToolInputGuardrailTripwireTriggered,
     ToolOutputGuardrailTripwireTriggered,
 )
-from openai import APIError, BadRequestError
 from pydantic_core import to_json
 
 from parley.errors import StoreUnavailable
@@ -33,6 +34,7 @@ from parley.turns.attempt import Attempt, running
 from parley.turns.context import TurnContext
 from parley.turns.graph import UnsupportedAgent
 from parley.turns.missing_tools import tell_missing
+from parley.turns.model_faults import fault_of
 from parley.turns.nested import keeping_runs
 from parley.turns.recorder import RecordingProvider
 
@@ -44,9 +46,9 @@ class RunFailed(Exception):
     """The agent could not answer.
 
     Attributes:
-        code: A word for programs: `model_failed`, `agent_failed`, `guardrail_tripped`,
-            `too_many_steps`, `context_overflow`, `agent_changed`, `agent_not_supported`,
-            `approval_not_supported`.
+        code: A word for programs: `model_failed`, `model_refused`, `content_filtered`,
+            `context_overflow`, `agent_failed`, `guardrail_tripped`, `too_many_steps`,
+            `agent_changed`, `agent_not_supported`, `approval_not_supported`.
         detail: A sentence for people.
     """
 
@@ -59,8 +61,8 @@ class RunFailed(Exception):
 class ContextOverflow(RunFailed):
     """What the model was shown is more than it takes."""
 
-    def __init__(self, said: str) -> None:
-        super().__init__("context_overflow", f"The conversation is too long for the model: {said}")
+    def __init__(self, detail: str) -> None:
+        super().__init__("context_overflow", detail)
 
 
 class AlreadyNoted(RunFailed):
@@ -109,6 +111,7 @@ class AgentRunner:
                         [*remembered, said],  # type: ignore[list-item]
                         context=attempt.context,
                         max_turns=MAX_MODEL_CALLS,
+                        error_handlers={"model_refusal": _said_instead},
                         run_config=config,
                     )
         except StoreUnavailable:
@@ -145,17 +148,23 @@ def _usage(attempt: Attempt) -> dict[str, int]:
     }
 
 
+def _said_instead(refused: RunErrorHandlerInput[Any]) -> RunErrorHandlerResult | None:
+    """Let a refusal's words be the reply, unless the agent promises one of a certain form."""
+    last = refused.run_data.last_agent
+    if not isinstance(refused.error, ModelRefusalError) or last.output_type not in (None, str):
+        return None
+    return RunErrorHandlerResult(refused.error.refusal, include_in_history=False)
+
+
 def _failure(error: Exception, model_error: Exception | None) -> RunFailed:
     cause = error.__cause__ if isinstance(error, AgentsException) else None
-    match error if not isinstance(cause, APIError | UnsupportedAgent) else cause:
-        case BadRequestError() as failed if _overflows(failed):
-            return ContextOverflow(type(failed).__name__)
-        case APIError() as failed:
-            status = getattr(failed, "status_code", None)
-            said = f"The model answered with status {status}" if status else "The model failed"
-            return RunFailed("model_failed", f"{said}: {type(failed).__name__}.")
-        case ModelBehaviorError() as failed:
-            return RunFailed("model_failed", f"The model's answer cannot be used: {failed}")
+    if (fault := fault_of(cause) or fault_of(error)) is not None:
+        if fault.code == "context_overflow":
+            return ContextOverflow(fault.detail)
+        return RunFailed(fault.code, fault.detail)
+    match cause if isinstance(cause, UnsupportedAgent) else error:
+        case ModelRefusalError(refusal=words):
+            return RunFailed("model_refused", f"The model refused: {storable(words)}")
         case InputGuardrailTripwireTriggered() | OutputGuardrailTripwireTriggered() as tripped:
             name = tripped.guardrail_result.guardrail.get_name()
             return RunFailed("guardrail_tripped", f"The guardrail {name} stopped the turn.")
@@ -172,9 +181,3 @@ def _failure(error: Exception, model_error: Exception | None) -> RunFailed:
             return RunFailed("model_failed", f"The model failed: {type(failed).__name__}.")
         case failed:
             return RunFailed("agent_failed", f"The agent failed: {type(failed).__name__}.")
-
-
-def _overflows(error: BadRequestError) -> bool:
-    # OpenAI has a code for it; compatible servers have only words.
-    words = ("context length", "context window", "context_length_exceeded")
-    return error.code == words[-1] or any(word in str(error).lower() for word in words)

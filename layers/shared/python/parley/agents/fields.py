@@ -1,0 +1,76 @@
+"""Fields that servers fill each in their own way, as the SDK takes them."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+
+def tokens(value: Any) -> int:
+    """Give a number of tokens as a whole number that is not negative; 0 if it is none."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return 0
+    return max(0, math.ceil(value)) if math.isfinite(value) else 0
+
+
+def usage(value: Any, into: str, out_of: str) -> dict[str, Any] | None:
+    """Give what an answer came to with whole numbers, and without what is missing.
+
+    Args:
+        value: As the server gave it. Some give fractions, or leave fields out.
+        into: What the API calls the tokens that went in.
+        out_of: What it calls those that came out.
+
+    Returns:
+        The usage, or None if the server gave none.
+    """
+    if not isinstance(value, Mapping):
+        return None
+    known = {key: tokens(value.get(key)) for key in (into, out_of)}
+    details: dict[str, Any] = {}
+    for key, counted in (
+        (f"{into}_details", ("cached_tokens", "cache_write_tokens", "audio_tokens")),
+        (f"{out_of}_details", ("reasoning_tokens", "audio_tokens")),
+    ):
+        given = value.get(key)
+        if isinstance(given, Mapping):
+            details[key] = {name: tokens(given[name]) for name in counted if name in given}
+            details[key].setdefault(counted[0], 0)
+    total = tokens(value.get("total_tokens")) or sum(known.values())
+    return {**known, **details, "total_tokens": total}
+
+
+def arguments(value: Any) -> str:
+    """Give a call's arguments as JSON text; some servers give the object itself, or nothing."""
+    if value is None or value == "":
+        return ""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def text_and_thoughts(content: Any) -> tuple[str | None, str]:
+    """Split content into what is said and what is thought.
+
+    Mistral's servers give a list: texts, the model's thoughts as parts with texts of their own,
+    and references, which say nothing by themselves.
+    """
+    if content is None or isinstance(content, str):
+        return content, ""
+    said: list[str] = []
+    thought: list[str] = []
+    for part in content if isinstance(content, list) else [content]:
+        match part:
+            case str():
+                said.append(part)
+            case {"type": "thinking", "thinking": inner}:
+                thought += _texts(inner)
+            case {"text": str(text)}:
+                said.append(text)
+    return "".join(said), "".join(thought)
+
+
+def _texts(parts: Any) -> Iterable[str]:
+    if isinstance(parts, str):
+        return [parts]
+    return [text for text in (text_and_thoughts(parts)[0],) if text]
