@@ -8,7 +8,7 @@ from uuid import UUID
 from hypothesis import given
 from hypothesis import strategies as st
 
-from parley.memory.shape import lasting, well_formed, with_own_call_ids
+from parley.memory.shape import in_order, lasting, well_formed, with_own_call_ids
 
 TEXTS = st.sampled_from(["hello", "nul \0", "lone \ud800", ""])
 IDS = st.sampled_from(["call_0", "call_1", "call_2"])
@@ -151,3 +151,42 @@ def test_a_picture_stays_in_its_message() -> None:
     content = [{"type": "input_text", "text": "see"}, {"type": "input_image", "image_url": "x"}]
 
     assert lasting([{"role": "user", "content": content}]) == [{"role": "user", "content": content}]
+
+
+USER = {"role": "user", "content": "my tasks?"}
+CALL = {"type": "function_call", "call_id": "c", "name": "list_tasks", "arguments": "{}"}
+OUTPUT = {"type": "function_call_output", "call_id": "c", "output": "none"}
+FAKE = {"id": "__fake_id__"}
+
+
+def test_words_after_a_call_come_before_it() -> None:
+    words = {"role": "assistant", "content": "Let me see."}
+
+    assert lasting([USER, CALL, words, OUTPUT]) == [USER, words, CALL, OUTPUT]
+    assert in_order([USER, CALL, words, OUTPUT, USER]) == [USER, words, CALL, OUTPUT, USER]
+
+
+def test_of_several_calls_each_output_follows_all() -> None:
+    second, answer = {**CALL, "call_id": "d"}, {**OUTPUT, "call_id": "d"}
+    words = {"role": "assistant", "content": "Let me see."}
+
+    assert in_order([CALL, second, OUTPUT, words, answer]) == [words, CALL, second, OUTPUT, answer]
+
+
+def test_what_chat_completions_gave_stays_one_answer() -> None:
+    text = [{"type": "output_text", "text": "Let me see.", "annotations": []}]
+    words = {**FAKE, "type": "message", "role": "assistant", "content": text}
+    thought = {**FAKE, "type": "reasoning", "summary": [{"type": "summary_text", "text": "Hm."}]}
+    given = [USER, thought, {**FAKE, **CALL}, words, OUTPUT, thought, words]
+
+    kept = lasting(given)
+
+    plain = {"role": "assistant", "content": "Let me see."}
+    assert kept == [USER, thought, words, CALL, OUTPUT, plain]
+    assert lasting(kept) == kept
+
+
+def test_thoughts_go_with_a_call_that_goes() -> None:
+    thought = {**FAKE, "type": "reasoning", "summary": [{"type": "summary_text", "text": "Hm."}]}
+
+    assert lasting([USER, thought, CALL]) == [USER]

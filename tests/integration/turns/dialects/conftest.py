@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from agents import ModelProvider
+from agents import Agent, ModelProvider
 
+from parley.agents import registry
 from parley.agents.provider import model_provider
 from parley.config import Settings
 from parley.events.log import TurnEvent
@@ -17,6 +18,7 @@ from parley.events.sqlite import SqliteEventLog
 from parley.ids import conversation_key
 from parley.repository.transcript import TurnView
 from parley.turns import asking
+from parley.turns.context import TurnContext
 from parley_testing.model_server import Asked, ModelServer, Step
 from parley_testing.workbench import Workbench, request
 
@@ -64,6 +66,10 @@ class Conversation:
         self.turn = begun.turn
         view: TurnView = await self.bench.carry_out(begun.turn, logged=self.streamed)
         return view
+
+    def agent_of(self, model: str) -> Agent[TurnContext]:
+        """Make the todo agent, on a model that it names."""
+        return registry.load("todo").clone(model=model)
 
     @property
     def events(self) -> list[TurnEvent]:

@@ -8,10 +8,11 @@ from __future__ import annotations
 from functools import cached_property
 from typing import Any
 
-from openai import APIStatusError, AsyncStream, Omit, omit
+from openai import APIStatusError, AsyncOpenAI, AsyncStream, Omit, omit
 from openai.resources.chat import AsyncChat, AsyncCompletions
 from openai.types.chat import ChatCompletionStreamOptionsParam
 
+from parley.agents.thoughts import Thoughts
 from parley.agents.whole_stream import WholeStream
 
 _REFUSING = (400, 422)
@@ -19,11 +20,16 @@ _COUNTED: ChatCompletionStreamOptionsParam = {"include_usage": True}
 
 
 class CarefulChat(AsyncChat):
-    """Chat Completions, careful with streams."""
+    """Chat Completions, careful with streams and with a model's thoughts."""
+
+    def __init__(self, client: AsyncOpenAI, thoughts: Thoughts) -> None:
+        """Keep what to ask, and what its server wants back."""
+        super().__init__(client)
+        self._thoughts = thoughts
 
     @cached_property
     def completions(self) -> AsyncCompletions:
-        return _CarefulCompletions(self._client)
+        return _CarefulCompletions(self._client, self._thoughts)
 
 
 class _CarefulCompletions(AsyncCompletions):
@@ -35,9 +41,15 @@ class _CarefulCompletions(AsyncCompletions):
 
     _counts = True
 
+    def __init__(self, client: AsyncOpenAI, thoughts: Thoughts) -> None:
+        super().__init__(client)
+        self._thoughts = thoughts
+
     async def create(
         self, *, stream: Any = omit, stream_options: Any = omit, **arguments: Any
     ) -> Any:
+        messages = self._thoughts.in_messages(arguments["model"], arguments["messages"])
+        arguments["messages"] = messages
         if stream is not True:
             return await super().create(stream=stream, stream_options=stream_options, **arguments)
         asks = self._counts and isinstance(stream_options, Omit)

@@ -15,11 +15,13 @@ from openai._streaming import SSEDecoder
 from openai.resources.responses import AsyncResponses
 
 from parley.agents.offline import OfflineProvider
+from parley.agents.thoughts import Thoughts
 from parley.agents.wire import EndDecoder, bounded, mended
 from parley.config import Settings
 from parley.secrets import Secret
 
 if TYPE_CHECKING:
+    from agents.models.reasoning_content_replay import ReasoningContentReplayContext
     from openai.resources.chat import AsyncChat
 
 
@@ -42,6 +44,7 @@ class _LeanClient(AsyncOpenAI):
     """OpenAI's client, lean, careful with streams, and with a key that may be rotated."""
 
     secret: Secret | None = None
+    thoughts = Thoughts()
 
     @cached_property
     def responses(self) -> AsyncResponses:
@@ -51,7 +54,7 @@ class _LeanClient(AsyncOpenAI):
     def chat(self) -> AsyncChat:
         from parley.agents.chat_streams import CarefulChat  # 0.1 s that the other API can spare
 
-        return CarefulChat(self)
+        return CarefulChat(self, self.thoughts)
 
     def _make_sse_decoder(self) -> SSEDecoder:
         return EndDecoder()
@@ -67,6 +70,7 @@ class _LeanClient(AsyncOpenAI):
         """Copy the client with other options; the copy renews the same key."""
         copied = super().copy(**options)
         copied.secret = self.secret
+        copied.thoughts = self.thoughts
         return copied
 
     with_options = copy
@@ -114,7 +118,7 @@ def model_provider(settings: Settings) -> ModelProvider:
 
 def _client(settings: Settings, key: str | Callable[[], Awaitable[str]]) -> _LeanClient:
     base_url = str(settings.openai_base_url) if settings.openai_base_url else None
-    return _LeanClient(
+    client = _LeanClient(
         api_key=key,
         base_url=base_url,
         max_retries=0,  # the recorder asks again, in every mode as often
@@ -122,12 +126,14 @@ def _client(settings: Settings, key: str | Callable[[], Awaitable[str]]) -> _Lea
             event_hooks={"response": [bounded(settings.model_answer_max_bytes)]}
         ),
     )
+    client.thoughts = Thoughts(settings.openai_reasoning, base_url or "")
+    return client
 
 
 class _Named(ModelProvider):
     """Gives agents that name no model the deployment's, and closes the client in the end."""
 
-    def __init__(self, client: AsyncOpenAI, settings: Settings) -> None:
+    def __init__(self, client: _LeanClient, settings: Settings) -> None:
         self._client = client
         self._provider = OpenAIProvider(
             openai_client=client, use_responses=settings.openai_api == "responses"
@@ -135,7 +141,13 @@ class _Named(ModelProvider):
         self._default = settings.openai_model or get_default_model()
 
     def get_model(self, model_name: str | None) -> Model:
-        return self._provider.get_model(model_name or self._default)
+        model = self._provider.get_model(model_name or self._default)
+        if hasattr(model, "should_replay_reasoning_content"):  # of Chat Completions
+            model.should_replay_reasoning_content = self._wants_back
+        return model
+
+    def _wants_back(self, thought: ReasoningContentReplayContext) -> bool:
+        return self._client.thoughts.are_wanted(thought.model)
 
     async def aclose(self) -> None:
         await self._client.close()

@@ -125,6 +125,9 @@ def in_order(items: Iterable[Item]) -> list[Item]:
         if not waiting and (outputs or asked):
             ordered += [*_answer(answer), *outputs]
             answer, outputs = [], []
+        if asked and not waiting:
+            ordered.append(item)
+            continue
         answer.append(item)
         if kind in _OUTPUT_OF:
             waiting.add(item["call_id"])
