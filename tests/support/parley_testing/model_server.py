@@ -11,6 +11,7 @@ import select
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
@@ -116,7 +117,11 @@ class ModelServer:
                         self.close_connection = True
                     return
                 status, answer = 200, b""
+                if isinstance(step, Raw) and not isinstance(step.body, bytes):
+                    self._pour(step.status, step.body)
+                    return
                 if isinstance(step, Raw):
+                    assert isinstance(step.body, bytes)
                     status, answer = step.status, step.body
                 else:
                     shape = _SHAPES[asked.path]
@@ -153,6 +158,16 @@ class ModelServer:
                 if asked.path != "/responses" and not _breaks_off(step):
                     self._chunk(b"data: [DONE]\n\n")
                 self._chunk(b"")
+
+            def _pour(self, status: int, body: Iterator[bytes]) -> None:
+                self.close_connection = True
+                self.send_response(status)
+                self.send_header("Content-Type", "text/event-stream")
+                self.send_header("Connection", "close")
+                self.end_headers()
+                with suppress(ConnectionError):
+                    for piece in body:
+                        self.wfile.write(piece)
 
             def _chunk(self, data: bytes) -> None:
                 self.wfile.write(b"%x\r\n%s\r\n" % (len(data), data))

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -92,12 +93,12 @@ class Raw:
 
     Attributes:
         status: The HTTP status.
-        body: The bytes.
+        body: The bytes; as many as the client takes, if they are given one after the other.
         cut: Whether the connection breaks before the last of them.
     """
 
     status: int
-    body: bytes = b"{}"
+    body: bytes | Iterator[bytes] = b"{}"
     cut: bool = False
 
 

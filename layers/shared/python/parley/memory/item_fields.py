@@ -74,7 +74,6 @@ DROPPED: Mapping[str, Mapping[str, str]] = {
     },
     "custom_tool_call": {
         "id": "refers to the server's state",
-        "status": "it has an output, or it would not be kept",
         "async": "how it was carried out; it is over",
         "caller": "refers to a program that the server keeps",
     },
