@@ -75,7 +75,7 @@ class Conversation:
     def events(self) -> list[TurnEvent]:
         """What was told of the last turn."""
         key = conversation_key(self.turn.user_id, self.turn.session_id)
-        return list(self.log.read(key, self.turn.number, after=0))
+        return list(self.log.read(key, self.turn.key))
 
     @property
     def last_input(self) -> list[Any]:
