@@ -24,7 +24,7 @@ from parley.agents import registry
 from parley.errors import StoreUnavailable
 from parley.ids import conversation_key
 from parley.repository.tool_calls import ToolCallRepository
-from parley.turns import carry_out, prepare, recorder, run
+from parley.turns import answers, carry_out, prepare, recorder, run
 from parley.turns.attempt import Attempt
 from parley.turns.context import TurnContext
 from parley.turns.guardrails import record_verdicts
@@ -153,7 +153,7 @@ async def test_a_response_is_not_made_to_fit_its_type(
 
 async def test_a_response_is_kept_as_it_came(kept: bool, rule: Any, new_bench: NewBench) -> None:
     """A round trip through the type sends the server back what it has never said."""
-    rule.instead(recorder, "_dictionary", lambda item: item.model_dump(mode="json"))
+    rule.instead(answers, "_dictionary", lambda item: item.model_dump(mode="json"))
     bench = new_bench(in_order(call("list_tasks", "c1"), say("Nothing.")))
 
     await bench.send(bench.new_session())
