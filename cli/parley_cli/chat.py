@@ -187,6 +187,8 @@ class Chat:
     def _advice(self, error: ApiError) -> str:
         named = shlex.quote(clean_line(self._name or str(self._id)))
         match error.code:
+            case "session_not_active" if error.session_status == "escalated":
+                return " (/new begins another session meanwhile.)"
             case "session_not_active":
                 return f" (`parley sessions reopen {named}`, or /new for another session.)"
             case "turn_in_progress":

@@ -60,6 +60,7 @@ class ApiError(ParleyError):
         errors: The fields that cannot be taken.
         request_id: Helps to find the request in the logs.
         session_id: The session that it is about.
+        session_status: What that session is instead of active.
         turn_id: The turn that is in the way, failed, or goes on.
     """
 
@@ -70,6 +71,7 @@ class ApiError(ParleyError):
     errors: tuple[FieldError, ...] = field(default=())
     request_id: str | None = None
     session_id: UUID | None = None
+    session_status: str | None = None
     turn_id: UUID | None = None
 
     def __str__(self) -> str:

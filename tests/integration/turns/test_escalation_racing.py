@@ -45,7 +45,8 @@ def delete(database: Database, turn: RunningTurn) -> None:
 
 def reopen(database: Database, turn: RunningTurn) -> object:
     changes = {"status": "active"}
-    return SessionRepository(database).change(turn.user_id, turn.session_id, changes)
+    sessions = SessionRepository(database)
+    return sessions.change(turn.user_id, turn.session_id, changes, by_administrator=True)
 
 
 RIVALS: dict[str, Rival] = {

@@ -61,11 +61,26 @@ def test_messages_are_refused_until_somebody_sets_it_back(api: Api, session_id: 
     refused = problem(send(api, session_id, "hello?"), 409, "session_not_active")
     by_name = api("POST", "/messages", {"text": "hello?", "session_name": "help"})
     replayed = send(api, session_id, "I want a human", key="k")
-    reopened = api("PATCH", f"/sessions/{session_id}", {"status": "active"})
+    undone = [
+        api("PATCH", f"/sessions/{session_id}", {"status": status, "name": "x"})
+        for status in ("active", "ended")
+    ]
+    kept = session(api, session_id)
+    reopened = api(
+        "PATCH",
+        f"/admin/sessions/{session_id}",
+        {"status": "active"},
+        user="root",
+        scopes="parley:admin",
+    )
     answered = send(api, session_id, "hello?")
 
     assert (refused["session_id"], refused["session_status"]) == (session_id, "escalated")
-    assert "escalated" in refused["detail"]
+    assert "a person has to see to it" in refused["detail"]
+    for answer in undone:
+        assert problem(answer, 409, "session_escalated")["session_status"] == "escalated"
+    assert (kept["status"], kept["name"]) == ("escalated", "help")
+    assert kept["status_reason"]
     problem(by_name, 409, "session_not_active")
     assert (replayed.status, replayed.json) == (201, first.json)
     assert (reopened.json["status"], reopened.json["status_reason"]) == ("active", None)
@@ -78,7 +93,8 @@ def test_only_another_status_takes_the_reason_away(api: Api, session_id: str) ->
     for changes in ({"name": "urgent"}, {"metadata": {"seen": True}}, {"status": "escalated"}):
         kept = api("PATCH", f"/sessions/{session_id}", changes).json
         assert (kept["status"], kept["status_reason"]) == ("escalated", "now")
-    ended = api("PATCH", f"/sessions/{session_id}", {"status": "ended"}).json
+    path = f"/admin/sessions/{session_id}"
+    ended = api("PATCH", path, {"status": "ended"}, user="root", scopes="parley:admin").json
 
     assert (ended["status"], ended["status_reason"]) == ("ended", None)
 

@@ -82,13 +82,21 @@ def test_another_agent_begins_another_session(
     assert "There is no agent nobody" in result.stderr
 
 
+@pytest.mark.parametrize(
+    ("status", "advice"),
+    [
+        ("ended", "parley sessions reopen groceries"),
+        ("escalated", "/new begins another session meanwhile"),
+    ],
+)
 def test_what_is_refused_is_said_and_the_chat_goes_on(
-    api: Any, parley: Any, session: dict[str, Any]
+    api: Any, parley: Any, session: dict[str, Any], status: str, advice: str
 ) -> None:
     api.answers("GET /sessions", {"items": [session], "next_cursor": None})
     problem = {
         "code": "session_not_active",
-        "detail": "The session is escalated; set its status to active to go on with it.",
+        "detail": f"The session is {status}.",
+        "session_status": status,
     }
     api.routes[messages(session)] = [
         httpx.Response(409, json=problem),
@@ -99,7 +107,8 @@ def test_what_is_refused_is_said_and_the_chat_goes_on(
 
     assert result.stdout == "Yes.\n"
     assert problem["detail"] in result.stderr
-    assert "parley sessions reopen groceries" in result.stderr
+    assert advice in result.stderr
+    assert (status == "escalated") is ("reopen" not in result.stderr)
 
 
 def test_history_is_shown_oldest_first(api: Any, parley: Any, session: dict[str, Any]) -> None:

@@ -26,6 +26,12 @@ TOLD = [
     (errors.NameTaken("groceries"), 409, "name_taken", set()),
     (errors.IdempotencyKeyReused("k"), 422, "idempotency_key_reused", set()),
     (
+        errors.SessionEscalated(SESSION),
+        409,
+        "session_escalated",
+        {"session_id", "session_status"},
+    ),
+    (
         errors.SessionNotActive(SESSION, "ended"),
         409,
         "session_not_active",

@@ -59,6 +59,14 @@ class NameTaken(ParleyError):
         self.name = name
 
 
+class SessionEscalated(ParleyError):
+    """An escalated session is for a person to see to; its user does not set its status."""
+
+    def __init__(self, session_id: UUID) -> None:
+        super().__init__(f"session {session_id} is escalated")
+        self.session_id = session_id
+
+
 class SessionNotActive(ParleyError):
     """Only an active session runs turns."""
 

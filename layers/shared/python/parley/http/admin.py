@@ -105,7 +105,8 @@ def admin_routes(
     def change(user: Administrator, session_id: SessionId, body: StatusChange) -> AdminSession:
         owner = sessions.owner(session_id)
         note_use(user, "change status", session_id=str(session_id), status=body.status)
-        return AdminSession.of(sessions.change(owner, session_id, {"status": body.status}))
+        changed = sessions.change(owner, session_id, {"status": body.status}, by_administrator=True)
+        return AdminSession.of(changed)
 
     @router.get(
         "/admin/sessions/<session_id>/messages",

@@ -147,6 +147,8 @@ def answer(error: Exception) -> Answer:
             return _conflict(error) or _turn(error) or _UNKNOWN
 
 
+_ESCALATED = "a person has to see to it, who sets it back to active."
+
 _UNKNOWN = Answer(
     HTTPStatus.INTERNAL_SERVER_ERROR,
     "internal_error",
@@ -177,11 +179,19 @@ def _conflict(error: Exception) -> Answer | None:
                 f"The turn {turn_id} of this session is still running.",
                 {"session_id": str(session_id), "turn_id": str(turn_id)},
             )
+        case errors.SessionEscalated(session_id=session_id):
+            return Answer(
+                HTTPStatus.CONFLICT,
+                "session_escalated",
+                f"The session is escalated: {_ESCALATED}",
+                {"session_id": str(session_id), "session_status": "escalated"},
+            )
         case errors.SessionNotActive(session_id=session_id, status=status):
+            way_on = "set its status to active to go on with it."
             return Answer(
                 HTTPStatus.CONFLICT,
                 "session_not_active",
-                f"The session is {status}; set its status to active to go on with it.",
+                f"The session is {status}: {_ESCALATED if status == 'escalated' else way_on}",
                 {"session_id": str(session_id), "session_status": status},
             )
         case errors.QueueFull(session_id=session_id, limit=limit):

@@ -137,6 +137,10 @@ def session_routes(database: Database, sessions: SessionRepository, forgetter: F
         operation_id="changeSession",
         tags=["sessions"],
         summary="Change a session's name, status or metadata",
+        description=(
+            "An escalated session keeps its status until an administrator sets it back: 409"
+            " `session_escalated`."
+        ),
         responses=answers({200: "The session as it is now."}, 400, 404, 409, 413, 415, 422),
     )
     def change(

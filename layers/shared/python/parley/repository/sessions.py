@@ -10,7 +10,7 @@ from sqlalchemy import case, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import IntegrityError
 
-from parley.errors import IdempotencyKeyReused, NameTaken, NotFound
+from parley.errors import IdempotencyKeyReused, NameTaken, NotFound, SessionEscalated
 from parley.fingerprints import all_of
 from parley.ids import Voucher
 from parley.repository.database import Database
@@ -124,13 +124,28 @@ class SessionRepository:
             raise NotFound("session", session_id)
         return str(rows[0].user_id)
 
-    def change(self, user_id: str, session_id: UUID, changes: Mapping[str, Any]) -> SessionRow:
+    def change(
+        self,
+        user_id: str,
+        session_id: UUID,
+        changes: Mapping[str, Any],
+        *,
+        by_administrator: bool = False,
+    ) -> SessionRow:
         """Set some of `name`, `status` and `session_metadata`; nothing else is touched.
 
         Another status takes the reason of the one before with it.
 
+        Args:
+            user_id: Whose session it is.
+            session_id: The session.
+            changes: The new values.
+            by_administrator: Whether an escalated session may be given another status. Its user
+                may not: the person who was asked for would never hear of it.
+
         Raises:
             NotFound: The user has no such session.
+            SessionEscalated: It is escalated, and that is not the user's to end.
             NameTaken: Another session of the user's has the name.
         """
         if not changes:
@@ -139,18 +154,18 @@ class SessionRepository:
         if "status" in changes:
             same = SessionRow.status == changes["status"]
             values["status_reason"] = case((same, SessionRow.status_reason))
-        statement = (
-            update(SessionRow)
-            .where(SessionRow.id == session_id, SessionRow.user_id == user_id)
-            .values(values)
-            .returning(SessionRow)
-        )
+        own = [SessionRow.id == session_id, SessionRow.user_id == user_id]
+        allowed = [*own]
+        if not by_administrator and changes.get("status", "escalated") != "escalated":
+            allowed.append(SessionRow.status != "escalated")
+        statement = update(SessionRow).where(*allowed).values(values).returning(SessionRow)
         try:
             row = self._database.read(lambda session: session.scalars(statement).first())
         except IntegrityError as error:
             raise NameTaken(changes["name"]) from error
         if row is None:
-            raise NotFound("session", session_id)
+            self.get(user_id, session_id)
+            raise SessionEscalated(session_id)
         return row
 
     def delete(self, user_id: str, session_id: UUID, conversation: str) -> None:
