@@ -94,6 +94,22 @@ def test_every_list_is_paged_alike(made: dict[str, Any]) -> None:
     assert lists == 6
 
 
+def test_the_form_of_cursors_and_sequence_numbers_is_told(made: dict[str, Any]) -> None:
+    forms = {"cursor": "^[A-Za-z0-9_-]+$", "last-event-id": "^[0-9]{1,10}$"}
+    told = [
+        (
+            parameter["name"],
+            json.dumps(forms[parameter["name"].lower()]) in json.dumps(parameter["schema"]),
+        )
+        for _, _, operation in operations(made)
+        for parameter in operation.get("parameters", [])
+        if parameter["name"].lower() in forms
+    ]
+
+    assert len(told) == 8
+    assert all(form for _, form in told)
+
+
 def test_the_limits_of_fields_are_told(made: dict[str, Any]) -> None:
     creation = json.dumps(made["components"]["schemas"]["SessionCreation"])
 

@@ -90,6 +90,15 @@ async def test_a_place_that_is_none_is_named(new_streams: NewStreams, last: str)
     assert [fault["field"] for fault in other["errors"]] == ["after"]
 
 
+@pytest.mark.parametrize("last", ["1.0", "1_0", "+1"])
+async def test_the_id_of_an_event_is_digits(new_streams: NewStreams, last: str) -> None:
+    streams = await new_streams()
+    path = f"/sessions/{NOBODYS}/turns/{NOBODYS}/events"
+
+    async with streams.ask("GET", path, headers={"last-event-id": last}) as reading:
+        await problem(reading, 422, "invalid_field")
+
+
 async def test_ids_that_are_none_are_named(new_streams: NewStreams) -> None:
     streams = await new_streams()
 

@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field
 
 from parley.cleanup import report
 from parley.cleanup.retention import CleanupRequest
+from parley.http.paging import CURSOR
 from parley.http.schemas import Platform, RequestBody, Session, Time
 from parley.repository.models import SessionRow, SessionStatus
 from parley.repository.retention import Which
@@ -60,7 +61,10 @@ class Cleaning(RequestBody):
     name_prefix: str | None = Field(None, min_length=1, max_length=200)
     user_id: str | None = Field(None, min_length=1, max_length=1000)
     cursor: str | None = Field(
-        None, max_length=2000, description="The `next_cursor` of the report to go on from."
+        None,
+        max_length=2000,
+        pattern=CURSOR,
+        description="The `next_cursor` of the report to go on from.",
     )
 
     def request(self) -> CleanupRequest:

@@ -9,6 +9,14 @@ from aws_lambda_powertools.event_handler.openapi.params import Query
 from parley.repository.paging import MAX_LIMIT
 
 Limit = Annotated[int, Query(ge=1, le=MAX_LIMIT, description="How many at most.")]
+CURSOR = r"^[A-Za-z0-9_-]+$"
+"""What a cursor is made of: base64, as addresses have it."""
+
 Cursor = Annotated[
-    str | None, Query(max_length=1000, description="Where the page starts: the last `next_cursor`.")
+    str | None,
+    Query(
+        max_length=1000,
+        pattern=CURSOR,
+        description="Where the page starts: the last `next_cursor`.",
+    ),
 ]

@@ -33,6 +33,7 @@ METHODS: Mapping[str, str] = {SEND: "POST", SEND_FIRST: "POST", FOLLOW: "GET"}
 """The paths, each with its only method."""
 
 _SEQUENCE_MAX = 9_999_999_999
+_SEQUENCE = r"^[0-9]{1,10}$"
 
 _EVENTS = {
     "description": "The turn's events, each as one server-sent event: `id` is its sequence number.",
@@ -170,16 +171,15 @@ def stream_routes(take: Callable[[Wanted], None], *, max_chars: int) -> Router:
             Query(ge=0, le=_SEQUENCE_MAX, description="Only events after this sequence number."),
         ] = 0,
         last_event_id: Annotated[
-            int | None,
+            str | None,
             Header(
                 alias="Last-Event-ID",
-                ge=0,
-                le=_SEQUENCE_MAX,
+                pattern=_SEQUENCE,
                 description="The same, and counts if both are given.",
             ),
         ] = None,
     ) -> Response[str]:
-        last = after if last_event_id is None else last_event_id
+        last = after if last_event_id is None else int(last_event_id)
         return streamed(Following(user.user_id, session_id, turn_id, last))
 
     return router
