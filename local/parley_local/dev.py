@@ -165,7 +165,8 @@ async def _queue_of(
 async def _ring_for_what_was_left(queue: LocalQueue, database_url: str) -> None:
     left = await asyncio.to_thread(open_sessions, database_url)
     for session in left:
-        queue.send(str(session.id), delay=session.seconds)
+        # A second after the lease, since a worker that comes too early goes away again.
+        queue.send(str(session.id), delay=session.seconds + 1 if session.seconds else 0)
     if left:
         log.info("%d sessions have turns that were left open; they go on.", len(left))
 
