@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from parley_cli import escalations, memory, sessions, tasks, turns
+from parley_cli import escalations, memory, sessions, tasks, turns, users
 from parley_cli.chat import chat
 from parley_cli.cleanup import cleanup
 from parley_cli.entrance import Entrance
@@ -33,6 +33,7 @@ app.add_typer(turns.app, name="turns")
 app.add_typer(tasks.app, name="tasks")
 app.add_typer(memory.app, name="memory")
 app.add_typer(escalations.app, name="escalations")
+app.add_typer(users.app, name="users")
 app.command()(cleanup)
 app.command()(stats)
 app.command()(export)

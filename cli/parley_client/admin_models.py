@@ -135,6 +135,19 @@ class Statistics(Model):
     last_cleanup: LastCleanup | None
 
 
+class Renaming(Model):
+    """What one call of rename put under the new id.
+
+    `waiting` sessions have a turn that is open; renaming again takes them when it is over.
+    """
+
+    sessions: int
+    tasks: int
+    items: int
+    waiting: int
+    done: bool
+
+
 class Erasure(Model):
     """What one call of erase removed of a user.
 

@@ -226,4 +226,5 @@ class Parley:
     clean_up = _each(admin.clean_up)
     read_statistics = _one(admin.read_statistics)
     erase_user = _each(admin.erase_user)
+    rename_user = _each(admin.rename_user)
     export_user = _each(admin.export_user)

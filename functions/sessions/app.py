@@ -35,6 +35,7 @@ handler = Api(
             parts.cleaner,
             parts.eraser,
             parts.exporter,
+            parts.renamer,
         ),
         statistics_routes(parts.database, lambda: parts.store),
         open_routes(),

@@ -8,7 +8,13 @@ from uuid import UUID
 
 import httpx
 
-from parley_client.admin_models import AdminSession, CleanupReport, Erasure, Statistics
+from parley_client.admin_models import (
+    AdminSession,
+    CleanupReport,
+    Erasure,
+    Renaming,
+    Statistics,
+)
 from parley_client.call import Call, Page, Series, below, below_name, present, shown_as
 from parley_client.models import SessionStatus, TranscriptMessage
 
@@ -106,6 +112,17 @@ def erase_user(user_id: str) -> Series[Erasure]:
     return Series(lambda cursor: Call("DELETE", path, _erased_page))
 
 
+def rename_user(user_id: str, new_user_id: str) -> Series[Renaming]:
+    """Put all that there is of a user under another id; gives what each step did, until all is.
+
+    It is safe to repeat, also after it was broken off.
+    """
+    path = below_name("/admin/users", user_id, "rename")
+    return Series(
+        lambda cursor: Call("POST", path, _renamed_page, body={"new_user_id": new_user_id})
+    )
+
+
 def export_user(user_id: str) -> Series[dict[str, Any]]:
     """Give all that there is of a user, one object at a time; `type` says what each is."""
     path = below_name("/admin/users", user_id, "export")
@@ -121,6 +138,11 @@ def _erased_page(response: httpx.Response) -> Page[Erasure]:
     erased = Erasure.model_validate_json(response.content)
     # There is no place to go on from: the same call finds what is left.
     return Page(items=(erased,), next_cursor=None if erased.done else "")
+
+
+def _renamed_page(response: httpx.Response) -> Page[Renaming]:
+    renamed = Renaming.model_validate_json(response.content)
+    return Page(items=(renamed,), next_cursor=None if renamed.done else "")
 
 
 def _exported_page(response: httpx.Response) -> Page[dict[str, Any]]:

@@ -84,6 +84,7 @@ command("cleanup", dry_run=None, older_than=DURATION, platform=WORD, name_prefix
 command("stats", json=None)
 command("export", WORD)
 command("erase", WORD, yes=None, json=None)
+command("users rename", WORD, WORD, yes=None, json=None)
 command("escalations list", limit=WORD, json=None)
 command("escalations show", WORD, json=None)
 command("escalations resolve", WORD)

@@ -45,6 +45,7 @@ BODIES: Mapping[str, Any] = {
     "readAnyTranscript": None,
     "cleanUp": {"dry_run": True},
     "eraseUser": None,
+    "renameUser": {"new_user_id": "renamed"},
     "exportUser": None,
     "readStatistics": None,
     "listAgents": None,

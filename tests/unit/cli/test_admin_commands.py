@@ -174,3 +174,37 @@ def test_erasing_asks_first(
 
     assert result.exit_code == status
     assert bool(api.requests) == (status == 0)
+
+
+RENAMED = {"sessions": 1, "tasks": 2, "items": 3, "waiting": 1}
+
+
+def test_renaming_goes_on_until_all_is_done_and_says_what_waits(api: Any, parley: Any) -> None:
+    steps = [{**RENAMED, "done": False}, {**RENAMED, "done": True}]
+    api.answers("POST /admin/users/anna/rename", *steps)
+
+    result = parley("users", "rename", "anna", "anna-2", "--yes")
+
+    assert result.exit_code == 0
+    assert result.stdout.splitlines() == [
+        "sessions\t2",
+        "tasks\t4",
+        "items\t6",
+        "waiting\t1",
+        "done\ttrue",
+    ]
+    assert "1 sessions have an open turn" in result.stderr
+    assert api.bodies() == [{"new_user_id": "anna-2"}] * 2
+
+
+@pytest.mark.parametrize(("answer", "status"), [("y\n", 0), ("n\n", 1), ("", 1)])
+def test_renaming_asks_first(
+    api: Any, parley: Any, monkeypatch: pytest.MonkeyPatch, answer: str, status: int
+) -> None:
+    api.answers("POST /admin/users/anna/rename", {**RENAMED, "done": True})
+    monkeypatch.setattr("parley_cli.users.can_ask", lambda: True)
+
+    result = parley("users", "rename", "anna", "anna-2", stdin=answer)
+
+    assert result.exit_code == status
+    assert bool(api.requests) == (status == 0)

@@ -34,6 +34,7 @@ from parley.turns.ringing import Ringer
 from parley.turns.send import Sender
 from parley.users.erasure import Eraser
 from parley.users.export import Exporter
+from parley.users.renaming import Renamer
 
 if TYPE_CHECKING:
     from botocore.config import Config
@@ -210,6 +211,11 @@ class Composition:
     def eraser(self) -> Eraser:
         """Erases users."""
         return Eraser(self.database, lambda: self.store)
+
+    @cached_property
+    def renamer(self) -> Renamer:
+        """Renames users."""
+        return Renamer(self.database, lambda: self.store)
 
     @cached_property
     def exporter(self) -> Exporter:

@@ -12,13 +12,16 @@ from aws_lambda_powertools.event_handler.openapi.params import Path, Query
 from pydantic import BeforeValidator
 
 from parley.cleanup.cleaner import Cleaner
+from parley.errors import InvalidField
 from parley.http.admin_schemas import (
     AdminSession,
     AdminSessionList,
     Cleaning,
     CleanupReport,
     Erasure,
+    Renaming,
     StatusChange,
+    UserRename,
 )
 from parley.http.administration import administrator, note_use
 from parley.http.documented import answers
@@ -34,6 +37,7 @@ from parley.repository.transcript import Transcript
 from parley.text import storable
 from parley.users.erasure import Eraser
 from parley.users.export import Exporter
+from parley.users.renaming import Renamer
 
 MARGIN_SECONDS = 8.0
 """What a request keeps for the page of work that has begun, and to answer."""
@@ -65,6 +69,7 @@ def admin_routes(
     cleaner: Cleaner,
     eraser: Eraser,
     exporter: Exporter,
+    renamer: Renamer,
 ) -> Router:
     """Make the routes."""
     router = Router()
@@ -159,6 +164,27 @@ def admin_routes(
         erased = Erasure.of(eraser.erase(user_id, left=left))
         note_use(user, "erase", user_id=user_id, erased=erased.model_dump())
         return erased
+
+    @router.post(
+        "/admin/users/<user_id>/rename",
+        operation_id="renameUser",
+        tags=["admin"],
+        summary="Put all that is kept of a user under another id",
+        description=(
+            "For users whom another issuer names otherwise. Sessions, memory, tasks and keys. Each"
+            " request works for as long as it may last; as long as it is not `done`, renaming again"
+            " goes on."
+        ),
+        responses=answers({200: "What was renamed."}, 400, 403, 413, 415, 422),
+    )
+    def rename(user: Administrator, user_id: UserId, body: UserRename) -> Renaming:
+        ids = {"user_id": user_id, "new_user_id": body.new_user_id}
+        if body.new_user_id == user_id:
+            raise InvalidField("new_user_id", "is the one to be renamed")
+        note_use(user, "rename", **ids)
+        renamed = Renaming.of(renamer.rename(user_id, body.new_user_id, left=left))
+        note_use(user, "renamed", **ids, renamed=renamed.model_dump())
+        return renamed
 
     @router.get(
         "/admin/users/<user_id>/export",

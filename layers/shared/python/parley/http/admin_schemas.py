@@ -15,6 +15,7 @@ from parley.http.schemas import Platform, RequestBody, Session, Time
 from parley.repository.models import SessionRow, SessionStatus
 from parley.repository.retention import Which
 from parley.users.erasure import Erased
+from parley.users.renaming import Renamed
 
 CleanupKind = Literal["closed_sessions", "empty_sessions", "memory", "keys", "orphaned_memory"]
 
@@ -130,6 +131,31 @@ class CleanupReport(BaseModel):
     def of(cls, said: report.CleanupReport) -> Self:
         """Show a report."""
         return cls.model_validate(asdict(said) | {"done": said.done})
+
+
+class UserRename(RequestBody):
+    """The id under which a user goes on."""
+
+    new_user_id: str = Field(min_length=1, max_length=1000, description="As tokens will name them.")
+
+
+class Renaming(BaseModel):
+    """What goes under the new id now.
+
+    `waiting` sessions were left because a turn of theirs is open: renaming again takes them. Where
+    it is not `done`, time was up: renaming again goes on.
+    """
+
+    sessions: int
+    tasks: int
+    items: int
+    waiting: int
+    done: bool
+
+    @classmethod
+    def of(cls, renamed: Renamed) -> Self:
+        """Show what was renamed."""
+        return cls.model_validate(asdict(renamed))
 
 
 class Erasure(BaseModel):

@@ -43,7 +43,7 @@ def document() -> dict[str, Any]:
         turn_routes(nothing),
         memory_routes(nothing),
         task_routes(nothing),
-        admin_routes(nothing, nothing, nothing, nothing, nothing, nothing),
+        admin_routes(nothing, nothing, nothing, nothing, nothing, nothing, nothing),
         statistics_routes(nothing, nothing),
         open_routes(),
     ):

@@ -72,6 +72,7 @@ taken AS (
 bumped AS (
   UPDATE sessions x SET next_number = x.next_number + 1, last_activity_at = now()
   FROM seen WHERE x.id = seen.id AND x.next_number = seen.next_number
+    AND x.user_id = seen.user_id
     AND x.memory_from = seen.memory_from AND x.status = 'active' AND NOT EXISTS (SELECT FROM prior)
     AND (NOT EXISTS (SELECT FROM head)
       OR ((SELECT joined FROM line) AND (:queue OR NOT (SELECT expired FROM head))

@@ -1,0 +1,115 @@
+"""Renaming a user: all that is kept under one id goes on under another."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from uuid import UUID
+
+from parley.errors import Fenced
+from parley.ids import conversation_key
+from parley.memory.store import AgentSessionStore
+from parley.observability import logger, traced
+from parley.repository.database import Database
+from parley.repository.ownership import (
+    OwnedSession,
+    move_keys,
+    move_session,
+    move_tasks,
+    owned_sessions,
+)
+
+SESSIONS_A_PAGE = 50
+TASKS_A_PAGE = 1000
+TURNS_A_PAGE = 20
+
+
+@dataclass(slots=True)
+class Renamed:
+    """What goes under the new id now.
+
+    Attributes:
+        sessions: Sessions.
+        tasks: Tasks.
+        items: Items of memory, one a turn.
+        waiting: Sessions that were left since a turn of theirs is open; renaming again takes them.
+        done: Whether all that could be renamed is.
+    """
+
+    sessions: int = 0
+    tasks: int = 0
+    items: int = 0
+    waiting: int = 0
+    done: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Renamer:
+    """Renames users. Methods block."""
+
+    database: Database
+    open_store: Callable[[], AgentSessionStore]
+
+    def rename(self, old: str, new: str, *, left: Callable[[], float]) -> Renamed:
+        """Put all that is kept of a user under another id, as far as there is time.
+
+        A session goes whole, in one statement, when no turn of it is open. Its memory is copied
+        before that, since the conversation key has the user's id in it, and removed under the old
+        key after it: whoever dies in between leaves a copy that nobody believes, and renaming again
+        goes on. What is not copied is rebuilt from the transcript. If the other user has sessions
+        of the same names, or has used the same idempotency keys, theirs stay as they are: a session
+        gets a part of its id behind its name, and loses its key.
+
+        Args:
+            old: Whom.
+            new: The id to go on under; another user's sessions under it stay.
+            left: Gives how many seconds there still are; asked before each session.
+
+        Raises:
+            StoreUnavailable: A store cannot serve now; renaming again goes on.
+        """
+        renamed, after = Renamed(), None
+        while sessions := owned_sessions(self.database, old, after=after, limit=SESSIONS_A_PAGE):
+            for session in sessions:
+                if left() <= 0:
+                    return renamed
+                after = session.id
+                self._session(old, new, session, renamed)
+        while left() > 0:
+            tasks = move_tasks(self.database, old, new, TASKS_A_PAGE)
+            renamed.tasks += tasks
+            if tasks < TASKS_A_PAGE:
+                move_keys(self.database, old, new)
+                renamed.done = True
+                break
+        return renamed
+
+    def _session(self, old: str, new: str, session: OwnedSession, renamed: Renamed) -> None:
+        if session.open:
+            renamed.waiting += 1
+            return
+        items = self._copy(old, new, session.id)
+        if not move_session(self.database, old, new, session):
+            renamed.waiting += 1  # a turn was begun meanwhile
+            return
+        renamed.sessions += 1
+        renamed.items += items
+        try:
+            self.open_store().forget(conversation_key(old, session.id))
+        except Exception as error:
+            logger().warning("memory is left to the outbox", **traced(error))
+
+    def _copy(self, old: str, new: str, session_id: UUID) -> int:
+        store, copied, before = self.open_store(), 0, None
+        here, there = conversation_key(old, session_id), conversation_key(new, session_id)
+        while turns := store.read_newest(here, TURNS_A_PAGE, before=before, consistent=True):
+            for stored in turns:
+                before = stored.number
+                if stored.memory is None:
+                    continue
+                try:
+                    store.finish(there, stored.turn, stored.attempt, stored.memory)
+                except Fenced:
+                    continue  # a copy of another attempt, from a try that died: it is not believed
+                copied += 1
+        return copied
