@@ -89,7 +89,7 @@ def walk(environment: pytest.MonkeyPatch, url: str, memory: Path) -> dict[str, A
         "user_id": "alice",
     }
     said = {"named": named, "sent": sent, "task": task}
-    last = ("deleteSession", "eraseUser")
+    last = ("deleteSession", "eraseUser", "renameUser")
     for operation in sorted(
         operations(),
         key=lambda one: (one.method == "DELETE", *(one.id == name for name in last[::-1])),
