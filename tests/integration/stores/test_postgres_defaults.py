@@ -92,7 +92,10 @@ def walk(environment: pytest.MonkeyPatch, url: str, memory: Path) -> dict[str, A
     last = ("deleteSession", "eraseUser", "renameUser")
     for operation in sorted(
         operations(),
-        key=lambda one: (one.method == "DELETE", *(one.id == name for name in last[::-1])),
+        key=lambda one: (
+            one.method == "DELETE" or one.id in last,
+            *(one.id == name for name in last[::-1]),
+        ),
     ):
         said[operation.id] = api(
             operation.method, operation.path_of(ids), operation.body, scopes=operation.scopes
