@@ -63,3 +63,5 @@ def test_every_promise_is_kept_on_random_schedules(
         "worked",
     ):
         assert taken[f"outcome: {outcome}"], f"no schedule had the outcome {outcome}"
+    for what in ("postgres", "memory", "both"):
+        assert taken[f"restored: {what}"], f"no schedule restored {what}"

@@ -297,6 +297,6 @@ class Actions:
         while self.world.other.outbox.drain(20):
             pass
         self.drained |= self.promises.gone - self.promises.seen.sessions.keys()
-        for session_id in self.drained:
+        for session_id in self.drained - self.world.unswept:
             left = self.world.everything_stored(session_id)
             assert not left, f"{left} rows of a deleted session are left in memory"

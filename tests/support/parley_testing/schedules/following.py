@@ -32,7 +32,8 @@ def stream(
         try:
             view = await turn.work
         except (Fenced, TurnUnfinished, StoreUnavailable) as error:
-            return _let_go(error, course=course, faulty=faulty, seconds=seconds)
+            restored = actions.world.restored
+            return _let_go(error, course=course, faulty=faulty, seconds=seconds, restored=restored)
         assert view.turn.ended_at is not None, "a turn was carried out and is not over"
         assert view.turn.id == turn.turn_id, "another turn was carried out"
         return "streamed"
@@ -106,7 +107,8 @@ def answer(
         try:
             await process.head_runner.carry_out(turn, seconds=seconds)
         except (Fenced, TurnUnfinished, StoreUnavailable) as error:
-            return _let_go(error, course=course, faulty=faulty, seconds=seconds)
+            restored = actions.world.restored
+            return _let_go(error, course=course, faulty=faulty, seconds=seconds, restored=restored)
         return "worked"
 
     try:
@@ -117,8 +119,10 @@ def answer(
         return "died"
 
 
-def _let_go(error: Exception, *, course: Course, faulty: bool, seconds: float) -> str:
-    alone = not (course.thawed or faulty or seconds < 1)
+def _let_go(
+    error: Exception, *, course: Course, faulty: bool, seconds: float, restored: bool
+) -> str:
+    alone = not (course.thawed or faulty or seconds < 1 or restored)
     assert not alone, f"a turn was let go of: {error}"
     return type(error).__name__
 

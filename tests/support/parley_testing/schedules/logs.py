@@ -54,6 +54,7 @@ class Logs:
         self._memory, self._user, self._writers = memory, user, writers
         self._known: dict[Place, list[Written]] = {}
         self._shapes: dict[UUID, object] = {}
+        self._ahead: set[Place] = set()
 
     def look(self, turns: Sequence[SeenTurn]) -> None:
         """See that each log has only grown, and holds what it may."""
@@ -64,6 +65,10 @@ class Logs:
                 continue
             now = self._read(*place)
             before = self._known.get(place, [])
+            if place in self._ahead and now != before:
+                self._ahead.discard(place)
+                if now[: len(before)] != before:
+                    before = []  # it is begun anew
             assert now[: len(before)] == before, f"the log of {turn.text!r} was changed: {now}"
             if len(now) > len(before):
                 self._known[place] = now
@@ -73,9 +78,22 @@ class Logs:
             if turn.attempt <= 1 and turn.id not in self._writers.logged:
                 assert not now, f"a log is kept of {turn.text!r}, which is only waited for: {now}"
 
+    def restored(self, turns: Sequence[SeenTurn]) -> None:
+        """Take the logs as they are now: a store was restored, and they may know too much."""
+        self._changed()
+        self._known.clear()
+        for turn in turns:
+            place = turn.session_id, TurnKey(turn.number, turn.id)
+            if now := self._read(*place):
+                self._known[place] = now
+                self._writers.logged.add(turn.id)
+            self._ahead.add(place)
+
     def of(self, turn: SeenTurn) -> list[TurnEvent]:
         """Give what a turn's log held at the last look."""
-        known = self._known.get((turn.session_id, TurnKey(turn.number, turn.id)), [])
+        place = turn.session_id, TurnKey(turn.number, turn.id)
+        # What was there when a store was restored is believed only as far as Postgres says the same.
+        known = [] if place in self._ahead else self._known.get(place, [])
         return [written.event for written in known]
 
     def _fenced(self, log: Sequence[Written]) -> None:

@@ -22,6 +22,7 @@ from parley_testing.schedules.drawn import (
 )
 from parley_testing.schedules.faults import Course
 from parley_testing.schedules.following_steps import Following
+from parley_testing.schedules.restoring import Restoring
 from parley_testing.schedules.settling import Settling
 from parley_testing.schedules.steps import always, taken, where
 from parley_testing.schedules.world import World
@@ -37,7 +38,7 @@ def machine(new_world: Callable[[], World]) -> type[RuleBasedStateMachine]:
     return Schedules
 
 
-class _Rules(Following, Settling):
+class _Rules(Following, Restoring, Settling):
     @initialize()
     @always
     def begin(self) -> None:

@@ -192,6 +192,8 @@ class World:
         held: Attempts that processes began, in order; most of them are over or were replaced.
         problems: Broken promises that could not be raised where they were found.
         unheard: Sessions for which a doorbell may have been lost, or was left to nobody's care.
+        unswept: Sessions that a restored store has lost or brought back; a sweep finds the rest.
+        restored: Whether a store was restored; the other may know of later attempts then.
     """
 
     def __init__(
@@ -212,6 +214,8 @@ class World:
         self.writers = Writers()
         self.logs = Logs(memory, self.user, self.writers)
         self.unheard: set[UUID] = set()
+        self.unswept: set[UUID] = set()
+        self.restored = False
         self._looking = RLock()
         main.world = other.world = self
 
