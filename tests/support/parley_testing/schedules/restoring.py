@@ -57,7 +57,7 @@ class Restoring(Steps):
             frozenset(promises.seen.sessions),
         )
 
-    @rule(what=st.sampled_from(["postgres", "postgres", "memory", "both"]))
+    @rule(what=st.sampled_from(["postgres", "both", "memory"]))
     @where(lambda self: self.backup is not None)
     def restore(self, what: str) -> None:
         self.step(f"restore {what}")
