@@ -238,9 +238,12 @@ def test_a_turn_that_another_took_meanwhile_is_left_to_it(
     queue: DoorbellQueue,
     work: Work,
     turns: TurnRepository,
+    sql: psycopg.Connection,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async def fenced(*_: Any, **__: Any) -> Any:
+        # Really taken: what a store alone says of another attempt lets the turn go, and rings.
+        sql.execute("UPDATE turns SET attempt = attempt + 1")
         raise Fenced(1, 1)
 
     session_id = api.new_session()
