@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext, suppress
 from typing import Any
 
@@ -22,6 +21,7 @@ from parley.repository.turns import Ending, Usage
 from parley.turns import attempt, tools
 from parley.turns.attempt import Attempt, Called
 from parley.turns.context import TurnContext
+from parley.turns.threads import OwnThreads
 from parley.turns.tools import effect_tool
 from parley_testing.postgres_wire import PostgresWire
 from parley_testing.scripted_model import Items, call, in_order, say
@@ -293,7 +293,7 @@ async def test_tools_called_at_once_run_one_after_another(
         made(self, *arguments)
         self._one_body = nullcontext()  # type: ignore[assignment]
 
-    bodies = ThreadPoolExecutor(2)
+    bodies = OwnThreads("bodies", at_once=2)
     rule.instead(Attempt, "__init__", without_lock)
     rule.instead(attempt, "_BODIES", bodies)
     sql.execute(f"ALTER DATABASE {sql.info.dbname} SET deadlock_timeout = '20ms'")
@@ -325,6 +325,6 @@ async def test_tools_called_at_once_run_one_after_another(
         )
 
     await bench.send(bench.new_session())
-    bodies.shutdown()
+    bodies.leave()
 
     assert len(runs) == (2 if kept else 3), "one was rolled back, and done again"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -22,6 +21,7 @@ from parley.turns import (
     send,
     threads,
 )
+from parley.turns.threads import OwnThreads
 from parley_testing.schedules.world import KnownChronicle, World, build
 
 
@@ -55,9 +55,8 @@ def new_world(
     level = logger().log_level
     logger().setLevel(logging.CRITICAL)  # attempts that are broken on purpose warn of it
     # The two processes of a test are one for the system: neither may wait for the other's tools.
-    with ThreadPoolExecutor(4) as bodies:
-        monkeypatch.setattr(attempt, "_BODIES", bodies)
-        yield lambda: World(main, other, readers, sql, memory)
+    monkeypatch.setattr(attempt, "_BODIES", OwnThreads("bodies", at_once=4))
+    yield lambda: World(main, other, readers, sql, memory)
     logger().setLevel(level)
     main.close()
     other.close()

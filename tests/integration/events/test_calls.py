@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError
 
-from parley.errors import StoreUnavailable
+from parley.errors import StoreMisconfigured, StoreUnavailable
 from parley.events.log import EventLog, TurnEvent
 from parley.events.sqlite import SqliteEventLog
 from parley_testing.event_writing import BEGAN, deltas
@@ -131,10 +130,10 @@ def test_dynamodb_is_unavailable_for_as_long_as_it_is(
     call(in_dynamodb.log)
 
 
-def test_a_mistake_is_not_an_outage(in_dynamodb: Any, wire: Any) -> None:
+def test_what_somebody_must_mend_is_told_as_that(in_dynamodb: Any, wire: Any) -> None:
     for operation, call in (("PutItem", CALLS["append"]), ("Query", CALLS["read"])):
         wire.refuse(operation, "AccessDeniedException")
-        with pytest.raises(ClientError):
+        with pytest.raises(StoreMisconfigured):
             call(in_dynamodb.log)
 
 

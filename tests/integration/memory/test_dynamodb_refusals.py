@@ -7,9 +7,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from botocore.exceptions import ClientError
 
-from parley.errors import StoreUnavailable
+from parley.errors import StoreMisconfigured, StoreRefused, StoreUnavailable
 from parley.memory.dynamodb import DynamoDbStore
 from parley.memory.store import AgentSessionStore, TurnMemory
 from parley_testing.turn_keys import numbered
@@ -76,19 +75,29 @@ def test_throttling_and_faults_are_unavailable(
         assert unavailable.value.reason == code
 
 
-@pytest.mark.parametrize("code", ["AccessDeniedException", "ValidationException"])
-def test_mistakes_are_not_outages(store: AgentSessionStore, wire: Any, code: str) -> None:
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        ("AccessDeniedException", StoreMisconfigured),
+        ("KMSDisabledException", StoreMisconfigured),
+        ("UnrecognizedClientException", StoreMisconfigured),
+        ("ValidationException", StoreRefused),
+    ],
+)
+def test_what_somebody_must_mend_is_told_from_what_is_never_taken(
+    store: AgentSessionStore, wire: Any, code: str, kind: type[StoreRefused | StoreMisconfigured]
+) -> None:
     for operation in OPERATIONS:
         wire.refuse(operation, code)
 
     for name in ("read_newest", "claim", "record", "finish"):
-        with pytest.raises(ClientError) as refused:
+        with pytest.raises(kind) as refused:
             CALLS[name](store)
-        assert refused.value.response["Error"]["Code"] == code
+        assert refused.value.reason == code
 
 
-def test_a_table_that_is_not_there_is_a_mistake(client: DynamoDBClient) -> None:
-    with pytest.raises(ClientError, match="ResourceNotFound"):
+def test_a_table_that_is_not_there_is_to_be_mended(client: DynamoDBClient) -> None:
+    with pytest.raises(StoreMisconfigured, match="ResourceNotFound"):
         DynamoDbStore(client, "elsewhere").read_newest(KEY, 1)
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError
 
+from parley.errors import StoreRefused
 from parley.memory.dynamodb import DynamoDbStore
 from parley.memory.sqlite import SqliteStore
 from parley.memory.store import AgentSessionStore, Held, TurnMemory
@@ -156,7 +156,7 @@ def test_a_place_that_dynamodb_itself_refuses_is_none(
 
     with pytest.raises(ValueError, match="key"):
         dynamodb_store.conversations('["", ""]', 10)
-    with pytest.raises(ClientError):
+    with pytest.raises(StoreRefused):
         dynamodb_store.conversations(None, 10)
 
 

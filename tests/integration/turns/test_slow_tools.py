@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
-from agents import Agent
+from agents import Agent, FunctionTool, function_tool
 from sqlalchemy import text
 
 from parley.errors import StoreUnavailable, TurnFailed
 from parley.memory.sqlite import SqliteStore
+from parley.repository import tasks
 from parley.repository.database import Database
 from parley.turns.context import Effect, TurnContext
 from parley.turns.tools import effect_tool
-from parley_testing.scripted_model import Asked, Items, call, say
+from parley_testing.scripted_model import Asked, Items, call, in_order, say
 from parley_testing.workbench import Workbench
 
+NewBench = Callable[..., Workbench]
 SLOW = "count all that there is"
 
 
@@ -51,3 +57,124 @@ async def test_its_turn_fails_after_as_many_tries_as_one_that_crashes(bench: Wor
         await bench.send(session_id, SLOW, key="k")
 
     assert (await bench.send(session_id, "hello")).view.turn.status == "completed"
+
+
+class Blocked:
+    """A tool's body that waits in its thread until the test lets it go on."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+        self.begun = threading.Event()
+        self.go_on = threading.Event()
+        self.over = threading.Event()
+
+    def tool(self) -> FunctionTool:
+        @effect_tool
+        def add(effect: Effect, title: str) -> str:
+            """Add a task, at some time."""
+            self.calls += 1
+            self.begun.set()
+            try:
+                self.go_on.wait(60)
+                return tasks.add(effect.db, effect.user_id, title).title
+            finally:
+                self.over.set()
+
+        return add
+
+
+@pytest.fixture
+def blocked() -> Iterator[Blocked]:
+    blocked = Blocked()
+    yield blocked
+    blocked.go_on.set()
+
+
+def add_milk(asked: Asked) -> Items:
+    return call("add", "c", title="milk") if asked.input[-1]["content"] == SLOW else say("fine")
+
+
+async def test_a_tool_that_blocks_does_not_outlive_the_time_of_its_turn(
+    new_bench: NewBench, blocked: Blocked, sql: psycopg.Connection
+) -> None:
+    agent = Agent[TurnContext](name="todo", tools=[blocked.tool()])
+    bench = new_bench(add_milk, agent=agent, turn_seconds=0.3)
+    session_id = bench.new_session()
+
+    with pytest.raises(TurnFailed, match="turn_too_long"):
+        await bench.send(session_id, SLOW)
+
+    assert not blocked.over.is_set()  # while the tool still blocks
+    bench.model.script = lambda asked: say("fine")
+    assert (await bench.send(session_id, "hello")).view.turn.status == "completed"
+    blocked.go_on.set()
+    await asyncio.to_thread(blocked.over.wait, 60)
+    await bench.send(session_id, "hello again")
+    assert blocked.calls == 1
+    # What it did is not committed, since the agent was told nothing of it.
+    assert sql.execute("SELECT title FROM tasks").fetchall() == []
+    assert sql.execute("SELECT status FROM turns ORDER BY number").fetchall() == [
+        ("failed",),
+        ("completed",),
+        ("completed",),
+    ]
+
+
+async def test_tools_of_other_turns_do_not_wait_for_one_that_blocks(
+    new_bench: NewBench, blocked: Blocked, sql: psycopg.Connection
+) -> None:
+    slow = new_bench(
+        add_milk,
+        agent=Agent[TurnContext](name="todo", tools=[blocked.tool()]),
+        turn_seconds=0.3,
+    )
+    with pytest.raises(TurnFailed, match="turn_too_long"):
+        await slow.send(slow.new_session(), SLOW)
+    other = new_bench(in_order(call("add_task", title="eggs"), say("done")))
+
+    await other.send(other.new_session(), "add eggs")
+
+    assert not blocked.over.is_set()
+    assert sql.execute("SELECT title FROM tasks").fetchall() == [("eggs",)]
+
+
+async def test_a_tool_that_blocks_beside_one_that_fails_does_not_keep_the_turn_open(
+    new_bench: NewBench, blocked: Blocked, sql: psycopg.Connection
+) -> None:
+    @function_tool(failure_error_function=None)
+    async def fail() -> str:
+        """Fail when the other is under way."""
+        await asyncio.to_thread(blocked.begun.wait, 60)
+        raise RuntimeError("no")
+
+    agent = Agent[TurnContext](name="todo", tools=[blocked.tool(), fail])
+    bench = new_bench(in_order(call("add", "c1", title="milk") + call("fail", "c2")), agent=agent)
+
+    with pytest.raises(TurnFailed, match="agent_failed"):
+        await bench.send(bench.new_session())
+
+    assert not blocked.over.is_set()
+    assert sql.execute("SELECT status, attempt FROM turns").fetchall() == [("failed", 2)]
+
+
+async def test_a_body_that_idles_longer_than_a_statement_may_counts_as_a_crash(
+    bench: Workbench,
+) -> None:
+    @effect_tool
+    def dawdle(effect: Effect) -> str:
+        """Do nothing inside a transaction until the server has had enough of it."""
+        effect.db.execute(text("SELECT 1"))
+        time.sleep(0.5)
+        effect.db.execute(text("SELECT 2"))
+        return "late"
+
+    bench.agent = Agent[TurnContext](name="todo", tools=[dawdle])
+    bench.model.script = lambda _: call("dawdle", "c")
+    session_id = bench.new_session()
+
+    for _ in range(2):
+        with pytest.raises(StoreUnavailable, match="25P03"):
+            await bench.send(session_id, key="k")
+
+    with pytest.raises(TurnFailed, match="turn_crashed"):
+        await bench.send(session_id, key="k")

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from parley.errors import StoreUnavailable
 from parley.points import observed
 from parley.turns import threads
-from parley.turns.threads import in_executor, in_thread, patiently
+from parley.turns.threads import OwnThreads, in_thread, patiently, to_its_end
 from parley_testing.waiting import HANG_SECONDS
 
 
@@ -48,11 +47,38 @@ async def test_a_cancelled_caller_waits_for_the_call(fails: bool) -> None:
     assert ended.is_set()
 
 
-async def test_it_runs_in_the_executor_that_is_given() -> None:
-    with ThreadPoolExecutor(1, thread_name_prefix="mine") as executor:
-        name = await in_executor(executor, lambda: threading.current_thread().name)
+async def test_calls_that_are_left_do_not_keep_others_waiting() -> None:
+    go_on = threading.Event()
+    threads = OwnThreads("mine", at_once=1)
+    left = threads.begin(go_on.wait)
+    waiting = threads.begin(lambda: threading.current_thread().name)
 
+    threads.leave()
+
+    name = await threads.begin(lambda: threading.current_thread().name)
     assert name.startswith("mine")
+    assert not left.done()
+    assert not waiting.done()
+    go_on.set()
+    await asyncio.wait([left, waiting])
+    threads.leave()
+
+
+async def test_a_cancelled_caller_waits_no_longer_than_its_patience() -> None:
+    go_on = threading.Event()
+    threads = OwnThreads("mine", at_once=1)
+    call = threads.begin(go_on.wait)
+    caller = asyncio.ensure_future(to_its_end(call, patience=0.01))
+    await asyncio.sleep(0)
+    caller.cancel()
+
+    with pytest.raises(asyncio.CancelledError):
+        await caller
+
+    assert not call.done()
+    go_on.set()
+    await asyncio.wait([call])
+    threads.leave()
 
 
 class Flaky:

@@ -129,6 +129,22 @@ class StoreUnavailable(ParleyError):
         self.reason = reason
 
 
+class StoreMisconfigured(StoreUnavailable):
+    """A store cannot serve until somebody mends the deployment: rights, a key, a table, a file.
+
+    Waiting helps, so it is an outage; but not for ever, so a turn is given up after a while.
+    """
+
+
+class StoreRefused(ParleyError):
+    """A store will not take what it was given, and would not take it another time either."""
+
+    def __init__(self, store: str, reason: str) -> None:
+        super().__init__(f"{store}: {reason}")
+        self.store = store
+        self.reason = reason
+
+
 class TurnFailed(ParleyError):
     """The turn is over without a reply; the same key answers the same."""
 

@@ -12,10 +12,9 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import ClientError
 from pydantic import TypeAdapter
 
-from parley.errors import Fenced, StoreUnavailable
+from parley.errors import Fenced, StoreRefused, StoreUnavailable
 from parley.ids import TurnKey
 from parley.memory import dynamodb_header as header
 from parley.memory.dynamodb_chunks import CHUNKS_FIRST, chunks_below
@@ -229,7 +228,7 @@ class DynamoDbStore:
         begun = None if given is None or part is None else key(given, part)
         try:
             page, following = self._table.scan("conversation", begun, limit)
-        except ClientError as error:
+        except StoreRefused as error:
             if begun is None or not is_invalid(error):
                 raise
             raise ValueError("not a key of the table's") from error

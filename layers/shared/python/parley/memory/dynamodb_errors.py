@@ -6,9 +6,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, cast
 
-from botocore.exceptions import ClientError, ConnectionError, HTTPClientError
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    ConnectionError,
+    HTTPClientError,
+    ParamValidationError,
+)
 
-from parley.errors import StoreUnavailable
+from parley.errors import StoreMisconfigured, StoreRefused, StoreUnavailable
+
+_STORE = "agent-session store"
 
 _UNAVAILABLE = frozenset(
     {
@@ -25,6 +33,11 @@ _UNAVAILABLE = frozenset(
         "ThrottlingException",
     }
 )
+
+_INVALID = "ValidationException"
+
+# What was given cannot be taken. Every other refusal (rights, keys, the table) is the deployment's.
+_REFUSED = frozenset({_INVALID, "ItemCollectionSizeLimitExceededException"})
 
 
 class ConditionFailed(Exception):
@@ -46,7 +59,8 @@ def translated() -> Iterator[None]:
     Raises:
         ConditionFailed: The write's condition does not hold.
         StoreUnavailable: Throttled, out of order or out of reach. A write may have happened.
-        ClientError: Anything else: the table, the rights or this code are wrong.
+        StoreMisconfigured: The rights, the table or its key are wrong.
+        StoreRefused: The request breaks a rule of DynamoDB's.
     """
     try:
         yield
@@ -56,15 +70,21 @@ def translated() -> Iterator[None]:
             old = cast("dict[str, Any] | None", error.response.get("Item"))
             raise ConditionFailed(old) from error
         if code in _UNAVAILABLE or _status(error) >= 500:
-            raise StoreUnavailable("agent-session store", code) from error
-        raise
+            raise StoreUnavailable(_STORE, code) from error
+        if code in _REFUSED:
+            raise StoreRefused(_STORE, code) from error
+        raise StoreMisconfigured(_STORE, code) from error
     except (ConnectionError, HTTPClientError) as error:
-        raise StoreUnavailable("agent-session store", type(error).__name__) from error
+        raise StoreUnavailable(_STORE, type(error).__name__) from error
+    except ParamValidationError as error:
+        raise StoreRefused(_STORE, type(error).__name__) from error
+    except BotoCoreError as error:  # such as no credentials
+        raise StoreMisconfigured(_STORE, type(error).__name__) from error
 
 
-def is_invalid(error: ClientError) -> bool:
+def is_invalid(error: StoreRefused) -> bool:
     """Whether the request broke a rule of DynamoDB's, such as the limit of an item's size."""
-    return error.response["Error"]["Code"] == "ValidationException"
+    return error.reason == _INVALID
 
 
 def _status(error: ClientError) -> int:

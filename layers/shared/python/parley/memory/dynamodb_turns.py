@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from botocore.exceptions import ClientError
-
+from parley.errors import StoreRefused
 from parley.ids import TurnKey
 from parley.memory import dynamodb_header as header
 from parley.memory.codec import pack, pack_memory
@@ -75,7 +74,7 @@ class DynamoDbTurns:
         if len(payload) <= _RECORD_BYTES:
             try:
                 return self._set_record(conversation, turn, attempt, position, payload)
-            except ClientError as error:
+            except StoreRefused as error:
                 # The header may be full, which DynamoDB tells by no code of its own. If it was
                 # anything else, the second write fails of it too.
                 if not is_invalid(error):

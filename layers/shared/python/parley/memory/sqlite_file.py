@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
 
-from parley.errors import StoreUnavailable
+from parley.errors import StoreMisconfigured, StoreRefused, StoreUnavailable
 from parley.memory.set_aside import set_aside
 from parley.memory.store import NO_TURN
 
@@ -97,6 +97,10 @@ _UNAVAILABLE = _CONTENDED | frozenset(
     }
 )
 
+# A table of ours is gone: whoever mends or removes the file mends the store.
+_MISCONFIGURED = frozenset({sqlite3.SQLITE_ERROR, sqlite3.SQLITE_SCHEMA})
+_STORE = "agent-session store"
+
 
 class _OfALaterParley(Exception):
     """The file's format is one that this code does not know."""
@@ -122,22 +126,28 @@ class SqliteFile:
 
         Raises:
             StoreUnavailable: The file is locked for longer than the wait, or cannot be used.
+            StoreMisconfigured: It is not a database, or not one of ours.
+            StoreRefused: SQLite cannot take what is written.
         """
         with self._lock:
             try:
                 if self._connection is None:
                     self._connection = _opened(self._path, self._wait_seconds)
                 yield self._connection
-            except sqlite3.DatabaseError as error:
-                if _primary_code(error) in _UNREADABLE:
+            except (sqlite3.DatabaseError, OverflowError) as error:
+                code = _primary_code(error)
+                name = getattr(error, "sqlite_errorname", type(error).__name__)
+                if code in _UNREADABLE:
                     self._let_go()
                     set_aside(self._path, str(error))
-                    raise StoreUnavailable("agent-session store", str(error)) from error
-                if _primary_code(error) not in _UNAVAILABLE:
-                    raise
-                if _primary_code(error) not in _CONTENDED:
+                    raise StoreUnavailable(_STORE, str(error)) from error
+                if code in _UNAVAILABLE | _MISCONFIGURED and code not in _CONTENDED:
                     self._let_go()  # opened read-only, it would stay so
-                raise StoreUnavailable("agent-session store", error.sqlite_errorname) from error
+                if code in _UNAVAILABLE:
+                    raise StoreUnavailable(_STORE, name) from error
+                if code in _MISCONFIGURED:
+                    raise StoreMisconfigured(_STORE, name) from error
+                raise StoreRefused(_STORE, name) from error
 
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
@@ -233,6 +243,7 @@ def _write_ahead(connection: sqlite3.Connection, wait_seconds: float) -> None:
             time.sleep(_PAUSE_SECONDS)
 
 
-def _primary_code(error: sqlite3.DatabaseError) -> int:
-    # Errors that the sqlite3 module makes itself carry no code.
-    return int(getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)) & 0xFF
+def _primary_code(error: Exception) -> int | None:
+    # Errors that the sqlite3 module makes itself carry no code: it cannot take what it was given.
+    code: int | None = getattr(error, "sqlite_errorcode", None)
+    return None if code is None else code & 0xFF

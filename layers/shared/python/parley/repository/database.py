@@ -25,7 +25,7 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
-from parley.errors import StoreUnavailable
+from parley.errors import StoreMisconfigured, StoreRefused, StoreUnavailable
 from parley.repository.connection import open_connection, patient_for
 from parley.repository.patience import patient
 
@@ -34,6 +34,9 @@ T = TypeVar("T")
 QUERY_CANCELED = "57014"
 """Postgres's code for a statement that took longer than `statement_timeout`."""
 
+IDLE_TOO_LONG = "25P03"
+"""Postgres's code for a transaction in which nothing was done for too long."""
+
 # The last is not known to servers before version 17.
 _LIMITS = "'statement_timeout', 'lock_timeout', 'idle_in_transaction_session_timeout',\
  'transaction_timeout'"
@@ -41,6 +44,10 @@ _LIMITS = "'statement_timeout', 'lock_timeout', 'idle_in_transaction_session_tim
 # Classes of SQLSTATE after which the same statement may succeed later: connection, resources,
 # operator intervention (statement time-outs too), read-only, lock and serialization failures.
 _PASSING = ("08", "53", "57", "58", "25006", "25P03", "40", "55P03")
+
+# Classes that say what is wrong with the deployment, where the statement is one of Parley's own:
+# features, rights, schema, the server's own errors.
+_DEPLOYMENT = ("0A", "28", "3D", "3F", "42", "XX")
 
 # Those after which the connection is of no more use: the server is going away, or is a replica
 # now, and what was opened meanwhile stays read-only when that is over.
@@ -216,6 +223,13 @@ def translated() -> Iterator[None]:
         if unreachable or error.connection_invalidated or (state or "").startswith(_PASSING):
             raise StoreUnavailable("postgres", state or "no connection") from error
         raise
+
+
+def refusal(error: DBAPIError) -> StoreMisconfigured | StoreRefused:
+    """Tell what a refusal of one of Parley's own statements means for who made it."""
+    state = sqlstate(error)
+    kind = StoreMisconfigured if (state or "").startswith(_DEPLOYMENT) else StoreRefused
+    return kind("postgres", state or type(error.orig).__name__)
 
 
 def sqlstate(error: DBAPIError) -> str | None:

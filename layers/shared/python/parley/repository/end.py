@@ -61,6 +61,22 @@ SELECT EXISTS (SELECT FROM turns q WHERE q.session_id = :session_id AND q.status
 FROM ended
 """)
 
+# One row of one table, so it needs no order of locks.
+STOP_BARELY = text("""
+UPDATE turns SET status = :status, remembered = :remembered, ended_at = now(),
+       lease_expires_at = NULL, error_code = :error_code, error_detail = :error_detail
+WHERE id = :turn_id AND attempt = :attempt AND status = 'running'
+RETURNING EXISTS (
+  SELECT FROM turns q WHERE q.session_id = :session_id AND q.status = 'queued') AS more
+""")
+
+# It waits for a tool's transaction that holds the row, which is committed before.
+FENCE = text("""
+UPDATE turns SET attempt = attempt + 1, lease_expires_at = now() + make_interval(secs => :lease)
+WHERE id = :turn_id AND attempt = :attempt AND status = 'running'
+RETURNING id
+""")
+
 RENEW = text("""
 UPDATE turns SET lease_expires_at = now() + make_interval(secs => :lease)
 WHERE id = :turn_id AND attempt = :attempt AND status = 'running'

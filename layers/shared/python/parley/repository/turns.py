@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
@@ -21,9 +21,11 @@ from parley.repository.database import Database, sqlstate
 from parley.repository.end import (
     COMPLETE,
     COMPLETED_BEFORE,
+    FENCE,
     RELEASE,
     RENEW,
     STOP,
+    STOP_BARELY,
     STOPPED_BEFORE,
 )
 from parley.repository.models import TurnStatus
@@ -31,6 +33,9 @@ from parley.repository.patience import patient
 
 LEASE_SECONDS = 45
 """How long an attempt holds its turn without renewing: a crash is noticed after that."""
+
+COUNT_MAX = 2**31 - 1
+"""The most that a turn's counters hold: Postgres's `integer`."""
 
 Outcome = Literal[
     "running", "queued", "prior", "key_reused", "resume", "busy", "not_found", "not_active",
@@ -142,11 +147,21 @@ class HeadClaim:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What a turn's model calls came to, over all attempts."""
+    """What a turn's model calls came to, over all attempts.
+
+    A server may say that it took more tokens than there are: what a column cannot hold is made the
+    most that it can.
+    """
 
     model_calls: int = 0
     input_tokens: int = 0
     output_tokens: int = 0
+
+    def __post_init__(self) -> None:
+        """Bring each count into what a column can hold."""
+        for name in ("model_calls", "input_tokens", "output_tokens"):
+            count = min(max(getattr(self, name), 0), COUNT_MAX)
+            object.__setattr__(self, name, count)
 
 
 @dataclass(frozen=True, slots=True)
@@ -317,6 +332,40 @@ class TurnRepository:
             STOPPED_BEFORE, parameters
         )
         return Stopped(rows[0].more) if rows else None
+
+    def stop_barely(self, turn: RunningTurn, ending: Ending) -> Stopped | None:
+        """Do the same where Postgres refuses to: without usage, and in no other table.
+
+        Returns:
+            As `stop` does.
+        """
+        parameters = {
+            "session_id": turn.session_id,
+            "turn_id": turn.id,
+            "attempt": turn.attempt,
+            "status": ending.status,
+            "error_code": ending.code,
+            "error_detail": ending.detail,
+            "remembered": ending.remembered,
+        }
+        rows = self._database.run(STOP_BARELY, parameters) or self._database.run(
+            STOPPED_BEFORE, parameters
+        )
+        return Stopped(rows[0].more) if rows else None
+
+    def fence(self, turn: RunningTurn) -> RunningTurn | None:
+        """Hold the turn as another attempt, so that what still runs for this one has no effect.
+
+        Whatever is being committed for it is waited for, and is committed when this returns.
+
+        Returns:
+            The turn under its new attempt; None if this one was replaced, or the turn is over.
+        """
+        parameters = {"turn_id": turn.id, "attempt": turn.attempt, "lease": float(LEASE_SECONDS)}
+        # Not repeated: of a try whose answer was lost, the lease runs out.
+        if not self._database.run_once(FENCE, parameters):
+            return None
+        return replace(turn, attempt=turn.attempt + 1)
 
     def renew(self, turn: RunningTurn) -> bool:
         """Hold the turn for another lease; False if this attempt was replaced."""

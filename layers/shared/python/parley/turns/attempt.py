@@ -5,16 +5,18 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, TypeVar
 
-from parley.errors import Fenced, StoreUnavailable
+from sqlalchemy.exc import DBAPIError
+
+from parley.errors import Fenced, StoreMisconfigured, StoreRefused, StoreUnavailable
 from parley.ids import conversation_key
-from parley.memory.store import AgentSessionStore
+from parley.memory.codec import Unreadable
+from parley.memory.store import AgentSessionStore, ClaimedTurn
 from parley.points import passing
-from parley.repository.database import QUERY_CANCELED, Database
+from parley.repository.database import IDLE_TOO_LONG, QUERY_CANCELED, Database, refusal
 from parley.repository.patience import patient
 from parley.repository.tool_calls import (
     AlreadyRecorded,
@@ -25,7 +27,7 @@ from parley.repository.tool_calls import (
 from parley.repository.turns import LEASE_SECONDS, RunningTurn, TurnRepository, Usage
 from parley.turns.context import Effect, TurnContext
 from parley.turns.ringing import Precaution, Ringer
-from parley.turns.threads import in_executor, patiently
+from parley.turns.threads import OwnThreads, in_thread, patiently, to_its_end
 from parley.turns.values import made_again, made_from
 
 if TYPE_CHECKING:
@@ -36,7 +38,11 @@ T = TypeVar("T")
 
 # Two tools of one turn on a small pool deadlocked the loop, so bodies that hold a connection run
 # one after another, in one thread (turn-protocol, section 6).
-_BODIES = ThreadPoolExecutor(max_workers=1, thread_name_prefix="parley-tool")
+_BODIES = OwnThreads("parley-tool", at_once=1)
+
+BODY_SECONDS = 1.0
+"""How long a tool's body is waited for when its turn must end: a commit that is under way takes
+less, and a thread cannot be stopped."""
 
 
 _SAID = object()  # in place of a value that the output itself is
@@ -73,6 +79,8 @@ class Attempt:
         call_ids: Ids that the turn's tool calls have; the next must get others.
         chronicle: Keeps the turn's event log; None where nobody follows it.
         precaution: Has a worker look if the attempt dies.
+        holds_memory: Whether the turn's memory is this attempt's to write.
+        finished: Whether it has marked that memory done.
     """
 
     def __init__(
@@ -111,6 +119,8 @@ class Attempt:
         self.call_ids: set[str] = set()
         self.chronicle: Chronicle | None = None
         self.precaution = Precaution(ringer or Ringer(), turn.session_id)
+        self.holds_memory = turn.attempt == 1
+        self.finished = False
         self._database = database
         self._turns = turns
         self._tool_calls = tool_calls
@@ -119,6 +129,7 @@ class Attempt:
         self._runs: dict[tuple[str, ...], int] = {}
         self._offered: dict[tuple[str, ...], tuple[str, ...]] = {}
         self._one_body = asyncio.Lock()
+        self._body: asyncio.Future[ToolCall] | None = None
         self._ending = False
         self._held_until = _lease_end()
 
@@ -165,6 +176,11 @@ class Attempt:
         """Raise what ended the attempt, if anything has."""
         if self.broken is not None:
             raise self.broken
+
+    def mend(self) -> None:
+        """Let the turn be ended though a store has refused what it had to write."""
+        if isinstance(self.broken, StoreRefused | StoreMisconfigured):
+            self.broken = None
 
     def next_position(self, *within: str) -> str:
         """Name what comes next by where it stands: the tool calls around it, and its place there.
@@ -292,6 +308,8 @@ class Attempt:
 
         def once() -> ToolCall:
             nonlocal failed
+            if failed and self._ending:  # nobody waits for it any more
+                raise Fenced(self.turn.number, self.turn.attempt)
             # A COMMIT may have been carried out and only its answer lost: look it up.
             if failed and (call := recorded()) is not None:
                 return call
@@ -304,13 +322,14 @@ class Attempt:
                 return call
 
         async with self._one_body:
+            await self.ensure_held()
             if self._ending:
                 raise Fenced(self.turn.number, self.turn.attempt)
-            await self.ensure_held()
             try:
-                call = await self._noting(in_executor(_BODIES, lambda: patient(once)))
+                self._body = _BODIES.begin(lambda: patient(once))
+                call = await self._noting(to_its_end(self._body, patience=BODY_SECONDS))
             except StoreUnavailable as error:
-                self.overran = error.reason == QUERY_CANCELED
+                self.overran = error.reason in (QUERY_CANCELED, IDLE_TOO_LONG)
                 raise
         self.outputs[call.call_id] = call
         return call.output
@@ -327,15 +346,48 @@ class Attempt:
         """Give the calls that changed something, when no more can be added to them.
 
         The SDK leaves a tool that runs beside one that failed to itself, and a commit that is
-        under way when time is up is still carried out: both are waited for.
+        under way when time is up is still carried out: both are waited for. A body that takes too
+        long is left to itself, when this attempt is fenced and so it can commit nothing.
 
         Raises:
+            Fenced: This attempt was replaced, or the turn is over.
             StoreUnavailable: Postgres cannot serve now.
         """
         self._ending = True
-        async with self._one_body:
-            recorded = await self.recorded()
+        if self._body is not None and not self._body.done():
+            await asyncio.wait([self._body], timeout=BODY_SECONDS)
+            if not self._body.done():
+                await self._leave_behind()
+        recorded = await self.recorded()
         return [call for call in recorded.values() if call.effect]
+
+    async def _leave_behind(self) -> None:
+        """Go on as another attempt, without the body that does not end."""
+        fenced = await in_thread(self._turns.fence, self.turn)
+        if fenced is None:
+            raise Fenced(self.turn.number, self.turn.attempt)
+        self.turn = fenced
+        _BODIES.leave()
+        self.holds_memory = False
+        with suppress(Unreadable):  # nothing of it is needed
+            await self.claim_memory()
+
+    async def claim_memory(self) -> ClaimedTurn:
+        """Make the turn's memory this attempt's, and give what it holds.
+
+        Raises:
+            Fenced: A later attempt has claimed it.
+            Unreadable: A record of it is damaged; the claim stands.
+            StoreUnavailable: The store cannot serve now.
+        """
+        turn = self.turn
+        try:
+            claimed = await patiently(self._store.claim, self.conversation, turn.key, turn.attempt)
+        except Unreadable:
+            self.holds_memory = True
+            raise
+        self.holds_memory = True
+        return claimed
 
     async def write(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Make a write that may be repeated, patiently, if the attempt still holds its turn.
@@ -343,9 +395,10 @@ class Attempt:
         Raises:
             Fenced: This attempt was replaced, or the turn is over.
             StoreUnavailable: A store cannot serve now.
+            StoreRefused: A store will not take it.
         """
         await self.ensure_held()
-        return await self._noting(patiently(function, *args, **kwargs))
+        return await self._noting(_own(patiently(function, *args, **kwargs)))
 
     async def renew(self) -> None:
         """Hold the turn for another lease.
@@ -354,7 +407,7 @@ class Attempt:
             Fenced: This attempt was replaced, or the turn is over.
             StoreUnavailable: Postgres cannot serve now.
         """
-        if not await self._noting(patiently(self._turns.renew, self.turn)):
+        if not await self._noting(_own(patiently(self._turns.renew, self.turn))):
             self.broken = self.broken or Fenced(self.turn.number, self.turn.attempt)
             raise self.broken
         self._held_until = _lease_end()
@@ -374,9 +427,21 @@ class Attempt:
     async def _noting(self, write: Awaitable[T]) -> T:
         try:
             return await write
-        except (Fenced, StoreUnavailable) as error:
+        except (Fenced, StoreUnavailable, StoreRefused) as error:
             self.broken = self.broken or error
             raise
+
+
+async def _own(write: Awaitable[T]) -> T:
+    """Wait for a statement of Parley's own: what Postgres refuses of a tool's, the model is told.
+
+    Raises:
+        StoreRefused: Postgres will not take it; `StoreMisconfigured` where the deployment is why.
+    """
+    try:
+        return await write
+    except DBAPIError as error:
+        raise refusal(error) from error
 
 
 def _lease_end() -> float:

@@ -9,7 +9,9 @@ from dataclasses import dataclass, field
 from typing import Literal
 from uuid import UUID
 
-from parley.errors import Fenced
+from sqlalchemy.exc import DBAPIError
+
+from parley.errors import Fenced, StoreMisconfigured, StoreRefused
 from parley.events.log import EventLog
 from parley.memory.store import AgentSessionStore
 from parley.metrics import measure
@@ -24,7 +26,7 @@ from parley.turns.attempt import Attempt
 from parley.turns.chronicle import Chronicle
 from parley.turns.ending import Ender, release
 from parley.turns.hub import Hub
-from parley.turns.ringing import OUTAGE_SECONDS, Precaution, Ringer
+from parley.turns.ringing import Precaution, Ringer, retry_seconds
 from parley.turns.threads import patiently
 
 CancelOutcome = Literal["cancelled", "already_cancelled", "too_late"]
@@ -99,12 +101,16 @@ class Canceller:
             attempt = Attempt(turn, self.database, self.turns, self.tool_calls, store)
             if self.open_log is not None:  # which is how an attempt that streams learns of it
                 attempt.chronicle = Chronicle(self.open_log(), Hub(), attempt)
-            return await Ender(self.turns, self.transcript, store, self.ringer).cancel(attempt)
+            ender = Ender(self.turns, self.transcript, store, self.ringer)
+            try:
+                return await ender.cancel(attempt)
+            except (StoreRefused, StoreMisconfigured, DBAPIError) as error:
+                return await ender.give_up(attempt, error)
         except Fenced:
             raise
         except Exception:
             await release(self.turns, turn)
-            await self.ringer.ring(turn.session_id, delay=OUTAGE_SECONDS)
+            await self.ringer.ring(turn.session_id, delay=retry_seconds(turn.attempt))
             raise
         finally:
             await precaution.taken()

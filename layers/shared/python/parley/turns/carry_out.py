@@ -8,18 +8,27 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from agents import Agent
+from sqlalchemy.exc import DBAPIError
 
-from parley.errors import Fenced, NotFound, StoreUnavailable, TurnUnfinished
+from parley.errors import (
+    Fenced,
+    NotFound,
+    StoreMisconfigured,
+    StoreRefused,
+    StoreUnavailable,
+    TurnUnfinished,
+)
 from parley.events.log import EventLog
 from parley.memory.codec import Unreadable
 from parley.memory.shape import assistant_message, user_message
 from parley.memory.store import AgentSessionStore, Item, StoredTurn, TurnMemory
 from parley.memory.window import Window
 from parley.observability import log_keys, logger, traced, turn_ended
-from parley.repository.database import Database
+from parley.repository.database import Database, refusal
 from parley.repository.tool_calls import ToolCallRepository
 from parley.repository.transcript import Transcript, TurnView
 from parley.repository.turns import RunningTurn, TurnRepository, Usage
@@ -33,13 +42,16 @@ from parley.turns.graph import UnsupportedAgent
 from parley.turns.hub import Hub
 from parley.turns.lease import held
 from parley.turns.prepare import prepare
-from parley.turns.ringing import OUTAGE_SECONDS, Ringer
+from parley.turns.ringing import Ringer, retry_seconds
 from parley.turns.run import AgentRunner, AlreadyNoted, ContextOverflow, RunFailed
 from parley.turns.threads import in_thread, patiently
 
 PRUNE_EVERY = 25
 """Old memory is removed in batches: after every so many turns of a session."""
 
+MISCONFIGURED_ATTEMPTS = 10
+"""How many attempts a turn has while a store is misconfigured: with ever longer pauses, that is an
+hour and a quarter in which somebody can mend it."""
 
 _DAMAGED = "What an earlier attempt had kept cannot be read any more."
 _UNDONE = (
@@ -102,7 +114,8 @@ class TurnCarrier:
         Raises:
             Fenced: The attempt was replaced, or the turn stopped or deleted: look at it anew.
             TurnUnfinished: Time was up; the turn was released and goes on in another attempt.
-            StoreUnavailable: A store cannot serve; the turn was released.
+            StoreUnavailable: A store cannot serve; the turn was released, and is rung for, later
+                each time.
         """
         log_keys(session_id=str(turn.session_id), turn_id=str(turn.id))
         attempt = Attempt(turn, self.database, self.turns, self.tool_calls, self.store, self.ringer)
@@ -112,7 +125,7 @@ class TurnCarrier:
         outcome = "released"
         try:
             with subsegment("turn", **_ids(turn)):
-                view = await self._bring_to_end(attempt, await first_read, seconds)
+                view = await self._ended(attempt, first_read, seconds)
             outcome = view.turn.status
         except Fenced:
             outcome = "replaced"
@@ -124,14 +137,16 @@ class TurnCarrier:
         except StoreUnavailable:
             outcome = "unavailable"
             # A tool that is always too slow would be tried for ever and block its session.
-            await self._let_go(turn, crashed=attempt.overran, delay=OUTAGE_SECONDS)
+            await self._let_go(
+                attempt.turn, crashed=attempt.overran, delay=retry_seconds(turn.attempt)
+            )
             raise
         except (TurnUnfinished, asyncio.CancelledError):
-            await self._let_go(turn)
+            await self._let_go(attempt.turn)
             raise
         except Exception:
             # A defect: it counts, or the turn would be tried for ever and block its session.
-            await self._let_go(turn, crashed=True)
+            await self._let_go(attempt.turn, crashed=True, delay=retry_seconds(turn.attempt))
             raise
         finally:
             await attempt.precaution.taken()
@@ -151,6 +166,31 @@ class TurnCarrier:
     @property
     def _ender(self) -> Ender:
         return Ender(self.turns, self.transcript, self.store, self.ringer)
+
+    async def _ended(
+        self, attempt: Attempt, first_read: Awaitable[Sequence[StoredTurn]], seconds: float
+    ) -> TurnView:
+        """Bring a turn to its end, also if a store will not take what it has to write.
+
+        Raises:
+            StoreMisconfigured: The turn is to be tried again, when somebody may have mended it.
+        """
+        turn = attempt.turn
+        try:
+            if turn.crashes > self.limits.crashes and not turn.cancel_requested:
+                # To give it up has failed before, so nothing is asked that is not needed for it.
+                with suppress(Exception):
+                    await first_read
+                return await self._fail(attempt, _crashed(turn))
+            return await self._bring_to_end(attempt, await first_read, seconds)
+        except DBAPIError as error:
+            refused: Exception = refusal(error)
+            refused.__cause__ = error
+        except (StoreRefused, StoreMisconfigured) as error:
+            refused = error
+        if isinstance(refused, StoreMisconfigured) and turn.attempt < MISCONFIGURED_ATTEMPTS:
+            raise refused
+        return await self._ender.give_up(attempt, refused)
 
     async def _bring_to_end(
         self, attempt: Attempt, first_read: Sequence[StoredTurn], seconds: float
@@ -190,14 +230,13 @@ class TurnCarrier:
         """Claim what earlier attempts left; give their memory if one of them had finished."""
         turn = attempt.turn
         try:
-            claimed = await patiently(
-                self.store.claim, attempt.conversation, turn.key, turn.attempt
-            )
+            claimed = await attempt.claim_memory()
         except Unreadable as error:
             # Without its records the run could only start afresh, over effects that happened.
             attempt.resume({}, await attempt.recorded())
             raise RunFailed("memory_unreadable", _DAMAGED) from error
         attempt.resume(claimed.records, await attempt.recorded())
+        attempt.finished = claimed.done is not None
         if claimed.done is not None:
             left = claimed.done.memory
             if left is None:
@@ -213,7 +252,7 @@ class TurnCarrier:
             # call again what has happened.
             raise RunFailed("memory_unreadable", _DAMAGED)
         if turn.crashes >= self.limits.crashes:
-            raise RunFailed("turn_crashed", f"The turn was given up after {turn.crashes} crashes.")
+            raise _crashed(turn)
         return None
 
     async def _run(self, agent: Agent[TurnContext], attempt: Attempt, window: Window) -> TurnMemory:
@@ -272,6 +311,10 @@ class TurnCarrier:
             await in_thread(self.store.forget_before, attempt.conversation, keep_from)
         except StoreUnavailable as error:
             logger().warning("memory was not pruned; a later turn does", reason=str(error))
+
+
+def _crashed(turn: RunningTurn) -> RunFailed:
+    return RunFailed("turn_crashed", f"The turn was given up after {turn.crashes} crashes.")
 
 
 def _ids(turn: RunningTurn) -> dict[str, str | int]:

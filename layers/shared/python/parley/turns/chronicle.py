@@ -55,6 +55,7 @@ class Chronicle:
         self._hub = hub
         self._attempt = attempt
         self._place = (attempt.conversation, attempt.turn.key)
+        self._first = attempt.turn.attempt == 1
         self._writer = uuid4().hex
         self._last = 0
         self._taken_over = False
@@ -74,7 +75,7 @@ class Chronicle:
             Fenced: This attempt was replaced, or the turn is over.
             StoreUnavailable: The log cannot be written now.
         """
-        if self._attempt.turn.attempt == 1:
+        if self._first:
             self._put("turn.started", started(self._attempt.turn))
         else:
             await self._take_over(anew=True)
@@ -141,7 +142,7 @@ class Chronicle:
             StoreUnavailable: The log cannot be written now.
         """
         turn = self._attempt.turn
-        if turn.attempt > 1 and not turn.cancel_requested:  # nobody carries that on
+        if not self._first and not turn.cancel_requested:  # nobody carries that on
             await self._take_over(anew=False)
         while self._pending:
             await self._write()

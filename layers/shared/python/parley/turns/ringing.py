@@ -16,8 +16,16 @@ from parley.turns.threads import patiently
 CRASH_SECONDS = LEASE_SECONDS + 15
 """When a worker looks whether an attempt still lives: unless renewed, its lease has run out."""
 
-OUTAGE_SECONDS = 30
-"""When a worker looks at a turn that was let go of because a store could not serve."""
+RETRY_SECONDS = 30
+"""When a worker looks for the first time at a turn that its attempt could not go on with."""
+
+LONGEST_DELAY_SECONDS = 900
+"""As long as SQS keeps a message back."""
+
+
+def retry_seconds(tries: int) -> int:
+    """Tell when to look again at what has failed so many times: later each time."""
+    return min(RETRY_SECONDS << min(max(tries, 1) - 1, 10), LONGEST_DELAY_SECONDS)
 
 
 @dataclass(frozen=True, slots=True)
