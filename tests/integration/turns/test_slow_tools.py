@@ -164,6 +164,7 @@ async def test_a_body_that_idles_longer_than_a_statement_may_counts_as_a_crash(
     def dawdle(effect: Effect) -> str:
         """Do nothing inside a transaction until the server has had enough of it."""
         effect.db.execute(text("SELECT 1"))
+        effect.db.execute(text("SELECT 1"))
         time.sleep(0.5)
         effect.db.execute(text("SELECT 2"))
         return "late"
