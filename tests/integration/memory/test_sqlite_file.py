@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from parley.errors import Fenced, StoreUnavailable
+from parley.errors import Fenced, StoreMisconfigured, StoreUnavailable
 from parley.events.sqlite import SqliteEventLog
 from parley.memory.codec import pack_memory
 from parley.memory.sqlite import SqliteStore
@@ -189,14 +189,14 @@ def test_a_full_disk_is_unavailable_until_there_is_room(sqlite_path: Path) -> No
     assert done.stdout.split() == ["SQLITE_IOERR_WRITE", "2"], done.stderr
 
 
-def test_a_mistake_in_the_statements_is_not_an_outage(
+def test_a_table_that_is_gone_is_to_be_mended(
     sqlite_store: SqliteStore, sqlite_path: Path
 ) -> None:
     sqlite_store.append(KEY, MEMORY)
     with closing(sqlite3.connect(sqlite_path)) as connection:
         connection.execute("DROP TABLE records")
 
-    with pytest.raises(sqlite3.OperationalError, match="no such table"):
+    with pytest.raises(StoreMisconfigured, match="SQLITE_ERROR"):
         sqlite_store.forget(KEY)
 
     assert sqlite_store.read_newest(KEY, None)[0].memory == MEMORY
