@@ -189,9 +189,7 @@ def test_a_full_disk_is_unavailable_until_there_is_room(sqlite_path: Path) -> No
     assert done.stdout.split() == ["SQLITE_IOERR_WRITE", "2"], done.stderr
 
 
-def test_a_table_that_is_gone_is_to_be_mended(
-    sqlite_store: SqliteStore, sqlite_path: Path
-) -> None:
+def test_a_table_that_is_gone_is_to_be_mended(sqlite_store: SqliteStore, sqlite_path: Path) -> None:
     sqlite_store.append(KEY, MEMORY)
     with closing(sqlite3.connect(sqlite_path)) as connection:
         connection.execute("DROP TABLE records")
