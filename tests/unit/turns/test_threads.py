@@ -60,7 +60,7 @@ async def test_calls_that_are_left_do_not_keep_others_waiting() -> None:
     assert not left.done()
     assert not waiting.done()
     go_on.set()
-    await asyncio.wait([left, waiting])
+    await asyncio.gather(left, waiting)
     threads.leave()
 
 
