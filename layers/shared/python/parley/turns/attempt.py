@@ -370,10 +370,13 @@ class Attempt:
         _BODIES.leave()
         self.holds_memory = False
         with suppress(Unreadable):  # nothing of it is needed
-            await self.claim_memory()
+            await self.claim_memory(self._store.claim)
 
-    async def claim_memory(self) -> ClaimedTurn:
+    async def claim_memory(self, claim: Callable[..., ClaimedTurn]) -> ClaimedTurn:
         """Make the turn's memory this attempt's, and give what it holds.
+
+        Args:
+            claim: The store's.
 
         Raises:
             Fenced: A later attempt has claimed it.
@@ -382,7 +385,7 @@ class Attempt:
         """
         turn = self.turn
         try:
-            claimed = await patiently(self._store.claim, self.conversation, turn.key, turn.attempt)
+            claimed = await patiently(claim, self.conversation, turn.key, turn.attempt)
         except Unreadable:
             self.holds_memory = True
             raise

@@ -230,7 +230,7 @@ class TurnCarrier:
         """Claim what earlier attempts left; give their memory if one of them had finished."""
         turn = attempt.turn
         try:
-            claimed = await attempt.claim_memory()
+            claimed = await attempt.claim_memory(self.store.claim)
         except Unreadable as error:
             # Without its records the run could only start afresh, over effects that happened.
             attempt.resume({}, await attempt.recorded())

@@ -178,7 +178,7 @@ class Ender:
 
     async def _claim(self, attempt: Attempt) -> TurnMemory | None:
         try:
-            claimed = await attempt.claim_memory()
+            claimed = await attempt.claim_memory(self.store.claim)
         except Unreadable:
             return None  # it is claimed all the same, and nothing of it is needed
         attempt.resume(claimed.records, {})  # for what the model calls came to
