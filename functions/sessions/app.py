@@ -7,6 +7,7 @@ from parley.config import load_settings
 from parley.http.admin import admin_routes
 from parley.http.admin_stats import statistics_routes
 from parley.http.api import Api
+from parley.http.audit import Audit
 from parley.http.body import body_max_bytes
 from parley.http.memory import memory_routes
 from parley.http.open import open_routes
@@ -41,4 +42,5 @@ handler = Api(
         open_routes(),
     ],
     body_max_bytes=body_max_bytes(TEXTS_MAX_CHARS),
+    audit=Audit(parts.audit_records),
 )

@@ -14,7 +14,14 @@ from parley_testing.aged import Aged
 from parley_testing.handlers import Api
 from parley_testing.turn_keys import numbered
 
-KINDS = {"closed_sessions", "empty_sessions", "memory", "keys", "orphaned_memory"}
+KINDS = {
+    "closed_sessions",
+    "empty_sessions",
+    "memory",
+    "keys",
+    "audit_records",
+    "orphaned_memory",
+}
 NOTHING = {"found": 0, "rows": 0, "items": 0, "bytes": 0, "failures": 0}
 
 
@@ -112,7 +119,7 @@ def test_only_some_sessions(admin: Any, aged: Aged) -> None:
 
     report = admin("POST", "/admin/cleanup", {"user_id": "alice"}).json
 
-    assert report["kinds"].keys() == KINDS - {"keys", "orphaned_memory"}
+    assert report["kinds"].keys() == KINDS - {"keys", "audit_records", "orphaned_memory"}
     assert aged.sessions() == {kept}
 
 

@@ -74,9 +74,10 @@ def test_what_is_asked_for_is_logged_too(admin: Any, aged: Aged, log_lines: Stri
     uses = logged(log_lines)
 
     assert uses[0]["query"] == {"status": ["escalated"], "user_id": ["alice"]}
-    noted = {use["action"]: use for use in uses if "action" in use}
-    assert noted["change status"]["session_id"] == str(session_id)
-    assert noted["change status"]["status"] == "ended"
+    noted = {use["asked"]: use for use in uses if "asked" in use}
+    assert noted["change status"]["whom"] == str(session_id)
+    assert noted["change status"]["user_id"] == "alice"
+    assert noted["change status"]["status_asked"] == "ended"
     cleaned = noted["clean up"]
     assert (cleaned["older_than_seconds"], cleaned["platform"]) == (9, "cli")
     assert (noted["erase"]["user_id"], noted["erase"]["erased"]["sessions"]) == ("al/ice", 0)

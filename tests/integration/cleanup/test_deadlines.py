@@ -8,7 +8,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from parley.cleanup import due_sessions, expired_keys, sweep
+from parley.cleanup import due_sessions, expired_keys, old_records, sweep
 from parley.cleanup.cleaner import Cleaner
 from parley.cleanup.report import Counted
 from parley.ids import conversation_key, new_id
@@ -25,6 +25,7 @@ Clean = Callable[..., Any]
 def small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(due_sessions, "SESSIONS_A_PAGE", 2)
     monkeypatch.setattr(expired_keys, "KEYS_A_PAGE", 2)
+    monkeypatch.setattr(old_records, "RECORDS_A_PAGE", 2)
     monkeypatch.setattr(sweep, "CONVERSATIONS_A_PAGE", 3)
 
 
@@ -47,11 +48,17 @@ def due(aged: Aged, sql: psycopg.Connection) -> dict[str, int]:
         " SELECT 'alice', 'turn', n::text, '', now() - interval '1 hour'"
         " FROM generate_series(1, 5) n"
     )
+    sql.execute(
+        "INSERT INTO audit_records (id, begun_at, administrator, action, outcome, request_id)"
+        " SELECT gen_random_uuid(), now() - interval '366 days', 'root', 'GET /', 'done', ''"
+        " FROM generate_series(1, 5)"
+    )
     return {
         "closed_sessions": 5,
         "empty_sessions": 3,
         "memory": 5,
         "keys": 5,
+        "audit_records": 5,
         "orphaned_memory": 4,
     }
 

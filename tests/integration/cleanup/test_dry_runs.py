@@ -56,6 +56,7 @@ def test_it_is_what_the_real_run_then_does(
         "empty_sessions": (1, 0),
         "memory": (1, 2),
         "keys": (3, 0),
+        "audit_records": (0, 0),
         "orphaned_memory": (1, 2),
     }
     assert all(would.kinds[kind].bytes > 0 for kind, (_, items) in found.items() if items)

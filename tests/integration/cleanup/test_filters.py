@@ -102,7 +102,7 @@ class TestOnSqlite:
         assert refused.value.field == "cursor"
         assert aged.counts() == before
 
-    @pytest.mark.parametrize("kind", ["keys", "orphaned_memory"])
+    @pytest.mark.parametrize("kind", ["keys", "audit_records", "orphaned_memory"])
     def test_a_cursor_of_the_whole_is_none_of_a_part(self, clean: Clean, kind: str) -> None:
         with pytest.raises(InvalidField):
             clean(Which(user_id="alice"), cursor=encode([kind, None]))

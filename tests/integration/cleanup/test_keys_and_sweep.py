@@ -115,7 +115,8 @@ def test_another_process_goes_on_where_it_was_stopped(
 ) -> None:
     monkeypatch.setattr(sweep, "CONVERSATIONS_A_PAGE", 2)
     left = [orphan(aged.store) for _ in range(5)]
-    pages = iter([60.0] * 5 + [0.0])  # closed, empty, memory, keys, and a page of the sweep
+    # closed, empty, memory, keys, records, and a page of the sweep
+    pages = iter([60.0] * 6 + [0.0])
     first = new_cleaner().clean(CleanupRequest(), left=lambda: next(pages))
     assert first.kinds["orphaned_memory"].found == 2
     stopped = read_progress(aged.database, "sweep")

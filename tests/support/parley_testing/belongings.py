@@ -17,6 +17,7 @@ _OF_USER = {
     "memory_deletions": "conversation LIKE 'user_' || %(user)s || '_conv_%%'",
     "idempotency_tombstones": "user_id = %(user)s",
     "cleanup_progress": "false",
+    "audit_records": "false",  # they are the deployment's, and say what was done to the user
 }
 
 

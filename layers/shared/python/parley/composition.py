@@ -18,6 +18,7 @@ from parley.doorbell import SqsDoorbell
 from parley.events.log import EventLog
 from parley.memory.store import AgentSessionStore
 from parley.memory.window import vouched_turns
+from parley.repository.audit import AuditRepository
 from parley.repository.database import Database
 from parley.repository.retention import Ages
 from parley.repository.sessions import SessionRepository
@@ -218,6 +219,11 @@ class Composition:
         return Renamer(self.database, lambda: self.store)
 
     @cached_property
+    def audit_records(self) -> AuditRepository:
+        """The records of what administrators do."""
+        return AuditRepository(self.database)
+
+    @cached_property
     def exporter(self) -> Exporter:
         """Exports users."""
         return Exporter(self.database, lambda: self.store)
@@ -229,6 +235,7 @@ def _ages(settings: Settings) -> Ages:
         memory=settings.agent_session_retention_days * day,
         closed_sessions=settings.session_retention_days * day,
         empty_sessions=settings.empty_session_retention_hours * hour,
+        audit_records=settings.audit_retention_days * day,
     )
 
 

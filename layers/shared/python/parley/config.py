@@ -31,6 +31,7 @@ class Settings(BaseSettings):
     agent_session_cleanup_hour: int = Field(2, ge=0, le=23)
     session_retention_days: int = Field(30, ge=1, le=3650)
     empty_session_retention_hours: int = Field(24, ge=1, le=87_600)
+    audit_retention_days: int = Field(365, ge=1, le=3650)
 
     turn_max_crashes: int = Field(3, ge=1)
     turn_timeout_seconds: float = Field(300, gt=0)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import traceback
 from collections.abc import Mapping
 from functools import cache
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from aws_lambda_powertools import Logger
 
@@ -83,6 +84,18 @@ def traced(error: BaseException | None) -> dict[str, Any]:
         for frame in traceback.extract_tb(error.__traceback__)
     ]
     return {"exception": kinds, "frames": frames}
+
+
+def recorded(
+    message: str, *, level: Literal["INFO", "WARNING", "ERROR"] = "INFO", **facts: Any
+) -> None:
+    """Log what must be on record whatever the log's level is; like the rest, ids and outcomes."""
+    log = logger()
+    record = logging.LogRecord(
+        log.name or "", getattr(logging, level), __file__, 0, message, None, None, "recorded"
+    )
+    record.__dict__.update(facts)
+    log.registered_handler.handle(record)
 
 
 def turn_ended(

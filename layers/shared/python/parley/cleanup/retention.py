@@ -11,6 +11,7 @@ from pydantic import TypeAdapter
 
 from parley.cleanup.due_sessions import DueSessions
 from parley.cleanup.expired_keys import ExpiredKeys
+from parley.cleanup.old_records import OldRecords
 from parley.cleanup.report import Batch, CleanupReport, Counted
 from parley.cleanup.sweep import OrphanedMemory
 from parley.errors import InvalidField
@@ -112,6 +113,8 @@ class Retention:
         }
         if request.which == EVERY:
             works["keys"] = ExpiredKeys(database)
+            # By the deployment's age whatever is asked for: nobody clears away their own traces.
+            works["audit_records"] = OldRecords(database, self.ages.audit_records)
             works["orphaned_memory"] = OrphanedMemory(database, store)
         return works
 

@@ -23,7 +23,8 @@ from parley.http.admin_schemas import (
     StatusChange,
     UserRename,
 )
-from parley.http.administration import administrator, note_use
+from parley.http.administration import administrator
+from parley.http.audit import note_use
 from parley.http.documented import answers
 from parley.http.identity import Caller
 from parley.http.paging import Cursor, Limit
@@ -109,7 +110,7 @@ def admin_routes(
     )
     def change(user: Administrator, session_id: SessionId, body: StatusChange) -> AdminSession:
         owner = sessions.owner(session_id)
-        note_use(user, "change status", session_id=str(session_id), status=body.status)
+        note_use("change status", user_id=owner, status_asked=body.status)
         changed = sessions.change(owner, session_id, {"status": body.status}, by_administrator=True)
         return AdminSession.of(changed)
 
@@ -128,6 +129,7 @@ def admin_routes(
         cursor: Cursor = None,
     ) -> MessageList:
         owner = sessions.owner(session_id)
+        note_use("read a transcript", user_id=owner)
         page = transcript.messages(owner, session_id, order=order, limit=limit, cursor=cursor)
         return MessageList(
             items=[TranscriptMessage.of(message) for message in page.items],
@@ -146,7 +148,7 @@ def admin_routes(
         responses=answers({200: "The report."}, 400, 403, 413, 415, 422),
     )
     def clean(user: Administrator, body: Cleaning) -> CleanupReport:
-        note_use(user, "clean up", **body.model_dump(exclude_defaults=True))
+        note_use("clean up", **body.model_dump(exclude_defaults=True))
         return CleanupReport.of(cleaner.clean(body.request(), left=left))
 
     @router.delete(
@@ -162,7 +164,7 @@ def admin_routes(
     )
     def erase(user: Administrator, user_id: UserId) -> Erasure:
         erased = Erasure.of(eraser.erase(user_id, left=left))
-        note_use(user, "erase", user_id=user_id, erased=erased.model_dump())
+        note_use("erase", user_id=user_id, erased=erased.model_dump())
         return erased
 
     @router.post(
@@ -181,9 +183,9 @@ def admin_routes(
         ids = {"user_id": user_id, "new_user_id": body.new_user_id}
         if body.new_user_id == user_id:
             raise InvalidField("new_user_id", "is the one to be renamed")
-        note_use(user, "rename", **ids)
+        note_use("rename", **ids)
         renamed = Renaming.of(renamer.rename(user_id, body.new_user_id, left=left))
-        note_use(user, "renamed", **ids, renamed=renamed.model_dump())
+        note_use("renamed", **ids, renamed=renamed.model_dump())
         return renamed
 
     @router.get(
@@ -199,6 +201,9 @@ def admin_routes(
     )
     def export(user: Administrator, user_id: UserId, cursor: Cursor = None) -> Response[str]:
         page = exporter.page(user_id, cursor, left=left)
+        note_use(
+            "export", user_id=user_id, bytes=len(page.lines), more=page.next_cursor is not None
+        )
         return Response(
             status_code=200,
             content_type="application/jsonl",

@@ -17,7 +17,9 @@ from parley.repository.retention import Which
 from parley.users.erasure import Erased
 from parley.users.renaming import Renamed
 
-CleanupKind = Literal["closed_sessions", "empty_sessions", "memory", "keys", "orphaned_memory"]
+CleanupKind = Literal[
+    "closed_sessions", "empty_sessions", "memory", "keys", "audit_records", "orphaned_memory"
+]
 
 
 class AdminSession(Session):

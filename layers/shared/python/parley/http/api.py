@@ -18,7 +18,8 @@ from aws_lambda_powertools.event_handler.exceptions import NotFoundError
 from aws_lambda_powertools.event_handler.openapi.exceptions import RequestValidationError
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from parley.errors import NotFound, Unauthenticated
+from parley.errors import NotFound, StoreUnavailable, Unauthenticated
+from parley.http.audit import PREFIX, Audit
 from parley.http.body import ROOM_BYTES, body_refusal, read_json
 from parley.http.headers import SAFE, safe_besides
 from parley.http.identity import Caller, identify
@@ -62,14 +63,22 @@ def caller(request: Request) -> Caller:
 class Api:
     """A Lambda handler for REST API events."""
 
-    def __init__(self, routers: Iterable[Router], *, body_max_bytes: int = ROOM_BYTES) -> None:
+    def __init__(
+        self,
+        routers: Iterable[Router],
+        *,
+        body_max_bytes: int = ROOM_BYTES,
+        audit: Audit | None = None,
+    ) -> None:
         """Take the routes that this function serves.
 
         Args:
             routers: The routes.
             body_max_bytes: How many bytes any of them takes as a body.
+            audit: Records what administrators do; None if none of the routes is theirs.
         """
         self._body_max_bytes = body_max_bytes
+        self._audit = audit
         self.resolver = APIGatewayRestResolver(
             enable_validation=True,
             json_body_deserializer=read_json,
@@ -109,7 +118,17 @@ class Api:
         refusal = self._refusal(event, asked["path"])
         if refusal is not None:
             return refused(event, refusal)
-        response = self.resolver.resolve(asked, cast(LambdaContext, context))
+
+        def resolve() -> dict[str, Any]:
+            return self.resolver.resolve(asked, cast(LambdaContext, context))
+
+        if self._audit is not None and asked["path"].startswith(PREFIX):
+            try:
+                response = self._audit.answer(asked, resolve)
+            except StoreUnavailable as error:  # unrecorded, so not done
+                return refused(event, error)
+        else:
+            response = resolve()
         headers = response["multiValueHeaders"]
         if "Location" in headers:
             headers["Location"] = [seen_from(event["path"], to) for to in headers["Location"]]

@@ -261,3 +261,26 @@ class CleanupProgressRow(Base):
     started_at: Mapped[datetime]
     ended_at: Mapped[datetime | None]
     report: Mapped[dict[str, Any] | None]
+
+
+class AuditRow(Base):
+    """A use of administration: who did what to whom, when, and what came of it.
+
+    `outcome` is `begun` (also if its end could not be written), `done`, `refused` or `failed`.
+    Erasing a user leaves it: it says that the user was erased.
+    """
+
+    __tablename__ = "audit_records"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    begun_at: Mapped[datetime] = mapped_column(server_default=_NOW)
+    ended_at: Mapped[datetime | None]
+    administrator: Mapped[str]
+    action: Mapped[str]
+    whom: Mapped[str | None]
+    outcome: Mapped[str]
+    status: Mapped[int | None]
+    request_id: Mapped[str]
+    details: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'"))
+
+    __table_args__ = (Index("ix_audit_records_begun_at", "begun_at"),)

@@ -23,11 +23,12 @@ Kind = Literal["closed_sessions", "empty_sessions", "memory"]
 
 @dataclass(frozen=True, slots=True)
 class Ages:
-    """After how many seconds without activity something goes."""
+    """After how many seconds without activity something goes; a record, after it was written."""
 
     memory: float
     closed_sessions: float
     empty_sessions: float
+    audit_records: float = 365 * 86_400
 
 
 @dataclass(frozen=True, slots=True)
