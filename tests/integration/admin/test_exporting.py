@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 
+from parley.events.sqlite import SqliteEventLog
 from parley.http import admin as admin_routes
-from parley.ids import conversation_key
+from parley.ids import TurnKey, conversation_key
 from parley.memory.store import TurnMemory
 from parley.repository.paging import encode
 from parley.users import export
@@ -191,6 +193,68 @@ def test_it_changes_nothing(
     assert (rows_of(sql, "alice"), memory_of(tmp_path / "memory.db", "alice")) == before
 
 
+@pytest.fixture
+def cut_off(api: Api, alice: Aged, tmp_path: Path) -> str:
+    """A turn of alice's that was cancelled while the agent spoke; gives its id."""
+    streamed = api("POST", "/messages/stream", {"text": "hello", "session_name": "n"}, user="alice")
+    assert "turn.completed" in streamed.body
+    row = alice.sql.execute(
+        "UPDATE turns SET status = 'cancelled' WHERE id = (SELECT max(id::text)::uuid FROM turns"
+        " WHERE user_id = 'alice') RETURNING id, session_id, number"
+    ).fetchone()
+    assert row is not None
+    alice.sql.execute("DELETE FROM messages WHERE turn_id = %s AND role = 'assistant'", (row[0],))
+    log = SqliteEventLog(tmp_path / "memory.db")
+    conversation, turn = conversation_key("alice", row[1]), TurnKey(row[2], row[0])
+    said = [event for event in log.read(conversation, turn) if event.type == "message.delta"]
+    log.remove(conversation, turn)
+    text = "".join(event.data["text"] for event in said)
+    for number, piece in enumerate((text[:5], text[5:9], text[9:]), start=1):
+        event = replace(said[0], sequence=number, data={**said[0].data, "text": piece})
+        log.append(conversation, turn, "w", [event])
+    log.close()
+    return str(row[0])
+
+
+def spoken(records: list[dict[str, Any]], turn_id: str) -> str:
+    return "".join(
+        record["data"]["text"]
+        for record in records
+        if record["type"] == "event"
+        and record["turn_id"] == turn_id
+        and record["event"] == "message.delta"
+    )
+
+
+def test_what_was_streamed_of_a_cancelled_turn_is_in_it(admin: Any, cut_off: str) -> None:
+    (records,) = admin.exported("alice")
+
+    assert spoken(records, cut_off).startswith("[offline model]")
+    assert not any(r["type"] == "message" and r["role"] == "assistant" and r["turn_id"] == cut_off
+                   for r in records)  # fmt: skip
+
+
+def test_events_are_told_once_over_many_pages(
+    admin: Any, cut_off: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (whole,) = admin.exported("alice")
+    monkeypatch.setattr(export, "PAGE_BYTES", 1)
+    monkeypatch.setattr(export, "_ROWS_AT_ONCE", 2)
+
+    pages = admin.exported("alice")
+
+    assert [record for page in pages for record in page] == whole
+    assert len([record for record in whole if record["type"] == "event"]) > 1
+
+
+def test_nobody_elses_events_are_told(admin: Any, cut_off: str) -> None:
+    (records,) = admin.exported("bob")
+    guessed = admin.export("bob", encode(["events", cut_off, 0]))
+
+    assert not any(record["type"] == "event" for record in records)
+    assert guessed.body == ""
+
+
 SOME = "018f0000-0000-7000-8000-000000000001"
 
 
@@ -204,6 +268,7 @@ SOME = "018f0000-0000-7000-8000-000000000001"
         encode(["turns", "nonsense", None]),
         encode(["memory", SOME, 10**30]),
         encode(["memory", SOME, -1]),
+        encode(["events", SOME, -1]),
     ],
 )
 def test_a_cursor_that_none_gave_is_refused(admin: Any, cursor: str) -> None:

@@ -226,7 +226,7 @@ class Composition:
     @cached_property
     def exporter(self) -> Exporter:
         """Exports users."""
-        return Exporter(self.database, lambda: self.store)
+        return Exporter(self.database, lambda: self.store, lambda: self.events)
 
 
 def _ages(settings: Settings) -> Ages:

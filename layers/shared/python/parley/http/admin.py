@@ -194,8 +194,9 @@ def admin_routes(
         tags=["admin"],
         summary="Export all that is kept of a user, as JSON lines",
         description=(
-            "Each line is a JSON object with its `type`: session, turn, message, tool_call, task"
-            " or memory. The header `Next-Cursor` says that there is more."
+            "Each line is a JSON object with its `type`: session, turn, message, tool_call, task,"
+            " memory or event (what happened in a turn, kept for a day). The header `Next-Cursor`"
+            " says that there is more."
         ),
         responses=answers({}, 403, 422) | {200: _LINES},
     )

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from sqlalchemy import Row, text
 
-from parley.ids import conversation_key
+from parley.ids import TurnKey, conversation_key
 from parley.repository.database import Database
 from parley.repository.deletion import GRACE, ROWS, deletion
 
@@ -65,6 +65,46 @@ def export_turns(
     return database.run(_EXPORT_TURNS, {"user_id": user_id, "after": after, "limit": limit})
 
 
+@dataclass(frozen=True, slots=True)
+class LoggedTurn:
+    """A turn of the user's whose event log may still be kept."""
+
+    session_id: UUID
+    key: TurnKey
+
+
+def logged_turns(
+    database: Database,
+    user_id: str,
+    start: UUID | None,
+    limit: int,
+    *,
+    again: bool,
+    within: float,
+) -> list[LoggedTurn]:
+    """Give the user's turns that went on not long ago, as they were made.
+
+    Args:
+        database: Where they are.
+        user_id: Whose.
+        start: After which turn to begin.
+        limit: How many at most.
+        again: Whether to give that turn as well.
+        within: How many seconds ago a turn may have ended.
+    """
+    parameters = {
+        "user_id": user_id,
+        "after": start,
+        "again": again,
+        "within": within,
+        "limit": limit,
+    }
+    return [
+        LoggedTurn(row.session_id, TurnKey(row.number, row.id))
+        for row in database.run(_LOGGED_TURNS, parameters)
+    ]
+
+
 def export_tasks(
     database: Database, user_id: str, after: UUID | None, limit: int
 ) -> Sequence[Row[Any]]:
@@ -106,6 +146,15 @@ SELECT t.id, to_jsonb(t) - 'fingerprint' AS turn,
   coalesce((SELECT jsonb_agg(to_jsonb(c) ORDER BY c.created_at, c.call_id) FROM tool_calls c
             WHERE c.turn_id = t.id), '[]') AS tool_calls
 FROM turns t WHERE {_OWN.format("t")}
+""")
+
+_LOGGED_TURNS = text("""
+SELECT t.id, t.session_id, t.number FROM turns t
+WHERE t.user_id = :user_id
+  AND coalesce(t.ended_at, now()) > now() - make_interval(secs => :within)
+  AND (CAST(:after AS uuid) IS NULL OR t.id > CAST(:after AS uuid)
+       OR (:again AND t.id = CAST(:after AS uuid)))
+ORDER BY t.id LIMIT :limit
 """)
 
 _EXPORT_TASKS = text(f"""

@@ -9,9 +9,17 @@ from uuid import UUID
 
 from pydantic import TypeAdapter
 
+from parley.events.log import KEPT_SECONDS, EventLog
 from parley.ids import conversation_key
 from parley.memory.store import AgentSessionStore
-from parley.repository.belongings import export_sessions, export_tasks, export_turns, own_sessions
+from parley.repository.belongings import (
+    LoggedTurn,
+    export_sessions,
+    export_tasks,
+    export_turns,
+    logged_turns,
+    own_sessions,
+)
 from parley.repository.database import Database
 from parley.repository.paging import Number, decode, encode
 from parley.text import json_line
@@ -20,9 +28,10 @@ PAGE_BYTES = 2_000_000
 """About how large a page gets: Lambda takes 6 MB, and the last record may be a long one."""
 
 _ROWS_AT_ONCE = 20
+_WRITTEN_LATE_SECONDS = 3600
 
-_Part = Literal["sessions", "turns", "tasks", "memory"]
-_PARTS: tuple[_Part, ...] = ("sessions", "turns", "tasks", "memory")
+_Part = Literal["sessions", "turns", "tasks", "memory", "events"]
+_PARTS: tuple[_Part, ...] = ("sessions", "turns", "tasks", "memory", "events")
 _PLACE: TypeAdapter[tuple[_Part, UUID | None, Number | None]] = TypeAdapter(
     tuple[_Part, UUID | None, Number | None]
 )
@@ -48,12 +57,15 @@ class Exporter:
 
     database: Database
     open_store: Callable[[], AgentSessionStore]
+    open_log: Callable[[], EventLog]
 
     def page(self, user_id: str, cursor: str | None, *, left: Callable[[], float]) -> Exported:
         """Give the next page of what is kept of a user; an empty one for who is not known.
 
-        Sessions come first, then turns with their messages and tool calls, tasks, and what the
-        agent remembers. What changes meanwhile may be in it as it was or as it is.
+        Sessions come first, then turns with their messages and tool calls, tasks, what the agent
+        remembers, and the events of turns, which are kept for a day: only there is what was said in
+        a turn that did not come to its reply. What changes meanwhile may be in it as it was or as
+        it is.
 
         Args:
             user_id: Who.
@@ -84,6 +96,8 @@ class Exporter:
         for each in _PARTS[_PARTS.index(part) :]:
             if each == "memory":
                 yield from self._memory(user_id, after, before)
+            elif each == "events":
+                yield from self._events(user_id, after, before)
             else:
                 yield from self._rows(user_id, each, after)
             after = before = None
@@ -125,6 +139,45 @@ class Exporter:
                     "items": None if turn.memory is None else turn.memory.items,
                 }
                 yield [record], ("memory", session_id, before)
+
+    def _events(
+        self, user_id: str, turn_id: UUID | None, told: int | None
+    ) -> Iterator[tuple[list[dict[str, Any]], _Place]]:
+        again = told is not None
+        while turns := logged_turns(
+            self.database,
+            user_id,
+            turn_id,
+            _ROWS_AT_ONCE,
+            again=again,
+            # The last events are written when the turn has ended.
+            within=KEPT_SECONDS + _WRITTEN_LATE_SECONDS,
+        ):
+            for turn in turns:
+                after = told if again and turn.key.id == turn_id and told is not None else 0
+                yield from self._happened(user_id, turn, after)
+            turn_id, again = turns[-1].key.id, False
+
+    def _happened(
+        self, user_id: str, turn: LoggedTurn, after: int
+    ) -> Iterator[tuple[list[dict[str, Any]], _Place]]:
+        """Give what happened in a turn, as far as it is still kept."""
+        conversation, log = conversation_key(user_id, turn.session_id), self.open_log()
+        while events := log.read(conversation, turn.key, after=after, limit=_ROWS_AT_ONCE):
+            for event in events:
+                after = event.sequence
+                record = {
+                    "type": "event",
+                    "session_id": turn.session_id,
+                    "turn_id": turn.key.id,
+                    "sequence": event.sequence,
+                    "event": event.type,
+                    "at": event.at,
+                    "data": event.data,
+                }
+                yield [record], ("events", turn.key.id, after)
+        # A place past it also where nothing is kept, so that a page can end here.
+        yield [], ("events", turn.key.id, None)
 
 
 def _told(row: Any) -> list[dict[str, Any]]:
