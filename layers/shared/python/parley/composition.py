@@ -6,7 +6,6 @@ Nothing is opened here: the first statement connects, the first read opens the s
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 from parley.cleanup.cleaner import Cleaner
@@ -18,6 +17,7 @@ from parley.doorbell import SqsDoorbell
 from parley.events.log import EventLog
 from parley.memory.store import AgentSessionStore
 from parley.memory.window import vouched_turns
+from parley.once import made_once
 from parley.repository.audit import AuditRepository
 from parley.repository.database import Database
 from parley.repository.retention import Ages
@@ -47,11 +47,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Composition:
-    """The parts of one process, made when they are first asked for."""
+    """The parts of one process, each made once, when it is first asked for."""
 
     settings: Settings
 
-    @cached_property
+    @made_once
     def database(self) -> Database:
         """The way to Postgres."""
         settings = self.settings
@@ -63,7 +63,7 @@ class Composition:
             lambda: database_url(secret.value), renew=secret.renew, statement_timeout=timeout
         )
 
-    @cached_property
+    @made_once
     def store(self) -> AgentSessionStore:
         """The agent-session store."""
         settings = self.settings
@@ -75,13 +75,13 @@ class Composition:
 
         return DynamoDbStore(self._dynamodb, settings.agent_session_table or "")
 
-    @cached_property
+    @made_once
     def _dynamodb(self) -> DynamoDBClient:
         import boto3
 
         return boto3.client("dynamodb", config=_impatient())
 
-    @cached_property
+    @made_once
     def events(self) -> EventLog:
         """The turns' event logs, which are kept where memory is."""
         settings = self.settings
@@ -93,49 +93,49 @@ class Composition:
 
         return DynamoDbEventLog(self._dynamodb, settings.agent_session_table or "")
 
-    @cached_property
+    @made_once
     def hub(self) -> Hub:
         """Wakes who follows a turn in the process that carries it out."""
         return Hub()
 
-    @cached_property
+    @made_once
     def follower(self) -> Follower:
         """Follows turns."""
         return Follower(lambda: self.events, self.transcript, self.hub, self.ringer)
 
-    @cached_property
+    @made_once
     def doorbell(self) -> SqsDoorbell:
         """Rings for the worker."""
         return SqsDoorbell(_sqs, self.settings.doorbell_queue_url or "")
 
-    @cached_property
+    @made_once
     def ringer(self) -> Ringer:
         """Rings from a turn; not in a process that was given no queue."""
         return Ringer(self.doorbell if self.settings.doorbell_queue_url else None)
 
-    @cached_property
+    @made_once
     def sessions(self) -> SessionRepository:
         """The sessions."""
         return SessionRepository(self.database)
 
-    @cached_property
+    @made_once
     def transcript(self) -> Transcript:
         """What was said."""
         return Transcript(self.database)
 
-    @cached_property
+    @made_once
     def forgetter(self) -> Forgetter:
         """Removes memory."""
         return Forgetter(
             self.sessions, lambda: self.store, self.settings.agent_session_max_messages
         )
 
-    @cached_property
+    @made_once
     def turns(self) -> TurnRepository:
         """The life of turns."""
         return TurnRepository(self.database, window=self._window)
 
-    @cached_property
+    @made_once
     def canceller(self) -> Canceller:
         """Cancels turns."""
         tool_calls = ToolCallRepository(self.database)
@@ -153,7 +153,7 @@ class Composition:
     def _window(self) -> int:
         return vouched_turns(self.settings.agent_session_max_messages)
 
-    @cached_property
+    @made_once
     def carrier(self) -> TurnCarrier:
         """Carries out turns. Asking for it imports the Agents SDK."""
         from parley.agents import registry
@@ -180,50 +180,50 @@ class Composition:
             hub=self.hub,
         )
 
-    @cached_property
+    @made_once
     def sender(self) -> Sender:
         """Sends messages. Asking for it imports the Agents SDK."""
         return Sender(
             self.turns, self.transcript, self.store, self.carrier, self._window, self.ringer
         )
 
-    @cached_property
+    @made_once
     def head_runner(self) -> HeadRunner:
         """Carries on sessions that are rung for. Asking for it imports the Agents SDK."""
         return HeadRunner(self.turns, self.store, self.carrier, self._window)
 
-    @cached_property
+    @made_once
     def recovery(self) -> Recovery:
         """Carries on what was left behind. Asking for it imports the Agents SDK."""
         return Recovery(self.database, self.head_runner)
 
-    @cached_property
+    @made_once
     def outbox(self) -> Outbox:
         """Removes the memory that is left to it."""
         return Outbox(self.database, self.store)
 
-    @cached_property
+    @made_once
     def cleaner(self) -> Cleaner:
         """Removes what is past its time."""
         retention = Retention(self.database, lambda: self.store, _ages(self.settings))
         return Cleaner(self.database, retention)
 
-    @cached_property
+    @made_once
     def eraser(self) -> Eraser:
         """Erases users."""
         return Eraser(self.database, lambda: self.store)
 
-    @cached_property
+    @made_once
     def renamer(self) -> Renamer:
         """Renames users."""
         return Renamer(self.database, lambda: self.store)
 
-    @cached_property
+    @made_once
     def audit_records(self) -> AuditRepository:
         """The records of what administrators do."""
         return AuditRepository(self.database)
 
-    @cached_property
+    @made_once
     def exporter(self) -> Exporter:
         """Exports users."""
         return Exporter(self.database, lambda: self.store, lambda: self.events)

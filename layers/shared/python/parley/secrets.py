@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from functools import cached_property
 from urllib.parse import quote
 
 from parley.errors import StoreUnavailable
+from parley.once import made_once
 
 
 class Secret:
@@ -20,7 +20,7 @@ class Secret:
         """Say which; nothing is fetched."""
         self._arn = arn
 
-    @cached_property
+    @made_once
     def value(self) -> str:
         """The secret's text.
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import cached_property
 from typing import Any, TypeVar, cast
 
 from psycopg import Error as PsycopgError
@@ -26,6 +25,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
 from parley.errors import StoreMisconfigured, StoreRefused, StoreUnavailable
+from parley.once import made_once
 from parley.repository.connection import open_connection, patient_for
 from parley.repository.patience import patient
 
@@ -87,7 +87,7 @@ class Database:
         self._statement_timeout = statement_timeout
         self._pool_size = pool_size
 
-    @cached_property
+    @made_once
     def _engine(self) -> Engine:
         engine = create_engine(
             "postgresql+psycopg://",
@@ -115,7 +115,7 @@ class Database:
     def _connection(self, dialect: Dialect) -> DBAPIConnection:
         return open_connection(dialect, self._url(), self._statement_timeout)
 
-    @cached_property
+    @made_once
     def _autocommit(self) -> Engine:
         return self._engine.execution_options(isolation_level="AUTOCOMMIT")
 

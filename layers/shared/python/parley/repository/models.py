@@ -284,3 +284,7 @@ class AuditRow(Base):
     details: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'"))
 
     __table_args__ = (Index("ix_audit_records_begun_at", "begun_at"),)
+
+
+# Now and by one thread, not with the first statement of whichever thread comes first.
+Base.registry.configure()

@@ -17,8 +17,6 @@ from parley.repository.database import Database
 from parley.repository.models import MessageRow, SessionRow, TurnRow, TurnStatus
 from parley.repository.paging import Number, Page, decode, encode, fitting
 
-_USER_MESSAGE = aliased(MessageRow)
-_REPLY = aliased(MessageRow)
 # Of a turn, the user speaks first.
 _PLACE = case((MessageRow.role == "user", 0), else_=1)
 _MESSAGE_POSITION: TypeAdapter[tuple[Number, Number]] = TypeAdapter(tuple[Number, Number])
@@ -132,7 +130,7 @@ class Transcript:
         Raises:
             NotFound: There is no such turn in a session of this user's.
         """
-        query = _views().where(
+        query = _VIEWS.where(
             TurnRow.id == turn_id, TurnRow.session_id == session_id, TurnRow.user_id == user_id
         )
         row = self._database.read(lambda session: session.execute(query).first())
@@ -142,7 +140,7 @@ class Transcript:
 
     def of_turns(self, session_id: UUID, numbers: Sequence[int]) -> dict[int, TurnView]:
         """Read what was said in the numbered turns; memory that is gone is rebuilt from it."""
-        query = _views().where(TurnRow.session_id == session_id, TurnRow.number.in_(numbers))
+        query = _VIEWS.where(TurnRow.session_id == session_id, TurnRow.number.in_(numbers))
         rows = self._database.read(lambda session: session.execute(query).all())
         return {row[0].number: TurnView(*row) for row in rows}
 
@@ -155,11 +153,14 @@ class Transcript:
 
 
 def _views() -> Select[TurnRow, MessageRow, MessageRow]:
+    user_message, reply = aliased(MessageRow), aliased(MessageRow)
     return (
-        select(TurnRow, _USER_MESSAGE, _REPLY)
-        .join(
-            _USER_MESSAGE,
-            (_USER_MESSAGE.turn_id == TurnRow.id) & (_USER_MESSAGE.role == "user"),
-        )
-        .outerjoin(_REPLY, (_REPLY.turn_id == TurnRow.id) & (_REPLY.role == "assistant"))
+        select(TurnRow, user_message, reply)
+        .join(user_message, (user_message.turn_id == TurnRow.id) & (user_message.role == "user"))
+        .outerjoin(reply, (reply.turn_id == TurnRow.id) & (reply.role == "assistant"))
     )
+
+
+# Built here, by one thread: an alias makes its columns at its first use, and of two threads that
+# use it first at once each keeps other ones, which never match again (sqlalchemy#12302).
+_VIEWS = _views()

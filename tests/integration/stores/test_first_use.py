@@ -1,0 +1,54 @@
+"""What a process makes at first use is sound, also when several threads are first together."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+
+import pytest
+
+from parley.once import made_once
+
+THREADS = 4
+PROCESSES = 12
+"""With aliases that make their columns at first use, about 19 of 20 such processes are broken."""
+
+
+def test_no_process_is_broken_by_threads_that_are_first_together(
+    environment: pytest.MonkeyPatch,
+) -> None:
+    command = [sys.executable, "-m", "parley_testing.first_use", str(PROCESSES), str(THREADS)]
+
+    environment.setenv("PYTHONPATH", os.pathsep.join(sys.path))  # the very code that the test has
+
+    run = subprocess.run(command, capture_output=True, text=True, check=False)
+
+    assert (run.returncode, run.stdout, run.stderr) == (0, "", "")
+
+
+def test_what_several_threads_ask_for_first_is_made_once() -> None:
+    asked, made = Barrier(THREADS), list[object]()
+
+    class Parts:
+        @made_once
+        def part(self) -> object:
+            time.sleep(0.1)  # for the others to come in, if they can
+            made.append(object())
+            return made[-1]
+
+    parts = Parts()
+
+    def ask() -> object:
+        asked.wait(10)
+        return parts.part
+
+    with ThreadPoolExecutor(THREADS) as threads:
+        given = list(threads.map(lambda _: ask(), range(THREADS)))
+
+    assert len(made) == 1
+    assert set(given) == {made[0]}
+    assert parts.part is made[0]
