@@ -65,9 +65,9 @@ async def test_the_newest_turn_is_shown_whatever_its_size(
     """Without it an agent that has done much in one turn has forgotten it in the next."""
     newest = window._newest
 
-    def within(vouched: Any, known: Any, max_items: int) -> Any:
-        shown, keep_from = newest(vouched, known, max_items)
-        return (shown if sum(map(len, shown)) <= max_items else []), keep_from
+    def within(vouched: Any, known: Any, most: Any) -> Any:
+        shown, keep_from = newest(vouched, known, most)
+        return (shown if sum(map(len, shown)) <= most.items else []), keep_from
 
     rule.instead(window, "_newest", within)
     bench = new_bench(in_order(call("list_tasks"), say("Nothing."), say("ok")), memory_items=2)

@@ -21,6 +21,7 @@ from parley.repository.tool_calls import ToolCallRepository
 from parley.repository.transcript import Transcript
 from parley.repository.turns import Begun, NewSession, RunningTurn, TurnRepository, TurnRequest
 from parley.turns.cancel import Cancellation, Canceller
+from parley.turns.caps import Caps
 from parley.turns.carry_out import Limits, TurnCarrier
 from parley.turns.context import TurnContext
 from parley.turns.head import HeadRunner
@@ -77,6 +78,9 @@ class Workbench:
         events: EventLog | None = None,
         doorbell: Doorbell | None = None,
         provider: ModelProvider | None = None,
+        context: Callable[[TurnContext], Any] = lambda turn: turn,
+        memory_bytes: int = 1_000_000,
+        caps: Caps | None = None,
     ) -> None:
         self.agent = agent
         self.database = database
@@ -99,7 +103,8 @@ class Workbench:
             store=self.store,
             load_agent=lambda name: self.agent or registry.load(name),
             runner=AgentRunner(provider or self.model),
-            limits=Limits(turn_seconds, crashes, memory_items),
+            limits=Limits(turn_seconds, crashes, memory_items, memory_bytes, caps or Caps()),
+            make_context=lambda _, turn: context(turn),
             ringer=self.ringer,
             open_log=open_log,
             hub=self.hub,

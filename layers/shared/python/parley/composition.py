@@ -158,6 +158,7 @@ class Composition:
         """Carries out turns. Asking for it imports the Agents SDK."""
         from parley.agents import registry
         from parley.agents.provider import model_provider
+        from parley.turns.caps import Caps
         from parley.turns.carry_out import Limits, TurnCarrier
         from parley.turns.run import AgentRunner
 
@@ -169,11 +170,14 @@ class Composition:
             tool_calls=ToolCallRepository(self.database),
             store=self.store,
             load_agent=registry.load,
+            make_context=registry.make_context,
             runner=AgentRunner(model_provider(settings)),
             limits=Limits(
                 turn_seconds=settings.turn_timeout_seconds,
                 crashes=settings.turn_max_crashes,
                 memory_items=settings.agent_session_max_messages,
+                memory_bytes=settings.agent_session_max_bytes,
+                caps=Caps(settings.tool_output_max_bytes, settings.tool_calls_max_per_step),
             ),
             ringer=self.ringer,
             open_log=lambda: self.events,

@@ -26,6 +26,7 @@ class Settings(BaseSettings):
     agent_session_table: str | None = None
     agent_session_db_path: Path | None = None
     agent_session_max_messages: int = Field(200, ge=2, le=2000)
+    agent_session_max_bytes: int = Field(1_000_000, ge=10_000, le=10_000_000)
 
     agent_session_retention_days: int = Field(7, ge=1, le=3650)
     agent_session_cleanup_hour: int = Field(2, ge=0, le=23)
@@ -35,6 +36,8 @@ class Settings(BaseSettings):
 
     turn_max_crashes: int = Field(3, ge=1)
     turn_timeout_seconds: float = Field(300, gt=0)
+    tool_output_max_bytes: int = Field(100_000, ge=1_000, le=1_000_000)
+    tool_calls_max_per_step: int = Field(32, ge=1, le=128)
     message_max_chars: int = Field(32_000, ge=1, le=200_000)
 
     openai_api_key: SecretStr | None = None

@@ -116,6 +116,30 @@ def test_the_desk_asks_one_agent_and_hands_over_to_another(
     assert offered == [desk, [], desk, bookings, bookings, desk]
 
 
+def test_the_airline_s_agents_share_a_context_in_a_turn(
+    talk: Talk, sql: psycopg.Connection
+) -> None:
+    seat = {"confirmation_number": "LL0EZ6", "new_seat": "12A"}
+    talk.model.script = in_order(
+        Called("transfer_to_seats"),
+        Called("update_seat", seat),
+        Said("Done."),
+        Called("transfer_to_seats"),
+        Called("current_seat"),
+        Said("12A."),
+    )
+
+    assert talk.ask("airline", "I want to sit in 12A") == "Done."
+    assert talk.ask("airline", "Where do I sit?") == "12A."
+
+    told = talk.model.asked[2].input[-1]["output"]
+    flight = told.removeprefix("Seat 12A on flight ").removesuffix(".")
+    assert flight.startswith("FLT-")
+    assert flight in json.dumps(talk.model.asked[1].body)  # in the seat agent's instructions
+    assert talk.model.asked[5].input[-1]["output"] == "12A"
+    assert sql.execute("SELECT metadata->>'seat' FROM sessions").fetchall() == [("12A",)]
+
+
 def test_models_are_those_that_agents_name_on_the_server_that_is_set(
     environment: pytest.MonkeyPatch, talk: Talk, model: ModelServer
 ) -> None:

@@ -1,7 +1,8 @@
 """Which agents this deployment offers. Looking does not import the Agents SDK.
 
 To offer your own: write a module beside this one with a function `build()` that gives an
-`agents.Agent`, and add a line to `OFFERED`.
+`agents.Agent`, and add a line to `OFFERED`. A function `context(turn)` in it makes the agent's own
+context, once a turn.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from parley.errors import NotFound
 
@@ -26,7 +27,7 @@ class Offer:
 
     Attributes:
         description: What it is for, in a sentence for people.
-        module: Where its `build()` is.
+        module: Where its `build()` is, and its `context()` if it has one.
     """
 
     description: str
@@ -60,3 +61,20 @@ def load(name: str) -> Agent[TurnContext]:
         raise NotFound("agent", name)
     agent: Agent[TurnContext] = import_module(OFFERED[name].module).build()
     return agent
+
+
+def make_context(name: str, turn: TurnContext) -> Any:
+    """Return what an agent's tools and instructions are given as their context in a turn.
+
+    Returns:
+        What the function `context` of the agent's module makes of the turn; the turn's own context
+        if there is no such function.
+
+    Raises:
+        NotFound: No such agent is offered.
+        Exception: Whatever making it raises.
+    """
+    if name not in OFFERED:
+        raise NotFound("agent", name)
+    make = getattr(import_module(OFFERED[name].module), "context", None)
+    return turn if make is None else make(turn)

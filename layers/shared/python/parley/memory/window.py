@@ -10,6 +10,9 @@ was given out again.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from pydantic_core import to_json
 
 from parley.ids import TurnKey, Voucher
 from parley.memory.shape import in_order
@@ -30,7 +33,7 @@ def vouched_turns(max_items: int) -> int:
 
 
 class Window:
-    """The turns that the next one is shown, newest whole turns within a number of items.
+    """The turns that the next one is shown: newest whole turns within a number of items and bytes.
 
     Attributes:
         keep_from: The lowest turn number that pruning must leave. One turn more than is shown:
@@ -46,6 +49,7 @@ class Window:
         first_read: Sequence[StoredTurn],
         *,
         max_items: int,
+        max_bytes: int = 1_000_000,
         rebuild: Rebuild,
     ) -> None:
         """Assemble the window.
@@ -56,20 +60,22 @@ class Window:
             vouched: The turns that count.
             first_read: What was read of the conversation while the turn began.
             max_items: The most items to show. The newest turn is shown whatever its size.
+            max_bytes: The most bytes of JSON that they may come to.
             rebuild: Gives the items of turns that the store has lost.
 
         Raises:
             StoreUnavailable: A store cannot serve now.
         """
         known = _believed(first_read, vouched)
-        missing = _missing(vouched, known, max_items)
+        most = _Size(max_items, max_bytes)
+        missing = _missing(vouched, known, most)
         if missing:
             known |= _believed(store.read(conversation, missing), vouched)
             missing = [turn for turn in missing if turn.number not in known]
         self.rebuilt: tuple[int, ...] = tuple(turn.number for turn in missing)
         if self.rebuilt:
             known |= {number: [] for number in self.rebuilt} | dict(rebuild(self.rebuilt))
-        self._shown, self.keep_from = _newest(vouched, known, max_items)
+        self._shown, self.keep_from = _newest(vouched, known, most)
 
     @property
     def items(self) -> list[Item]:
@@ -97,12 +103,31 @@ def _believed(stored: Sequence[StoredTurn], vouched: Vouched) -> dict[int, list[
     }
 
 
-def _missing(vouched: Vouched, known: Mapping[int, list[Item]], max_items: int) -> list[TurnKey]:
-    missing, total = [], 0
+@dataclass(frozen=True, slots=True)
+class _Size:
+    items: int = 0
+    bytes: int = 0
+
+    def __add__(self, other: _Size) -> _Size:
+        return _Size(self.items + other.items, self.bytes + other.bytes)
+
+    def exceeds(self, most: _Size) -> bool:
+        return self.items > most.items or self.bytes > most.bytes
+
+
+def _size(items: list[Item] | None) -> _Size:
+    return _UNKNOWN if items is None else _Size(len(items), len(to_json(items)))
+
+
+_UNKNOWN = _Size(_LEAST_ITEMS)
+
+
+def _missing(vouched: Vouched, known: Mapping[int, list[Item]], most: _Size) -> list[TurnKey]:
+    missing, total = [], _Size()
     for each in vouched:
         items = known.get(each.number)
-        total += _LEAST_ITEMS if items is None else len(items)
-        if total > max_items:
+        total += _size(items)
+        if total.exceeds(most):
             break
         if items is None:
             missing.append(each.turn)
@@ -110,17 +135,17 @@ def _missing(vouched: Vouched, known: Mapping[int, list[Item]], max_items: int) 
 
 
 def _newest(
-    vouched: Vouched, known: Mapping[int, list[Item]], max_items: int
+    vouched: Vouched, known: Mapping[int, list[Item]], most: _Size
 ) -> tuple[list[list[Item]], int]:
     shown: list[list[Item]] = []
-    total, keep_from = 0, 1
+    total, keep_from = _Size(), 1
     for each in vouched:
         keep_from = each.number
         items = known.get(each.number)
         if items is None:
             break  # it was not even looked for, since there is no room; nor may older ones show
-        total += len(items)
-        if total > max_items and shown:
+        total += _size(items)
+        if total.exceeds(most) and shown:
             break
         shown.append(items)
     return shown, keep_from

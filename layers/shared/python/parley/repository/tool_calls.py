@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
@@ -32,6 +32,8 @@ class ToolCall:
         effect: Whether the tool changes something, so that the agent must be told of it even if
             the turn fails.
         made_from: What the output is the JSON of, if it is the JSON text of another value.
+        told: How many bytes of the output the model is told; None for all.
+        context: What the call changed in the agent's own context.
     """
 
     call_id: str
@@ -40,6 +42,8 @@ class ToolCall:
     output: Any
     effect: bool
     made_from: str | None = None
+    told: int | None = None
+    context: Mapping[str, Any] = field(default_factory=dict)
 
 
 class ToolCallRepository:
@@ -65,6 +69,8 @@ class ToolCallRepository:
                 row.output["value"],
                 row.effect,
                 row.output.get("made_from"),
+                row.output.get("told"),
+                row.output.get("context", {}),
             )
             for row in rows
         }
@@ -104,6 +110,10 @@ def _parameters(turn: RunningTurn, call: ToolCall) -> Mapping[str, Any]:
     output = {"value": call.output}
     if call.made_from is not None:
         output["made_from"] = call.made_from
+    if call.told is not None:
+        output["told"] = call.told
+    if call.context:
+        output["context"] = call.context
     return {
         "turn_id": turn.id,
         "attempt": turn.attempt,

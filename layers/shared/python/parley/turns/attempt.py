@@ -25,7 +25,9 @@ from parley.repository.tool_calls import (
     record_in,
 )
 from parley.repository.turns import LEASE_SECONDS, RunningTurn, TurnRepository, Usage
+from parley.turns.caps import Allotment, Caps
 from parley.turns.context import Effect, TurnContext
+from parley.turns.own_context import OwnContext, State
 from parley.turns.ringing import Precaution, Ringer
 from parley.turns.threads import OwnThreads, in_thread, patiently, to_its_end
 from parley.turns.values import made_again, made_from
@@ -46,6 +48,9 @@ less, and a thread cannot be stopped."""
 
 
 _SAID = object()  # in place of a value that the output itself is
+
+
+_CAPS = Caps()
 
 
 class Called(NamedTuple):
@@ -71,6 +76,9 @@ class Attempt:
         outputs: Tool calls recorded so far, by call id.
         values: What tools gave where the model is told its JSON, by call id.
         answered: What the SDK was given as a tool's answer, by call id.
+        own: The agent's own context; the run's, where it has none.
+        caps: How much of tools' outputs the model is told.
+        not_called: Calls of the model's that are more than it may make in one step.
         digest: Of the agent's structure; kept with each record.
         usage: What all attempts' model calls came to.
         model_error: What the model last failed with.
@@ -91,6 +99,7 @@ class Attempt:
         tool_calls: ToolCallRepository,
         store: AgentSessionStore,
         ringer: Ringer | None = None,
+        caps: Caps = _CAPS,
     ) -> None:
         """Hold a turn.
 
@@ -101,6 +110,7 @@ class Attempt:
             tool_calls: Where outputs are recorded.
             store: Where model responses are recorded.
             ringer: Rings for a worker, where there is one.
+            caps: How much of tools' outputs the model is told.
         """
         self.turn = turn
         self.conversation = conversation_key(turn.user_id, turn.session_id)
@@ -110,6 +120,9 @@ class Attempt:
         self.outputs: dict[str, ToolCall] = {}
         self.values: dict[str, Any] = {}
         self.answered: dict[str, Any] = {}
+        self.own: Any = self.context
+        self.caps = caps
+        self.not_called: set[str] = set()
         self.usage = Usage()
         self.digest = ""
         self.broken: Exception | None = None
@@ -126,6 +139,9 @@ class Attempt:
         self._tool_calls = tool_calls
         self._store = store
         self._positions: dict[tuple[str, ...], int] = {}
+        self._allotment = Allotment(caps)
+        self._own = OwnContext(None)
+        self._own_before: dict[str, State] = {}
         self._runs: dict[tuple[str, ...], int] = {}
         self._offered: dict[tuple[str, ...], tuple[str, ...]] = {}
         self._one_body = asyncio.Lock()
@@ -151,6 +167,8 @@ class Attempt:
         for record in self.records.values():
             self.count(record["usage"])
             self.call_ids |= {item["call_id"] for item in record["output"] if "call_id" in item}
+        for call in self.outputs.values():
+            self._allotment.take(call.call_id, call.output, told=call.told)
 
     def count(self, usage: Mapping[str, int]) -> None:
         """Add a model call's tokens."""
@@ -164,6 +182,18 @@ class Attempt:
     def agent_changed(self) -> bool:
         """Whether a deploy changed the agent's structure since an earlier attempt."""
         return any(record.get("digest") != self.digest for record in self.records.values())
+
+    def give_context(self, own: Any) -> None:
+        """Have the run given the agent's own context."""
+        self.own, self._own = own, OwnContext(own)
+
+    def note_context(self, call_id: str) -> None:
+        """Take note of the agent's own context before a tool is called."""
+        self._own_before[call_id] = self._own.state()
+
+    def put_context_back(self, state: State) -> None:
+        """Set the agent's own context to what an earlier attempt had made of it."""
+        self._own.put_back(state)
 
     def value(self, call_id: str) -> Any:
         """Return what a tool gave; what the model is told of it where that says all of it."""
@@ -232,6 +262,8 @@ class Attempt:
             StoreUnavailable: The store cannot serve now.
         """
         kept = {**record, "digest": self.digest}
+        if "/" not in position and (state := self._own.state()):
+            kept["context"] = state
         await self._record(position, kept)
         self.records[position] = kept
 
@@ -265,7 +297,11 @@ class Attempt:
     def _answered(self, called: Called, output: Any, *, effect: bool) -> ToolCall:
         value = self.values.get(called.call_id, _SAID)
         origin = None if value is _SAID else made_from(value)
-        return ToolCall(*called, output, effect=effect, made_from=origin)
+        told = self._allotment.take(called.call_id, output)
+        changed = self._own.changed_since(self._own_before.get(called.call_id, {}))
+        return ToolCall(
+            *called, output, effect=effect, made_from=origin, told=told, context=changed
+        )
 
     async def in_transaction(
         self, called: Called, body: Callable[[Effect], Any], *, changes: bool
@@ -292,7 +328,12 @@ class Attempt:
         def transaction() -> ToolCall:
             with self._database.transaction() as connection:
                 effect = Effect(
-                    connection, user.user_id, user.session_id, user.turn_id, called.call_id
+                    connection,
+                    user.user_id,
+                    user.session_id,
+                    user.turn_id,
+                    called.call_id,
+                    self.own,
                 )
                 call = self._answered(called, body(effect), effect=changes)
                 passing(f"inside the transaction of {called.name}")

@@ -6,10 +6,12 @@ Importing this module imports the Agents SDK.
 from __future__ import annotations
 
 import asyncio
+import inspect
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import Any
 
 from agents import Agent
 from sqlalchemy.exc import DBAPIError
@@ -34,6 +36,7 @@ from parley.repository.transcript import Transcript, TurnView
 from parley.repository.turns import RunningTurn, TurnRepository, Usage
 from parley.tracing import subsegment
 from parley.turns.attempt import Attempt
+from parley.turns.caps import Caps
 from parley.turns.chronicle import Chronicle
 from parley.turns.context import TurnContext
 from parley.turns.digest import agent_digest
@@ -68,11 +71,15 @@ class Limits:
         turn_seconds: How long it may run before the turn fails.
         crashes: How many attempts of a turn may die before it fails.
         memory_items: How many of the SDK's items the agent is shown of the past.
+        memory_bytes: How many bytes they may come to.
+        caps: How much of tools' outputs the model is told.
     """
 
     turn_seconds: float
     crashes: int
     memory_items: int
+    memory_bytes: int = 1_000_000
+    caps: Caps = field(default_factory=Caps)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +96,7 @@ class TurnCarrier:
     limits: Limits
     ringer: Ringer = field(default_factory=Ringer)
     open_log: Callable[[], EventLog] | None = None
+    make_context: Callable[[str, TurnContext], Any] = lambda _, turn: turn
     hub: Hub = field(default_factory=Hub)
 
     async def carry_out(
@@ -118,7 +126,15 @@ class TurnCarrier:
                 each time.
         """
         log_keys(session_id=str(turn.session_id), turn_id=str(turn.id))
-        attempt = Attempt(turn, self.database, self.turns, self.tool_calls, self.store, self.ringer)
+        attempt = Attempt(
+            turn,
+            self.database,
+            self.turns,
+            self.tool_calls,
+            self.store,
+            self.ringer,
+            self.limits.caps,
+        )
         if self.open_log is not None and (logged or turn.attempt > 1):
             attempt.chronicle = Chronicle(self.open_log(), self.hub, attempt)
         started = time.monotonic()
@@ -272,6 +288,7 @@ class TurnCarrier:
             agent = self.load_agent(attempt.turn.agent)
             prepare(agent)
             attempt.digest = agent_digest(agent)
+            attempt.give_context(self._context(attempt))
         except NotFound as error:
             detail = f"The agent {attempt.turn.agent} is not offered any more."
             raise RunFailed("agent_not_offered", detail) from error
@@ -282,6 +299,16 @@ class TurnCarrier:
             detail = f"The agent cannot be built: {type(error).__name__}."
             raise RunFailed("agent_failed", detail) from error
         return agent
+
+    def _context(self, attempt: Attempt) -> Any:
+        made = self.make_context(attempt.turn.agent, attempt.context)
+        if inspect.iscoroutine(made):
+            made.close()
+            raise UnsupportedAgent(
+                "The agent's context() is an async function; it must be an ordinary one that"
+                " returns the context."
+            )
+        return made
 
     def _window(self, attempt: Attempt, first_read: Sequence[StoredTurn]) -> Window:
         def rebuild(numbers: Sequence[int]) -> Mapping[int, list[Item]]:
@@ -294,6 +321,7 @@ class TurnCarrier:
             attempt.turn.remembered,
             first_read,
             max_items=self.limits.memory_items,
+            max_bytes=self.limits.memory_bytes,
             rebuild=rebuild,
         )
         if window.rebuilt:

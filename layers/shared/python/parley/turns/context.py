@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Connection
@@ -33,6 +34,8 @@ class Effect:
             recorded output, or not at all; the body must neither commit nor roll back.
         call_id: The model's id of this call: the same in every attempt and unique in its turn.
             With `turn_id` it makes a good idempotency key for effects elsewhere.
+        context: The agent's own context, if its module has a function `context`; the `TurnContext`
+            otherwise.
     """
 
     db: Connection
@@ -40,3 +43,4 @@ class Effect:
     session_id: UUID
     turn_id: UUID
     call_id: str
+    context: Any = None

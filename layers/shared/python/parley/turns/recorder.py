@@ -72,9 +72,10 @@ class RecordingModel(Model):
         )
         position = self._attempt.next_position()
         if (record := self._attempt.records.get(position)) is not None:
+            self._attempt.put_context_back(record.get("context", {}))
             if record.get("digest") != self._attempt.digest:
                 _require_outputs(record["output"], tools, handoffs, self._attempt)
-            self._stand_in(record, tools)
+            self._make_ready(record, tools)
             self._tell_said(position, record)
             return _response(record)
         chronicle = self._attempt.chronicle
@@ -114,16 +115,21 @@ class RecordingModel(Model):
             self._attempt.not_answered(error)
             raise
         passing("after a model call")
+        calls = [item for item in record["output"] if item.get("type") == "function_call"]
+        if surplus := [item["call_id"] for item in calls[self._attempt.caps.step_calls :]]:
+            record["not_called"] = surplus
         self._attempt.count(record["usage"])
         self._attempt.call_ids |= call_ids(record["output"])
         # The root agent's last word is followed by `done`, which holds it.
         if "/" in position or any(item.get("type") in CALLS for item in record["output"]):
             await self._attempt.record_response(position, record)
             self._tell_said(position, record)
-        self._stand_in(record, tools)
+        self._make_ready(record, tools)
         return _response(record)
 
-    def _stand_in(self, record: dict[str, Any], tools: list[Tool]) -> None:
+    def _make_ready(self, record: dict[str, Any], tools: list[Tool]) -> None:
+        """Make the tools ready for the calls of a response."""
+        self._attempt.not_called.update(record.get("not_called", ()))
         # The SDK looks a response's calls up in this list, and makes it anew for the next call of
         # the model, which so is not offered what stands in here.
         standing_in = stand_ins(record["output"], tools, self._attempt)

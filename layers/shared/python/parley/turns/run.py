@@ -109,7 +109,7 @@ class AgentRunner:
                     result = await Runner.run(
                         agent,
                         [*remembered, said],  # type: ignore[list-item]
-                        context=attempt.context,
+                        context=attempt.own,
                         max_turns=MAX_MODEL_CALLS,
                         error_handlers={"model_refusal": _said_instead},
                         run_config=config,

@@ -22,6 +22,7 @@ from parley.turns.attempt import (
     in_body,
     inside_call,
 )
+from parley.turns.caps import cut
 from parley.turns.context import Effect, TurnContext
 from parley.turns.graph import UnsupportedAgent
 from parley.turns.told import told
@@ -130,6 +131,11 @@ def record_outputs(tools: Iterable[Tool]) -> None:
                 tool.on_invoke_tool = _Recorded(tool, tool.on_invoke_tool)
 
 
+_NOT_CALLED = (
+    "This call was not made: at most {most} tools are called at a time. Repeat it in the next step."
+)
+
+
 class _Recorded:
     """Calls a tool inside its place in the turn, and keeps what it answers."""
 
@@ -147,7 +153,14 @@ class _Recorded:
         called, call_id = named(context), context.tool_call_id
         if attempt.chronicle is not None:
             attempt.chronicle.called(called, enclosing_call())
-        if call_id not in attempt.outputs:
+        if call_id in attempt.not_called:
+            output = _NOT_CALLED.format(most=attempt.caps.step_calls)
+            tell_returned(context, output)
+            return output
+        if call_id in attempt.outputs:
+            attempt.put_context_back(attempt.outputs[call_id].context)
+        else:
+            attempt.note_context(call_id)
             with inside_call(call_id), subsegment(f"tool {context.tool_name}"):
                 value = await self._invoke(context, arguments)
             attempt.check()
@@ -155,7 +168,8 @@ class _Recorded:
                 raise attempt.refused  # which the tool's own error function may have hidden
             if call_id not in attempt.outputs:
                 await attempt.record_output(called, _told(attempt, call_id, value))
-        answer = attempt.answered[call_id] = attempt.outputs[call_id].output
+        call = attempt.outputs[call_id]
+        answer = attempt.answered[call_id] = cut(call.output, call.told)
         if not self._tool.tool_output_guardrails:  # or the last of them tells it
             tell_returned(context, answer)
         return answer
