@@ -46,7 +46,7 @@ class Settings(BaseSettings):
     openai_model: str | None = None
     openai_api: Literal["responses", "chat_completions"] = "responses"
     openai_reasoning: Literal["auto", "returned", "dropped"] = "auto"
-    model_answer_max_bytes: int = Field(16_000_000, ge=10_000)
+    model_answer_max_chars: int = Field(2_000_000, ge=10_000)
     offline_model: bool = False
     offline_model_words_per_second: float | None = Field(None, gt=0, le=1000)
 

@@ -1,24 +1,36 @@
-"""A model that never ends: no more of an answer is read than may be."""
+"""A model that never ends: no more of an answer is read, or kept, than may be."""
 
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from parley_testing.dialects import alike, responding, response, said
+from parley.agents.bounds import MOST_CALLS
+from parley_testing.dialects import (
+    alike,
+    called,
+    chunks,
+    completion,
+    either,
+    responding,
+    response,
+    said,
+)
 from parley_testing.model_server import Asked, Raw, Said
 
 from .conftest import Conversation
 
 LIMIT = 20_000
+STREAMED = pytest.mark.parametrize("streamed", [True])
 
 
 @pytest.fixture
 def settings() -> dict[str, Any]:
-    return {"model_answer_max_bytes": LIMIT}
+    return {"model_answer_max_chars": LIMIT}
 
 
 def answer(which: str, text: str) -> Any:
@@ -27,31 +39,104 @@ def answer(which: str, text: str) -> Any:
     )  # fmt: skip
 
 
+def thinking(which: str, text: str) -> Any:
+    if which == "chat_completions":
+        return alike({"content": "Hi", "reasoning_content": text})
+    thought = {"type": "reasoning", "id": "rs_1", "summary": [{"type": "summary_text"}]}
+    thought["summary"][0]["text"] = text  # type: ignore[index]
+    return responding(response(thought, said("Hi")))
+
+
+def calling(which: str, arguments: str) -> Any:
+    if which == "chat_completions":
+        function = {"name": "add_task", "arguments": arguments}
+        call = {"id": "call_0", "type": "function", "index": 0, "function": function}
+        return alike({"content": None, "tool_calls": [call]}, "tool_calls")
+    return responding(response(called("add_task", arguments)))
+
+
+LONG = pytest.mark.parametrize("kind", [answer, thinking, calling])
+
+
+@LONG
 async def test_an_answer_that_is_too_long_fails_the_turn_and_says_so(
-    conversation: Conversation, which: str
+    conversation: Conversation, which: str, kind: Any
 ) -> None:
-    conversation.script(answer(which, "x" * LIMIT))
+    conversation.script(kind(which, "x" * (LIMIT + 1)))
 
     view = await conversation.say()
 
     assert (view.turn.status, view.turn.error_code) == ("failed", "model_failed")
-    assert f"longer than {LIMIT} bytes" in (view.turn.error_detail or "")
+    assert f"longer than {LIMIT} characters" in (view.turn.error_detail or "")
     assert len(conversation.server.asked) == 1
 
 
 async def test_one_that_is_not_is_read_whole(conversation: Conversation, which: str) -> None:
-    conversation.script(answer(which, "x" * 5_000), Said("And on."))
+    conversation.script(answer(which, "\u725b" * LIMIT), Said("And on."))
 
     view = await conversation.say()
     again = await conversation.say()
 
     assert view.reply is not None
-    assert (len(view.reply.content), again.turn.status) == (5_000, "completed")
+    assert (len(view.reply.content), again.turn.status) == (LIMIT, "completed")
 
 
-@pytest.mark.parametrize("streamed", [True])
-@pytest.mark.parametrize("piece", [b": still thinking\n\n", b"x"])
-async def test_one_that_never_ends_ends_there(
+def pieces(which: str, told: list[str]) -> Any:
+    if which == "chat_completions":
+        return chunks(*({"content": piece} for piece in told))
+    at = {"output_index": 0, "item_id": "msg_1", "content_index": 0}
+    deltas = ({"type": "response.output_text.delta", "delta": piece, **at} for piece in told)
+    return responding(response(said("".join(told))), *deltas)
+
+
+@STREAMED
+async def test_what_frames_the_tokens_of_a_stream_is_not_kept(
+    conversation: Conversation, which: str
+) -> None:
+    told = [f"{number:>4}" for number in range(LIMIT // 4)]
+    conversation.script(pieces(which, told), Said("And on."))
+
+    view = await conversation.say()
+
+    assert view.reply is not None, view.turn.error_detail
+    assert view.reply.content == "".join(told)
+    deltas = [event.data["text"] for event in conversation.events if event.type == "message.delta"]
+    assert "".join(deltas) == view.reply.content
+
+
+@STREAMED
+async def test_a_stream_of_texts_is_kept_to_the_same_limit(
+    conversation: Conversation, which: str
+) -> None:
+    endless = itertools.repeat(pieces_of(which))
+    conversation.script(lambda asked: Raw(200, iter(endless)))
+
+    view = await conversation.say()
+
+    assert (view.turn.status, view.turn.error_code) == ("failed", "model_failed")
+    assert f"longer than {LIMIT} characters" in (view.turn.error_detail or "")
+
+
+def pieces_of(which: str) -> bytes:
+    if which == "chat_completions":
+        delta: Any = {"choices": [{"index": 0, "delta": {"content": "word" * 25}}]}
+    else:
+        delta = {"type": "response.output_text.delta", "delta": "word" * 25, "output_index": 0}
+    return f"data: {json.dumps(delta)}\n\n".encode()
+
+
+NOTHING = [
+    b": still thinking\n\n",
+    b"\n",
+    b"data: {}\n\n",
+    b'data: {"choices": [{"index": 0, "delta": {"content": ""}}]}\n\n',
+    b'data: {"type": "response.in_progress"}\n\n',
+]
+
+
+@STREAMED
+@pytest.mark.parametrize("piece", NOTHING)
+async def test_one_that_tells_nothing_for_ever_ends_there(
     conversation: Conversation, which: str, piece: bytes
 ) -> None:
     def endless() -> Iterator[bytes]:
@@ -62,13 +147,57 @@ async def test_one_that_never_ends_ends_there(
     view = await conversation.say()
 
     assert (view.turn.status, view.turn.error_code) == ("failed", "model_failed")
-    assert "longer than" in (view.turn.error_detail or "")
+    assert f"longer than {64 * LIMIT} bytes" in (view.turn.error_detail or "")
+
+
+@STREAMED
+@pytest.mark.parametrize("piece", [b"x", b"data: x\n"])
+async def test_an_event_that_never_ends_is_not_held(
+    conversation: Conversation, which: str, piece: bytes
+) -> None:
+    conversation.script(lambda asked: Raw(200, itertools.repeat(piece * 64)))
+
+    view = await conversation.say()
+
+    assert (view.turn.status, view.turn.error_code) == ("failed", "model_failed")
+    assert f"longer than {8 * LIMIT} bytes in one event" in (view.turn.error_detail or "")
+
+
+@pytest.mark.parametrize("streamed", [False])
+async def test_a_whole_one_that_never_ends_is_not_held_either(
+    conversation: Conversation, which: str
+) -> None:
+    conversation.script(lambda asked: Raw(200, itertools.repeat(b" " * 640)))
+
+    view = await conversation.say()
+
+    assert (view.turn.status, view.turn.error_code) == ("failed", "model_failed")
+    assert f"longer than {8 * LIMIT} bytes" in (view.turn.error_detail or "")
+
+
+async def test_one_that_calls_without_end_is_none(conversation: Conversation, which: str) -> None:
+    many = range(MOST_CALLS + 1)
+    if which == "chat_completions":
+        calls = [
+            {"index": each, "id": f"c{each}", "function": {"name": "x", "arguments": ""}}
+            for each in many
+        ]
+        whole = completion({"tool_calls": calls}, "tool_calls")
+        conversation.script(either(whole, chunks(*({"tool_calls": [each]} for each in calls))))
+    else:
+        items = [called("x", "", f"c{each}") for each in many]
+        conversation.script(responding(response(*items)))
+
+    view = await conversation.say()
+
+    assert (view.turn.status, view.turn.error_code) == ("failed", "model_failed")
+    assert f"more than {MOST_CALLS} tool calls" in (view.turn.error_detail or "")
 
 
 @pytest.mark.parametrize("which", ["responses"])
 async def test_an_error_that_is_too_long_is_not_read_either(conversation: Conversation) -> None:
     def step(asked: Asked) -> Raw:
-        return Raw(400, b'{"error": {"message": "%s"}}' % (b"x" * LIMIT))
+        return Raw(400, b'{"error": {"message": "%s"}}' % (b"x" * 8 * LIMIT))
 
     conversation.script(step)
 
@@ -76,3 +205,27 @@ async def test_an_error_that_is_too_long_is_not_read_either(conversation: Conver
 
     assert (view.turn.status, view.turn.error_code) == ("failed", "model_failed")
     assert len(view.turn.error_detail or "") < 1_000
+
+
+@pytest.mark.parametrize("which", ["chat_completions"])
+@STREAMED
+@pytest.mark.parametrize("end", ["a finish reason", "[DONE] alone"])
+async def test_nothing_that_was_held_back_is_lost(conversation: Conversation, end: str) -> None:
+    """What the SDK is given grows with the text, so that it does not copy all of it each time."""
+    function = {"name": "add_task", "arguments": '{"title": "' + "x" * 3_000}
+    deltas: list[dict[str, Any]] = [
+        {"reasoning_content": "Hm. " * 600},
+        {"reasoning_content": "!"},
+        {"content": "The one half, " * 600},
+        {"content": "?"},
+        {"tool_calls": [{"index": 0, "id": "c", "function": function}]},
+        {"tool_calls": [{"index": 0, "function": {"arguments": '"}'}}]},
+    ]
+    reason = "tool_calls" if end == "a finish reason" else None
+    conversation.script(chunks(*deltas, finish_reason=reason), Said("Done."))
+
+    await conversation.say()
+
+    asked = conversation.last_input[-2]
+    assert asked["content"] == "The one half, " * 600 + "?"
+    assert json.loads(asked["tool_calls"][0]["function"]["arguments"]) == {"title": "x" * 3_000}

@@ -6,14 +6,14 @@ refuses some of it, and not the same in a stream as in a whole answer. Both pass
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
 
 from parley.agents import fields
-from parley.text import Pieces
+from parley.agents.bounds import Bounds, Kept
+from parley.agents.pieces import Growing, Nesting
 from parley.turns.model_faults import BadAnswer, cut_off
 
 _TEXTS = ("content", "reasoning_content", "reasoning", "refusal")
@@ -32,7 +32,8 @@ class _Call:
     given_id: str
     given_index: Any
     name: str
-    arguments: str = ""
+    arguments: Growing = field(default_factory=Growing)
+    nesting: Nesting = field(default_factory=Nesting)
 
 
 class ChatAnswer:
@@ -42,30 +43,39 @@ class ChatAnswer:
         fault: What is wrong with it, known when it is over: tokens are told last.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, bounds: Bounds) -> None:
+        """Keep how much may be kept of it."""
         self.fault: BadAnswer | None = None
+        self._kept = Kept(bounds)
         self._calls: list[_Call] = []
-        self._pieces: dict[Any, Pieces] = {}
+        self._texts: dict[str, Growing] = {}
 
     def whole(self, data: Mapping[str, Any]) -> dict[str, Any]:
         """Mend a whole answer.
 
         Raises:
-            BadAnswer: It is none.
+            BadAnswer: It is none, or it is too long.
         """
         choices = _choices(data)
         if not choices:
             said = data.get("error") or data.get("message")
             raise BadAnswer("it has no choices", said or {"code": "error"})
         usage = _usage(data, choices)
-        choice = self._choice(choices[0], "message", apart=True)
-        if self.fault is not None:
-            self.fault.usage = _billed(usage)
-            raise self.fault
+        try:
+            choice = self._choice(choices[0], "message", apart=True)
+            if self.fault is not None:
+                raise self.fault
+        except BadAnswer as bad:
+            bad.usage = _billed(usage)
+            raise
         return {**data, "choices": [choice], "usage": usage}
 
     def chunk(self, data: Mapping[str, Any]) -> dict[str, Any]:
-        """Mend a chunk of an answer."""
+        """Mend a chunk of an answer.
+
+        Raises:
+            BadAnswer: What came so far is too long.
+        """
         choices = _choices(data)
         usage = _usage(data, choices)
         first = [choice for choice in choices if not choice.get("index")][:1]
@@ -74,12 +84,18 @@ class ChatAnswer:
             self.fault.usage = _billed(usage)
         return {**data, "choices": mended, "usage": usage}
 
+    def rest(self) -> dict[str, Any]:
+        """Give what is held back of the answer, as what a last chunk adds."""
+        delta: dict[str, Any] = {}
+        self._flush(delta)
+        return delta
+
     def _choice(self, choice: Mapping[str, Any], key: str, *, apart: bool) -> dict[str, Any]:
         reason = choice.get("finish_reason")
         self._judge(reason, choice.get("error"))
         said = choice.get("delta") or choice.get("message") or {}
         message = self._message(said, apart=apart or bool(reason and choice.get("message")))
-        if reason is not None or apart:
+        if reason is not None:
             self._flush(message)
         return {
             "index": 0,
@@ -103,19 +119,32 @@ class ChatAnswer:
         message["content"], thoughts = fields.text_and_thoughts(given.get("content"))
         if thoughts and not given.get("reasoning_content"):
             message["reasoning_content"] = thoughts
-        for key in _TEXTS:
-            if isinstance(message.get(key), str):
-                message[key] = self._pieces.setdefault(key, Pieces()).add(message[key])
         calls = given.get("tool_calls")
+        begun = [key for key in _TEXTS if message.get(key) and isinstance(message[key], str)]
+        self._kept.add(given.get("thinking_blocks"))
+        for key in _TEXTS:
+            if key in begun:
+                self._kept.add(message[key])
+                text = self._texts.setdefault(key, Growing())
+                message[key] = text.add(message[key]) + (text.rest() if apart else "")
+            elif (calls or begun) and key in self._texts:  # what comes now stands behind it
+                self._flush_text(message, key)
         if calls:
             made = [self._call(call, apart=apart) for call in calls if isinstance(call, Mapping)]
             message["tool_calls"] = made
         return message
 
     def _flush(self, message: dict[str, Any]) -> None:
-        for key in _TEXTS:
-            if key in self._pieces and (rest := self._pieces[key].rest()):
-                message[key] = (message.get(key) or "") + rest
+        for key in self._texts:
+            self._flush_text(message, key)
+        for call in self._calls:
+            if rest := call.arguments.rest():
+                told = {"index": call.place, "function": {"arguments": rest}}
+                message["tool_calls"] = [*(message.get("tool_calls") or ()), told]
+
+    def _flush_text(self, message: dict[str, Any], key: str) -> None:
+        if rest := self._texts[key].rest():
+            message[key] = (message.get(key) or "") + rest
 
     def _call(self, given: Mapping[str, Any], *, apart: bool) -> dict[str, Any]:
         function = given.get("function")
@@ -124,6 +153,7 @@ class ChatAnswer:
         call = None if apart else self._begun(given, name)
         mended = {**given, "type": given.get("type") or "function"}
         if call is None:
+            self._kept.add_call()
             given_id = given.get("id") or ""
             own_id = given_id or f"call_{uuid4().hex}"
             call = _Call(len(self._calls), own_id, given_id, given.get("index"), name)
@@ -132,16 +162,12 @@ class ChatAnswer:
         else:
             mended.pop("id", None)
         call.name = call.name or name
-        pieces = self._pieces.setdefault(call.place, Pieces())
-        piece = pieces.add(fields.arguments(function.get("arguments")))
-        call.arguments += piece
-        return {
-            **mended,
-            "index": call.place,
-            "function": {**function, "name": name or None, "arguments": piece}
-            if not apart
-            else {**function, "name": name, "arguments": piece + pieces.rest()},
-        }
+        piece = fields.arguments(function.get("arguments"))
+        self._kept.add(piece)
+        call.nesting.add(piece)
+        arguments = call.arguments.add(piece) + (call.arguments.rest() if apart else "")
+        told = {**function, "name": name if apart else name or None, "arguments": arguments}
+        return {**mended, "index": call.place, "function": told}
 
     def _begun(self, given: Mapping[str, Any], name: str) -> _Call | None:
         """Find the call that a chunk goes on with; None if it begins another.
@@ -161,7 +187,7 @@ class ChatAnswer:
         another = (
             (given_id and last.given_id)
             or (last.name and last.name != name)
-            or _is_object(last.arguments)
+            or last.nesting.is_closed
         )
         return None if another else last
 
@@ -185,10 +211,3 @@ def _billed(usage: Mapping[str, Any] | None) -> dict[str, int] | None:
     if usage is None:
         return None
     return {"input_tokens": usage["prompt_tokens"], "output_tokens": usage["completion_tokens"]}
-
-
-def _is_object(text: str) -> bool:
-    try:
-        return isinstance(json.loads(text), dict)
-    except ValueError:
-        return False

@@ -14,6 +14,7 @@ from openai import AsyncOpenAI, DefaultAsyncHttpxClient
 from openai._streaming import SSEDecoder
 from openai.resources.responses import AsyncResponses
 
+from parley.agents.bounds import Bounds
 from parley.agents.offline import OfflineProvider
 from parley.agents.thoughts import Thoughts
 from parley.agents.wire import EndDecoder, bounded, mended
@@ -45,6 +46,7 @@ class _LeanClient(AsyncOpenAI):
 
     secret: Secret | None = None
     thoughts = Thoughts()
+    bounds: Bounds
 
     @cached_property
     def responses(self) -> AsyncResponses:
@@ -57,7 +59,7 @@ class _LeanClient(AsyncOpenAI):
         return CarefulChat(self, self.thoughts)
 
     def _make_sse_decoder(self) -> SSEDecoder:
-        return EndDecoder()
+        return EndDecoder(self.bounds)
 
     def _process_response_data(
         self, *, data: object, cast_to: Any, response: httpx2.Response
@@ -71,6 +73,7 @@ class _LeanClient(AsyncOpenAI):
         copied = super().copy(**options)
         copied.secret = self.secret
         copied.thoughts = self.thoughts
+        copied.bounds = self.bounds
         return copied
 
     with_options = copy
@@ -118,14 +121,14 @@ def model_provider(settings: Settings) -> ModelProvider:
 
 def _client(settings: Settings, key: str | Callable[[], Awaitable[str]]) -> _LeanClient:
     base_url = str(settings.openai_base_url) if settings.openai_base_url else None
+    bounds = Bounds(settings.model_answer_max_chars)
     client = _LeanClient(
         api_key=key,
         base_url=base_url,
         max_retries=0,  # the recorder asks again, in every mode as often
-        http_client=DefaultAsyncHttpxClient(
-            event_hooks={"response": [bounded(settings.model_answer_max_bytes)]}
-        ),
+        http_client=DefaultAsyncHttpxClient(event_hooks={"response": [bounded(bounds)]}),
     )
+    client.bounds = bounds
     client.thoughts = Thoughts(settings.openai_reasoning, base_url or "")
     return client
 

@@ -6,45 +6,73 @@ from collections.abc import Mapping
 from typing import Any
 
 from parley.agents import fields
-from parley.turns.model_faults import ended_with
+from parley.agents.bounds import Bounds, Kept
+from parley.turns.model_faults import BadAnswer, ended_with
 
 _ENDS = ("failed", "incomplete", "cancelled")
 
 
-def whole(data: Mapping[str, Any]) -> dict[str, Any]:
-    """Mend a whole response.
-
-    Raises:
-        BadAnswer: It failed, was cut off or held back.
-    """
-    mended = _response(data)
-    status = mended.get("status")
-    if status in _ENDS:
-        why = mended.get("incomplete_details")
-        reason = why.get("reason") if isinstance(why, Mapping) else None
-        raise ended_with(status, mended.get("error"), reason, mended.get("usage"))
-    return mended
+_CALLS = ("function_call", "custom_tool_call")
 
 
-def event(data: Mapping[str, Any]) -> dict[str, Any]:
-    """Mend an event of a stream; what it means is for who reads the stream."""
-    mended = dict(data)
-    if isinstance(response := data.get("response"), Mapping):
-        mended["response"] = _response(response)
-    if isinstance(item := data.get("item"), Mapping):
-        mended["item"] = _item(item)
-    return mended
+class ResponseAnswer:
+    """One answer on its way in."""
+
+    def __init__(self, bounds: Bounds) -> None:
+        """Keep how much may be kept of it."""
+        self._bounds = bounds
+        self._told = Kept(bounds)  # by the deltas
+        self._finished = Kept(bounds)  # item by item
+
+    def whole(self, data: Mapping[str, Any]) -> dict[str, Any]:
+        """Mend a whole response.
+
+        Raises:
+            BadAnswer: It failed, was cut off, held back or is too long.
+        """
+        mended = self._response(data)
+        status = mended.get("status")
+        if status in _ENDS:
+            why = mended.get("incomplete_details")
+            reason = why.get("reason") if isinstance(why, Mapping) else None
+            raise ended_with(status, mended.get("error"), reason, mended.get("usage"))
+        return mended
+
+    def event(self, data: Mapping[str, Any]) -> dict[str, Any]:
+        """Mend an event of a stream; what it means is for who reads the stream.
+
+        Raises:
+            BadAnswer: What came so far is too long.
+        """
+        mended = dict(data)
+        self._told.add(data.get("delta"))
+        if isinstance(response := data.get("response"), Mapping):
+            mended["response"] = self._response(response)
+        if isinstance(item := data.get("item"), Mapping):
+            mended["item"] = _item(item)
+            if data["type"] == "response.output_item.done":
+                _count(item, self._finished)
+        return mended
+
+    def _response(self, data: Mapping[str, Any]) -> dict[str, Any]:
+        given = data.get("output")
+        items = given if isinstance(given, list) else []
+        output = [_item(item) for item in items if isinstance(item, Mapping)]
+        usage = _usage(data.get("usage"))
+        kept = Kept(self._bounds)
+        try:
+            for item in output:
+                _count(item, kept)
+        except BadAnswer as bad:
+            bad.usage = usage
+            raise
+        return {**data, "output": output, "usage": usage}
 
 
-def _response(data: Mapping[str, Any]) -> dict[str, Any]:
-    output = data.get("output")
-    return {
-        **data,
-        "output": [_item(item) for item in output if isinstance(item, Mapping)]
-        if isinstance(output, list)
-        else [],
-        "usage": _usage(data.get("usage")),
-    }
+def _count(item: Mapping[str, Any], kept: Kept) -> None:
+    kept.add(item)
+    if item.get("type") in _CALLS:
+        kept.add_call()
 
 
 def _usage(given: Any) -> dict[str, Any] | None:

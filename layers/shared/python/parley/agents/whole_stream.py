@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Self
+from typing import Any, Self
 
 import httpx2
 from openai import AsyncStream
+from openai.types.chat import ChatCompletionChunk
+from openai.types.chat.chat_completion_chunk import Choice, ChoiceDelta
 
 from parley.agents.wire import EndDecoder, chat_answer
 from parley.turns.model_faults import TRIES, BadAnswer
-
-if TYPE_CHECKING:
-    from openai.types.chat import ChatCompletionChunk
 
 
 class WholeStream:
@@ -38,15 +37,23 @@ class WholeStream:
         try:
             chunk = await anext(self._stream)
         except StopAsyncIteration:
-            if (fault := chat_answer(self.response).fault) is not None:
-                raise fault from None
+            answer = chat_answer(self.response)
+            if answer.fault is not None:
+                raise answer.fault from None
             decoder = self._stream._decoder
             if not (self._finished or (isinstance(decoder, EndDecoder) and decoder.done)):
                 raise BadAnswer("the stream broke off before its end", tries=TRIES) from None
-            raise
+            if not (rest := answer.rest()):
+                raise
+            return _chunk(rest)
         self._finished |= any(choice.finish_reason for choice in chunk.choices or ())
         return chunk
 
     async def aclose(self) -> None:
         """Let the connection go."""
         await self._stream.aclose()
+
+
+def _chunk(delta: dict[str, Any]) -> ChatCompletionChunk:
+    choice = Choice(index=0, delta=ChoiceDelta.model_validate(delta))
+    return ChatCompletionChunk.construct(choices=[choice])
