@@ -13,6 +13,10 @@ from typing import Any, cast
 import pytest
 
 from parley.config import Need, Settings, load_settings
+from parley.http.document import document
+from parley.http.stream_routes import METHODS
+from parley_local.routing import Router
+from parley_local.template_file import read_template
 from parley_testing.handlers import load_function
 from parley_testing.template import FUNCTIONS, PARAMETERS, RESOURCES, ROOT, SECRETS, translated
 
@@ -23,6 +27,7 @@ OF_LAPTOPS = {
 }
 OF_LIBRARIES = ("POWERTOOLS_", "OPENAI_AGENTS_", "AWS_LAMBDA_", "AWS_LWA_")
 USES_POSTGRES = ("Sessions", "Messages", "Stream", "Worker", "Cleanup", "Migrate")
+ROUTER = Router(read_template(ROOT / "template.yaml").routes)
 RUNS_AGENTS = ("Messages", "Stream", "Worker", "Cleanup")
 
 
@@ -106,6 +111,33 @@ def test_a_function_is_given_the_settings_that_it_reads_and_no_others(
     assert given == settings_read - OF_LAPTOPS
     # Stream is an application behind the adapter.
     assert callable(module.app if function == "Stream" else module.handler)
+
+
+@pytest.mark.parametrize("function", ["Sessions", "Messages", "Stream"])
+def test_a_function_is_asked_for_what_its_code_serves(
+    function: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with environment(function, monkeypatch):
+        module = load_function(function.lower())
+    if function == "Stream":
+        served = set(METHODS.items())
+    else:
+        paths = module.handler.resolver.get_openapi_schema().paths or {}
+        served = {
+            (path, method.upper())
+            for path, entry in paths.items()
+            for method in entry.model_dump(exclude_none=True)
+        }
+
+    asked = {
+        (path, method)
+        for path, entries in document()["paths"].items()
+        for method in map(str.upper, entries)
+        if (match := ROUTER.match(path))
+        and (route := match.route(method))
+        and route.function == function
+    }
+    assert asked == served
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)

@@ -11,17 +11,40 @@ from uuid import UUID
 
 import pytest
 
-from parley_testing.template import API, FUNCTIONS, PARAMETERS, ROOT
+from parley.http.document import document
+from parley_testing.template import API, FUNCTIONS, PARAMETERS, ROOT, of_type, translated
 
-ROUTES: dict[Path, dict[str, Any]] = {}
-"""Every route of the template by the file in which its sample event has to be."""
-for function, properties in FUNCTIONS.items():
-    for name, event in properties.get("Events", {}).items():
-        if event["Type"] != "Api":
-            continue
-        file = re.sub(r"(?<!^)(?=[A-Z])", "-", name).lower() + ".json"
-        ROUTES[Path(function.lower(), file)] = event["Properties"]
-OPEN_TO_ALL = {("get", "/health"), ("get", "/openapi.json"), ("get", "/docs")}
+ANY = "any"
+OPEN_TO_ALL = {"/health", "/openapi.json", "/docs"}
+ROUTES: dict[tuple[str, str], tuple[str, dict[str, Any]]] = {
+    (event["Properties"]["Method"], event["Properties"]["Path"]): (name, event["Properties"])
+    for name, properties in FUNCTIONS.items()
+    for event in properties.get("Events", {}).values()
+    if event["Type"] == "Api"
+}
+"""Every route of the template, with its function and its event."""
+OPERATIONS: dict[tuple[str, str], str] = {
+    (method, path): operation["operationId"]
+    for path, entries in document()["paths"].items()
+    for method, operation in entries.items()
+} | {("get", "/openapi.json"): "openApi", ("get", "/docs"): "docs"}
+"""Every operation of the API by its method and path, those that it does not document too."""
+POLICY_MAX_BYTES = 20_480
+"""How large AWS lets the policy be in which a function names its callers."""
+
+
+def serving(method: str, path: str) -> str:
+    """The function that API Gateway asks: a method of its own goes before ANY."""
+    function, _ = ROUTES.get((method, path)) or ROUTES[ANY, path]
+    return function
+
+
+def sample_of(operation: tuple[str, str]) -> Path:
+    name = re.sub(r"(?=[A-Z])", "-", OPERATIONS[operation]).lower()
+    return Path(serving(*operation).lower(), f"{name}.json")
+
+
+SAMPLES = {sample_of(operation): operation for operation in OPERATIONS}
 
 
 def read_event(file: Path) -> dict[str, Any]:
@@ -33,30 +56,46 @@ def event_files() -> set[Path]:
     return {path.relative_to(ROOT / "events") for path in (ROOT / "events").glob("*/*.json")}
 
 
-def test_every_route_has_its_event_and_every_event_its_route() -> None:
+def test_every_operation_has_its_event_and_every_event_its_operation() -> None:
     of_api = {file for file in event_files() if file.parts[0] in ("sessions", "messages", "stream")}
 
-    assert of_api == set(ROUTES)
+    assert of_api == set(SAMPLES)
 
 
-def test_every_function_has_an_event() -> None:
-    assert {file.parts[0] for file in event_files()} == {name.lower() for name in FUNCTIONS}
+def test_every_method_of_every_path_reaches_a_function_that_knows_the_others() -> None:
+    paths = {path for _, path in OPERATIONS}
+
+    assert {path for method, path in ROUTES if method == ANY} == paths
+    # Stream knows only its own: what it is asked by mistake costs a stream.
+    assert {ROUTES[ANY, path][0] for path in paths} == {"Sessions"}
 
 
-@pytest.mark.parametrize("file", ROUTES, ids=str)
+def test_what_has_a_route_of_its_own_is_an_operation_and_not_of_the_function_behind_any() -> None:
+    own = {route: function for route, (function, _) in ROUTES.items() if route[0] != ANY}
+
+    assert own.keys() <= OPERATIONS.keys()
+    assert "Sessions" not in own.values()
+
+
+def test_a_functions_policy_has_room_for_its_routes_whatever_the_stacks_name() -> None:
+    for function in ("Sessions", "Messages", "Stream"):
+        assert policy_bytes(function, "p" * 128) <= POLICY_MAX_BYTES, function
+
+
+@pytest.mark.parametrize("file", SAMPLES, ids=str)
 def test_an_event_is_of_its_route(file: Path) -> None:
-    event, route = read_event(file), ROUTES[file]
+    event, (method, route) = read_event(file), SAMPLES[file]
     context = event["requestContext"]
 
-    path = route["Path"].format(**(event["pathParameters"] or {}))
-    assert event["resource"] == context["resourcePath"] == route["Path"]
-    assert event["httpMethod"] == context["httpMethod"] == route["Method"].upper()
+    path = route.format(**(event["pathParameters"] or {}))
+    assert event["resource"] == context["resourcePath"] == route
+    assert event["httpMethod"] == context["httpMethod"] == method.upper()
     assert event["path"] == path
     assert context["path"] == f"/{context['stage']}{path}"
     assert context["stage"] == PARAMETERS["StageName"]["Default"]
 
 
-@pytest.mark.parametrize("file", ROUTES, ids=str)
+@pytest.mark.parametrize("file", SAMPLES, ids=str)
 def test_an_event_is_as_api_gateway_makes_it(file: Path) -> None:
     event = read_event(file)
 
@@ -71,38 +110,35 @@ def test_an_event_is_as_api_gateway_makes_it(file: Path) -> None:
         assert isinstance(json.loads(event["body"]), dict)
 
 
-@pytest.mark.parametrize("file", ROUTES, ids=str)
+@pytest.mark.parametrize("file", SAMPLES, ids=str)
 def test_an_event_names_its_user_where_the_route_is_authorized(file: Path) -> None:
-    event, route = read_event(file), ROUTES[file]
+    event, (_, route) = read_event(file), SAMPLES[file]
 
     identity = event["requestContext"].get("authorizer")
 
-    if (route["Method"], route["Path"]) in OPEN_TO_ALL:
+    if route in OPEN_TO_ALL:
         assert identity is None
     else:
-        administers = route["Path"].startswith("/admin/")
+        administers = route.startswith("/admin/")
         user, scopes = ("admin", "parley:admin") if administers else ("alice", "")
         assert identity["principalId"] == identity["user_id"] == user
         assert identity["scopes"] == scopes
         assert identity["exp"] == "4102444800"
 
 
-def test_every_route_but_three_is_authorized() -> None:
+def test_every_path_but_three_is_authorized() -> None:
     unauthorized = {
-        (route["Method"], route["Path"]) for route in ROUTES.values() if "Auth" in route
+        path: event["Auth"] for (_, path), (_, event) in ROUTES.items() if "Auth" in event
     }
 
     assert API["Auth"]["DefaultAuthorizer"] in API["Auth"]["Authorizers"]
-    assert unauthorized == OPEN_TO_ALL
-    assert all(
-        route["Auth"] == {"Authorizer": "NONE"} for route in ROUTES.values() if "Auth" in route
-    )
+    assert unauthorized == {path: {"Authorizer": "NONE"} for path in OPEN_TO_ALL}
 
 
 def test_no_route_is_served_twice() -> None:
-    served = [(route["Method"], route["Path"]) for route in ROUTES.values()]
+    events = [event for own in FUNCTIONS.values() for event in own.get("Events", {}).values()]
 
-    assert len(served) == len(set(served))
+    assert len([event for event in events if event["Type"] == "Api"]) == len(ROUTES)
 
 
 def test_the_authorizer_is_asked_with_the_token_and_its_answer_kept() -> None:
@@ -131,8 +167,41 @@ def test_a_browser_may_use_every_method_from_any_origin_and_preflight_needs_no_t
     allowed = API["Cors"]["AllowMethods"].strip("'").split(",")
 
     assert API["Cors"]["AllowOrigin"] == "'*'"
-    assert {route["Method"].upper() for route in ROUTES.values()} <= set(allowed)
+    assert {method.upper() for method, _ in OPERATIONS} <= set(allowed)
     assert API["Auth"]["AddDefaultAuthorizerToCorsPreflight"] is False
+
+
+def policy_bytes(function: str, stack: str) -> int:
+    """How large a function's policy is, as AWS writes it, in a stack of this name."""
+    name_of_function = f"{stack}-{function}-ABCDEFGHIJKL"[:64]
+    known = {
+        "${AWS::Region}": "ap-southeast-1",
+        "${AWS::AccountId}": "123456789012",
+        "${__ApiId__}": "abcdefghij",
+        "${__Stage__}": "*",
+    }
+    statements = []
+    for name, permission in of_type(translated(), "AWS::Lambda::Permission").items():
+        properties = permission["Properties"]
+        if properties["FunctionName"] != {"Ref": f"{function}Aliaslive"}:
+            continue
+        source, _ = properties["SourceArn"]["Fn::Sub"]
+        for variable, value in known.items():
+            source = source.replace(variable, value)
+        statements.append(
+            {
+                "Sid": f"{stack}-{name}-ABCDEFGHIJKL"[:100],
+                "Effect": "Allow",
+                "Principal": {"Service": properties["Principal"]},
+                "Action": properties["Action"],
+                "Resource": "arn:aws:lambda:ap-southeast-1:123456789012:function:"
+                f"{name_of_function}:live",
+                "Condition": {"ArnLike": {"AWS:SourceArn": source}},
+            }
+        )
+    assert statements
+    policy = {"Version": "2012-10-17", "Id": "default", "Statement": statements}
+    return len(json.dumps(policy, separators=(",", ":")))
 
 
 def _each_in_a_list(values: Mapping[str, str] | None) -> dict[str, list[str]] | None:

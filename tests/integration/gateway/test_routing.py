@@ -48,6 +48,33 @@ def test_a_literal_segment_goes_before_a_parameter(
     assert api.get(path).text == answer
 
 
+@pytest.fixture
+def shared(project: Any, serve: Serve) -> httpx.Client:
+    """A path that two functions share: one has a method of its own, the other all that is left."""
+    project.function("One", NAME, "post /messages", "any /sessions/{id}/messages")
+    project.function("Two", NAME, "any /messages", "post /sessions/{id}/messages")
+    project.api["Cors"] = {"AllowOrigin": "'https://a.example'"}
+    return serve()
+
+
+@pytest.mark.parametrize("path", ["/messages", "/sessions/42/messages"])
+def test_a_method_goes_before_any_whatever_their_order(shared: httpx.Client, path: str) -> None:
+    own, rest = ("One", "Two") if path == "/messages" else ("Two", "One")
+
+    assert shared.post(path).text.startswith(f"{own} ")
+    for method in ("GET", "PUT", "DELETE", "PATCH", "TRACE"):
+        assert shared.request(method, path).text.startswith(f"{rest} "), method
+    assert shared.head(path).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/messages", "/sessions/42/messages"])
+def test_a_preflight_request_is_not_any(shared: httpx.Client, path: str) -> None:
+    response = shared.options(path)
+
+    assert response.headers["access-control-allow-origin"] == "https://a.example"
+    assert all(pool.pids == [] for pool in shared.gateway.pools.values())  # type: ignore[attr-defined]
+
+
 @pytest.mark.parametrize(
     ("method", "path"),
     [("GET", "/nothing"), ("PUT", "/sessions"), ("GET", "/sessions//"), ("GET", "/sessions/1/2")],

@@ -17,6 +17,7 @@ from schemathesis.specs.openapi.checks import (
     response_headers_conformance,
     response_schema_conformance,
     status_code_conformance,
+    unsupported_method,
     use_after_free,
 )
 
@@ -36,6 +37,7 @@ CHECKS = [
     response_schema_conformance,
     negative_data_rejection,
     missing_required_header,
+    unsupported_method,
     use_after_free,
     ignored_auth,
 ]

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated
 
+from annotated_types import Interval
 from aws_lambda_powertools.event_handler.openapi.params import Query
 
+from parley.http.numbers import IN_DIGITS
 from parley.repository.paging import MAX_LIMIT
 
-Limit = Annotated[int, Query(ge=1, le=MAX_LIMIT, description="How many at most.")]
+Limit = Annotated[
+    int, Interval(ge=1, le=MAX_LIMIT), IN_DIGITS, Query(description="How many at most.")
+]
 CURSOR = r"^[A-Za-z0-9_-]+$"
 """What a cursor is made of: base64, as addresses have it."""
 

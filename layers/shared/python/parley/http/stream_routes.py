@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 from uuid import UUID
 
+from annotated_types import Interval
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.api_gateway import Router
 from aws_lambda_powertools.event_handler.depends import Depends
@@ -18,6 +19,7 @@ from parley.http.documented import answers
 from parley.http.event_schemas import TurnEvent
 from parley.http.idempotency import IdempotencyKey
 from parley.http.identity import Caller
+from parley.http.numbers import IN_DIGITS
 from parley.http.schemas import FirstMessageSending, MessageSending
 from parley.http.sending import to_any_session, to_session
 from parley.http.sessions import SessionId
@@ -168,7 +170,9 @@ def stream_routes(take: Callable[[Wanted], None], *, max_chars: int) -> Router:
         turn_id: TurnId,
         after: Annotated[
             int,
-            Query(ge=0, le=_SEQUENCE_MAX, description="Only events after this sequence number."),
+            Interval(ge=0, le=_SEQUENCE_MAX),
+            IN_DIGITS,
+            Query(description="Only events after this sequence number."),
         ] = 0,
         last_event_id: Annotated[
             str | None,

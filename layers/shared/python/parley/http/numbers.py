@@ -1,0 +1,31 @@
+"""Numbers in addresses."""
+
+from __future__ import annotations
+
+import re
+
+from pydantic import BeforeValidator
+from pydantic_core import PydanticCustomError
+
+_DIGITS = re.compile(r"-?[0-9]+")
+
+
+def _in_digits(given: object) -> object:
+    """Return what was given, unless it is text in which a number is not written in digits.
+
+    Pydantic takes all that Python reads as one: `1_0`, `1.0`, ` +1` and the digits of any script.
+
+    Raises:
+        PydanticCustomError: It is.
+    """
+    # A parameter that was given twice is a list, which is refused as any other of its kind.
+    if isinstance(given, str) and not _DIGITS.fullmatch(given):
+        raise PydanticCustomError("digits", "Input should be a whole number in digits")
+    return given
+
+
+IN_DIGITS = BeforeValidator(_in_digits)
+"""Makes a whole number of a query one in the digits 0 to 9.
+
+Behind the number's limits: those of `Query` come after it and would be none that OpenAPI knows.
+"""

@@ -1,0 +1,52 @@
+"""A number in an address is digits, in every route that takes one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from parley.http.document import document
+from parley_testing.handlers import Api
+from parley_testing.problems import problem
+
+NUMBERS = [
+    (method.upper(), path, parameter["name"])
+    for path, entries in document()["paths"].items()
+    for method, operation in entries.items()
+    for parameter in operation.get("parameters", ())
+    if parameter["in"] == "query" and parameter["schema"].get("type") == "integer"
+]
+ID = "01939d5c-2c00-7000-8000-0000000000ff"
+
+
+def ask(api: Api, route: tuple[str, str, str], value: str) -> Any:
+    method, path, name = route
+    path = path.format(session_id=ID, turn_id=ID)
+    return api(method, path, query={name: value}, scopes="parley:admin")
+
+
+def test_there_are_such_routes() -> None:
+    assert {name for _, _, name in NUMBERS} == {"limit", "after"}
+
+
+@pytest.mark.parametrize("route", NUMBERS, ids=" ".join)
+def test_what_python_alone_takes_for_a_number_is_refused(
+    api: Api, route: tuple[str, str, str]
+) -> None:
+    for value in ("1_0", "1.0", " 10", "+10", "1e1", "\u0661", "", "0x1"):
+        answer = ask(api, route, value)
+
+        said = problem(answer, 422, "invalid_field")
+        assert said["errors"] == [
+            {"field": route[2], "reason": "Input should be a whole number in digits"}
+        ], value
+
+
+@pytest.mark.parametrize("route", NUMBERS, ids=" ".join)
+def test_digits_are_taken_and_a_number_out_of_range_is_told_its_limit(
+    api: Api, route: tuple[str, str, str]
+) -> None:
+    assert ask(api, route, "10").status in (200, 404)
+    said = problem(ask(api, route, "-1"), 422, "invalid_field")
+    assert "greater than or equal to" in said["errors"][0]["reason"]
