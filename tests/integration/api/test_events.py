@@ -52,6 +52,7 @@ STATUSES = {
     "sessions/read-task": (200, 404),
     "sessions/read-transcript": (200, 404),
     "sessions/read-turn": (200, 404),
+    "sessions/rename-user": (200, 200),
     "stream/follow-turn": (200, 404),
     "stream/stream-first-message": (200, 200),
     "stream/stream-message": (200, 404),
