@@ -178,7 +178,7 @@ async def test_a_stream_of_the_responses_api_that_just_ends_completes_nothing() 
 @APIS
 async def test_an_event_that_cannot_be_read_fails(which: str) -> None:
     async with serving(which, Streamed("Hel", b"data: {\n\n", "lo")) as (_, model):
-        with pytest.raises(json.JSONDecodeError):
+        with pytest.raises(ModelBehaviorError, match="no JSON"):
             await all_of(model)
 
 

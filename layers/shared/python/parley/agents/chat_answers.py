@@ -14,13 +14,15 @@ from uuid import uuid4
 from parley.agents import fields
 from parley.agents.bounds import Bounds, Kept
 from parley.agents.pieces import Growing, Nesting
-from parley.turns.model_faults import BadAnswer, cut_off
+from parley.turns.model_faults import TRIES, BadAnswer, cut_off
 
 _TEXTS = ("content", "reasoning_content", "reasoning", "refusal")
 
-_FAILED = ("error", "abort", "network_error", "insufficient_system_resource")
-_WITHHELD = ("content_filter", "sensitive")
-_TOO_LONG = ("model_context_window_exceeded",)
+_FAILED = frozenset({"error", "abort", "network_error", "insufficient_system_resource"})
+_WITHHELD = frozenset({"content_filter", "sensitive", "safety", "recitation", "prohibited_content"})
+_TOO_LONG = frozenset({"model_context_window_exceeded"})
+_CUT_OFF = frozenset({"length", "max_tokens"})
+_MISMADE = frozenset({"malformed_function_call", "unexpected_tool_call"})
 
 
 @dataclass
@@ -58,11 +60,12 @@ class ChatAnswer:
         """
         choices = _choices(data)
         if not choices:
-            said = data.get("error") or data.get("message")
-            raise BadAnswer("it has no choices", said or {"code": "error"})
+            raise _broken_off("it has no choices", data.get("error") or data)
         usage = _usage(data, choices)
         try:
             choice = self._choice(choices[0], "message", apart=True)
+            if data.get("error"):
+                raise _broken_off("it broke off", data["error"])
             if self.fault is not None:
                 raise self.fault
         except BadAnswer as bad:
@@ -78,6 +81,8 @@ class ChatAnswer:
         """
         choices = _choices(data)
         usage = _usage(data, choices)
+        if data.get("type") == "error":
+            self.fault = _broken_off("it broke off", data)
         first = [choice for choice in choices if not choice.get("index")][:1]
         mended = [self._choice(choice, "delta", apart=False) for choice in first]
         if self.fault is not None and usage is not None:
@@ -93,8 +98,11 @@ class ChatAnswer:
     def _choice(self, choice: Mapping[str, Any], key: str, *, apart: bool) -> dict[str, Any]:
         reason = choice.get("finish_reason")
         self._judge(reason, choice.get("error"))
-        said = choice.get("delta") or choice.get("message") or {}
-        message = self._message(said, apart=apart or bool(reason and choice.get("message")))
+        said = choice.get("delta") or {}
+        if not said and not self._texts and not self._calls:  # or it is all of it once more
+            said = choice.get("message") or {}
+            apart = apart or bool(reason and said)
+        message = self._message(said, apart=apart)
         if reason is not None:
             self._flush(message)
         return {
@@ -105,13 +113,17 @@ class ChatAnswer:
         }
 
     def _judge(self, reason: Any, error: Any) -> None:
-        if error or reason in _FAILED:
-            self.fault = BadAnswer("it broke off", error or str(reason))
-        elif reason in _WITHHELD:
+        # Gemini's server says `function_call_filter: MALFORMED_FUNCTION_CALL`, and others alike.
+        words = str(reason or "").lower().replace(":", " ").split()
+        if error or not _FAILED.isdisjoint(words):
+            self.fault = _broken_off("it broke off", error or str(reason))
+        elif not _MISMADE.isdisjoint(words):
+            self.fault = BadAnswer("a call in it is malformed", str(reason), tries=TRIES)
+        elif not _WITHHELD.isdisjoint(words):
             self.fault = BadAnswer("it was held back", "content_filter")
-        elif reason in _TOO_LONG:
+        elif not _TOO_LONG.isdisjoint(words):
             self.fault = BadAnswer("it did not fit", str(reason))
-        elif reason == "length":
+        elif not _CUT_OFF.isdisjoint(words):
             self.fault = cut_off()
 
     def _message(self, given: Mapping[str, Any], *, apart: bool) -> dict[str, Any]:
@@ -190,6 +202,13 @@ class ChatAnswer:
             or last.nesting.is_closed
         )
         return None if another else last
+
+
+def _broken_off(sentence: str, said: Any) -> BadAnswer:
+    """Say that a server failed; if it does not say more, it may pass."""
+    bad = BadAnswer(sentence, said)
+    bad.status = bad.status or 500
+    return bad
 
 
 def _choices(data: Mapping[str, Any]) -> list[Mapping[str, Any]]:

@@ -7,6 +7,7 @@ openai 3.51: the client builds every answer, every chunk and every event in
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from typing import Any, cast
 
@@ -16,7 +17,7 @@ from openai._streaming import ServerSentEvent, SSEDecoder
 from parley.agents.bounds import LINE_BYTES, Bounds, too_long
 from parley.agents.chat_answers import ChatAnswer
 from parley.agents.response_answers import ResponseAnswer
-from parley.turns.model_faults import BrokenOff
+from parley.turns.model_faults import TRIES, BadAnswer, BrokenOff
 
 _ANSWER = "parley.answer"
 _BOUNDS = "parley.bounds"
@@ -30,7 +31,11 @@ def mended(data: object, kind: object, response: httpx2.Response) -> object:
     """
     if not isinstance(data, Mapping):
         return data
-    match getattr(kind, "__name__", None):
+    name = getattr(kind, "__name__", None)
+    if data.get("object") == "response" and name != "Response":  # where a stream was asked for
+        ended = data.get("status") or "completed"
+        data = {"type": f"response.{ended}", "sequence_number": 0, "response": data}
+    match name:
         case "ChatCompletion":
             return chat_answer(response).whole(data)
         case "ChatCompletionChunk":
@@ -57,11 +62,30 @@ def _response_answer(response: httpx2.Response) -> ResponseAnswer:
     return cast("ResponseAnswer", answer)
 
 
-class EndDecoder(SSEDecoder):
-    """Decodes server-sent events.
+class _Event(ServerSentEvent):
+    """An event whose data is a JSON object, or should be."""
 
-    It keeps whether the stream said that it is done, and tells a connection that broke in the
-    middle of an answer from one that could not be made.
+    def json(self) -> Any:
+        """Give the data; an error is under `error`, as the client looks for it.
+
+        Raises:
+            BadAnswer: It is no JSON.
+        """
+        try:
+            data = super().json()
+        except ValueError as error:
+            raise BadAnswer("a part of it is no JSON", tries=TRIES) from error
+        failed = "error" in (self.event, data.get("object")) and not data.get("error")
+        # The Responses API has events of that type, which the SDK reads.
+        return {"error": data} if failed and data.get("type") != "error" else data
+
+
+class EndDecoder(SSEDecoder):
+    """Decodes server-sent events, and a whole answer of a server that does not stream.
+
+    It passes over what says nothing, such as an event without data. It keeps whether the stream
+    said that it is done, and tells a connection that broke in the middle of an answer from one
+    that could not be made.
     """
 
     done = False
@@ -73,13 +97,18 @@ class EndDecoder(SSEDecoder):
         self._held = 0
 
     def decode(self, line: str) -> ServerSentEvent | None:
-        """Decode a line; give the event that it ends."""
+        """Decode a line; give the event that it ends, if it says something."""
         event = super().decode(line)
         if not line:
             self._held = 0
-        if event is not None and event.data.startswith("[DONE]"):
-            self.done = True
-        return event
+        if event is None or event.data.startswith("[DONE]"):
+            self.done |= event is not None
+            return event
+        if event.data.lstrip().startswith("{"):
+            return _Event(event=event.event, data=event.data, id=event.id, retry=event.retry)
+        if event.event == "error":
+            return _Event(data=json.dumps({"error": {"message": event.data}}))
+        return None
 
     async def aiter_bytes(self, iterator: AsyncIterator[bytes]) -> AsyncIterator[ServerSentEvent]:
         """Give the events of what is read."""
@@ -90,11 +119,21 @@ class EndDecoder(SSEDecoder):
             raise BrokenOff(request=error.request) from error
 
     async def _bounded(self, iterator: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        whole: list[bytes] | None = None
+        begun = False
         async for part in iterator:
             self._held += len(part)
             if self._held > self._limit:
                 raise too_long(f"{self._limit} bytes in one event (8 * MODEL_ANSWER_MAX_CHARS)")
-            yield part
+            if not begun and (first := part.lstrip()[:1]):
+                begun = True
+                whole = [] if first == b"{" else None
+            if whole is None:
+                yield part
+            else:
+                whole.append(part)
+        if whole is not None:
+            yield b"data: " + b" ".join(b"".join(whole).splitlines()) + b"\n\n"
 
 
 def bounded(bounds: Bounds) -> Callable[[httpx2.Response], Any]:
@@ -117,7 +156,10 @@ def bounded(bounds: Bounds) -> Callable[[httpx2.Response], Any]:
         async def bounded_whole() -> bytes:
             nonlocal limit, line_bytes
             limit, line_bytes = bounds.whole_bytes, 0
-            return await read_whole()
+            content = await read_whole()
+            if response.is_success and content.strip()[:1] != b"{":
+                raise BadAnswer("it is no JSON object", tries=TRIES)
+            return content
 
         response.aiter_bytes = bounded_bytes  # type: ignore[method-assign]
         response.aread = bounded_whole  # type: ignore[method-assign]

@@ -146,6 +146,8 @@ def fault_of(error: BaseException | None) -> Fault | None:
             "content_filtered", "The model's server held its answer back: a content filter.", 1
         )
     tries = error.tries if isinstance(error, BadAnswer) else None
+    if _MISMADE.search(said):
+        tries = TRIES  # the model may call rightly the next time
     return Fault("model_failed", detail, tries or (TRIES if _may_pass(status, said) else 1))
 
 
@@ -155,7 +157,11 @@ def billed(error: BaseException) -> Mapping[str, int] | None:
 
 
 def _may_pass(status: int | None, said: str) -> bool:
-    if status is None or "insufficient_quota" in said:
+    if "insufficient_quota" in said or status in (401, 402, 403, 404):
+        return False
+    if _THROTTLED.search(said):
+        return True  # whatever the status: Bedrock's throttling comes as 400 too
+    if status is None:
         return False
     return status in (408, 409, 429) or status >= 500
 
@@ -197,6 +203,11 @@ _FILTERED = re.compile(
     re.IGNORECASE,
 )
 
+_MISMADE = re.compile(
+    r"tool_use_failed|json_validate_failed|output_parse_failed",
+    re.IGNORECASE,  # Groq
+)
+
 _OF_A_SERVER = re.compile(r"ended with terminal event|provider error payload")
 """How the SDK begins to say that a server has failed."""
 
@@ -233,17 +244,19 @@ _TELLING_TOO = ("metadata", "raw", "details", "error_code", "errors")
 
 def _read(said: Any) -> tuple[set[str], int | None, str]:
     """Read an error as a server gave it: its codes, the status that they mean, and its words."""
-    codes: set[str] = set()
+    codes: list[str] = []
     words: list[str] = []
     if isinstance(said, str) and re.fullmatch(r"[\w.:-]+", said):
         said = {"code": said}
     for key, value in _leaves(said):
         if key in ("code", "type", "error_code") and isinstance(value, str | int):
-            codes.add(str(value))
+            codes.append(str(value))
         words.append(str(value))
     numbers = [int(code) for code in codes if code.isdecimal() and 400 <= int(code) < 600]
-    known = [_STATUS_OF[code.lower()] for code in codes if code.lower() in _STATUS_OF]
-    return codes, next(iter(numbers + known), None), " ".join(words)
+    # That it is an `error` says least: it may be no more than the kind of the event.
+    telling = sorted((code.lower() for code in codes), key=lambda code: code == "error")
+    known = [_STATUS_OF[code] for code in telling if code in _STATUS_OF]
+    return set(codes), next(iter(numbers + known), None), " ".join(words)
 
 
 def _leaves(said: Any, key: str = "message") -> Iterator[tuple[str, Any]]:
