@@ -288,12 +288,12 @@ async def test_a_turn_that_cannot_even_be_given_up_by_its_memory_is_given_up_wit
         bench.watched.before[name] = defect
     await bench.sender.queue(request(session_id))
 
-    for _ in range(4):
+    for _ in range(7):
         with pytest.raises(ZeroDivisionError):
             await bench.head_runner.carry_on(session_id, seconds=60)
     await bench.head_runner.carry_on(session_id, seconds=60)
 
-    assert turns(sql) == [("failed", 5, 4, "turn_crashed")]
+    assert turns(sql) == [("failed", 8, 7, "turn_crashed")]
 
 
 @pytest.mark.parametrize("mode", MODES)

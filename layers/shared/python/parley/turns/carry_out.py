@@ -193,8 +193,8 @@ class TurnCarrier:
         """
         turn = attempt.turn
         try:
-            if turn.crashes > self.limits.crashes and not turn.cancel_requested:
-                # To give it up has failed before, so nothing is asked that is not needed for it.
+            if turn.crashes > 2 * self.limits.crashes and not turn.cancel_requested:
+                # To give it up has crashed as often as it may itself: memory is left out of it.
                 with suppress(Exception):
                     await first_read
                 return await self._fail(attempt, _crashed(turn))
