@@ -7,7 +7,6 @@ back only where the session could not be looked at, or where something is wrong.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import suppress
 from typing import Any
 from uuid import UUID
 
@@ -17,13 +16,16 @@ from parley.config import load_settings
 from parley.errors import Fenced, StoreUnavailable, TurnUnfinished
 from parley.observability import logger, traced
 from parley.repository.turns import RunningTurn
+from parley.turns import ringing
+from parley.turns.threads import patiently
 
 MARGIN_SECONDS = 15.0
 """What an invocation keeps for letting go of a turn that will not end in time, and for ringing."""
 
 PUT_BACK_SECONDS = 60
-"""When a doorbell comes back that could not be answered; the queue's own time-out is much longer.
-If its claim was carried out and only the answer lost, the lease has run out by then."""
+"""When a doorbell comes back that could not be answered, and twice as late after each further time;
+the queue's own time-out is much longer. If its claim was carried out and only the answer lost, the
+lease has run out by then."""
 
 parts = Composition(load_settings("database", "memory", "model", "queue"))
 head_runner, doorbell = parts.head_runner, parts.doorbell
@@ -45,16 +47,21 @@ def handler(event: Mapping[str, Any], context: Any) -> None:
     log = logger()
     log.append_keys(function_request_id=context.aws_request_id, message_id=record["messageId"])
     try:
+        comes_back = _put_back(record, ringing.CRASH_SECONDS)  # in case that this process dies
         turn = _claim(record)
         if turn is None:
             return
         left: float = context.get_remaining_time_in_millis() / 1000
+        carrying = head_runner.carry_out(turn, seconds=left - MARGIN_SECONDS, comes_back=comes_back)
         try:
-            loop.run(head_runner.carry_out(turn, seconds=left - MARGIN_SECONDS))
+            loop.run(carrying)
         except (Fenced, TurnUnfinished, StoreUnavailable) as error:
             # Somebody else carries the turn on, or it was let go of and rung for. This doorbell as
             # well would be one more each time.
             log.info("the turn goes on elsewhere", reason=str(error))
+        except Exception:
+            _put_back(record, ringing.retry_seconds(turn.attempt))
+            raise
     finally:
         log.clear_state()
 
@@ -64,9 +71,20 @@ def _claim(record: Mapping[str, Any]) -> RunningTurn | None:
         return loop.run(head_runner.claim(_session_id(record)))
     except Exception as error:
         logger().warning("no claim; the doorbell is put back", **traced(error))
-        with suppress(StoreUnavailable):  # it comes back by itself then, later
-            doorbell.put_back(record["receiptHandle"], seconds=PUT_BACK_SECONDS)
+        received = int(record["attributes"]["ApproximateReceiveCount"])
+        longest = ringing.LONGEST_DELAY_SECONDS
+        _put_back(record, min(PUT_BACK_SECONDS << min(received - 1, 10), longest))
         raise
+
+
+def _put_back(record: Mapping[str, Any], seconds: int) -> bool:
+    """Have the doorbell come back then, unless it is answered; tell whether it will."""
+    try:
+        loop.run(patiently(doorbell.put_back, record["receiptHandle"], seconds=seconds))
+    except StoreUnavailable as error:  # it comes back by itself, much later
+        logger().warning("a doorbell could not be put back", reason=str(error))
+        return False
+    return True
 
 
 def _session_id(record: Mapping[str, Any]) -> UUID:

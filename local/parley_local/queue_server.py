@@ -17,7 +17,7 @@ from parley_local.lambda_identity import ACCOUNT
 from parley_local.queue_delivery import md5_of, queue_arn
 from parley_local.queue_state import QueueState, UnknownReceipt
 
-_SENDING = {"QueueUrl", "MessageBody", "DelaySeconds"}
+_SENDING = {"QueueUrl", "MessageBody", "DelaySeconds", "MessageGroupId"}
 _BODY_LIMIT = 1_048_576
 _LONGEST_DELAY = 900
 _LONGEST_VISIBILITY = 43_200
@@ -100,7 +100,10 @@ class QueueServer:
         delay = entries.get("DelaySeconds")
         if delay is not None:
             delay = _seconds("DelaySeconds", delay, _LONGEST_DELAY)
-        message = self._queue.send(body, delay)
+        group = entries.get("MessageGroupId")
+        if group is not None and (not isinstance(group, str) or not 1 <= len(group) <= 128):
+            raise _Fault("InvalidParameterValue", "MessageGroupId must have 1 to 128 characters.")
+        message = self._queue.send(body, delay, group)
         return {"MessageId": message.id, "MD5OfMessageBody": md5_of(body)}
 
     def _change_visibility(self, entries: Mapping[str, Any]) -> dict[str, Any]:

@@ -37,6 +37,8 @@ class Message:
     first_received_at: float | None = None
     receipt: str | None = None
     put_back: bool = False
+    group: str | None = None
+    in_work: bool = False
 
 
 class QueueState:
@@ -69,11 +71,14 @@ class QueueState:
     def __len__(self) -> int:
         return len(self._messages)
 
-    def send(self, body: str, delay: float | None = None) -> Message:
-        """Take a message; it may be received after `delay` seconds, the queue's own without."""
+    def send(self, body: str, delay: float | None = None, group: str | None = None) -> Message:
+        """Take a message; it may be received after `delay` seconds, the queue's own without.
+
+        Messages of one group do not make those of others wait.
+        """
         now = self._clock()
         wait = self.settings.delay if delay is None else delay
-        message = Message(body, sent_at=now, visible_at=now + wait)
+        message = Message(body, sent_at=now, visible_at=now + wait, group=group)
         self._messages[message.id] = message
         self._changed.set()
         return message
@@ -95,9 +100,9 @@ class QueueState:
         """Receive a message that is visible now, if there is one; bury those that are through."""
         now = self._clock()
         limit = self.settings.receives
-        for message in sorted(self._messages.values(), key=lambda each: each.visible_at):
+        for message in sorted(self._messages.values(), key=self._place):
             if message.visible_at > now:
-                return None
+                continue
             if limit is not None and message.receives >= limit:
                 self._give_up(message)
                 continue
@@ -105,9 +110,16 @@ class QueueState:
             message.first_received_at = message.first_received_at or now
             message.receipt = str(uuid.uuid4())
             message.put_back = False
+            message.in_work = True
             message.visible_at = now + self.settings.visibility
             return message
         return None
+
+    def _place(self, message: Message) -> tuple[int, float]:
+        """Order messages as SQS's fair queues do: first those of whom least is being worked on."""
+        others = (each for each in self._messages.values() if each.group == message.group)
+        in_work = 0 if message.group is None else sum(each.in_work for each in others)
+        return in_work, message.visible_at
 
     def _give_up(self, message: Message) -> None:
         try:
@@ -129,9 +141,12 @@ class QueueState:
     def fail(self, receipt: str) -> None:
         """Have a message delivered again soon, unless its handler said itself when."""
         for message in self._messages.values():
-            if message.receipt == receipt and not message.put_back:
+            if message.receipt != receipt:
+                continue
+            message.in_work = False
+            if not message.put_back:
                 message.visible_at = min(message.visible_at, self._clock() + self._retry)
-                self._changed.set()
+            self._changed.set()
 
     def change_visibility(self, receipt: str, seconds: float) -> None:
         """Hide a message in flight for so many seconds from now.

@@ -71,14 +71,14 @@ def emitted(
             return StoreSize(1, 1)
 
     gauges.publish_gauges(None, Store())  # type: ignore[arg-type]
-    asyncio.run(Ringer(_Dumb()).ring(uuid4()))
+    asyncio.run(Ringer(_Dumb()).ring(uuid4(), user_id="alice"))
     return metrics_in(capfd.readouterr().out)
 
 
 class _Dumb:
     """A doorbell that cannot be rung."""
 
-    def ring(self, session_id: UUID, *, delay: int = 0) -> None:
+    def ring(self, session_id: UUID, *, delay: int = 0, user_id: str | None = None) -> None:
         raise StoreUnavailable("queue", "away")
 
 

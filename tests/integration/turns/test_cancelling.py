@@ -391,7 +391,7 @@ async def test_who_cancels_leaves_a_doorbell_and_rings_for_the_turn_that_waits_b
     rung: list[tuple[UUID, int]] = []
 
     class Doorbell:
-        def ring(self, session_id: UUID, *, delay: int = 0) -> None:
+        def ring(self, session_id: UUID, *, delay: int = 0, user_id: str | None = None) -> None:
             rung.append((session_id, delay))
 
     bench = new_bench(doorbell=Doorbell())

@@ -76,7 +76,7 @@ def test_the_head_is_carried_out_and_the_next_one_rung_for(
 def test_a_message_that_is_no_doorbell_is_an_error(
     queue: DoorbellQueue, work: Work, body: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    event = {"Records": [{"messageId": "m", "receiptHandle": "r", "body": body}]}
+    event = {"Records": [queue.record(body)]}
 
     with pytest.raises(ValueError, match="session"):
         work(event)
@@ -101,7 +101,7 @@ def test_where_nothing_waits_there_is_nothing_to_do(
     assert queue.waiting() == {"visible": 0, "delayed": 0}
 
 
-def test_a_turn_that_runs_elsewhere_is_left_to_it(
+def test_a_turn_that_runs_elsewhere_is_left_to_it_and_looked_at_when_its_lease_is_over(
     api: Api, queue: DoorbellQueue, work: Work, turns: TurnRepository, sql: psycopg.Connection
 ) -> None:
     session_id = api.new_session()
@@ -112,7 +112,8 @@ def test_a_turn_that_runs_elsewhere_is_left_to_it(
     assert queue.deliver(work) == 1
 
     assert states(sql) == [("running", 1, 0), ("queued", 0, 0)]
-    assert queue.waiting() == {"visible": 0, "delayed": 0}
+    # Who runs it may have died, and may have left no doorbell.
+    assert queue.waiting() == {"visible": 0, "delayed": 1}
 
 
 def test_a_turn_whose_attempt_died_is_carried_on_before_what_waits(
@@ -275,6 +276,8 @@ def test_a_defect_is_an_error_and_counts_as_a_crash(
 
     with pytest.raises(ZeroDivisionError):
         work({"Records": [record]})
+    # This doorbell comes back, and no other besides.
+    assert queue.waiting() == {"visible": 0, "delayed": 0}
 
     for _ in range(3):
         sql.execute("UPDATE turns SET lease_expires_at = least(lease_expires_at, now())")
@@ -358,3 +361,52 @@ def test_the_process_serves_many_doorbells_on_one_loop(
 
     assert states(sql) == [("completed", 1, 0)] * 3
     assert loop._runner().get_loop() is running
+
+
+def test_a_doorbell_comes_back_ever_later(
+    queue: DoorbellQueue, worker: Any, work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def down(*_: object) -> object:
+        raise StoreUnavailable("postgres", "down")
+
+    given: list[int] = []
+    monkeypatch.setattr(TurnRepository, "claim_head", down)
+    monkeypatch.setattr(
+        type(worker.doorbell), "put_back", lambda *_, seconds: given.append(seconds)
+    )
+    record = queue.record(str(new_id()))
+    for received in (1, 2, 3, 9):
+        record["attributes"]["ApproximateReceiveCount"] = str(received)
+        with pytest.raises(StoreUnavailable):
+            work({"Records": [record]})
+
+    assert given == [60, 60, 60, 120, 60, 240, 60, 900]
+
+
+def test_a_lease_from_before_the_clock_was_set_back_is_over(
+    api: Api, queue: DoorbellQueue, work: Work, turns: TurnRepository, sql: psycopg.Connection
+) -> None:
+    session_id = api.new_session()
+    begin(turns, request("alice", session_id, "add milk"))
+    sql.execute("UPDATE turns SET lease_expires_at = now() + interval '640 s'")
+    queue.send(session_id)
+
+    queue.deliver(work)
+
+    assert states(sql) == [("completed", 2, 0)]
+
+
+def test_the_queue_is_told_whose_turn_waits_without_naming_anybody(
+    api: Api, queue: DoorbellQueue, turns: TurnRepository
+) -> None:
+    headers = {"Prefer": "respond-async"}
+    for user in ("alice", "bob"):
+        for _ in range(2):
+            session_id = api.new_session(user=user)
+            path = f"/sessions/{session_id}/messages"
+            assert api("POST", path, {"text": "hi"}, user=user, headers=headers).status == 202
+
+    groups = [message["Attributes"]["MessageGroupId"] for message in queue.groups()]
+
+    assert len(set(groups)) == 2
+    assert not {"alice", "bob"} & set(groups)

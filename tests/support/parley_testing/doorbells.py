@@ -61,6 +61,13 @@ class DoorbellQueue:
         )
         return [_record(message) for message in given.get("Messages", [])]
 
+    def groups(self) -> list[Mapping[str, Any]]:
+        """Receive what is visible, as the queue itself gives it, with the groups."""
+        given = self._client.receive_message(
+            QueueUrl=self.url, MaxNumberOfMessages=10, AttributeNames=["MessageGroupId"]
+        )
+        return list(given.get("Messages", []))
+
     def waiting(self) -> Mapping[str, int]:
         """Count the messages that are visible, and those that will be after their delay."""
         names = {

@@ -112,7 +112,7 @@ class Workbench:
         self.sender = Sender(
             self.turns, self.transcript, self.store, self.carrier, window, self.ringer
         )
-        self.head_runner = HeadRunner(self.turns, self.store, self.carrier, window)
+        self.head_runner = HeadRunner(self.turns, self.store, self.carrier, window, self.ringer)
         self.canceller = Canceller(
             database,
             self.turns,

@@ -190,3 +190,23 @@ async def test_who_waits_is_woken_by_a_message_and_by_one_put_back(given: Given)
     given.queue.change_visibility(message.receipt or "", 0)
 
     assert (await asyncio.wait_for(again, HANG_SECONDS)).id == message.id
+
+
+def test_messages_of_one_group_do_not_make_those_of_others_wait(given: Given) -> None:
+    for n in range(5):
+        given.queue.send(f"many {n}", group="many")
+    first = given.queue.take()
+    given.now += 1
+    given.queue.send("one", group="one")
+
+    second, third = given.queue.take(), given.queue.take()
+
+    assert first is not None
+    assert second is not None
+    assert third is not None
+    assert [first.body, second.body, third.body] == ["many 0", "one", "many 1"]
+    given.queue.send("another", group="one")
+    given.queue.delete(second.receipt or "")
+    fourth = given.queue.take()
+    assert fourth is not None
+    assert fourth.body == "another"

@@ -81,7 +81,7 @@ class World:
             raise self.now
         return self.now
 
-    def ring(self, session_id: UUID, *, delay: int = 0) -> None:
+    def ring(self, session_id: UUID, *, delay: int = 0, user_id: str | None = None) -> None:
         """Ring, in the queue's place."""
         self.rung.append(session_id)
 

@@ -194,7 +194,7 @@ class Composition:
     @made_once
     def head_runner(self) -> HeadRunner:
         """Carries on sessions that are rung for. Asking for it imports the Agents SDK."""
-        return HeadRunner(self.turns, self.store, self.carrier, self._window)
+        return HeadRunner(self.turns, self.store, self.carrier, self._window, self.ringer)
 
     @made_once
     def recovery(self) -> Recovery:

@@ -24,7 +24,7 @@ class Bells:
         self._rung: list[Bell] = []
         self._lock = Lock()
 
-    def ring(self, session_id: UUID, *, delay: int = 0) -> None:
+    def ring(self, session_id: UUID, *, delay: int = 0, user_id: str | None = None) -> None:
         """Keep a message; what `Doorbell` asks for."""
         with self._lock:
             self._rung.append(Bell(session_id, delay))

@@ -134,7 +134,7 @@ class _Ringing:
     def __init__(self, process: Process) -> None:
         self._process = process
 
-    def ring(self, session_id: UUID, *, delay: int = 0) -> None:
+    def ring(self, session_id: UUID, *, delay: int = 0, user_id: str | None = None) -> None:
         assert self._process.world is not None
         self._process.world.bells.ring(session_id, delay=delay)
 
@@ -177,12 +177,15 @@ class _Watched(Carrier):
         *,
         seconds: float,
         logged: bool = False,
+        comes_back: bool = False,
     ) -> TurnView:
         assert self._process.world is not None
         self._process.begun = self._process.world.begun(turn, self._process.lost)
         if logged:
             self._process.world.writers.logged.add(turn.id)
-        return await self._carrier.carry_out(turn, first_read, seconds=seconds, logged=logged)
+        return await self._carrier.carry_out(
+            turn, first_read, seconds=seconds, logged=logged, comes_back=comes_back
+        )
 
 
 class World:

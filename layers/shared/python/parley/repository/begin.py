@@ -12,6 +12,8 @@ from __future__ import annotations
 
 from sqlalchemy import TextClause, text
 
+from parley.repository.leases import over, ran_out
+
 MAX_QUEUED = 20
 """How many turns may wait on a session."""
 
@@ -50,7 +52,7 @@ opened AS (
 
 _REST = f"""
 head AS MATERIALIZED (
-  SELECT t.*, t.status = 'running' AND t.lease_expires_at < now() AS expired
+  SELECT t.*, t.status = 'running' AND {over("t")} AS expired
   FROM turns t JOIN seen ON t.session_id = seen.id
   WHERE t.status IN ('queued', 'running') ORDER BY t.number LIMIT 1),
 waiting AS MATERIALIZED (
@@ -62,9 +64,9 @@ line AS MATERIALIZED (
 taken AS (
   UPDATE turns t SET attempt = t.attempt + 1,
          lease_expires_at = now() + make_interval(secs => :lease),
-         crashes = t.crashes + (t.lease_expires_at > '-infinity')::int
+         crashes = t.crashes + {ran_out("t")}::int
   FROM head WHERE t.id = head.id AND t.attempt = head.attempt
-    AND t.status = 'running' AND t.lease_expires_at < now() AND NOT :queue
+    AND t.status = 'running' AND {over("t")} AND NOT :queue
     AND NOT EXISTS (
       SELECT FROM prior
       WHERE fingerprint <> ALL(CAST(:fingerprints AS bytea[])) OR ended_at IS NOT NULL)

@@ -10,15 +10,17 @@ from __future__ import annotations
 
 from sqlalchemy import text
 
+from parley.repository.leases import over, ran_out
+
 NOT_ACTIVE = "session_not_active"
 """The error code of a turn that waited in a session that runs no turns any more."""
 
 # Who begins a turn again whose answer was lost knows it by having been started when it was made; a
 # turn that waited is always started later.
-CLAIM = text("""
+CLAIM = text(f"""
 WITH head AS MATERIALIZED (
-  SELECT t.id, t.session_id, t.attempt, t.status,
-         t.status = 'running' AND t.lease_expires_at >= now() AS held
+  SELECT t.id, t.session_id, t.user_id, t.attempt, t.status, t.lease_expires_at,
+         t.status = 'running' AND NOT {over("t")} AS held
   FROM turns t WHERE t.session_id = :session_id AND t.status IN ('queued', 'running')
   ORDER BY t.number LIMIT 1),
 locked AS MATERIALIZED (
@@ -27,13 +29,13 @@ locked AS MATERIALIZED (
 claimed AS (
   UPDATE turns t SET status = 'running', attempt = t.attempt + 1,
          lease_expires_at = now() + make_interval(secs => :lease),
-         crashes = t.crashes + coalesce(t.lease_expires_at > '-infinity', false)::int,
+         crashes = t.crashes + coalesce({ran_out("t")}, false)::int,
          started_at = coalesce(t.started_at,
            greatest(now(), t.created_at + interval '1 microsecond'))
   FROM head JOIN locked ON locked.id = head.session_id
   WHERE t.id = head.id AND t.attempt = head.attempt AND t.status = head.status
     AND CASE t.status WHEN 'queued' THEN locked.status = 'active'
-        ELSE t.lease_expires_at < now() END
+        ELSE {over("t")} END
   RETURNING t.*),
 refused AS (
   UPDATE turns t SET status = 'failed', ended_at = now(),
@@ -49,6 +51,8 @@ SELECT CASE
     WHEN head.id IS NULL THEN 'none'
     WHEN head.held THEN 'held'
     ELSE 'again' END AS outcome,
+  CASE WHEN head.held THEN extract(epoch FROM head.lease_expires_at - now())::float END AS "left",
+  head.user_id AS head_user_id,
   claimed.id AS turn_id, claimed.session_id, claimed.user_id, claimed.number, claimed.attempt,
   claimed.crashes, claimed.agent, claimed.created_at, claimed.started_at,
   claimed.cancel_requested_at IS NOT NULL AS cancel_requested,

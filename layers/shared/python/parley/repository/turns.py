@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
@@ -139,10 +139,14 @@ class HeadClaim:
             `none`: the session has no open turn, or is gone; `refused`: the head waited in a
             session that is not active, and has failed now; there may be another.
         turn: The turn to run, if it was claimed.
+        left: Of one that is held, how many seconds its lease has left.
+        user_id: Whose it is.
     """
 
     outcome: Literal["claimed", "held", "none", "refused"]
     turn: RunningTurn | None = None
+    left: float = field(default=0.0, compare=False)
+    user_id: str | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -296,7 +300,7 @@ class TurnRepository:
                 raise failed[-1]
             if row.outcome != "again":
                 turn = taken_over(row, row.remembered) if row.outcome == "claimed" else None
-                return HeadClaim(row.outcome, turn)
+                return HeadClaim(row.outcome, turn, row.left or 0.0, row.head_user_id)
 
     def complete(
         self, turn: RunningTurn, reply: str, usage: Usage, digest: str | None

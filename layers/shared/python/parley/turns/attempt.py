@@ -131,7 +131,7 @@ class Attempt:
         self.overran = False
         self.call_ids: set[str] = set()
         self.chronicle: Chronicle | None = None
-        self.precaution = Precaution(ringer or Ringer(), turn.session_id)
+        self.precaution = Precaution(ringer or Ringer(), turn.session_id, turn.user_id)
         self.holds_memory = turn.attempt == 1
         self.finished = False
         self._database = database
@@ -455,7 +455,7 @@ class Attempt:
             self.broken = self.broken or Fenced(self.turn.number, self.turn.attempt)
             raise self.broken
         self._held_until = _lease_end()
-        self.precaution.take(again=True)
+        self.precaution.take()  # if the queue could not take it before
 
     async def ensure_held(self) -> None:
         """Look whether the turn is still ours if the process may have been frozen meanwhile.

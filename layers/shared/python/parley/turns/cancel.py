@@ -94,7 +94,7 @@ class Canceller:
         return Cancellation(outcome, view)
 
     async def _end(self, turn: RunningTurn) -> TurnView:
-        precaution = Precaution(self.ringer, turn.session_id)
+        precaution = Precaution(self.ringer, turn.session_id, turn.user_id)
         precaution.take()
         try:
             store = self.open_store()
@@ -110,7 +110,8 @@ class Canceller:
             raise
         except Exception:
             await release(self.turns, turn)
-            await self.ringer.ring(turn.session_id, delay=retry_seconds(turn.attempt))
+            delay = retry_seconds(turn.attempt)
+            await self.ringer.ring(turn.session_id, user_id=turn.user_id, delay=delay)
             raise
         finally:
             await precaution.taken()

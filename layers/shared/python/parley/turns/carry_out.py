@@ -106,6 +106,7 @@ class TurnCarrier:
         *,
         seconds: float,
         logged: bool = False,
+        comes_back: bool = False,
     ) -> TurnView:
         """Bring a turn that this process holds to its end.
 
@@ -115,6 +116,8 @@ class TurnCarrier:
             seconds: How long from now the invocation can hold the turn.
             logged: Whether a log of the turn's events is kept. Later attempts keep one in any case:
                 somebody may follow what the first began.
+            comes_back: Whether the caller's doorbell is delivered again if the process dies, or if
+                this raises an error that is not among those below.
 
         Returns:
             The turn as it ended: completed, or failed or cancelled with a reason.
@@ -135,6 +138,9 @@ class TurnCarrier:
             self.ringer,
             self.limits.caps,
         )
+        if comes_back:
+            attempt.precaution.is_taken()
+        attempt.precaution.take()
         if self.open_log is not None and (logged or turn.attempt > 1):
             attempt.chronicle = Chronicle(self.open_log(), self.hub, attempt)
         started = time.monotonic()
@@ -148,7 +154,7 @@ class TurnCarrier:
             # If Postgres knows of nobody else it was restored, and the store knows of later
             # attempts: the next one is one nearer to them.
             if await release(self.turns, turn):
-                await self.ringer.ring(turn.session_id)
+                await self.ringer.ring(turn.session_id, user_id=turn.user_id)
             raise
         except StoreUnavailable:
             outcome = "unavailable"
@@ -162,7 +168,10 @@ class TurnCarrier:
             raise
         except Exception:
             # A defect: it counts, or the turn would be tried for ever and block its session.
-            await self._let_go(attempt.turn, crashed=True, delay=retry_seconds(turn.attempt))
+            if comes_back:
+                await release(self.turns, attempt.turn, crashed=True)
+            else:
+                await self._let_go(attempt.turn, crashed=True, delay=retry_seconds(turn.attempt))
             raise
         finally:
             await attempt.precaution.taken()
@@ -177,7 +186,7 @@ class TurnCarrier:
     async def _let_go(self, turn: RunningTurn, *, crashed: bool = False, delay: int = 0) -> None:
         """Let the next attempt have the turn, and ring for it."""
         await release(self.turns, turn, crashed=crashed)
-        await self.ringer.ring(turn.session_id, delay=delay)
+        await self.ringer.ring(turn.session_id, user_id=turn.user_id, delay=delay)
 
     @property
     def _ender(self) -> Ender:
@@ -219,8 +228,6 @@ class TurnCarrier:
                 return await self._ender.complete(attempt, finished)
             agent = self._agent(attempt)
             window = await patiently(self._window, attempt, first_read)
-            if turn.attempt > 1:
-                attempt.precaution.take()  # its tools may come before it asks the model
             if attempt.chronicle is not None:
                 await attempt.chronicle.begin()
             memory = await held(

@@ -174,7 +174,7 @@ class Ender:
         if attempt.chronicle is not None:
             await attempt.chronicle.end(view)
         if more:
-            await self.ringer.ring(attempt.turn.session_id)
+            await self.ringer.ring(attempt.turn.session_id, user_id=attempt.turn.user_id)
 
     async def _claim(self, attempt: Attempt) -> TurnMemory | None:
         try:

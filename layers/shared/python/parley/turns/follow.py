@@ -237,7 +237,8 @@ class _Tail:
                         return
                     ask_at = clock() + ASK_SECONDS
                     if clock() >= ring_at:
-                        await self._ringer.ring(self._view.turn.session_id)
+                        turn = self._view.turn
+                        await self._ringer.ring(turn.session_id, user_id=turn.user_id)
                         ring_at = clock() + RING_SECONDS
                 announced = await news.take(pause)
 

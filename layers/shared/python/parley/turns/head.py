@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from math import ceil
 from uuid import UUID
 
+from parley.errors import StoreUnavailable
 from parley.memory.store import AgentSessionStore
 from parley.observability import logger
-from parley.repository.turns import RunningTurn, TurnRepository
+from parley.repository.turns import HeadClaim, RunningTurn, TurnRepository
 from parley.turns.first_read import read_newest
+from parley.turns.ringing import LONGEST_DELAY_SECONDS, Ringer
 from parley.turns.send import Carrier
 from parley.turns.threads import in_thread
 
@@ -21,6 +24,7 @@ class HeadRunner:
     store: AgentSessionStore
     carrier: Carrier
     window: int
+    ringer: Ringer = field(default_factory=Ringer)
 
     async def carry_on(self, session_id: UUID, *, seconds: float) -> bool:
         """Bring the first open turn of a session to its end, if nobody else runs it.
@@ -44,20 +48,40 @@ class HeadRunner:
     async def claim(self, session_id: UUID) -> RunningTurn | None:
         """Take the first open turn of a session; None if there is none, or somebody runs it.
 
-        What waits in a session that is not active is failed, and the next one taken.
+        What waits in a session that is not active is failed, and the next one taken. If somebody
+        runs the turn, it is rung for when the lease is over: who runs it may have died, and may
+        have left no doorbell.
 
         Raises:
-            StoreUnavailable: Postgres cannot serve now; the session must be looked at again.
+            StoreUnavailable: Postgres, or the queue, cannot serve now; the session must be looked
+                at again.
         """
         while True:
             # Not patiently: of a turn that this took without being told it would not know.
             claim = await in_thread(self.turns.claim_head, session_id)
             logger().info("looked at a session", session_id=str(session_id), found=claim.outcome)
+            if claim.outcome == "held":
+                await self._ring_again(session_id, claim)
             if claim.outcome != "refused":
                 return claim.turn
 
-    async def carry_out(self, turn: RunningTurn, *, seconds: float) -> None:
+    async def _ring_again(self, session_id: UUID, claim: HeadClaim) -> None:
+        delay = min(ceil(claim.left) + 1, LONGEST_DELAY_SECONDS)
+        user_id = claim.user_id or str(session_id)
+        rung = await self.ringer.ring(session_id, user_id=user_id, delay=delay)
+        if not rung and self.ringer.doorbell is not None:
+            raise StoreUnavailable("queue", "a turn that is held is not rung for")
+
+    async def carry_out(
+        self, turn: RunningTurn, *, seconds: float, comes_back: bool = False
+    ) -> None:
         """Bring a turn that was claimed to its end. Who ends it rings for the one behind it.
+
+        Args:
+            turn: The turn.
+            seconds: How long this invocation can hold it.
+            comes_back: Whether the doorbell that was answered is delivered again if the process
+                dies, or this raises another error than those below.
 
         Raises:
             Fenced: Somebody else took the turn meanwhile, or stopped it.
@@ -65,4 +89,6 @@ class HeadRunner:
             StoreUnavailable: A store cannot serve now; the turn was released, and rung for.
         """
         reading = read_newest(self.store, turn.user_id, turn.session_id, self.window)
-        await self.carrier.carry_out(turn, reading, seconds=seconds, logged=True)
+        await self.carrier.carry_out(
+            turn, reading, seconds=seconds, logged=True, comes_back=comes_back
+        )

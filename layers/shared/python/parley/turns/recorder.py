@@ -87,7 +87,6 @@ class RecordingModel(Model):
         async def once() -> dict[str, Any]:
             passing("before a model call")
             await self._attempt.ensure_held()  # nobody pays for an answer that cannot be recorded
-            self._attempt.precaution.take()
             with subsegment("model call"):
                 response = await ask(
                     system_instructions,

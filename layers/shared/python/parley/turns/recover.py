@@ -17,6 +17,8 @@ from sqlalchemy import Row, text
 from parley.errors import Fenced, StoreUnavailable, TurnUnfinished
 from parley.observability import logger, traced
 from parley.repository.database import Database
+from parley.repository.leases import over
+from parley.repository.turns import LEASE_SECONDS
 from parley.turns.head import HeadRunner
 from parley.turns.threads import in_thread
 
@@ -24,11 +26,11 @@ _RUNG_FOR_SECONDS = 60
 """How long a turn that waits is left to the worker that is rung for it."""
 
 # The heads of all queues: few turns are open at a time, and have an index of their own.
-_LEFT = text("""
+_LEFT = text(f"""
 SELECT id, session_id FROM (
   SELECT DISTINCT ON (t.session_id) t.id, t.session_id, t.status, t.lease_expires_at, t.created_at
   FROM turns t WHERE t.status IN ('queued', 'running') ORDER BY t.session_id, t.number) head
-WHERE CASE status WHEN 'running' THEN lease_expires_at < now()
+WHERE CASE status WHEN 'running' THEN {over("head")}
       ELSE created_at < now() - make_interval(secs => :rung_for) END
   AND id <> ALL(CAST(:seen AS uuid[]))
 ORDER BY coalesce(lease_expires_at, created_at), id LIMIT :limit
@@ -78,7 +80,12 @@ class Recovery:
             left_behind = await in_thread(
                 self.database.run,
                 _LEFT,
-                {"limit": batch, "seen": list(seen), "rung_for": float(_RUNG_FOR_SECONDS)},
+                {
+                    "limit": batch,
+                    "seen": list(seen),
+                    "rung_for": float(_RUNG_FOR_SECONDS),
+                    "lease": float(LEASE_SECONDS),
+                },
             )
             for row in left_behind:
                 seen.append(row.id)

@@ -34,16 +34,16 @@ class Ringer:
 
     doorbell: Doorbell | None = None
 
-    async def ring(self, session_id: UUID, *, delay: int = 0) -> None:
-        """Ask a worker to look at a session.
+    async def ring(self, session_id: UUID, *, user_id: str, delay: int = 0) -> bool:
+        """Ask a worker to look at a session, and tell whether the queue has taken it.
 
         If the queue cannot take it, nothing is lost: the scheduled recovery finds the turn. It is
         logged and measured, since until then the turn waits.
         """
         if self.doorbell is None:
-            return
+            return False
         try:
-            await patiently(self.doorbell.ring, session_id, delay=delay)
+            await patiently(self.doorbell.ring, session_id, delay=delay, user_id=user_id)
         except StoreUnavailable as error:
             measure({"DoorbellsFailed": 1})
             logger().warning(
@@ -51,35 +51,42 @@ class Ringer:
                 session_id=str(session_id),
                 reason=str(error),
             )
+            return False
+        return True
 
 
 class Precaution:
     """Has a worker look at the session after a while, in case that who holds a turn dies.
 
-    A doorbell is left when an attempt first asks the model, while that thinks, and with every
-    renewal of the lease, so that one always comes after the lease has run out; and by who cancels.
-    For one event loop.
+    One doorbell does for as long as the turn is held: the worker that finds the lease held rings
+    anew for what is left of it. It is left when an attempt begins, and by who cancels; a worker's
+    own doorbell comes back if it dies, so that it needs none. For one event loop.
     """
 
-    def __init__(self, ringer: Ringer, session_id: UUID) -> None:
+    def __init__(self, ringer: Ringer, session_id: UUID, user_id: str) -> None:
         """Keep whom to ring."""
         self._ringer = ringer
         self._session_id = session_id
-        self._rung = False
+        self._user_id = user_id
+        self._rung = ringer.doorbell is None
         self._ringing: set[asyncio.Task[None]] = set()
 
-    def take(self, *, again: bool = False) -> None:
-        """Leave a doorbell, without waiting for the queue.
-
-        Args:
-            again: Also if one was left before.
-        """
-        if self._ringer.doorbell is None or (self._rung and not again):
-            return
+    def is_taken(self) -> None:
+        """Leave no doorbell: another one comes in any case."""
         self._rung = True
-        task = asyncio.ensure_future(self._ringer.ring(self._session_id, delay=CRASH_SECONDS))
+
+    def take(self) -> None:
+        """Leave a doorbell, without waiting for the queue, unless one was left before."""
+        if self._rung or self._ringing:
+            return
+        task = asyncio.ensure_future(self._ring())
         self._ringing.add(task)
         task.add_done_callback(self._ringing.discard)
+
+    async def _ring(self) -> None:
+        self._rung = await self._ringer.ring(
+            self._session_id, user_id=self._user_id, delay=CRASH_SECONDS
+        )
 
     async def taken(self) -> None:
         """Wait for what is under way: no task outlives its invocation."""

@@ -40,6 +40,7 @@ class Carrier(Protocol):
         *,
         seconds: float,
         logged: bool = False,
+        comes_back: bool = False,
     ) -> TurnView:
         """Bring a turn that this process holds to its end."""
         ...
@@ -148,7 +149,7 @@ class Sender:
                 )
                 return Sent(_replied(view), replayed=turn_id not in carried)
             if begun.status == "queued" and not rung:
-                await self.ringer.ring(begun.session_id)
+                await self.ringer.ring(begun.session_id, user_id=request.user_id)
                 rung = True
             if end - loop.time() <= pause:
                 raise TurnUnfinished(begun.session_id, turn_id)
@@ -178,7 +179,7 @@ class Sender:
             if begun.turn is None:
                 turn_id = _accepted(begun, request)
                 if begun.status == "queued":
-                    await self.ringer.ring(begun.session_id)
+                    await self.ringer.ring(begun.session_id, user_id=request.user_id)
                 return OpenedTurn(begun.session_id, turn_id, None, turn_id != asked.turn_id)
             left = end - loop.time()
             if not begun.own:
@@ -205,7 +206,7 @@ class Sender:
         begun = await patiently(self.turns.begin, request, enqueue=enqueue, queue=True)
         turn_id = _accepted(begun, request)
         if begun.status in ("queued", "running"):
-            await self.ringer.ring(begun.session_id)
+            await self.ringer.ring(begun.session_id, user_id=request.user_id)
         view = await patiently(self.transcript.turn, request.user_id, begun.session_id, turn_id)
         return QueuedTurn(view, turn_id != request.turn_id)
 
