@@ -53,7 +53,7 @@ def test_a_session_from_its_beginning_to_its_end(parley: Run, done: Callable[...
     assert (shown["id"], shown["name"], shown["status"]) == (made, "trip", "active")
     assert said[0] == ["user", "add pack"]
     assert (refused.status, refused.out) == (1, "")
-    assert refused.err.startswith("parley: The session is ended;")
+    assert refused.err.startswith("parley: The session is ended:")
     assert "pack" in again
     assert done("sessions", "list", *me) == ""
 
