@@ -20,6 +20,7 @@ from parley.repository.database import Database
 from parley.turns.context import Effect, TurnContext
 from parley.turns.tools import effect_tool
 from parley_testing.scripted_model import Asked, Items, call, in_order, say
+from parley_testing.waiting import wait_for
 from parley_testing.workbench import Workbench
 
 NewBench = Callable[..., Workbench]
@@ -84,10 +85,12 @@ class Blocked:
 
 
 @pytest.fixture
-def blocked() -> Iterator[Blocked]:
+def blocked(database: Database) -> Iterator[Blocked]:
     blocked = Blocked()
     yield blocked
     blocked.go_on.set()
+    # What its thread still holds could not be closed with the rest.
+    wait_for(lambda: database._engine.pool.checkedout() == 0)  # type: ignore[attr-defined]
 
 
 def add_milk(asked: Asked) -> Items:
