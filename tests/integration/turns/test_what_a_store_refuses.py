@@ -12,7 +12,7 @@ import psycopg
 import pytest
 from agents import Agent
 
-from parley.errors import StoreMisconfigured, StoreRefused, StoreUnavailable, TurnFailed
+from parley.errors import Fenced, StoreMisconfigured, StoreRefused, StoreUnavailable, TurnFailed
 from parley.events.log import EventLog
 from parley.events.sqlite import SqliteEventLog
 from parley.memory.store import AgentSessionStore
@@ -175,6 +175,26 @@ async def test_what_somebody_can_mend_is_tried_again_ever_later_and_is_no_crash(
     assert turns(sql) == [("failed", MISCONFIGURED_ATTEMPTS, 0, "store_refused")]
     assert delays == sorted(delays)
     assert (delays[0], delays[-1]) == (30, LONGEST_DELAY_SECONDS)
+
+
+async def test_a_store_that_fences_whoever_holds_the_turn_is_asked_ever_later(
+    bench: Workbench, bells: Bells, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fence(*_: object) -> None:
+        raise Fenced(1, 99)
+
+    session_id = bench.new_session()
+    monkeypatch.setattr(bench.store, "record", fence)
+    await bench.sender.queue(request(session_id, "add milk"))
+    bells.take_all(session_id)
+
+    delays = []
+    for _ in range(4):
+        with pytest.raises(Fenced):
+            await bench.head_runner.carry_on(session_id, seconds=60)
+        delays += [bell.delay for bell in bells.take_all(session_id) if bell.delay != 60]
+
+    assert delays == [0, 1, 2, 3]
 
 
 async def test_what_was_mended_meanwhile_is_completed(

@@ -45,7 +45,7 @@ from parley.turns.graph import UnsupportedAgent
 from parley.turns.hub import Hub
 from parley.turns.lease import held
 from parley.turns.prepare import prepare
-from parley.turns.ringing import Ringer, retry_seconds
+from parley.turns.ringing import LONGEST_DELAY_SECONDS, Ringer, retry_seconds
 from parley.turns.run import AgentRunner, AlreadyNoted, ContextOverflow, RunFailed
 from parley.turns.threads import in_thread, patiently
 
@@ -152,9 +152,11 @@ class TurnCarrier:
         except Fenced:
             outcome = "replaced"
             # If Postgres knows of nobody else it was restored, and the store knows of later
-            # attempts: the next one is one nearer to them.
+            # attempts: the next one is one nearer to them. Each waits a second longer, should a
+            # store fence for another reason.
             if await release(self.turns, turn):
-                await self.ringer.ring(turn.session_id, user_id=turn.user_id)
+                delay = min(turn.attempt - 1, LONGEST_DELAY_SECONDS)
+                await self.ringer.ring(turn.session_id, user_id=turn.user_id, delay=delay)
             raise
         except StoreUnavailable:
             outcome = "unavailable"
