@@ -33,16 +33,10 @@ class Bells:
         return len(self._rung)
 
     def take(self, which: int, *, twice: bool = False) -> Bell:
-        """Deliver one of them, whichever; if twice, it will come once more.
-
-        Those that wait for a lease to be over come after all others, or most would come too early.
-        """
+        """Deliver one of them, whichever; if twice, it will come once more."""
         with self._lock:
-            due = [bell for bell in self._rung if not 0 < bell.delay < CRASH_SECONDS] or self._rung
-            bell = due[which % len(due)]
-            if not twice:
-                self._rung.remove(bell)
-            return bell
+            place = which % len(self._rung)
+            return self._rung[place] if twice else self._rung.pop(place)
 
     def put_back(self, bell: Bell) -> None:
         """Have a message that was not dealt with come again."""

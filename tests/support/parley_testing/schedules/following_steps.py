@@ -8,6 +8,7 @@ from uuid import UUID
 from hypothesis import strategies as st
 from hypothesis.stateful import rule
 
+from parley.turns.ringing import CRASH_SECONDS
 from parley_testing.schedules import following
 from parley_testing.schedules.bells import Bell
 from parley_testing.schedules.drawn import (
@@ -139,7 +140,7 @@ class Following(Steps):
     ) -> None:
         self.step("doorbell")
         bell = self.world.bells.take(which, twice=twice)
-        if bell.delay and late:
+        if bell.delay and (late or bell.delay < CRASH_SECONDS):  # it waited for a lease to be over
             self.actions.expire(bell.session_id)
         self.world.look()
         events = self.course(course, bell.session_id)
@@ -156,6 +157,19 @@ class Following(Steps):
                 faulty=faulty,
                 seconds=seconds,
             ),
+        )
+
+    @rule(which=ANYONE)
+    @where(lambda self: any(s.idle for s in self.promises.seen.sessions.values()))
+    def wake_what_waits(self, which: int) -> None:
+        self.step("doorbell undisturbed")
+        idle = [s for s in self.sessions if self.promises.seen.sessions[s].idle]
+        bell = Bell(idle[which % len(idle)], 0)
+        self.run(
+            Course(),
+            None,
+            None,
+            lambda _: following.answer(self.actions, self.world.main, bell),
         )
 
     @rule(which=ANYONE, course=TROUBLES)

@@ -68,7 +68,7 @@ class Logs:
             if place in self._ahead and now != before:
                 self._ahead.discard(place)
                 if now[: len(before)] != before:
-                    before = []  # it is begun anew
+                    before = self._known[place] = []  # it is begun anew, also if after this look
             assert now[: len(before)] == before, f"the log of {turn.text!r} was changed: {now}"
             if len(now) > len(before):
                 self._known[place] = now
