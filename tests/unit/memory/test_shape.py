@@ -106,6 +106,21 @@ def test_keeping_twice_changes_nothing(items: list[dict[str, Any]]) -> None:
     assert lasting(kept) == well_formed(kept) == kept
 
 
+def test_of_two_calls_with_one_id_in_an_answer_the_first_is_kept() -> None:
+    def made(kind: str, *numbers: int) -> list[dict[str, Any]]:
+        return [{"type": kind, "call_id": f"c{number}"} for number in numbers]
+
+    calls, outputs = "function_call", "function_call_output"
+    items = [
+        *made(calls, 0, 1),
+        *made(outputs, 0),
+        *made(calls, 0),
+        *made(outputs, 0, 1),
+    ]
+
+    assert well_formed(items) == [*made(calls, 0, 1), *made(outputs, 0, 1)]
+
+
 def test_whole_pairs_are_kept() -> None:
     pair = [
         {"type": "function_call", "call_id": "c", "name": "add", "arguments": "{}"},

@@ -110,27 +110,38 @@ def in_order(items: Iterable[Item]) -> list[Item]:
     A model may speak after it has called, and Chat Completions refuses whatever stands between a
     call and its output. A message that came from there stays typed beside a call, since the SDK
     then makes one message of both, as they were; any other is plain. Thoughts stay with a call.
+    A call whose id another of its answer has is dropped with its output: no server takes both.
     """
     ordered: list[Item] = []
     answer: list[Item] = []
     outputs: list[Item] = []
+    called: set[str] = set()
     waiting: set[str] = set()
+    dropped: set[tuple[str, str]] = set()
     for item in items:
         kind = item.get("type", "message")
         if kind in _OUTPUTS:
+            output = (kind, item["call_id"])
+            if output in dropped:
+                dropped.remove(output)
+                continue
             outputs.append(item)
             waiting.discard(item["call_id"])
             continue
         asked = kind == "message" and item.get("role") != "assistant"
         if not waiting and (outputs or asked):
             ordered += [*_answer(answer), *outputs]
-            answer, outputs = [], []
+            answer, outputs, called = [], [], set()
         if asked and not waiting:
             ordered.append(item)
             continue
-        answer.append(item)
         if kind in _OUTPUT_OF:
+            if item["call_id"] in called:
+                dropped.add((_OUTPUT_OF[kind], item["call_id"]))
+                continue
+            called.add(item["call_id"])
             waiting.add(item["call_id"])
+        answer.append(item)
     return [*ordered, *_answer(answer), *outputs]
 
 
