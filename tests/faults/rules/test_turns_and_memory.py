@@ -114,7 +114,7 @@ async def test_a_failed_turn_tells_what_its_tools_have_done(
         monkeypatch.setattr(
             ending,
             "Ending",
-            lambda status, code, detail, **_: Ending(status, code, detail, remembered=False),
+            lambda status, code, detail, *_: Ending(status, code, detail, remembered=False),
         )
     answers = call("add_task", title="milk"), ValueError("broken"), say("ok")
     bench = new_bench(in_order(*answers))

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Self, TypeVar, cast
 
-from psycopg import Connection, Cursor, OperationalError
+from psycopg import Connection, Cursor, OperationalError, Pipeline
 from psycopg.abc import Params, PQGen, Query
 from psycopg.pq import TransactionStatus
 from sqlalchemy import Dialect
@@ -82,6 +82,21 @@ class _Connection(Connection):
             raise
 
 
+class _Pipeline(Pipeline):
+    """A pipeline that ends with its Sync, behind which the server flushes by itself.
+
+    psycopg 3.3 asks for a flush besides when it leaves a pipeline. Coming after the Sync, that is a
+    message for which the server stops the time that a transaction may idle, and no other follows.
+    """
+
+    def _exit_gen(self) -> PQGen[None]:
+        try:
+            self._enqueue_sync()
+            yield from self._communicate_gen()
+        finally:
+            yield from self._fetch_gen(flush=False)
+
+
 class _Cursor(Cursor[Any]):
     """A cursor whose first statement in a transaction brings along what the transaction relies on.
 
@@ -105,6 +120,7 @@ def _beginning(connection: Connection[Any]) -> Iterator[None]:
     if not idle or not isinstance(connection, _Connection):
         yield
         return
+    connection._pipeline = _Pipeline(connection)
     with connection.pipeline():
         first = Cursor(connection)
         for statement in connection.beginning:
