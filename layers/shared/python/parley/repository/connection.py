@@ -8,6 +8,7 @@ from typing import Any, Self, TypeVar, cast
 
 from psycopg import Connection, Cursor, OperationalError, Pipeline
 from psycopg.abc import Params, PQGen, Query
+from psycopg.generators import send
 from psycopg.pq import TransactionStatus
 from sqlalchemy import Dialect
 from sqlalchemy.engine.interfaces import DBAPIConnection
@@ -94,6 +95,7 @@ class _Pipeline(Pipeline):
             self._enqueue_sync()
             yield from self._communicate_gen()
         finally:
+            yield from send(self.pgconn)  # what is still to go out of a large statement
             yield from self._fetch_gen(flush=False)
 
 
