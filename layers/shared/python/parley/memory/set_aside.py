@@ -12,14 +12,28 @@ _BESIDE = ("-wal", "-shm")
 """What SQLite keeps beside a file; it belongs to that file and to no other."""
 
 
-def set_aside(path: Path, reason: str) -> None:
+FileIdentity = tuple[int, int]
+"""Which file stood at a path: its device and its inode."""
+
+
+def identity(path: Path) -> FileIdentity | None:
+    """Return which file stands at a path now; None if there is none."""
+    try:
+        there = path.stat()
+    except FileNotFoundError:
+        return None
+    return there.st_dev, there.st_ino
+
+
+def set_aside(path: Path, damaged_file: FileIdentity | None, reason: str) -> None:
     """Rename a damaged SQLite file and what belongs to it, and log where it is now.
 
     Of several processes that find the same file damaged, one renames it: the others see that
     another file stands in its place.
 
     Args:
-        path: The file, which no connection of this process has open.
+        path: Where the file stood, which no connection of this process has open.
+        damaged_file: Which one was found damaged. Another that stands there by now is left alone.
         reason: What is wrong with it.
     """
     # Not on Windows, where `make dev` does not run either.
@@ -31,7 +45,7 @@ def set_aside(path: Path, reason: str) -> None:
         return  # somebody else was faster, and nobody has begun another yet
     with damaged:
         fcntl.flock(damaged, fcntl.LOCK_EX)
-        if not _is(path, damaged.fileno()):
+        if not damaged_file == _held(damaged.fileno()) == identity(path):
             return
         moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%f")
         aside = path.with_name(f"{path.name}.unreadable-{moment}")
@@ -48,10 +62,6 @@ def set_aside(path: Path, reason: str) -> None:
     )
 
 
-def _is(path: Path, descriptor: int) -> bool:
-    try:
-        there = path.stat()
-    except FileNotFoundError:
-        return False
+def _held(descriptor: int) -> FileIdentity:
     held = os.fstat(descriptor)
-    return (there.st_dev, there.st_ino) == (held.st_dev, held.st_ino)
+    return held.st_dev, held.st_ino

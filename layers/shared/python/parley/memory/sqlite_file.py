@@ -14,7 +14,7 @@ from pathlib import Path
 from threading import Lock
 
 from parley.errors import StoreMisconfigured, StoreRefused, StoreUnavailable
-from parley.memory.set_aside import set_aside
+from parley.memory.set_aside import FileIdentity, identity, set_aside
 from parley.memory.store import NO_TURN
 
 _PAUSE_SECONDS = 0.01
@@ -119,6 +119,7 @@ class SqliteFile:
         self._wait_seconds = wait_seconds
         self._lock = Lock()
         self._connection: sqlite3.Connection | None = None
+        self._file: FileIdentity | None = None
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
@@ -132,14 +133,14 @@ class SqliteFile:
         with self._lock:
             try:
                 if self._connection is None:
-                    self._connection = _opened(self._path, self._wait_seconds)
+                    self._connection, self._file = _opened(self._path, self._wait_seconds)
                 yield self._connection
             except (sqlite3.DatabaseError, OverflowError) as error:
                 code = _primary_code(error)
                 name = getattr(error, "sqlite_errorname", type(error).__name__)
                 if code in _UNREADABLE:
                     self._let_go()
-                    set_aside(self._path, str(error))
+                    set_aside(self._path, self._file, str(error))
                     raise StoreUnavailable(_STORE, str(error)) from error
                 if code in _UNAVAILABLE | _MISCONFIGURED and code not in _CONTENDED:
                     self._let_go()  # opened read-only, it would stay so
@@ -179,14 +180,17 @@ class SqliteFile:
             connection.close()
 
 
-def _opened(path: Path, wait_seconds: float) -> sqlite3.Connection:
+def _opened(path: Path, wait_seconds: float) -> tuple[sqlite3.Connection, FileIdentity | None]:
+    """Open the file, or another one if it is damaged; and tell which it is."""
+    file = identity(path)
     try:
-        return _open(path, wait_seconds)
+        return _open(path, wait_seconds), file or identity(path)
     except (sqlite3.DatabaseError, _OfALaterParley) as error:
         if isinstance(error, sqlite3.DatabaseError) and _primary_code(error) not in _UNREADABLE:
             raise
-        set_aside(path, str(error))
-        return _open(path, wait_seconds)
+        set_aside(path, file, str(error))
+        file = identity(path)
+        return _open(path, wait_seconds), file or identity(path)
 
 
 def _open(path: Path, wait_seconds: float) -> sqlite3.Connection:
