@@ -11,9 +11,9 @@ from typing import Annotated
 import typer
 
 from parley_cli.connection import as_admin
-from parley_cli.errors import CommandFailed
+from parley_cli.consent import ask_before
 from parley_cli.progress import progress
-from parley_cli.screen import Json, as_json, can_ask, note, on_terminal, show_fields, show_json
+from parley_cli.screen import Json, as_json, note, on_terminal, show_fields, show_json
 from parley_cli.whole_file import whole_file
 from parley_client import Parley
 from parley_client.admin_models import Erasure
@@ -58,11 +58,8 @@ def erase(
 ) -> None:
     """Remove all that there is of a user, after asking; nothing brings it back."""
     if not yes:
-        if not can_ask():
-            raise typer.BadParameter("Nobody is there to be asked; give --yes.")
-        note(f"All sessions, tasks and memory of {user} will be removed for good.")
-        if not typer.confirm("Go on?", err=True):
-            raise CommandFailed("Nothing was removed.")
+        consequence = f"All sessions, tasks and memory of {user} will be removed for good."
+        ask_before(consequence, declined="Nothing was removed.")
     total: Erasure | None = None
     try:
         with progress("Erasing") as say:

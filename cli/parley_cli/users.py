@@ -7,9 +7,9 @@ from typing import Annotated
 import typer
 
 from parley_cli.connection import as_admin
-from parley_cli.errors import CommandFailed
+from parley_cli.consent import ask_before
 from parley_cli.progress import progress
-from parley_cli.screen import Json, can_ask, note, show_fields, show_json
+from parley_cli.screen import Json, note, show_fields, show_json
 from parley_client import Parley
 from parley_client.admin_models import Renaming
 
@@ -36,11 +36,8 @@ def rename(
 ) -> None:
     """Put all that there is of a user under another id; safe to repeat."""
     if not yes:
-        if not can_ask():
-            raise typer.BadParameter("Nobody is there to be asked; give --yes.")
-        note(f"All sessions, tasks and memory of {old} will be those of {new}.")
-        if not typer.confirm("Go on?", err=True):
-            raise CommandFailed("Nothing was renamed.")
+        consequence = f"All sessions, tasks and memory of {old} will be those of {new}."
+        ask_before(consequence, declined="Nothing was renamed.")
     total: Renaming | None = None
     try:
         with progress("Renaming") as say:

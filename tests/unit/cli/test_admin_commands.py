@@ -168,7 +168,7 @@ def test_erasing_asks_first(
     api: Any, parley: Any, monkeypatch: pytest.MonkeyPatch, answer: str, status: int
 ) -> None:
     api.answers("DELETE /admin/users/anna", {**ERASED, "done": True})
-    monkeypatch.setattr("parley_cli.people.can_ask", lambda: True)
+    monkeypatch.setattr("parley_cli.consent.can_ask", lambda: True)
 
     result = parley("erase", "anna", stdin=answer)
 
@@ -202,7 +202,7 @@ def test_renaming_asks_first(
     api: Any, parley: Any, monkeypatch: pytest.MonkeyPatch, answer: str, status: int
 ) -> None:
     api.answers("POST /admin/users/anna/rename", {**RENAMED, "done": True})
-    monkeypatch.setattr("parley_cli.users.can_ask", lambda: True)
+    monkeypatch.setattr("parley_cli.consent.can_ask", lambda: True)
 
     result = parley("users", "rename", "anna", "anna-2", stdin=answer)
 
