@@ -88,8 +88,8 @@ class AsyncParley:
         Args:
             url: The API's address, with its stage where it has one.
             token: A bearer token, or what gives one; that is asked before each try.
-            patience: Seconds that a call may take, all tries together; for a turn's events, that
-                may pass without a sign of the server.
+            patience: Seconds that a call may take, all tries together; for a turn's events, or
+                while a message waits behind others, that may pass without a sign of the server.
             transport: What carries the requests, where not the network.
             sleep: Waits for some seconds.
             clock: Says the time in seconds.

@@ -49,6 +49,8 @@ class Call(Generic[T]):
         key: The Idempotency-Key: one for all tries.
         repeatable: Whether doing it twice is as doing it once, so that it may be sent again when
             nobody knows whether it arrived.
+        waits: Whether a 202 is no answer yet: what was asked for waits for others, and the same
+            request, sent again, asks how far it is.
     """
 
     method: str
@@ -59,6 +61,7 @@ class Call(Generic[T]):
     body: Mapping[str, Any] | None = None
     key: str | None = None
     repeatable: bool = True
+    waits: bool = False
 
 
 class Page(BaseModel, Generic[T]):

@@ -33,6 +33,7 @@ class Kind(Enum):
     """What the outcome of a try means for the next."""
 
     FINAL = "it is the answer, or there will be none"
+    WAITS = "it was taken, and waits for others"
     REFUSED = "nothing was done: too many requests, or a store is down"
     NEVER_SENT = "nobody was there to take it"
     LOST = "it may have been done, and goes on perhaps"
@@ -41,7 +42,7 @@ class Kind(Enum):
 
 # How often each may come before it is the last word; the others end with the patience.
 _LIMITS: dict[Kind, float] = {Kind.FINAL: 1, Kind.NEVER_SENT: 4, Kind.BROKEN: 3}
-_PERHAPS_DONE = frozenset({Kind.LOST, Kind.BROKEN})
+_PERHAPS_DONE = frozenset({Kind.LOST, Kind.BROKEN, Kind.WAITS})
 
 Outcome = httpx.Response | httpx.HTTPError
 
@@ -66,11 +67,12 @@ def tries(
 
     What was not done is sent again whatever it is. What may have been done is sent again only
     where that does no harm: a message has its key, by which it joins the turn that it began.
+    While that waits behind others the server says so each time, and all begins anew.
 
     Args:
         call: What is asked for.
         url: The API's address, for errors.
-        patience: Seconds that all tries may take together.
+        patience: Seconds that all tries may take together, from the last 202 of a turn that waits.
         clock: Says the time in seconds.
         reached: Whether it answered a moment ago, so that who is not there is starting again.
 
@@ -86,11 +88,15 @@ def tries(
         outcome = yield Try(wait, max(1.0, min(_READ_SECONDS, end - clock() - wait)))
         if perhaps_done and call.method == "DELETE" and _status(outcome) == 404:
             return httpx.Response(204)  # the try whose answer was lost did it
-        kind = kind_of(outcome)
+        kind = Kind.WAITS if call.waits and _status(outcome) == 202 else kind_of(outcome)
+        if kind is Kind.WAITS:
+            seen.clear()
         seen[kind] += 1
         perhaps_done = perhaps_done or kind in _PERHAPS_DONE
         harmless = call.repeatable or kind not in _PERHAPS_DONE
         wait = _wait(outcome, seen.total())
+        if kind is Kind.WAITS:
+            end = clock() + wait + patience
         if (
             not harmless
             or seen[kind] >= limits.get(kind, inf)

@@ -27,6 +27,8 @@ def send_message(
 ) -> Call[TurnWithMessages]:
     """Send a message and wait for the reply; however often it is tried, it is one turn.
 
+    Behind others it may wait longer than a request may last: it is asked for until it is over.
+
     Args:
         session_id: The session, which is there.
         text: What the user says.
@@ -40,6 +42,7 @@ def send_message(
         shown_as(TurnWithMessages),
         body=present(text=text, on_conflict=on_conflict),
         key=key_or_new(idempotency_key),
+        waits=True,
     )
 
 
@@ -100,6 +103,7 @@ def send_first_message(
         shown_as(TurnWithMessages),
         body=body,
         key=key_or_new(idempotency_key),
+        waits=True,
     )
 
 

@@ -81,8 +81,12 @@ def rest_event(
     scopes: str = "",
     query: Mapping[str, str] | None = None,
     headers: Mapping[str, str] | None = None,
+    age: float = 0,
 ) -> dict[str, Any]:
-    """Make the event that API Gateway makes of a request; `body` is JSON, or a string as it is."""
+    """Make the event that API Gateway makes of a request that came `age` seconds ago.
+
+    `body` is JSON, or a string as it is.
+    """
     authorizer = {"user_id": user, "scopes": scopes, "exp": str(int(time.time()) + 3600)}
     return {
         "resource": path,
@@ -98,6 +102,7 @@ def rest_event(
         "stageVariables": None,
         "requestContext": {
             "requestId": str(uuid4()),
+            "requestTimeEpoch": int((time.time() - age) * 1000),
             "stage": "v1",
             "path": f"/v1{path}",
             "resourcePath": path,

@@ -147,7 +147,9 @@ class Workbench:
         self, session_id: UUID, text: str = "hello", *, seconds: float = 60, **fields: Any
     ) -> Sent:
         """Send a message and wait for its reply."""
-        return await self.sender.send(request(session_id, text, **fields), seconds=seconds)
+        sent = await self.sender.send(request(session_id, text, **fields), seconds=seconds)
+        assert isinstance(sent, Sent), sent
+        return sent
 
     async def cancel(self, turn: RunningTurn) -> Cancellation:
         """Cancel a turn, as its user."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
@@ -11,7 +12,8 @@ import pytest
 
 from parley_client import ApiError, Call, Unreachable
 from parley_client.call import nothing
-from parley_client.endpoints import memory, sessions, tasks
+from parley_client.endpoints import memory, messages, sessions, tasks
+from parley_client.models import TurnWithMessages
 from parley_client.retry import retry_after
 
 ID = "01a1f952-ed49-7452-bbaa-574abf0779c2"
@@ -174,6 +176,50 @@ def test_no_try_waits_longer_for_its_answer_than_patience_is_left(
 
     read = [request.extensions["timeout"]["read"] for request in server.requests]
     assert read == [40, 10]
+
+
+WAITING = httpx.Response(202, json={"turn": {}}, headers={"Retry-After": "20"})
+
+
+@pytest.mark.parametrize("send", [
+    lambda: messages.send_message(ID, "hi", on_conflict="enqueue"),
+    lambda: messages.send_first_message("hi", on_conflict="enqueue"),
+], ids=["message", "first-message"])  # fmt: skip
+def test_a_message_that_waits_behind_others_is_asked_for_until_it_is_answered(
+    client: Any,
+    server_of: Any,
+    answered: Callable[[str | None], dict[str, Any]],
+    send: Callable[[], Call[TurnWithMessages]],
+) -> None:
+    server = server_of(*[WAITING] * 40, httpx.Response(201, json=answered("done")))
+
+    reply = client.do(server, send()).reply
+
+    assert reply.content == "done"
+    assert len(server.keys) == 1
+    assert server.waits == [20.0] * 40  # more than patience: each says that the server is at it
+
+
+def test_a_message_that_waits_behind_others_is_given_up_if_nothing_more_is_heard_of_it(
+    client: Any, server_of: Any
+) -> None:
+    server = server_of(WAITING, *[httpx.ReadError("cut")] * 9)
+
+    with pytest.raises(Unreachable) as caught:
+        client.do(server, messages.send_message(ID, "hi"), patience=10)
+
+    assert caught.value.perhaps_done
+    assert server.waits == [20.0, 1.0, 2.0, 4.0]
+
+
+def test_a_message_for_the_background_is_accepted_at_once(
+    client: Any, server_of: Any, answered: Callable[[str | None], dict[str, Any]]
+) -> None:
+    server = server_of(httpx.Response(202, json=answered(None)))
+
+    accepted = client.do(server, messages.queue_message(ID, "hi"))
+
+    assert (accepted.user_message.content, server.waits) == ("hi", [])
 
 
 def test_each_try_asks_for_the_token_anew(client: Any, server_of: Any) -> None:

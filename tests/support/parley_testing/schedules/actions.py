@@ -21,6 +21,7 @@ from parley.errors import (
 )
 from parley.ids import new_id
 from parley.repository.turns import NewSession, RunningTurn, TurnRequest
+from parley.turns.send import QueuedTurn
 from parley_testing.schedules.faults import NOTHING, Course, ProcessDied
 from parley_testing.schedules.promises import MOST_WAITING
 from parley_testing.schedules.seen import SeenTurn
@@ -118,6 +119,10 @@ class Actions:
         if course.dead:
             return "died"
         self.world.look()
+        if isinstance(answer, QueuedTurn):
+            waiting = answer.view.turn
+            self._unfinished(sent, waiting.id, waiting.session_id, thawed=course.thawed)
+            return "left waiting"
         turn = promises.seen.turn(answer.view.turn.id)
         assert answer.view.reply is not None
         if turn is not None:  # else deleted meanwhile
@@ -157,11 +162,7 @@ class Actions:
                     assert turn.text != sent.text, "a message stood in its own way"
                     assert thawed or not turn.over, f"turn {turn.number} is over"
             case TurnUnfinished():
-                turn = seen.turn(error.turn_id)
-                assert turn is not None or error.session_id in self.promises.gone
-                if turn is not None:
-                    assert turn.text == sent.text, "another turn is unfinished"
-                    assert thawed or not turn.over, "a turn that is over was called unfinished"
+                self._unfinished(sent, error.turn_id, error.session_id, thawed=thawed)
             case QueueFull():
                 assert session is None or len(session.open) >= MOST_WAITING or thawed
             case NotFound():
@@ -172,6 +173,16 @@ class Actions:
                 assert faulty, "no store had failed"
             case _:
                 raise error
+
+    def _unfinished(
+        self, sent: TurnRequest, turn_id: UUID, session_id: UUID, *, thawed: bool
+    ) -> None:
+        """See that a turn of which it was said that it goes on is the message's, and does."""
+        turn = self.promises.seen.turn(turn_id)
+        assert turn is not None or session_id in self.promises.gone
+        if turn is not None:
+            assert turn.text == sent.text, "another turn is unfinished"
+            assert thawed or not turn.over, "a turn that is over was called unfinished"
 
     def reuse_key(self, key: str) -> None:
         """Send another text with a key; the key must stand for its own turn."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import ceil
 from typing import Annotated, Any
 
 from aws_lambda_powertools.event_handler import Response
@@ -10,6 +11,7 @@ from aws_lambda_powertools.event_handler.depends import Depends
 
 from parley import loop
 from parley.http.api import caller
+from parley.http.arrival import GATEWAY_SECONDS, seconds_to_answer
 from parley.http.documented import answers
 from parley.http.idempotency import IdempotencyKey
 from parley.http.identity import Caller
@@ -25,11 +27,15 @@ from parley.http.sessions import SessionId
 from parley.repository.begin import MAX_QUEUED
 from parley.repository.transcript import TurnView
 from parley.repository.turns import TurnRequest
-from parley.turns.send import Sender
+from parley.turns.send import QueuedTurn, Sender
 
 MARGIN_SECONDS = 12.0
 """What an invocation keeps for letting go of a turn that will not end in time: a statement that is
 under way is waited for, and may take its whole time-out."""
+
+RETRY_AFTER_MAX_SECONDS = 60
+"""How long a client is asked to wait at most until it asks for a turn that waits: it is told by how
+fast earlier turns were, and the next ones may be faster."""
 
 Answered = TurnWithMessages | AcceptedTurn
 
@@ -40,14 +46,21 @@ def _body(described: str, model: type[Answered]) -> dict[str, Any]:
 
 _ANSWERS = answers({}, 400, 404, 409, 413, 415, 422, 502, 504) | {
     201: _body("The completed turn, with both messages.", TurnWithMessages),
-    202: _body("The turn, which goes on; `Location` is where to read it.", AcceptedTurn),
+    202: _body(
+        "The turn, which goes on; `Location` is where to read it. If it was to be waited for,"
+        " `Retry-After` says in how many seconds to ask again.",
+        AcceptedTurn,
+    ),
 }
 _HOW = (
     "The same `Idempotency-Key` gives the same turn and the same response: it joins a turn that"
     " runs, and replays one that is over (`Idempotent-Replayed: true`). With `Prefer:"
     " respond-async` the turn is left to a worker and the answer is 202, in every case but a"
     " refusal. Turns that wait run in the order in which they were accepted; at most"
-    f" {MAX_QUEUED} may."
+    f" {MAX_QUEUED} may. Who waits for one of them is answered 202 as well, as soon as the time"
+    " that the session's last turns took says that it will not be over before the gateway hangs"
+    f" up, and within {GATEWAY_SECONDS:g} seconds in any case; sent again with its key, the message"
+    " is waited for again."
 )
 
 
@@ -70,8 +83,18 @@ def message_routes(sender: Sender, *, max_chars: int) -> Router:
             headers["Preference-Applied"] = RESPOND_ASYNC
             return _json(202, AcceptedTurn.of(queued.view), headers)
         left: float = router.lambda_context.get_remaining_time_in_millis() / 1000
-        sent = loop.run(sender.send(request, seconds=left - MARGIN_SECONDS, enqueue=enqueue))
+        sent = loop.run(
+            sender.send(
+                request,
+                seconds=left - MARGIN_SECONDS,
+                patience=seconds_to_answer(router.current_event.raw_event),
+                enqueue=enqueue,
+            )
+        )
         headers = headed(request, sent.view, replayed=sent.replayed)
+        if isinstance(sent, QueuedTurn):
+            headers["Retry-After"] = str(_asked_again_after(sent.least_seconds))
+            return _json(202, AcceptedTurn.of(sent.view), headers)
         return _json(201, TurnWithMessages.of(sent.view), headers)
 
     def headed(request: TurnRequest, view: TurnView, *, replayed: bool) -> dict[str, str]:
@@ -119,6 +142,11 @@ def message_routes(sender: Sender, *, max_chars: int) -> Router:
         return answered(request, body, prefer)
 
     return router
+
+
+def _asked_again_after(least_seconds: float) -> int:
+    """Return after how many seconds a turn that is left to others is worth being asked for."""
+    return min(max(ceil(least_seconds), 1), RETRY_AFTER_MAX_SECONDS)
 
 
 def _json(status: int, body: Answered, headers: dict[str, str]) -> Response[Answered]:

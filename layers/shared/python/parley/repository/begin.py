@@ -17,6 +17,9 @@ from parley.repository.leases import over, ran_out
 MAX_QUEUED = 20
 """How many turns may wait on a session."""
 
+PACE_TURNS = 5
+"""Of how many completed turns the fastest says how long one takes at least."""
+
 # The two ways to find the session. The first is told it.
 _BY_ID = """
 WITH prior AS MATERIALIZED (
@@ -124,7 +127,15 @@ SELECT CASE
      SELECT t.number, t.attempt, t.id FROM turns t
      WHERE t.session_id = seen.id AND t.remembered AND t.number >= seen.memory_from
        AND t.number < coalesce(made.number, taken.number, prior.number)
-     ORDER BY t.number DESC LIMIT :window) w), '[]') AS remembered
+     ORDER BY t.number DESC LIMIT :window) w), '[]') AS remembered,
+  CASE WHEN coalesce(made.status, prior.status) = 'queued' THEN (
+    SELECT count(*) FROM turns t WHERE t.session_id = seen.id AND t.status = 'queued'
+      AND t.number < coalesce(made.number, prior.number)) END AS ahead,
+  CASE WHEN coalesce(made.status, prior.status) = 'queued' THEN (
+    SELECT extract(epoch FROM min(w.ended_at - w.started_at))::float FROM (
+      SELECT t.started_at, t.ended_at FROM turns t
+      WHERE t.session_id = seen.id AND t.number < head.number AND t.status = 'completed'
+      ORDER BY t.number DESC LIMIT {PACE_TURNS}) w) END AS pace
 FROM (SELECT) one LEFT JOIN seen ON true LEFT JOIN prior ON true LEFT JOIN head ON true
   LEFT JOIN taken ON true LEFT JOIN made ON true LEFT JOIN waiting ON true
   LEFT JOIN line ON true

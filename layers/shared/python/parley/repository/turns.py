@@ -119,6 +119,9 @@ class Begun:
         own: Whether that turn is the one that the request asks for.
         turn: The turn to run, if it is ours.
         session_status: The session's, if there is one.
+        ahead: Of a turn that waits, how many of those before it wait as well.
+        pace: Of a turn that waits, how many seconds the fastest of the session's last completed
+            turns took; None if none has completed.
     """
 
     outcome: Outcome
@@ -128,6 +131,17 @@ class Begun:
     status: TurnStatus | None
     turn: RunningTurn | None
     session_status: str | None
+    ahead: int = 0
+    pace: float | None = None
+
+    @property
+    def least_seconds(self) -> float:
+        """For how many seconds a turn that waits goes on at least, as far as can be known.
+
+        Each turn before it, and the turn itself, is taken to be as fast as the fastest of the last
+        ones; what is left of the one that runs is not counted.
+        """
+        return (self.ahead + 1) * (self.pace or 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -429,6 +443,8 @@ def _begun(row: Row[Any], request: TurnRequest) -> Begun:
         status=row.status,
         turn=_held(row, request) if held else None,
         session_status=row.session_status,
+        ahead=row.ahead or 0,
+        pace=row.pace,
     )
 
 

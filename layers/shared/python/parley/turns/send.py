@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Coroutine, Sequence
 from dataclasses import dataclass, field, replace
+from math import inf
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -80,12 +81,14 @@ class QueuedTurn:
     """A turn that a worker carries out.
 
     Attributes:
-        view: The turn as it is now; `queued`, unless the request came before.
+        view: The turn as it is now; `queued`, unless the request came before or waited.
         replayed: Whether an earlier request of the same key had made it.
+        least_seconds: For how many seconds it goes on at least, as far as can be known.
     """
 
     view: TurnView
     replayed: bool
+    least_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +102,14 @@ class Sender:
     window: int
     ringer: Ringer = field(default_factory=Ringer)
 
-    async def send(self, request: TurnRequest, *, seconds: float, enqueue: bool = False) -> Sent:
+    async def send(
+        self,
+        request: TurnRequest,
+        *,
+        seconds: float,
+        patience: float = inf,
+        enqueue: bool = False,
+    ) -> Sent | QueuedTurn:
         """Send a message and wait for its reply.
 
         A turn of the same session whose attempt died is finished first. A turn of the same key
@@ -107,8 +117,14 @@ class Sender:
 
         Args:
             request: The message. It may be sent again, also by another process.
-            seconds: How long this invocation can wait.
+            seconds: How long this invocation can carry a turn out.
+            patience: How long the caller waits. A turn that this process carries out goes on
+                longer; one that others carry out is waited for no longer.
             enqueue: Wait behind a turn that runs instead of being refused.
+
+        Returns:
+            The reply; or the turn without it, if it waits behind others, or did, and will not be
+            over while the caller waits. That is answered as soon as its place in the line tells.
 
         Raises:
             NotFound: The user has no such session.
@@ -122,6 +138,7 @@ class Sender:
         """
         loop = asyncio.get_running_loop()
         end = loop.time() + seconds
+        waited_for_until = min(end, loop.time() + patience)
         pause = _FIRST_PAUSE
         carried: set[UUID] = set()
         ahead, rung = True, False
@@ -151,8 +168,13 @@ class Sender:
             if begun.status == "queued" and not rung:
                 await self.ringer.ring(begun.session_id, user_id=request.user_id)
                 rung = True
-            if end - loop.time() <= pause:
-                raise TurnUnfinished(begun.session_id, turn_id)
+            if waited_for_until - loop.time() <= max(pause, begun.least_seconds):
+                if not enqueue and begun.status != "queued":
+                    raise TurnUnfinished(begun.session_id, turn_id)
+                waiting = await self._left(request, begun)
+                if waiting.view.turn.ended_at is None:
+                    return waiting
+                return Sent(_replied(waiting.view), waiting.replayed)
             await asyncio.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
 
@@ -204,11 +226,16 @@ class Sender:
             Exception: As `send`, but for what only becomes of the turn later.
         """
         begun = await patiently(self.turns.begin, request, enqueue=enqueue, queue=True)
-        turn_id = _accepted(begun, request)
+        _accepted(begun, request)
         if begun.status in ("queued", "running"):
             await self.ringer.ring(begun.session_id, user_id=request.user_id)
+        return await self._left(request, begun)
+
+    async def _left(self, request: TurnRequest, begun: Begun) -> QueuedTurn:
+        """Read the request's turn, which is left to others."""
+        turn_id = _accepted(begun, request)
         view = await patiently(self.transcript.turn, request.user_id, begun.session_id, turn_id)
-        return QueuedTurn(view, turn_id != request.turn_id)
+        return QueuedTurn(view, turn_id != request.turn_id, begun.least_seconds)
 
     async def _finish(
         self, turn: RunningTurn, first_read: Awaitable[Sequence[StoredTurn]], *, seconds: float
