@@ -45,7 +45,7 @@ def test_of_nothing_all_gauges_are_there_and_none_is_raised(gauges: Gauges) -> N
     raised = {name for name, value in seen.items() if value}
     assert raised == {
         "DatabaseConnections",
-        "DatabaseConnectionsLimit",
+        "DatabaseConnectionsUsed",
         "DatabaseSize",
         "MemorySize",
     }
@@ -114,13 +114,15 @@ def test_memory_is_told_in_items_and_bytes(gauges: Gauges, memory: SqliteStore) 
     assert seen["MemorySize"] > 0
 
 
-def test_connections_are_told_with_their_limit(gauges: Gauges, sql: psycopg.Connection) -> None:
-    limit = sql.execute("SHOW max_connections").fetchone()
+def test_connections_are_told_in_percent_of_their_limit_too(
+    gauges: Gauges, sql: psycopg.Connection
+) -> None:
+    (limit,) = sql.execute("SHOW max_connections").fetchone() or ()
 
     seen = gauges()
 
-    assert limit == (str(int(seen["DatabaseConnectionsLimit"])),)
-    assert 2 <= seen["DatabaseConnections"] < seen["DatabaseConnectionsLimit"]
+    assert 2 <= seen["DatabaseConnections"] < int(limit)
+    assert seen["DatabaseConnectionsUsed"] == 100 * seen["DatabaseConnections"] / int(limit)
 
 
 def test_a_gauge_that_fails_takes_nothing_from_the_recovery(

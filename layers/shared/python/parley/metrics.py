@@ -38,7 +38,7 @@ METRICS: Mapping[str, MetricUnit] = {
     "OutboxDue": MetricUnit.Count,
     "OutboxAge": MetricUnit.Seconds,
     "DatabaseConnections": MetricUnit.Count,
-    "DatabaseConnectionsLimit": MetricUnit.Count,
+    "DatabaseConnectionsUsed": MetricUnit.Percent,
     "DatabaseSize": MetricUnit.Bytes,
     "MemorySize": MetricUnit.Bytes,
     "MemoryItems": MetricUnit.Count,

@@ -25,7 +25,8 @@ def publish_gauges(database: Database, store: AgentSessionStore) -> None:
             "OutboxDue": standing.outbox_due,
             "OutboxAge": standing.outbox_seconds or 0.0,
             "DatabaseConnections": standing.connections,
-            "DatabaseConnectionsLimit": standing.connections_limit,
+            # Worked out here, since an alarm is paid by the metrics that it looks at.
+            "DatabaseConnectionsUsed": 100 * standing.connections / standing.connections_limit,
             "DatabaseSize": standing.database_bytes,
             "MemorySize": memory.bytes,
             "MemoryItems": memory.items,
