@@ -34,11 +34,11 @@ sam-local: .venv/.test ## The API in Lambda's containers, for who has Docker (PO
 	@exec $(BIN)/python -m parley_local.sam_local --build $(SAM_LOCAL_DIR) --port $(PORT) \
 		--data-dir $(DATA_DIR) $(if $(FUNCTION),--invoke $(FUNCTION)) $(if $(EVENT),--event $(EVENT))
 
-cfn-lint: .venv/.test ## What CloudFormation will say of the template
-	$(BIN)/cfn-lint --regions eu-west-1 us-east-1 --template template.yaml
+cfn-lint: .venv/.test ## What CloudFormation will say of the two templates
+	$(BIN)/cfn-lint --regions eu-west-1 us-east-1 --template template.yaml monitoring.yaml
 
 checkov: .venv/checkov/.installed ## What a security review will say of it, offline
-	.venv/checkov/bin/checkov --file template.yaml --framework cloudformation --skip-download \
+	.venv/checkov/bin/checkov --file template.yaml monitoring.yaml --framework cloudformation --skip-download \
 		--compact --quiet
 
 # In an environment of its own: it asks for a boto3 that is too old for the rest.

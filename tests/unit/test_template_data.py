@@ -12,7 +12,14 @@ import pytest
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 
-from parley_testing.template import FUNCTIONS, PARAMETERS, RESOURCES, ROOT, translated
+from parley_testing.template import (
+    FUNCTIONS,
+    MONITORING,
+    PARAMETERS,
+    RESOURCES,
+    ROOT,
+    translated,
+)
 
 KEPT = ("MemoryTable", "UserPool")
 OF_COGNITO = ("UserPool", "UserPoolClient", "Administrators")
@@ -170,8 +177,8 @@ def test_nothing_else_is_made_than_what_is_named_here() -> None:
         "AWS::ApiGateway::Deployment",
         "AWS::ApiGateway::RestApi",
         "AWS::ApiGateway::Stage",
+        "AWS::CloudFormation::Stack",
         "AWS::CloudWatch::Alarm",
-        "AWS::CloudWatch::Dashboard",
         "AWS::Cognito::UserPool",
         "AWS::Cognito::UserPoolClient",
         "AWS::Cognito::UserPoolGroup",
@@ -192,3 +199,5 @@ def test_nothing_else_is_made_than_what_is_named_here() -> None:
         "AWS::WAFv2::WebACLAssociation",
         "Custom::Migration",
     }
+    nested = {resource["Type"] for resource in MONITORING["Resources"].values()}
+    assert nested == {"AWS::CloudWatch::Alarm", "AWS::CloudWatch::Dashboard"}

@@ -9,7 +9,15 @@ from uuid import UUID
 
 import pytest
 
-from parley_testing.template import FUNCTIONS, PARAMETERS, RESOURCES, ROOT, of_type, translated
+from parley_testing.template import (
+    FUNCTIONS,
+    MONITORING,
+    PARAMETERS,
+    RESOURCES,
+    ROOT,
+    of_type,
+    translated,
+)
 
 TRANSLATED = translated()
 QUEUE: dict[str, Any] = RESOURCES["Doorbells"]["Properties"]
@@ -147,10 +155,9 @@ def test_only_the_worker_takes_doorbells(function: str) -> None:
 
 def test_a_turn_that_is_worked_at_raises_no_alarm() -> None:
     # A doorbell stays in its queue until it is answered.
-    default = PARAMETERS["DoorbellAgeSecondsThreshold"]["Default"]
-
-    assert default > FUNCTIONS["Worker"]["Timeout"]
-    assert default > LONGEST_DELAY
+    for seconds in MONITORING["Mappings"]["Thresholds"]["DoorbellAgeSeconds"].values():
+        assert seconds > FUNCTIONS["Worker"]["Timeout"]
+        assert seconds > LONGEST_DELAY
 
 
 def test_the_sample_event_is_what_sqs_delivers() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from parley_testing.template import FUNCTIONS, RESOURCES, TEMPLATE, of_type, translated
+from parley_testing.template import FUNCTIONS, RESOURCES, TEMPLATE, of_type, translate, translated
 
 GATEWAY_SECONDS = 29
 PUBLISHED = ("Sessions", "Messages", "Stream")
@@ -133,7 +133,7 @@ def test_a_change_publishes_a_version(function: str, change: tuple[str, ...]) ->
         change = (function, *change[1:])
     value: object = 2048 if change[-1] == "MemorySize" else "s3://bucket/another"
 
-    after = translated(changed(change, value))
+    after = translate(changed(change, value))
 
     assert version_of(after, function) != version_of(BY_DEFAULT, function)
 

@@ -22,16 +22,29 @@ from parley.repository.turns import Usage
 from parley.turns.ringing import Ringer
 from parley_cli.main import app
 from parley_testing.metrics import metrics_in, values_of
-from parley_testing.template import FUNCTIONS, PARAMETERS, RESOURCES, ROOT, of_type, translated
+from parley_testing.template import (
+    FUNCTIONS,
+    MONITORING,
+    PARAMETERS,
+    RESOURCES,
+    ROOT,
+    TEMPLATE,
+    monitoring,
+    of_type,
+    translated,
+)
 
 TRANSLATED = translated()
+WATCHING = monitoring()
 ALARMS: dict[str, dict[str, Any]] = {
     name: alarm["Properties"]
-    for name, alarm in of_type(TRANSLATED, "AWS::CloudWatch::Alarm").items()
+    for template in (TRANSLATED, {"Resources": WATCHING})
+    for name, alarm in of_type(template, "AWS::CloudWatch::Alarm").items()
 }
+THRESHOLDS: dict[str, dict[str, int]] = MONITORING["Mappings"]["Thresholds"]
 # They undo a deployment and are there with a gradual one only.
 OF_DEPLOYMENTS = {"SessionsErrors", "MessagesErrors", "StreamErrors", "ErrorAnswers"}
-BODY: str = RESOURCES["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"]
+BODY: str = WATCHING["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"]
 RUNBOOK = (ROOT / "docs" / "runbook.md").read_text(encoding="utf-8")
 OURS = {"Fn::Sub": "Parley/${AWS::StackName}"}
 OUTCOMES = ("completed", "failed", "cancelled", "released", "replaced", "unavailable")
@@ -128,7 +141,7 @@ def test_an_alarm_looks_at_what_is_there(name: str) -> None:
 
 @pytest.mark.parametrize("function", ["Sessions", "Messages", "Stream", "Worker", "Cleanup"])
 def test_what_measures_does_so_in_the_namespace_that_alarms_look_in(function: str) -> None:
-    variables = FUNCTIONS[function]["Environment"]["Variables"]
+    variables = TRANSLATED["Resources"][function]["Properties"]["Environment"]["Variables"]
 
     assert variables["POWERTOOLS_METRICS_NAMESPACE"] == OURS
 
@@ -178,22 +191,67 @@ def test_the_docs_tell_what_alarms_cost() -> None:
 @pytest.mark.parametrize("name", sorted(set(ALARMS) - OF_DEPLOYMENTS))
 def test_an_alarm_can_be_tuned_switched_off_and_heard(name: str) -> None:
     alarm = ALARMS[name]
-    limits = [alarm["Threshold"], alarm["EvaluationPeriods"]]
     told = [{"Fn::If": ["TellsOfAlarms", {"Ref": "AlarmTopicArn"}, {"Ref": "AWS::NoValue"}]}]
 
-    assert any(isinstance(limit, dict) and limit["Ref"] in PARAMETERS for limit in limits)
-    assert RESOURCES[name]["Condition"] == "IsMonitored"
+    assert threshold_of(alarm) in THRESHOLDS
+    assert RESOURCES["Monitor"]["Condition"] == "IsMonitored"
     assert alarm["AlarmActions"] == alarm["OKActions"] == told
+
+
+def threshold_of(alarm: dict[str, Any]) -> str:
+    """The row of the table that decides when an alarm is raised."""
+    (limit,) = (
+        limit["Fn::FindInMap"]
+        for limit in (alarm["Threshold"], alarm["EvaluationPeriods"])
+        if isinstance(limit, dict)
+    )
+    table, row, column = limit
+    assert (table, column) == ("Thresholds", {"Ref": "AlarmThresholds"})
+    return str(row)
+
+
+def test_the_table_has_a_column_for_each_preset_and_no_row_that_nothing_uses() -> None:
+    presets = PARAMETERS["AlarmThresholds"]["AllowedValues"]
+
+    assert MONITORING["Parameters"]["AlarmThresholds"]["AllowedValues"] == presets
+    assert all(list(row) == presets for row in THRESHOLDS.values())
+    # In a large deployment what is normal is more, never less.
+    assert all(row["small"] <= row["large"] for row in THRESHOLDS.values())
+    used = {threshold_of(ALARMS[name]) for name in set(ALARMS) - OF_DEPLOYMENTS}
+    assert used == THRESHOLDS.keys()
+
+
+def test_the_nested_stack_is_given_what_it_asks_for_under_the_same_names() -> None:
+    nested = RESOURCES["Monitor"]["Properties"]
+
+    assert (ROOT / nested["TemplateURL"]).samefile(ROOT / "monitoring.yaml")
+    assert nested["Parameters"].keys() == MONITORING["Parameters"].keys()
+    for name, given in nested["Parameters"].items():
+        ((_, source),) = given.items()
+        resource = source if isinstance(source, str) else source[0]
+        assert name == {"AWS::StackName": "Stack"}.get(resource, resource)
+    ((_, path),) = TEMPLATE["Outputs"]["DashboardName"]["Value"].items()
+    assert path == ["Monitor", "Outputs.DashboardName"]
+    assert MONITORING["Outputs"]["DashboardName"]["Value"] == {"Ref": "Dashboard"}
+
+
+def test_the_dashboard_reads_the_log_groups_that_there_are() -> None:
+    groups = {
+        RESOURCES[f"{function}Logs"]["Properties"]["LogGroupName"]["Fn::Sub"]
+        for function in ("Sessions", "Messages", "Stream")
+    }
+
+    assert set(re.findall(r"SOURCE '(.+?)'", BODY)) == groups
 
 
 def test_a_cleanup_that_does_not_run_is_noticed() -> None:
     alarm = ALARMS["CleanupOverdueAlarm"]
 
     assert (alarm["MetricName"], alarm["TreatMissingData"]) == ("CleanupFinished", "breaching")
-    hours = PARAMETERS[alarm["EvaluationPeriods"]["Ref"]]
     assert alarm["Period"] == 3600
-    assert hours["Default"] > 24  # it runs once a day, and takes a while
-    assert hours["MaxValue"] * 3600 <= 7 * 24 * 3600  # as far back as CloudWatch looks
+    for hours in THRESHOLDS[threshold_of(alarm)].values():
+        assert hours > 24  # it runs once a day, and takes a while
+        assert hours <= 7 * 24  # as far back as CloudWatch looks
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,10 @@
-"""template.yaml: as it is written, and as SAM translates it for CloudFormation."""
+"""The two templates: as they are written, and as SAM translates the first for CloudFormation."""
 
 from __future__ import annotations
 
-import copy
 import json
 import logging
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from parley_local.cloudformation import load
 
 ROOT = Path(__file__).resolve().parents[3]
 TEMPLATE = load(ROOT / "template.yaml")
+MONITORING = load(ROOT / "monitoring.yaml")
 RESOURCES: dict[str, Any] = TEMPLATE["Resources"]
 PARAMETERS: dict[str, Any] = TEMPLATE["Parameters"]
 API: dict[str, Any] = RESOURCES["Api"]["Properties"]
@@ -30,14 +31,20 @@ SECRETS = {
 }
 
 
-def translated(source: dict[str, Any] | None = None, /, **parameters: str) -> dict[str, Any]:
-    """Translate a template as CloudFormation's SAM transform does.
+@cache
+def translated(**parameters: str) -> dict[str, Any]:
+    """Translate template.yaml as CloudFormation's SAM transform does, once for all who ask.
 
     Args:
-        source: The template; the project's own by default. It is left as it is.
         parameters: Parameters over their defaults and over two made-up secrets.
     """
-    document = copy.deepcopy(TEMPLATE if source is None else source)
+    return translate(TEMPLATE, **parameters)
+
+
+def translate(source: dict[str, Any], **parameters: str) -> dict[str, Any]:
+    """Translate any template, which is left as it is."""
+    # Each resource by itself, as after `sam build`: what is aliased in the file is one object here.
+    document = json.loads(json.dumps(source))
     for name, resource in document["Resources"].items():
         for key in ("CodeUri", "ContentUri"):
             # What `sam package` uploads; the transform takes no folders.
@@ -54,6 +61,18 @@ def translated(source: dict[str, Any] | None = None, /, **parameters: str) -> di
     # Plain data, without the classes of the translator.
     plain: dict[str, Any] = json.loads(json.dumps(result))
     return plain
+
+
+def monitoring() -> dict[str, Any]:
+    """Return the resources of monitoring.yaml, with what template.yaml gives for its parameters."""
+    text = json.dumps(MONITORING["Resources"])
+    for name, given in RESOURCES["Monitor"]["Properties"]["Parameters"].items():
+        ((_, source),) = given.items()
+        path = source if isinstance(source, str) else ".".join(source)
+        text = text.replace(json.dumps({"Ref": name}), json.dumps(given))
+        text = text.replace(f"${{{name}}}", f"${{{path}}}")
+    resources: dict[str, Any] = json.loads(text)
+    return resources
 
 
 def of_type(template: dict[str, Any], kind: str) -> dict[str, Any]:
