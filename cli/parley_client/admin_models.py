@@ -130,6 +130,7 @@ class Statistics(Model):
     memory: MemoryFigures
     turns: TurnCounts
     oldest_open_turn_seconds: float | None
+    waiting_sessions: int
     outbox: OutboxFigures
     database: DatabaseFigures
     last_cleanup: LastCleanup | None

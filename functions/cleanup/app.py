@@ -1,8 +1,8 @@
 """Recovery, deletion and retention, by schedule or by invocation.
 
-Turns whose attempt died are carried on, memory that is left over is removed, and what is past its
-time goes. The work is done in batches until nothing is left or the invocation has to end; whoever
-comes next goes on from there.
+Of turns whose attempt died a worker is told, memory that is left over is removed, and what is past
+its time goes. The work is done in batches until nothing is left or the invocation has to end;
+whoever comes next goes on from there.
 """
 
 from __future__ import annotations
@@ -21,15 +21,14 @@ from parley.observability import logger, traced
 
 BATCH = 20
 MARGIN_SECONDS = 10.0
-"""What an invocation keeps for letting go of a turn that will not end in time, or for a page of
-cleanup that has begun."""
+"""What an invocation keeps for a page of cleanup that has begun."""
 
-parts = Composition(load_settings("database", "memory", "model", "queue"))
+parts = Composition(load_settings("database", "memory", "queue"))
 cleaner, outbox, recovery = parts.cleaner, parts.outbox, parts.recovery
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
-    """Recover turns and drain the outbox, or clean up what is past its time.
+    """Ring for what waits and drain the outbox, or clean up what is past its time.
 
     Args:
         event: `{"action": "recover"}`, which also goes on with a cleanup that had no time to end,
@@ -37,9 +36,10 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         context: Lambda's; says how much time there is.
 
     Returns:
-        To `recover`: `turns`, how many were `ended`, taken `elsewhere` or left `unfinished`;
-        `conversations`, how many were removed; `cleanup`, the report if one was gone on with;
-        `done`, whether nothing is left. To `clean`: the report.
+        To `recover`: `sessions`, how many were `waiting` for somebody to carry them on, how many
+        of them were `rung` for now, and how many are `left` to be; `conversations`, how many were
+        removed; `cleanup`, the report if one was gone on with; `done`, whether nothing is left to
+        another recovery. To `clean`: the report.
 
     Raises:
         ValueError: The event asks for something else.
@@ -62,19 +62,20 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
 
 
 def _recover(left: Callable[[], float]) -> dict[str, Any]:
+    # First, since users wait for it; and it does not take long.
+    sessions = loop.run(recovery.recover(seconds=left()))
     conversations, drained = 0, False
     while not drained and left() > 0:
         removed = outbox.drain(BATCH)
         conversations += removed
         drained = removed < BATCH
-    turns = loop.run(recovery.recover(BATCH, seconds=left()))
     cleanup = cleaner.go_on(left=left)
     _publish_gauges()
     return {
-        "turns": asdict(turns),
+        "sessions": asdict(sessions),
         "conversations": conversations,
         "cleanup": None if cleanup is None else summary(cleanup),
-        "done": drained and not turns.unfinished and (cleanup is None or cleanup.done),
+        "done": drained and not sessions.left and (cleanup is None or cleanup.done),
     }
 
 

@@ -14,7 +14,7 @@ BUDGETS: Final = {
     "Messages": 160_000_000,
     "Stream": 160_000_000,
     "Worker": 160_000_000,
-    "Cleanup": 160_000_000,
+    "Cleanup": 85_000_000,
 }
 """How many bytes a function may have, unzipped, with its layers and byte code."""
 

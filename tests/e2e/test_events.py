@@ -143,10 +143,13 @@ def test_the_migration_tells_cloudformation(
     assert sql.execute("SELECT count(*) FROM alembic_version").fetchone() == (1,)
 
 
-def test_the_schedule_has_a_turn_carried_on_that_was_left(
-    deployment: Deployment, model: ModelServer, database_url: str, sql: psycopg.Connection
+def test_the_schedule_has_a_worker_told_of_a_turn_that_was_left(
+    deployment: Deployment,
+    account: Account,
+    doorbells: str,
+    database_url: str,
+    sql: psycopg.Connection,
 ) -> None:
-    model.script = lambda asked: Said("You have nothing to do.")
     session = deployment.send("POST", "/sessions", {}).json["id"]
     database = Database(lambda: database_url, statement_timeout=10)
     begin(TurnRepository(database, window=100), request("alice", session))
@@ -156,12 +159,14 @@ def test_the_schedule_has_a_turn_carried_on_that_was_left(
     report = deployment["Cleanup"].invoke(read_event("cleanup/recover")).json
 
     assert report == {
-        "turns": {"ended": 1, "elsewhere": 0, "unfinished": 0},
+        "sessions": {"waiting": 1, "rung": 1, "left": 0},
         "conversations": 0,
         "cleanup": None,
         "done": True,
     }
-    assert sql.execute("SELECT status, attempt FROM turns").fetchall() == [("completed", 2)]
+    (message,) = account.messages(doorbells)
+    assert message["Body"] == session
+    assert sql.execute("SELECT status, attempt FROM turns").fetchall() == [("running", 1)]
 
 
 def test_the_schedule_has_removed_what_is_past_its_time(

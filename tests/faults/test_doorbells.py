@@ -269,7 +269,7 @@ def storm(
 
 
 def recover(play: Play, sql: psycopg.Connection) -> None:
-    """Let a minute pass, and do what the scheduled recovery does."""
+    """Let a minute pass, and do what the scheduled recovery and its worker do."""
     sql.execute(
         "UPDATE turns SET created_at = created_at - interval '2 minutes' WHERE status = 'queued'"
     )

@@ -41,7 +41,7 @@ def by_the_doorbell(theatre: Theatre, play: Play, other: Child) -> Child:
 
 
 def by_the_recovery(theatre: Theatre, play: Play, other: Child) -> None:
-    """Do what the recovery does with a session that it finds."""
+    """Do what a worker does with a session that the recovery rings for."""
     asyncio.run(play.parts.head_runner.carry_on(play.session_id, seconds=20))
 
 

@@ -28,7 +28,7 @@ OF_LAPTOPS = {
 OF_LIBRARIES = ("POWERTOOLS_", "OPENAI_AGENTS_", "AWS_LAMBDA_", "AWS_LWA_")
 USES_POSTGRES = ("Sessions", "Messages", "Stream", "Worker", "Cleanup", "Migrate")
 ROUTER = Router(read_template(ROOT / "template.yaml").routes)
-RUNS_AGENTS = ("Messages", "Stream", "Worker", "Cleanup")
+RUNS_AGENTS = ("Messages", "Stream", "Worker")
 
 
 def variables(function: str) -> dict[str, str]:

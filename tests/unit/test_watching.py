@@ -72,7 +72,7 @@ def emitted(
 ) -> list[dict[str, Any]]:
     """All that the code measures."""
     monkeypatch.delenv("POWERTOOLS_METRICS_DISABLED", raising=False)
-    standing = Standing(1, 1, 1, 1, 1.0, 1, 1, 1.0, 1.0, 1, 1, 1)
+    standing = Standing(1, 1, 1, 1, 1, 1.0, 1, 1, 1.0, 1.0, 1, 1, 1)
     monkeypatch.setattr(gauges, "read_standing", lambda _: standing)
     for outcome in OUTCOMES:
         observability.turn_ended(outcome=outcome, agent="todo", seconds=1, usage=Usage())

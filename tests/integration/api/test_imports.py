@@ -7,9 +7,12 @@ import os
 import subprocess
 import sys
 
+import psycopg
 import pytest
 
-from parley_testing.handlers import FUNCTIONS
+from parley.repository.turns import TurnRepository
+from parley_testing.handlers import FUNCTIONS, Api
+from parley_testing.talk import begin, request
 from parley_testing.waiting import HANG_SECONDS
 
 EVENTS = FUNCTIONS.parent / "events"
@@ -49,6 +52,18 @@ def test_sessions_does_not_import_it(environment: pytest.MonkeyPatch) -> None:
         answer, imported = run("sessions", f"sessions/{event}.json")
         assert answer["statusCode"] in (200, 201, 404)
         assert imported == []
+
+
+def test_cleanup_does_not_import_it_also_if_turns_wait(
+    environment: pytest.MonkeyPatch, sql: psycopg.Connection, turns: TurnRepository, api: Api
+) -> None:
+    begin(turns, request("alice", api.new_session()))
+    sql.execute("UPDATE turns SET lease_expires_at = now() - interval '1 second'")
+
+    answer, imported = run("cleanup", "cleanup/recover.json")
+
+    assert answer["sessions"] == {"waiting": 1, "rung": 1, "left": 0}
+    assert imported == []
 
 
 def test_migrate_does_not_import_it(environment: pytest.MonkeyPatch, tmp_path: object) -> None:

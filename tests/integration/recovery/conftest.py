@@ -1,4 +1,4 @@
-"""The cleanup function beside an API, and turns that somebody left behind."""
+"""The cleanup function beside an API and a worker, and turns that somebody left behind."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from parley.memory.sqlite import SqliteStore
 from parley.repository.database import Database
 from parley.repository.turns import RunningTurn, TurnRepository
 from parley.turns import threads
+from parley_testing.doorbells import DoorbellQueue
 from parley_testing.handlers import Api, Context, load_function
 from parley_testing.scripted_model import call, in_order
 from parley_testing.talk import begin, request
@@ -29,6 +30,29 @@ class ProcessDied(BaseException):
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let calls to a store that cannot serve be tried again without a pause."""
     monkeypatch.setattr(threads, "PAUSES", (0.0, 0.0, 0.0))
+
+
+@pytest.fixture
+def queue(sqs: str) -> Iterator[DoorbellQueue]:
+    queue = DoorbellQueue(sqs)
+    yield queue
+    queue.close()
+
+
+@pytest.fixture
+def environment(environment: pytest.MonkeyPatch, queue: DoorbellQueue) -> pytest.MonkeyPatch:
+    """The settings of a deployment with a queue."""
+    for name, value in queue.settings.items():
+        environment.setenv(name, value)
+    return environment
+
+
+@pytest.fixture
+def work(environment: pytest.MonkeyPatch, queue: DoorbellQueue) -> Iterator[Callable[[], int]]:
+    """Has a worker answer doorbells until none is there, and counts them."""
+    worker = load_function("worker")
+    yield lambda: queue.deliver(lambda event: worker.handler(event, Context()))
+    worker.parts.database.close()
 
 
 @pytest.fixture
@@ -74,8 +98,8 @@ def left(
 ) -> Callable[..., RunningTurn]:
     """Begins a turn in a session of its own, whose process dies at once."""
 
-    def leave(text: str = "add milk") -> RunningTurn:
-        turn = begin(turns, request("alice", api.new_session(), text))
+    def leave(text: str = "add milk", *, user: str = "alice") -> RunningTurn:
+        turn = begin(turns, request(user, api.new_session(user=user), text))
         expire(turn.id)
         return turn
 

@@ -51,6 +51,7 @@ def test_of_nothing_all_gauges_are_there_and_none_is_raised(gauges: Gauges) -> N
     }
     assert set(seen) - raised == {
         "ActiveSessions",
+        "WaitingSessions",
         "OverdueTurns",
         "OldestOpenTurn",
         "OutboxDue",
@@ -66,25 +67,55 @@ def test_only_active_sessions_count(gauges: Gauges, api: Api) -> None:
     assert gauges()["ActiveSessions"] == 1
 
 
-def test_a_turn_is_overdue_when_its_lease_has_run_out(
+def test_a_session_waits_when_its_turns_lease_has_run_out(
     gauges: Gauges, api: Api, turns: TurnRepository, expire: Callable[[UUID], None]
 ) -> None:
     begin(turns, request("alice", api.new_session()))
-    assert gauges()["OverdueTurns"] == 0
+    assert gauges()["WaitingSessions"] == 0
 
     expire(begin(turns, request("alice", api.new_session())).id)
 
     seen = gauges()
-    assert seen["OverdueTurns"] == 1
+    assert seen["WaitingSessions"] == 1
     assert seen["OldestOpenTurn"] > 0
 
 
-def test_a_turn_that_was_let_go_of_is_overdue_at_once(
-    gauges: Gauges, left: Callable[[], RunningTurn], turns: TurnRepository
+def test_a_session_waits_when_its_turn_was_let_go_of_or_should_have_been_taken(
+    gauges: Gauges,
+    left: Callable[[], RunningTurn],
+    api: Api,
+    turns: TurnRepository,
+    sql: psycopg.Connection,
 ) -> None:
     turns.release(left())
+    turns.begin(request("alice", api.new_session()), queue=True)
+    assert gauges()["WaitingSessions"] == 1
 
-    assert gauges()["OverdueTurns"] == 1
+    sql.execute("UPDATE turns SET created_at = now() - interval '61 seconds'")
+
+    assert gauges()["WaitingSessions"] == 2
+
+
+def test_a_turn_is_overdue_when_no_worker_came_though_one_was_rung_for(
+    gauges: Gauges,
+    recover: Recover,
+    left: Callable[[], RunningTurn],
+    api: Api,
+    turns: TurnRepository,
+    sql: psycopg.Connection,
+) -> None:
+    left()
+    recover()
+    left()
+    assert gauges()["OverdueTurns"] == 0
+
+    sql.execute("UPDATE turns SET woken_at = woken_at - interval '16 minutes'")
+
+    seen = gauges()
+    assert (seen["WaitingSessions"], seen["OverdueTurns"]) == (2, 1)
+    (held,) = sql.execute("SELECT session_id FROM turns WHERE woken_at IS NOT NULL").fetchall()
+    turns.claim_head(held[0])
+    assert gauges()["OverdueTurns"] == 0, "somebody is at it"
 
 
 def test_the_outbox_is_as_old_as_its_oldest_also_if_that_was_put_off(
@@ -132,7 +163,7 @@ def test_a_gauge_that_fails_takes_nothing_from_the_recovery(
     log_lines: StringIO,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    turn = left()
+    left()
 
     def too_slow(*_: object) -> None:
         raise StoreUnavailable("postgres", "57014")
@@ -141,9 +172,6 @@ def test_a_gauge_that_fails_takes_nothing_from_the_recovery(
 
     report = recover()
 
-    assert report["turns"]["ended"] == 1
+    assert report["sessions"]["rung"] == 1
     assert report["done"]
-    assert cleanup.parts.transcript.turn("alice", turn.session_id, turn.id).turn.status == (
-        "completed"
-    )
     assert "how the deployment stands could not be told" in log_lines.getvalue()

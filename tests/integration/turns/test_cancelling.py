@@ -20,7 +20,6 @@ from parley.repository import tasks
 from parley.repository.database import Database
 from parley.repository.turns import Ending, RunningTurn, TurnRepository, Usage
 from parley.turns.context import Effect, TurnContext
-from parley.turns.recover import Recovery
 from parley.turns.ringing import CRASH_SECONDS
 from parley.turns.tools import effect_tool, read_tool
 from parley_testing.postgres_wire import PostgresWire
@@ -288,7 +287,7 @@ async def test_what_is_not_the_users_is_not_there(
     assert sql.execute("SELECT * FROM turns").fetchall() == rows
 
 
-@pytest.mark.parametrize("again", ["cancel", "send", "recover"])
+@pytest.mark.parametrize("again", ["cancel", "send", "work"])
 async def test_a_store_that_is_down_keeps_the_wish_and_the_next_who_comes_fulfils_it(
     new_bench: NewBench, database: Database, sql: psycopg.Connection, again: str
 ) -> None:
@@ -307,8 +306,7 @@ async def test_a_store_that_is_down_keeps_the_wish_and_the_next_who_comes_fulfil
     elif again == "send":
         assert await other.send(turn.session_id, "something else")
     else:
-        recovered = await Recovery(database, other.head_runner).recover(5, seconds=20)
-        assert recovered.ended == 1
+        assert await other.head_runner.carry_on(turn.session_id, seconds=20)
 
     assert ended(sql, turn.id) == ("cancelled", 3, "turn_cancelled", False, None)
     assert all(asked.input[-1]["content"] == "something else" for asked in other.model.asked)

@@ -19,7 +19,6 @@ from parley.memory.dynamodb import DynamoDbStore
 from parley.memory.sqlite import SqliteStore
 from parley.memory.store import AgentSessionStore
 from parley.repository.database import Database
-from parley.turns.recover import Recovery
 from parley_testing.aws import REGION
 from parley_testing.fault_scenarios import Scenario
 from parley_testing.workbench import Workbench
@@ -99,5 +98,4 @@ class Parts(Workbench):
         self.carrier = replace(self.carrier, store=store)
         self.sender = replace(self.sender, store=store, carrier=self.carrier)
         self.head_runner = replace(self.head_runner, store=store, carrier=self.carrier)
-        self.recovery = Recovery(database, self.head_runner)
         self.canceller = replace(self.canceller, open_store=lambda: store)

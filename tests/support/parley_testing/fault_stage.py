@@ -17,12 +17,16 @@ from parley.events.log import EventLog
 from parley.memory.store import AgentSessionStore
 from parley.repository.database import Database
 from parley.repository.turns import LEASE_SECONDS
+from parley.repository.waiting import WaitingSessions
+from parley.turns.recover import Recovery
+from parley.turns.ringing import Ringer
 from parley_testing.aws import Account
 from parley_testing.belongings import memory_of, rows_of
 from parley_testing.fault_outcome import Outcome, asked_again, outcome
 from parley_testing.fault_parts import Parts, Place
 from parley_testing.fault_scenarios import NEXT, SCENARIOS, lines
 from parley_testing.fork_server import Child, ForkServer
+from parley_testing.schedules.bells import Bells
 from parley_testing.waiting import HANG_SECONDS
 from parley_testing.workbench import request
 
@@ -173,9 +177,17 @@ class Play:
         return await self._send(self._stage.scenario.text, "k")
 
     async def recover(self) -> None:
-        """Do what the scheduled recovery does."""
-        recovered = await self.parts.recovery.recover(10, seconds=HANG_SECONDS)
-        assert recovered.unfinished == recovered.elsewhere == 0
+        """Do what the scheduled recovery does, and a worker that it rings for."""
+        bells = Bells()
+        recovery = Recovery(WaitingSessions(self._stage.database), Ringer(bells))
+        recovered = await recovery.recover(seconds=HANG_SECONDS)
+        assert (recovered.rung, recovered.left) == (len(bells), 0)
+        while len(bells):
+            session_id = bells.take(0).session_id
+            assert await self.parts.head_runner.carry_on(session_id, seconds=HANG_SECONDS)
+            # And what waits behind it, for which who ends a turn rings.
+            while await self.parts.head_runner.carry_on(session_id, seconds=HANG_SECONDS):
+                pass
 
     async def cancel(self) -> str:
         """Cancel the turn from this process and give the outcome."""

@@ -25,6 +25,7 @@ from parley.repository.sessions import SessionRepository
 from parley.repository.tool_calls import ToolCallRepository
 from parley.repository.transcript import Transcript
 from parley.repository.turns import TurnRepository
+from parley.repository.waiting import WaitingSessions
 from parley.secrets import Secret, database_url
 from parley.turns.cancel import Canceller
 from parley.turns.follow import Follower
@@ -198,8 +199,8 @@ class Composition:
 
     @made_once
     def recovery(self) -> Recovery:
-        """Carries on what was left behind. Asking for it imports the Agents SDK."""
-        return Recovery(self.database, self.head_runner)
+        """Rings for what was left behind."""
+        return Recovery(WaitingSessions(self.database), self.ringer)
 
     @made_once
     def outbox(self) -> Outbox:

@@ -33,6 +33,7 @@ METRICS: Mapping[str, MetricUnit] = {
     "CleanupFailures": MetricUnit.Count,
     # What there is, looked at after each recovery.
     "ActiveSessions": MetricUnit.Count,
+    "WaitingSessions": MetricUnit.Count,
     "OverdueTurns": MetricUnit.Count,
     "OldestOpenTurn": MetricUnit.Seconds,
     "OutboxDue": MetricUnit.Count,

@@ -202,17 +202,21 @@ class Actions:
         )
 
     def wait_a_minute(self, session_id: UUID) -> None:
-        """Let a session's turns wait for so long that the recovery looks at them."""
+        """Let a session's turns wait for so long that the recovery rings for them, or again."""
         self.world.change(
             "UPDATE turns SET created_at = created_at - interval '61 seconds'"
             " WHERE session_id = %s AND status = 'queued'",
             (session_id,),
         )
+        self.world.change(
+            "UPDATE turns SET woken_at = NULL WHERE session_id = %s AND ended_at IS NULL",
+            (session_id,),
+        )
 
     def recover(self, process: Process, *, course: Course = NOTHING, faulty: bool = False) -> str:
-        """Recover what was left behind."""
+        """Ring for what was left behind."""
         try:
-            recovered = process.run(process.recovery.recover(20, seconds=30))
+            recovered = process.run(process.recovery.recover(seconds=30))
         except (ProcessDied, asyncio.CancelledError):
             assert course.dead, "a process ended without having died"
             return "died"
@@ -220,7 +224,7 @@ class Actions:
             assert faulty or course.dead, "no store had failed"
             return "unavailable"
         if not course.dead and not course.thawed:
-            assert faulty or not recovered.unfinished, f"{recovered}"
+            assert faulty or not recovered.left, f"{recovered}"
         return "recovered"
 
     def claim(self, process: Process, turn: SeenTurn) -> RunningTurn | None:

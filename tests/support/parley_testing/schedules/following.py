@@ -119,6 +119,14 @@ def answer(
         return "died"
 
 
+def work_off(actions: Actions, process: Process, session_id: UUID) -> None:
+    """Answer a session's doorbells until a worker finds nothing to do there."""
+    outcomes = ["worked"]
+    while "worked" in outcomes:
+        bells = actions.world.bells.take_all(session_id)
+        outcomes = [answer(actions, process, bell) for bell in bells]
+
+
 def _let_go(
     error: Exception, *, course: Course, faulty: bool, seconds: float, restored: bool
 ) -> str:

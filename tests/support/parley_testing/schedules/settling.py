@@ -42,20 +42,26 @@ class Settling(Steps):
         world.raise_problems()
 
     def bring_to_rest(self) -> None:
-        """Deliver every doorbell; what was lost to the workers is left to the recovery."""
+        """Deliver every doorbell; what was lost to the workers the recovery rings for."""
         world, actions = self.world, self.actions
         for session_id in self.sessions:
             self.reopen(session_id)
             actions.expire(session_id)
         self.look()
-        while len(world.bells):
-            if following.answer(actions, world.main, world.bells.take(0)) != "nothing to do":
-                self.look()
+        self.deliver()
         for session in self.promises.seen.sessions.values():
             assert not session.open or session.id in world.unheard, f"{session.open} were left"
             actions.wait_a_minute(session.id)
         actions.recover(world.main)
+        self.deliver()
         self.look()
+
+    def deliver(self) -> None:
+        """Answer every doorbell, and those that are rung meanwhile."""
+        while len(self.world.bells):
+            bell = self.world.bells.take(0)
+            if following.answer(self.actions, self.world.main, bell) != "nothing to do":
+                self.look()
 
     def follow_to_the_end(self) -> None:
         """See that all who followed a turn, and who reads it now, were given the same."""

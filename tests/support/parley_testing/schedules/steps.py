@@ -122,6 +122,7 @@ class Steps(RuleBasedStateMachine):
                 actions.claim(other, running)  # and die at once
             case "recover":
                 actions.recover(other)
+                following.work_off(actions, other, session_id)
             case "retry" if running is not None and running.key is not None:
                 sent = actions.messages[running.key]
                 actions.expire(session_id)
@@ -171,6 +172,7 @@ class Steps(RuleBasedStateMachine):
             if len(self.promises.seen.sessions[session_id].open) > 1:
                 self.actions.wait_a_minute(session_id)
                 self.actions.recover(self.world.other)
+                following.work_off(self.actions, self.world.other, session_id)
                 self.world.look()
 
     def reopen(self, session_id: UUID) -> None:

@@ -26,6 +26,7 @@ from parley.memory.sqlite import SqliteStore
 from parley.memory.store import AgentSessionStore, StoredTurn
 from parley.repository.transcript import TurnView
 from parley.repository.turns import RunningTurn
+from parley.repository.waiting import WaitingSessions
 from parley.turns.attempt import Attempt
 from parley.turns.chronicle import Chronicle
 from parley.turns.hub import Hub
@@ -73,7 +74,7 @@ class Process:
         carrier = _Watched(self, self.bench.carrier)
         self.sender = replace(self.bench.sender, carrier=carrier, store=store)
         self.head_runner = replace(self.bench.head_runner, carrier=carrier, store=store)
-        self.recovery = Recovery(self.database, self.head_runner)
+        self.recovery = Recovery(WaitingSessions(self.database), self.bench.ringer)
         self.canceller = replace(self.bench.canceller, open_store=lambda: store)
         self.forgetter = Forgetter(self.bench.sessions, lambda: store, MEMORY_ITEMS)
         self.outbox = Outbox(self.database, store)

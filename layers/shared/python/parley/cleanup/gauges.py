@@ -11,7 +11,7 @@ from parley.repository.statistics import read_standing
 def publish_gauges(database: Database, store: AgentSessionStore) -> None:
     """Look at both stores and measure what there is.
 
-    To be called when a recovery is through: what then is overdue, nobody takes care of.
+    To be called when a recovery is through: what is overdue then, no worker has come for.
 
     Raises:
         StoreUnavailable: A store cannot serve now.
@@ -20,6 +20,7 @@ def publish_gauges(database: Database, store: AgentSessionStore) -> None:
     gauges_read(
         {
             "ActiveSessions": standing.active,
+            "WaitingSessions": standing.waiting_sessions,
             "OverdueTurns": standing.overdue_turns,
             "OldestOpenTurn": standing.oldest_open_turn_seconds or 0.0,
             "OutboxDue": standing.outbox_due,

@@ -112,6 +112,7 @@ class Statistics(BaseModel):
     memory: MemoryFigures
     turns: TurnCounts
     oldest_open_turn_seconds: float | None
+    waiting_sessions: int = Field(description="Sessions with a turn that nobody carries on.")
     outbox: OutboxFigures
     database: DatabaseFigures
     last_cleanup: LastCleanup | None
@@ -137,6 +138,7 @@ class Statistics(BaseModel):
             memory=memory,
             turns=TurnCounts.of(turns),
             oldest_open_turn_seconds=standing.oldest_open_turn_seconds,
+            waiting_sessions=standing.waiting_sessions,
             outbox=OutboxFigures(
                 waiting=standing.outbox_waiting,
                 due=standing.outbox_due,

@@ -99,7 +99,8 @@ class TurnRow(Base):
 
     `attempt` is the fence: only the attempt of this number may write. `crashes` counts attempts
     whose lease ran out. `remembered` says that the turn left memory, which this row vouches for.
-    Once `cancel_requested_at` is set, who takes the turn over only ends it.
+    Once `cancel_requested_at` is set, who takes the turn over only ends it. `woken_at` is when the
+    recovery last rang for it.
     """
 
     __tablename__ = "turns"
@@ -121,6 +122,8 @@ class TurnRow(Base):
     error_code: Mapped[str | None]
     error_detail: Mapped[str | None]
     cancel_requested_at: Mapped[datetime | None]
+    # The recovery's own statements read it, nobody else.
+    woken_at: Mapped[datetime | None] = mapped_column(deferred=True)
     model_calls: Mapped[int] = mapped_column(server_default="0")
     input_tokens: Mapped[int] = mapped_column(server_default="0")
     output_tokens: Mapped[int] = mapped_column(server_default="0")

@@ -12,6 +12,7 @@ from sqlalchemy import text
 from parley.ids import first_id
 from parley.repository.database import Database
 from parley.repository.estimates import about, about_by_status
+from parley.repository.waiting import WAITING, WAITING_PARAMETERS
 
 SAMPLE = 20
 """How many sessions stand for all where each has to be asked for."""
@@ -24,7 +25,9 @@ class Standing:
     Attributes:
         active: Active sessions; `ended` and `escalated` are the others. Large numbers are
             estimates (see `parley.repository.estimates`).
-        overdue_turns: Turns that nobody holds although they are begun: their lease has run out.
+        waiting_sessions: Sessions whose turn nobody carries on (see `parley.repository.waiting`).
+        overdue_turns: Those of them whose turn still waits though the recovery rang for it a
+            quarter of an hour ago or longer.
         oldest_open_turn_seconds: The age of the oldest turn that waits or runs; None if none does.
         outbox_waiting: Conversations whose memory must still be removed; of `outbox_due` at once.
             Both may be estimates.
@@ -38,6 +41,7 @@ class Standing:
     active: int
     ended: int
     escalated: int
+    waiting_sessions: int
     overdue_turns: int
     oldest_open_turn_seconds: float | None
     outbox_waiting: int
@@ -80,7 +84,7 @@ def read_standing(database: Database) -> Standing:
     Raises:
         StoreUnavailable: Postgres cannot serve now.
     """
-    (row,) = database.run(_STANDING)
+    (row,) = database.run(_STANDING, WAITING_PARAMETERS)
     closed = about_by_status(
         database, "sessions", "status <> 'active'", "last_activity_at DESC, id DESC"
     )
@@ -113,11 +117,13 @@ def read_activity(database: Database) -> Activity:
 
 
 # Open turns are few, and have their index; of the outbox the ends are looked up in its own.
-_STANDING = text("""
-SELECT open.*, outbox.*, database.*
-FROM (SELECT count(*) FILTER (WHERE status = 'running' AND lease_expires_at < now())
-            AS overdue_turns,
-          extract(epoch FROM now() - min(created_at))::float AS oldest_open_turn_seconds
+_STANDING = text(f"""
+SELECT waiting.*, open.*, outbox.*, database.*
+FROM (SELECT count(*) AS waiting_sessions,
+          count(*) FILTER (WHERE woken_at < now() - make_interval(secs => :again))
+            AS overdue_turns
+   FROM ({WAITING}) waiting) waiting,
+  (SELECT extract(epoch FROM now() - min(created_at))::float AS oldest_open_turn_seconds
    FROM turns WHERE status IN ('queued', 'running')) open,
   (SELECT extract(epoch FROM now() - min(created_at))::float AS outbox_seconds,
           extract(epoch FROM now() - min(not_before) FILTER (WHERE not_before <= now()))::float

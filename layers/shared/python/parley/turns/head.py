@@ -18,7 +18,7 @@ from parley.turns.threads import in_thread
 
 @dataclass(frozen=True, slots=True)
 class HeadRunner:
-    """Carries on sessions of which a doorbell or the recovery says that something waits there."""
+    """Carries on sessions of which a doorbell says that something waits there."""
 
     turns: TurnRepository
     store: AgentSessionStore
