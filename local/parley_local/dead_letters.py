@@ -28,6 +28,7 @@ class DeadLetters:
             "at": datetime.now(UTC).isoformat(timespec="milliseconds"),
             "message_id": message.id,
             "body": message.body,
+            "group": message.group,
             "sent_at": datetime.fromtimestamp(message.sent_at, UTC).isoformat(
                 timespec="milliseconds"
             ),
@@ -42,18 +43,19 @@ class DeadLetters:
             self._path,
         )
 
-    def bodies(self) -> list[str]:
-        """Return what the messages say, the oldest dead letter first.
+    def messages(self) -> list[tuple[str, str | None]]:
+        """Return what the messages say and their groups, the oldest dead letter first.
 
         Raises:
             ValueError: A line is none of ours; the message names it.
         """
         if not self._path.exists():
             return []
-        found: list[str] = []
+        found: list[tuple[str, str | None]] = []
         for number, line in enumerate(self._path.read_text(encoding="utf-8").splitlines(), 1):
             try:
-                found.append(str(json.loads(line)["body"]))
+                entry = json.loads(line)
+                found.append((str(entry["body"]), entry.get("group")))
             except (KeyError, TypeError, ValueError) as error:
                 raise ValueError(f"{self._path}:{number} is no dead letter.") from error
         return found

@@ -33,7 +33,7 @@ from parley_local.issuer import ensure_key
 from parley_local.local_keys import JWKS_PATH, keys_page
 from parley_local.local_queue import LocalQueue, local_queue
 from parley_local.migration import MigrationFailed, migrate
-from parley_local.open_turns import open_sessions
+from parley_local.open_turns import ring_for_what_was_left
 from parley_local.postgres import EmbeddedPostgres, PostgresFailed
 from parley_local.schedules import keep
 from parley_local.server import PortInUse, listen, serving, url_of
@@ -134,7 +134,7 @@ async def _serve(options: Options, started: AsyncExitStack) -> NoReturn:
     await gateway.prewarm()
     background = [asyncio.create_task(keep(each, gateway.pools)) for each in template.schedules]
     if template.queue and queue:
-        await _ring_for_what_was_left(queue, postgres.url())
+        await ring_for_what_was_left(queue, postgres.url())
         worker = gateway.pools[template.queue.function]
         background.append(asyncio.create_task(queue.deliver(worker, at_once=PROCESSES)))
     started.push_async_callback(_cancelled, background)
@@ -160,15 +160,6 @@ async def _queue_of(
     queue = await started.enter_async_context(local_queue(template.queue, data_dir))
     log.info("The queue %s is at %s.", template.queue.name, queue.url)
     return queue
-
-
-async def _ring_for_what_was_left(queue: LocalQueue, database_url: str) -> None:
-    left = await asyncio.to_thread(open_sessions, database_url)
-    for session in left:
-        # A second after the lease, since a worker that comes too early goes away again.
-        queue.send(str(session.id), delay=session.seconds + 1 if session.seconds else 0)
-    if left:
-        log.info("%d sessions have turns that were left open; they go on.", len(left))
 
 
 def _parameters(environment: Mapping[str, str]) -> dict[str, str]:

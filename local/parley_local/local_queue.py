@@ -40,9 +40,9 @@ class LocalQueue:
             log.error("%s did not start: %s", pool.function.name, lost)
         await deliver(self._state, pool, at_once=at_once)
 
-    def send(self, body: str, delay: float) -> None:
-        """Take a message that is delivered after so many seconds."""
-        self._state.send(body, delay)
+    def send(self, body: str, delay: float, group: str) -> None:
+        """Take a message of a group that is delivered after so many seconds."""
+        self._state.send(body, delay, group)
 
 
 @contextlib.asynccontextmanager

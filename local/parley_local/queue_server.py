@@ -125,13 +125,13 @@ class QueueServer:
         ):
             raise _Fault("ResourceNotFoundException", "SourceArn is no dead-letter queue's.")
         try:
-            bodies = self._dead_letters.bodies()
+            messages = self._dead_letters.messages()
         except ValueError as error:
             raise _Fault("UnsupportedOperation", str(error)) from error
-        for body in bodies:
-            self._queue.send(body)
+        for body, group in messages:
+            self._queue.send(body, group=group)
         self._dead_letters.clear()
-        log.info("%d dead letters were sent again.", len(bodies))
+        log.info("%d dead letters were sent again.", len(messages))
         return {"TaskHandle": "local"}
 
     def _is_ours(self, entries: Mapping[str, Any]) -> None:

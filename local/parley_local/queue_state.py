@@ -6,8 +6,10 @@ import asyncio
 import logging
 import time
 import uuid
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from math import inf
 
 from parley_local.template import Queue
 
@@ -100,12 +102,15 @@ class QueueState:
         """Receive a message that is visible now, if there is one; bury those that are through."""
         now = self._clock()
         limit = self.settings.receives
-        for message in sorted(self._messages.values(), key=self._place):
-            if message.visible_at > now:
-                continue
-            if limit is not None and message.receives >= limit:
-                self._give_up(message)
-                continue
+        visible = [each for each in self._messages.values() if each.visible_at <= now]
+        for message in [each for each in visible if each.receives >= (limit or inf)]:
+            self._give_up(message)
+            visible.remove(message)
+        # As SQS's fair queues do: first those of the group of which least is being worked on.
+        in_work = Counter(each.group for each in self._messages.values() if each.in_work)
+        in_work[None] = 0
+        if visible:
+            message = min(visible, key=lambda each: (in_work[each.group], each.visible_at))
             message.receives += 1
             message.first_received_at = message.first_received_at or now
             message.receipt = str(uuid.uuid4())
@@ -114,12 +119,6 @@ class QueueState:
             message.visible_at = now + self.settings.visibility
             return message
         return None
-
-    def _place(self, message: Message) -> tuple[int, float]:
-        """Order messages as SQS's fair queues do: first those of whom least is being worked on."""
-        others = (each for each in self._messages.values() if each.group == message.group)
-        in_work = 0 if message.group is None else sum(each.in_work for each in others)
-        return in_work, message.visible_at
 
     def _give_up(self, message: Message) -> None:
         try:

@@ -57,7 +57,7 @@ LEFT = """
             connection.execute("CREATE TABLE IF NOT EXISTS notes (id serial)")
             connection.execute(
                 "CREATE TABLE IF NOT EXISTS turns"
-                " (session_id uuid, status text, lease_expires_at timestamptz)"
+                " (session_id uuid, user_id text, status text, lease_expires_at timestamptz)"
             )
         return {"revision": "1"}
 """
@@ -71,7 +71,8 @@ LEAVE = """
                     ("completed", None), ("queued", None), ("running", "-infinity"),
                 ):
                     connection.execute(
-                        "INSERT INTO turns VALUES (gen_random_uuid(), %s, %s)", [status, lease]
+                        "INSERT INTO turns VALUES (gen_random_uuid(), 'ann', %s, %s)",
+                        [status, lease],
                     )
             rows = connection.execute("SELECT status FROM turns ORDER BY status").fetchall()
         return {"statusCode": 200, "body": " ".join(status for status, in rows)}

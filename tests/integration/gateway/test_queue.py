@@ -319,3 +319,18 @@ def test_what_sqs_would_refuse_is_refused(
     assert caught.value.response["Error"]["Code"] == code
     assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 400
     assert bench.seen == []
+
+
+def test_a_user_whose_messages_fill_the_queue_makes_no_other_wait_behind_them(
+    work: Callable[..., Bench],
+) -> None:
+    bench = work()
+    for n in range(6):
+        bench.send(f"wait a{n}", MessageGroupId="alice")
+    wait_for(lambda: len(bench.seen) == 2)  # as many as the queue's concurrency
+    bench.send("wait b", MessageGroupId="bob")
+
+    (bench.notes / "gate").touch()
+    wait_for(lambda: len(bench.seen) == 7)
+
+    assert bench.seen[2]["body"] == "wait b"

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from uuid import UUID
 
 import psycopg
 
 from parley.repository.turns import RunningTurn, TurnRepository
-from parley_local.open_turns import open_sessions
+from parley_local.local_queue import LocalQueue
+from parley_local.open_turns import open_sessions, ring_for_what_was_left
+from parley_local.queue_state import QueueState
+from parley_local.template import Queue
 from parley_testing.handlers import Api
 from parley_testing.talk import begin, queue, request, say
 
@@ -38,3 +42,18 @@ def test_open_turns_are_found_and_when_a_worker_can_claim_them(
     ).fetchone() or (None,)
     assert lease is not None
     assert float(lease) <= found[held] <= 60
+
+
+def test_one_user_with_many_open_sessions_does_not_make_another_wait_after_a_restart(
+    left: Callable[..., RunningTurn], database_url: str
+) -> None:
+    for _ in range(6):
+        left(user="alice")
+    of_bob = left(user="bob").session_id
+    state = QueueState(Queue("doorbells", "Worker"), bury=lambda _: None)
+
+    asyncio.run(ring_for_what_was_left(LocalQueue(state, ""), database_url))
+
+    taken = [message.body for _ in range(7) if (message := state.take()) is not None]
+    assert len(taken) == 7
+    assert str(of_bob) in taken[:2], "the others are alice's"

@@ -13,15 +13,15 @@ from parley_local.queue_state import Message
 
 def test_they_are_kept_in_their_order_until_they_are_cleared(tmp_path: Path) -> None:
     path = tmp_path / "dead.jsonl"
-    DeadLetters(path).keep(Message("Zoë\n1", sent_at=0, visible_at=0, receives=3))
+    DeadLetters(path).keep(Message("Zoë\n1", sent_at=0, visible_at=0, receives=3, group="a"))
     letters = DeadLetters(path)
     letters.keep(Message("2", sent_at=0, visible_at=0, receives=1))
 
-    assert letters.bodies() == ["Zoë\n1", "2"]
+    assert letters.messages() == [("Zoë\n1", "a"), ("2", None)]
     first = json.loads(path.read_text().splitlines()[0])
     assert (first["receives"], first["sent_at"]) == (3, "1970-01-01T00:00:00.000+00:00")
     letters.clear()
-    assert letters.bodies() == []
+    assert letters.messages() == []
     assert not path.exists()
 
 
@@ -31,4 +31,4 @@ def test_a_line_that_is_no_dead_letter_is_named(tmp_path: Path, line: str) -> No
     path.write_text('{"body": "1"}\n' + line + "\n")
 
     with pytest.raises(ValueError, match=r"dead\.jsonl:2"):
-        DeadLetters(path).bodies()
+        DeadLetters(path).messages()

@@ -210,3 +210,21 @@ def test_messages_of_one_group_do_not_make_those_of_others_wait(given: Given) ->
     fourth = given.queue.take()
     assert fourth is not None
     assert fourth.body == "another"
+
+
+def test_many_messages_are_taken_in_the_order_of_their_groups_turns(given: Given) -> None:
+    for n in range(24):
+        given.queue.send(f"alice {n}", group="alice")
+    given.now += 1
+    for n in range(3):
+        given.queue.send(f"bob {n}", group="bob")
+    at_work = [given.receive() for _ in range(4)]
+    order = [message.body for message in at_work]
+    while (done := at_work.pop(0)) and len(order) < 27:
+        given.queue.delete(done.receipt or "")
+        at_work.append(given.receive())
+        order.append(at_work[-1].body)
+
+    # Four at a time: two of each, until bob has no more.
+    assert order[:6] == ["alice 0", "bob 0", "alice 1", "bob 1", "alice 2", "bob 2"]
+    assert order[6:] == [f"alice {n}" for n in range(3, 24)]

@@ -36,6 +36,15 @@ class Doorbell(Protocol):
         ...
 
 
+def group_of(user_id: str) -> str:
+    """Return the group of the messages that are about a user's sessions.
+
+    On a standard queue it is for fairness only: SQS hands out first what belongs to groups of which
+    little is being worked on. It is logged by AWS, and so names nobody.
+    """
+    return sha256(user_id.encode()).hexdigest()[:32]
+
+
 class SqsDoorbell:
     """Rings through an SQS queue, from which Lambda invokes the worker."""
 
@@ -57,15 +66,12 @@ class SqsDoorbell:
 
     def ring(self, session_id: UUID, *, delay: int = 0, user_id: str | None = None) -> None:
         """Ask a worker to look at a session: see `Doorbell`."""
-        # On a standard queue the group is for fairness only: SQS hands out first what belongs to
-        # groups of which little is being worked on. It is logged by AWS, and so names nobody.
-        group = sha256((user_id or str(session_id)).encode()).hexdigest()[:32]
         with _translated():
             self._opened().send_message(
                 QueueUrl=self._url,
                 MessageBody=str(session_id),
                 DelaySeconds=delay,
-                MessageGroupId=group,
+                MessageGroupId=group_of(user_id or str(session_id)),
             )
 
     def put_back(self, receipt_handle: str, *, seconds: int) -> None:
