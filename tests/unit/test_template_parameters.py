@@ -11,6 +11,7 @@ from parley_testing.template import PARAMETERS, ROOT, TEMPLATE
 
 USED = json.dumps({key: TEMPLATE[key] for key in ("Globals", "Resources", "Conditions")})
 ACCOUNT = "eu-west-1:123456789012"
+LIMITED = ("Authorizer", "Sessions", "Messages", "Stream", "Cleanup")
 
 
 def test_only_the_two_secrets_have_to_be_given() -> None:
@@ -28,43 +29,44 @@ def test_a_parameter_is_described_used_and_in_a_group(name: str) -> None:
     assert sum(group["Parameters"].count(name) for group in groups) == 1
 
 
-@pytest.mark.parametrize("name", PARAMETERS)
-def test_a_parameters_default_is_of_its_own_form(name: str) -> None:
-    entry = PARAMETERS[name]
-    default = entry.get("Default")
-
-    if default is not None:
-        assert re.fullmatch(entry.get("AllowedPattern", ".*"), str(default))
-        assert default in entry.get("AllowedValues", [default])
-
-
-@pytest.mark.parametrize("name", ["DatabaseSecretArn", "OpenAiSecretArn"])
-@pytest.mark.parametrize(
-    "arn",
-    [
-        f"arn:aws:secretsmanager:{ACCOUNT}:secret:parley/database-AbCdEf",
-        f"arn:aws:ssm:{ACCOUNT}:parameter/parley/database",
-        f"arn:aws-us-gov:ssm:{ACCOUNT}:parameter/database",
-    ],
-)
-def test_a_secret_is_of_either_kind(name: str, arn: str) -> None:
-    assert re.fullmatch(PARAMETERS[name]["AllowedPattern"], arn)
-
-
-@pytest.mark.parametrize("text", ["", "sk-abc", "postgresql://u:p@host/db", "/parley/database"])
-def test_a_secret_itself_is_not_taken_for_its_name(text: str) -> None:
-    # CloudFormation shows parameters to everybody who may look at the stack.
-    assert not re.fullmatch(PARAMETERS["DatabaseSecretArn"]["AllowedPattern"], text)
+TAKEN: dict[str, tuple[list[str], list[str]]] = {
+    "DatabaseSecretArn": (
+        [
+            f"arn:aws:secretsmanager:{ACCOUNT}:secret:parley/database-AbCdEf",
+            f"arn:aws:ssm:{ACCOUNT}:parameter/parley/database",
+            f"arn:aws-us-gov:ssm:{ACCOUNT}:parameter/database",
+        ],
+        # CloudFormation shows parameters to everybody who may look at the stack.
+        ["", "sk-abc", "postgresql://u:p@host/db", "/parley/database"],
+    ),
+    "SubnetIds": (
+        ["", "subnet-0a1b", "subnet-0a1b,subnet-2c3d"],
+        ["a", "subnet-0a1b, subnet-2c3d", "subnet-0a1b,"],
+    ),
+    "SessionsConcurrency": (["", "1", "250"], ["0", "-1", "many", "1.5"]),
+    "RecoveryRate": (
+        ["rate(1 hour)", "rate(15 minutes)", "rate(1 day)", "cron(0 * * * ? *)"],
+        ["", "hourly", "1 hour", "rate(0 hours)", "rate(1 second)"],
+    ),
+}
+"""Texts that a parameter takes, and others that it does not; further ones by the same pattern."""
 
 
-@pytest.mark.parametrize("text", ["", "subnet-0a1b", "subnet-0a1b,subnet-2c3d"])
-def test_subnets_are_ids_with_commas(text: str) -> None:
-    assert re.fullmatch(PARAMETERS["SubnetIds"]["AllowedPattern"], text)
+@pytest.mark.parametrize("name", TAKEN)
+def test_a_parameter_takes_what_is_of_its_form_and_nothing_else(name: str) -> None:
+    pattern, (taken, refused) = PARAMETERS[name]["AllowedPattern"], TAKEN[name]
+
+    assert [text for text in taken + refused if re.fullmatch(pattern, text)] == taken
 
 
-@pytest.mark.parametrize("text", ["a", "subnet-0a1b, subnet-2c3d", "subnet-0a1b,"])
-def test_other_subnets_are_refused(text: str) -> None:
-    assert not re.fullmatch(PARAMETERS["SubnetIds"]["AllowedPattern"], text)
+def test_both_secrets_and_all_limits_are_of_one_form() -> None:
+    for like, others in {
+        "DatabaseSecretArn": ["OpenAiSecretArn"],
+        "SessionsConcurrency": [f"{name}Concurrency" for name in LIMITED],
+    }.items():
+        assert {PARAMETERS[name]["AllowedPattern"] for name in [like, *others]} == {
+            PARAMETERS[like]["AllowedPattern"]
+        }
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from typing import Any
 
 import pytest
@@ -34,18 +33,6 @@ def test_cleanup_comes_daily_at_the_hour_of_the_parameter() -> None:
     assert PARAMETERS["AgentSessionCleanupHour"]["Default"] == (
         Settings.model_fields["agent_session_cleanup_hour"].default
     )
-
-
-@pytest.mark.parametrize(
-    "text", ["rate(1 hour)", "rate(15 minutes)", "rate(1 day)", "cron(0 * * * ? *)"]
-)
-def test_a_rate_is_as_the_scheduler_writes_it(text: str) -> None:
-    assert re.fullmatch(PARAMETERS["RecoveryRate"]["AllowedPattern"], text)
-
-
-@pytest.mark.parametrize("text", ["", "hourly", "1 hour", "rate(0 hours)", "rate(1 second)"])
-def test_other_rates_are_refused(text: str) -> None:
-    assert not re.fullmatch(PARAMETERS["RecoveryRate"]["AllowedPattern"], text)
 
 
 @of_each
