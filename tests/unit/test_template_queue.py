@@ -22,6 +22,7 @@ from parley_testing.template import (
 TRANSLATED = translated()
 QUEUE: dict[str, Any] = RESOURCES["Doorbells"]["Properties"]
 FAILURES: dict[str, Any] = RESOURCES["DoorbellFailures"]["Properties"]
+QUEUES = of_type(TRANSLATED, "AWS::SQS::Queue")
 ARN = {"Fn::GetAtt": ["Doorbells", "Arn"]}
 RING = ("Sessions", "Messages", "Stream", "Worker", "Cleanup")
 LONGEST_DELAY = 900
@@ -76,12 +77,6 @@ def test_what_the_worker_fails_over_again_and_again_is_put_aside() -> None:
     assert policy["maxReceiveCount"] >= 5
 
 
-def test_what_is_put_aside_is_kept_for_as_long_as_there_is() -> None:
-    assert FAILURES["MessageRetentionPeriod"] == 14 * 24 * 3600
-    # It keeps the age that it had, so it must be given up before it would have ended anyway.
-    assert "MessageRetentionPeriod" not in QUEUE  # four days
-
-
 def test_only_doorbells_are_put_aside_there() -> None:
     (source,) = FAILURES["RedriveAllowPolicy"]["sourceQueueArns"]
 
@@ -97,11 +92,6 @@ def test_two_stacks_of_an_account_have_queues_of_their_own() -> None:
     assert "QueueName" not in FAILURES
 
 
-@pytest.mark.parametrize("queue", ["Doorbells", "DoorbellFailures"])
-def test_what_is_in_a_queue_is_encrypted(queue: str) -> None:
-    assert RESOURCES[queue]["Properties"]["SqsManagedSseEnabled"] is True
-
-
 @pytest.mark.parametrize("function", FUNCTIONS)
 def test_who_rings_knows_the_queue_and_may_send_to_it_and_nobody_else(function: str) -> None:
     known = FUNCTIONS[function]["Environment"]["Variables"].get("DOORBELL_QUEUE_URL")
@@ -111,23 +101,23 @@ def test_who_rings_knows_the_queue_and_may_send_to_it_and_nobody_else(function: 
     assert bool(statement(function, "sqs:SendMessage")) == rings
 
 
-@pytest.mark.parametrize("name", ["Doorbells", "DoorbellFailures", "CleanupFailures"])
-def test_a_queue_is_reached_over_tls_only(name: str) -> None:
+@pytest.mark.parametrize("name", QUEUES)
+def test_a_queue_is_encrypted_and_reached_over_tls_only(name: str) -> None:
     policy = RESOURCES[f"{name}OverTls"]["Properties"]
     (said,) = policy["PolicyDocument"]["Statement"]
 
+    assert QUEUES[name]["Properties"]["SqsManagedSseEnabled"] is True
     assert policy["Queues"] == [{"Ref": name}]
     assert said["Resource"] == {"Fn::GetAtt": [name, "Arn"]}
     assert (said["Effect"], said["Principal"], said["Action"]) == ("Deny", "*", "sqs:*")
     assert said["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
 
 
-def test_every_queue_has_such_a_policy() -> None:
-    queues = of_type(TRANSLATED, "AWS::SQS::Queue")
-
-    assert {f"{name}OverTls" for name in queues} == of_type(
-        TRANSLATED, "AWS::SQS::QueuePolicy"
-    ).keys()
+def test_what_is_put_aside_is_kept_for_as_long_as_there_is() -> None:
+    for name in QUEUES.keys() - {"Doorbells"}:
+        assert QUEUES[name]["Properties"]["MessageRetentionPeriod"] == 14 * 24 * 3600
+    # A message keeps the age that it had, so it must be given up before it would have ended anyway.
+    assert "MessageRetentionPeriod" not in QUEUE  # four days
 
 
 def test_lambda_does_not_take_a_sessions_turns_for_a_loop() -> None:

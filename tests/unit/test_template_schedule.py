@@ -66,13 +66,6 @@ def test_what_was_delivered_and_failed_is_kept_too() -> None:
     assert config["MaximumRetryAttempts"] <= 1
 
 
-def test_what_is_kept_is_encrypted_and_kept_for_as_long_as_there_is() -> None:
-    queue = RESOURCES["CleanupFailures"]["Properties"]
-
-    assert queue["SqsManagedSseEnabled"] is True
-    assert queue["MessageRetentionPeriod"] == 14 * 24 * 3600
-
-
 @of_each
 def test_the_schedules_role_may_call_the_function_and_report_and_no_more(
     schedule: dict[str, Any],

