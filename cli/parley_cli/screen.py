@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Annotated, Any
@@ -80,9 +80,20 @@ def show_table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> Non
     console().print(table)
 
 
-def show_fields(value: BaseModel | dict[str, Any]) -> None:
-    """Print a value's fields, one a line; those inside others as `outer.inner`."""
-    show_table(("", ""), _flat(value if isinstance(value, dict) else dict(value), ""))
+def show_fields(
+    value: BaseModel | dict[str, Any],
+    without: Collection[str] = (),
+    more: Iterable[tuple[str, object]] = (),
+) -> None:
+    """Print a value's fields, one a line; those inside others as `outer.inner`.
+
+    Args:
+        value: Whose fields.
+        without: Fields that are left out.
+        more: What comes after them.
+    """
+    fields = {name: each for name, each in dict(value).items() if name not in without}
+    show_table(("", ""), (*_flat(fields, ""), *more))
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from parley_cli.screen import Json, note, on_terminal, show_fields, show_json, s
 from parley_cli.sessions import Limit, Named
 from parley_cli.turn_screen import TurnScreen, show_events, show_turn
 from parley_client import Parley
-from parley_client.models import CancelledTurn, TurnStatus
+from parley_client.models import CancelledTurn, TurnStatus, TurnStep
 
 app = typer.Typer(
     help="A session's turns: your messages, and what the agent does about each.",
@@ -57,9 +57,13 @@ def list_(
 @app.command()
 @as_user
 def show(parley: Parley, session: Named, turn: TurnId, json: Json = False) -> None:
-    """Show a turn: its state, what was said, and what it used."""
+    """Show a turn: its state, what was said, what it used, and what was done in it."""
     found = parley.read_turn(get_session(parley, session).id, turn)
-    (show_json if json else show_fields)(found)
+    if json:
+        show_json(found)
+    else:
+        steps = [("step", told_step(step)) for step in found.steps]
+        show_fields(found, ("steps",), steps)
 
 
 @app.command()
@@ -108,6 +112,14 @@ def cancel(
         show_json(cancelled)
     else:
         typer.echo(told(cancelled))
+
+
+def told_step(step: TurnStep) -> str:
+    """Say what was done in a turn, what came of it, and how long it took."""
+    outcome = step.outcome if step.error is None else f"{step.outcome} ({step.error})"
+    took = "" if step.milliseconds is None else f", {step.milliseconds:,} ms"
+    named = "" if step.call_id is None else f", {step.call_id}"
+    return f"{step.kind} {step.name} {outcome}{took}{named}"
 
 
 def told(cancelled: CancelledTurn) -> str:

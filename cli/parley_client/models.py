@@ -87,6 +87,27 @@ class TurnWithMessages(Model):
     reply: TranscriptMessage | None
 
 
+class TurnStep(Model):
+    """A call of the model, or of a tool, in a turn.
+
+    `error` is the type of the exception that it failed with.
+    """
+
+    kind: Literal["model", "tool"]
+    name: str
+    outcome: Literal["succeeded", "failed"]
+    error: str | None
+    milliseconds: int | None
+    ended_at: datetime
+    call_id: str | None
+
+
+class TurnDetails(TurnWithMessages):
+    """A turn with what was said in it, and its steps, in the order in which they ended."""
+
+    steps: tuple[TurnStep, ...]
+
+
 class AcceptedTurn(Model):
     """A turn that is carried out in the background, with what the user said."""
 

@@ -15,8 +15,9 @@ from issuer_keys import IssuerKeys
 from tokens import Refused, TokenVerifier, bearer_token
 
 from parley.config import load_settings
+from parley.log_format import formatter
 
-logger = Logger()
+logger = Logger(logger_formatter=formatter())
 # Read at init, so that a missing setting stops the function before it judges anybody.
 settings = load_settings("issuer")
 verifier = TokenVerifier(

@@ -18,8 +18,9 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
+from parley_local.agent_check import check_agents
 from parley_local.data_directory import Address, DirectoryInUse, announced, forget_address, locked
 from parley_local.execution import EnvironmentLost
 from parley_local.full_disk import disk_was_full, size_of
@@ -32,6 +33,7 @@ from parley_local.gateway import PROCESSES, Gateway
 from parley_local.issuer import ensure_key
 from parley_local.local_keys import JWKS_PATH, keys_page
 from parley_local.local_queue import LocalQueue, local_queue
+from parley_local.log_lines import LogFormat, chosen_format, write_log
 from parley_local.migration import MigrationFailed, migrate
 from parley_local.open_turns import ring_for_what_was_left
 from parley_local.postgres import EmbeddedPostgres, PostgresFailed
@@ -43,9 +45,11 @@ from parley_local.template_file import read_template
 log = logging.getLogger(__name__)
 
 DEFAULT_DATA_DIR = Path(".parley")
+_MESSAGES = Path(__file__).parents[2] / "functions" / "messages"
 POSTGRES_LOG = "postgres.log"
 """Where PostgreSQL's log is, in the data directory."""
 
+_LAST_PORT = 65_535
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
@@ -61,19 +65,30 @@ class Options:
     port: int
     data_dir: Path
     template: Path
+    log_format: LogFormat
 
 
 def parse_options(arguments: list[str] | None = None) -> Options:
     """Read the command line; wrong usage ends the process with status 2."""
     parser = argparse.ArgumentParser("parley_local.dev", description="Run Parley on this machine.")
     parser.add_argument("--host", default="127.0.0.1", choices=_LOOPBACK)
-    parser.add_argument("--port", type=int, default=3000, help="0 for any free one")
+    parser.add_argument("--port", type=_port, default=3000, help="0 for any free one")
     parser.add_argument("--data-dir", type=Path, default=DEFAULT_DATA_DIR)
     parser.add_argument(
         "--template", type=Path, default=Path(__file__).parents[2] / "template.yaml"
     )
     known = parser.parse_args(arguments)
-    return Options(known.host, known.port, known.data_dir, known.template)
+    try:
+        log_format = chosen_format(os.environ, sys.stderr)
+    except ValueError as error:
+        parser.error(str(error))
+    return Options(known.host, known.port, known.data_dir, known.template, log_format)
+
+
+def _port(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and int(text) <= _LAST_PORT):
+        raise argparse.ArgumentTypeError(f"a port is a number from 0 to {_LAST_PORT}, not {text!r}")
+    return int(text)
 
 
 async def run(options: Options) -> int:
@@ -127,6 +142,7 @@ async def _serve(options: Options, started: AsyncExitStack) -> NoReturn:
         database_url=postgres.url(),
         jwks_url=url + JWKS_PATH,
         queue_url=queue.url if queue else None,
+        log_format=options.log_format,
     )
     await migrate(template, variables)
     pages = {JWKS_PATH: keys_page(data_dir)}
@@ -141,6 +157,8 @@ async def _serve(options: Options, started: AsyncExitStack) -> NoReturn:
     server = await started.enter_async_context(serving(gateway, listener))
     started.enter_context(announced(data_dir, Address(url, os.getpid())))
     _greet(url, data_dir)
+    checking = [asyncio.create_task(check_agents(variables))] if _runs_agents(template) else []
+    started.push_async_callback(_cancelled, checking)
     while postgres.running:
         ended, _ = await asyncio.wait(
             {server, *background}, timeout=0.5, return_when=asyncio.FIRST_COMPLETED
@@ -162,13 +180,18 @@ async def _queue_of(
     return queue
 
 
+def _runs_agents(template: Template) -> bool:
+    """Whether the template has our function that runs them, and is not one of a test's."""
+    return any(function.folder == _MESSAGES for function in template.functions.values())
+
+
 def _parameters(environment: Mapping[str, str]) -> dict[str, str]:
     """Give the template's parameters that the environment sets and no function reads."""
     hour = environment.get("AGENT_SESSION_CLEANUP_HOUR")
     return {"AgentSessionCleanupHour": hour} if hour else {}
 
 
-async def _cancelled(tasks: Sequence[asyncio.Task[NoReturn]]) -> None:
+async def _cancelled(tasks: Sequence[asyncio.Task[Any]]) -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
@@ -248,9 +271,10 @@ def _greet(url: str, data_dir: Path) -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run `make dev`; return its exit status."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    options = parse_options(arguments)
+    write_log(sys.stderr, options.log_format)
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
-    return asyncio.run(run(parse_options(arguments)))
+    return asyncio.run(run(options))
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from pathlib import Path
 from parley.config import Settings
 from parley_local.issuer import AUDIENCE, ISSUER
 from parley_local.lambda_identity import REGION
+from parley_local.log_lines import LogFormat
 
 MEMORY_FILE = "memory.sqlite3"
 """Where memory is, in the data directory."""
@@ -51,6 +52,7 @@ def function_variables(
     database_url: str,
     jwks_url: str,
     queue_url: str | None = None,
+    log_format: LogFormat = "json",
 ) -> dict[str, str]:
     """Return the variables for the functions' processes.
 
@@ -61,6 +63,7 @@ def function_variables(
         database_url: The embedded PostgreSQL.
         jwks_url: Where the local issuer's keys are served.
         queue_url: The local queue, where the template has one.
+        log_format: How the functions write their log.
     """
     settings = {name.upper() for name in Settings.model_fields} - _OURS
     variables = {
@@ -91,6 +94,7 @@ def function_variables(
     return {
         **variables,
         **NO_ACCOUNT,
+        "LOG_FORMAT": log_format,
         # Metrics are lines for CloudWatch; in a terminal they hide the logs.
         "POWERTOOLS_METRICS_DISABLED": "true",
         "DATABASE_URL": database_url,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Any, Self
 
@@ -22,6 +21,7 @@ from parley_local.pool import PAYLOAD_LIMIT, PayloadTooLarge, Pool, payload_size
 from parley_local.proxy import MalformedAnswer, proxy_event, proxy_response
 from parley_local.relay import NotBegun, Relay
 from parley_local.request_context import RequestContext
+from parley_local.request_log import log_request
 from parley_local.routing import Match, Router
 from parley_local.template import Route, Template
 from parley_local.web_function import WebFunction
@@ -154,7 +154,7 @@ class Gateway:
             response = await self._answer(match, context)
         except Refused as refused:
             response = self._own_response(refused.kind, context, refused.message)
-        _log_request(context, response.status)
+        log_request(context, response.status, headers=response.headers, body=response.body)
         marked = HttpResponse(response.status, (*response.headers, *ids), response.body)
         await send_response(send, marked, request.method)
 
@@ -211,7 +211,8 @@ class Gateway:
             raise Refused("INTEGRATION_TIMEOUT" if late else "DEFAULT_5XX") from error
         finally:
             if relay.status is not None or relay.ending is not None:
-                _log_request(context, relay.status, f"{relay.sent} bytes streamed", relay.ending)
+                said = (f"{relay.sent} bytes streamed", relay.ending)
+                log_request(context, relay.status, *said, headers=relay.headers)
 
     async def _admit(
         self, authorizer: str | None, match: Match, context: RequestContext
@@ -242,14 +243,3 @@ class Gateway:
         self, kind: str, context: RequestContext, message: str | None
     ) -> HttpResponse:
         return gateway_response(kind, context, self._template.gateway_responses, message)
-
-
-def _log_request(context: RequestContext, status: int | None, *more: str | None) -> None:
-    log.info(
-        "%s %s %s %d ms%s",
-        context.request.method,
-        context.request.path,
-        "-" if status is None else status,
-        (datetime.now(UTC) - context.time) / timedelta(milliseconds=1),
-        "".join(f", {text}" for text in more if text),
-    )

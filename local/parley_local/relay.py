@@ -28,6 +28,7 @@ class Relay:
 
     Attributes:
         status: The response's status, once it is known.
+        headers: Its headers.
         sent: How many bytes of its body were handed on.
         ending: Why it ended, where it is not complete.
     """
@@ -40,6 +41,7 @@ class Relay:
             added: Headers that the gateway adds.
         """
         self.status: int | None = None
+        self.headers: tuple[tuple[str, str], ...] = ()
         self.sent = 0
         self.ending: str | None = None
         self._send = send
@@ -88,7 +90,7 @@ class Relay:
                 (name.encode("latin-1"), value.encode("latin-1"))
                 for name, value in (*response.headers, *self._added)
             ]
-            self.status = response.status
+            self.status, self.headers = response.status, tuple(response.headers)
             await self._send(
                 {"type": "http.response.start", "status": response.status, "headers": headers}
             )

@@ -13,6 +13,7 @@ from parley_client.models import (
     OnConflict,
     TranscriptMessage,
     Turn,
+    TurnDetails,
     TurnStatus,
     TurnWithMessages,
 )
@@ -171,10 +172,10 @@ def list_turns(
     )
 
 
-def read_turn(session_id: UUID | str, turn_id: UUID | str) -> Call[TurnWithMessages]:
-    """Read a turn: its state, its messages and what it used."""
+def read_turn(session_id: UUID | str, turn_id: UUID | str) -> Call[TurnDetails]:
+    """Read a turn: its state, its messages, what it used and what was done in it."""
     path = below(below("/sessions", session_id, "turns"), turn_id)
-    return Call("GET", path, shown_as(TurnWithMessages))
+    return Call("GET", path, shown_as(TurnDetails))
 
 
 def cancel_turn(session_id: UUID | str, turn_id: UUID | str) -> Call[CancelledTurn]:

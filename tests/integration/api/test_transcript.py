@@ -155,11 +155,18 @@ def test_turns_can_be_asked_for_by_their_state(api: Api, turns: TurnRepository) 
     }  # fmt: skip
 
 
-def test_a_turn_shows_what_was_said_in_it(api: Api) -> None:
+def test_a_turn_shows_what_was_said_and_done_in_it(api: Api) -> None:
     session_id = api.new_session()
     sent = api("POST", f"/sessions/{session_id}/messages", {"text": "add milk"})
 
-    assert api("GET", sent.headers["location"]).json == sent.json
+    shown = api("GET", sent.headers["location"]).json
+
+    (step,) = shown.pop("steps")
+    assert shown == sent.json
+    assert (step["kind"], step["name"], step["outcome"]) == ("tool", "add_task", "succeeded")
+    assert step["error"] is None
+    assert step["milliseconds"] >= 0
+    assert step["ended_at"] <= shown["turn"]["ended_at"]
 
 
 def test_a_turn_that_runs_has_no_reply_yet(api: Api, turns: TurnRepository) -> None:

@@ -142,11 +142,11 @@ async def test_an_effect_and_its_record_are_committed_together(
     sent = await bench.send(bench.new_session())
 
     rows = sql.execute(
-        "SELECT t.xmin = c.xmin, c.turn_id, call_id, name, arguments, output, effect"
+        "SELECT t.xmin = c.xmin, c.turn_id, call_id, name, arguments, output->'value', effect"
         " FROM tasks t, tool_calls c"
     ).fetchall()
     arguments = '{"title": "milk"}'
-    output = {"value": "added milk"}
+    output = "added milk"
     assert rows == [(True, sent.view.turn.id, "c", "add", arguments, output, True)]
     assert told(bench.model.asked[1]) == {"c": "added milk"}
 
@@ -169,8 +169,8 @@ async def test_an_exception_rolls_back_and_is_told_to_the_model(
     assert sent.view.turn.status == "completed"
     assert words in told(bench.model.asked[1])["c"]
     assert sql.execute("SELECT count(*) FROM tasks").fetchone() == (0,)
-    recorded = sql.execute("SELECT output, effect FROM tool_calls").fetchall()
-    assert recorded == [({"value": told(bench.model.asked[1])["c"]}, False)]
+    recorded = sql.execute("SELECT output->'value', effect FROM tool_calls").fetchall()
+    assert recorded == [(told(bench.model.asked[1])["c"], False)]
 
 
 async def test_what_a_failed_tool_said_is_replayed_too(new_bench: NewBench) -> None:

@@ -38,7 +38,7 @@ def running(api: Any, session: dict[str, Any], turns: str, answered: Answered) -
     view["turn"]["status"] = "running"
     api.answers("GET /sessions", {"items": [session], "next_cursor": None})
     api.answers(f"GET {turns}", {"items": [view["turn"]], "next_cursor": None})
-    api.answers(f"GET {turns}/{TURN}", view)
+    api.answers(f"GET {turns}/{TURN}", view | {"steps": []})
     return view
 
 
@@ -66,6 +66,29 @@ def test_a_turn_is_shown_with_what_was_said(parley: Any, running: dict[str, Any]
 
     assert "turn.status\trunning\n" in result.stdout
     assert "user_message.content\thi\n" in result.stdout
+
+
+def test_a_turn_is_shown_with_what_was_done_in_it(
+    parley: Any, api: Any, running: dict[str, Any], turns: str, session: dict[str, Any]
+) -> None:
+    step = {"kind": "tool", "outcome": "succeeded", "ended_at": session["created_at"]}
+    steps = [
+        step | {"name": "add_task", "error": None, "milliseconds": 1200, "call_id": "c1"},
+        step
+        | {"name": "price", "outcome": "failed", "error": "KeyError", "milliseconds": 3}
+        | {"call_id": "c2"},
+        step | {"name": "old", "error": None, "milliseconds": None, "call_id": None},
+    ]
+    api.answers(f"GET {turns}/{TURN}", running | {"steps": steps})
+
+    result = parley("turns", "show", "groceries", str(TURN))
+
+    shown = [line for line in result.stdout.splitlines() if line.startswith("step")]
+    assert shown == [
+        "step\ttool add_task succeeded, 1,200 ms, c1",
+        "step\ttool price failed (KeyError), 3 ms, c2",
+        "step\ttool old succeeded",
+    ]
 
 
 @pytest.mark.parametrize("named", [(), (str(TURN),)], ids=["the running one", "by id"])
@@ -164,7 +187,7 @@ def test_a_reply_that_is_too_long_for_an_event_is_read(
 ) -> None:
     long = numbered(started(), delta("lo"), said(None), completed())
     api.streams(f"GET {turns}/{TURN}/events", long)
-    api.answers(f"GET {turns}/{TURN}", answered("long"))
+    api.answers(f"GET {turns}/{TURN}", answered("long") | {"steps": []})
 
     result = parley("turns", "follow", "groceries", str(TURN))
 

@@ -56,6 +56,8 @@ class Settings(BaseSettings):
     oidc_audience: str | None = None
     oidc_jwks_url: str | None = None
 
+    log_format: Literal["json", "text"] = "json"
+
     def require(self, *needs: Need) -> Self:
         """Return these settings if they hold what is needed.
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
-import traceback
 from collections.abc import Mapping
 from functools import cache
 from typing import Any, Literal, Protocol
 
 from aws_lambda_powertools import Logger
 
+from parley.faults import traced as traced
+from parley.log_format import NotTwice, formatter
 from parley.metrics import measure
 
 
@@ -55,8 +56,15 @@ class TurnUsage(Protocol):
 
 @cache
 def logger() -> Logger:
-    """Give the process's logger: JSON lines, with the ids of the request, session and turn."""
-    return Logger(service="parley")
+    """Give the process's logger: its lines have the ids of the request, session and turn."""
+    made = Logger(service="parley", logger_formatter=formatter())
+
+    def of_request() -> bool:
+        keys = {**made.get_current_keys(), **made.thread_safe_get_current_keys()}
+        return bool(keys.get("request_id"))
+
+    made.addFilter(NotTwice(of_request))
+    return made
 
 
 def log_keys(**keys: str) -> None:
@@ -65,25 +73,6 @@ def log_keys(**keys: str) -> None:
     In no other's: a process that serves several requests at a time would mix them up.
     """
     logger().thread_safe_append_keys(**keys)
-
-
-def traced(error: BaseException | None) -> dict[str, Any]:
-    """Give what a log may say of an exception: where it came from, and not what it says.
-
-    Messages of exceptions quote what they are about: parameters, answers, people.
-    """
-    if error is None:
-        return {}
-    kinds: list[str] = []
-    chain: BaseException | None = error
-    while chain is not None:
-        kinds.append(f"{type(chain).__module__}.{type(chain).__qualname__}")
-        chain = chain.__cause__
-    frames = [
-        f"{frame.filename}:{frame.lineno} {frame.name}"
-        for frame in traceback.extract_tb(error.__traceback__)
-    ]
-    return {"exception": kinds, "frames": frames}
 
 
 def recorded(
@@ -139,17 +128,19 @@ def memory_read(seconds: float) -> None:
     measure({"MemoryReadLatency": seconds * 1000})
 
 
-def request_answered(*, route: str, status: int, seconds: float) -> None:
+def request_answered(
+    *, route: str, status: int, seconds: float, ids: Mapping[str, str] | None = None
+) -> None:
     """Log what a request came to.
 
     Args:
         route: Its method and the path that the template has, with names for the ids.
         status: The response's.
         seconds: How long the answer took here.
+        ids: Those of what it was about, by the names that they have in the log.
     """
-    logger().info(
-        "request answered", route=route, status=status, milliseconds=_milliseconds(seconds)
-    )
+    facts: dict[str, Any] = {"route": route, "status": status, **(ids or {})}
+    logger().info("request answered", milliseconds=_milliseconds(seconds), **facts)
 
 
 def cleanup_ended(*, done: bool, seconds: float, kinds: Mapping[str, Removed]) -> None:

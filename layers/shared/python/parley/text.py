@@ -13,6 +13,10 @@ _UNSTORABLE = {0: None, **_LONE}
 # JSON allows them in a string, but much that reads lines takes them for the end of one.
 _ENDS_OF_LINES = {ord(end): f"\\u{ord(end):04x}" for end in "\x85\u2028\u2029"}
 _PAIR = re.compile("[\ud800-\udbff][\udc00-\udfff]")
+# What could steer a terminal: control characters, and those that turn the direction of text.
+_STEERS = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
+)
 _UNSTORABLE_ESCAPE = re.compile(r"\\u(?:0000|[dD][89a-fA-F])")
 
 
@@ -88,3 +92,8 @@ def jsonable(value: Any) -> Any:
         return storable_json(from_json(to_json(value)))
     except PydanticSerializationError:
         return storable(str(value))
+
+
+def harmless(text: str) -> str:
+    """Replace what could steer the terminal that a text is shown on; lines and tabs stay."""
+    return _STEERS.sub("\N{REPLACEMENT CHARACTER}", text)

@@ -23,7 +23,7 @@ from parley.http.audit import PREFIX, Audit
 from parley.http.body import ROOM_BYTES, body_refusal, read_json
 from parley.http.headers import SAFE, safe_besides
 from parley.http.identity import Caller, identify
-from parley.http.paths import methods_of, seen_from, without_slash
+from parley.http.paths import methods_of, named_ids, seen_from, without_slash
 from parley.http.problems import (
     CONTENT_TYPE,
     NAME_MAX_CHARS,
@@ -102,7 +102,13 @@ class Api:
             with subsegment(route) as annotations:
                 response = self.answer(event, context)
                 annotations["status"] = status = response["statusCode"]
-            request_answered(route=route, status=status, seconds=time.monotonic() - started)
+            locations = response["multiValueHeaders"].get("Location", ())
+            request_answered(
+                route=route,
+                status=status,
+                seconds=time.monotonic() - started,
+                ids=named_ids(event.get("path") or "", *locations),
+            )
             return response
         finally:
             log.clear_state()

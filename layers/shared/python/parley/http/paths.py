@@ -10,6 +10,25 @@ from typing import Any
 
 _UNDOCUMENTED = {"/docs": "GET", "/openapi.json": "GET"}
 
+_ID = r"([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})"
+_NAMED = {
+    "session_id": re.compile(f"(?:^|/)sessions/{_ID}"),
+    "turn_id": re.compile(f"(?:^|/)turns/{_ID}"),
+}
+
+
+def named_ids(*addresses: str) -> dict[str, str]:
+    """Return the ids of the session and the turn that addresses name; the first of each counts.
+
+    Args:
+        addresses: Paths, such as a request's and the one that its answer's Location has.
+    """
+    found = {
+        name: [match[1] for address in addresses if (match := pattern.search(address))]
+        for name, pattern in _NAMED.items()
+    }
+    return {name: ids[0] for name, ids in found.items() if ids}
+
 
 def without_slash(path: str) -> str:
     """Return a path without the slashes at its end, which API Gateway takes for nothing."""

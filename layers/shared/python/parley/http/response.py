@@ -14,12 +14,14 @@ class Outgoing:
     Attributes:
         status: What it began with; None as long as it has not.
         complete: Whether all of it was sent.
+        location: What its Location says; nothing if it has none.
     """
 
     def __init__(self, send: Send) -> None:
         self._send = send
         self.status: int | None = None
         self.complete = False
+        self.location = ""
 
     async def __call__(self, message: Message) -> None:
         """Send a part of it; waits for readers that are slow."""
@@ -31,6 +33,7 @@ class Outgoing:
 
     async def begin(self, status: int, headers: Mapping[str, str]) -> None:
         """Send its head."""
+        self.location = headers.get("Location", "")
         raw = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
         await self({"type": "http.response.start", "status": status, "headers": raw})
 

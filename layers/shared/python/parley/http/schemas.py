@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Annotated, Literal, Self
 from uuid import UUID
@@ -14,6 +15,7 @@ from parley.repository.models import (
     Role,
     SessionRow,
     SessionStatus,
+    ToolCallRow,
     TurnRow,
     TurnStatus,
 )
@@ -279,6 +281,44 @@ class TurnWithMessages(BaseModel):
             user_message=TranscriptMessage.of(view.user_message),
             reply=TranscriptMessage.of(view.reply) if view.reply is not None else None,
         )
+
+
+class TurnStep(BaseModel):
+    """Something that was done in a turn; what it was given and what it gave is not shown."""
+
+    kind: Literal["model", "tool"]
+    name: str = Field(description="The tool's.")
+    outcome: Literal["succeeded", "failed"]
+    error: str | None = Field(description="The type of the exception that it failed with.")
+    milliseconds: int | None = Field(description="How long it took, where that is known.")
+    ended_at: Time
+    call_id: str | None = Field(description="The model's id of the call.")
+
+    @classmethod
+    def of_tool(cls, row: ToolCallRow) -> Self:
+        """Show a call of a tool."""
+        error = row.output.get("error")
+        return cls(
+            kind="tool",
+            name=row.name,
+            outcome="succeeded" if error is None else "failed",
+            error=error,
+            milliseconds=row.output.get("milliseconds"),
+            ended_at=row.created_at,
+            call_id=row.call_id,
+        )
+
+
+class TurnDetails(TurnWithMessages):
+    """A turn with what was said in it, and its steps, in the order in which they ended."""
+
+    steps: list[TurnStep]
+
+    @classmethod
+    def shown(cls, view: TurnView, calls: Iterable[ToolCallRow]) -> Self:
+        """Show a turn, its messages and its steps."""
+        whole = TurnWithMessages.of(view)
+        return cls(**dict(whole), steps=[TurnStep.of_tool(call) for call in calls])
 
 
 class CancelledTurn(TurnWithMessages):

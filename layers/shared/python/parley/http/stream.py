@@ -18,6 +18,7 @@ from starlette.types import Receive, Scope, Send
 from parley.errors import NotFound
 from parley.http.api import refused
 from parley.http.body import body_max_bytes
+from parley.http.paths import named_ids
 from parley.http.response import Outgoing
 from parley.http.stream_request import event_of, invocation_of
 from parley.http.stream_routes import METHODS
@@ -106,4 +107,9 @@ class _Endpoint:
                 if outgoing.status is not None and not outgoing.complete:
                     await outgoing.finish()
             annotations["status"] = status = outgoing.status or 0
-        request_answered(route=route, status=status, seconds=time.monotonic() - started)
+        request_answered(
+            route=route,
+            status=status,
+            seconds=time.monotonic() - started,
+            ids=named_ids(event["path"], outgoing.location),
+        )

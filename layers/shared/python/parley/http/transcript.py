@@ -13,7 +13,7 @@ from parley.http.api import caller
 from parley.http.documented import answers
 from parley.http.identity import Caller
 from parley.http.paging import Cursor, Limit
-from parley.http.schemas import MessageList, TranscriptMessage, Turn, TurnList, TurnWithMessages
+from parley.http.schemas import MessageList, TranscriptMessage, Turn, TurnDetails, TurnList
 from parley.http.sessions import SessionId
 from parley.repository.models import TurnStatus
 from parley.repository.transcript import Transcript
@@ -68,12 +68,13 @@ def transcript_routes(transcript: Transcript) -> Router:
         "/sessions/<session_id>/turns/<turn_id>",
         operation_id="readTurn",
         tags=["turns"],
-        summary="Read a turn: its state, reply and usage",
+        summary="Read a turn: its state, reply and usage, and the tools that were called",
         responses=answers({200: "The turn."}, 404, 422),
     )
     def turn(
         user: Annotated[Caller, Depends(caller)], session_id: SessionId, turn_id: TurnId
-    ) -> TurnWithMessages:
-        return TurnWithMessages.of(transcript.turn(user.user_id, session_id, turn_id))
+    ) -> TurnDetails:
+        view = transcript.turn(user.user_id, session_id, turn_id)
+        return TurnDetails.shown(view, transcript.tool_calls(turn_id))
 
     return router

@@ -34,6 +34,9 @@ class ToolCall:
         made_from: What the output is the JSON of, if it is the JSON text of another value.
         told: How many bytes of the output the model is told; None for all.
         context: What the call changed in the agent's own context.
+        error: The type of the exception that the tool failed with; its output is then what the
+            model was told of that.
+        milliseconds: How long the call took.
     """
 
     call_id: str
@@ -44,6 +47,8 @@ class ToolCall:
     made_from: str | None = None
     told: int | None = None
     context: Mapping[str, Any] = field(default_factory=dict)
+    error: str | None = None
+    milliseconds: int | None = None
 
 
 class ToolCallRepository:
@@ -71,6 +76,8 @@ class ToolCallRepository:
                 row.output.get("made_from"),
                 row.output.get("told"),
                 row.output.get("context", {}),
+                row.output.get("error"),
+                row.output.get("milliseconds"),
             )
             for row in rows
         }
@@ -114,6 +121,10 @@ def _parameters(turn: RunningTurn, call: ToolCall) -> Mapping[str, Any]:
         output["told"] = call.told
     if call.context:
         output["context"] = call.context
+    if call.error is not None:
+        output["error"] = call.error
+    if call.milliseconds is not None:
+        output["milliseconds"] = call.milliseconds
     return {
         "turn_id": turn.id,
         "attempt": turn.attempt,

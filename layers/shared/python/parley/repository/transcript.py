@@ -14,7 +14,7 @@ from sqlalchemy.orm import aliased
 
 from parley.errors import NotFound
 from parley.repository.database import Database
-from parley.repository.models import MessageRow, SessionRow, TurnRow, TurnStatus
+from parley.repository.models import MessageRow, SessionRow, ToolCallRow, TurnRow, TurnStatus
 from parley.repository.paging import Number, Page, decode, encode, fitting
 
 # Of a turn, the user speaks first.
@@ -137,6 +137,15 @@ class Transcript:
         if row is None:
             raise NotFound("turn", turn_id)
         return TurnView(*row)
+
+    def tool_calls(self, turn_id: UUID) -> Sequence[ToolCallRow]:
+        """Read the calls of tools that a turn has recorded, oldest first."""
+        query = (
+            select(ToolCallRow)
+            .where(ToolCallRow.turn_id == turn_id)
+            .order_by(ToolCallRow.created_at, ToolCallRow.call_id)
+        )
+        return self._database.read(lambda session: session.scalars(query).all())
 
     def of_turns(self, session_id: UUID, numbers: Sequence[int]) -> dict[int, TurnView]:
         """Read what was said in the numbered turns; memory that is gone is rebuilt from it."""

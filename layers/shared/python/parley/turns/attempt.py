@@ -81,6 +81,7 @@ class Attempt:
         not_called: Calls of the model's that are more than it may make in one step.
         digest: Of the agent's structure; kept with each record.
         usage: What all attempts' model calls came to.
+        tool_errors: What tools failed with, by call id: the name of the exception's type.
         model_error: What the model last failed with.
         refused: Why a run inside the run, which only its tool has heard of, was not made.
         overran: Whether a tool's statement took longer than a statement may.
@@ -126,6 +127,7 @@ class Attempt:
         self.usage = Usage()
         self.digest = ""
         self.broken: Exception | None = None
+        self.tool_errors: dict[str, str] = {}
         self.model_error: Exception | None = None
         self.refused: Exception | None = None
         self.overran = False
@@ -142,6 +144,7 @@ class Attempt:
         self._allotment = Allotment(caps)
         self._own = OwnContext(None)
         self._own_before: dict[str, State] = {}
+        self._called_at: dict[str, float] = {}
         self._runs: dict[tuple[str, ...], int] = {}
         self._offered: dict[tuple[str, ...], tuple[str, ...]] = {}
         self._one_body = asyncio.Lock()
@@ -187,9 +190,10 @@ class Attempt:
         """Have the run given the agent's own context."""
         self.own, self._own = own, OwnContext(own)
 
-    def note_context(self, call_id: str) -> None:
-        """Take note of the agent's own context before a tool is called."""
+    def begin_call(self, call_id: str) -> None:
+        """Take note of the time, and of the agent's own context, before a tool is called."""
         self._own_before[call_id] = self._own.state()
+        self._called_at[call_id] = time.monotonic()
 
     def put_context_back(self, state: State) -> None:
         """Set the agent's own context to what an earlier attempt had made of it."""
@@ -299,8 +303,16 @@ class Attempt:
         origin = None if value is _SAID else made_from(value)
         told = self._allotment.take(called.call_id, output)
         changed = self._own.changed_since(self._own_before.get(called.call_id, {}))
+        begun = self._called_at.get(called.call_id)
         return ToolCall(
-            *called, output, effect=effect, made_from=origin, told=told, context=changed
+            *called,
+            output,
+            effect=effect,
+            made_from=origin,
+            told=told,
+            context=changed,
+            error=self.tool_errors.get(called.call_id),
+            milliseconds=None if begun is None else round((time.monotonic() - begun) * 1000),
         )
 
     async def in_transaction(

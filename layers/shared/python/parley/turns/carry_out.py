@@ -293,20 +293,23 @@ class TurnCarrier:
             return await self.runner.run(agent, attempt, half)
 
     def _agent(self, attempt: Attempt) -> Agent[TurnContext]:
+        building = True
         try:
             agent = self.load_agent(attempt.turn.agent)
             prepare(agent)
             attempt.digest = agent_digest(agent)
+            building = False
             attempt.give_context(self._context(attempt))
         except NotFound as error:
             detail = f"The agent {attempt.turn.agent} is not offered any more."
             raise RunFailed("agent_not_offered", detail) from error
         except UnsupportedAgent as error:
-            raise RunFailed("agent_not_supported", str(error)) from error
+            raise RunFailed("agent_not_supported", str(error), quoting=True) from error
         except Exception as error:
             # A defect of the agent's own: it must not block the session, nor hide.
-            detail = f"The agent cannot be built: {type(error).__name__}."
-            raise RunFailed("agent_failed", detail) from error
+            what = "built" if building else "given its context"
+            detail = f"The agent cannot be {what}: {type(error).__name__}."
+            raise RunFailed("agent_failed", detail, quoting=building) from error
         return agent
 
     def _context(self, attempt: Attempt) -> Any:
@@ -339,7 +342,12 @@ class TurnCarrier:
 
     async def _fail(self, attempt: Attempt, failure: RunFailed) -> TurnView:
         # The detail is in the turn; here it could quote what was said.
-        logger().warning("turn failed", code=failure.code, **traced(failure.__cause__))
+        logger().warning(
+            "turn failed",
+            code=failure.code,
+            agent=attempt.turn.agent,
+            **traced(failure.__cause__, quoting=failure.quoting),
+        )
         noted = isinstance(failure, AlreadyNoted)
         return await self._ender.stop(attempt, "failed", failure.code, failure.detail, noted=noted)
 

@@ -32,6 +32,7 @@ async def tell_missing(asked: ToolErrorFormatterArgs[Any]) -> str | None:
     if attempt.chronicle is not None:
         attempt.chronicle.called(called, enclosing_call())
     if call_id not in attempt.outputs:
+        attempt.tool_errors[call_id] = "no such tool"
         await attempt.record_output(called, _words(called.name, attempt.offered()))
     output = attempt.outputs[call_id].output
     if attempt.chronicle is not None:

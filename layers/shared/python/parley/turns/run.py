@@ -50,12 +50,14 @@ class RunFailed(Exception):
             `context_overflow`, `agent_failed`, `guardrail_tripped`, `too_many_steps`,
             `agent_changed`, `agent_not_supported`, `approval_not_supported`.
         detail: A sentence for people.
+        quoting: Whether the log may have the cause's message: nobody had said anything yet.
     """
 
-    def __init__(self, code: str, detail: str) -> None:
+    def __init__(self, code: str, detail: str, *, quoting: bool = False) -> None:
         super().__init__(f"{code}: {detail}")
         self.code = code
         self.detail = detail
+        self.quoting = quoting
 
 
 class ContextOverflow(RunFailed):
@@ -172,7 +174,7 @@ def _failure(error: Exception, model_error: Exception | None) -> RunFailed:
             name = hit.guardrail.get_name()
             return RunFailed("guardrail_tripped", f"The guardrail {name} stopped the turn.")
         case UnsupportedAgent() as unsupported:
-            return RunFailed("agent_not_supported", str(unsupported))
+            return RunFailed("agent_not_supported", str(unsupported), quoting=True)
         case MaxTurnsExceeded():
             return RunFailed(
                 "too_many_steps", f"The agent had not answered after {MAX_MODEL_CALLS} model calls."

@@ -26,6 +26,7 @@ from parley.turns.caps import cut
 from parley.turns.context import Effect, TurnContext
 from parley.turns.graph import UnsupportedAgent
 from parley.turns.told import told
+from parley.turns.tool_errors import note_errors, tool_failed
 from parley.turns.tool_guardrails import record_tool_verdicts
 from parley.turns.tool_results import named, tell_returned
 
@@ -128,6 +129,7 @@ def record_outputs(tools: Iterable[Tool]) -> None:
         if isinstance(tool, FunctionTool):
             record_tool_verdicts(tool)
             if not isinstance(tool.on_invoke_tool, _Recorded):
+                note_errors(tool)
                 tool.on_invoke_tool = _Recorded(tool, tool.on_invoke_tool)
 
 
@@ -160,9 +162,13 @@ class _Recorded:
         if call_id in attempt.outputs:
             attempt.put_context_back(attempt.outputs[call_id].context)
         else:
-            attempt.note_context(call_id)
-            with inside_call(call_id), subsegment(f"tool {context.tool_name}"):
-                value = await self._invoke(context, arguments)
+            attempt.begin_call(call_id)
+            try:
+                with inside_call(call_id), subsegment(f"tool {context.tool_name}"):
+                    value = await self._invoke(context, arguments)
+            except Exception as error:
+                tool_failed(context, error)
+                raise
             attempt.check()
             if attempt.refused is not None:
                 raise attempt.refused  # which the tool's own error function may have hidden

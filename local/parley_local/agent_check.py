@@ -1,0 +1,70 @@
+"""Building each agent that is offered, when `make dev` starts: what is wrong with one is said then.
+
+Run as `python -m parley_local.agent_check` in a process of its own, with the functions' variables:
+an agent's module may do anything when it is imported, and the Agents SDK takes its time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import threading
+import time
+from collections.abc import Mapping
+
+from parley_local.process_group import kill_group
+
+
+async def check_agents(variables: Mapping[str, str]) -> None:
+    """Build the agents in another process, which logs what is wrong; it ends with this.
+
+    Args:
+        variables: The environment of the functions.
+    """
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "parley_local.agent_check",
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=2,
+        env=dict(variables),
+        start_new_session=True,
+    )
+    try:
+        await process.wait()
+    finally:
+        if process.returncode is None:
+            await kill_group(process)
+
+
+def main() -> int:
+    """Build every agent that is offered; return how many cannot be."""
+    os.nice(10)  # whoever sends a first message meanwhile is not to wait for this
+    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+    from parley.agents.registry import OFFERED, load
+    from parley.observability import logger, traced
+    from parley.turns.prepare import prepare
+
+    broken = 0
+    for name in OFFERED:
+        try:
+            prepare(load(name))
+        except Exception as error:
+            broken += 1
+            # Where it went wrong begins below the call here.
+            below = error.__traceback__ and error.__traceback__.tb_next
+            facts = traced(error.with_traceback(below), quoting=True)
+            logger().error("the agent cannot be built", agent=name, **facts)
+    return broken
+
+
+def _end_with(parent: int) -> None:
+    """End this process when `make dev` is gone, though an agent's module hangs."""
+    while os.getppid() == parent:
+        time.sleep(1)
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

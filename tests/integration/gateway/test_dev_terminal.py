@@ -1,0 +1,96 @@
+"""`make dev` on a terminal: what a developer of agents sees of requests, and of what fails."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from parley_local.issuer import issue_token
+from parley_testing.terminal import CTRL_C, Terminal
+from parley_testing.waiting import HANG_SECONDS
+
+# Processes of Python's look for it when they start, so that it can offer agents of the test's own.
+OFFERS = """
+from parley.agents import registry
+registry.OFFERED = {
+    "todo": registry.OFFERED["todo"],
+    "shop": registry.Offer("Sells.", "shop_agent"),
+    "broken": registry.Offer("Is broken.", "broken_agent"),
+    "typo": registry.Offer("Has a typo.", "typo_agent"),
+}
+"""
+SHOP = """
+from agents import Agent, function_tool
+
+@function_tool
+def add_task(title: str, notes: str | None, due_at: str | None) -> str:
+    "Sell something; the offline model knows this name."
+    return {}[title]
+
+def build():
+    return Agent(name="shop", tools=[add_task])
+"""
+
+
+@pytest.fixture
+def dev(tmp_path: Path) -> Iterator[tuple[Terminal, Path]]:
+    """`make dev` on a terminal, with agents of a developer's; and its data directory."""
+    own = tmp_path / "own"
+    own.mkdir()
+    (own / "sitecustomize.py").write_text(OFFERS)
+    (own / "shop_agent.py").write_text(SHOP)
+    (own / "broken_agent.py").write_text("import numpyy\n")
+    (own / "typo_agent.py").write_text("import agents\n\ndef build(:\n    pass\n")
+    data = tmp_path / "data"
+    hidden = ("OPENAI", "LOG_", "POWERTOOLS", "NO_COLOR")
+    environ = {name: value for name, value in os.environ.items() if not name.startswith(hidden)}
+    paths = [str(own), *filter(None, [os.environ.get("PYTHONPATH")])]
+    shown = Terminal(
+        [sys.executable, "-m", "parley_local.dev", "--port", "0", "--data-dir", str(data)],
+        {**environ, "PYTHONPATH": os.pathsep.join(paths)},
+    )
+    yield shown, data
+    shown.press(CTRL_C)
+    try:
+        assert shown.ended() == 0
+    finally:
+        shown.close()
+
+
+def test_what_a_developer_sees(dev: tuple[Terminal, Path]) -> None:
+    shown, data = dev
+    url = re.search(r"answers at (http://[\d.:]+)", shown.wait_for("with the offline model"))
+    assert url is not None
+
+    # Agents that cannot be built are told of though nobody asks for them.
+    said = shown.wait_for("ModuleNotFoundError: No module named 'numpyy'")
+    assert re.search(r"ERROR the agent cannot be built at \S+/broken_agent.py:1 <module>", said)
+    assert "importlib" not in said
+    said = shown.wait_for("SyntaxError: invalid syntax")
+    assert re.search(r"the agent cannot be built at \S+/typo_agent.py:3 agent=typo", said)
+
+    headers = {"Authorization": f"Bearer {issue_token(data, 'anna')}"}
+    with httpx.Client(base_url=url[1], headers=headers, trust_env=False) as client:
+        client.timeout = HANG_SECONDS
+        sold = client.post("/messages", json={"text": "add milk", "agent": "shop"}).json()
+        assert "turn" in sold, sold
+        refused = client.get("/nowhere").status_code
+
+    # The place in the developer's own code comes first, and then its traceback.
+    said = shown.wait_for("KeyError: 'milk'")
+    assert re.search(r"WARNING tool failed at \S+/shop_agent.py:7 add_task tool=add_task", said)
+    assert f"turn={sold['turn']['id']}" in said
+    below = said.split("Traceback (most recent call last):", 1)[1]
+    assert "shop_agent.py" in below.splitlines()[1]
+    # One line for a request, with the ids of what it was about.
+    said = shown.wait_for(f"turn {sold['turn']['id']}\r\n")
+    assert re.search(r"\d\d:\d\d:\d\d POST /messages 201 \d+ ms, session ", said)
+    assert "{" not in said
+    assert refused == 404
+    assert "GET /nowhere 404" in shown.wait_for(" ms\r\n")
