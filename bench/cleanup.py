@@ -34,8 +34,8 @@ from parley.config import load_settings
 from parley.ids import TurnKey, conversation_key
 from parley.memory.codec import pack_memory
 from parley.memory.store import FORMAT_VERSION, TurnMemory
-from parley_testing.databases import connect, temporary_postgres
-from parley_testing.handlers import Api, load_function
+from parley_testing.api.handlers import Api, load_function
+from parley_testing.postgres.databases import connect, temporary_postgres
 
 MEMORY = TurnMemory(
     [
@@ -207,8 +207,8 @@ def _moto(stack: ExitStack) -> None:
     }
     import boto3
 
-    queue = boto3.client("sqs").create_queue(QueueName="doorbells")
-    os.environ["DOORBELL_QUEUE_URL"] = queue["QueueUrl"]
+    queue = boto3.client("sqs").create_queue(QueueName="wake-queue")
+    os.environ["WAKE_QUEUE_URL"] = queue["QueueUrl"]
 
 
 def _make_table() -> None:

@@ -18,7 +18,7 @@ from moto.dynamodb.responses import DynamoHandler
 from moto.server import ThreadedMotoServer
 
 TABLE = "memory"
-QUEUE = "doorbell"
+QUEUE = "wake-queue"
 _WRITES = ("PutItem", "UpdateItem", "DeleteItem", "BatchWriteItem", "TransactWriteItems")
 
 

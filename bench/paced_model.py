@@ -12,8 +12,8 @@ import sys
 import time
 from typing import Any
 
-from parley_testing.model_server import Asked, ModelServer
-from parley_testing.model_steps import Gate, Streamed
+from parley_testing.models.server import Asked, ModelServer
+from parley_testing.models.steps import Gate, Streamed
 
 
 class _First(Gate):

@@ -23,10 +23,10 @@ from typing import Any
 
 import httpx
 from bench.stream_readers import CASES, READERS, Turn, ended, send, words
-from bench.stream_stage import PATIENCE_SECONDS, Stage, stage
+from bench.stream_setup import PATIENCE_SECONDS, Setup, setup
 
 
-async def first_deltas(at: Stage, client: httpx.AsyncClient, turns: int) -> list[float]:
+async def first_deltas(at: Setup, client: httpx.AsyncClient, turns: int) -> list[float]:
     """Give the milliseconds from the model's first delta to the client's, of each turn."""
     took = []
     for number in range(turns + 5):  # the first are the process's cold start
@@ -38,7 +38,7 @@ async def first_deltas(at: Stage, client: httpx.AsyncClient, turns: int) -> list
     return took
 
 
-async def cost(at: Stage, client: httpx.AsyncClient, rate: float, seconds: float) -> dict[str, Any]:
+async def cost(at: Setup, client: httpx.AsyncClient, rate: float, seconds: float) -> dict[str, Any]:
     """Stream one answer and give what was written for it."""
     turn = words(int(rate * seconds), rate=rate)
     before = len(at.aws.lines)
@@ -56,7 +56,7 @@ async def cost(at: Stage, client: httpx.AsyncClient, rate: float, seconds: float
     }
 
 
-def _written(at: Stage, turn: Turn) -> dict[str, Any]:
+def _written(at: Setup, turn: Turn) -> dict[str, Any]:
     """Count in the file: each row is one write."""
     assert at.memory is not None
     like = (f"%{turn.session_id}",)
@@ -77,7 +77,7 @@ def _told(lines: Sequence[tuple[str, int]]) -> dict[str, Any]:
 
 
 async def durations(
-    at: Stage, client: httpx.AsyncClient, letters: int, seconds: float, repeat: int
+    at: Setup, client: httpx.AsyncClient, letters: int, seconds: float, repeat: int
 ) -> dict[str, list[float]]:
     """Give the seconds that the same turn took with different readers, fastest first."""
     took: dict[str, list[float]] = {name: [] for name in CASES}
@@ -89,7 +89,7 @@ async def durations(
     return {name: sorted(each) for name, each in took.items()}
 
 
-async def measured(at: Stage, arguments: argparse.Namespace) -> dict[str, Any]:
+async def measured(at: Setup, arguments: argparse.Namespace) -> dict[str, Any]:
     """Measure."""
     timeout = httpx.Timeout(PATIENCE_SECONDS)
     limits = httpx.Limits(max_connections=READERS + 10)
@@ -129,7 +129,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=10, help="that an answer takes")
     parser.add_argument("--repeat", type=int, default=3, help="turns for each kind of reader")
     arguments = parser.parse_args()
-    with stage(arguments.store) as at:
+    with setup(arguments.store) as at:
         print(json.dumps(asyncio.run(measured(at, arguments))))
 
 

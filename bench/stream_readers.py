@@ -13,9 +13,9 @@ from typing import Any
 from uuid import uuid4
 
 import httpx
-from bench.stream_stage import PATIENCE_SECONDS, Stage
+from bench.stream_setup import PATIENCE_SECONDS, Setup
 
-from parley_testing.handlers import rest_event
+from parley_testing.api.handlers import rest_event
 
 READERS = 50
 
@@ -101,7 +101,7 @@ async def read(lines: AsyncIterator[str], turn: Turn) -> AsyncIterator[str]:
             event = data = ""
 
 
-async def send(at: Stage, client: httpx.AsyncClient, turn: Turn, *, until: str = "") -> None:
+async def send(at: Setup, client: httpx.AsyncClient, turn: Turn, *, until: str = "") -> None:
     """Send a message and read its stream, to the end or until an event of this type."""
     path, headers, body = sending(turn)
     async with client.stream("POST", at.url + path, headers=headers, content=body) as answer:
@@ -112,7 +112,7 @@ async def send(at: Stage, client: httpx.AsyncClient, turn: Turn, *, until: str =
                 return
 
 
-async def follow(at: Stage, client: httpx.AsyncClient, turn: Turn) -> Turn:
+async def follow(at: Setup, client: httpx.AsyncClient, turn: Turn) -> Turn:
     """Read a turn's events from their start, as another reader."""
     path = f"/sessions/{turn.session_id}/turns/{turn.turn_id}/events"
     seen = Turn(turn.said)
@@ -123,7 +123,7 @@ async def follow(at: Stage, client: httpx.AsyncClient, turn: Turn) -> Turn:
     return seen
 
 
-async def ended(at: Stage, turn: Turn) -> float:
+async def ended(at: Setup, turn: Turn) -> float:
     """Wait until a turn is completed, and give the seconds that it took, as Postgres has it."""
     query = (
         "SELECT session_id, status, extract(epoch FROM ended_at - started_at) FROM turns"
@@ -139,18 +139,18 @@ async def ended(at: Stage, turn: Turn) -> float:
     raise TimeoutError("the turn does not end")
 
 
-async def alone(at: Stage, client: httpx.AsyncClient, turn: Turn) -> None:
+async def alone(at: Setup, client: httpx.AsyncClient, turn: Turn) -> None:
     """Send, and go away at the first word."""
     await send(at, client, turn, until="message.delta")
 
 
-async def one(at: Stage, client: httpx.AsyncClient, turn: Turn) -> None:
+async def one(at: Setup, client: httpx.AsyncClient, turn: Turn) -> None:
     """Send, and read all."""
     await send(at, client, turn)
     assert turn.text == turn.wanted
 
 
-async def many(at: Stage, client: httpx.AsyncClient, turn: Turn) -> None:
+async def many(at: Setup, client: httpx.AsyncClient, turn: Turn) -> None:
     """Send and read all, with 49 who follow."""
     sender = asyncio.create_task(send(at, client, turn))
     while not turn.turn_id:
@@ -163,7 +163,7 @@ async def many(at: Stage, client: httpx.AsyncClient, turn: Turn) -> None:
     assert all(seen.result().text == turn.wanted for seen in others)
 
 
-async def slow(at: Stage, client: httpx.AsyncClient, turn: Turn) -> None:
+async def slow(at: Setup, client: httpx.AsyncClient, turn: Turn) -> None:
     """Send, and read a hundred bytes ten times a second."""
     with _raw(at, turn) as connection:
         ending = asyncio.create_task(ended(at, turn))
@@ -173,14 +173,14 @@ async def slow(at: Stage, client: httpx.AsyncClient, turn: Turn) -> None:
         await ending
 
 
-async def never(at: Stage, client: httpx.AsyncClient, turn: Turn) -> None:
+async def never(at: Setup, client: httpx.AsyncClient, turn: Turn) -> None:
     """Send, and read nothing at all."""
     with _raw(at, turn):
         await ended(at, turn)
 
 
 @contextmanager
-def _raw(at: Stage, turn: Turn) -> Iterator[socket.socket]:
+def _raw(at: Setup, turn: Turn) -> Iterator[socket.socket]:
     """Send over a connection with hardly any room for what comes back."""
     path, headers, body = sending(turn)
     lines = [f"POST {path} HTTP/1.1", "host: bench", f"content-length: {len(body)}"]
@@ -194,7 +194,7 @@ def _raw(at: Stage, turn: Turn) -> Iterator[socket.socket]:
         yield connection
 
 
-Reading = Callable[[Stage, httpx.AsyncClient, Turn], Awaitable[None]]
+Reading = Callable[[Setup, httpx.AsyncClient, Turn], Awaitable[None]]
 CASES: dict[str, Reading] = {
     "no reader": alone,
     "one reader": one,

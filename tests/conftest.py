@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from parley_testing import model_input
+from parley_testing.models import input
 
 pytest_plugins = ["parley_testing.slowest_files"]
 
@@ -15,14 +15,14 @@ pytest_plugins = ["parley_testing.slowest_files"]
 @pytest.fixture(autouse=True, scope="session")
 def asked_of_models() -> Iterator[list[str]]:
     """What recorded models were asked that a model would refuse, over the whole run so far."""
-    from parley.turns.recorder import RecordingModel
+    from parley.runner.recording_model import RecordingModel
 
     refused: list[str] = []
     ask = RecordingModel.get_response
 
     async def checked(self: RecordingModel, *arguments: Any, **named: Any) -> Any:
         # An error raised here would only fail the turn, as some tests want of their turns.
-        refused.extend(model_input.faults(arguments[1] if len(arguments) > 1 else named["input"]))
+        refused.extend(input.faults(arguments[1] if len(arguments) > 1 else named["input"]))
         return await ask(self, *arguments, **named)
 
     with pytest.MonkeyPatch.context() as patch:

@@ -7,15 +7,15 @@ import typer
 from parley_cli import escalations, memory, sessions, tasks, turns, users
 from parley_cli.chat import chat
 from parley_cli.cleanup import cleanup
-from parley_cli.entrance import Entrance
+from parley_cli.group import CommandGroup
 from parley_cli.message import message
 from parley_cli.migrate import migrate
-from parley_cli.people import erase, export
 from parley_cli.statistics import stats
 from parley_cli.token import token
+from parley_cli.user_data import erase, export
 
 app = typer.Typer(
-    cls=Entrance,
+    cls=CommandGroup,
     help=(
         "Talk to Parley. PARLEY_URL and PARLEY_TOKEN name a deployed one; without them it is the"
         " one that make dev runs. What is piped is plain: tab-separated columns, or JSON lines"

@@ -28,7 +28,7 @@ cleaner, outbox, recovery = parts.cleaner, parts.outbox, parts.recovery
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
-    """Ring for what waits and drain the outbox, or clean up what is past its time.
+    """Wake for what waits and drain the outbox, or clean up what is past its time.
 
     Args:
         event: `{"action": "recover"}`, which also goes on with a cleanup that had no time to end,
@@ -37,7 +37,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
 
     Returns:
         To `recover`: `sessions`, how many were `waiting` for somebody to carry them on, how many
-        of them were `rung` for now, and how many are `left` to be; `conversations`, how many were
+        of them were `woken` for now, and how many are `left` to be; `conversations`, how many were
         removed; `cleanup`, the report if one was gone on with; `done`, whether nothing is left to
         another recovery. To `clean`: the report.
 

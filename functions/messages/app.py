@@ -12,7 +12,7 @@ from parley.snapshot import reseed_after_restore
 reseed_after_restore()
 
 parts = Composition(load_settings("database", "memory", "model", "queue"))
-parts.doorbell.prepare()
+parts.wake_queue.prepare()
 
 max_chars = parts.settings.message_max_chars
 handler = Api(

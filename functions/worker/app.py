@@ -1,6 +1,6 @@
-"""Queued turns, and turns whose attempt died: a doorbell says at which session to look.
+"""Queued turns, and turns whose attempt died: a wake-up says at which session to look.
 
-What a doorbell finds is decided by Postgres, so one too many or one too late does no harm. It comes
+What a wake-up finds is decided by Postgres, so one too many or one too late does no harm. It comes
 back only where the session could not be looked at, or where something is wrong.
 """
 
@@ -16,51 +16,53 @@ from parley.config import load_settings
 from parley.errors import Fenced, StoreUnavailable, TurnUnfinished
 from parley.observability import logger, traced
 from parley.repository.turns import RunningTurn
-from parley.turns import ringing
-from parley.turns.threads import patiently
+from parley.threads import in_thread_with_retry
+from parley.turns import wakeup
 
 MARGIN_SECONDS = 15.0
-"""What an invocation keeps for letting go of a turn that will not end in time, and for ringing."""
+"""What an invocation keeps for letting go of a turn that will not end in time, and for waking."""
 
 PUT_BACK_SECONDS = 60
-"""When a doorbell comes back that could not be answered, and twice as late after each further time;
+"""When a wake-up comes back that could not be answered, and twice as late after each further time;
 the queue's own time-out is much longer. If its claim was carried out and only the answer lost, the
 lease has run out by then."""
 
 parts = Composition(load_settings("database", "memory", "model", "queue"))
-head_runner, doorbell = parts.head_runner, parts.doorbell
-doorbell.prepare()
+session_worker, wake_queue = parts.session_worker, parts.wake_queue
+wake_queue.prepare()
 
 
 def handler(event: Mapping[str, Any], context: Any) -> None:
-    """Look at the session that a doorbell names, and carry on the first turn that waits there.
+    """Look at the session that a wake-up names, and carry on the first turn that waits there.
 
     Args:
         event: SQS's, with one message: the session's id.
         context: Lambda's; says how much time there is.
 
     Raises:
-        ValueError: The message is no doorbell; after its last delivery it is a dead letter.
+        ValueError: The message is no wake-up; after its last delivery it is a dead letter.
         StoreUnavailable: A store cannot serve now; the message is delivered again.
     """
     (record,) = event["Records"]
     log = logger()
     log.append_keys(function_request_id=context.aws_request_id, message_id=record["messageId"])
     try:
-        comes_back = _put_back(record, ringing.CRASH_SECONDS)  # in case that this process dies
+        comes_back = _put_back(record, wakeup.CRASH_SECONDS)  # in case that this process dies
         turn = _claim(record)
         if turn is None:
             return
         left: float = context.get_remaining_time_in_millis() / 1000
-        carrying = head_runner.carry_out(turn, seconds=left - MARGIN_SECONDS, comes_back=comes_back)
+        carrying = session_worker.execute(
+            turn, seconds=left - MARGIN_SECONDS, comes_back=comes_back
+        )
         try:
             loop.run(carrying)
         except (Fenced, TurnUnfinished, StoreUnavailable) as error:
-            # Somebody else carries the turn on, or it was let go of and rung for. This doorbell as
-            # well would be one more each time.
+            # Somebody else carries the turn on, or it was let go of and a worker was woken. This
+            # wake-up as well would be one more each time.
             log.info("the turn goes on elsewhere", reason=str(error))
         except Exception:
-            _put_back(record, ringing.retry_seconds(turn.attempt))
+            _put_back(record, wakeup.retry_seconds(turn.attempt))
             raise
     finally:
         log.clear_state()
@@ -68,21 +70,23 @@ def handler(event: Mapping[str, Any], context: Any) -> None:
 
 def _claim(record: Mapping[str, Any]) -> RunningTurn | None:
     try:
-        return loop.run(head_runner.claim(_session_id(record)))
+        return loop.run(session_worker.claim(_session_id(record)))
     except Exception as error:
-        logger().warning("no claim; the doorbell is put back", **traced(error))
+        logger().warning("no claim; the wake-up is put back", **traced(error))
         received = int(record["attributes"]["ApproximateReceiveCount"])
-        longest = ringing.LONGEST_DELAY_SECONDS
+        longest = wakeup.LONGEST_DELAY_SECONDS
         _put_back(record, min(PUT_BACK_SECONDS << min(received - 1, 10), longest))
         raise
 
 
 def _put_back(record: Mapping[str, Any], seconds: int) -> bool:
-    """Have the doorbell come back then, unless it is answered; tell whether it will."""
+    """Have the wake-up come back then, unless it is answered; tell whether it will."""
     try:
-        loop.run(patiently(doorbell.put_back, record["receiptHandle"], seconds=seconds))
+        loop.run(
+            in_thread_with_retry(wake_queue.put_back, record["receiptHandle"], seconds=seconds)
+        )
     except StoreUnavailable as error:  # it comes back by itself, much later
-        logger().warning("a doorbell could not be put back", reason=str(error))
+        logger().warning("a wake-up could not be put back", reason=str(error))
         return False
     return True
 
@@ -91,5 +95,5 @@ def _session_id(record: Mapping[str, Any]) -> UUID:
     try:
         return UUID(record["body"])
     except ValueError:
-        logger().error("a message that is no doorbell")
+        logger().error("a message that is no wake-up")
         raise ValueError("the message's body is not a session's id") from None

@@ -44,7 +44,7 @@ def main() -> int:
     threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     from parley.agents.registry import OFFERED, load
     from parley.observability import logger, traced
-    from parley.turns.prepare import prepare
+    from parley.runner.prepare import prepare
 
     broken = 0
     for name in OFFERED:

@@ -56,7 +56,7 @@ def locked(directory: Path) -> Iterator[None]:
 
 
 @contextmanager
-def announced(directory: Path, address: Address) -> Iterator[None]:
+def published(directory: Path, address: Address) -> Iterator[None]:
     """Let `read_address` find this address until the block is left."""
     file = directory / _ADDRESS_FILE
     draft = file.with_suffix(".new")

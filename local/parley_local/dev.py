@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from parley_local.agent_check import check_agents
-from parley_local.data_directory import Address, DirectoryInUse, announced, forget_address, locked
+from parley_local.data_directory import Address, DirectoryInUse, forget_address, locked, published
 from parley_local.execution import EnvironmentLost
 from parley_local.full_disk import disk_was_full, size_of
 from parley_local.function_variables import (
@@ -155,7 +155,7 @@ async def _serve(options: Options, started: AsyncExitStack) -> NoReturn:
         background.append(asyncio.create_task(queue.deliver(worker, at_once=PROCESSES)))
     started.push_async_callback(_cancelled, background)
     server = await started.enter_async_context(serving(gateway, listener))
-    started.enter_context(announced(data_dir, Address(url, os.getpid())))
+    started.enter_context(published(data_dir, Address(url, os.getpid())))
     _greet(url, data_dir)
     checking = [asyncio.create_task(check_agents(variables))] if _runs_agents(template) else []
     started.push_async_callback(_cancelled, checking)

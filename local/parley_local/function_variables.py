@@ -29,7 +29,7 @@ _OURS = frozenset(
     {
         "DATABASE_URL", "DATABASE_SECRET_ARN", "OPENAI_SECRET_ARN",
         "AGENT_SESSION_STORE", "AGENT_SESSION_TABLE", "AGENT_SESSION_DB_PATH",
-        "OIDC_ISSUER", "OIDC_AUDIENCE", "OIDC_JWKS_URL", "DOORBELL_QUEUE_URL",
+        "OIDC_ISSUER", "OIDC_AUDIENCE", "OIDC_JWKS_URL", "WAKE_QUEUE_URL",
     }
 )  # fmt: skip
 
@@ -88,7 +88,7 @@ def function_variables(
         variables[name] = ",".join([*others, "127.0.0.1", "localhost", "::1"])
     if queue_url is not None:
         variables |= {
-            "DOORBELL_QUEUE_URL": queue_url,
+            "WAKE_QUEUE_URL": queue_url,
             "AWS_ENDPOINT_URL_SQS": queue_url.rsplit("/", 2)[0] + "/",
         }
     return {

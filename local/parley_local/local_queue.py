@@ -51,7 +51,7 @@ async def local_queue(
 ) -> AsyncIterator[LocalQueue]:
     """Keep a queue, and serve it on a free port of the loopback interface.
 
-    Its URL holds a secret of this start: whoever else is on the machine cannot ring.
+    Its URL holds a secret of this start: whoever else is on the machine cannot write to it.
 
     Args:
         settings: As the template has them.

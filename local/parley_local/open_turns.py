@@ -1,4 +1,4 @@
-"""Turns that an earlier `make dev` left open: its queue ended with it, so nobody rings for them."""
+"""Turns that an earlier `make dev` left open: its queue ended with it, so nobody is woken."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from uuid import UUID
 
 import psycopg
 
-from parley.doorbell import group_of
+from parley.wake_queue import group_of
 from parley_local.local_queue import LocalQueue
 
 log = logging.getLogger(__name__)

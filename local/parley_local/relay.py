@@ -59,19 +59,19 @@ class Relay:
         Raises:
             NotBegun: There is nothing of the response; the client waits for another one.
         """
-        passing = asyncio.create_task(self._pass_on(call))
+        failpoint = asyncio.create_task(self._pass_on(call))
         watching = asyncio.create_task(_gone(receive))
         try:
             done, _ = await asyncio.wait(
-                {passing, watching}, timeout=limit, return_when=asyncio.FIRST_COMPLETED
+                {failpoint, watching}, timeout=limit, return_when=asyncio.FIRST_COMPLETED
             )
         finally:
-            for task in (passing, watching):
+            for task in (failpoint, watching):
                 task.cancel()
-            await asyncio.gather(passing, watching, return_exceptions=True)
-        if passing in done:
+            await asyncio.gather(failpoint, watching, return_exceptions=True)
+        if failpoint in done:
             try:
-                passing.result()
+                failpoint.result()
             except EnvironmentLost as lost:
                 self._give_up(str(lost), timed_out=False)
         elif watching in done:

@@ -14,12 +14,12 @@ from moto.server import ThreadedMotoServer
 from parley_local.cloudformation import load
 from parley_local.issuer import AUDIENCE, ISSUER, jwks
 from parley_local.postgres import EmbeddedPostgres
-from parley_testing.aws import Account
-from parley_testing.databases import DatabasePool, connect, temporary_postgres
-from parley_testing.deployment import Deploy, Deployment
-from parley_testing.model_server import ModelServer
-from parley_testing.packages import Packages, make_packages
-from parley_testing.pages import Pages
+from parley_testing.account.moto import Account
+from parley_testing.api.pages import Pages
+from parley_testing.models.server import ModelServer
+from parley_testing.packaged.deployment import Deploy, Deployment
+from parley_testing.packaged.packages import Packages, make_packages
+from parley_testing.postgres.databases import DatabasePool, connect, temporary_postgres
 
 _TEMPLATE = "parley_template"
 
@@ -82,7 +82,7 @@ def memory_table(account: Account, packages: Packages) -> str:
 
 
 @pytest.fixture
-def doorbells(account: Account) -> str:
+def wakeups(account: Account) -> str:
     """The URL of an empty queue."""
     return account.queue()
 
@@ -108,7 +108,7 @@ def deploy(
     account: Account,
     database_url: str,
     memory_table: str,
-    doorbells: str,
+    wakeups: str,
     model: ModelServer,
     pages: Pages,
     tmp_path: Path,
@@ -125,7 +125,7 @@ def deploy(
             "OPENAI_SECRET_ARN": account.parameter("sk-of-the-test"),
             "OPENAI_BASE_URL": model.base_url,
             "AGENT_SESSION_TABLE": memory_table,
-            "DOORBELL_QUEUE_URL": doorbells,
+            "WAKE_QUEUE_URL": wakeups,
             "OIDC_ISSUER": ISSUER,
             "OIDC_AUDIENCE": AUDIENCE,
             "OIDC_JWKS_URL": f"{pages.url}/keys",

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from parley_testing.deployment import Deployment
-from parley_testing.emulator import Emulator
-from parley_testing.packages import Packages
+from parley_testing.packaged.deployment import Deployment
+from parley_testing.packaged.emulator import Emulator
+from parley_testing.packaged.packages import Packages
 
 FUNCTIONS = ["Authorizer", "Cleanup", "Messages", "Migrate", "Sessions", "Stream", "Worker"]
 HANDLERS = [name for name in FUNCTIONS if name != "Stream"]

@@ -14,11 +14,11 @@ from parley.repository.database import Database
 from parley.repository.sessions import SessionRepository
 from parley.repository.turns import TurnRepository
 from parley_local.issuer import issue_token
-from parley_testing.aws import Account
-from parley_testing.deployment import Deployment
-from parley_testing.model_server import ModelServer, Said
-from parley_testing.pages import Pages
-from parley_testing.talk import begin, request, say
+from parley_testing.account.moto import Account
+from parley_testing.api.pages import Pages
+from parley_testing.models.server import ModelServer, Said
+from parley_testing.packaged.deployment import Deployment
+from parley_testing.stores.talk import begin, request, say
 
 EVENTS = Path(__file__).parents[2] / "events"
 # What events/README.md says of the ids.
@@ -99,7 +99,7 @@ def test_the_queue_has_a_turn_carried_out_that_waits(
     deployment: Deployment,
     model: ModelServer,
     account: Account,
-    doorbells: str,
+    wakeups: str,
     sql: psycopg.Connection,
 ) -> None:
     model.script = lambda asked: Said("You have nothing to do.")
@@ -108,8 +108,8 @@ def test_the_queue_has_a_turn_carried_out_that_waits(
         "POST", MESSAGES, {"text": "hello"}, session=session, headers={"Prefer": "respond-async"}
     )
     assert queued.status == 202, queued
-    (message,) = account.messages(doorbells)
-    event = read_event("worker/doorbell")
+    (message,) = account.messages(wakeups)
+    event = read_event("worker/wakeup")
     event["Records"][0] |= {
         "body": message["Body"],
         "md5OfBody": message["MD5OfBody"],
@@ -123,8 +123,8 @@ def test_the_queue_has_a_turn_carried_out_that_waits(
     assert sql.execute("SELECT status, attempt FROM turns").fetchall() == [("completed", 1)]
 
 
-def test_a_doorbell_where_nothing_waits_is_answered(deployment: Deployment) -> None:
-    reply = deployment["Worker"].invoke(read_event("worker/doorbell"))
+def test_a_wakeup_where_nothing_waits_is_answered(deployment: Deployment) -> None:
+    reply = deployment["Worker"].invoke(read_event("worker/wakeup"))
 
     assert reply.json is None, reply
 
@@ -146,7 +146,7 @@ def test_the_migration_tells_cloudformation(
 def test_the_schedule_has_a_worker_told_of_a_turn_that_was_left(
     deployment: Deployment,
     account: Account,
-    doorbells: str,
+    wakeups: str,
     database_url: str,
     sql: psycopg.Connection,
 ) -> None:
@@ -159,12 +159,12 @@ def test_the_schedule_has_a_worker_told_of_a_turn_that_was_left(
     report = deployment["Cleanup"].invoke(read_event("cleanup/recover")).json
 
     assert report == {
-        "sessions": {"waiting": 1, "rung": 1, "left": 0},
+        "sessions": {"waiting": 1, "woken": 1, "left": 0},
         "conversations": 0,
         "cleanup": None,
         "done": True,
     }
-    (message,) = account.messages(doorbells)
+    (message,) = account.messages(wakeups)
     assert message["Body"] == session
     assert sql.execute("SELECT status, attempt FROM turns").fetchall() == [("running", 1)]
 

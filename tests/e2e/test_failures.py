@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterator
 import psycopg
 import pytest
 
-from parley_testing.deployment import Deploy, Deployment
-from parley_testing.emulator import Emulator
-from parley_testing.handlers import rest_event
-from parley_testing.model_server import Asked, Called, ModelServer, Said, Step
+from parley_testing.api.handlers import rest_event
+from parley_testing.models.server import Asked, Called, ModelServer, Said, Step
+from parley_testing.packaged.deployment import Deploy, Deployment
+from parley_testing.packaged.emulator import Emulator
 
 MESSAGES = "/sessions/{session_id}/messages"
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from parley_testing.deployment import Deployment
-from parley_testing.model_server import Called, ModelServer, Said, in_order
-from parley_testing.template import FUNCTIONS, TEMPLATE
+from parley_testing.account.template import FUNCTIONS, TEMPLATE
+from parley_testing.models.server import Called, ModelServer, Said, in_order
+from parley_testing.packaged.deployment import Deployment
 
 MESSAGES = "/sessions/{session_id}/messages"
 

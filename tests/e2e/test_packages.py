@@ -11,7 +11,7 @@ from zipfile import ZipFile
 import pytest
 
 from parley_packages.sizes import function_sizes, over_budget
-from parley_testing.packages import Packages
+from parley_testing.packaged.packages import Packages
 
 _UNCHECKED_HASH = (1).to_bytes(4, "little")
 

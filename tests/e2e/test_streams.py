@@ -13,10 +13,10 @@ import psycopg
 import pytest
 
 from parley_client.sse import Frame
-from parley_testing.adapter import Stream
-from parley_testing.deployment import Deploy, Deployment
-from parley_testing.handlers import rest_event
-from parley_testing.model_server import Called, Gate, ModelServer, Said, Streamed, in_order
+from parley_testing.api.handlers import rest_event
+from parley_testing.models.server import Called, Gate, ModelServer, Said, Streamed, in_order
+from parley_testing.packaged.adapter import Stream
+from parley_testing.packaged.deployment import Deploy, Deployment
 
 MESSAGES = "/sessions/{session_id}/messages"
 TURN = "/sessions/{session_id}/turns/{turn_id}"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import psycopg
 
-from parley_testing.aws import Account
-from parley_testing.deployment import Deployment
-from parley_testing.model_server import Called, ModelServer, Said, in_order
+from parley_testing.account.moto import Account
+from parley_testing.models.server import Called, ModelServer, Said, in_order
+from parley_testing.packaged.deployment import Deployment
 
 MESSAGES = "/sessions/{session_id}/messages"
 

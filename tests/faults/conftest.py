@@ -13,13 +13,13 @@ from moto.server import ThreadedMotoServer
 from parley.events.log import EventLog
 from parley.repository.database import Database
 from parley_local.postgres import EmbeddedPostgres
-from parley_testing.aws import Account
-from parley_testing.databases import DatabasePool, connect, temporary_postgres
-from parley_testing.doorbells import DoorbellQueue
-from parley_testing.fault_parts import Place, new_log, new_store
-from parley_testing.fault_stage import Stage
-from parley_testing.fork_server import ForkServer
-from parley_testing.handlers import load_function
+from parley_testing.account.moto import Account
+from parley_testing.account.wake_queue import ReceivedWakeups
+from parley_testing.api.handlers import load_function
+from parley_testing.postgres.databases import DatabasePool, connect, temporary_postgres
+from parley_testing.scenarios.fork_server import ForkServer
+from parley_testing.scenarios.parts import Place, new_log, new_store
+from parley_testing.scenarios.setup import Setup
 
 _TEMPLATE = "parley_template"
 _MEMORY_TABLE = {
@@ -102,20 +102,20 @@ def database(place: Place) -> Iterator[Database]:
 
 
 @pytest.fixture
-def new_stage(
+def new_setup(
     server: ForkServer, place: Place, sql: psycopg.Connection, database: Database, tmp_path: Path
-) -> Iterator[Callable[..., Stage]]:
+) -> Iterator[Callable[..., Setup]]:
     """Makes the stage for a scenario, by its name."""
     with new_store(place) as store:
-        yield lambda name, **also: Stage(
+        yield lambda name, **also: Setup(
             name, place, server, database, store, sql, tmp_path, **also
         )
 
 
 @pytest.fixture
-def queue(account: Account) -> Iterator[DoorbellQueue]:
-    """A doorbell queue that all processes reach."""
-    queue = DoorbellQueue(account.url)
+def queue(account: Account) -> Iterator[ReceivedWakeups]:
+    """A wake queue that all processes reach."""
+    queue = ReceivedWakeups(account.url)
     yield queue
     queue.close()
 

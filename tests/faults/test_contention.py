@@ -10,9 +10,9 @@ from uuid import UUID
 import psycopg
 
 from parley.ids import conversation_key
-from parley_testing.fault_parts import Place
-from parley_testing.fault_stage import Stage
-from parley_testing.fork_server import ForkServer
+from parley_testing.scenarios.fork_server import ForkServer
+from parley_testing.scenarios.parts import Place
+from parley_testing.scenarios.setup import Setup
 
 PROCESSES = 4
 SENDS = 50
@@ -36,22 +36,22 @@ def at_once(
 
 
 async def test_on_one_session_messages_from_all_sides_are_answered_one_after_another(
-    new_stage: Callable[[str], Stage],
+    new_setup: Callable[[str], Setup],
     server: ForkServer,
     place: Place,
     sql: psycopg.Connection,
     tmp_path: Path,
 ) -> None:
-    stage = new_stage("counting")
-    play = stage.play()
-    session_id = str(play.session_id)
+    setup = new_setup("counting")
+    played = setup.start_run()
+    session_id = str(played.session_id)
     keys = [f"key-{n}" for n in range(SENDS)]
 
     found = at_once(
         server,
         place,
         tmp_path,
-        [{"user": play.user, "session_id": session_id, "key": key} for key in keys],
+        [{"user": played.user, "session_id": session_id, "key": key} for key in keys],
     )
 
     replies = {key: reply for result in found for key, reply in result["replies"].items()}
@@ -71,7 +71,7 @@ async def test_on_one_session_messages_from_all_sides_are_answered_one_after_ano
     }
     titles = sql.execute("SELECT title FROM tasks").fetchall()
     assert sorted(int(title) for (title,) in titles) == list(range(1, SENDS + 1))
-    stored = stage.store.read_newest(conversation_key(play.user, play.session_id), None)
+    stored = setup.store.read_newest(conversation_key(played.user, played.session_id), None)
     assert [turn.number for turn in stored] == list(range(SENDS, 0, -1))
     refused_by = [turn for result in found for turn in result["refused_by"]]
     assert refused_by
@@ -80,15 +80,15 @@ async def test_on_one_session_messages_from_all_sides_are_answered_one_after_ano
 
 
 async def test_sessions_do_not_interfere(
-    new_stage: Callable[[str], Stage],
+    new_setup: Callable[[str], Setup],
     server: ForkServer,
     place: Place,
     sql: psycopg.Connection,
     tmp_path: Path,
 ) -> None:
-    stage = new_stage("counting")
-    plays = [stage.play() for _ in range(SESSIONS)]
-    sends = [{"user": play.user, "session_id": str(play.session_id)} for play in plays]
+    setup = new_setup("counting")
+    plays = [setup.start_run() for _ in range(SESSIONS)]
+    sends = [{"user": played.user, "session_id": str(played.session_id)} for played in plays]
 
     first = at_once(server, place, tmp_path, [send | {"key": "1"} for send in sends])
     # One further, so that every session's second turn comes from another process.
@@ -103,12 +103,14 @@ async def test_sessions_do_not_interfere(
     ).fetchall()
     assert sorted(rows, key=str) == sorted(
         (
-            (play.user, UUID(str(play.session_id)), n, "completed", 1, str(n))
-            for play in plays
+            (played.user, UUID(str(played.session_id)), n, "completed", 1, str(n))
+            for played in plays
             for n in (1, 2)
         ),
         key=str,
     )
-    for play in plays:
-        newest, oldest = stage.store.read_newest(conversation_key(play.user, play.session_id), None)
+    for played in plays:
+        newest, oldest = setup.store.read_newest(
+            conversation_key(played.user, played.session_id), None
+        )
         assert (newest.number, oldest.number) == (2, 1)

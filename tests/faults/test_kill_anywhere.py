@@ -10,27 +10,27 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from parley_testing.fault_outcome import Outcome, asked_again, in_flight
-from parley_testing.fault_scenarios import lines
-from parley_testing.fault_stage import Play, Point, Stage, counted
-from parley_testing.fork_server import Child
+from parley_testing.scenarios.fork_server import Child
+from parley_testing.scenarios.outcome import Outcome, asked_again, in_flight
+from parley_testing.scenarios.setup import Point, ScenarioRun, Setup, counted
+from parley_testing.scenarios.turns import lines
 
-Way = Callable[[Play], Awaitable[None]]
+Way = Callable[[ScenarioRun], Awaitable[None]]
 STORES = ["sqlite", "dynamodb"]
 
 
-async def by_the_same_key(play: Play) -> None:
-    await play.send_again()
+async def by_the_same_key(played: ScenarioRun) -> None:
+    await played.send_again()
 
 
-async def by_the_recovery(play: Play) -> None:
-    await play.recover()
-    await play.send_again()
+async def by_the_recovery(played: ScenarioRun) -> None:
+    await played.recover()
+    await played.send_again()
 
 
-async def by_the_next_message(play: Play) -> None:
-    await play.next_turn()
-    await play.send_again()
+async def by_the_next_message(played: ScenarioRun) -> None:
+    await played.next_turn()
+    await played.send_again()
 
 
 WAYS = (by_the_same_key, by_the_recovery, by_the_next_message)
@@ -41,10 +41,10 @@ WAYS = (by_the_same_key, by_the_recovery, by_the_next_message)
 )
 @pytest.mark.parametrize("scenario", ["tools", "agents"])
 async def test_a_turn_that_is_killed_anywhere_is_made_whole_by_another_process(
-    new_stage: Callable[[str], Stage], scenario: str, ways: int
+    new_setup: Callable[[str], Setup], scenario: str, ways: int
 ) -> None:
-    stage = new_stage(scenario)
-    points, whole = await stage.undisturbed()
+    setup = new_setup(scenario)
+    points, whole = await setup.undisturbed()
     broken = [
         (point, WAYS[(place + way) % len(WAYS)])
         for place, point in enumerate(points)
@@ -53,12 +53,12 @@ async def test_a_turn_that_is_killed_anywhere_is_made_whole_by_another_process(
 
     again = 0
     # The next is killed while the last is made whole.
-    started = start(stage, points[0])
+    started = start(setup, points[0])
     for place, (point, way) in enumerate(broken, 1):
-        play, child = started
+        played, child = started
         if place < len(broken):
-            started = start(stage, broken[place][0])
-        again += await make_whole(play, child, point, way, whole)
+            started = start(setup, broken[place][0])
+        again += await make_whole(played, child, point, way, whole)
 
     print(f"{scenario}: {len(points)} points, {len(broken)} kills, {again} model calls repeated")
 
@@ -67,15 +67,15 @@ async def test_a_turn_that_is_killed_anywhere_is_made_whole_by_another_process(
     ("place", "every"), [("sqlite", 1), ("dynamodb", 3)], indirect=["place"], ids=STORES
 )
 async def test_a_turn_that_is_killed_again_while_it_is_carried_on_is_made_whole_by_a_third(
-    new_stage: Callable[[str], Stage], every: int
+    new_setup: Callable[[str], Setup], every: int
 ) -> None:
-    stage = new_stage("tools")
-    _, whole = await stage.undisturbed()
+    setup = new_setup("tools")
+    _, whole = await setup.undisturbed()
     first = ("after the commit of add_task", 2)
-    play, child = start(stage, first)
+    played, child = start(setup, first)
     child.wait()
-    play.expire()
-    resumed = play.start()
+    played.expire()
+    resumed = played.start()
     assert resumed.wait() == {"exited": 0}
     points = counted(lines(resumed.points))
     assert [point for point, _ in points if point.endswith("Store.claim")]
@@ -83,34 +83,36 @@ async def test_a_turn_that_is_killed_again_while_it_is_carried_on_is_made_whole_
     again = 0
     broken = points[::every]
     # The next is killed for the first time while the last is made whole.
-    started = start(stage, first)
+    started = start(setup, first)
     for place, point in enumerate(broken, 1):
-        play, child = started
+        played, child = started
         assert child.wait() == {"killed": signal.SIGKILL}
-        play.expire()
-        second = play.start(at=point)
+        played.expire()
+        second = played.start(at=point)
         if place < len(broken):
-            started = start(stage, first)
-        again += await make_whole(play, second, point, by_the_same_key, whole)
+            started = start(setup, first)
+        again += await make_whole(played, second, point, by_the_same_key, whole)
 
     print(f"carried on: {len(broken)} points, as many kills, {again} model calls repeated")
 
 
-def start(stage: Stage, point: Point) -> tuple[Play, Child]:
-    play = stage.play()
-    return play, play.start(at=point)
+def start(setup: Setup, point: Point) -> tuple[ScenarioRun, Child]:
+    played = setup.start_run()
+    return played, played.start(at=point)
 
 
-async def make_whole(play: Play, child: Child, point: Point, way: Way, whole: Outcome) -> int:
+async def make_whole(
+    played: ScenarioRun, child: Child, point: Point, way: Way, whole: Outcome
+) -> int:
     where = (point, way.__name__)
     assert child.wait() == {"killed": signal.SIGKILL}, where
     lost = in_flight(lines(child.points))
 
-    await (way if play.expire() else by_the_same_key)(play)
-    await play.next_turn()
+    await (way if played.expire() else by_the_same_key)(played)
+    await played.next_turn()
 
-    assert play.outcome() == whole, where
-    assert not [line for line in play.asked if line.startswith("malformed")], where
-    again = asked_again(play.asked)
+    assert played.outcome() == whole, where
+    assert not [line for line in played.asked if line.startswith("malformed")], where
+    again = asked_again(played.asked)
     assert again <= lost <= 1, where
     return again

@@ -8,35 +8,35 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from parley.errors import TurnFailed
-from parley_testing.fault_outcome import Outcome, asked_again
-from parley_testing.fault_scenarios import lines
-from parley_testing.fault_stage import Play, Point, Stage, counted
-from parley_testing.fork_server import Child
+from parley_testing.scenarios.fork_server import Child
+from parley_testing.scenarios.outcome import Outcome, asked_again
+from parley_testing.scenarios.setup import Point, ScenarioRun, Setup, counted
+from parley_testing.scenarios.turns import lines
 
-Way = Callable[[Play], Awaitable[object]]
+Way = Callable[[ScenarioRun], Awaitable[object]]
 
 NOTHING_DONE = ("after a model call", 1)
 EFFECTS = ("after the commit of add_task", 2)
 
 
-async def ending(play: Play) -> str:
+async def ending(played: ScenarioRun) -> str:
     """Send the turn's key again and give how it ended."""
     try:
-        return await play.send_again()
+        return await played.send_again()
     except TurnFailed as failed:
         return failed.status
 
 
-async def by_the_recovery(play: Play) -> None:
-    await play.recover()
+async def by_the_recovery(played: ScenarioRun) -> None:
+    await played.recover()
 
 
-async def by_the_next_message(play: Play) -> None:
-    await play.next_turn()
+async def by_the_next_message(played: ScenarioRun) -> None:
+    await played.next_turn()
 
 
-async def by_cancelling_again(play: Play) -> None:
-    await play.cancel()
+async def by_cancelling_again(played: ScenarioRun) -> None:
+    await played.cancel()
 
 
 WAYS = (ending, by_the_recovery, by_the_next_message, by_cancelling_again)
@@ -49,55 +49,55 @@ WAYS = (ending, by_the_recovery, by_the_next_message, by_cancelling_again)
     ids=["nothing was done", "tools had effects", "it had finished"],
 )
 async def test_a_wish_to_cancel_outlives_who_had_it(
-    new_stage: Callable[[str], Stage], standing: Point | str, ends: str
+    new_setup: Callable[[str], Setup], standing: Point | str, ends: str
 ) -> None:
-    stage = new_stage("tools")
-    passed, _ = await stage.undisturbed()
+    setup = new_setup("tools")
+    passed, _ = await setup.undisturbed()
     if standing == "finish":
         (standing,) = [each for each in passed if each[0].endswith("Store.finish")][1:]
     assert isinstance(standing, tuple)
-    points, whole = await undisturbed(stage, standing)
-    ends = stage.scenario.reply if ends == "reply" else ends
+    points, whole = await undisturbed(setup, standing)
+    ends = setup.scenario.reply if ends == "reply" else ends
 
     # Killed before the first statement it has wished nothing yet.
     for place, point in enumerate(points[1:]):
         way = WAYS[place % len(WAYS)]
         where = (point, way.__name__)
-        play, stopped = stop(stage, standing)
-        assert play.start_cancelling(at=point).wait() == {"killed": signal.SIGKILL}, where
+        played, stopped = stop(setup, standing)
+        assert played.start_cancelling(at=point).wait() == {"killed": signal.SIGKILL}, where
 
-        await (way if play.expire() else ending)(play)
+        await (way if played.expire() else ending)(played)
 
-        assert await ending(play) == ends, where
-        await play.next_turn()
-        assert play.outcome() == whole, where
-        assert asked_again(play.asked) == 0, where
-        before = play.rows()
+        assert await ending(played) == ends, where
+        await played.next_turn()
+        assert played.outcome() == whole, where
+        assert asked_again(played.asked) == 0, where
+        before = played.rows()
         stopped.go_on()
         assert stopped.wait() == {"exited": 0}, where
-        assert play.rows() == before, where
+        assert played.rows() == before, where
         told = {"error": "TurnFailed"} if ends == "cancelled" else {"reply": ends}
         assert stopped.result() == told, where
 
     print(f"{standing}: {len(points) - 1} kills")
 
 
-async def undisturbed(stage: Stage, standing: Point) -> tuple[list[Point], Outcome]:
+async def undisturbed(setup: Setup, standing: Point) -> tuple[list[Point], Outcome]:
     """Cancel undisturbed; give the points that were passed and what came of it."""
-    play, stopped = stop(stage, standing)
-    canceller = play.start_cancelling()
+    played, stopped = stop(setup, standing)
+    canceller = played.start_cancelling()
     assert canceller.wait() == {"exited": 0}
     late = standing[0].endswith("Store.finish")
     assert canceller.result() == {"outcome": "too_late" if late else "cancelled"}
-    await play.next_turn()
-    outcome = play.outcome()
+    await played.next_turn()
+    outcome = played.outcome()
     stopped.go_on()
     assert stopped.wait() == {"exited": 0}
     return counted(lines(canceller.points)), outcome
 
 
-def stop(stage: Stage, at: Point) -> tuple[Play, Child]:
-    play = stage.play()
-    child = play.start(at=at, by=signal.SIGSTOP)
+def stop(setup: Setup, at: Point) -> tuple[ScenarioRun, Child]:
+    played = setup.start_run()
+    child = played.start(at=at, by=signal.SIGSTOP)
     assert child.wait() == {"stopped": signal.SIGSTOP}
-    return play, child
+    return played, child

@@ -17,12 +17,12 @@ import pytest
 
 from parley.events.log import EventLog
 from parley_client.events import MessageDelta, TurnCancelled, TurnEvent
-from parley_testing.doorbells import DoorbellQueue
-from parley_testing.fault_outcome import Outcome, asked_again, in_flight
-from parley_testing.fault_scenarios import lines
-from parley_testing.fault_stage import Play, Point, Stage, counted, some_of_each
-from parley_testing.fault_streams import Reader, Theatre, shown, written
-from parley_testing.fork_server import Child
+from parley_testing.account.wake_queue import ReceivedWakeups
+from parley_testing.scenarios.fork_server import Child
+from parley_testing.scenarios.outcome import Outcome, asked_again, in_flight
+from parley_testing.scenarios.setup import Point, ScenarioRun, Setup, counted, some_of_each
+from parley_testing.scenarios.streams import Reader, Theatre, shown, written
+from parley_testing.scenarios.turns import lines
 from parley_testing.waiting import HANG_SECONDS, wait_for
 
 STORES = ["sqlite", "dynamodb"]
@@ -32,25 +32,25 @@ SEED = 6
 MOST_ROUNDS = 20
 """How often kills are tried again that came too late, which they do on a busy machine."""
 
-Way = Callable[[Theatre, Play, Child], Child | None]
+Way = Callable[[Theatre, ScenarioRun, Child], Child | None]
 
 
-def by_the_doorbell(theatre: Theatre, play: Play, other: Child) -> Child:
+def by_the_wakeup(theatre: Theatre, played: ScenarioRun, other: Child) -> Child:
     """A worker carries the turn on while its reader follows elsewhere."""
-    return theatre.work(play)
+    return theatre.work(played)
 
 
-def by_the_recovery(theatre: Theatre, play: Play, other: Child) -> None:
-    """Do what a worker does with a session that the recovery rings for."""
-    asyncio.run(play.parts.head_runner.carry_on(play.session_id, seconds=20))
+def by_the_recovery(theatre: Theatre, played: ScenarioRun, other: Child) -> None:
+    """Do what a worker does with a session that the recovery wakes a worker for."""
+    asyncio.run(played.parts.session_worker.run_next(played.session_id, seconds=20))
 
 
-def by_the_next_attempt(theatre: Theatre, play: Play, other: Child) -> None:
+def by_the_next_attempt(theatre: Theatre, played: ScenarioRun, other: Child) -> None:
     """Send the same from elsewhere, and read it to its end there."""
-    Reader(play.user, other).send(play.session_id, theatre.stage.scenario.text, "k")
+    Reader(played.user, other).send(played.session_id, theatre.setup.scenario.text, "k")
 
 
-WAYS: tuple[Way, ...] = (by_the_doorbell, by_the_next_attempt, by_the_recovery)
+WAYS: tuple[Way, ...] = (by_the_wakeup, by_the_next_attempt, by_the_recovery)
 
 
 @dataclass(frozen=True)
@@ -64,10 +64,10 @@ class Whole:
 
 @pytest.fixture
 def new_theatre(
-    new_stage: Callable[..., Stage], log: EventLog, queue: DoorbellQueue
+    new_setup: Callable[..., Setup], log: EventLog, queue: ReceivedWakeups
 ) -> Callable[[str], Theatre]:
     """Makes the theatre for a scenario, by its name."""
-    return lambda name: Theatre(new_stage(name, events=log), queue)
+    return lambda name: Theatre(new_setup(name, events=log), queue)
 
 
 @pytest.mark.parametrize(
@@ -81,9 +81,9 @@ def test_a_stream_that_is_killed_at_any_point_is_told_whole(
     points = some_of_each(whole.points)[::every]
 
     def broken(number: int) -> int | None:
-        play, way = theatre.stage.play(), WAYS[number % len(WAYS)]
-        with theatre.serving(play, points[number]) as victim:
-            return made_whole(theatre, play, victim, way, whole, lambda _: None)
+        played, way = theatre.setup.start_run(), WAYS[number % len(WAYS)]
+        with theatre.serving(played, points[number]) as victim:
+            return made_whole(theatre, played, victim, way, whole, lambda _: None)
 
     told = at_once(broken, len(points))
     # What is told together with what varies, and so does how often there is something to tell.
@@ -106,16 +106,16 @@ def test_a_stream_that_is_killed_at_any_moment_is_told_whole(
     ]
 
     def broken(number: int) -> int | None:
-        play, way = theatre.stage.play(), WAYS[number % len(WAYS)]
+        played, way = theatre.setup.start_run(), WAYS[number % len(WAYS)]
         event, seconds = moments[number]
-        with theatre.serving(play) as victim:
+        with theatre.serving(played) as victim:
 
             def kill(heard: int) -> None:
                 if heard == event:
                     time.sleep(seconds)
                     victim.kill()
 
-            return made_whole(theatre, play, victim, way, whole, kill)
+            return made_whole(theatre, played, victim, way, whole, kill)
 
     def broken_from(first: int, number: int) -> int | None:
         return broken(first + number)
@@ -133,24 +133,24 @@ def test_an_end_that_is_made_up_is_the_one_that_is_written_later(
     new_theatre: Callable[[str], Theatre],
 ) -> None:
     theatre = new_theatre("streaming")
-    play = theatre.stage.play()
+    played = theatre.setup.start_run()
     ended = ("after TurnRepository.complete", 1)
     with (
         ThreadPoolExecutor(1) as pool,
-        theatre.serving(play, ended, signal.SIGSTOP) as stopped,
-        theatre.serving(play) as other,
+        theatre.serving(played, ended, signal.SIGSTOP) as stopped,
+        theatre.serving(played) as other,
     ):
-        sent = Reader(play.user, stopped)
-        told = pool.submit(sent.send, play.session_id, theatre.stage.scenario.text, "k")
+        sent = Reader(played.user, stopped)
+        told = pool.submit(sent.send, played.session_id, theatre.setup.scenario.text, "k")
         assert stopped.wait() == {"stopped": signal.SIGSTOP}
 
-        made_up = Reader(play.user, other).follow(play.session_id, play.turn_id)
-        assert theatre.last_event(play) == "message.delta"
+        made_up = Reader(played.user, other).follow(played.session_id, played.turn_id)
+        assert theatre.last_event(played) == "message.delta"
         stopped.go_on()
 
         assert shown(told.result()) == shown(made_up)
-        wait_for(lambda: theatre.last_event(play) == "turn.completed")
-        later = Reader(play.user, other).follow(play.session_id, play.turn_id)
+        wait_for(lambda: theatre.last_event(played) == "turn.completed")
+        later = Reader(played.user, other).follow(played.session_id, played.turn_id)
     assert shown(later) == shown(made_up)
     assert written(made_up) == SAID
 
@@ -165,14 +165,14 @@ def test_a_wish_to_cancel_a_stream_outlives_who_had_it(
     def broken(number: int) -> None:
         # Killed before the first statement it has wished nothing yet.
         point, way = points[number + 1], CANCELLING[number % len(CANCELLING)]
-        play = theatre.stage.play()
-        with falling_silent(theatre, play) as told, theatre.serving(play) as other:
-            canceller = play.start_cancelling(at=point)
+        played = theatre.setup.start_run()
+        with falling_silent(theatre, played) as told, theatre.serving(played) as other:
+            canceller = played.start_cancelling(at=point)
             assert canceller.wait() == {"killed": signal.SIGKILL}, point
-            worker = way(theatre, play, other) if play.expire() else None
-            see_cancelled(play, told, other)
+            worker = way(theatre, played, other) if played.expire() else None
+            see_cancelled(played, told, other)
         assert worker is None or worker.wait() == {"exited": 0}
-        assert play.outcome() == whole, (point, way.__name__)
+        assert played.outcome() == whole, (point, way.__name__)
 
     with ThreadPoolExecutor(AT_ONCE) as pool:
         list(pool.map(broken, range(len(points) - 1)))
@@ -184,33 +184,33 @@ def test_a_cancelled_end_that_is_made_up_is_the_one_that_is_written_later(
     new_theatre: Callable[[str], Theatre],
 ) -> None:
     theatre = new_theatre("faltering")
-    play = theatre.stage.play()
-    with falling_silent(theatre, play) as told, theatre.serving(play) as other:
-        canceller = play.start_cancelling(("after TurnRepository.stop", 1), signal.SIGSTOP)
+    played = theatre.setup.start_run()
+    with falling_silent(theatre, played) as told, theatre.serving(played) as other:
+        canceller = played.start_cancelling(("after TurnRepository.stop", 1), signal.SIGSTOP)
         assert canceller.wait() == {"stopped": signal.SIGSTOP}
 
-        see_cancelled(play, told, other)
-        assert theatre.last_event(play) == "message.delta"
+        see_cancelled(played, told, other)
+        assert theatre.last_event(played) == "message.delta"
         canceller.go_on()
 
         assert canceller.wait() == {"exited": 0}
-        assert theatre.last_event(play) == "turn.cancelled"
-        see_cancelled(play, told, other)
+        assert theatre.last_event(played) == "turn.cancelled"
+        see_cancelled(played, told, other)
 
 
 def cancelled(theatre: Theatre) -> tuple[list[Point], Outcome]:
     """Cancel a stream undisturbed; give the points that were passed and what came of it."""
-    play = theatre.stage.play()
-    with falling_silent(theatre, play) as told, theatre.serving(play) as other:
-        canceller = play.start_cancelling()
+    played = theatre.setup.start_run()
+    with falling_silent(theatre, played) as told, theatre.serving(played) as other:
+        canceller = played.start_cancelling()
         assert canceller.wait() == {"exited": 0}
         assert canceller.result() == {"outcome": "cancelled"}
-        see_cancelled(play, told, other)
-    return counted(lines(canceller.points)), play.outcome()
+        see_cancelled(played, told, other)
+    return counted(lines(canceller.points)), played.outcome()
 
 
 @contextmanager
-def falling_silent(theatre: Theatre, play: Play) -> Iterator[Future[list[TurnEvent]]]:
+def falling_silent(theatre: Theatre, played: ScenarioRun) -> Iterator[Future[list[TurnEvent]]]:
     """Stream a turn to a reader until its model says no more."""
     silent = threading.Event()
 
@@ -221,15 +221,15 @@ def falling_silent(theatre: Theatre, play: Play) -> Iterator[Future[list[TurnEve
 
     with (
         ThreadPoolExecutor(1) as pool,
-        theatre.serving(play, tuned={"parley.turns.lease.RENEW_SECONDS": 1}) as stream,
+        theatre.serving(played, tuned={"parley.turns.lease.RENEW_SECONDS": 1}) as stream,
     ):
-        reader = Reader(play.user, stream, heard=heard)
-        told = pool.submit(reader.send, play.session_id, theatre.stage.scenario.text, "k")
+        reader = Reader(played.user, stream, heard=heard)
+        told = pool.submit(reader.send, played.session_id, theatre.setup.scenario.text, "k")
         assert silent.wait(HANG_SECONDS)
         yield told
 
 
-def see_cancelled(play: Play, told: Future[list[TurnEvent]], other: Child) -> None:
+def see_cancelled(played: ScenarioRun, told: Future[list[TurnEvent]], other: Child) -> None:
     """See that the reader was told so in the end, and that the model was left alone."""
     events = told.result(HANG_SECONDS)
     assert [event.sequence for event in events] == list(range(1, len(events) + 1))
@@ -237,27 +237,27 @@ def see_cancelled(play: Play, told: Future[list[TurnEvent]], other: Child) -> No
     last = events[-1]
     assert isinstance(last, TurnCancelled)
     assert last.interrupted
-    again = Reader(play.user, other).follow(play.session_id, play.turn_id)
+    again = Reader(played.user, other).follow(played.session_id, played.turn_id)
     assert shown(again) == shown(events)
-    wait_for(lambda: "left alone" in play.asked)
-    assert asked_again(play.asked) == 0
+    wait_for(lambda: "left alone" in played.asked)
+    assert asked_again(played.asked) == 0
 
 
-def by_cancelling_again(theatre: Theatre, play: Play, other: Child) -> None:
-    asyncio.run(play.cancel())
+def by_cancelling_again(theatre: Theatre, played: ScenarioRun, other: Child) -> None:
+    asyncio.run(played.cancel())
 
 
 CANCELLING: tuple[Way, ...] = (*WAYS, by_cancelling_again)
 
 
 def undisturbed(theatre: Theatre) -> Whole:
-    play = theatre.stage.play()
-    with theatre.serving(play) as child:
-        reader = Reader(play.user, child)
-        events = reader.send(play.session_id, theatre.stage.scenario.text, "k")
+    played = theatre.setup.start_run()
+    with theatre.serving(played) as child:
+        reader = Reader(played.user, child)
+        events = reader.send(played.session_id, theatre.setup.scenario.text, "k")
         points = counted(lines(child.points))
     assert written(events) == SAID
-    outcome = play.outcome()
+    outcome = played.outcome()
     assert outcome.tasks == [["bread"], ["milk"]]
     return Whole(points, outcome, len(events))
 
@@ -274,7 +274,7 @@ def report(of: str, told: Sequence[int | None]) -> None:
 
 def made_whole(
     theatre: Theatre,
-    play: Play,
+    played: ScenarioRun,
     victim: Child,
     way: Way,
     whole: Whole,
@@ -286,17 +286,17 @@ def made_whole(
         How many model calls were made again; None if the reader had all before the kill.
     """
     workers: list[Child] = []
-    with theatre.serving(play) as other:
+    with theatre.serving(played) as other:
 
         def lost() -> Child:
             assert victim.wait() == {"killed": signal.SIGKILL}
-            if reader.losses == 1 and play.expire() and (child := way(theatre, play, other)):
+            if reader.losses == 1 and played.expire() and (child := way(theatre, played, other)):
                 workers.append(child)
             return other
 
-        reader = Reader(play.user, victim, heard=heard, lost=lost)
-        events = reader.send(play.session_id, theatre.stage.scenario.text, "k")
-        again = Reader(play.user, other).follow(play.session_id, play.turn_id)
+        reader = Reader(played.user, victim, heard=heard, lost=lost)
+        events = reader.send(played.session_id, theatre.setup.scenario.text, "k")
+        again = Reader(played.user, other).follow(played.session_id, played.turn_id)
     for worker in workers:
         assert worker.wait() == {"exited": 0}
         assert worker.result() == {"told": [None]}
@@ -305,8 +305,8 @@ def made_whole(
     assert written(events) == SAID
     assert events[-1].type == "turn.completed"
     assert shown(again) == shown(events)
-    assert play.outcome() == whole.outcome
-    assert not [line for line in play.asked if line.startswith("malformed")]
-    calls = asked_again(play.asked)
+    assert played.outcome() == whole.outcome
+    assert not [line for line in played.asked if line.startswith("malformed")]
+    calls = asked_again(played.asked)
     assert calls <= in_flight(lines(victim.points)) <= 1
     return calls if reader.losses else None

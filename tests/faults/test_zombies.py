@@ -8,8 +8,8 @@ from collections.abc import Callable
 
 import pytest
 
-from parley_testing.fault_stage import Play, Point, Stage
-from parley_testing.fork_server import Child
+from parley_testing.scenarios.fork_server import Child
+from parley_testing.scenarios.setup import Point, ScenarioRun, Setup
 
 PATIENCE = 1.0
 """Seconds that a statement, or a transaction left idle, may take: see the fixture `database`."""
@@ -23,40 +23,40 @@ STORES = ["sqlite", "dynamodb"]
 )
 @pytest.mark.parametrize("scenario", ["tools", "agents"])
 async def test_a_process_that_wakes_up_after_it_was_replaced_changes_nothing(
-    new_stage: Callable[[str], Stage], scenario: str, every: int
+    new_setup: Callable[[str], Setup], scenario: str, every: int
 ) -> None:
-    stage = new_stage(scenario)
-    points, whole = await stage.undisturbed()
+    setup = new_setup(scenario)
+    points, whole = await setup.undisturbed()
     # Only who holds the turn's row makes a takeover wait, and all of those are in.
     holding = [point for point in points if point[0].startswith("before the commit of")]
     stopped = sorted({*points[::every], *holding}, key=points.index)
 
     again = 0
     longest = {True: 0.0, False: 0.0}
-    ahead = start(stage, stopped[0])
+    ahead = start(setup, stopped[0])
     for point, next_point in zip(stopped, [*stopped[1:], None], strict=True):
-        play, zombie = ahead
+        played, zombie = ahead
         assert zombie.wait() == {"stopped": signal.SIGSTOP}, point
         # The next is stopped meanwhile, unless it would hold its row for some time unobserved.
         if early := next_point is not None and next_point not in holding and point not in holding:
-            ahead = start(stage, next_point)
+            ahead = start(setup, next_point)
         started = time.monotonic()
-        assert await play.send_again() == stage.scenario.reply, point
+        assert await played.send_again() == setup.scenario.reply, point
         seconds = time.monotonic() - started
-        await play.next_turn()
-        before, asked = play.rows(), len(play.asked)
+        await played.next_turn()
+        before, asked = played.rows(), len(played.asked)
 
         zombie.go_on()
 
         assert zombie.wait() == {"exited": 0}, point
-        assert play.rows() == before, point
-        assert play.outcome() == whole, point
+        assert played.rows() == before, point
+        assert played.outcome() == whole, point
         # It tells its caller what the turn came to, and has bought no more than one answer.
-        assert zombie.result() == {"reply": stage.scenario.reply}, point
-        assert len(play.asked) - asked <= 1, point
-        again += len(play.asked) - asked
+        assert zombie.result() == {"reply": setup.scenario.reply}, point
+        assert len(played.asked) - asked <= 1, point
+        again += len(played.asked) - asked
         if next_point is not None and not early:
-            ahead = start(stage, next_point)
+            ahead = start(setup, next_point)
         longest[point in holding] = max(longest[point in holding], seconds)
 
     assert longest[False] < MARGIN
@@ -67,6 +67,6 @@ async def test_a_process_that_wakes_up_after_it_was_replaced_changes_nothing(
     )
 
 
-def start(stage: Stage, point: Point) -> tuple[Play, Child]:
-    play = stage.play()
-    return play, play.start(at=point, by=signal.SIGSTOP, lease=0.001)
+def start(setup: Setup, point: Point) -> tuple[ScenarioRun, Child]:
+    played = setup.start_run()
+    return played, played.start(at=point, by=signal.SIGSTOP, lease=0.001)

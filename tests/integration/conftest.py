@@ -17,9 +17,9 @@ from parley.observability import logger
 from parley.repository.database import Database
 from parley.repository.turns import TurnRepository
 from parley_local.postgres import EmbeddedPostgres
-from parley_testing.databases import DatabasePool, connect, temporary_postgres
-from parley_testing.handlers import Api, load_function
-from parley_testing.unread_queue import unread_queue
+from parley_testing.account.unread_queue import unread_queue
+from parley_testing.api.handlers import Api, load_function
+from parley_testing.postgres.databases import DatabasePool, connect, temporary_postgres
 
 _TEMPLATE = "parley_template"
 
@@ -82,7 +82,7 @@ def sqs() -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def doorbells_unread() -> Iterator[Mapping[str, str]]:
+def wakeups_unread() -> Iterator[Mapping[str, str]]:
     """The settings of a queue for all tests that look at nothing in it."""
     with unread_queue() as settings:
         yield settings
@@ -91,13 +91,13 @@ def doorbells_unread() -> Iterator[Mapping[str, str]]:
 @pytest.fixture
 def environment(
     database_url: str,
-    doorbells_unread: Mapping[str, str],
+    wakeups_unread: Mapping[str, str],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> pytest.MonkeyPatch:
     """The settings of a deployment with SQLite memory, the offline model and a queue."""
     settings = {
-        **doorbells_unread,
+        **wakeups_unread,
         "DATABASE_URL": database_url,
         "AGENT_SESSION_STORE": "sqlite",
         "AGENT_SESSION_DB_PATH": str(tmp_path / "memory.db"),

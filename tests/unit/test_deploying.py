@@ -12,7 +12,7 @@ import pytest
 from samcli.cli.types import CfnParameterOverridesType  # type: ignore[import-untyped]
 
 from parley_deploy import choices, region
-from parley_testing.template import PARAMETERS, ROOT
+from parley_testing.account.template import PARAMETERS, ROOT
 
 DATABASE = "arn:aws:ssm:eu-west-1:123456789012:parameter/database"
 OPENAI = "arn:aws:ssm:eu-west-1:123456789012:parameter/openai"

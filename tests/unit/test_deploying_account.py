@@ -9,7 +9,7 @@ import pytest
 from botocore.stub import Stubber
 
 from parley_deploy.account import RESERVED, Account, decided, find_account
-from parley_testing.template import PARAMETERS
+from parley_testing.account.template import PARAMETERS
 
 
 def account(

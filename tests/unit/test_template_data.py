@@ -12,7 +12,7 @@ import pytest
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 
-from parley_testing.template import (
+from parley_testing.account.template import (
     FUNCTIONS,
     MONITORING,
     PARAMETERS,

@@ -16,8 +16,7 @@ from parley.http.stream_routes import METHODS
 from parley_local.cloudformation import Resolver
 from parley_local.routing import Router
 from parley_local.template_file import read_template
-from parley_testing.handlers import load_function
-from parley_testing.template import (
+from parley_testing.account.template import (
     FUNCTIONS,
     PARAMETERS,
     RESOURCES,
@@ -26,6 +25,7 @@ from parley_testing.template import (
     TEMPLATE,
     translated,
 )
+from parley_testing.api.handlers import load_function
 
 # Given on laptops only, each instead of something that the template gives.
 OF_LAPTOPS = {

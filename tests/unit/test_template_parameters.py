@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from parley_testing.template import PARAMETERS, ROOT, TEMPLATE
+from parley_testing.account.template import PARAMETERS, ROOT, TEMPLATE
 
 USED = json.dumps({key: TEMPLATE[key] for key in ("Globals", "Resources", "Conditions")})
 ACCOUNT = "eu-west-1:123456789012"

@@ -1,4 +1,4 @@
-"""The doorbells of template.yaml: their queue, who rings, the worker, and what is given up."""
+"""The wake-ups of template.yaml: their queue, who wakes it, the worker, and what is given up."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from uuid import UUID
 
 import pytest
 
-from parley_testing.template import (
+from parley_testing.account.template import (
     FUNCTIONS,
     MONITORING,
     PARAMETERS,
@@ -20,11 +20,11 @@ from parley_testing.template import (
 )
 
 TRANSLATED = translated()
-QUEUE: dict[str, Any] = RESOURCES["Doorbells"]["Properties"]
-FAILURES: dict[str, Any] = RESOURCES["DoorbellFailures"]["Properties"]
+QUEUE: dict[str, Any] = RESOURCES["WakeQueue"]["Properties"]
+FAILURES: dict[str, Any] = RESOURCES["WakeQueueFailures"]["Properties"]
 QUEUES = of_type(TRANSLATED, "AWS::SQS::Queue")
-ARN = {"Fn::GetAtt": ["Doorbells", "Arn"]}
-RING = ("Sessions", "Messages", "Stream", "Worker", "Cleanup")
+ARN = {"Fn::GetAtt": ["WakeQueue", "Arn"]}
+WAKE = ("Sessions", "Messages", "Stream", "Worker", "Cleanup")
 LONGEST_DELAY = 900
 """Seconds that SQS keeps a message back at most."""
 
@@ -41,7 +41,7 @@ def statement(function: str, action: str) -> dict[str, Any]:
     return found[0] if found else {}
 
 
-def test_a_doorbell_is_not_given_to_a_second_worker_while_the_first_may_still_run() -> None:
+def test_a_wakeup_is_not_given_to_a_second_worker_while_the_first_may_still_run() -> None:
     # A linter takes less, and AWS refuses it; six times is what AWS advises.
     assert QUEUE["VisibilityTimeout"] >= 6 * FUNCTIONS["Worker"]["Timeout"]
     assert QUEUE["VisibilityTimeout"] <= 43_200
@@ -53,7 +53,7 @@ def test_order_is_not_the_queues_business() -> None:
     assert "FifoQueue" not in FAILURES
 
 
-def test_an_invocation_is_for_one_doorbell_and_their_number_is_a_parameter() -> None:
+def test_an_invocation_is_for_one_wakeup_and_their_number_is_a_parameter() -> None:
     (mapping,) = of_type(TRANSLATED, "AWS::Lambda::EventSourceMapping").values()
     properties = mapping["Properties"]
 
@@ -72,12 +72,12 @@ def test_an_invocation_is_for_one_doorbell_and_their_number_is_a_parameter() -> 
 def test_what_the_worker_fails_over_again_and_again_is_put_aside() -> None:
     policy = QUEUE["RedrivePolicy"]
 
-    assert policy["deadLetterTargetArn"] == {"Fn::GetAtt": ["DoorbellFailures", "Arn"]}
+    assert policy["deadLetterTargetArn"] == {"Fn::GetAtt": ["WakeQueueFailures", "Arn"]}
     # AWS advises five at least: an invocation that is throttled counts too.
     assert policy["maxReceiveCount"] >= 5
 
 
-def test_only_doorbells_are_put_aside_there() -> None:
+def test_only_wakeups_are_put_aside_there() -> None:
     (source,) = FAILURES["RedriveAllowPolicy"]["sourceQueueArns"]
 
     assert FAILURES["RedriveAllowPolicy"]["redrivePermission"] == "byQueue"
@@ -93,12 +93,12 @@ def test_two_stacks_of_an_account_have_queues_of_their_own() -> None:
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
-def test_who_rings_knows_the_queue_and_may_send_to_it_and_nobody_else(function: str) -> None:
-    known = FUNCTIONS[function]["Environment"]["Variables"].get("DOORBELL_QUEUE_URL")
+def test_who_wakes_knows_the_queue_and_may_send_to_it_and_nobody_else(function: str) -> None:
+    known = FUNCTIONS[function]["Environment"]["Variables"].get("WAKE_QUEUE_URL")
 
-    rings = function in RING
-    assert known == ({"Ref": "Doorbells"} if rings else None)
-    assert bool(statement(function, "sqs:SendMessage")) == rings
+    wakes = function in WAKE
+    assert known == ({"Ref": "WakeQueue"} if wakes else None)
+    assert bool(statement(function, "sqs:SendMessage")) == wakes
 
 
 @pytest.mark.parametrize("name", QUEUES)
@@ -114,29 +114,29 @@ def test_a_queue_is_encrypted_and_reached_over_tls_only(name: str) -> None:
 
 
 def test_what_is_put_aside_is_kept_for_as_long_as_there_is() -> None:
-    for name in QUEUES.keys() - {"Doorbells"}:
+    for name in QUEUES.keys() - {"WakeQueue"}:
         assert QUEUES[name]["Properties"]["MessageRetentionPeriod"] == 14 * 24 * 3600
     # A message keeps the age that it had, so it must be given up before it would have ended anyway.
     assert "MessageRetentionPeriod" not in QUEUE  # four days
 
 
 def test_lambda_does_not_take_a_sessions_turns_for_a_loop() -> None:
-    # A worker rings for the next turn of its session; by default Lambda drops the sixteenth ring.
+    # A worker wakes another for its session's next turn; by default Lambda drops the sixteenth.
     functions = of_type(TRANSLATED, "AWS::Lambda::Function")
     allowed = {
         name: function["Properties"].get("RecursiveLoop", "Terminate")
         for name, function in functions.items()
     }
 
-    # Whoever is called by the queue and rings into it, and nobody else.
+    # Whoever is called by the queue and wakes into it, and nobody else.
     circular = {
-        name for name in FUNCTIONS if name in RING and statement(name, "sqs:ReceiveMessage")
+        name for name in FUNCTIONS if name in WAKE and statement(name, "sqs:ReceiveMessage")
     }
     assert {name for name, value in allowed.items() if value == "Allow"} == circular == {"Worker"}
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
-def test_only_the_worker_takes_doorbells(function: str) -> None:
+def test_only_the_worker_takes_wakeups(function: str) -> None:
     taken = statement(function, "sqs:ReceiveMessage")
 
     assert bool(taken) == (function == "Worker")
@@ -144,19 +144,19 @@ def test_only_the_worker_takes_doorbells(function: str) -> None:
 
 
 def test_a_turn_that_is_worked_at_raises_no_alarm() -> None:
-    # A doorbell stays in its queue until it is answered.
-    for seconds in MONITORING["Mappings"]["Thresholds"]["DoorbellAgeSeconds"].values():
+    # A wake-up stays in its queue until it is answered.
+    for seconds in MONITORING["Mappings"]["Thresholds"]["WakeQueueAgeSeconds"].values():
         assert seconds > FUNCTIONS["Worker"]["Timeout"]
         assert seconds > LONGEST_DELAY
 
 
 def test_the_sample_event_is_what_sqs_delivers() -> None:
-    event = json.loads((ROOT / "events" / "worker" / "doorbell.json").read_text())
+    event = json.loads((ROOT / "events" / "worker" / "wakeup.json").read_text())
     (record,) = event["Records"]
 
     assert UUID(record["body"]).version == 7
     assert record["md5OfBody"] == hashlib.md5(record["body"].encode()).hexdigest()
     assert record["eventSource"] == "aws:sqs"
-    assert record["eventSourceARN"].endswith(":parley-doorbells")
+    assert record["eventSourceARN"].endswith(":parley-wake-queue")
     assert record["attributes"]["ApproximateReceiveCount"] == "1"
     assert record["receiptHandle"]

@@ -18,26 +18,33 @@ from parley.events.dynamodb import DynamoDbEventLog
 from parley.events.log import TurnEvent
 from parley.memory.dynamodb import DynamoDbStore
 from parley.memory.store import TurnMemory
-from parley_testing.template import FUNCTIONS, RESOURCES, ROOT, of_type, translated
-from parley_testing.turn_keys import numbered
+from parley_testing.account.template import FUNCTIONS, RESOURCES, ROOT, of_type, translated
+from parley_testing.stores.turn_keys import numbered
 
 PARLEY = ROOT / "layers" / "shared" / "python" / "parley"
 ROW = re.compile(r"^\| (\w+) \| `([a-z0-9]+:\w+)` \|.*?\|.*?\| (.+) \|$", re.MULTILINE)
 TABLE: list[tuple[str, str, str]] = ROW.findall((ROOT / "docs" / "iam.md").read_text())
 ON_ANYTHING = {"TracePolicy", "NetworkPolicy"}
+RUNS_TURNS = [
+    PARLEY / "turns",
+    PARLEY / "runner",
+    PARLEY / "events" / "writer.py",
+    PARLEY / "memory" / "window.py",
+]
 WHO_USES_THE_STORE = {
     "Sessions": [
         PARLEY / "cleanup",
         PARLEY / "users",
         PARLEY / "http" / "admin_stats.py",
-        PARLEY / "turns" / "ending.py",
+        PARLEY / "turns" / "finalize.py",
     ],
-    "Messages": [PARLEY / "turns", PARLEY / "memory" / "window.py"],
-    "Stream": [PARLEY / "turns", PARLEY / "memory" / "window.py"],
-    "Worker": [PARLEY / "turns", PARLEY / "memory" / "window.py"],
+    "Messages": RUNS_TURNS,
+    "Stream": RUNS_TURNS,
+    "Worker": RUNS_TURNS,
     # All but what clears and prunes one session's memory, which is done for its user.
     "Cleanup": [
-        PARLEY / "cleanup" / f"{name}.py" for name in ("due_sessions", "gauges", "outbox", "sweep")
+        PARLEY / "cleanup" / f"{name}.py"
+        for name in ("expired_sessions", "gauges", "outbox", "sweep")
     ],
 }
 

@@ -12,7 +12,7 @@ from uuid import UUID
 import pytest
 
 from parley.http.document import document
-from parley_testing.template import API, FUNCTIONS, PARAMETERS, ROOT, of_type, translated
+from parley_testing.account.template import API, FUNCTIONS, PARAMETERS, ROOT, of_type, translated
 
 ANY = "any"
 OPEN_TO_ALL = {"/health", "/openapi.json", "/docs"}

@@ -8,7 +8,14 @@ from typing import Any
 import pytest
 
 from parley.config import Settings
-from parley_testing.template import FUNCTIONS, PARAMETERS, RESOURCES, ROOT, of_type, translated
+from parley_testing.account.template import (
+    FUNCTIONS,
+    PARAMETERS,
+    RESOURCES,
+    ROOT,
+    of_type,
+    translated,
+)
 
 TRANSLATED = translated()
 QUEUE = {"Fn::GetAtt": ["CleanupFailures", "Arn"]}

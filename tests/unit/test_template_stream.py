@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from parley_testing.template import FUNCTIONS, PARAMETERS, ROOT, of_type, translated
+from parley_testing.account.template import FUNCTIONS, PARAMETERS, ROOT, of_type, translated
 
 TRANSLATED = translated()
 STREAM: dict[str, Any] = FUNCTIONS["Stream"]

@@ -10,7 +10,14 @@ from typing import Any
 
 import pytest
 
-from parley_testing.template import FUNCTIONS, RESOURCES, TEMPLATE, of_type, translate, translated
+from parley_testing.account.template import (
+    FUNCTIONS,
+    RESOURCES,
+    TEMPLATE,
+    of_type,
+    translate,
+    translated,
+)
 
 GATEWAY_SECONDS = 29
 PUBLISHED = ("Sessions", "Messages", "Stream")

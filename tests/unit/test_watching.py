@@ -19,10 +19,9 @@ from parley.memory.store import StoreSize
 from parley.metrics import METRICS
 from parley.repository.statistics import Standing
 from parley.repository.turns import Usage
-from parley.turns.ringing import Ringer
+from parley.turns.wakeup import Waker
 from parley_cli.main import app
-from parley_testing.metrics import metrics_in, values_of
-from parley_testing.template import (
+from parley_testing.account.template import (
     FUNCTIONS,
     MONITORING,
     PARAMETERS,
@@ -33,6 +32,7 @@ from parley_testing.template import (
     of_type,
     translated,
 )
+from parley_testing.metrics import metrics_in, values_of
 
 TRANSLATED = translated()
 WATCHING = monitoring()
@@ -84,14 +84,14 @@ def emitted(
             return StoreSize(1, 1)
 
     gauges.publish_gauges(None, Store())  # type: ignore[arg-type]
-    asyncio.run(Ringer(_Dumb()).ring(uuid4(), user_id="alice"))
+    asyncio.run(Waker(_Dumb()).wake(uuid4(), user_id="alice"))
     return metrics_in(capfd.readouterr().out)
 
 
 class _Dumb:
-    """A doorbell that cannot be rung."""
+    """A queue that takes nothing."""
 
-    def ring(self, session_id: UUID, *, delay: int = 0, user_id: str | None = None) -> None:
+    def wake(self, session_id: UUID, *, delay: int = 0, user_id: str | None = None) -> None:
         raise StoreUnavailable("queue", "away")
 
 

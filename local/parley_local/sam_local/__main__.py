@@ -1,7 +1,7 @@
 """`make sam-local`: what the containers need, and `sam local start-api` on top of it.
 
 Postgres is the one of `make dev`; memory is in moto's DynamoDB, since two containers share no
-SQLite file, and is gone with it (Parley rebuilds it from the transcript). Doorbells go to moto's
+SQLite file, and is gone with it (Parley rebuilds it from the transcript). Wake-ups go to moto's
 SQS, where nobody hears them: `sam local` invokes no function by itself.
 """
 
@@ -22,7 +22,7 @@ import boto3
 from moto.server import ThreadedMotoServer
 
 from parley_local.cloudformation import load
-from parley_local.data_directory import Address, DirectoryInUse, announced, locked
+from parley_local.data_directory import Address, DirectoryInUse, locked, published
 from parley_local.function_variables import NO_ACCOUNT, function_variables
 from parley_local.lambda_identity import ACCOUNT, REGION
 from parley_local.migration import MigrationFailed, migrate
@@ -40,7 +40,7 @@ from parley_local.sam_local.template import declare
 from parley_local.template_file import read_template
 
 TABLE = "parley-memory"
-QUEUE = "parley-doorbells"
+QUEUE = "parley-wake-queue"
 IMAGE = "public.ecr.aws/lambda/python:3.13-{architecture}"
 # The template wants ARNs; what they would lead to is given to the functions directly.
 NOWHERE = "arn:aws:secretsmanager:us-east-1:000000000000:secret:none-AbCdEf"
@@ -73,7 +73,7 @@ async def run(options: argparse.Namespace) -> int:
             command = [_sam(), "local", "start-api", *common, "--port", str(options.port)]
             command += ["--warm-containers", "LAZY"]
             url = f"http://127.0.0.1:{options.port}"
-            started.enter_context(announced(options.data_dir, Address(url, os.getpid())))
+            started.enter_context(published(options.data_dir, Address(url, os.getpid())))
             line = shlex.join([_sam(), "local", "invoke", "FUNCTION", "-e", "EVENT.json", *common])
             print(f"Meanwhile, one function by itself:\n  {line}", flush=True)
         return await _in_front(command)
@@ -112,7 +112,7 @@ async def _surroundings(
         "AGENT_SESSION_TABLE": TABLE,
         "AWS_ENDPOINT_URL_DYNAMODB": f"http://{HOST_NAME}:{aws}",
         "AWS_ENDPOINT_URL_SQS": f"http://{HOST_NAME}:{aws}",
-        "DOORBELL_QUEUE_URL": f"http://{HOST_NAME}:{aws}/{ACCOUNT}/{QUEUE}",
+        "WAKE_QUEUE_URL": f"http://{HOST_NAME}:{aws}/{ACCOUNT}/{QUEUE}",
         "OIDC_JWKS_URL": f"http://{HOST_NAME}:{keys}",
         # The template's ARNs lead nowhere here.
         "DATABASE_SECRET_ARN": "",

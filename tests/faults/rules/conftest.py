@@ -13,13 +13,13 @@ import psycopg
 import pytest
 from sqlalchemy import TextClause, text
 
+from parley import threads
 from parley.errors import TurnFailed
 from parley.memory.sqlite import SqliteStore
 from parley.repository.database import Database
 from parley.repository.turns import RunningTurn, TurnRepository
-from parley.turns import threads
-from parley_testing.databases import connect
-from parley_testing.scripted_model import Script, in_order
+from parley_testing.models.scripted import Script, in_order
+from parley_testing.postgres.databases import connect
 from parley_testing.workbench import Workbench
 
 _NEVER_ASKED = in_order()
@@ -162,7 +162,7 @@ def let_die(
         with monkeypatch.context() as patch:
             patch.setattr(TurnRepository, "release", die)
             with pytest.raises(Died):
-                await bench.carry_out(turn)
+                await bench.execute(turn)
         expire(turn.id)
 
     return let_die

@@ -23,8 +23,8 @@ from parley.memory.dynamodb_table import key as item_key
 from parley.memory.dynamodb_turns import DynamoDbTurns
 from parley.memory.store import TurnMemory
 from parley_local.cloudformation import load
-from parley_testing.aws import REGION, Account
-from parley_testing.turn_keys import numbered
+from parley_testing.account.moto import REGION, Account
+from parley_testing.stores.turn_keys import numbered
 
 _NEW = "attribute_not_exists(#conversation) OR "
 _DEAD = {"output": "from the dead"}

@@ -15,14 +15,14 @@ from parley.cleanup.outbox import Outbox
 from parley.errors import StoreUnavailable
 from parley.ids import conversation_key, new_id
 from parley.memory.store import TurnMemory
-from parley.repository import end, retention, sessions, turns
-from parley.repository.retention import EVERY, Ages, find_due, release_memory
+from parley.repository import end, expired_sessions, sessions, turns
+from parley.repository.expired_sessions import EVERY, Ages, find_expired, release_memory
 from parley.repository.turns import TurnRepository, Usage
-from parley.turns.carry_out import TurnCarrier
-from parley.turns.ending import Ender
-from parley.turns.run import RunFailed
-from parley_testing.scripted_model import call, in_order, say
-from parley_testing.turn_keys import numbered
+from parley.runner.agent_run import RunFailed
+from parley.runner.execute import TurnExecutor
+from parley.turns.finalize import Finalizer
+from parley_testing.models.scripted import call, in_order, say
+from parley_testing.stores.turn_keys import numbered
 from parley_testing.workbench import Workbench
 
 NewBench = Callable[..., Workbench]
@@ -41,12 +41,12 @@ async def test_memory_is_done_before_the_turn_is_completed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """In the other order a process that dies in between loses what its tools were told."""
-    finish, complete = Ender.finish, Ender.complete
+    finish, complete = Finalizer.finish, Finalizer.complete
 
-    async def completed_first(ender: Ender, attempt: Any, memory: Any) -> Any:
-        await complete(ender, attempt, memory)
+    async def completed_first(finalizer: Finalizer, attempt: Any, memory: Any) -> Any:
+        await complete(finalizer, attempt, memory)
         die()
-        await finish(ender, attempt, memory)
+        await finish(finalizer, attempt, memory)
 
     async def later(*_: Any) -> None:
         """Memory comes after the turn then."""
@@ -58,8 +58,8 @@ async def test_memory_is_done_before_the_turn_is_completed(
         if kept:
             patch.setattr(TurnRepository, "complete", die)
         else:
-            patch.setattr(Ender, "finish", later)
-            patch.setattr(Ender, "complete", completed_first)
+            patch.setattr(Finalizer, "finish", later)
+            patch.setattr(Finalizer, "complete", completed_first)
         await let_die(bench, turn)
 
     await bench.send(turn.session_id, "and?")
@@ -115,14 +115,14 @@ async def test_before_a_turn_is_given_up_its_memory_is_claimed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Without it a turn that only lacked its last write fails for having crashed too often."""
-    take_over = TurnCarrier._take_over
+    take_over = TurnExecutor._take_over
 
-    async def given_up(carrier: TurnCarrier, attempt: Any) -> Any:
-        if attempt.turn.crashes >= carrier.limits.crashes:
+    async def given_up(executor: TurnExecutor, attempt: Any) -> Any:
+        if attempt.turn.crashes >= executor.limits.crashes:
             raise RunFailed("turn_crashed", "It was given up.")
-        return await take_over(carrier, attempt)
+        return await take_over(executor, attempt)
 
-    rule.instead(TurnCarrier, "_take_over", given_up)
+    rule.instead(TurnExecutor, "_take_over", given_up)
     bench = new_bench(in_order(say("hi")), crashes=1)
     turn = bench.begin(bench.new_session(), key="k")
     with monkeypatch.context() as patch:
@@ -211,13 +211,13 @@ async def test_retention_takes_only_what_is_as_it_was_found(
     failure: Any,
 ) -> None:
     """Otherwise the records of a turn that was begun meanwhile go with what it was found with."""
-    rule.without(retention, "_RELEASE", " AND s.next_number = found.next_number")
+    rule.without(expired_sessions, "_RELEASE", " AND s.next_number = found.next_number")
     bench = new_bench(in_order(say("hi"), call("add_task", title="milk"), die, say("Added.")))
     session_id = bench.new_session()
     await bench.send(session_id)
     sql.execute("UPDATE sessions SET last_activity_at = now() - interval '1 day'")
     hour = Ages(3600, 3600, 3600)
-    found = find_due(bench.database, "memory", hour, EVERY, after=None, limit=10)
+    found = find_expired(bench.database, "memory", hour, EVERY, after=None, limit=10)
     assert [due.id for due in found] == [session_id]
     await let_die(bench, bench.begin(session_id, "add milk", key="k"))
 

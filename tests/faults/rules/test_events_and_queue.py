@@ -13,9 +13,12 @@ from uuid import UUID
 import pytest
 
 from parley.errors import Fenced, QueueFull
-from parley.events import sqlite
+from parley.events import reader, sqlite, writer
+from parley.events.fanout import FanOut
 from parley.events.log import FINAL, TurnEvent
+from parley.events.reader import Follower
 from parley.events.sqlite import SqliteEventLog
+from parley.events.writer import EventWriter
 from parley.ids import conversation_key
 from parley.memory.shape import assistant_message, user_message
 from parley.memory.store import TurnMemory
@@ -23,15 +26,11 @@ from parley.repository import turns
 from parley.repository.begin import MAX_QUEUED
 from parley.repository.leases import over
 from parley.repository.turns import RunningTurn
-from parley.turns import chronicle, follow
 from parley.turns.attempt import Attempt
-from parley.turns.chronicle import Chronicle
-from parley.turns.ending import Ender
-from parley.turns.follow import Follower
-from parley.turns.hub import Hub
-from parley.turns.ringing import CRASH_SECONDS, Precaution
+from parley.turns.finalize import Finalizer
+from parley.turns.wakeup import CRASH_SECONDS, Watchdog
+from parley_testing.models.scripted import Gate, Streamed, call, in_order, say
 from parley_testing.schedules.bells import Bell, Bells
-from parley_testing.scripted_model import Gate, Streamed, call, in_order, say
 from parley_testing.waiting import until
 from parley_testing.workbench import Workbench, held, request
 
@@ -74,7 +73,7 @@ def pieces(events: Sequence[TurnEvent]) -> str:
 
 def logged(bench: Workbench) -> Any:
     """A workbench that keeps a log of what it carries out."""
-    return SimpleNamespace(carry_out=lambda turn: bench.carry_out(turn, logged=True))
+    return SimpleNamespace(execute=lambda turn: bench.execute(turn, logged=True))
 
 
 async def test_events_are_only_put_where_the_log_ends(
@@ -87,10 +86,10 @@ async def test_events_are_only_put_where_the_log_ends(
     script = in_order(Streamed("A", gate, " bird", written), say("An owl."))
     bench = new_bench(script, events=log)
     turn = bench.begin(bench.new_session())
-    zombie = asyncio.ensure_future(bench.carry_out(turn, logged=True))
+    zombie = asyncio.ensure_future(bench.execute(turn, logged=True))
     await until(lambda: pieces(told(log, turn)))
     expire(turn.id)
-    await bench.carry_out(held(bench.turns.begin(request(turn.session_id))))
+    await bench.execute(held(bench.turns.begin(request(turn.session_id))))
     before = told(log, turn)
 
     gate.open()
@@ -104,19 +103,19 @@ async def test_text_that_is_written_anew_is_taken_back(
     kept: bool, rule: Any, new_bench: NewBench, log: SqliteEventLog, let_die: Any, die: Any
 ) -> None:
     """Without it who follows reads what two attempts said, one behind the other."""
-    put = Chronicle._put
+    put = EventWriter._put
 
-    def not_taken_back(self: Chronicle, kind: Any, data: Any) -> None:
+    def not_taken_back(self: EventWriter, kind: Any, data: Any) -> None:
         if kind != "message.reset":
             put(self, kind, data)
 
-    rule.instead(Chronicle, "_put", not_taken_back)
+    rule.instead(EventWriter, "_put", not_taken_back)
     breath = _Breath(lambda: pieces(told(log, turn)), die)
     bench = new_bench(in_order(Streamed("A bird", breath), Streamed("An owl.")), events=log)
     turn = bench.begin(bench.new_session())
     await let_die(logged(bench), turn)
 
-    await bench.carry_out(held(bench.turns.begin(request(turn.session_id))))
+    await bench.execute(held(bench.turns.begin(request(turn.session_id))))
 
     assert pieces(told(log, turn)) == ("An owl." if kept else "A birdAn owl.")
 
@@ -126,16 +125,16 @@ async def test_what_was_said_is_told_before_the_turn_ends(
 ) -> None:
     """Otherwise the last pieces are lost, or come behind an end that a reader has made up."""
 
-    async def nothing(_: Chronicle) -> None:
+    async def nothing(_: EventWriter) -> None:
         pass
 
-    monkeypatch.setattr(chronicle, "GATHER_SECONDS", 3600.0)
-    rule.instead(Chronicle, "settle", nothing)
+    monkeypatch.setattr(writer, "GATHER_SECONDS", 3600.0)
+    rule.instead(EventWriter, "settle", nothing)
     breath = _Breath(lambda: pieces(told(log, turn)))
     bench = new_bench(in_order(Streamed("An", breath, " owl.")), events=log)
     turn = bench.begin(bench.new_session())
 
-    await bench.carry_out(turn, logged=True)
+    await bench.execute(turn, logged=True)
 
     assert pieces(told(log, turn)) == ("An owl." if kept else "An")
 
@@ -144,18 +143,18 @@ async def test_an_attempt_that_comes_late_reads_the_log_before_it_writes(
     kept: bool, rule: Any, new_bench: NewBench, log: SqliteEventLog, expire: Expire
 ) -> None:
     """Otherwise one that had told nothing yet goes on behind the end."""
-    rule.instead(Chronicle, "_stops", lambda *_: False)
+    rule.instead(EventWriter, "_stops", lambda *_: False)
     bench = new_bench(in_order(say("hi")), events=log)
     turn = bench.begin(bench.new_session())
     expire(turn.id)
     late = held(bench.turns.begin(request(turn.session_id)))
     expire(turn.id)
-    await bench.carry_out(held(bench.turns.begin(request(turn.session_id))))
+    await bench.execute(held(bench.turns.begin(request(turn.session_id))))
     attempt = Attempt(late, bench.database, bench.turns, bench.tool_calls, bench.store)
     refused = False
 
     try:
-        await Chronicle(log, Hub(), attempt).begin()
+        await EventWriter(log, FanOut(), attempt).begin()
     except Fenced:
         refused = True
 
@@ -175,14 +174,14 @@ async def test_who_only_ends_a_turn_takes_its_log_over_first(
 ) -> None:
     """Otherwise what ran may go on behind an end that a reader has made up."""
 
-    async def only_what_is_pending(chronicle: Chronicle) -> None:
-        await chronicle._write()
+    async def only_what_is_pending(writer: EventWriter) -> None:
+        await writer._write()
 
-    rule.instead(Chronicle, "settle", only_what_is_pending)
+    rule.instead(EventWriter, "settle", only_what_is_pending)
     bench = new_bench(events=log)
     turn = bench.begin(bench.new_session())
     attempt = Attempt(turn, bench.database, bench.turns, bench.tool_calls, bench.store)
-    zombie = Chronicle(log, Hub(), attempt)
+    zombie = EventWriter(log, FanOut(), attempt)
     await zombie.begin()
     zombie.delta(0, "An")
     await zombie.settle()
@@ -190,9 +189,9 @@ async def test_who_only_ends_a_turn_takes_its_log_over_first(
     bench.store.finish(attempt.conversation, turn.key, turn.attempt, memory)
     expire(turn.id)
     with monkeypatch.context() as patch:
-        patch.setattr(Chronicle, "end", die)
+        patch.setattr(EventWriter, "end", die)
         await let_die(bench, held(bench.turns.begin(request(turn.session_id))))
-    follower = Follower(lambda: log, bench.transcript, Hub())
+    follower = Follower(lambda: log, bench.transcript, FanOut())
     completed = await follower.find("alice", turn.session_id, turn.id)
 
     async def read() -> list[TurnEvent | None]:
@@ -209,14 +208,14 @@ async def test_who_only_ends_a_turn_takes_its_log_over_first(
 async def test_what_is_replayed_is_not_told_again(
     kept: bool, rule: Any, new_bench: NewBench, log: SqliteEventLog, let_die: Any, die: Any
 ) -> None:
-    rule.instead(Chronicle, "_once", lambda *_: True)
+    rule.instead(EventWriter, "_once", lambda *_: True)
     script = in_order(call("add_task", title="milk"), die, say("Added."))
     bench = new_bench(script, events=log)
     turn = bench.begin(bench.new_session())
     await let_die(logged(bench), turn)
     assert [event.type for event in told(log, turn)].count("tool.called") == 1
 
-    await bench.carry_out(held(bench.turns.begin(request(turn.session_id))))
+    await bench.execute(held(bench.turns.begin(request(turn.session_id))))
 
     kinds = [event.type for event in told(log, turn)]
     assert kinds.count("tool.called") == (1 if kept else 2)
@@ -236,14 +235,14 @@ async def test_who_follows_a_silent_log_asks_postgres(
     async def never(_: object) -> bool:
         return False
 
-    rule.instead(follow._Tail, "_ended", never)
-    monkeypatch.setattr(follow, "QUIET_SECONDS", 0.0)
+    rule.instead(reader._Tail, "_ended", never)
+    monkeypatch.setattr(reader, "QUIET_SECONDS", 0.0)
     bench = new_bench(in_order(say("hi")), events=log)
     turn = bench.begin(bench.new_session())
-    follower = Follower(lambda: log, bench.transcript, Hub())
+    follower = Follower(lambda: log, bench.transcript, FanOut())
     running = await follower.find("alice", turn.session_id, turn.id)
     with monkeypatch.context() as patch:
-        patch.setattr(Chronicle, "end", die)
+        patch.setattr(EventWriter, "end", die)
         await let_die(logged(bench), turn)
 
     seconds = 30 if kept else 0.5
@@ -271,7 +270,7 @@ def test_what_was_read_of_the_head_is_held_against_it_when_it_is_locked(
 
 
 def test_the_head_is_the_lowest_number(kept: bool, rule: Any, bench: Workbench) -> None:
-    """The queue gives no order: a later message's doorbell may come first."""
+    """The queue gives no order: a later message's wake-up may come first."""
     rule.without(turns, "CLAIM", "ORDER BY t.number LIMIT", "ORDER BY t.number DESC LIMIT")
     session_id = bench.new_session()
     for _ in range(2):
@@ -298,44 +297,44 @@ async def test_as_many_wait_as_may(kept: bool, rule: Any, bench: Workbench) -> N
     assert full is kept
 
 
-async def test_who_ends_a_turn_rings_for_the_next(
+async def test_who_ends_a_turn_wakes_for_the_next(
     kept: bool, rule: Any, new_bench: NewBench, bells: Bells
 ) -> None:
-    """Its own doorbell came while the turn before it ran, and comes again only after a lease."""
+    """Its own wake-up came while the turn before it ran, and comes again only after a lease."""
 
     async def only_ended(*_: object, more: bool) -> None:
         pass
 
-    rule.instead(Ender, "_ended", only_ended)
+    rule.instead(Finalizer, "_ended", only_ended)
 
     async def meanwhile() -> Any:
         for _ in range(len(bells)):
-            assert not await bench.head_runner.carry_on(bells.take(0).session_id, seconds=30)
+            assert not await bench.session_worker.run_next(bells.take(0).session_id, seconds=30)
         return say("hi")
 
-    bench = new_bench(in_order(meanwhile, say("hi")), doorbell=bells)
+    bench = new_bench(in_order(meanwhile, say("hi")), wake_queue=bells)
     session_id = bench.new_session()
     for _ in range(2):
         await bench.sender.queue(request(session_id), enqueue=True)
 
-    await bench.head_runner.carry_on(bells.take(0).session_id, seconds=30)
+    await bench.session_worker.run_next(bells.take(0).session_id, seconds=30)
 
-    rung = [bells.take(0) for _ in range(len(bells))]
-    assert (Bell(session_id, 0) in rung) is kept
+    woken = [bells.take(0) for _ in range(len(bells))]
+    assert (Bell(session_id, 0) in woken) is kept
 
 
-async def test_an_attempt_leaves_a_doorbell_in_case_that_it_dies(
+async def test_an_attempt_leaves_a_wakeup_in_case_that_it_dies(
     kept: bool, rule: Any, new_bench: NewBench, bells: Bells, let_die: Any, die: Any
 ) -> None:
     """Without it nobody looks until the recovery does, in an hour."""
-    rule.instead(Precaution, "take", lambda *_, **__: None)
-    bench = new_bench(in_order(call("add_task", title="milk"), die), doorbell=bells)
+    rule.instead(Watchdog, "arm", lambda *_, **__: None)
+    bench = new_bench(in_order(call("add_task", title="milk"), die), wake_queue=bells)
     turn = bench.begin(bench.new_session())
 
     await let_die(bench, turn)
 
-    rung = [bells.take(0) for _ in range(len(bells))]
-    assert rung == ([Bell(turn.session_id, CRASH_SECONDS)] if kept else [])
+    woken = [bells.take(0) for _ in range(len(bells))]
+    assert woken == ([Bell(turn.session_id, CRASH_SECONDS)] if kept else [])
 
 
 class _Breath(Gate):

@@ -10,7 +10,7 @@ import pytest
 from parley.errors import Fenced
 from parley.memory import sqlite
 from parley.memory.store import AgentSessionStore, TurnMemory
-from parley_testing.turn_keys import numbered
+from parley_testing.stores.turn_keys import numbered
 from parley_testing.workbench import Workbench
 
 KEY = "user_a_conv_1"

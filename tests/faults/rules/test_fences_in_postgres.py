@@ -12,9 +12,9 @@ from sqlalchemy import TextClause, text
 
 from parley.errors import Fenced
 from parley.repository import tool_calls, turns
-from parley.repository.tool_calls import ToolCall
+from parley.repository.tool_calls import Called, ToolCall
 from parley.repository.turns import Ending, RunningTurn, Usage
-from parley.turns.attempt import Attempt, Called
+from parley.turns.attempt import Attempt
 from parley_testing.workbench import Workbench, request
 
 NewBench = Callable[..., Workbench]

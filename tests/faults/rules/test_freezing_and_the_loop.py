@@ -11,13 +11,14 @@ from typing import Any
 import psycopg
 import pytest
 
-from parley import loop
+from parley import loop, threads
 from parley.errors import Fenced, TurnUnfinished
 from parley.repository.turns import LEASE_SECONDS
-from parley.turns import attempt, carry_out, threads
+from parley.runner import execute
+from parley.threads import in_thread
+from parley.turns import attempt
 from parley.turns.attempt import Attempt
-from parley.turns.threads import in_thread
-from parley_testing.scripted_model import Items, call, in_order, say
+from parley_testing.models.scripted import Items, call, in_order, say
 from parley_testing.workbench import Workbench, request
 
 NewBench = Callable[..., Workbench]
@@ -87,7 +88,7 @@ async def test_a_run_that_is_out_of_time_is_cancelled(
             raise TimeoutError
         return task.result()
 
-    rule.instead(carry_out, "held", left_alone)
+    rule.instead(execute, "held", left_alone)
     next_invocation = asyncio.Event()
 
     async def frozen() -> Items:
@@ -115,7 +116,7 @@ async def test_a_turn_that_is_out_of_time_is_let_go_of(
     async def keep_it(*_: Any, **__: Any) -> None:
         """Do not release."""
 
-    rule.instead(carry_out, "release", keep_it)
+    rule.instead(execute, "release", keep_it)
     never = asyncio.Event()
 
     async def for_ever() -> Items:
@@ -164,6 +165,6 @@ async def test_a_thawed_process_looks_whether_it_was_replaced(
     turn = bench.begin(bench.new_session())
 
     with pytest.raises(Fenced):
-        await bench.carry_out(turn)
+        await bench.execute(turn)
 
     assert ("record" in bench.watched.calls) is not kept

@@ -12,8 +12,8 @@ from parley.ids import conversation_key
 from parley.memory import window
 from parley.memory.sqlite import SqliteStore
 from parley.memory.window import Window
-from parley.turns import carry_out
-from parley_testing.scripted_model import call, in_order, say
+from parley.runner import execute
+from parley_testing.models.scripted import call, in_order, say
 from parley_testing.workbench import Workbench
 
 NewBench = Callable[..., Workbench]
@@ -36,7 +36,7 @@ async def test_what_the_first_read_misses_is_read_once_more(
     async def read_before_that_turn_ended() -> Any:
         return []
 
-    await bench.carrier.carry_out(
+    await bench.executor.execute(
         bench.begin(session_id, "and?"), read_before_that_turn_ended(), seconds=60
     )
 
@@ -47,7 +47,7 @@ async def test_memory_that_is_lost_is_taken_from_the_transcript(
     kept: bool, rule: Any, new_bench: NewBench
 ) -> None:
     """Without it the agent forgets what the user can still read."""
-    rule.instead(carry_out, "_rebuilt", lambda _: [])
+    rule.instead(execute, "_rebuilt", lambda _: [])
     bench = new_bench(in_order(say("one"), say("two")))
     session_id = bench.new_session()
     await bench.send(session_id, "first")

@@ -17,9 +17,10 @@ from parley.ids import new_id
 from parley.repository import begin, turns
 from parley.repository.leases import over, ran_out
 from parley.repository.turns import Ending, NewSession, TurnRepository, Usage
-from parley.turns import carry_out, ending, lease
+from parley.runner import execute
+from parley.turns import finalize, lease
 from parley.turns.attempt import Attempt
-from parley_testing.scripted_model import Items, in_order, say
+from parley_testing.models.scripted import Items, in_order, say
 from parley_testing.workbench import Workbench, held, request
 
 NewBench = Callable[..., Workbench]
@@ -214,12 +215,12 @@ async def test_a_defect_counts_as_a_crash(
     kept: bool, rule: Any, new_bench: NewBench, failure: Any
 ) -> None:
     """Without it a turn that cannot be ended is tried for ever, and blocks its session."""
-    release = ending.release
+    release = finalize.release
 
     async def uncounted(turns: TurnRepository, turn: Any, **_: Any) -> None:
         await release(turns, turn)
 
-    rule.instead(carry_out, "release", uncounted)
+    rule.instead(execute, "release", uncounted)
     bench = new_bench(lambda _: say("hi"), crashes=2)
     bench.watched.before["finish"] = lambda: 1 / 0
     asked = request(bench.new_session(), key="k")
@@ -281,7 +282,7 @@ async def test_a_long_turn_renews_its_lease(
     turn = bench.begin(bench.new_session())
 
     with suppress(Fenced):
-        await bench.carry_out(turn)
+        await bench.execute(turn)
 
     assert outcomes == ["busy" if kept else "resume"]
 
@@ -292,10 +293,10 @@ async def test_a_store_that_is_down_ends_no_turn(
     """A 503 is not final. If it were, the message would be refused with its key for good."""
 
     async def fail_it(turns: TurnRepository, turn: Any, **_: Any) -> None:
-        ending = Ending("failed", "unavailable", "A store was down.", remembered=False)
-        turns.stop(turn, ending, Usage(), None)
+        finalize = Ending("failed", "unavailable", "A store was down.", remembered=False)
+        turns.stop(turn, finalize, Usage(), None)
 
-    rule.instead(carry_out, "release", fail_it)
+    rule.instead(execute, "release", fail_it)
     bench = new_bench(in_order(StoreUnavailable("store", "down"), say("here I am")))
     session_id = bench.new_session()
     with pytest.raises(StoreUnavailable):

@@ -12,19 +12,20 @@ import pytest
 from agents import Agent, default_tool_error_function, function_tool
 from sqlalchemy import text
 
-from parley import points
+from parley import failpoints
 from parley.errors import Fenced, StoreUnavailable, TurnFailed
 from parley.repository import tool_calls
 from parley.repository.database import Database
-from parley.repository.tool_calls import ToolCall, ToolCallRepository, record_in
+from parley.repository.tool_calls import Called, ToolCall, ToolCallRepository, record_in
 from parley.repository.turns import Ending, Usage
-from parley.turns import attempt, tools
-from parley.turns.attempt import Attempt, Called
+from parley.runner import tools
+from parley.runner.tools import effect_tool
+from parley.threads import OwnThreads
+from parley.turns import attempt
+from parley.turns.attempt import Attempt
 from parley.turns.context import TurnContext
-from parley.turns.threads import OwnThreads
-from parley.turns.tools import effect_tool
-from parley_testing.postgres_wire import PostgresWire
-from parley_testing.scripted_model import Items, call, in_order, say
+from parley_testing.models.scripted import Items, call, in_order, say
+from parley_testing.postgres.postgres_wire import PostgresWire
 from parley_testing.workbench import Workbench, request
 
 NewBench = Callable[..., Workbench]
@@ -49,7 +50,7 @@ def at(point: str, act: Callable[[], object]) -> Any:
         if passed == point:
             act()
 
-    return points.observed(observe)
+    return failpoints.observed(observe)
 
 
 async def test_an_effect_and_its_record_are_one_transaction(
@@ -106,7 +107,7 @@ async def test_the_fence_stands_after_the_effect(
         ),
         suppress(Fenced),
     ):
-        await bench.carry_out(turn)
+        await bench.execute(turn)
 
     assert added(sql) == (0 if kept else 1)
 
@@ -238,7 +239,7 @@ async def test_a_fence_is_not_told_to_the_model(
     turn = bench.begin(bench.new_session())
 
     with pytest.raises(Fenced):
-        await bench.carry_out(turn)
+        await bench.execute(turn)
 
     assert len(bench.model.asked) == (1 if kept else 2)
 

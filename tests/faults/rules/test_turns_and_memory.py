@@ -16,9 +16,10 @@ from parley.memory import window
 from parley.memory.store import TurnMemory
 from parley.repository import end, turns
 from parley.repository.turns import Ending, Usage
-from parley.turns import answers, carry_out, ending, recorder, run
+from parley.runner import agent_run, execute, model_answer, recording_model
+from parley.turns import finalize
 from parley.turns.attempt import Attempt
-from parley_testing.scripted_model import call, in_order, say
+from parley_testing.models.scripted import call, in_order, say
 from parley_testing.workbench import Workbench, request
 
 NewBench = Callable[..., Workbench]
@@ -38,7 +39,7 @@ async def test_only_what_postgres_vouches_for_is_remembered(
             found = [Voucher(each.number, each.attempt, each.turn.id) for each in read]
             return window.Window(store, key, found, read, **fields)
 
-        monkeypatch.setattr(carry_out, "Window", everything)
+        monkeypatch.setattr(execute, "Window", everything)
     bench = new_bench(in_order(say("two")))
     turn = bench.begin(bench.new_session(), "first")
     items = [{"role": "user", "content": "first"}, {"role": "assistant", "content": "secret"}]
@@ -89,9 +90,11 @@ async def test_call_ids_are_minted(
 ) -> None:
     """Without it a server that repeats its call ids gets no turn to its end."""
     if not kept:
-        record = answers.recorded
+        record = model_answer.recorded
         # Within one answer they still get new ids.
-        monkeypatch.setattr(recorder, "recorded", lambda response, _: record(response, set()))
+        monkeypatch.setattr(
+            recording_model, "recorded", lambda response, _: record(response, set())
+        )
     bench = new_bench(
         in_order(
             call("add_task", "call_0", title="milk"),
@@ -112,12 +115,12 @@ async def test_a_failed_turn_tells_what_its_tools_have_done(
     """Without it the agent is asked to do all of it again, and does."""
     if not kept:
         monkeypatch.setattr(
-            ending,
+            finalize,
             "Ending",
             lambda status, code, detail, *_: Ending(status, code, detail, remembered=False),
         )
-    answers = call("add_task", title="milk"), ValueError("broken"), say("ok")
-    bench = new_bench(in_order(*answers))
+    model_answer = call("add_task", title="milk"), ValueError("broken"), say("ok")
+    bench = new_bench(in_order(*model_answer))
     session_id = bench.new_session()
     with pytest.raises(TurnFailed):
         await bench.send(session_id, "add milk")
@@ -153,7 +156,7 @@ async def test_what_only_one_run_could_use_is_dropped_at_done(
 ) -> None:
     """Without it later turns send reasoning and ids that another server, or time, refuses."""
     if not kept:
-        monkeypatch.setattr(run, "lasting", lambda items: [dict(item) for item in items])
+        monkeypatch.setattr(agent_run, "lasting", lambda items: [dict(item) for item in items])
     bench = new_bench(in_order(say("one"), say("two")))
     session_id = bench.new_session()
     await bench.send(session_id, "first")

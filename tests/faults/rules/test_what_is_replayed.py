@@ -24,12 +24,12 @@ from parley.agents import registry
 from parley.errors import StoreUnavailable
 from parley.ids import conversation_key
 from parley.repository.tool_calls import ToolCallRepository
-from parley.turns import answers, carry_out, prepare, recorder, run
+from parley.runner import agent_run, execute, model_answer, prepare, recording_model
+from parley.runner.guardrails import record_verdicts
+from parley.runner.recording_model import RecordingModel, RecordingProvider
 from parley.turns.attempt import Attempt
 from parley.turns.context import TurnContext
-from parley.turns.guardrails import record_verdicts
-from parley.turns.recorder import RecordingModel, RecordingProvider
-from parley_testing.scripted_model import Items, by_model, call, in_order, say
+from parley_testing.models.scripted import Items, by_model, call, in_order, say
 from parley_testing.workbench import Workbench, request
 
 NewBench = Callable[..., Workbench]
@@ -135,13 +135,13 @@ async def test_a_response_is_not_made_to_fit_its_type(
     kept: bool, rule: Any, new_bench: NewBench, failure: Any
 ) -> None:
     """A round trip through the type refuses what lenient servers leave out."""
-    response = recorder._response
+    response = recording_model._response
 
     def fitting(record: dict[str, Any]) -> Any:
         _ITEMS.validate_python(record["output"])
         return response(record)
 
-    rule.instead(recorder, "_response", fitting)
+    rule.instead(recording_model, "_response", fitting)
     said = ResponseOutputText.construct(type="output_text", text="hi")
     lenient = ResponseOutputMessage.construct(type="message", role="assistant", content=[said])
     bench = new_bench(in_order([lenient]))
@@ -153,7 +153,7 @@ async def test_a_response_is_not_made_to_fit_its_type(
 
 async def test_a_response_is_kept_as_it_came(kept: bool, rule: Any, new_bench: NewBench) -> None:
     """A round trip through the type sends the server back what it has never said."""
-    rule.instead(answers, "_dictionary", lambda item: item.model_dump(mode="json"))
+    rule.instead(model_answer, "_dictionary", lambda item: item.model_dump(mode="json"))
     bench = new_bench(in_order(call("list_tasks", "c1"), say("Nothing.")))
 
     await bench.send(bench.new_session())
@@ -167,7 +167,7 @@ async def test_call_ids_are_minted_before_they_are_recorded(
     kept: bool, rule: Any, new_bench: NewBench, sql: psycopg.Connection
 ) -> None:
     """Afterwards, each attempt would know its calls by other ids, and make them again."""
-    response, minted = recorder._response, iter("abcd")
+    response, minted = recording_model._response, iter("abcd")
 
     def late(record: dict[str, Any]) -> Any:
         output = [
@@ -176,7 +176,7 @@ async def test_call_ids_are_minted_before_they_are_recorded(
         ]
         return response({**record, "output": output})
 
-    rule.instead(recorder, "_response", late)
+    rule.instead(recording_model, "_response", late)
     rule.instead(Attempt, "resume", _believing_outputs)
     bench = new_bench(in_order(call("add_task", title="milk"), DOWN, say("Added.")))
 
@@ -189,7 +189,7 @@ async def test_the_output_of_a_tool_that_is_gone_is_given_by_call_id(
     kept: bool, rule: Any, new_bench: NewBench, failure: Any
 ) -> None:
     """Without it the model is told after a deploy that what it did could not be done."""
-    rule.instead(run, "tell_missing", lambda _: None)
+    rule.instead(agent_run, "tell_missing", lambda _: None)
     bench = new_bench(in_order(call("add_task", title="milk"), DOWN, say("Added.")))
     asked = await interrupted(bench)
     bench.agent = Agent(name="todo")
@@ -203,7 +203,7 @@ async def test_the_agents_structure_is_kept_with_its_records(
     kept: bool, rule: Any, new_bench: NewBench, failure: Any
 ) -> None:
     """Without the digest a deploy that breaks a turn looks like a fault of the model."""
-    rule.instead(carry_out, "agent_digest", lambda _: "the same")
+    rule.instead(execute, "agent_digest", lambda _: "the same")
     second = Agent[TurnContext](name="second", model="second")
     script = by_model({"default": in_order(call("transfer_to_second")), "second": in_order(DOWN)})
     bench = new_bench(script, agent=Agent[TurnContext](name="first", handoffs=[second]))
@@ -317,7 +317,7 @@ async def test_a_run_that_asks_for_approval_fails_with_its_reason(
             result.interruptions = []
             return result
 
-    rule.instead(run, "Runner", Unasked)
+    rule.instead(agent_run, "Runner", Unasked)
 
     @function_tool(needs_approval=True)
     def pay() -> str:

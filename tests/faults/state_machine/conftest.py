@@ -8,21 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from parley import retry, threads
+from parley.events import reader, writer
 from parley.observability import logger
-from parley.repository import patience
-from parley.turns import (
-    attempt,
-    cancel,
-    carry_out,
-    chronicle,
-    first_read,
-    follow,
-    ringing,
-    send,
-    threads,
-)
-from parley.turns.threads import OwnThreads
-from parley_testing.schedules.world import KnownChronicle, World, build
+from parley.runner import execute
+from parley.threads import OwnThreads
+from parley.turns import attempt, cancel, first_read, send, wakeup
+from parley_testing.schedules.world import KnownEventWriter, World, build
 
 
 @pytest.fixture
@@ -31,23 +23,23 @@ def new_world(
 ) -> Iterator[Callable[[], World]]:
     """Makes worlds: each has a user of its own; the processes are the same."""
     monkeypatch.setattr(threads, "PAUSES", (0.0, 0.0, 0.0))
-    monkeypatch.setattr(patience, "PAUSES", (0.0, 0.0, 0.0))
+    monkeypatch.setattr(retry, "PAUSES", (0.0, 0.0, 0.0))
     monkeypatch.setattr(send, "_FIRST_PAUSE", 0.01)
     monkeypatch.setattr(send, "_LONGEST_PAUSE", 0.02)
-    monkeypatch.setattr(carry_out, "PRUNE_EVERY", 3)
+    monkeypatch.setattr(execute, "PRUNE_EVERY", 3)
     # Many metrics, all printed.
-    monkeypatch.setattr(carry_out, "turn_ended", lambda **_: None)
+    monkeypatch.setattr(execute, "turn_ended", lambda **_: None)
     monkeypatch.setattr(cancel, "measure", lambda *_, **__: None)
     monkeypatch.setattr(first_read, "memory_read", lambda _: None)
-    monkeypatch.setattr(ringing, "measure", lambda *_, **__: None)
+    monkeypatch.setattr(wakeup, "measure", lambda *_, **__: None)
     # The model waits for what is gathered when it takes breath; a quiet log is soon asked about.
-    monkeypatch.setattr(chronicle, "GATHER_SECONDS", 0.03)
-    monkeypatch.setattr(follow, "QUIET_SECONDS", 0.02)
-    monkeypatch.setattr(follow, "ASK_SECONDS", 0.1)
-    monkeypatch.setattr(follow, "_FIRST_PAUSE", 0.005)
-    monkeypatch.setattr(follow, "_LONGEST_PAUSE", 0.1)
-    for module in (carry_out, cancel):
-        monkeypatch.setattr(module, "Chronicle", KnownChronicle)
+    monkeypatch.setattr(writer, "GATHER_SECONDS", 0.03)
+    monkeypatch.setattr(reader, "QUIET_SECONDS", 0.02)
+    monkeypatch.setattr(reader, "ASK_SECONDS", 0.1)
+    monkeypatch.setattr(reader, "_FIRST_PAUSE", 0.005)
+    monkeypatch.setattr(reader, "_LONGEST_PAUSE", 0.1)
+    for module in (execute, cancel):
+        monkeypatch.setattr(module, "EventWriter", KnownEventWriter)
     memory = tmp_path / "memory.db"
     main, other, readers, sql = build(database_url, memory)
     # A process that dies leaves tasks whose end nobody asks for.

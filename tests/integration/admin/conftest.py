@@ -11,8 +11,8 @@ import pytest
 
 from parley.memory.sqlite import SqliteStore
 from parley.repository.database import Database
-from parley_testing.aged import Aged
-from parley_testing.handlers import Answer, Api
+from parley_testing.api.handlers import Answer, Api
+from parley_testing.stores.aged import Aged
 
 
 class Administrator:

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from parley_testing.aged import Aged
-from parley_testing.handlers import Api
+from parley_testing.api.handlers import Api
+from parley_testing.stores.aged import Aged
 
 
 @pytest.fixture

@@ -16,9 +16,9 @@ from parley.config import load_settings
 from parley.errors import StoreUnavailable
 from parley.observability import logger
 from parley.repository.audit import AuditRepository
-from parley_testing.aged import Aged
-from parley_testing.handlers import Api
-from parley_testing.problems import problem
+from parley_testing.api.handlers import Api
+from parley_testing.api.problems import problem
+from parley_testing.stores.aged import Aged
 
 USES: list[tuple[str, str, Any, str | None]] = [
     ("GET", "/admin/sessions", None, None),

@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from parley.cleanup import due_sessions
+from parley.cleanup import expired_sessions
 from parley.http import admin as admin_routes
 from parley.ids import conversation_key, new_id
 from parley.memory.store import TurnMemory
-from parley_testing.aged import Aged
-from parley_testing.handlers import Api
-from parley_testing.turn_keys import numbered
+from parley_testing.api.handlers import Api
+from parley_testing.stores.aged import Aged
+from parley_testing.stores.turn_keys import numbered
 
 KINDS = {
     "closed_sessions",
@@ -70,7 +70,7 @@ def test_it_goes_on_over_several_calls(
     admin: Any, aged: Aged, monkeypatch: pytest.MonkeyPatch, body: dict[str, Any]
 ) -> None:
     """What each call reports is what it did itself, so that who calls can add them up."""
-    monkeypatch.setattr(due_sessions, "SESSIONS_A_PAGE", 2)
+    monkeypatch.setattr(expired_sessions, "SESSIONS_A_PAGE", 2)
     for _ in range(5):
         aged.session(days=31, status="ended")
         aged.session(days=8)

@@ -12,13 +12,13 @@ import pytest
 from parley.cleanup.outbox import Outbox
 from parley.errors import NotFound, StoreUnavailable
 from parley.memory.sqlite import SqliteStore
-from parley.repository.belongings import delete_sessions
+from parley.repository.user_data import delete_sessions
 from parley.users import erasure
 from parley.users.erasure import Erased, Eraser
-from parley_testing.aged import Aged
-from parley_testing.belongings import memory_of, rows_of
-from parley_testing.handlers import Api
-from parley_testing.scripted_model import call, say
+from parley_testing.api.handlers import Api
+from parley_testing.models.scripted import call, say
+from parley_testing.stores.aged import Aged
+from parley_testing.stores.user_data import memory_of, rows_of
 from parley_testing.workbench import Workbench
 
 

@@ -17,10 +17,10 @@ from parley.ids import TurnKey, conversation_key
 from parley.memory.store import TurnMemory
 from parley.repository.paging import encode
 from parley.users import export
-from parley_testing.aged import Aged
-from parley_testing.belongings import memory_of, rows_of
-from parley_testing.handlers import Api
-from parley_testing.turn_keys import numbered
+from parley_testing.api.handlers import Api
+from parley_testing.stores.aged import Aged
+from parley_testing.stores.turn_keys import numbered
+from parley_testing.stores.user_data import memory_of, rows_of
 
 TABLES = {
     "session": "sessions",

@@ -13,9 +13,9 @@ from parley.errors import StoreUnavailable
 from parley.ids import conversation_key
 from parley.repository.ownership import owned_sessions
 from parley.users import renaming
-from parley_testing.aged import Aged
-from parley_testing.handlers import Api
-from parley_testing.talk import request
+from parley_testing.api.handlers import Api
+from parley_testing.stores.aged import Aged
+from parley_testing.stores.talk import request
 
 
 def rename(admin: Any, old: str, new: str) -> Any:

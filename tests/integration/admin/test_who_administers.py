@@ -10,8 +10,8 @@ from uuid import UUID
 import pytest
 
 from parley.ids import new_id
-from parley_testing.aged import Aged
-from parley_testing.handlers import Api
+from parley_testing.api.handlers import Api
+from parley_testing.stores.aged import Aged
 
 SECRET = "my secret diary"
 SESSION = "018f0000-0000-7000-8000-000000000001"

@@ -12,9 +12,9 @@ from parley.errors import StoreUnavailable
 from parley.fingerprints import fingerprint
 from parley.memory.sqlite import SqliteStore
 from parley.repository.turns import TurnRepository
-from parley_testing.handlers import Answer, Api
-from parley_testing.problems import problem
-from parley_testing.talk import begin, queue, request, say
+from parley_testing.api.handlers import Answer, Api
+from parley_testing.api.problems import problem
+from parley_testing.stores.talk import begin, queue, request, say
 
 
 def cancel(api: Api, session_id: str, turn_id: object, user: str = "alice") -> Answer:

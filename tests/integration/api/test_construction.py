@@ -9,7 +9,7 @@ import pytest
 
 from parley.composition import Composition
 from parley.config import load_settings
-from parley_testing.handlers import Api, load_function
+from parley_testing.api.handlers import Api, load_function
 
 PARTS = ("database", "store", "sessions", "transcript", "forgetter", "turns", "sender")
 

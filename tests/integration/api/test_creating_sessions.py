@@ -10,8 +10,8 @@ from uuid import UUID
 import psycopg
 import pytest
 
-from parley_testing.handlers import Api
-from parley_testing.problems import wrong_fields
+from parley_testing.api.handlers import Api
+from parley_testing.api.problems import wrong_fields
 
 METADATA_MAX_BYTES = 16_384
 

@@ -7,9 +7,9 @@ from base64 import urlsafe_b64encode
 import pytest
 
 from parley.repository.turns import TurnRepository
-from parley_testing.handlers import Api
-from parley_testing.problems import wrong_fields
-from parley_testing.talk import request, say
+from parley_testing.api.handlers import Api
+from parley_testing.api.problems import wrong_fields
+from parley_testing.stores.talk import request, say
 
 
 def made_by_hand(json: str) -> str:

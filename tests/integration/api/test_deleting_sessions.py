@@ -7,9 +7,9 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from parley_testing.belongings import memory_of, rows_of
-from parley_testing.handlers import Api
-from parley_testing.problems import problem
+from parley_testing.api.handlers import Api
+from parley_testing.api.problems import problem
+from parley_testing.stores.user_data import memory_of, rows_of
 
 
 def session_with_all(api: Api, name: str) -> str:

@@ -10,7 +10,7 @@ import pytest
 
 from parley.agents import registry
 from parley.http.document import document
-from parley_testing.handlers import Answer, Api, Context, rest_event
+from parley_testing.api.handlers import Answer, Api, Context, rest_event
 
 
 def test_the_agents_are_those_of_the_registry(api: Api) -> None:

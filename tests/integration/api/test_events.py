@@ -11,9 +11,9 @@ import pytest
 
 from parley.repository.sessions import SessionRepository
 from parley.repository.turns import TurnRepository, Usage
-from parley_testing.handlers import FUNCTIONS, Answer, Api, Context
-from parley_testing.operations import operations
-from parley_testing.talk import request
+from parley_testing.api.handlers import FUNCTIONS, Answer, Api, Context
+from parley_testing.api.operations import operations
+from parley_testing.stores.talk import request
 
 EVENTS = FUNCTIONS.parent / "events"
 SESSION = UUID("01939d5c-2c00-7000-8000-000000000001")

@@ -6,8 +6,8 @@ import re
 
 import pytest
 
-from parley_testing.handlers import Answer, Api
-from parley_testing.problems import problem
+from parley_testing.api.handlers import Answer, Api
+from parley_testing.api.problems import problem
 
 
 def answers(api: Api) -> list[Answer]:

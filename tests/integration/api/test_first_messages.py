@@ -9,7 +9,7 @@ import psycopg
 from parley.ids import new_id
 from parley.repository.database import Database
 from parley.repository.turns import Begun, NewSession, TurnRepository, TurnRequest
-from parley_testing.at_once import at_once
+from parley_testing.scenarios.at_once import at_once
 
 
 def first_message(

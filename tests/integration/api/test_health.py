@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from parley_testing.handlers import Api
+from parley_testing.api.handlers import Api
 
 
 def test_health_answers_without_a_token_and_without_stores(api: Api, environment: object) -> None:

@@ -9,10 +9,10 @@ from typing import Any
 import psycopg
 import pytest
 
-from parley_testing.belongings import rows_of
-from parley_testing.handlers import Answer, Api, Context, rest_event
-from parley_testing.operations import NOTHINGS, Operation, operations
-from parley_testing.problems import problem
+from parley_testing.api.handlers import Answer, Api, Context, rest_event
+from parley_testing.api.operations import NOTHINGS, Operation, operations
+from parley_testing.api.problems import problem
+from parley_testing.stores.user_data import rows_of
 
 IN_AN_HOUR = str(int(time.time()) + 3600)
 

@@ -11,8 +11,8 @@ import psycopg
 import pytest
 
 from parley.repository.turns import TurnRepository
-from parley_testing.handlers import FUNCTIONS, Api
-from parley_testing.talk import begin, request
+from parley_testing.api.handlers import FUNCTIONS, Api
+from parley_testing.stores.talk import begin, request
 from parley_testing.waiting import HANG_SECONDS
 
 EVENTS = FUNCTIONS.parent / "events"
@@ -21,7 +21,7 @@ EVENTS = FUNCTIONS.parent / "events"
 RUN = """
 import json, sys
 sys.path.insert(0, ".")
-from parley_testing.handlers import Context
+from parley_testing.api.handlers import Context
 import app
 try:
     print(json.dumps(app.handler(json.load(open(sys.argv[1])), Context())))
@@ -62,7 +62,7 @@ def test_cleanup_does_not_import_it_also_if_turns_wait(
 
     answer, imported = run("cleanup", "cleanup/recover.json")
 
-    assert answer["sessions"] == {"waiting": 1, "rung": 1, "left": 0}
+    assert answer["sessions"] == {"waiting": 1, "woken": 1, "left": 0}
     assert imported == []
 
 

@@ -10,8 +10,8 @@ import pytest
 
 from parley.repository.turns import TurnRepository
 from parley_local.pool import PAYLOAD_LIMIT, payload_size
-from parley_testing.handlers import Api, Context, rest_event
-from parley_testing.talk import request, say
+from parley_testing.api.handlers import Api, Context, rest_event
+from parley_testing.stores.talk import request, say
 
 CHINESE = "\u8bf4"
 CONTROL = "\x01"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from parley_testing.handlers import Api
-from parley_testing.problems import wrong_fields
+from parley_testing.api.handlers import Api
+from parley_testing.api.problems import wrong_fields
 
 
 def ids(api: Api, user: str = "alice", **query: str) -> list[str]:

@@ -6,7 +6,7 @@ from urllib.parse import urljoin
 
 import pytest
 
-from parley_testing.handlers import Api, Context, rest_event
+from parley_testing.api.handlers import Api, Context, rest_event
 
 BASES = ["https://api.example", "https://id.execute-api.eu-west-1.amazonaws.com/v1"]
 

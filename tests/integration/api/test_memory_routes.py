@@ -10,10 +10,10 @@ import psycopg
 import pytest
 
 from parley.repository.turns import TurnRepository
-from parley_testing.belongings import memory_of
-from parley_testing.handlers import Api
-from parley_testing.problems import problem, wrong_fields
-from parley_testing.talk import begin, request
+from parley_testing.api.handlers import Api
+from parley_testing.api.problems import problem, wrong_fields
+from parley_testing.stores.talk import begin, request
+from parley_testing.stores.user_data import memory_of
 
 
 def say(api: Api, session_id: str, text: str) -> str:

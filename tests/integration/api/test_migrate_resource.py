@@ -14,7 +14,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from parley_testing.handlers import FUNCTIONS, Context, load_function
+from parley_testing.api.handlers import FUNCTIONS, Context, load_function
 from parley_testing.waiting import HANG_SECONDS
 
 EVENTS = FUNCTIONS.parent / "events" / "migrate"

@@ -22,8 +22,8 @@ from parley.errors import StoreUnavailable
 from parley.repository import connection
 from parley.repository.database import Database
 from parley.repository.models import Base
-from parley_testing.handlers import FUNCTIONS, load_function
-from parley_testing.postgres_wire import PostgresWire
+from parley_testing.api.handlers import FUNCTIONS, load_function
+from parley_testing.postgres.postgres_wire import PostgresWire
 from parley_testing.waiting import HANG_SECONDS
 
 MIGRATE = """

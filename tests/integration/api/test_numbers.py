@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from parley.http.document import document
-from parley_testing.handlers import Api
-from parley_testing.problems import problem
+from parley_testing.api.handlers import Api
+from parley_testing.api.problems import problem
 
 NUMBERS = [
     (method.upper(), path, parameter["name"])

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from parley.ids import conversation_key
 from parley.repository.sessions import SessionRepository
 from parley.repository.turns import Ending, RunningTurn, TurnRepository, Usage
-from parley_testing.handlers import Api
-from parley_testing.page_by_page import read_pages
-from parley_testing.talk import begin, request, say
+from parley_testing.api.handlers import Api
+from parley_testing.api.page_by_page import read_pages
+from parley_testing.stores.talk import begin, request, say
 
 HAPPENINGS = ["make", "message", "begin", "complete", "fail", "delete", "rename", "end", "clear"]
 Happening = tuple[str, int]

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from parley.http.document import document
-from parley_testing.handlers import Answer, Api, Context, rest_event
-from parley_testing.problems import problem
+from parley_testing.api.handlers import Answer, Api, Context, rest_event
+from parley_testing.api.problems import problem
 
 TYPES = [
     "application/json",
@@ -101,5 +101,5 @@ def said(answer: Answer) -> tuple[int, Any]:
     if not answer.headers.get("content-type", "").endswith("json"):
         return answer.status, None
     body = json.loads(answer.body)
-    passing = ("request_id", "id", "created_at", "updated_at", "last_activity_at", "seconds")
-    return answer.status, {name: body[name] for name in body if name not in passing}
+    failpoint = ("request_id", "id", "created_at", "updated_at", "last_activity_at", "seconds")
+    return answer.status, {name: body[name] for name in body if name not in failpoint}

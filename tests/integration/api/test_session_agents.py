@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from parley.agents import registry
-from parley_testing.handlers import Api
-from parley_testing.problems import wrong_fields
+from parley_testing.api.handlers import Api
+from parley_testing.api.problems import wrong_fields
 
 
 def test_a_session_is_held_with_the_agent_that_it_was_made_with(api: Api) -> None:

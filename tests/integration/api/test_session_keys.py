@@ -6,8 +6,8 @@ from typing import Any
 
 import psycopg
 
-from parley_testing.handlers import Answer, Api
-from parley_testing.problems import problem, wrong_fields
+from parley_testing.api.handlers import Answer, Api
+from parley_testing.api.problems import problem, wrong_fields
 
 
 def create(api: Api, fields: dict[str, Any], key: str = "k", user: str = "alice") -> Answer:

@@ -8,8 +8,8 @@ import pytest
 from parley.ids import new_id
 from parley.repository.database import Database
 from parley.repository.sessions import SessionRepository
-from parley_testing.at_once import at_once
-from parley_testing.handlers import Api
+from parley_testing.api.handlers import Api
+from parley_testing.scenarios.at_once import at_once
 
 
 def create(database: Database, user: str, *, name: str | None, key: str | None = None) -> str:

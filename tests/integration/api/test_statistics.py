@@ -16,8 +16,8 @@ from parley.repository.database import Database
 from parley.repository.estimates import about
 from parley.repository.progress import note_progress
 from parley.repository.turns import TurnRepository
-from parley_testing.handlers import Answer, Api
-from parley_testing.talk import begin, queue, request, say
+from parley_testing.api.handlers import Answer, Api
+from parley_testing.stores.talk import begin, queue, request, say
 
 
 def ask(api: Api) -> Answer:

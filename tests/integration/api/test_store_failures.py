@@ -7,10 +7,10 @@ import time
 import psycopg
 import pytest
 
-from parley.repository import patience
-from parley_testing.handlers import Api
-from parley_testing.operations import NOTHINGS, operations
-from parley_testing.problems import problem
+from parley import retry
+from parley_testing.api.handlers import Api
+from parley_testing.api.operations import NOTHINGS, operations
+from parley_testing.api.problems import problem
 
 TOUCH_NO_STORE = ("checkHealth", "listAgents")
 PASSWORD = "correct-horse"
@@ -28,7 +28,7 @@ def test_every_route_that_needs_postgres_says_that_it_is_down(
     environment: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     environment.setenv("DATABASE_URL", f"postgresql://parley:{PASSWORD}@127.0.0.1:1/parley")
-    environment.setattr(patience, "PAUSES", (0.0, 0.0, 0.0))
+    environment.setattr(retry, "PAUSES", (0.0, 0.0, 0.0))
     api = Api()
     started = time.monotonic()
 

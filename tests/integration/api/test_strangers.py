@@ -7,9 +7,9 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from parley_testing.belongings import memory_of, rows_of
-from parley_testing.handlers import Answer, Api
-from parley_testing.operations import BODIES, NAME_OF_BOTH, Operation, operations
+from parley_testing.api.handlers import Answer, Api
+from parley_testing.api.operations import BODIES, NAME_OF_BOTH, Operation, operations
+from parley_testing.stores.user_data import memory_of, rows_of
 
 SECRET = "surprise party"
 KEYS = {

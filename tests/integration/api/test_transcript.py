@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from parley.repository.turns import Ending, TurnRepository, Usage
-from parley_testing.handlers import Api
-from parley_testing.page_by_page import read_pages
-from parley_testing.problems import problem, wrong_fields
-from parley_testing.talk import begin, queue, request, say
+from parley_testing.api.handlers import Api
+from parley_testing.api.page_by_page import read_pages
+from parley_testing.api.problems import problem, wrong_fields
+from parley_testing.stores.talk import begin, queue, request, say
 
 NOBODYS = "01939d5c-2c00-7000-8000-0000000000ff"
 

@@ -19,8 +19,8 @@ from alembic.script import ScriptDirectory
 
 from parley.ids import new_id
 from parley.repository.database import Database
-from parley_testing.databases import connect
-from parley_testing.handlers import Api, load_function
+from parley_testing.api.handlers import Api, load_function
+from parley_testing.postgres.databases import connect
 
 
 def revisions() -> list[str]:

@@ -19,9 +19,9 @@ from parley.memory.dynamodb import DynamoDbStore
 from parley.memory.sqlite import SqliteStore
 from parley.memory.store import AgentSessionStore
 from parley.repository.database import Database
-from parley.repository.retention import Ages, Which
-from parley_testing.aged import Aged
-from parley_testing.aws import memory_table
+from parley.repository.expired_sessions import Ages, Scope
+from parley_testing.account.moto import memory_table
+from parley_testing.stores.aged import Aged
 from parley_testing.workbench import WatchedStore
 
 DAY = 86_400
@@ -91,16 +91,16 @@ class Clean(Protocol):
     """Cleans up, with time for so many pages of work, and gives the report."""
 
     def __call__(
-        self, which: Which = ..., /, *, pages: int | None = None, **asked: Any
+        self, scope: Scope = ..., /, *, pages: int | None = None, **asked: Any
     ) -> CleanupReport: ...
 
 
 @pytest.fixture
 def clean(cleaner: Cleaner) -> Clean:
     def clean(
-        which: Which | None = None, /, *, pages: int | None = None, **asked: Any
+        scope: Scope | None = None, /, *, pages: int | None = None, **asked: Any
     ) -> CleanupReport:
-        request = CleanupRequest(which=which or Which(), **asked)
+        request = CleanupRequest(scope=scope or Scope(), **asked)
         return cleaner.clean(request, left=lasting(pages))
 
     return clean

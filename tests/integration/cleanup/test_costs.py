@@ -13,9 +13,9 @@ from parley.memory.store import AgentSessionStore
 from parley.repository import deletion
 from parley.repository.database import Database
 from parley.repository.deletion import by_rows
-from parley.repository.retention import Due, Which
-from parley_testing.aged import Aged
-from parley_testing.postgres_wire import PostgresWire
+from parley.repository.expired_sessions import ExpiredSession, Scope
+from parley_testing.postgres.postgres_wire import PostgresWire
+from parley_testing.stores.aged import Aged
 from parley_testing.workbench import WatchedStore
 
 
@@ -39,7 +39,7 @@ def cleaner(wire: PostgresWire, new_cleaner: Callable[..., Cleaner]) -> Iterator
 
 def round_trips(cleaner: Cleaner, wire: PostgresWire, *, dry_run: bool = False) -> int:
     wire.reset()
-    request = CleanupRequest(dry_run=dry_run, which=Which(user_id="alice"))
+    request = CleanupRequest(dry_run=dry_run, scope=Scope(user_id="alice"))
     assert cleaner.clean(request, left=lambda: 60.0).done
     return wire.round_trips
 
@@ -95,6 +95,6 @@ def test_a_statement_deletes_about_as_many_rows_as_it_may(
     ],
 )
 def test_a_large_session_stands_alone(rows: list[int], batches: list[list[int]]) -> None:
-    due = [Due(None, "alice", None, 1, None, count) for count in rows]  # type: ignore[arg-type]
+    expired = [ExpiredSession(None, "alice", None, 1, None, count) for count in rows]  # type: ignore[arg-type]
 
-    assert [[each.rows for each in batch] for batch in by_rows(due)] == batches
+    assert [[each.rows for each in batch] for batch in by_rows(expired)] == batches

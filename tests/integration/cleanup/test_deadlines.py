@@ -8,29 +8,29 @@ from typing import Any
 import psycopg
 import pytest
 
-from parley.cleanup import due_sessions, expired_keys, old_records, sweep
+from parley.cleanup import expired_keys, expired_sessions, old_records, sweep
 from parley.cleanup.cleaner import Cleaner
 from parley.cleanup.report import Counted
 from parley.ids import conversation_key, new_id
 from parley.memory.store import TurnMemory
+from parley.repository.expired_sessions import Scope
 from parley.repository.progress import read_progress
-from parley.repository.retention import Which
-from parley_testing.aged import Aged
-from parley_testing.turn_keys import numbered
+from parley_testing.stores.aged import Aged
+from parley_testing.stores.turn_keys import numbered
 
 Clean = Callable[..., Any]
 
 
 @pytest.fixture(autouse=True)
 def small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(due_sessions, "SESSIONS_A_PAGE", 2)
+    monkeypatch.setattr(expired_sessions, "SESSIONS_A_PAGE", 2)
     monkeypatch.setattr(expired_keys, "KEYS_A_PAGE", 2)
     monkeypatch.setattr(old_records, "RECORDS_A_PAGE", 2)
     monkeypatch.setattr(sweep, "CONVERSATIONS_A_PAGE", 3)
 
 
 @pytest.fixture
-def due(aged: Aged, sql: psycopg.Connection) -> dict[str, int]:
+def expired(aged: Aged, sql: psycopg.Connection) -> dict[str, int]:
     """Several pages of every kind; gives how many."""
     for _ in range(5):
         aged.session(days=31, status="ended")
@@ -65,7 +65,7 @@ def due(aged: Aged, sql: psycopg.Connection) -> dict[str, int]:
 
 @pytest.mark.parametrize("pages", [1, 4])
 def test_stopped_again_and_again_it_is_whole_in_the_end(
-    aged: Aged, clean: Clean, due: dict[str, int], pages: int
+    aged: Aged, clean: Clean, expired: dict[str, int], pages: int
 ) -> None:
     would = clean(dry_run=True).kinds
     reports = [clean(pages=pages)]
@@ -76,13 +76,13 @@ def test_stopped_again_and_again_it_is_whole_in_the_end(
     assert len(reports) > 3
     together = {kind: sum((report.kinds[kind] for report in reports), Counted()) for kind in would}
     assert together == would, "each report counts what its own run did"
-    assert {kind: counted.found for kind, counted in together.items()} == due
+    assert {kind: counted.found for kind, counted in together.items()} == expired
     assert aged.counts() == {"sessions": 6, "turns": 7, "messages": 14}
     assert len(aged.memory()) == 1
 
 
 def test_stopped_in_the_middle_the_stores_are_in_step(
-    aged: Aged, clean: Clean, due: dict[str, int]
+    aged: Aged, clean: Clean, expired: dict[str, int]
 ) -> None:
     report = clean(pages=2)
 
@@ -93,9 +93,9 @@ def test_stopped_in_the_middle_the_stores_are_in_step(
     assert len(aged.memory()) == 5 - 4 + 5 + 4 + 1
 
 
-def test_a_stopped_dry_run_adds_up_as_well(clean: Clean, due: dict[str, int]) -> None:
+def test_a_stopped_dry_run_adds_up_as_well(clean: Clean, expired: dict[str, int]) -> None:
     would, cursor, done = clean(dry_run=True), None, False
-    found = dict.fromkeys(due, 0)
+    found = dict.fromkeys(expired, 0)
     sessions = []
 
     while not done:
@@ -105,12 +105,12 @@ def test_a_stopped_dry_run_adds_up_as_well(clean: Clean, due: dict[str, int]) ->
         sessions += report.sessions
         cursor, done = report.next_cursor, report.done
 
-    assert found == due
+    assert found == expired
     assert sessions == would.sessions
 
 
 def test_what_is_noted_counts_all_runs_so_far(
-    clean: Clean, cleaner: Cleaner, due: dict[str, int]
+    clean: Clean, cleaner: Cleaner, expired: dict[str, int]
 ) -> None:
     first = clean(pages=2)
     begun = read_progress(cleaner.database, "retention")
@@ -127,25 +127,27 @@ def test_what_is_noted_counts_all_runs_so_far(
     assert progress.ended_at is not None
     assert progress.started_at == begun.started_at
     noted = progress.report["kinds"]
-    assert {kind: counted["found"] for kind, counted in noted.items()} == due
+    assert {kind: counted["found"] for kind, counted in noted.items()} == expired
     assert "sessions" not in progress.report
     assert cleaner.go_on(left=lambda: 60.0) is None
 
 
 def test_a_run_for_some_sessions_or_another_age_is_not_noted(
-    clean: Clean, cleaner: Cleaner, due: dict[str, int]
+    clean: Clean, cleaner: Cleaner, expired: dict[str, int]
 ) -> None:
     clean(pages=2)
     before = read_progress(cleaner.database, "retention")
 
-    clean(Which(user_id="alice"), pages=1)
+    clean(Scope(user_id="alice"), pages=1)
     clean(older_than_seconds=0, pages=1)
     clean(dry_run=True)
 
     assert read_progress(cleaner.database, "retention") == before
 
 
-def test_without_any_time_nothing_is_done(aged: Aged, clean: Clean, due: dict[str, int]) -> None:
+def test_without_any_time_nothing_is_done(
+    aged: Aged, clean: Clean, expired: dict[str, int]
+) -> None:
     before = aged.counts(), aged.memory()
 
     report = clean(pages=0)

@@ -10,7 +10,7 @@ import pytest
 
 from parley.cleanup.report import Counted
 from parley.ids import conversation_key
-from parley_testing.aged import Aged
+from parley_testing.stores.aged import Aged
 
 Clean = Callable[..., Any]
 

@@ -9,12 +9,12 @@ from uuid import UUID
 import psycopg
 import pytest
 
-from parley.cleanup import due_sessions, retention
+from parley.cleanup import expired_sessions, retention
 from parley.cleanup.report import Counted
 from parley.ids import conversation_key, new_id
 from parley.memory.store import TurnMemory
-from parley_testing.aged import Aged
-from parley_testing.turn_keys import numbered
+from parley_testing.stores.aged import Aged
+from parley_testing.stores.turn_keys import numbered
 
 Clean = Callable[..., Any]
 
@@ -77,9 +77,9 @@ def test_it_changes_nothing_in_either_store(
 
 
 def test_it_lists_the_sessions(aged: Aged, clean: Clean, all_kinds: dict[str, UUID]) -> None:
-    listed = {doomed.kind: doomed for doomed in clean(dry_run=True).sessions}
+    listed = {listing.kind: listing for listing in clean(dry_run=True).sessions}
 
-    assert {kind: doomed.session_id for kind, doomed in listed.items()} == {
+    assert {kind: listing.session_id for kind, listing in listed.items()} == {
         kind: session_id for kind, session_id in all_kinds.items() if kind != "in use"
     }
     memory, closed = listed["memory"], listed["closed_sessions"]
@@ -99,7 +99,7 @@ def test_a_real_run_lists_none(clean: Clean, all_kinds: dict[str, UUID]) -> None
 def test_it_goes_on_at_its_cursor(
     aged: Aged, clean: Clean, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(due_sessions, "SESSIONS_A_PAGE", 2)
+    monkeypatch.setattr(expired_sessions, "SESSIONS_A_PAGE", 2)
     monkeypatch.setattr(retention, "SESSIONS_LISTED", 3)
     made = [aged.session(days=40 - n, status="ended") for n in range(5)]
     made += [aged.session(days=20 - n) for n in range(4)]
@@ -108,7 +108,7 @@ def test_it_goes_on_at_its_cursor(
 
     while not done:
         report = clean(dry_run=True, cursor=cursor)
-        listed.append([doomed.session_id for doomed in report.sessions])
+        listed.append([listing.session_id for listing in report.sessions])
         cursor, done = report.next_cursor, report.done
 
     assert [len(page) for page in listed] == [4, 3, 2]

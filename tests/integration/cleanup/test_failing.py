@@ -9,17 +9,17 @@ from uuid import UUID
 import psycopg
 import pytest
 
-from parley.cleanup import due_sessions
+from parley import retry
+from parley.cleanup import expired_sessions
 from parley.cleanup.cleaner import Cleaner
 from parley.cleanup.outbox import Outbox
 from parley.cleanup.report import FAILURES_NAMED
 from parley.cleanup.retention import CleanupRequest
 from parley.errors import InvalidField, StoreUnavailable
-from parley.repository import patience
 from parley.repository.database import Database
 from parley.repository.progress import read_progress
-from parley_testing.aged import Aged
-from parley_testing.postgres_wire import PostgresWire
+from parley_testing.postgres.postgres_wire import PostgresWire
+from parley_testing.stores.aged import Aged
 from parley_testing.workbench import WatchedStore
 
 Clean = Callable[..., Any]
@@ -34,7 +34,7 @@ MADE: dict[str, dict[str, Any]] = {
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(patience, "PAUSES", (0.0,))
+    monkeypatch.setattr(retry, "PAUSES", (0.0,))
 
 
 @pytest.fixture
@@ -106,7 +106,7 @@ def test_a_dry_run_tells_of_what_cannot_be_weighed(
     report = clean(dry_run=True)
 
     assert [failure.subject for failure in report.failures] == [str(bad)]
-    assert [doomed.session_id for doomed in report.sessions] == [good]
+    assert [listing.session_id for listing in report.sessions] == [good]
 
 
 @ON_SQLITE
@@ -158,7 +158,7 @@ def test_a_session_too_large_for_a_statements_time_does_not_stop_the_rest(
 def test_only_some_failures_are_named_and_all_counted(
     aged: Aged, clean: Clean, watched: WatchedStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(due_sessions, "SESSIONS_A_PAGE", 12)
+    monkeypatch.setattr(expired_sessions, "SESSIONS_A_PAGE", 12)
     for _ in range(FAILURES_NAMED + 5):
         aged.session(days=8)
 
@@ -227,7 +227,7 @@ def test_when_postgres_goes_down_after_finding_sessions_no_more_are_tried(
         over_the_wire.clean(CleanupRequest(), left=lambda: 60.0)
 
     tried = [seen for seen in wire.statements if statement in seen]
-    assert len(tried) == 1 + len(patience.PAUSES)
+    assert len(tried) == 1 + len(retry.PAUSES)
     wire.restore()
     over_the_wire.clean(CleanupRequest(), left=lambda: 60.0)
     assert len(aged.sessions()) == 5
@@ -258,7 +258,7 @@ def test_a_failed_run_is_gone_on_with_where_it_stood(
     aged: Aged, clean: Clean, cleaner: Cleaner, watched: WatchedStore,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    monkeypatch.setattr(due_sessions, "SESSIONS_A_PAGE", 2)
+    monkeypatch.setattr(expired_sessions, "SESSIONS_A_PAGE", 2)
     for _ in range(6):
         aged.session(days=31, status="ended")
     first = clean(pages=1)

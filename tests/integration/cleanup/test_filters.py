@@ -13,10 +13,10 @@ from parley.ids import conversation_key, new_id
 from parley.memory.dynamodb import DynamoDbStore
 from parley.memory.sqlite import SqliteStore
 from parley.memory.store import AgentSessionStore, TurnMemory
+from parley.repository.expired_sessions import Scope
 from parley.repository.paging import encode
-from parley.repository.retention import Which
-from parley_testing.aged import Aged
-from parley_testing.turn_keys import numbered
+from parley_testing.stores.aged import Aged
+from parley_testing.stores.turn_keys import numbered
 
 Clean = Callable[..., Any]
 
@@ -29,22 +29,22 @@ class TestOnSqlite:
         return sqlite_store
 
     @pytest.mark.parametrize(
-        ("which", "gone"),
+        ("scope", "gone"),
         [
-            (Which(platform="cli"), {"100%_off", "Session-1"}),
-            (Which(platform="CLI"), set()),
-            (Which(name_prefix="Session-"), {"Session-1"}),
-            (Which(name_prefix="100%_"), {"100%_off"}),
-            (Which(name_prefix="%"), set()),
-            (Which(name_prefix="_"), {"_hidden"}),
-            (Which(name_prefix="\\"), {"\\slash"}),
-            (Which(user_id="bob"), {"1000 off", "_hidden"}),
-            (Which(user_id="bo%"), set()),
-            (Which(user_id="bob", platform="web", name_prefix="1000"), {"1000 off"}),
+            (Scope(platform="cli"), {"100%_off", "Session-1"}),
+            (Scope(platform="CLI"), set()),
+            (Scope(name_prefix="Session-"), {"Session-1"}),
+            (Scope(name_prefix="100%_"), {"100%_off"}),
+            (Scope(name_prefix="%"), set()),
+            (Scope(name_prefix="_"), {"_hidden"}),
+            (Scope(name_prefix="\\"), {"\\slash"}),
+            (Scope(user_id="bob"), {"1000 off", "_hidden"}),
+            (Scope(user_id="bo%"), set()),
+            (Scope(user_id="bob", platform="web", name_prefix="1000"), {"1000 off"}),
         ],
     )
     def test_only_such_sessions_are_come_to(
-        self, aged: Aged, clean: Clean, which: Which, gone: set[str]
+        self, aged: Aged, clean: Clean, scope: Scope, gone: set[str]
     ) -> None:
         for name, user, platform in [
             ("100%_off", "alice", "cli"),
@@ -56,13 +56,13 @@ class TestOnSqlite:
         ]:
             aged.session(days=31, turns=0, status="ended", name=name, user=user, platform=platform)
         aged.session(days=31, turns=0, status="ended", name=None, platform="web")
-        would = clean(which, dry_run=True)
+        would = clean(scope, dry_run=True)
         before = names(aged)
 
-        report = clean(which)
+        report = clean(scope)
 
         assert before - names(aged) == gone
-        assert {doomed.name for doomed in would.sessions} == gone
+        assert {listing.name for listing in would.sessions} == gone
         assert report.kinds == would.kinds
         assert report.kinds["closed_sessions"].found == len(gone)
 
@@ -105,14 +105,14 @@ class TestOnSqlite:
     @pytest.mark.parametrize("kind", ["keys", "audit_records", "orphaned_memory"])
     def test_a_cursor_of_the_whole_is_none_of_a_part(self, clean: Clean, kind: str) -> None:
         with pytest.raises(InvalidField):
-            clean(Which(user_id="alice"), cursor=encode([kind, None]))
+            clean(Scope(user_id="alice"), cursor=encode([kind, None]))
 
 
 @pytest.mark.parametrize(
-    "which", [Which(user_id="alice"), Which(platform="api"), Which(name_prefix="n")]
+    "scope", [Scope(user_id="alice"), Scope(platform="api"), Scope(name_prefix="n")]
 )
 def test_neither_keys_nor_the_sweep_belong_to_some_sessions(
-    aged: Aged, clean: Clean, which: Which
+    aged: Aged, clean: Clean, scope: Scope
 ) -> None:
     gone = conversation_key("alice", new_id())
     aged.store.finish(gone, numbered(1), 1, TurnMemory([{"role": "user", "content": "nobody's"}]))
@@ -121,7 +121,7 @@ def test_neither_keys_nor_the_sweep_belong_to_some_sessions(
     )
     before = aged.rows(), aged.memory()
 
-    report = clean(which)
+    report = clean(scope)
 
     assert set(report.kinds) == {"closed_sessions", "empty_sessions", "memory"}
     assert set(report.kinds.values()) == {Counted()}

@@ -12,8 +12,8 @@ from parley.cleanup.report import Counted
 from parley.ids import conversation_key
 from parley.memory.store import AgentSessionStore
 from parley.repository.database import Database
-from parley_testing.aged import Aged
-from parley_testing.scripted_model import call, in_order, say
+from parley_testing.models.scripted import call, in_order, say
+from parley_testing.stores.aged import Aged
 from parley_testing.workbench import WatchedStore, Workbench
 
 Clean = Callable[..., Any]

@@ -9,13 +9,13 @@ from typing import Any
 import psycopg
 import pytest
 
-from parley.cleanup import due_sessions
+from parley.cleanup import expired_sessions
 from parley.errors import StoreUnavailable
 from parley.memory.sqlite import SqliteStore
 from parley.memory.store import AgentSessionStore
 from parley.repository.progress import read_progress
-from parley_testing.aged import Aged
-from parley_testing.handlers import Context, load_function
+from parley_testing.api.handlers import Context, load_function
+from parley_testing.stores.aged import Aged
 
 
 @pytest.fixture
@@ -84,7 +84,7 @@ def test_its_ages_are_those_of_the_settings(aged: Aged, environment: pytest.Monk
 def test_recovery_goes_on_with_a_cleanup_that_had_no_time_to_end(
     aged: Aged, function: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(due_sessions, "SESSIONS_A_PAGE", 2)
+    monkeypatch.setattr(expired_sessions, "SESSIONS_A_PAGE", 2)
     for _ in range(5):
         aged.session(days=31, status="ended")
     report = stop_after(function, monkeypatch, 1)
@@ -137,7 +137,7 @@ def test_a_failure_that_nobody_expects_is_noted_without_what_it_says(
     def broken(*_: Any, **__: Any) -> None:
         raise RuntimeError("a secret")
 
-    monkeypatch.setattr(due_sessions, "find_due", broken)
+    monkeypatch.setattr(expired_sessions, "find_expired", broken)
 
     with pytest.raises(RuntimeError):
         invoke(function, "clean")

@@ -15,8 +15,8 @@ from parley.cleanup.retention import CleanupRequest
 from parley.ids import conversation_key, new_id
 from parley.memory.store import AgentSessionStore, TurnMemory
 from parley.repository.progress import read_progress
-from parley_testing.aged import Aged
-from parley_testing.turn_keys import numbered
+from parley_testing.stores.aged import Aged
+from parley_testing.stores.turn_keys import numbered
 from parley_testing.workbench import WatchedStore
 
 Clean = Callable[..., Any]

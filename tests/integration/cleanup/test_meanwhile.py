@@ -10,17 +10,17 @@ from uuid import UUID
 import psycopg
 import pytest
 
-from parley.cleanup import due_sessions
+from parley.cleanup import expired_sessions
 from parley.cleanup.cleaner import Cleaner
 from parley.cleanup.report import Counted
 from parley.cleanup.retention import CleanupRequest
 from parley.memory.sqlite import SqliteStore
 from parley.memory.store import AgentSessionStore
-from parley.repository import retention
 from parley.repository.database import Database
+from parley.repository.expired_sessions import find_expired
 from parley.repository.sessions import SessionRepository
-from parley_testing.aged import Aged
-from parley_testing.scripted_model import in_order, say
+from parley_testing.models.scripted import in_order, say
+from parley_testing.stores.aged import Aged
 from parley_testing.workbench import WatchedStore, Workbench
 
 CLOSED, MEMORY = {"days": 31, "status": "ended"}, {"days": 8, "status": "active"}
@@ -94,16 +94,16 @@ def test_what_changed_after_it_was_found_stays_as_it_is(
 
 def after_finding(monkeypatch: pytest.MonkeyPatch, kind: str, action: Callable[[], object]) -> None:
     """Do something when sessions of a kind were found, and before they are taken."""
-    find = retention.find_due
+    find = find_expired
     waiting = [action]
 
     def found(database: Any, asked: str, *rest: Any, **named: Any) -> Any:
-        due = find(database, cast("Any", asked), *rest, **named)
+        expired = find(database, cast("Any", asked), *rest, **named)
         if asked == kind and waiting:
             waiting.pop()()
-        return due
+        return expired
 
-    monkeypatch.setattr(due_sessions, "find_due", found)
+    monkeypatch.setattr(expired_sessions, "find_expired", found)
 
 
 @pytest.mark.parametrize("made", [{"turns": 1, **CLOSED}, {"turns": 0, **MEMORY}, MEMORY])

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from parley_cli.main import app
 from parley_local.stack import LocalStack
-from parley_testing.terminal import Terminal
+from parley_testing.api.terminal import Terminal
 from parley_testing.waiting import HANG_SECONDS
 
 PROGRAM = str(Path(sys.executable).with_name("parley"))

@@ -16,8 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from parley_client import AsyncParley, MessageDelta, MessageReset, Parley, TurnEvent
-from parley_testing.event_server import Act, EventServer
-from parley_testing.event_stream import (
+from parley_testing.streams.event_server import Act, EventServer
+from parley_testing.streams.event_stream import (
     SESSION_ID,
     TURN_ID,
     Event,

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from parley_local.stack import LocalStack
-from parley_testing.terminal import CTRL_C, CTRL_D, Terminal
+from parley_testing.api.terminal import CTRL_C, CTRL_D, Terminal
 
 Open = Callable[..., Terminal]
 

@@ -19,10 +19,10 @@ from parley.events.sqlite import SqliteEventLog
 from parley.memory.dynamodb import DynamoDbStore
 from parley.memory.sqlite import SqliteStore
 from parley.memory.store import AgentSessionStore
-from parley_testing.aws import memory_table
-from parley_testing.dynamodb_wire import DynamoDbWire
-from parley_testing.event_writing import dynamodb, opened
-from parley_testing.turn_keys import numbered
+from parley_testing.account.dynamodb_wire import DynamoDbWire
+from parley_testing.account.moto import memory_table
+from parley_testing.stores.turn_keys import numbered
+from parley_testing.streams.event_writing import dynamodb, opened
 
 Place = tuple[str, int, int]
 """Conversation, the turn's number, and the first event of a chunk."""
@@ -37,7 +37,7 @@ class Stored(Protocol):
 
     @property
     def where(self) -> str:
-        """Where another process finds it; see `parley_testing.event_writing.opened`."""
+        """Where another process finds it; see `parley_testing.streams.event_writing.opened`."""
 
     @property
     def log(self) -> EventLog:

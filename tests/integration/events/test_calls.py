@@ -15,8 +15,8 @@ import pytest
 from parley.errors import StoreMisconfigured, StoreUnavailable
 from parley.events.log import EventLog, TurnEvent
 from parley.events.sqlite import SqliteEventLog
-from parley_testing.event_writing import BEGAN, deltas
-from parley_testing.turn_keys import numbered
+from parley_testing.stores.turn_keys import numbered
+from parley_testing.streams.event_writing import BEGAN, deltas
 
 KEY = "user_ada_conv_1"
 CALLS: dict[str, Callable[[EventLog], object]] = {

@@ -10,8 +10,8 @@ import pytest
 from parley.events.log import KEPT_SECONDS, EventLog
 from parley.ids import TurnKey
 from parley.memory.store import NO_TURN, Held, MemoryStatistics, StoredTurn, TurnMemory
-from parley_testing.event_writing import deltas
-from parley_testing.turn_keys import numbered
+from parley_testing.stores.turn_keys import numbered
+from parley_testing.streams.event_writing import deltas
 
 KEY = "user_ada_conv_1"
 MEMORY = TurnMemory([{"role": "user", "content": "hello"}], reply="hi")

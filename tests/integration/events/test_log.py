@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from parley.events.log import EVENT_TYPES, EventLog, PlaceTaken, TurnEvent
-from parley_testing.event_writing import BEGAN, deltas
-from parley_testing.turn_keys import numbered
+from parley_testing.stores.turn_keys import numbered
+from parley_testing.streams.event_writing import BEGAN, deltas
 
 KEY = "user_ada_conv_01890000-0000-7000-8000-000000000001"
 SIZES = [1, 3, 1, 5, 2, 4, 1]

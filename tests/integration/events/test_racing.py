@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from parley.events.log import EventLog, PlaceTaken, TurnEvent
-from parley_testing.event_writing import deltas, write_in_the_way
-from parley_testing.turn_keys import numbered
+from parley_testing.stores.turn_keys import numbered
+from parley_testing.streams.event_writing import deltas, write_in_the_way
 from parley_testing.waiting import HANG_SECONDS
 
 KEY = "user_ada_conv_1"
@@ -67,7 +67,14 @@ def test_threads_make_one_chain(stored: Any) -> None:
 
 
 def test_processes_make_one_chain(stored: Any) -> None:
-    command = [sys.executable, "-m", "parley_testing.event_writing", stored.kind, stored.where, KEY]
+    command = [
+        sys.executable,
+        "-m",
+        "parley_testing.streams.event_writing",
+        stored.kind,
+        stored.where,
+        KEY,
+    ]
     environment = {"PATH": "", "PYTHONPATH": os.pathsep.join(sys.path)}
     writers = [
         subprocess.Popen(

@@ -11,8 +11,8 @@ import pytest
 from parley.events.chunks import FORMAT_VERSION
 from parley.events.log import KEPT_SECONDS, EventLog, PlaceTaken
 from parley.memory.codec import pack
-from parley_testing.event_writing import deltas
-from parley_testing.turn_keys import numbered
+from parley_testing.stores.turn_keys import numbered
+from parley_testing.streams.event_writing import deltas
 
 SESSION = "01890000-0000-7000-8000-000000000001"
 KEY = f"user_ada_conv_{SESSION}"

@@ -41,11 +41,11 @@ NOTES = """
         return {"statusCode": 200, "body": str(count)}
 """
 
-RING = """
+WAKE = """
     import boto3, os
     def handler(event, context):
         boto3.client("sqs").send_message(
-            QueueUrl=os.environ["DOORBELL_QUEUE_URL"], MessageBody="ring"
+            QueueUrl=os.environ["WAKE_QUEUE_URL"], MessageBody="wake"
         )
         return {"statusCode": 202, "body": ""}
 """
@@ -97,7 +97,7 @@ DIES_ONCE = """
 HEAR = """
     import os, boto3, psycopg
     def handler(event, context):
-        assert [record["body"] for record in event["Records"]] == ["ring"]
+        assert [record["body"] for record in event["Records"]] == ["wake"]
         assert boto3.Session().get_credentials().access_key == "local"
         url = os.environ["DATABASE_URL"].replace("+psycopg", "")
         with psycopg.connect(url) as connection:
@@ -193,16 +193,16 @@ def test_a_signal_stops_all_that_it_started(
     assert "Traceback" not in stack.log.read_text()
 
 
-def test_what_is_rung_for_is_heard(
+def test_what_is_woken_for_is_heard(
     project: Any, stack_on: Callable[..., LocalStack], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "real")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "real")
-    monkeypatch.setenv("DOORBELL_QUEUE_URL", "https://sqs.us-east-1.amazonaws.com/1/real")
-    project.function("Ring", RING, "post /ring").function("Hear", HEAR).queue("Bells", "Hear")
+    monkeypatch.setenv("WAKE_QUEUE_URL", "https://sqs.us-east-1.amazonaws.com/1/real")
+    project.function("Wake", WAKE, "post /wake").function("Hear", HEAR).queue("Bells", "Hear")
     project.write()
     with stack_on() as stack:
-        assert httpx.post(stack.url + "/ring", trust_env=False).status_code == 202
+        assert httpx.post(stack.url + "/wake", trust_env=False).status_code == 202
 
         deadline = time.monotonic() + HANG_SECONDS
         while httpx.get(stack.url + "/notes", trust_env=False).text != "1":
@@ -214,12 +214,12 @@ def test_a_worker_that_is_killed_while_it_is_first_imported_ends_nothing(
     project: Any, stack_on: Callable[..., LocalStack]
 ) -> None:
     worker = textwrap.dedent(DIES_ONCE) + textwrap.dedent(HEAR)
-    project.function("Ring", RING, "post /ring").function("Hear", worker).queue("Bells", "Hear")
+    project.function("Wake", WAKE, "post /wake").function("Hear", worker).queue("Bells", "Hear")
     project.write()
     with stack_on() as stack:
         wait_for(lambda: "Hear did not start" in stack.log.read_text())
 
-        assert httpx.post(stack.url + "/ring", trust_env=False).status_code == 202
+        assert httpx.post(stack.url + "/wake", trust_env=False).status_code == 202
 
         wait_for(lambda: httpx.get(stack.url + "/notes", trust_env=False).text == "1")
 

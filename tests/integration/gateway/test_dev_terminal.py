@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from parley_local.issuer import issue_token
-from parley_testing.terminal import CTRL_C, Terminal
+from parley_testing.api.terminal import CTRL_C, Terminal
 from parley_testing.waiting import HANG_SECONDS
 
 # Processes of Python's look for it when they start, so that it can offer agents of the test's own.

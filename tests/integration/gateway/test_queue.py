@@ -46,7 +46,7 @@ WORKER = """
             os._exit(3)
         if what == "put-back":
             boto3.client("sqs").change_message_visibility(
-                QueueUrl=os.environ["DOORBELL_QUEUE_URL"],
+                QueueUrl=os.environ["WAKE_QUEUE_URL"],
                 ReceiptHandle=record["receiptHandle"],
                 VisibilityTimeout=1,
             )
@@ -99,7 +99,7 @@ def working(project: Any, *, retry: float, at_once: int) -> Iterator[Bench]:
         async with local_queue(template.queue, project.root, retry=retry) as queue:
             variables = {
                 "NOTES": str(project.root),
-                "DOORBELL_QUEUE_URL": queue.url,
+                "WAKE_QUEUE_URL": queue.url,
                 "AWS_ENDPOINT_URL_SQS": queue.url.rpartition("/")[0].rpartition("/")[0],
                 "AWS_ACCESS_KEY_ID": "local",
                 "AWS_SECRET_ACCESS_KEY": "local",
@@ -249,7 +249,7 @@ def test_no_more_messages_are_worked_on_at_a_time_than_may_be(
     wait_for(lambda: not list(bench.notes.glob("running.*")) and len(bench.seen) == 4)
 
 
-def test_who_does_not_know_the_secret_of_the_start_cannot_ring(work: Callable[..., Bench]) -> None:
+def test_who_does_not_know_the_secret_of_the_start_cannot_wake(work: Callable[..., Bench]) -> None:
     bench = work()
     machine, secret = bench.url.removeprefix("http://").split("/")[:2]
     assert len(secret) >= 20

@@ -8,7 +8,7 @@ import pytest
 
 from parley.errors import Fenced
 from parley.memory.store import AgentSessionStore, ClaimedTurn, MemoryStatistics, TurnMemory
-from parley_testing.turn_keys import numbered
+from parley_testing.stores.turn_keys import numbered
 
 KEY = "sdk_notes"
 

@@ -8,7 +8,7 @@ import pytest
 
 from parley.memory.codec import Unreadable, pack
 from parley.memory.store import FORMAT_VERSION, AgentSessionStore, StoredTurn, TurnMemory
-from parley_testing.turn_keys import numbered
+from parley_testing.stores.turn_keys import numbered
 
 KEY = "user_ada_conv_1"
 MEMORY = TurnMemory([{"role": "user", "content": "hello"}], reply="hi")

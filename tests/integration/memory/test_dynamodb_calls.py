@@ -11,7 +11,7 @@ import pytest
 from parley.errors import StoreUnavailable
 from parley.memory.dynamodb import DynamoDbStore
 from parley.memory.store import AgentSessionStore, TurnMemory
-from parley_testing.turn_keys import numbered
+from parley_testing.stores.turn_keys import numbered
 
 KEY = "user_ada_conv_1"
 MEMORY = TurnMemory([{"role": "user", "content": "hello"}], reply="hi")

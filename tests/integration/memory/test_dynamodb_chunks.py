@@ -11,7 +11,7 @@ from parley.errors import Fenced, StoreUnavailable
 from parley.memory.codec import Unreadable
 from parley.memory.dynamodb import DynamoDbStore
 from parley.memory.store import AgentSessionStore, TurnMemory
-from parley_testing.turn_keys import numbered
+from parley_testing.stores.turn_keys import numbered
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

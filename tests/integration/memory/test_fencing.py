@@ -8,7 +8,7 @@ import pytest
 
 from parley.errors import Fenced
 from parley.memory.store import AgentSessionStore, ClaimedTurn, TurnMemory
-from parley_testing.turn_keys import numbered
+from parley_testing.stores.turn_keys import numbered
 
 KEY = "user_ada_conv_1"
 FIRST = {"output": [{"type": "message", "text": "first"}], "usage": {"total_tokens": 3}}

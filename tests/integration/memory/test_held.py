@@ -14,7 +14,7 @@ from parley.errors import StoreRefused
 from parley.memory.dynamodb import DynamoDbStore
 from parley.memory.sqlite import SqliteStore
 from parley.memory.store import AgentSessionStore, Held, TurnMemory
-from parley_testing.turn_keys import numbered
+from parley_testing.stores.turn_keys import numbered
 
 KEY = "user_ada_conv_1"
 

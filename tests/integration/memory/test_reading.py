@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from parley.memory.store import AgentSessionStore, MemoryStatistics, StoredTurn, TurnMemory
-from parley_testing.turn_keys import numbered
+from parley_testing.stores.turn_keys import numbered
 
 KEY = "user_ada_conv_1"
 

@@ -15,7 +15,7 @@ from agents.testing import ModelStep, ScriptedModel, assistant_message, function
 from parley.errors import StoreUnavailable
 from parley.memory.sdk_session import ParleySession
 from parley.memory.store import AgentSessionStore, TurnMemory
-from parley_testing.turn_keys import numbered
+from parley_testing.stores.turn_keys import numbered
 from parley_testing.waiting import HANG_SECONDS
 
 UNTRACED = agents.RunConfig(tracing_disabled=True)

@@ -10,7 +10,7 @@ from parley.errors import StoreUnavailable
 from parley.memory.dynamodb import DynamoDbStore
 from parley.memory.sqlite import SqliteStore
 from parley.memory.store import AgentSessionStore, StoreSize, TurnMemory
-from parley_testing.turn_keys import numbered
+from parley_testing.stores.turn_keys import numbered
 
 SAID = TurnMemory([{"role": "user", "content": "hello"}], reply="hello yourself")
 

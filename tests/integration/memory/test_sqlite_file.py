@@ -20,7 +20,7 @@ from parley.events.sqlite import SqliteEventLog
 from parley.memory.codec import pack_memory
 from parley.memory.sqlite import SqliteStore
 from parley.memory.store import ClaimedTurn, TurnMemory
-from parley_testing.turn_keys import numbered
+from parley_testing.stores.turn_keys import numbered
 from parley_testing.waiting import HANG_SECONDS
 
 KEY = "user_ada_conv_1"

@@ -16,7 +16,7 @@ from openai import APIConnectionError, APIError, APIStatusError
 
 from parley.agents.provider import model_provider
 from parley.config import Settings
-from parley_testing.model_server import (
+from parley_testing.models.server import (
     INPUT_TOKENS,
     OUTPUT_TOKENS,
     Called,

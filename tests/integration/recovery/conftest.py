@@ -10,15 +10,14 @@ from uuid import UUID
 import psycopg
 import pytest
 
-from parley import loop
+from parley import loop, threads
 from parley.memory.sqlite import SqliteStore
 from parley.repository.database import Database
 from parley.repository.turns import RunningTurn, TurnRepository
-from parley.turns import threads
-from parley_testing.doorbells import DoorbellQueue
-from parley_testing.handlers import Api, Context, load_function
-from parley_testing.scripted_model import call, in_order
-from parley_testing.talk import begin, request
+from parley_testing.account.wake_queue import ReceivedWakeups
+from parley_testing.api.handlers import Api, Context, load_function
+from parley_testing.models.scripted import call, in_order
+from parley_testing.stores.talk import begin, request
 from parley_testing.workbench import Workbench
 
 
@@ -33,14 +32,14 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def queue(sqs: str) -> Iterator[DoorbellQueue]:
-    queue = DoorbellQueue(sqs)
+def queue(sqs: str) -> Iterator[ReceivedWakeups]:
+    queue = ReceivedWakeups(sqs)
     yield queue
     queue.close()
 
 
 @pytest.fixture
-def environment(environment: pytest.MonkeyPatch, queue: DoorbellQueue) -> pytest.MonkeyPatch:
+def environment(environment: pytest.MonkeyPatch, queue: ReceivedWakeups) -> pytest.MonkeyPatch:
     """The settings of a deployment with a queue."""
     for name, value in queue.settings.items():
         environment.setenv(name, value)
@@ -48,8 +47,8 @@ def environment(environment: pytest.MonkeyPatch, queue: DoorbellQueue) -> pytest
 
 
 @pytest.fixture
-def work(environment: pytest.MonkeyPatch, queue: DoorbellQueue) -> Iterator[Callable[[], int]]:
-    """Has a worker answer doorbells until none is there, and counts them."""
+def work(environment: pytest.MonkeyPatch, queue: ReceivedWakeups) -> Iterator[Callable[[], int]]:
+    """Has a worker answer wake-ups until none is there, and counts them."""
     worker = load_function("worker")
     yield lambda: queue.deliver(lambda event: worker.handler(event, Context()))
     worker.parts.database.close()
@@ -123,6 +122,6 @@ def crashed(
     with monkeypatch.context() as patch:
         patch.setattr(TurnRepository, "release", lambda *_: False)
         with pytest.raises((ProcessDied, asyncio.CancelledError)):
-            loop.run(bench.carry_out(turn))
+            loop.run(bench.execute(turn))
     expire(turn.id)
     return turn

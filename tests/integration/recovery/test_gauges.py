@@ -16,10 +16,10 @@ from parley.memory.sqlite import SqliteStore
 from parley.memory.store import TurnMemory
 from parley.repository.database import Database
 from parley.repository.turns import RunningTurn, TurnRepository
-from parley_testing.handlers import Api
+from parley_testing.api.handlers import Api
 from parley_testing.metrics import metrics_in, values_of
-from parley_testing.talk import begin, request
-from parley_testing.turn_keys import numbered
+from parley_testing.stores.talk import begin, request
+from parley_testing.stores.turn_keys import numbered
 
 Gauges = Callable[[], dict[str, float]]
 Recover = Callable[[], dict[str, Any]]
@@ -96,7 +96,7 @@ def test_a_session_waits_when_its_turn_was_let_go_of_or_should_have_been_taken(
     assert gauges()["WaitingSessions"] == 2
 
 
-def test_a_turn_is_overdue_when_no_worker_came_though_one_was_rung_for(
+def test_a_turn_is_overdue_when_no_worker_came_though_one_was_woken_for(
     gauges: Gauges,
     recover: Recover,
     left: Callable[[], RunningTurn],
@@ -172,6 +172,6 @@ def test_a_gauge_that_fails_takes_nothing_from_the_recovery(
 
     report = recover()
 
-    assert report["sessions"]["rung"] == 1
+    assert report["sessions"]["woken"] == 1
     assert report["done"]
     assert "how the deployment stands could not be told" in log_lines.getvalue()

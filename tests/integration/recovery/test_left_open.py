@@ -1,4 +1,4 @@
-"""What `make dev` rings for at its start: the sessions whose turns an earlier one left open."""
+"""The sessions for which `make dev` wakes a worker at its start: an earlier one left turns open."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from parley_local.local_queue import LocalQueue
 from parley_local.open_turns import open_sessions, ring_for_what_was_left
 from parley_local.queue_state import QueueState
 from parley_local.template import Queue
-from parley_testing.handlers import Api
-from parley_testing.talk import begin, queue, request, say
+from parley_testing.api.handlers import Api
+from parley_testing.stores.talk import begin, queue, request, say
 
 
 def test_open_turns_are_found_and_when_a_worker_can_claim_them(
@@ -50,7 +50,7 @@ def test_one_user_with_many_open_sessions_does_not_make_another_wait_after_a_res
     for _ in range(6):
         left(user="alice")
     of_bob = left(user="bob").session_id
-    state = QueueState(Queue("doorbells", "Worker"), bury=lambda _: None)
+    state = QueueState(Queue("wake-ups", "Worker"), bury=lambda _: None)
 
     asyncio.run(ring_for_what_was_left(LocalQueue(state, ""), database_url))
 

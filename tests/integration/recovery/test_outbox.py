@@ -16,9 +16,9 @@ from parley.ids import conversation_key
 from parley.memory.sqlite import SqliteStore
 from parley.memory.store import TurnMemory
 from parley.repository.database import Database
-from parley_testing.belongings import memory_of
-from parley_testing.handlers import Api
-from parley_testing.turn_keys import numbered
+from parley_testing.api.handlers import Api
+from parley_testing.stores.turn_keys import numbered
+from parley_testing.stores.user_data import memory_of
 
 Recover = Callable[..., dict[str, Any]]
 LATE = TurnMemory([{"role": "user", "content": "too late"}], reply="", usage={})

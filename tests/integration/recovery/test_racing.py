@@ -18,7 +18,7 @@ from parley.repository.turns import RunningTurn
 TURNS = 12
 PROCESS = """
 import json, sys
-from parley_testing.handlers import Context, load_function
+from parley_testing.api.handlers import Context, load_function
 
 cleanup = load_function("cleanup")
 for line in sys.stdin:
@@ -81,11 +81,11 @@ def test_each_turn_is_ended_once(
         ask(process, {"action": "recover"})
     reports = [answered(process) for process in processes]
 
-    rung = [report["sessions"]["rung"] for report in reports]
-    # Who comes later finds what is rung for; at the same moment both may ring, which does no harm.
-    assert TURNS <= sum(rung) <= 2 * TURNS
+    woken = [report["sessions"]["woken"] for report in reports]
+    # Who comes later finds what is woken for; at the same moment both may wake, which does no harm.
+    assert TURNS <= sum(woken) <= 2 * TURNS
     assert all(report["done"] for report in reports)
-    assert work() == sum(rung)
+    assert work() == sum(woken)
     rows = sql.execute(
         """
         SELECT t.status, t.attempt, t.crashes,

@@ -12,17 +12,17 @@ import pytest
 
 from parley.errors import StoreUnavailable
 from parley.repository.turns import RunningTurn, TurnRepository
-from parley_testing.doorbells import DoorbellQueue
-from parley_testing.handlers import Api, Context
-from parley_testing.talk import begin, queue, request
+from parley_testing.account.wake_queue import ReceivedWakeups
+from parley_testing.api.handlers import Api, Context
+from parley_testing.stores.talk import begin, queue, request
 
 Recover = Callable[..., dict[str, Any]]
 Leave = Callable[..., RunningTurn]
 Work = Callable[[], int]
 
 
-def counts(*, waiting: int = 0, rung: int = 0, left: int = 0) -> dict[str, int]:
-    return {"waiting": waiting, "rung": rung, "left": left}
+def counts(*, waiting: int = 0, woken: int = 0, left: int = 0) -> dict[str, int]:
+    return {"waiting": waiting, "woken": woken, "left": left}
 
 
 def state(sql: psycopg.Connection, turn_id: UUID) -> Any:
@@ -41,14 +41,14 @@ def age(sql: psycopg.Connection, interval: str) -> None:
     )
 
 
-def test_a_turn_on_which_nobody_writes_is_rung_for_and_carried_on_by_a_worker(
+def test_a_turn_on_which_nobody_writes_is_woken_for_and_carried_on_by_a_worker(
     recover: Recover, work: Work, left: Leave, api: Api, sql: psycopg.Connection
 ) -> None:
     turn = left("add milk")
 
     report = recover()
 
-    found = counts(waiting=1, rung=1)
+    found = counts(waiting=1, woken=1)
     assert report == {"sessions": found, "conversations": 0, "cleanup": None, "done": True}
     assert state(sql, turn.id) == ("running", 1, 0), "the recovery runs nothing itself"
     assert work() == 1
@@ -64,7 +64,7 @@ def test_a_turn_on_which_nobody_writes_is_rung_for_and_carried_on_by_a_worker(
 def test_what_the_turn_had_done_is_not_done_again(
     recover: Recover, work: Work, crashed: RunningTurn, sql: psycopg.Connection
 ) -> None:
-    assert recover()["sessions"] == counts(waiting=1, rung=1)
+    assert recover()["sessions"] == counts(waiting=1, woken=1)
     work()
 
     assert state(sql, crashed.id) == ("completed", 2, 1)
@@ -98,7 +98,7 @@ def test_a_turn_that_waits_is_left_to_the_worker_that_its_sender_rang_for(
 def test_turns_that_wait_though_nothing_is_before_them_are_carried_out_in_order(
     recover: Recover, work: Work, api: Api, turns: TurnRepository, sql: psycopg.Connection
 ) -> None:
-    # Their doorbells were lost.
+    # Their wake-ups were lost.
     session_id = api.new_session()
     for number in range(3):
         begun = turns.begin(request("alice", session_id, f"add {number}"), queue=True, enqueue=True)
@@ -108,7 +108,7 @@ def test_turns_that_wait_though_nothing_is_before_them_are_carried_out_in_order(
     report = recover()
     work()
 
-    assert (report["sessions"], report["done"]) == (counts(waiting=1, rung=1), True)
+    assert (report["sessions"], report["done"]) == (counts(waiting=1, woken=1), True)
     rows = sql.execute("SELECT status, attempt, crashes FROM turns").fetchall()
     assert rows == [("completed", 1, 0)] * 3
     titles = sql.execute("SELECT title FROM tasks ORDER BY created_at, id").fetchall()
@@ -123,7 +123,7 @@ def test_turns_that_wait_behind_one_whose_attempt_died_come_after_it(
     turns.begin(waits, queue=True)
     sql.execute("UPDATE turns SET created_at = now() - interval '1 hour'")
 
-    assert recover()["sessions"] == counts(waiting=1, rung=1)
+    assert recover()["sessions"] == counts(waiting=1, woken=1)
     work()
 
     assert state(sql, turn.id) == ("completed", 2, 1)
@@ -169,7 +169,7 @@ def test_a_turn_that_was_released_is_carried_on_and_has_not_crashed(
     turn = begin(turns, request("alice", api.new_session()))
     turns.release(turn)
 
-    assert recover()["sessions"] == counts(waiting=1, rung=1)
+    assert recover()["sessions"] == counts(waiting=1, woken=1)
     work()
 
     assert state(sql, turn.id) == ("completed", 2, 0)
@@ -209,13 +209,13 @@ def test_a_turn_whose_agent_is_gone_fails_and_the_others_are_carried_on(
     report = recover()
     work()
 
-    assert (report["sessions"], report["done"]) == (counts(waiting=2, rung=2), True)
+    assert (report["sessions"], report["done"]) == (counts(waiting=2, woken=2), True)
     assert state(sql, good.id)[0] == "completed"
     turn = api("GET", f"/sessions/{bad.session_id}/turns/{bad.id}").json["turn"]
     assert (turn["status"], turn["error"]["code"]) == ("failed", "agent_not_offered")
 
 
-def test_without_time_it_rings_for_none_and_says_how_many_are_left(
+def test_without_time_it_wakes_for_none_and_says_how_many_are_left(
     recover: Recover, work: Work, left: Leave, sql: psycopg.Connection
 ) -> None:
     turn = left()
@@ -225,14 +225,14 @@ def test_without_time_it_rings_for_none_and_says_how_many_are_left(
     assert (report["sessions"], report["done"]) == (counts(waiting=1, left=1), False)
     assert work() == 0
     assert state(sql, turn.id) == ("running", 1, 0)
-    assert recover()["sessions"] == counts(waiting=1, rung=1)
+    assert recover()["sessions"] == counts(waiting=1, woken=1)
 
 
 def test_a_queue_that_is_down_loses_nothing_and_takes_nothing_from_the_rest(
     recover: Recover,
     cleanup: Any,
     left: Leave,
-    queue: DoorbellQueue,
+    queue: ReceivedWakeups,
     monkeypatch: pytest.MonkeyPatch,
     log_lines: StringIO,
 ) -> None:
@@ -244,13 +244,15 @@ def test_a_queue_that_is_down_loses_nothing_and_takes_nothing_from_the_rest(
 
     turns = [left(), left()]
     with monkeypatch.context() as patch:
-        patch.setattr("parley.doorbell.SqsDoorbell.ring", lambda _, *a, **named: down(*a, **named))
+        patch.setattr(
+            "parley.wake_queue.SqsWakeQueue.wake", lambda _, *a, **named: down(*a, **named)
+        )
         report = recover()
 
     assert (report["sessions"], report["done"]) == (counts(waiting=2, left=2), False)
     assert set(tried) == {turns[0].session_id}, "the others would wait for nothing as well"
-    assert "no worker was rung for; the recovery looks" in log_lines.getvalue()
-    assert recover()["sessions"] == counts(waiting=2, rung=2)
+    assert "no worker was woken; the recovery looks" in log_lines.getvalue()
+    assert recover()["sessions"] == counts(waiting=2, woken=2)
     assert queue.waiting()["visible"] == 2
 
 
@@ -267,11 +269,11 @@ def test_a_store_that_is_down_fails_the_invocation_and_loses_nothing(
         with pytest.raises(StoreUnavailable):
             recover()
 
-    assert recover()["sessions"] == counts(waiting=1, rung=1)
+    assert recover()["sessions"] == counts(waiting=1, woken=1)
 
 
-def test_what_is_rung_for_is_left_to_its_worker_for_a_while(
-    recover: Recover, left: Leave, queue: DoorbellQueue, sql: psycopg.Connection
+def test_what_is_woken_for_is_left_to_its_worker_for_a_while(
+    recover: Recover, left: Leave, queue: ReceivedWakeups, sql: psycopg.Connection
 ) -> None:
     left()
 
@@ -279,11 +281,11 @@ def test_what_is_rung_for_is_left_to_its_worker_for_a_while(
     age(sql, "14 minutes")
     reports.append(recover())
 
-    assert [report["sessions"]["rung"] for report in reports] == [1, 0, 0]
+    assert [report["sessions"]["woken"] for report in reports] == [1, 0, 0]
     assert all(report["sessions"]["waiting"] == 1 and report["done"] for report in reports)
     assert queue.waiting()["visible"] == 1
     age(sql, "2 minutes")
-    assert recover()["sessions"] == counts(waiting=1, rung=1)
+    assert recover()["sessions"] == counts(waiting=1, woken=1)
 
 
 @pytest.mark.parametrize("every", ["1 hour", "1 minute"])
@@ -292,7 +294,7 @@ def test_recoveries_that_no_worker_answers_do_not_fill_the_queue(
     left: Leave,
     api: Api,
     turns: TurnRepository,
-    queue: DoorbellQueue,
+    queue: ReceivedWakeups,
     sql: psycopg.Connection,
     every: str,
 ) -> None:
@@ -311,7 +313,7 @@ def test_recoveries_that_no_worker_answers_do_not_fill_the_queue(
     assert queue.waiting()["visible"] <= 3 * (8 if every == "1 hour" else 5)
 
 
-def test_a_turn_that_was_held_since_and_died_again_is_rung_for_soon(
+def test_a_turn_that_was_held_since_and_died_again_is_woken_for_soon(
     recover: Recover,
     left: Leave,
     turns: TurnRepository,
@@ -320,13 +322,13 @@ def test_a_turn_that_was_held_since_and_died_again_is_rung_for_soon(
 ) -> None:
     turn = left()
     age(sql, "10 hours")
-    assert recover()["sessions"] == counts(waiting=1, rung=1)
+    assert recover()["sessions"] == counts(waiting=1, woken=1)
     assert turns.claim_head(turn.session_id).outcome == "claimed"
     expire(turn.id)
 
     age(sql, "16 minutes")
 
-    assert recover()["sessions"] == counts(waiting=1, rung=1)
+    assert recover()["sessions"] == counts(waiting=1, woken=1)
 
 
 def test_a_clock_that_was_set_back_keeps_no_turn_waiting(
@@ -336,10 +338,10 @@ def test_a_clock_that_was_set_back_keeps_no_turn_waiting(
     recover()
     age(sql, "-1 day")
 
-    assert recover()["sessions"] == counts(waiting=1, rung=1)
+    assert recover()["sessions"] == counts(waiting=1, woken=1)
 
 
-def test_who_dies_when_it_has_rung_rings_once_more_which_changes_nothing(
+def test_who_dies_when_it_has_woken_wakes_once_more_which_changes_nothing(
     recover: Recover,
     work: Work,
     left: Leave,
@@ -356,13 +358,13 @@ def test_who_dies_when_it_has_rung_rings_once_more_which_changes_nothing(
         with pytest.raises(StoreUnavailable):
             recover()
 
-    assert recover()["sessions"] == counts(waiting=1, rung=1)
+    assert recover()["sessions"] == counts(waiting=1, woken=1)
     assert work() == 2
     assert state(sql, turn.id) == ("completed", 2, 1)
 
 
-def test_however_often_it_was_rung_for_a_session_its_turns_run_once_and_the_queue_ends_empty(
-    work: Work, api: Api, turns: TurnRepository, queue: DoorbellQueue, sql: psycopg.Connection
+def test_however_often_it_was_woken_for_a_session_its_turns_run_once_and_the_queue_ends_empty(
+    work: Work, api: Api, turns: TurnRepository, queue: ReceivedWakeups, sql: psycopg.Connection
 ) -> None:
     session_id = api.new_session()
     for number in range(3):
@@ -372,7 +374,7 @@ def test_however_often_it_was_rung_for_a_session_its_turns_run_once_and_the_queu
 
     answered = work()
 
-    # Ten, and what each turn rang for that had another behind it.
+    # Ten, and what each turn woke for that had another behind it.
     assert answered == 12
     assert queue.waiting() == {"visible": 0, "delayed": 0}
     rows = sql.execute("SELECT status, attempt, crashes FROM turns").fetchall()

@@ -21,7 +21,7 @@ from parley.config import Settings
 from parley.errors import StoreUnavailable
 from parley.secrets import Secret, database_url
 from parley_local.postgres import EmbeddedPostgres
-from parley_testing.model_server import Asked, ModelServer, Raw, Said, Step
+from parley_testing.models.server import Asked, ModelServer, Raw, Said, Step
 
 REGION = "eu-west-1"
 MISSING = f"arn:aws:secretsmanager:{REGION}:123456789012:secret:missing"

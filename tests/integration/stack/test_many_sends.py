@@ -17,7 +17,7 @@ import pytest
 
 from parley_local.postgres import DATABASE
 from parley_local.stack import LocalStack
-from parley_testing.model_server import Asked, ModelServer, Said
+from parley_testing.models.server import Asked, ModelServer, Said
 from parley_testing.waiting import HANG_SECONDS
 
 SENDS = 50

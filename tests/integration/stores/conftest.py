@@ -9,18 +9,23 @@ from typing import Any
 
 import pytest
 
+from parley import retry, threads
 from parley.memory.sqlite import SqliteStore
-from parley.repository import patience
-from parley.turns import threads
-from parley_testing.handlers import Answer
-from parley_testing.postgres_place import OPERATIONS, Conversation, Operation, Place, deployed
+from parley_testing.api.handlers import Answer
+from parley_testing.postgres.postgres_place import (
+    OPERATIONS,
+    Conversation,
+    Operation,
+    Place,
+    deployed,
+)
 
 
 @pytest.fixture(scope="module", autouse=True)
 def impatient() -> Iterator[None]:
     """As many tries as ever, without the pauses."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(patience, "PAUSES", (0.0, 0.0, 0.0))
+        patch.setattr(retry, "PAUSES", (0.0, 0.0, 0.0))
         patch.setattr(threads, "PAUSES", (0.0, 0.0))
         yield
 
@@ -33,13 +38,13 @@ def memory(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def new_place(
-    new_database: Callable[[], str], memory: Path, doorbells_unread: Mapping[str, str]
+    new_database: Callable[[], str], memory: Path, wakeups_unread: Mapping[str, str]
 ) -> Any:
     """Makes places with their memory in the SQLite file."""
 
     def make(isolation: str = "read committed") -> Any:
         settings = {
-            **doorbells_unread,
+            **wakeups_unread,
             "AGENT_SESSION_STORE": "sqlite",
             "AGENT_SESSION_DB_PATH": str(memory),
         }

@@ -14,8 +14,8 @@ import psycopg
 import pytest
 from sqlalchemy import text
 
+from parley import retry
 from parley.errors import StoreUnavailable
-from parley.repository import patience
 from parley.repository.database import Database
 from parley.repository.diagnosis import Diagnosis, diagnose
 from parley_local.postgres import EmbeddedPostgres
@@ -180,7 +180,7 @@ def test_a_user_who_may_not_make_tables(sql: psycopg.Connection, database_url: s
 def test_a_lock_that_was_not_to_be_had_may_be_free_later(
     monkeypatch: pytest.MonkeyPatch, sql: psycopg.Connection, database_url: str
 ) -> None:
-    monkeypatch.setattr(patience, "PATIENCE_SECONDS", 0.01)
+    monkeypatch.setattr(retry, "PATIENCE_SECONDS", 0.01)
     database = Database(lambda: database_url, statement_timeout=0.1)
     with sql.transaction():
         sql.execute("LOCK TABLE tasks")

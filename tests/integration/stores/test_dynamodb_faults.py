@@ -13,11 +13,17 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from parley.memory.dynamodb import DynamoDbStore
-from parley_testing.aws import REGION, Account
-from parley_testing.dynamodb_wire import DynamoDbWire
-from parley_testing.handlers import Answer
-from parley_testing.postgres_place import OPERATIONS, Conversation, Operation, Place, deployed
-from parley_testing.problems import problem
+from parley_testing.account.dynamodb_wire import DynamoDbWire
+from parley_testing.account.moto import REGION, Account
+from parley_testing.api.handlers import Answer
+from parley_testing.api.problems import problem
+from parley_testing.postgres.postgres_place import (
+    OPERATIONS,
+    Conversation,
+    Operation,
+    Place,
+    deployed,
+)
 
 Look = Callable[[Conversation, Operation, Answer], None]
 
@@ -61,10 +67,10 @@ def wire() -> Iterator[DynamoDbWire]:
 
 @pytest.fixture(scope="module")
 def place(
-    new_database: Callable[[], str], wire: DynamoDbWire, doorbells_unread: Mapping[str, str]
+    new_database: Callable[[], str], wire: DynamoDbWire, wakeups_unread: Mapping[str, str]
 ) -> Iterator[Place]:
     settings = {
-        **doorbells_unread,
+        **wakeups_unread,
         "AGENT_SESSION_STORE": "dynamodb",
         "AGENT_SESSION_TABLE": Account(wire.url).table(TABLE),
         "AWS_ENDPOINT_URL": wire.url,

@@ -21,7 +21,13 @@ PROCESSES = 12
 def test_no_process_is_broken_by_threads_that_are_first_together(
     environment: pytest.MonkeyPatch,
 ) -> None:
-    command = [sys.executable, "-m", "parley_testing.first_use", str(PROCESSES), str(THREADS)]
+    command = [
+        sys.executable,
+        "-m",
+        "parley_testing.scenarios.first_use",
+        str(PROCESSES),
+        str(THREADS),
+    ]
 
     environment.setenv("PYTHONPATH", os.pathsep.join(sys.path))  # the very code that the test has
 

@@ -13,8 +13,8 @@ from sqlalchemy import text
 
 from parley.errors import StoreUnavailable
 from parley.repository.database import Database
-from parley_testing.handlers import Api, load_function
-from parley_testing.poolers import PGBOUNCER, pgbouncer, stand_in
+from parley_testing.api.handlers import Api, load_function
+from parley_testing.postgres.poolers import PGBOUNCER, pgbouncer, stand_in
 
 Pooler = Callable[[str], AbstractContextManager[str]]
 

@@ -12,13 +12,13 @@ import psycopg
 import pytest
 from sqlalchemy import text
 
+from parley import retry
 from parley.errors import StoreUnavailable, TurnFailed
 from parley.memory.sqlite import SqliteStore
-from parley.repository import patience
 from parley.repository.database import Database
-from parley.turns.threads import patiently
-from parley_testing.postgres_wire import PostgresWire
-from parley_testing.scripted_model import call, in_order
+from parley.threads import in_thread_with_retry
+from parley_testing.models.scripted import call, in_order
+from parley_testing.postgres.postgres_wire import PostgresWire
 from parley_testing.workbench import Workbench
 
 BREAKS = ("drop", "lose_answer")
@@ -48,7 +48,7 @@ def bench(wired: Database, tmp_path: Any) -> Iterator[Workbench]:
 def slept(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """For how long it was waited between tries, without the waiting."""
     pauses: list[float] = []
-    monkeypatch.setattr(patience, "PAUSES", (0.0, 0.1, 0.5))
+    monkeypatch.setattr(retry, "PAUSES", (0.0, 0.1, 0.5))
     monkeypatch.setattr(time, "sleep", pauses.append)
     return pauses
 
@@ -59,7 +59,7 @@ def test_tries_come_at_growing_intervals(slept: list[float]) -> None:
     with pytest.raises(StoreUnavailable):
         nowhere.run(text("SELECT 1"))
 
-    for waited, pause in zip(slept, patience.PAUSES, strict=True):
+    for waited, pause in zip(slept, retry.PAUSES, strict=True):
         assert pause / 2 <= waited <= pause
     nowhere.close()
 
@@ -67,7 +67,7 @@ def test_tries_come_at_growing_intervals(slept: list[float]) -> None:
 def test_what_ran_into_a_time_out_is_not_tried_again(
     slept: list[float], monkeypatch: pytest.MonkeyPatch, wire: PostgresWire
 ) -> None:
-    monkeypatch.setattr(patience, "PATIENCE_SECONDS", 0.05)
+    monkeypatch.setattr(retry, "PATIENCE_SECONDS", 0.05)
     hurried = Database(lambda: wire.url, statement_timeout=0.05)
 
     with pytest.raises(StoreUnavailable) as unavailable:
@@ -86,7 +86,7 @@ async def test_postgres_is_waited_for_once_not_at_each_floor(slept: list[float])
         raise StoreUnavailable("postgres", "no connection")
 
     with pytest.raises(StoreUnavailable):
-        await patiently(down)
+        await in_thread_with_retry(down)
 
     assert tried == [1]
 
@@ -107,7 +107,7 @@ def test_a_connection_that_was_dropped_without_a_word_is_found_out_soon(wired: D
         with socket.socket(fileno=os.dup(driver.pgconn.socket)) as wire:
             unheard = wire.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT)
 
-    assert unheard < patience.PATIENCE_SECONDS * 1000
+    assert unheard < retry.PATIENCE_SECONDS * 1000
 
 
 @pytest.mark.parametrize("broken", BREAKS)

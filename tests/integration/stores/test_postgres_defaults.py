@@ -16,8 +16,8 @@ from sqlalchemy import text
 
 from parley.repository.database import Database
 from parley.repository.relied_on import RELIED_ON
-from parley_testing.handlers import Api, load_function
-from parley_testing.operations import operations
+from parley_testing.api.handlers import Api, load_function
+from parley_testing.api.operations import operations
 
 HOSTILE = {
     "datestyle": "German",

@@ -8,10 +8,16 @@ from typing import Any
 
 import pytest
 
-from parley_testing.handlers import Answer
-from parley_testing.postgres_faults import LASTING, ONCE, deadlock, not_serializable, terminated
-from parley_testing.postgres_place import OPERATIONS, Conversation, Operation, Place
-from parley_testing.problems import problem
+from parley_testing.api.handlers import Answer
+from parley_testing.api.problems import problem
+from parley_testing.postgres.postgres_faults import (
+    LASTING,
+    ONCE,
+    deadlock,
+    not_serializable,
+    terminated,
+)
+from parley_testing.postgres.postgres_place import OPERATIONS, Conversation, Operation, Place
 
 AT_A_ROW = [name for name, operation in OPERATIONS.items() if operation.row]
 AFTER_LOST_ANSWERS = {"create": 200, "delete": 404}

@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 
 from parley.memory.sqlite import SqliteStore
-from parley_testing.handlers import Answer
-from parley_testing.postgres_place import OPERATIONS, Conversation, Operation, Place
-from parley_testing.problems import problem
+from parley_testing.api.handlers import Answer
+from parley_testing.api.problems import problem
+from parley_testing.postgres.postgres_place import OPERATIONS, Conversation, Operation, Place
 from parley_testing.waiting import HANG_SECONDS
 
 Look = Callable[[Conversation, Operation, Answer], None]

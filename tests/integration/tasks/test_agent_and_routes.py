@@ -11,8 +11,8 @@ import pytest
 from parley.errors import InvalidField
 from parley.repository import tasks
 from parley.repository.database import Database
-from parley_testing.handlers import Api
-from parley_testing.problems import problem
+from parley_testing.api.handlers import Api
+from parley_testing.api.problems import problem
 
 OFFLINE = "[offline model] "
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from parley_testing.handlers import Api
-from parley_testing.problems import problem, wrong_fields
+from parley_testing.api.handlers import Api
+from parley_testing.api.problems import problem, wrong_fields
 
 WHOLE = {"title": "buy milk", "notes": "two bottles", "due_at": "2026-12-24T18:00:00Z"}
 

@@ -7,8 +7,8 @@ from uuid import UUID
 
 import psycopg
 
-from parley_testing.handlers import Api
-from parley_testing.problems import problem, wrong_fields
+from parley_testing.api.handlers import Api
+from parley_testing.api.problems import problem, wrong_fields
 
 NOBODYS = "01939d5c-2c00-7000-8000-0000000000ff"
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from parley_testing.handlers import Api
-from parley_testing.page_by_page import read_pages
-from parley_testing.problems import wrong_fields
+from parley_testing.api.handlers import Api
+from parley_testing.api.page_by_page import read_pages
+from parley_testing.api.problems import wrong_fields
 
 
 def make(api: Api, title: str, user: str = "alice", **fields: Any) -> str:

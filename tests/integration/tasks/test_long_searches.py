@@ -16,8 +16,8 @@ from parley.repository.task_list import (
     TaskFilter,
     list_tasks,
 )
-from parley_testing.handlers import Api
-from parley_testing.problems import wrong_fields
+from parley_testing.api.handlers import Api
+from parley_testing.api.problems import wrong_fields
 
 PATTERN = "b" + "a" * (SEARCH_MAX_CHARS - 1)
 """Almost in each of the texts, at each of their characters."""

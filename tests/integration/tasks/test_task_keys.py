@@ -10,9 +10,9 @@ import psycopg
 from parley.ids import new_id
 from parley.repository import tasks
 from parley.repository.database import Database
-from parley_testing.at_once import at_once
-from parley_testing.handlers import Answer, Api
-from parley_testing.problems import problem, wrong_fields
+from parley_testing.api.handlers import Answer, Api
+from parley_testing.api.problems import problem, wrong_fields
+from parley_testing.scenarios.at_once import at_once
 
 
 def create(api: Api, fields: dict[str, Any], key: str = "k", user: str = "alice") -> Answer:

@@ -11,8 +11,8 @@ from sqlalchemy import event
 
 from parley.repository.database import Database
 from parley.repository.task_list import TaskFilter, list_tasks
-from parley_testing.handlers import Api
-from parley_testing.postgres_wire import PostgresWire
+from parley_testing.api.handlers import Api
+from parley_testing.postgres.postgres_wire import PostgresWire
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pytest
 from psycopg.sql import SQL, Identifier
 
 from parley_local.postgres import EmbeddedPostgres
-from parley_testing.databases import DatabasePool, connect
+from parley_testing.postgres.databases import DatabasePool, connect
 
 _SCHEMA = """
     CREATE TABLE kinds (name text PRIMARY KEY);
@@ -48,11 +48,16 @@ def used(pool: DatabasePool, use: Callable[[psycopg.Connection], object]) -> obj
     with pool.lend() as url, connect(url) as sql:
         use(sql)
         which, name, host = oid(sql), sql.info.dbname, sql.info.host
+    nobody_is_connected(name, host)
+    return which
+
+
+def nobody_is_connected(name: str, host: str) -> None:
+    """Wait until the server is done with connections that were closed."""
     with connect(f"postgresql://postgres@/postgres?host={host}") as admin:
         left = "SELECT FROM pg_stat_activity WHERE datname = %s"
         while admin.execute(left, [name]).fetchone():
             pass
-    return which
 
 
 def test_rows_and_numbers_are_as_in_a_copy_when_it_is_used_again(pool: DatabasePool) -> None:
@@ -132,8 +137,9 @@ def test_one_that_somebody_is_connected_to_is_not_used_again(pool: DatabasePool)
 
 def test_who_comes_late_reaches_nothing_under_the_old_name(pool: DatabasePool) -> None:
     used(pool, lambda sql: None)
-    with pool.lend() as old:
-        pass
+    with pool.lend() as old, connect(old) as sql:
+        name, host = sql.info.dbname, sql.info.host
+    nobody_is_connected(name, host)
 
     with pool.lend() as new:
         assert new != old

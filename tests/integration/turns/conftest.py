@@ -13,15 +13,14 @@ import psycopg
 import pytest
 from moto import mock_aws
 
-from parley import loop
+from parley import loop, threads
 from parley.memory.dynamodb import DynamoDbStore
 from parley.memory.sqlite import SqliteStore
 from parley.memory.store import AgentSessionStore
 from parley.repository.database import Database
-from parley.turns import threads
-from parley_testing.handlers import Api
-from parley_testing.model_server import ModelServer
-from parley_testing.scripted_model import Script, in_order
+from parley_testing.api.handlers import Api
+from parley_testing.models.scripted import Script, in_order
+from parley_testing.models.server import ModelServer
 from parley_testing.workbench import Workbench
 
 TABLE = "memory"
@@ -142,5 +141,5 @@ def model_api(model: ModelServer, environment: pytest.MonkeyPatch, api: Api) -> 
     environment.setenv("OPENAI_BASE_URL", model.base_url)
     environment.setenv("OPENAI_MODEL", "scripted")
     yield api
-    client = api.function("messages").parts.sender.carrier.runner.provider._provider._client
+    client = api.function("messages").parts.sender.executor.runner.provider._provider._client
     loop.run(client.close())

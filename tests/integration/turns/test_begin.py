@@ -12,7 +12,7 @@ import pytest
 from parley.ids import Voucher, new_id
 from parley.repository.begin import MAX_QUEUED
 from parley.repository.turns import Ending, NewSession, Usage
-from parley_testing.turn_keys import pairs
+from parley_testing.stores.turn_keys import pairs
 from parley_testing.workbench import Workbench, held, request
 
 SESSION = NewSession(agent="assistant", name="groceries", platform="cli", metadata={"a": 1})

@@ -19,11 +19,11 @@ from parley.memory.store import AgentSessionStore, TurnMemory
 from parley.repository import tasks
 from parley.repository.database import Database
 from parley.repository.turns import Ending, RunningTurn, TurnRepository, Usage
+from parley.runner.tools import effect_tool, read_tool
 from parley.turns.context import Effect, TurnContext
-from parley.turns.ringing import CRASH_SECONDS
-from parley.turns.tools import effect_tool, read_tool
-from parley_testing.postgres_wire import PostgresWire
-from parley_testing.scripted_model import Items, call, in_order, say
+from parley.turns.wakeup import CRASH_SECONDS
+from parley_testing.models.scripted import Items, call, in_order, say
+from parley_testing.postgres.postgres_wire import PostgresWire
 from parley_testing.workbench import Workbench, request
 
 NewBench = Callable[..., Workbench]
@@ -306,7 +306,7 @@ async def test_a_store_that_is_down_keeps_the_wish_and_the_next_who_comes_fulfil
     elif again == "send":
         assert await other.send(turn.session_id, "something else")
     else:
-        assert await other.head_runner.carry_on(turn.session_id, seconds=20)
+        assert await other.session_worker.run_next(turn.session_id, seconds=20)
 
     assert ended(sql, turn.id) == ("cancelled", 3, "turn_cancelled", False, None)
     assert all(asked.input[-1]["content"] == "something else" for asked in other.model.asked)
@@ -383,23 +383,23 @@ async def test_a_statement_whose_answer_is_lost_is_not_noticed(
     assert cancelled.outcome == "cancelled"
 
 
-async def test_who_cancels_leaves_a_doorbell_and_rings_for_the_turn_that_waits_behind(
+async def test_who_cancels_leaves_a_wakeup_and_wakes_for_the_turn_that_waits_behind(
     new_bench: NewBench,
 ) -> None:
-    rung: list[tuple[UUID, int]] = []
+    woken: list[tuple[UUID, int]] = []
 
-    class Doorbell:
-        def ring(self, session_id: UUID, *, delay: int = 0, user_id: str | None = None) -> None:
-            rung.append((session_id, delay))
+    class WakeQueue:
+        def wake(self, session_id: UUID, *, delay: int = 0, user_id: str | None = None) -> None:
+            woken.append((session_id, delay))
 
-    bench = new_bench(doorbell=Doorbell())
+    bench = new_bench(wake_queue=WakeQueue())
     turn = bench.begin(bench.new_session())
 
     await bench.cancel(turn)
-    assert rung == [(turn.session_id, CRASH_SECONDS)]
-    rung.clear()
+    assert woken == [(turn.session_id, CRASH_SECONDS)]
+    woken.clear()
 
     running = bench.begin(turn.session_id)
     bench.turns.begin(request(turn.session_id, "next"), enqueue=True)
     await bench.cancel(running)
-    assert sorted(rung) == [(turn.session_id, 0), (turn.session_id, CRASH_SECONDS)]
+    assert sorted(woken) == [(turn.session_id, 0), (turn.session_id, CRASH_SECONDS)]

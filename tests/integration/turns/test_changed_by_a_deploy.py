@@ -14,9 +14,9 @@ from parley.errors import StoreUnavailable, TurnFailed
 from parley.memory.store import AgentSessionStore
 from parley.repository import tasks
 from parley.repository.tool_calls import ToolCallRepository
+from parley.runner.tools import effect_tool
 from parley.turns.context import Effect, TurnContext
-from parley.turns.tools import effect_tool
-from parley_testing.scripted_model import Script, by_model, call, in_order, say
+from parley_testing.models.scripted import Script, by_model, call, in_order, say
 from parley_testing.workbench import Workbench
 
 NewBench = Callable[..., Workbench]

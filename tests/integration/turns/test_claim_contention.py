@@ -18,7 +18,7 @@ from parley.repository.cancel import request_cancel
 from parley.repository.database import Database
 from parley.repository.sessions import SessionRepository
 from parley.repository.turns import HeadClaim, RunningTurn, TurnRepository, Usage
-from parley_testing.turn_keys import pairs
+from parley_testing.stores.turn_keys import pairs
 from parley_testing.waiting import HANG_SECONDS
 from parley_testing.workbench import request
 

@@ -15,8 +15,8 @@ from parley.ids import new_id
 from parley.repository.cancel import request_cancel
 from parley.repository.database import Database
 from parley.repository.turns import Ending, HeadClaim, RunningTurn, TurnRepository, Usage
-from parley_testing.postgres_wire import PostgresWire
-from parley_testing.turn_keys import pairs
+from parley_testing.postgres.postgres_wire import PostgresWire
+from parley_testing.stores.turn_keys import pairs
 from parley_testing.workbench import Workbench, request
 
 Expire = Callable[[UUID], None]

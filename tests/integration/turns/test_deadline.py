@@ -15,9 +15,9 @@ from parley.errors import NotFound, TurnFailed, TurnInProgress, TurnUnfinished
 from parley.http.messages import MARGIN_SECONDS
 from parley.ids import new_id
 from parley.repository.turns import NewSession
-from parley_testing.handlers import Api
-from parley_testing.model_server import Asked, ModelServer, Said
-from parley_testing.scripted_model import Items, call, in_order, say
+from parley_testing.api.handlers import Api
+from parley_testing.models.scripted import Items, call, in_order, say
+from parley_testing.models.server import Asked, ModelServer, Said
 from parley_testing.workbench import Workbench, request
 
 
@@ -85,7 +85,7 @@ async def test_a_turn_that_runs_elsewhere_is_waited_for(
     turn = elsewhere.begin(elsewhere.new_session(), key="k")
 
     joining = asyncio.ensure_future(here.send(turn.session_id, key="k"))
-    await elsewhere.carry_out(turn)
+    await elsewhere.execute(turn)
     sent = await joining
 
     assert (sent.view.turn.id, sent.replayed) == (turn.id, True)

@@ -20,10 +20,10 @@ from agents import Agent, function_tool
 from parley.errors import InvalidField, NotFound, StoreUnavailable
 from parley.repository import tasks
 from parley.repository.database import Database
+from parley.runner.tools import effect_tool, read_tool
 from parley.turns.context import Effect, TurnContext
-from parley.turns.tools import effect_tool, read_tool
-from parley_testing.postgres_wire import PostgresWire
-from parley_testing.scripted_model import Asked, call, in_order, say
+from parley_testing.models.scripted import Asked, call, in_order, say
+from parley_testing.postgres.postgres_wire import PostgresWire
 from parley_testing.workbench import Workbench
 
 NewBench = Callable[..., Workbench]

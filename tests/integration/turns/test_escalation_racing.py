@@ -19,8 +19,8 @@ from parley.repository.database import Database
 from parley.repository.sessions import SessionRepository
 from parley.repository.tool_calls import ToolCall, record_in
 from parley.repository.turns import Ending, RunningTurn, TurnRepository, Usage
-from parley_testing.at_once import connected
-from parley_testing.talk import begin, request
+from parley_testing.scenarios.at_once import connected
+from parley_testing.stores.talk import begin, request
 from parley_testing.waiting import HANG_SECONDS
 
 ROUNDS = 60

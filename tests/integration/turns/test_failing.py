@@ -9,8 +9,8 @@ import pytest
 
 from parley.errors import StoreUnavailable
 from parley.memory.sqlite import SqliteStore
-from parley_testing.handlers import Api
-from parley_testing.model_server import Called, ModelServer, Raw, Said, Step, in_order
+from parley_testing.api.handlers import Api
+from parley_testing.models.server import Called, ModelServer, Raw, Said, Step, in_order
 
 
 def send(api: Api, session_id: str, text: str = "hello", **parts: Any) -> Any:

@@ -23,7 +23,7 @@ from sqlalchemy import text
 from parley.errors import StoreUnavailable, TurnFailed
 from parley.memory.store import AgentSessionStore
 from parley.turns.context import TurnContext
-from parley_testing.scripted_model import Script, call, in_order, say
+from parley_testing.models.scripted import Script, call, in_order, say
 from parley_testing.workbench import Workbench
 
 NewBench = Callable[..., Workbench]

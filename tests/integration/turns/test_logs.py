@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from parley import loop
-from parley_testing.handlers import Api
+from parley_testing.api.handlers import Api
 from parley_testing.metrics import metrics_in, values_of
-from parley_testing.model_server import Called, ModelServer, Raw, Said, Step, in_order
+from parley_testing.models.server import Called, ModelServer, Raw, Said, Step, in_order
 
 SECRET = "my secret diary"
 

@@ -9,8 +9,8 @@ import pytest
 
 from parley.ids import new_id
 from parley.repository.turns import Ending, Usage
-from parley_testing.handlers import Api
-from parley_testing.model_server import INPUT_TOKENS, OUTPUT_TOKENS, ModelServer, Said
+from parley_testing.api.handlers import Api
+from parley_testing.models.server import INPUT_TOKENS, OUTPUT_TOKENS, ModelServer, Said
 from parley_testing.workbench import Workbench
 
 ADDED = "[offline model] Added “buy milk”."

@@ -10,8 +10,8 @@ import psycopg
 import pytest
 
 from parley import loop
-from parley_testing.handlers import Api
-from parley_testing.model_server import (
+from parley_testing.api.handlers import Api
+from parley_testing.models.server import (
     INPUT_TOKENS,
     OUTPUT_TOKENS,
     Called,

@@ -14,9 +14,9 @@ from openai import BadRequestError
 
 from parley.errors import StoreUnavailable, TurnFailed
 from parley.memory.store import AgentSessionStore
+from parley.runner.tools import effect_tool
 from parley.turns.context import TurnContext
-from parley.turns.tools import effect_tool
-from parley_testing.scripted_model import Answer, Asked, Script, call, in_order, say
+from parley_testing.models.scripted import Answer, Asked, Script, call, in_order, say
 from parley_testing.workbench import Workbench
 
 NewBench = Callable[..., Workbench]

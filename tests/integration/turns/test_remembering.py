@@ -13,8 +13,8 @@ from parley.ids import conversation_key
 from parley.memory.shape import assistant_message, user_message
 from parley.memory.store import AgentSessionStore, TurnMemory
 from parley.repository.turns import Ending, Usage
-from parley.turns.carry_out import PRUNE_EVERY
-from parley_testing.scripted_model import Answer, Asked, call, in_order, say
+from parley.runner.execute import PRUNE_EVERY
+from parley_testing.models.scripted import Answer, Asked, call, in_order, say
 from parley_testing.workbench import Workbench
 
 NewBench = Callable[..., Workbench]

@@ -22,8 +22,8 @@ from parley.ids import conversation_key
 from parley.memory.dynamodb import DynamoDbStore
 from parley.memory.store import AgentSessionStore, TurnMemory
 from parley.repository.turns import RunningTurn
-from parley_testing.backups import PostgresBackup
-from parley_testing.scripted_model import Asked, call, in_order, say
+from parley_testing.models.scripted import Asked, call, in_order, say
+from parley_testing.stores.backups import PostgresBackup
 from parley_testing.workbench import Workbench
 
 NewBench = Callable[..., Workbench]
@@ -69,7 +69,7 @@ async def lose_a_turn(bench: Workbench, sql: psycopg.Connection) -> UUID:
     await bench.send(session_id, "first")
     backup = PostgresBackup(sql, "alice")
     lost = bench.begin(session_id, "second")
-    await bench.carry_out(lost, logged=True)
+    await bench.execute(lost, logged=True)
     backup.restore(sql)
     return session_id
 
@@ -81,7 +81,7 @@ async def test_the_next_turn_is_told_nothing_of_a_lost_one(
     session_id = await lose_a_turn(bench, sql)
 
     turn = bench.begin(session_id, "another")
-    view = await bench.carry_out(turn, logged=True)
+    view = await bench.execute(turn, logged=True)
     await bench.send(session_id, "and on")
 
     assert turn.number == 2
@@ -136,7 +136,7 @@ async def test_a_process_of_a_lost_turn_that_writes_late_is_in_nobodys_way(
     bench.store.record(key, lost.key, 1, "0", {"output": [], "usage": {}})
     bench.store.finish(key, lost.key, 1, TurnMemory([{"role": "user", "content": "lost"}], "lost"))
 
-    view = await bench.carry_out(turn)
+    view = await bench.execute(turn)
     await bench.send(session_id, "and on")
 
     assert view.reply.content == "two"
@@ -170,7 +170,7 @@ async def test_a_turn_that_had_ended_since_can_be_cancelled_and_its_log_says_so(
     bench = make(call("add_task", title="milk"), say("Added."))
     turn = bench.begin(bench.new_session(), "add milk", key="k")
     backup = PostgresBackup(sql, "alice")
-    await bench.carry_out(turn, logged=True)
+    await bench.execute(turn, logged=True)
     backup.restore(sql)
 
     cancelled = await bench.cancel(turn)
@@ -209,7 +209,7 @@ async def test_records_are_replayed_and_effects_that_are_gone_happen_again(
     backup = PostgresBackup(sql, "alice")
     bench.watched.before["finish"] = unavailable
     with pytest.raises(StoreUnavailable):
-        await bench.carry_out(turn)
+        await bench.execute(turn)
     del bench.watched.before["finish"]
     assert titles(sql) == ["milk"]
     backup.restore(sql)

@@ -13,7 +13,7 @@ import pytest
 from parley.errors import TurnFailed
 from parley.memory.store import AgentSessionStore
 from parley.repository.turns import RunningTurn
-from parley_testing.scripted_model import call, in_order, say
+from parley_testing.models.scripted import call, in_order, say
 from parley_testing.workbench import Workbench, request
 
 Expire = Callable[[UUID], None]
@@ -32,7 +32,7 @@ async def let_die(bench: Workbench, turn: RunningTurn, monkeypatch: pytest.Monke
     with monkeypatch.context() as patch:
         patch.setattr(type(bench.turns), "release", lambda *_: False)
         with pytest.raises((ProcessDied, asyncio.CancelledError)):
-            await bench.carry_out(turn)
+            await bench.execute(turn)
 
 
 @pytest.fixture

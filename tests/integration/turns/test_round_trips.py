@@ -12,8 +12,8 @@ from parley.ids import new_id
 from parley.memory.dynamodb import DynamoDbStore
 from parley.repository.database import Database
 from parley.repository.turns import NewSession
-from parley_testing.postgres_wire import PostgresWire
-from parley_testing.scripted_model import Script, call, in_order, say
+from parley_testing.models.scripted import Script, call, in_order, say
+from parley_testing.postgres.postgres_wire import PostgresWire
 from parley_testing.workbench import Workbench, request
 
 NAMED = NewSession(agent="todo", name="groceries", platform="cli", metadata={})

@@ -17,9 +17,9 @@ from parley.errors import StoreUnavailable, TurnFailed
 from parley.memory.sqlite import SqliteStore
 from parley.repository import tasks
 from parley.repository.database import Database
+from parley.runner.tools import effect_tool
 from parley.turns.context import Effect, TurnContext
-from parley.turns.tools import effect_tool
-from parley_testing.scripted_model import Asked, Items, call, in_order, say
+from parley_testing.models.scripted import Asked, Items, call, in_order, say
 from parley_testing.waiting import wait_for
 from parley_testing.workbench import Workbench
 

@@ -10,11 +10,11 @@ from uuid import UUID
 import psycopg
 import pytest
 
-from parley_testing.handlers import Answer, Api
-from parley_testing.model_server import Called, ModelServer, Said, in_order
-from parley_testing.problems import problem
-from parley_testing.scripted_model import call, say
-from parley_testing.scripted_model import in_order as scripted
+from parley_testing.api.handlers import Answer, Api
+from parley_testing.api.problems import problem
+from parley_testing.models.scripted import call, say
+from parley_testing.models.scripted import in_order as scripted
+from parley_testing.models.server import Called, ModelServer, Said, in_order
 from parley_testing.workbench import Workbench
 
 OFFLINE = "[offline model] "
@@ -146,7 +146,7 @@ async def test_a_turn_that_died_after_it_escalated_is_still_finished(
     session_id = bench.new_session(agent="support")
     turn = bench.begin(session_id, "help", key="k")
     with pytest.raises(asyncio.CancelledError):
-        await bench.carry_out(turn)
+        await bench.execute(turn)
     expire(turn.id)
     (escalated_at,) = sql.execute("SELECT updated_at FROM sessions").fetchone() or ()
 

@@ -15,7 +15,7 @@ from parley.memory.store import AgentSessionStore
 from parley.repository.turns import LEASE_SECONDS, RunningTurn, TurnRepository
 from parley.turns import attempt
 from parley.turns.attempt import Attempt
-from parley_testing.scripted_model import Items, call, in_order, say
+from parley_testing.models.scripted import Items, call, in_order, say
 from parley_testing.workbench import Workbench, held, request
 
 FROZEN = LEASE_SECONDS + 1
@@ -134,7 +134,7 @@ async def test_one_that_was_replaced_writes_nothing(
     bench.model.script = in_order(replaced)
 
     with pytest.raises(Fenced):
-        await bench.carry_out(turn)
+        await bench.execute(turn)
 
     assert asked == ["read_newest", "renew"]
     assert sql.execute("SELECT status, attempt FROM turns").fetchone() == ("running", 2)
@@ -161,7 +161,7 @@ async def test_a_tool_is_not_begun_by_one_that_was_replaced(
     monkeypatch.setattr(Attempt, "in_transaction", frozen_before)
 
     with pytest.raises(Fenced):
-        await bench.carry_out(turn)
+        await bench.execute(turn)
 
     assert begun == []
     assert asked[-1] == "renew"
@@ -180,6 +180,6 @@ async def test_one_that_was_replaced_does_not_ask_the_model_any_more(
 
     bench.watched.before["read_newest"] = replaced
     with pytest.raises(Fenced):
-        await bench.carry_out(turn)
+        await bench.execute(turn)
 
     assert bench.model.asked == []

@@ -6,8 +6,8 @@ import psycopg
 import pytest
 
 from parley.ids import new_id
-from parley_testing.handlers import Api
-from parley_testing.model_server import Called, ModelServer, Said, in_order
+from parley_testing.api.handlers import Api
+from parley_testing.models.server import Called, ModelServer, Said, in_order
 
 OFFLINE = "[offline model] "
 

@@ -12,9 +12,9 @@ from agents import Agent, FunctionTool, function_tool
 from agents.tool_context import ToolContext
 
 from parley.errors import InvalidField
+from parley.runner.tools import effect_tool, read_tool
 from parley.turns.context import Effect, TurnContext
-from parley.turns.tools import effect_tool, read_tool
-from parley_testing.scripted_model import call, in_order, say
+from parley_testing.models.scripted import call, in_order, say
 from parley_testing.workbench import Workbench
 
 NewBench = Callable[..., Workbench]
@@ -85,7 +85,7 @@ async def test_a_tool_that_fails_is_told_of(
     session_id = bench.new_session()
     turn = bench.begin(session_id, SECRET)
 
-    await bench.carry_out(turn)
+    await bench.execute(turn)
 
     (told,) = lines(log_lines, "tool failed")
     assert (told["tool"], told["session_id"], told["turn_id"]) == (
@@ -168,7 +168,7 @@ async def test_what_became_of_each_call_stands_with_its_turn(new_bench: NewBench
     bench = new_bench(in_order(*steps), agent=agent)
     turn = bench.begin(bench.new_session())
 
-    await bench.carry_out(turn)
+    await bench.execute(turn)
 
     recorded = bench.tool_calls.of_turn(turn.id).values()
     assert [(each.name, each.error) for each in recorded] == [

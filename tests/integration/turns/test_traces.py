@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from parley.tracing import subsegment
-from parley_testing.handlers import Api
-from parley_testing.model_server import Called, ModelServer, Raw, Said, in_order
+from parley_testing.api.handlers import Api
+from parley_testing.models.server import Called, ModelServer, Raw, Said, in_order
 
 ROOT, SEGMENT = "1-5759e988-bd862e3fe1be46a994272793", "53995c3f42cd8ad8"
 SECRET = "my secret diary"

@@ -18,13 +18,13 @@ from parley.events.sqlite import SqliteEventLog
 from parley.memory.store import AgentSessionStore
 from parley.repository import tasks
 from parley.repository.turns import COUNT_MAX
-from parley.turns.carry_out import MISCONFIGURED_ATTEMPTS
+from parley.runner.execute import MISCONFIGURED_ATTEMPTS
+from parley.runner.tools import effect_tool
 from parley.turns.context import Effect, TurnContext
-from parley.turns.ringing import LONGEST_DELAY_SECONDS
-from parley.turns.tools import effect_tool
-from parley_testing import scripted_model
+from parley.turns.wakeup import LONGEST_DELAY_SECONDS
+from parley_testing.models import scripted
+from parley_testing.models.scripted import Asked, Items, call, in_order, say
 from parley_testing.schedules.bells import Bells
-from parley_testing.scripted_model import Asked, Items, call, in_order, say
 from parley_testing.workbench import Workbench, request
 
 NewBench = Callable[..., Workbench]
@@ -62,7 +62,7 @@ def bells() -> Bells:
 
 @pytest.fixture
 def bench(new_bench: NewBench, events: EventLog, bells: Bells) -> Workbench:
-    return new_bench(answer, agent=AGENT, events=events, doorbell=bells)
+    return new_bench(answer, agent=AGENT, events=events, wake_queue=bells)
 
 
 @pytest.fixture
@@ -104,7 +104,7 @@ async def send(bench: Workbench, session_id: UUID, mode: str) -> None:
             await opened.work
         case "background":
             await bench.sender.queue(asked)
-            await bench.head_runner.carry_on(session_id, seconds=60)
+            await bench.session_worker.run_next(session_id, seconds=60)
 
 
 def turns(sql: psycopg.Connection) -> list[Any]:
@@ -131,7 +131,7 @@ async def test_what_postgres_will_never_take_ends_the_turn_at_once(
             await send(bench, session_id, mode)
 
     assert turns(sql) == [("failed", 1, 0, "store_refused")] * 2
-    # Nobody has to look again: what is left are the precautions.
+    # Nobody has to look again: what is left are the watchdogs.
     assert not [bell for bell in bells.take_all(session_id) if 0 < bell.delay != 60]
 
 
@@ -167,7 +167,7 @@ async def test_what_somebody_can_mend_is_tried_again_ever_later_and_is_no_crash(
     delays = []
     while True:
         with suppress(StoreMisconfigured):
-            await bench.head_runner.carry_on(session_id, seconds=60)
+            await bench.session_worker.run_next(session_id, seconds=60)
         if turns(sql)[0][0] != "running":
             break
         delays += [bell.delay for bell in bells.take_all(session_id) if bell.delay != 60]
@@ -191,7 +191,7 @@ async def test_a_store_that_fences_whoever_holds_the_turn_is_asked_ever_later(
     delays = []
     for _ in range(4):
         with pytest.raises(Fenced):
-            await bench.head_runner.carry_on(session_id, seconds=60)
+            await bench.session_worker.run_next(session_id, seconds=60)
         delays += [bell.delay for bell in bells.take_all(session_id) if bell.delay != 60]
 
     assert delays == [0, 1, 2, 3]
@@ -226,13 +226,13 @@ async def test_an_end_that_postgres_will_not_have_at_all_is_tried_ever_later(
     delays = []
     for _ in range(7):
         with pytest.raises((StoreRefused, StoreMisconfigured)):
-            await bench.head_runner.carry_on(session_id, seconds=60)
+            await bench.session_worker.run_next(session_id, seconds=60)
         delays += [bell.delay for bell in bells.take_all(session_id) if bell.delay != 60]
 
-    assert delays == [30, 120, 240, 480, 900, 900]  # 60 is as long as a precaution waits
+    assert delays == [30, 120, 240, 480, 900, 900]  # 60 is as long as a watchdog waits
     asked = len(bench.model.asked)
     sql.execute("DROP FUNCTION refuse CASCADE")
-    assert await bench.head_runner.carry_on(session_id, seconds=60)
+    assert await bench.session_worker.run_next(session_id, seconds=60)
     assert turns(sql) == [("failed", 8, 7, "turn_crashed")]
     assert len(bench.model.asked) == asked
 
@@ -264,7 +264,7 @@ async def test_a_store_that_is_gone_is_waited_for_and_then_given_up(
     sql: psycopg.Connection,
     mode: str,
 ) -> None:
-    bench = new_bench(answer, agent=AGENT, store=dynamodb_store, doorbell=bells)
+    bench = new_bench(answer, agent=AGENT, store=dynamodb_store, wake_queue=bells)
     session_id = bench.new_session()
     dynamodb_client.delete_table(TableName="memory")
 
@@ -273,7 +273,7 @@ async def test_a_store_that_is_gone_is_waited_for_and_then_given_up(
     delays = [bell.delay for bell in bells.take_all(session_id) if bell.delay not in (0, 60)]
     while turns(sql)[0][0] == "running":
         with suppress(StoreUnavailable):
-            await bench.head_runner.carry_on(session_id, seconds=60)
+            await bench.session_worker.run_next(session_id, seconds=60)
         delays += [bell.delay for bell in bells.take_all(session_id) if bell.delay != 60]
 
     assert turns(sql) == [("failed", MISCONFIGURED_ATTEMPTS, 0, "store_refused")]
@@ -310,8 +310,8 @@ async def test_a_turn_that_cannot_even_be_given_up_by_its_memory_is_given_up_wit
 
     for _ in range(7):
         with pytest.raises(ZeroDivisionError):
-            await bench.head_runner.carry_on(session_id, seconds=60)
-    await bench.head_runner.carry_on(session_id, seconds=60)
+            await bench.session_worker.run_next(session_id, seconds=60)
+    await bench.session_worker.run_next(session_id, seconds=60)
 
     assert turns(sql) == [("failed", 8, 7, "turn_crashed")]
 
@@ -326,7 +326,7 @@ async def test_more_tokens_than_a_counter_holds_are_the_most_that_it_does(
     tokens: int,
 ) -> None:
     for name in ("INPUT_TOKENS", "OUTPUT_TOKENS"):
-        monkeypatch.setattr(scripted_model, name, tokens)
+        monkeypatch.setattr(scripted, name, tokens)
 
     await send(bench, bench.new_session(), mode)
 

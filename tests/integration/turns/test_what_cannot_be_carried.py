@@ -22,9 +22,9 @@ from parley.memory.store import AgentSessionStore
 from parley.repository import tasks
 from parley.repository.database import Database
 from parley.repository.turns import Usage
+from parley.runner.tools import effect_tool
 from parley.turns.context import Effect, TurnContext
-from parley.turns.tools import effect_tool
-from parley_testing.scripted_model import ScriptedProvider, call, in_order, say
+from parley_testing.models.scripted import ScriptedProvider, call, in_order, say
 from parley_testing.workbench import Workbench, request
 
 NewBench = Callable[..., Workbench]
@@ -193,10 +193,10 @@ async def test_a_build_that_gives_no_agent_is_named(
     new_bench: NewBench, give: Callable[[], Any], words: str
 ) -> None:
     bench = new_bench(in_order(say("ok")))
-    bench.carrier = replace(bench.carrier, load_agent=lambda name: give())
+    bench.executor = replace(bench.executor, load_agent=lambda name: give())
     turn = bench.begin(bench.new_session())
 
-    view = await bench.carry_out(turn)
+    view = await bench.execute(turn)
 
     assert view.turn.error_code == "agent_not_supported"
     assert "build()" in view.turn.error_detail

@@ -15,10 +15,10 @@ from parley.errors import Fenced, NotFound
 from parley.ids import conversation_key
 from parley.memory.store import AgentSessionStore
 from parley.repository.turns import Ending, RunningTurn, Usage
+from parley.runner.tools import effect_tool
 from parley.turns import lease
 from parley.turns.context import TurnContext
-from parley.turns.tools import effect_tool
-from parley_testing.scripted_model import Items, Script, by_model, call, in_order, say
+from parley_testing.models.scripted import Items, Script, by_model, call, in_order, say
 from parley_testing.workbench import Workbench, request
 
 NewBench = Callable[..., Workbench]
@@ -29,7 +29,7 @@ def store(each_store: AgentSessionStore) -> AgentSessionStore:
     return each_store
 
 
-class Stage:
+class Setup:
     """A turn that one process runs while another takes it over."""
 
     def __init__(self, new_bench: NewBench, expire: Callable[[UUID], None]) -> None:
@@ -54,12 +54,12 @@ class Stage:
     async def run(self, script: Script) -> None:
         self.zombie.model.script = script
         with pytest.raises(Fenced):
-            await self.zombie.carry_out(self.turn)
+            await self.zombie.execute(self.turn)
 
 
 @pytest.fixture
-def stage(new_bench: NewBench, expire: Callable[[UUID], None]) -> Stage:
-    return Stage(new_bench, expire)
+def setup(new_bench: NewBench, expire: Callable[[UUID], None]) -> Setup:
+    return Setup(new_bench, expire)
 
 
 def reply(sql: psycopg.Connection) -> Any:
@@ -67,48 +67,48 @@ def reply(sql: psycopg.Connection) -> Any:
 
 
 async def test_its_tool_call_is_neither_recorded_nor_carried_out(
-    stage: Stage, sql: psycopg.Connection
+    setup: Setup, sql: psycopg.Connection
 ) -> None:
     answer = call("add_task", title="milk")
 
-    await stage.run(in_order(lambda: stage.complete_elsewhere(answer), say("too late")))
+    await setup.run(in_order(lambda: setup.complete_elsewhere(answer), say("too late")))
 
-    assert len(stage.zombie.model.asked) == 1
+    assert len(setup.zombie.model.asked) == 1
     assert reply(sql) == [("from the other",)]
     assert sql.execute("SELECT count(*) FROM tasks").fetchone() == (0,)
 
 
-async def test_its_tools_effect_is_rolled_back(stage: Stage, sql: psycopg.Connection) -> None:
+async def test_its_tools_effect_is_rolled_back(setup: Setup, sql: psycopg.Connection) -> None:
     answer = call("add_task", title="milk")
 
-    await stage.run(in_order(lambda: stage.claim_elsewhere(answer), say("too late")))
+    await setup.run(in_order(lambda: setup.claim_elsewhere(answer), say("too late")))
 
-    assert len(stage.zombie.model.asked) == 1
+    assert len(setup.zombie.model.asked) == 1
     assert sql.execute("SELECT count(*) FROM tasks").fetchone() == (0,)
     assert sql.execute("SELECT count(*) FROM tool_calls").fetchone() == (0,)
     assert reply(sql) == []
 
 
-async def test_its_reply_is_not_seen(stage: Stage, sql: psycopg.Connection) -> None:
-    await stage.run(in_order(lambda: stage.complete_elsewhere(say("too late"))))
+async def test_its_reply_is_not_seen(setup: Setup, sql: psycopg.Connection) -> None:
+    await setup.run(in_order(lambda: setup.complete_elsewhere(say("too late"))))
 
     assert reply(sql) == [("from the other",)]
-    (stored,) = stage.zombie.store.read_newest(conversation_key("alice", stage.turn.session_id), 10)
+    (stored,) = setup.zombie.store.read_newest(conversation_key("alice", setup.turn.session_id), 10)
     assert stored.memory is not None
     assert stored.memory.reply == "from the other"
 
 
 async def test_its_reply_is_not_seen_before_the_other_has_one(
-    stage: Stage, sql: psycopg.Connection
+    setup: Setup, sql: psycopg.Connection
 ) -> None:
-    await stage.run(in_order(lambda: stage.claim_elsewhere(say("too late"))))
+    await setup.run(in_order(lambda: setup.claim_elsewhere(say("too late"))))
 
     assert reply(sql) == []
     assert sql.execute("SELECT status, attempt FROM turns").fetchall() == [("running", 2)]
 
 
 async def test_an_agent_used_as_a_tool_does_not_go_on_talking(
-    stage: Stage, sql: psycopg.Connection
+    setup: Setup, sql: psycopg.Connection
 ) -> None:
     @effect_tool
     def note(effect: Any) -> str:
@@ -116,19 +116,19 @@ async def test_an_agent_used_as_a_tool_does_not_go_on_talking(
         return "noted"
 
     inner = Agent[TurnContext](name="inner", model="inner", tools=[note])
-    stage.zombie.agent = Agent(name="outer", tools=[inner.as_tool("ask", "Ask.")])
+    setup.zombie.agent = Agent(name="outer", tools=[inner.as_tool("ask", "Ask.")])
     script = by_model(
         {
             "default": in_order(call("ask", input="x"), say("too late")),
             "inner": in_order(
-                lambda: stage.claim_elsewhere(call("note", "call_2")), say("too late")
+                lambda: setup.claim_elsewhere(call("note", "call_2")), say("too late")
             ),
         }
     )
 
-    await stage.run(script)
+    await setup.run(script)
 
-    assert [asked.model for asked in stage.zombie.model.asked] == ["default", "inner"]
+    assert [asked.model for asked in setup.zombie.model.asked] == ["default", "inner"]
     assert reply(sql) == []
 
 
@@ -155,14 +155,14 @@ async def test_who_waits_for_it_gets_the_others_reply(
 
 
 async def test_a_turn_cancelled_while_it_runs_stays_cancelled(
-    stage: Stage, sql: psycopg.Connection
+    setup: Setup, sql: psycopg.Connection
 ) -> None:
     def cancel() -> Items:
         ending = Ending("cancelled", "cancelled", "You stopped it.", remembered=False)
-        assert stage.zombie.turns.stop(stage.turn, ending, Usage(), None)
+        assert setup.zombie.turns.stop(setup.turn, ending, Usage(), None)
         return call("add_task", title="milk")
 
-    await stage.run(in_order(cancel, say("too late")))
+    await setup.run(in_order(cancel, say("too late")))
 
     assert sql.execute("SELECT status FROM turns").fetchall() == [("cancelled",)]
     assert sql.execute("SELECT count(*) FROM tasks").fetchone() == (0,)
@@ -187,18 +187,18 @@ async def test_a_session_deleted_while_it_runs_stays_deleted(
 
 
 async def test_renewing_finds_out_that_it_was_replaced(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch
+    setup: Setup, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lease, "RENEW_SECONDS", 0.05)
 
     async def think() -> Items:
-        stage.claim_elsewhere(say(""))
+        setup.claim_elsewhere(say(""))
         await asyncio.sleep(3600)
         return say("never")
 
-    await stage.run(in_order(think))
+    await setup.run(in_order(think))
 
-    assert len(stage.zombie.model.asked) == 1
+    assert len(setup.zombie.model.asked) == 1
 
 
 async def test_a_long_turn_keeps_its_lease(

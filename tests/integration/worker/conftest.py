@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from parley.turns import threads
-from parley_testing.doorbells import DoorbellQueue
-from parley_testing.handlers import Context, load_function
+from parley import threads
+from parley_testing.account.wake_queue import ReceivedWakeups
+from parley_testing.api.handlers import Context, load_function
 
 
 @pytest.fixture(autouse=True)
@@ -19,14 +19,14 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def queue(sqs: str) -> Iterator[DoorbellQueue]:
-    queue = DoorbellQueue(sqs)
+def queue(sqs: str) -> Iterator[ReceivedWakeups]:
+    queue = ReceivedWakeups(sqs)
     yield queue
     queue.close()
 
 
 @pytest.fixture
-def environment(environment: pytest.MonkeyPatch, queue: DoorbellQueue) -> pytest.MonkeyPatch:
+def environment(environment: pytest.MonkeyPatch, queue: ReceivedWakeups) -> pytest.MonkeyPatch:
     """The settings of a deployment with a queue."""
     for name, value in queue.settings.items():
         environment.setenv(name, value)

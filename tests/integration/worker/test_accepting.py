@@ -11,9 +11,9 @@ import pytest
 
 from parley.repository.begin import MAX_QUEUED
 from parley.repository.turns import Begun, TurnRepository, Usage
-from parley_testing.doorbells import DoorbellQueue
-from parley_testing.handlers import Answer, Api, Context, rest_event
-from parley_testing.talk import begin, request
+from parley_testing.account.wake_queue import ReceivedWakeups
+from parley_testing.api.handlers import Answer, Api, Context, rest_event
+from parley_testing.stores.talk import begin, request
 
 Work = Callable[..., None]
 
@@ -37,7 +37,7 @@ def messages(session_id: str) -> str:
 
 
 def test_a_message_is_accepted_and_answered_by_the_worker(
-    api: Api, queue: DoorbellQueue, work: Work
+    api: Api, queue: ReceivedWakeups, work: Work
 ) -> None:
     session_id = api.new_session()
 
@@ -60,7 +60,7 @@ def test_a_message_is_accepted_and_answered_by_the_worker(
 
 
 def test_a_first_message_is_accepted_with_its_session(
-    api: Api, queue: DoorbellQueue, work: Work
+    api: Api, queue: ReceivedWakeups, work: Work
 ) -> None:
     accepted = post(api, "/messages", session_name="groceries", agent="todo")
 
@@ -74,7 +74,7 @@ def test_a_first_message_is_accepted_with_its_session(
 
 
 def test_the_same_key_gives_the_same_turn_in_every_mode(
-    api: Api, queue: DoorbellQueue, work: Work, sql: psycopg.Connection
+    api: Api, queue: ReceivedWakeups, work: Work, sql: psycopg.Connection
 ) -> None:
     path = messages(api.new_session())
     first = post(api, path, key="k")
@@ -93,11 +93,11 @@ def test_the_same_key_gives_the_same_turn_in_every_mode(
     assert over.json["turn"]["status"] == "completed"
     assert "preference-applied" not in waited.headers
     assert sql.execute("SELECT count(*), max(attempt) FROM turns").fetchone() == (1, 1)
-    assert queue.waiting()["visible"] == 0  # what is over needs no doorbell
+    assert queue.waiting()["visible"] == 0  # what is over needs no wake-up
 
 
-def test_a_lost_doorbell_is_rung_again_by_who_asks_again(
-    api: Api, queue: DoorbellQueue, work: Work
+def test_a_lost_wakeup_is_woken_again_by_who_asks_again(
+    api: Api, queue: ReceivedWakeups, work: Work
 ) -> None:
     path = messages(api.new_session())
     first = post(api, path, key="k")
@@ -120,7 +120,7 @@ def test_other_preferences_may_stand_beside_it(api: Api, values: list[str]) -> N
     assert answer.status == 202
 
 
-def test_a_key_of_another_message_is_refused(api: Api, queue: DoorbellQueue) -> None:
+def test_a_key_of_another_message_is_refused(api: Api, queue: ReceivedWakeups) -> None:
     path = messages(api.new_session())
     post(api, path, "add milk", key="k")
 
@@ -134,7 +134,7 @@ def test_a_key_of_another_message_is_refused(api: Api, queue: DoorbellQueue) -> 
 @pytest.mark.parametrize("body", [{}, {"on_conflict": "reject"}])
 def test_while_another_turn_is_open_a_message_is_refused(
     api: Api,
-    queue: DoorbellQueue,
+    queue: ReceivedWakeups,
     turns: TurnRepository,
     prefer: str | None,
     body: dict[str, str],
@@ -149,7 +149,9 @@ def test_while_another_turn_is_open_a_message_is_refused(
     assert queue.waiting()["visible"] == 0
 
 
-def test_or_waits_if_that_is_wanted(api: Api, queue: DoorbellQueue, turns: TurnRepository) -> None:
+def test_or_waits_if_that_is_wanted(
+    api: Api, queue: ReceivedWakeups, turns: TurnRepository
+) -> None:
     session_id = api.new_session()
     begin(turns, request("alice", session_id))
 
@@ -162,7 +164,7 @@ def test_or_waits_if_that_is_wanted(api: Api, queue: DoorbellQueue, turns: TurnR
 
 
 def test_who_waits_for_a_reply_may_wait_behind_others(
-    api: Api, queue: DoorbellQueue, turns: TurnRepository, monkeypatch: pytest.MonkeyPatch
+    api: Api, queue: ReceivedWakeups, turns: TurnRepository, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     session_id = api.new_session()
     before = begin(turns, request("alice", session_id))
@@ -188,7 +190,7 @@ def test_who_waits_for_a_reply_may_wait_behind_others(
     assert queue.waiting()["visible"] == 1
 
 
-def test_a_session_that_is_not_active_accepts_nothing(api: Api, queue: DoorbellQueue) -> None:
+def test_a_session_that_is_not_active_accepts_nothing(api: Api, queue: ReceivedWakeups) -> None:
     session_id = api.new_session()
     api("PATCH", f"/sessions/{session_id}", {"status": "ended"})
 

@@ -11,9 +11,9 @@ import pytest
 from parley.http.arrival import GATEWAY_SECONDS
 from parley.repository.begin import PACE_TURNS
 from parley.repository.turns import Begun, RunningTurn, TurnRepository, Usage
-from parley_testing.doorbells import DoorbellQueue
-from parley_testing.handlers import Answer, Api
-from parley_testing.talk import begin, request, say
+from parley_testing.account.wake_queue import ReceivedWakeups
+from parley_testing.api.handlers import Answer, Api
+from parley_testing.stores.talk import begin, request, say
 
 Work = Callable[..., None]
 
@@ -110,7 +110,7 @@ def test_a_turn_that_waits_is_accepted_when_the_gateway_is_about_to_hang_up(
     session_id: str,
     running: RunningTurn,
     begins: Begins,
-    queue: DoorbellQueue,
+    queue: ReceivedWakeups,
     work: Work,
     turns: TurnRepository,
 ) -> None:
@@ -137,7 +137,7 @@ def test_the_place_in_the_line_tells_at_once_that_it_cannot_be_done_in_time(
     session_id: str,
     begins: Begins,
     turns: TurnRepository,
-    queue: DoorbellQueue,
+    queue: ReceivedWakeups,
     sql: psycopg.Connection,
 ) -> None:
     for number in range(3):

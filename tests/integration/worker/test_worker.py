@@ -1,4 +1,4 @@
-"""The worker: what it does with a doorbell, and with one too many."""
+"""The worker: what it does with a wake-up, and with one too many."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from parley.ids import conversation_key, new_id
 from parley.memory.sqlite import SqliteStore
 from parley.repository.database import Database
 from parley.repository.turns import LEASE_SECONDS, Begun, TurnRepository
-from parley.turns.carry_out import TurnCarrier
-from parley_testing.doorbells import DoorbellQueue
-from parley_testing.handlers import Api, load_function
-from parley_testing.talk import begin, request
+from parley.runner.execute import TurnExecutor
+from parley_testing.account.wake_queue import ReceivedWakeups
+from parley_testing.api.handlers import Api, load_function
+from parley_testing.stores.talk import begin, request
 
 Work = Callable[..., None]
 
@@ -58,8 +58,8 @@ def for_ever(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
         yield patch
 
 
-def test_the_head_is_carried_out_and_the_next_one_rung_for(
-    api: Api, queue: DoorbellQueue, work: Work, turns: TurnRepository, sql: psycopg.Connection
+def test_the_head_is_carried_out_and_the_next_one_woken_for(
+    api: Api, queue: ReceivedWakeups, work: Work, turns: TurnRepository, sql: psycopg.Connection
 ) -> None:
     session_id = api.new_session()
     for text in ("add milk", "add eggs"):
@@ -73,15 +73,15 @@ def test_the_head_is_carried_out_and_the_next_one_rung_for(
 
 
 @pytest.mark.parametrize("body", ["", "no id", "{}", "01900000-0000-7000-8000-000000000000 "])
-def test_a_message_that_is_no_doorbell_is_an_error(
-    queue: DoorbellQueue, work: Work, body: str, caplog: pytest.LogCaptureFixture
+def test_a_message_that_is_no_wakeup_is_an_error(
+    queue: ReceivedWakeups, work: Work, body: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     event = {"Records": [queue.record(body)]}
 
     with pytest.raises(ValueError, match="session"):
         work(event)
 
-    assert "a message that is no doorbell" in caplog.text
+    assert "a message that is no wake-up" in caplog.text
 
 
 def test_more_messages_than_it_is_made_for_are_an_error(work: Work) -> None:
@@ -92,7 +92,7 @@ def test_more_messages_than_it_is_made_for_are_an_error(work: Work) -> None:
 
 
 def test_where_nothing_waits_there_is_nothing_to_do(
-    api: Api, queue: DoorbellQueue, work: Work
+    api: Api, queue: ReceivedWakeups, work: Work
 ) -> None:
     for session_id in (api.new_session(), str(new_id())):
         queue.send(session_id)
@@ -102,7 +102,7 @@ def test_where_nothing_waits_there_is_nothing_to_do(
 
 
 def test_a_turn_that_runs_elsewhere_is_left_to_it_and_looked_at_when_its_lease_is_over(
-    api: Api, queue: DoorbellQueue, work: Work, turns: TurnRepository, sql: psycopg.Connection
+    api: Api, queue: ReceivedWakeups, work: Work, turns: TurnRepository, sql: psycopg.Connection
 ) -> None:
     session_id = api.new_session()
     begin(turns, request("alice", session_id))
@@ -112,12 +112,12 @@ def test_a_turn_that_runs_elsewhere_is_left_to_it_and_looked_at_when_its_lease_i
     assert queue.deliver(work) == 1
 
     assert states(sql) == [("running", 1, 0), ("queued", 0, 0)]
-    # Who runs it may have died, and may have left no doorbell.
+    # Who runs it may have died, and may have left no wake-up.
     assert queue.waiting() == {"visible": 0, "delayed": 1}
 
 
 def test_a_turn_whose_attempt_died_is_carried_on_before_what_waits(
-    api: Api, queue: DoorbellQueue, work: Work, turns: TurnRepository, sql: psycopg.Connection
+    api: Api, queue: ReceivedWakeups, work: Work, turns: TurnRepository, sql: psycopg.Connection
 ) -> None:
     session_id = api.new_session()
     begin(turns, request("alice", session_id, "add milk"))
@@ -132,7 +132,7 @@ def test_a_turn_whose_attempt_died_is_carried_on_before_what_waits(
 
 
 def test_what_waits_in_a_session_that_has_ended_fails_and_is_not_run(
-    api: Api, queue: DoorbellQueue, work: Work, turns: TurnRepository, sql: psycopg.Connection
+    api: Api, queue: ReceivedWakeups, work: Work, turns: TurnRepository, sql: psycopg.Connection
 ) -> None:
     session_id = api.new_session()
     turn_ids = [queue_turn(turns, session_id).turn_id for _ in range(3)]
@@ -147,9 +147,9 @@ def test_what_waits_in_a_session_that_has_ended_fails_and_is_not_run(
     assert turn["error"]["code"] == "session_not_active"
 
 
-def test_a_doorbell_that_cannot_be_answered_is_put_back(
+def test_a_wakeup_that_cannot_be_answered_is_put_back(
     api: Api,
-    queue: DoorbellQueue,
+    queue: ReceivedWakeups,
     worker: Any,
     work: Work,
     turns: TurnRepository,
@@ -177,9 +177,9 @@ def test_a_doorbell_that_cannot_be_answered_is_put_back(
 
 
 def test_without_a_queue_it_does_not_start(environment: pytest.MonkeyPatch) -> None:
-    environment.delenv("DOORBELL_QUEUE_URL")
+    environment.delenv("WAKE_QUEUE_URL")
 
-    with pytest.raises(MissingSetting, match="DOORBELL_QUEUE_URL"):
+    with pytest.raises(MissingSetting, match="WAKE_QUEUE_URL"):
         load_function("worker")
 
 
@@ -187,9 +187,9 @@ def test_it_comes_back_when_the_lease_of_a_lost_claim_is_over(worker: Any) -> No
     assert worker.PUT_BACK_SECONDS > LEASE_SECONDS
 
 
-def test_a_turn_that_takes_too_long_is_let_go_of_and_rung_for(
+def test_a_turn_that_takes_too_long_is_let_go_of_and_woken_for(
     api: Api,
-    queue: DoorbellQueue,
+    queue: ReceivedWakeups,
     worker: Any,
     work: Work,
     turns: TurnRepository,
@@ -210,9 +210,9 @@ def test_a_turn_that_takes_too_long_is_let_go_of_and_rung_for(
     assert states(sql) == [("completed", 2, 0)]
 
 
-def test_a_store_that_fails_on_the_way_leaves_one_doorbell_and_no_more(
+def test_a_store_that_fails_on_the_way_leaves_one_wakeup_and_no_more(
     api: Api,
-    queue: DoorbellQueue,
+    queue: ReceivedWakeups,
     work: Work,
     turns: TurnRepository,
     sql: psycopg.Connection,
@@ -236,21 +236,21 @@ def test_a_store_that_fails_on_the_way_leaves_one_doorbell_and_no_more(
 
 def test_a_turn_that_another_took_meanwhile_is_left_to_it(
     api: Api,
-    queue: DoorbellQueue,
+    queue: ReceivedWakeups,
     work: Work,
     turns: TurnRepository,
     sql: psycopg.Connection,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async def fenced(*_: Any, **__: Any) -> Any:
-        # Really taken: what a store alone says of another attempt lets the turn go, and rings.
+        # Really taken: what a store alone says of another attempt lets the turn go, and wakes.
         sql.execute("UPDATE turns SET attempt = attempt + 1")
         raise Fenced(1, 1)
 
     session_id = api.new_session()
     queue_turn(turns, session_id)
     queue.send(session_id)
-    monkeypatch.setattr(TurnCarrier, "_bring_to_end", fenced)
+    monkeypatch.setattr(TurnExecutor, "_bring_to_end", fenced)
 
     assert queue.deliver(work) == 1
 
@@ -259,7 +259,7 @@ def test_a_turn_that_another_took_meanwhile_is_left_to_it(
 
 def test_a_defect_is_an_error_and_counts_as_a_crash(
     api: Api,
-    queue: DoorbellQueue,
+    queue: ReceivedWakeups,
     work: Work,
     turns: TurnRepository,
     sql: psycopg.Connection,
@@ -272,11 +272,11 @@ def test_a_defect_is_an_error_and_counts_as_a_crash(
     queue_turn(turns, session_id)
     queue.send(session_id)
     (record,) = queue.receive()
-    monkeypatch.setattr(TurnCarrier, "_window", defective)
+    monkeypatch.setattr(TurnExecutor, "_window", defective)
 
     with pytest.raises(ZeroDivisionError):
         work({"Records": [record]})
-    # This doorbell comes back, and no other besides.
+    # This wake-up comes back, and no other besides.
     assert queue.waiting() == {"visible": 0, "delayed": 0}
 
     for _ in range(3):
@@ -288,16 +288,16 @@ def test_a_defect_is_an_error_and_counts_as_a_crash(
     assert states(sql) == [("failed", 4, 3)]
 
 
-def test_doubled_and_reordered_doorbells_run_each_turn_once_and_in_order(
-    api: Api, queue: DoorbellQueue, work: Work, turns: TurnRepository, sql: psycopg.Connection
+def test_doubled_and_reordered_wakeups_run_each_turn_once_and_in_order(
+    api: Api, queue: ReceivedWakeups, work: Work, turns: TurnRepository, sql: psycopg.Connection
 ) -> None:
     sessions = [api.new_session() for _ in range(3)]
     for n in range(4):
         for session_id in sessions:
             queue_turn(turns, session_id, f"add {n}")
-    doorbells = [session_id for session_id in sessions for _ in range(8)]
-    random.Random(7).shuffle(doorbells)
-    for session_id in doorbells:
+    wakeups = [session_id for session_id in sessions for _ in range(8)]
+    random.Random(7).shuffle(wakeups)
+    for session_id in wakeups:
         queue.send(session_id)
 
     queue.deliver(work)
@@ -315,7 +315,7 @@ def test_doubled_and_reordered_doorbells_run_each_turn_once_and_in_order(
 
 def test_20_messages_enqueued_at_once_are_answered_in_the_accepted_order(
     api: Api,
-    queue: DoorbellQueue,
+    queue: ReceivedWakeups,
     work: Work,
     memory: SqliteStore,
     database_url: str,
@@ -348,8 +348,8 @@ def test_20_messages_enqueued_at_once_are_answered_in_the_accepted_order(
     assert remembered == said[::-1]
 
 
-def test_the_process_serves_many_doorbells_on_one_loop(
-    api: Api, queue: DoorbellQueue, work: Work, turns: TurnRepository, sql: psycopg.Connection
+def test_the_process_serves_many_wakeups_on_one_loop(
+    api: Api, queue: ReceivedWakeups, work: Work, turns: TurnRepository, sql: psycopg.Connection
 ) -> None:
     running = loop._runner().get_loop()
     for _ in range(3):
@@ -363,8 +363,8 @@ def test_the_process_serves_many_doorbells_on_one_loop(
     assert loop._runner().get_loop() is running
 
 
-def test_a_doorbell_comes_back_ever_later(
-    queue: DoorbellQueue, worker: Any, work: Work, monkeypatch: pytest.MonkeyPatch
+def test_a_wakeup_comes_back_ever_later(
+    queue: ReceivedWakeups, worker: Any, work: Work, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def down(*_: object) -> object:
         raise StoreUnavailable("postgres", "down")
@@ -372,7 +372,7 @@ def test_a_doorbell_comes_back_ever_later(
     given: list[int] = []
     monkeypatch.setattr(TurnRepository, "claim_head", down)
     monkeypatch.setattr(
-        type(worker.doorbell), "put_back", lambda *_, seconds: given.append(seconds)
+        type(worker.wake_queue), "put_back", lambda *_, seconds: given.append(seconds)
     )
     record = queue.record(str(new_id()))
     for received in (1, 2, 3, 9):
@@ -384,7 +384,7 @@ def test_a_doorbell_comes_back_ever_later(
 
 
 def test_a_lease_from_before_the_clock_was_set_back_is_over(
-    api: Api, queue: DoorbellQueue, work: Work, turns: TurnRepository, sql: psycopg.Connection
+    api: Api, queue: ReceivedWakeups, work: Work, turns: TurnRepository, sql: psycopg.Connection
 ) -> None:
     session_id = api.new_session()
     begin(turns, request("alice", session_id, "add milk"))
@@ -397,7 +397,7 @@ def test_a_lease_from_before_the_clock_was_set_back_is_over(
 
 
 def test_the_queue_is_told_whose_turn_waits_without_naming_anybody(
-    api: Api, queue: DoorbellQueue, turns: TurnRepository
+    api: Api, queue: ReceivedWakeups, turns: TurnRepository
 ) -> None:
     headers = {"Prefer": "respond-async"}
     for user in ("alice", "bob"):

@@ -9,7 +9,7 @@ from uuid import UUID
 from agents import Agent, ModelProvider
 
 from parley.agents import registry
-from parley.doorbell import Doorbell
+from parley.events.fanout import FanOut
 from parley.events.log import EventLog
 from parley.fingerprints import fingerprint
 from parley.ids import conversation_key, new_id
@@ -20,16 +20,16 @@ from parley.repository.sessions import SessionRepository
 from parley.repository.tool_calls import ToolCallRepository
 from parley.repository.transcript import Transcript
 from parley.repository.turns import Begun, NewSession, RunningTurn, TurnRepository, TurnRequest
+from parley.runner.agent_run import AgentRunner
+from parley.runner.execute import Limits, TurnExecutor
 from parley.turns.cancel import Cancellation, Canceller
 from parley.turns.caps import Caps
-from parley.turns.carry_out import Limits, TurnCarrier
 from parley.turns.context import TurnContext
-from parley.turns.head import HeadRunner
-from parley.turns.hub import Hub
-from parley.turns.ringing import Ringer
-from parley.turns.run import AgentRunner
 from parley.turns.send import Sender, Sent
-from parley_testing.scripted_model import Script, ScriptedProvider
+from parley.turns.wakeup import Waker
+from parley.turns.worker import SessionWorker
+from parley.wake_queue import WakeQueue
+from parley_testing.models.scripted import Script, ScriptedProvider
 from parley_testing.waiting import HANG_SECONDS
 
 
@@ -76,7 +76,7 @@ class Workbench:
         crashes: int = 3,
         turn_seconds: float = HANG_SECONDS,
         events: EventLog | None = None,
-        doorbell: Doorbell | None = None,
+        wake_queue: WakeQueue | None = None,
         provider: ModelProvider | None = None,
         context: Callable[[TurnContext], Any] = lambda turn: turn,
         memory_bytes: int = 1_000_000,
@@ -92,10 +92,10 @@ class Workbench:
         self.sessions = SessionRepository(database)
         self.transcript = Transcript(database)
         self.tool_calls = ToolCallRepository(database)
-        self.hub = Hub()
-        self.ringer = Ringer(doorbell)
+        self.fanout = FanOut()
+        self.waker = Waker(wake_queue)
         open_log = None if events is None else lambda: events
-        self.carrier = TurnCarrier(
+        self.executor = TurnExecutor(
             database=database,
             turns=self.turns,
             transcript=self.transcript,
@@ -105,21 +105,23 @@ class Workbench:
             runner=AgentRunner(provider or self.model),
             limits=Limits(turn_seconds, crashes, memory_items, memory_bytes, caps or Caps()),
             make_context=lambda _, turn: context(turn),
-            ringer=self.ringer,
+            waker=self.waker,
             open_log=open_log,
-            hub=self.hub,
+            fanout=self.fanout,
         )
         self.sender = Sender(
-            self.turns, self.transcript, self.store, self.carrier, window, self.ringer
+            self.turns, self.transcript, self.store, self.executor, window, self.waker
         )
-        self.head_runner = HeadRunner(self.turns, self.store, self.carrier, window, self.ringer)
+        self.session_worker = SessionWorker(
+            self.turns, self.store, self.executor, window, self.waker
+        )
         self.canceller = Canceller(
             database,
             self.turns,
             self.transcript,
             self.tool_calls,
             lambda: self.store,
-            self.ringer,
+            self.waker,
             open_log,
         )
 
@@ -155,15 +157,13 @@ class Workbench:
         """Cancel a turn, as its user."""
         return await self.canceller.cancel(turn.user_id, turn.session_id, turn.id)
 
-    async def carry_out(
-        self, turn: RunningTurn, *, seconds: float = 60, logged: bool = False
-    ) -> Any:
+    async def execute(self, turn: RunningTurn, *, seconds: float = 60, logged: bool = False) -> Any:
         """Carry out a turn that was begun."""
 
         async def read() -> Any:
             return self.store.read_newest(conversation_key(turn.user_id, turn.session_id), 100)
 
-        return await self.carrier.carry_out(turn, read(), seconds=seconds, logged=logged)
+        return await self.executor.execute(turn, read(), seconds=seconds, logged=logged)
 
 
 def request(

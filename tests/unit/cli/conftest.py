@@ -20,9 +20,9 @@ import parley_cli.connection
 from parley_cli.address import Target
 from parley_cli.main import app
 from parley_client import AsyncParley, Call, Events, Parley, Series, TurnEvent
-from parley_local.data_directory import Address, announced
+from parley_local.data_directory import Address, published
 from parley_local.issuer import ensure_key
-from parley_testing.event_stream import Stream, answer, wire
+from parley_testing.streams.event_stream import Stream, answer, wire
 
 T = TypeVar("T")
 Step = httpx.Response | Exception
@@ -210,7 +210,7 @@ def api(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[FakeApi]:
     monkeypatch.setenv("DATA_DIR", str(tmp_path))
     for name in ("PARLEY_TOKEN", "PARLEY_URL", "DATABASE_URL"):
         monkeypatch.delenv(name, raising=False)
-    with announced(tmp_path, Address(URL, os.getpid())):
+    with published(tmp_path, Address(URL, os.getpid())):
         yield fake
 
 

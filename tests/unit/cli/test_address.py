@@ -12,7 +12,7 @@ import pytest
 
 from parley_cli.address import find_target, same_place
 from parley_cli.errors import CommandFailed
-from parley_local.data_directory import Address, announced
+from parley_local.data_directory import Address, published
 
 DEV = "http://127.0.0.1:3000"
 
@@ -23,7 +23,7 @@ def user_of(token: str) -> str:
 
 
 def test_make_dev_is_found_by_what_it_announced(tmp_path: Path) -> None:
-    with announced(tmp_path, Address(DEV, os.getpid())):
+    with published(tmp_path, Address(DEV, os.getpid())):
         target = find_target({}, url=None, data_dir=tmp_path, user=None)
 
     assert target.url == DEV
@@ -40,7 +40,7 @@ def test_a_make_dev_that_was_killed_does_not_run(tmp_path: Path) -> None:
     ended.wait()
 
     with (
-        announced(tmp_path, Address(DEV, ended.pid)),
+        published(tmp_path, Address(DEV, ended.pid)),
         pytest.raises(CommandFailed, match="make dev is not running"),
     ):
         find_target({}, url=None, data_dir=tmp_path, user=None)
@@ -56,7 +56,7 @@ def test_the_given_address_goes_before_the_environment(tmp_path: Path) -> None:
 
 
 def test_the_environments_token_is_used_unless_a_user_is_named(tmp_path: Path) -> None:
-    with announced(tmp_path, Address(DEV, os.getpid())):
+    with published(tmp_path, Address(DEV, os.getpid())):
         own = find_target({"PARLEY_TOKEN": "t"}, url=None, data_dir=tmp_path, user=None)
         alice = find_target({"PARLEY_TOKEN": "t"}, url=None, data_dir=tmp_path, user="alice")
 
@@ -69,7 +69,7 @@ def test_the_environments_token_is_used_unless_a_user_is_named(tmp_path: Path) -
 )
 def test_a_local_token_goes_nowhere_but_to_make_dev(tmp_path: Path, url: str) -> None:
     with (
-        announced(tmp_path, Address(DEV, os.getpid())),
+        published(tmp_path, Address(DEV, os.getpid())),
         pytest.raises(CommandFailed, match="Set PARLEY_TOKEN"),
     ):
         find_target({}, url=url, data_dir=tmp_path, user="alice")

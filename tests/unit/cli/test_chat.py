@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from parley_cli.chat_screen import show_reply
-from parley_testing.event_stream import answer, replied, wire
+from parley_testing.streams.event_stream import answer, replied, wire
 
 NOBODY: dict[str, Any] = {"items": [], "next_cursor": None}
 

@@ -19,7 +19,7 @@ from parley_client import (
     Unreachable,
 )
 from parley_client.endpoints.streams import follow_turn, stream_first_message, stream_message
-from parley_testing.event_stream import (
+from parley_testing.streams.event_stream import (
     SESSION_ID,
     TURN_ID,
     Stream,

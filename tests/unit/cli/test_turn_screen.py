@@ -12,7 +12,7 @@ from rich.console import Console
 
 from parley_cli.turn_screen import TurnScreen
 from parley_client.events import KINDS, TurnEvent
-from parley_testing.event_stream import Event, delta, numbered, said, started
+from parley_testing.streams.event_stream import Event, delta, numbered, said, started
 from parley_testing.waiting import HANG_SECONDS
 
 _CODE = re.compile(r"\x1b\[([\d;?]*)([A-Za-z])|(\r)|(\n)|([^\x1b\r\n]+)")

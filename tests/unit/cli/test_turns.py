@@ -9,7 +9,7 @@ from uuid import UUID
 
 import pytest
 
-from parley_testing.event_stream import (
+from parley_testing.streams.event_stream import (
     completed,
     delta,
     ended,

@@ -17,7 +17,7 @@ def variables(**caller: str) -> dict[str, str]:
         data_dir=Path("data"),
         database_url="postgresql+psycopg://x",
         jwks_url="http://k",
-        queue_url="http://127.0.0.1:1/123456789012/Doorbells",
+        queue_url="http://127.0.0.1:1/123456789012/Wake-ups",
     )
 
 
@@ -56,7 +56,7 @@ def test_nothing_deployed_is_touched_whatever_the_shell_has_set() -> None:
         AWS_SESSION_TOKEN="secret",
         AWS_ENDPOINT_URL="https://production",
         AWS_ENDPOINT_URL_SQS="https://production",
-        DOORBELL_QUEUE_URL="https://production",
+        WAKE_QUEUE_URL="https://production",
     )
 
     assert found["DATABASE_URL"] == "postgresql+psycopg://x"
@@ -68,19 +68,19 @@ def test_nothing_deployed_is_touched_whatever_the_shell_has_set() -> None:
     assert not {name for name, value in found.items() if "production" in value or value == "secret"}
 
 
-def test_the_doorbell_is_the_local_queue() -> None:
+def test_the_wakeup_is_the_local_queue() -> None:
     found = variables()
 
-    assert found["DOORBELL_QUEUE_URL"] == "http://127.0.0.1:1/123456789012/Doorbells"
+    assert found["WAKE_QUEUE_URL"] == "http://127.0.0.1:1/123456789012/Wake-ups"
     assert found["AWS_ENDPOINT_URL_SQS"] == "http://127.0.0.1:1/"
 
 
-def test_a_template_without_a_queue_has_no_doorbell() -> None:
+def test_a_template_without_a_queue_has_no_wakeup() -> None:
     found = function_variables(
         {}, data_dir=Path("data"), database_url="postgresql+psycopg://x", jwks_url="http://k"
     )
 
-    assert not {"DOORBELL_QUEUE_URL", "AWS_ENDPOINT_URL_SQS"} & found.keys()
+    assert not {"WAKE_QUEUE_URL", "AWS_ENDPOINT_URL_SQS"} & found.keys()
 
 
 def test_boto3_finds_no_credentials_but_these(

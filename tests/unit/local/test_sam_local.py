@@ -14,7 +14,7 @@ from samcli.local.lambdafn.env_vars import (  # type: ignore[import-untyped]
 from parley_local.sam_local.__main__ import NOWHERE
 from parley_local.sam_local.bridge import door
 from parley_local.sam_local.template import declare
-from parley_testing.template import PARAMETERS
+from parley_testing.account.template import PARAMETERS
 
 BUILT = """
 Transform: AWS::Serverless-2016-10-31

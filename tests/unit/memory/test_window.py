@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from parley.ids import TurnKey, Voucher
 from parley.memory.store import AgentSessionStore, Item, StoredTurn, TurnMemory
 from parley.memory.window import Window, vouched_turns
-from parley_testing.turn_keys import numbered, other_turn
+from parley_testing.stores.turn_keys import numbered, other_turn
 
 SIZES = st.integers(2, 9)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from parley_testing.model_input import RefusedInput, check
+from parley_testing.models.input import RefusedInput, check
 
 USER = {"role": "user", "content": "add milk"}
 CALL = {"type": "function_call", "call_id": "c", "name": "add", "arguments": "{}"}

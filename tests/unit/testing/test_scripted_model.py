@@ -9,8 +9,8 @@ import pytest
 from agents import ModelBehaviorError
 from openai import APIConnectionError
 
-from parley_testing.model_steps import Called, Gate, Streamed
-from parley_testing.scripted_model import ScriptedProvider, call, in_order, say
+from parley_testing.models.scripted import ScriptedProvider, call, in_order, say
+from parley_testing.models.steps import Called, Gate, Streamed
 
 
 def asked(provider: ScriptedProvider, how: str) -> Any:

@@ -11,7 +11,8 @@ import pytest
 
 from parley.ids import new_id
 from parley.repository.turns import RunningTurn
-from parley.turns.attempt import Attempt, inside_call
+from parley.turns.attempt import Attempt
+from parley.turns.scope import inside_call
 
 
 @pytest.fixture

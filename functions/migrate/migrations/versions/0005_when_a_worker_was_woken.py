@@ -1,4 +1,4 @@
-"""When the recovery rang for a turn, so that it does not ring for it each time.
+"""When the recovery woke for a turn, so that it does not wake a worker for it each time.
 
 It only adds, so that the code of the release before keeps working beside it.
 """

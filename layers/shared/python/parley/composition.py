@@ -13,14 +13,15 @@ from parley.cleanup.forgetting import Forgetter
 from parley.cleanup.outbox import Outbox
 from parley.cleanup.retention import Retention
 from parley.config import Settings
-from parley.doorbell import SqsDoorbell
+from parley.events.fanout import FanOut
 from parley.events.log import EventLog
+from parley.events.reader import Follower
 from parley.memory.store import AgentSessionStore
 from parley.memory.window import vouched_turns
 from parley.once import made_once
 from parley.repository.audit import AuditRepository
 from parley.repository.database import Database
-from parley.repository.retention import Ages
+from parley.repository.expired_sessions import Ages
 from parley.repository.sessions import SessionRepository
 from parley.repository.tool_calls import ToolCallRepository
 from parley.repository.transcript import Transcript
@@ -28,22 +29,21 @@ from parley.repository.turns import TurnRepository
 from parley.repository.waiting import WaitingSessions
 from parley.secrets import Secret, database_url
 from parley.turns.cancel import Canceller
-from parley.turns.follow import Follower
-from parley.turns.head import HeadRunner
-from parley.turns.hub import Hub
 from parley.turns.recover import Recovery
-from parley.turns.ringing import Ringer
 from parley.turns.send import Sender
+from parley.turns.wakeup import Waker
+from parley.turns.worker import SessionWorker
 from parley.users.erasure import Eraser
 from parley.users.export import Exporter
 from parley.users.renaming import Renamer
+from parley.wake_queue import SqsWakeQueue
 
 if TYPE_CHECKING:
     from botocore.config import Config
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_sqs import SQSClient
 
-    from parley.turns.carry_out import TurnCarrier
+    from parley.runner.execute import TurnExecutor
 
 
 @dataclass(frozen=True)
@@ -95,24 +95,24 @@ class Composition:
         return DynamoDbEventLog(self._dynamodb, settings.agent_session_table or "")
 
     @made_once
-    def hub(self) -> Hub:
+    def fanout(self) -> FanOut:
         """Wakes who follows a turn in the process that carries it out."""
-        return Hub()
+        return FanOut()
 
     @made_once
     def follower(self) -> Follower:
         """Follows turns."""
-        return Follower(lambda: self.events, self.transcript, self.hub, self.ringer)
+        return Follower(lambda: self.events, self.transcript, self.fanout, self.waker)
 
     @made_once
-    def doorbell(self) -> SqsDoorbell:
-        """Rings for the worker."""
-        return SqsDoorbell(_sqs, self.settings.doorbell_queue_url or "")
+    def wake_queue(self) -> SqsWakeQueue:
+        """Wakes the worker."""
+        return SqsWakeQueue(_sqs, self.settings.wake_queue_url or "")
 
     @made_once
-    def ringer(self) -> Ringer:
-        """Rings from a turn; not in a process that was given no queue."""
-        return Ringer(self.doorbell if self.settings.doorbell_queue_url else None)
+    def waker(self) -> Waker:
+        """Wakes from a turn; not in a process that was given no queue."""
+        return Waker(self.wake_queue if self.settings.wake_queue_url else None)
 
     @made_once
     def sessions(self) -> SessionRepository:
@@ -146,7 +146,7 @@ class Composition:
             self.transcript,
             tool_calls,
             lambda: self.store,
-            self.ringer,
+            self.waker,
             lambda: self.events,
         )
 
@@ -155,16 +155,16 @@ class Composition:
         return vouched_turns(self.settings.agent_session_max_messages)
 
     @made_once
-    def carrier(self) -> TurnCarrier:
+    def executor(self) -> TurnExecutor:
         """Carries out turns. Asking for it imports the Agents SDK."""
         from parley.agents import registry
         from parley.agents.provider import model_provider
+        from parley.runner.agent_run import AgentRunner
+        from parley.runner.execute import Limits, TurnExecutor
         from parley.turns.caps import Caps
-        from parley.turns.carry_out import Limits, TurnCarrier
-        from parley.turns.run import AgentRunner
 
         settings = self.settings
-        return TurnCarrier(
+        return TurnExecutor(
             database=self.database,
             turns=self.turns,
             transcript=self.transcript,
@@ -180,27 +180,27 @@ class Composition:
                 memory_bytes=settings.agent_session_max_bytes,
                 caps=Caps(settings.tool_output_max_bytes, settings.tool_calls_max_per_step),
             ),
-            ringer=self.ringer,
+            waker=self.waker,
             open_log=lambda: self.events,
-            hub=self.hub,
+            fanout=self.fanout,
         )
 
     @made_once
     def sender(self) -> Sender:
         """Sends messages. Asking for it imports the Agents SDK."""
         return Sender(
-            self.turns, self.transcript, self.store, self.carrier, self._window, self.ringer
+            self.turns, self.transcript, self.store, self.executor, self._window, self.waker
         )
 
     @made_once
-    def head_runner(self) -> HeadRunner:
-        """Carries on sessions that are rung for. Asking for it imports the Agents SDK."""
-        return HeadRunner(self.turns, self.store, self.carrier, self._window, self.ringer)
+    def session_worker(self) -> SessionWorker:
+        """Carries on sessions that are woken for. Asking for it imports the Agents SDK."""
+        return SessionWorker(self.turns, self.store, self.executor, self._window, self.waker)
 
     @made_once
     def recovery(self) -> Recovery:
-        """Rings for what was left behind."""
-        return Recovery(WaitingSessions(self.database), self.ringer)
+        """Wakes a worker for what was left behind."""
+        return Recovery(WaitingSessions(self.database), self.waker)
 
     @made_once
     def outbox(self) -> Outbox:

@@ -50,7 +50,7 @@ class Settings(BaseSettings):
     offline_model: bool = False
     offline_model_words_per_second: float | None = Field(None, gt=0, le=1000)
 
-    doorbell_queue_url: str | None = None
+    wake_queue_url: str | None = None
 
     oidc_issuer: str | None = None
     oidc_audience: str | None = None
@@ -89,8 +89,8 @@ def _model(settings: Settings) -> None:
 
 
 def _queue(settings: Settings) -> None:
-    if not settings.doorbell_queue_url:
-        raise MissingSetting("DOORBELL_QUEUE_URL", "the queue through which the worker is rung for")
+    if not settings.wake_queue_url:
+        raise MissingSetting("WAKE_QUEUE_URL", "the queue through which the worker is woken")
 
 
 def _issuer(settings: Settings) -> None:

@@ -22,7 +22,7 @@ METRICS: Mapping[str, MetricUnit] = {
     "InputTokens": MetricUnit.Count,
     "OutputTokens": MetricUnit.Count,
     "MemoryReadLatency": MetricUnit.Milliseconds,
-    "DoorbellsFailed": MetricUnit.Count,
+    "WakeupsFailed": MetricUnit.Count,
     # Of a cleanup; what it removed also by kind.
     "CleanupFinished": MetricUnit.Count,
     "CleanupDuration": MetricUnit.Seconds,

@@ -12,8 +12,8 @@ from agents import Agent
 from parley.errors import StoreUnavailable
 from parley.events.sqlite import SqliteEventLog
 from parley.ids import conversation_key
-from parley_testing.brought import Carried
-from parley_testing.scripted_model import Script
+from parley_testing.agents_brought.outcome import Carried
+from parley_testing.models.scripted import Script
 from parley_testing.workbench import Workbench
 
 
@@ -48,18 +48,18 @@ def carry(
             bench.watched.before["finish"] = _down
             turn = bench.begin(session_id)
             try:
-                await bench.carry_out(turn, logged=True)
+                await bench.execute(turn, logged=True)
             except StoreUnavailable:
                 bench.watched.before.clear()
                 bench.model.script = lambda asked: answers[-1]
                 held = bench.turns.claim_head(session_id).turn
                 assert held is not None
-                view = await bench.carry_out(held)
+                view = await bench.execute(held)
             else:
                 view = bench.transcript.turn("alice", session_id, turn.id)
         else:
             turn = bench.begin(session_id)
-            view = await bench.carry_out(turn, logged=request.param == "followed")
+            view = await bench.execute(turn, logged=request.param == "followed")
         events = log.read(conversation_key("alice", session_id), turn.key)
         return Carried(bench, view, list(events), request.param != "waited for")
 

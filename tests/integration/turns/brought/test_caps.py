@@ -8,10 +8,10 @@ import psycopg
 import pytest
 from agents import Agent, ToolOutputText, ToolsToFinalOutputResult, function_tool
 
+from parley.runner.tools import effect_tool, read_tool
 from parley.turns.caps import Caps
 from parley.turns.context import TurnContext
-from parley.turns.tools import effect_tool, read_tool
-from parley_testing.scripted_model import call, in_order, say
+from parley_testing.models.scripted import call, in_order, say
 
 LONG = "æ" * 60_000  # twice as many bytes
 NOTE = "\n[Cut here: {} of 120000 bytes are shown. Ask for less at a time.]"

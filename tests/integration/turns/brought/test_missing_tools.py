@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from agents import Agent, function_tool
 
+from parley.runner.agent_run import MAX_MODEL_CALLS
+from parley.runner.tools import effect_tool
 from parley.turns.context import TurnContext
-from parley.turns.run import MAX_MODEL_CALLS
-from parley.turns.tools import effect_tool
-from parley_testing.scripted_model import Items, call, in_order, say
+from parley_testing.models.scripted import Items, call, in_order, say
 
 
 @effect_tool

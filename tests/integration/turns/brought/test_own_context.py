@@ -13,10 +13,10 @@ from agents import Agent, RunContextWrapper, function_tool, handoff
 from pydantic import BaseModel
 
 from parley.errors import TurnFailed
+from parley.runner.tools import effect_tool
 from parley.turns.context import Effect, TurnContext
 from parley.turns.own_context import OwnContext
-from parley.turns.tools import effect_tool
-from parley_testing.scripted_model import call, in_order, say
+from parley_testing.models.scripted import call, in_order, say
 
 
 class Airline(BaseModel):

@@ -18,9 +18,9 @@ from agents import (
 )
 from pydantic import BaseModel
 
+from parley.runner.tools import effect_tool
 from parley.turns.context import TurnContext
-from parley.turns.tools import effect_tool
-from parley_testing.scripted_model import (
+from parley_testing.models.scripted import (
     Items,
     ScriptedProvider,
     Streamed,
@@ -278,7 +278,7 @@ async def test_a_run_in_a_thread_ends_with_its_turn(new_bench: Any) -> None:
     )
     bench = new_bench(script, agent=agent, turn_seconds=1)
 
-    view = await bench.carry_out(bench.begin(bench.new_session()))
+    view = await bench.execute(bench.begin(bench.new_session()))
 
     assert view.turn.error_code == "turn_too_long"
     assert ended.is_set()

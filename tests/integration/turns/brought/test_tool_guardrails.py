@@ -16,9 +16,9 @@ from agents import (
 )
 from pydantic import BaseModel
 
+from parley.runner.tools import effect_tool
 from parley.turns.context import TurnContext
-from parley.turns.tools import effect_tool
-from parley_testing.scripted_model import call, in_order, say
+from parley_testing.models.scripted import call, in_order, say
 
 SECRET = "the password is milk"
 ALLOW = ToolGuardrailFunctionOutput.allow

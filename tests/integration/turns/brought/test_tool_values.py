@@ -19,9 +19,9 @@ from agents import (
 )
 from pydantic import BaseModel
 
+from parley.runner.tools import read_tool
 from parley.turns.context import TurnContext
-from parley.turns.tools import read_tool
-from parley_testing.scripted_model import call, in_order, say
+from parley_testing.models.scripted import call, in_order, say
 
 
 class Weather(BaseModel):

@@ -17,9 +17,9 @@ from parley.events.log import TurnEvent
 from parley.events.sqlite import SqliteEventLog
 from parley.ids import conversation_key
 from parley.repository.transcript import TurnView
-from parley.turns import asking
+from parley.runner import model_retry
 from parley.turns.context import TurnContext
-from parley_testing.model_server import Asked, ModelServer, Step
+from parley_testing.models.server import Asked, ModelServer, Step
 from parley_testing.workbench import Workbench, request
 
 Answering = Step | Callable[[Asked], Step]
@@ -28,7 +28,7 @@ Answering = Step | Callable[[Asked], Step]
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a model be asked again without a pause."""
-    monkeypatch.setattr(asking, "PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr(model_retry, "PAUSE_SECONDS", 0.0)
 
 
 @dataclass
@@ -64,7 +64,7 @@ class Conversation:
         begun = self.bench.turns.begin(request(self.session_id, text))
         assert begun.turn is not None
         self.turn = begun.turn
-        view: TurnView = await self.bench.carry_out(begun.turn, logged=self.streamed)
+        view: TurnView = await self.bench.execute(begun.turn, logged=self.streamed)
         return view
 
     def agent_of(self, model: str) -> Agent[TurnContext]:

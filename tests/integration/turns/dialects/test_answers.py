@@ -8,7 +8,7 @@ import pytest
 from agents import Agent
 
 from parley.turns.context import TurnContext
-from parley_testing.dialects import (
+from parley_testing.models.dialects import (
     alike,
     called,
     chunks,
@@ -18,7 +18,7 @@ from parley_testing.dialects import (
     response,
     said,
 )
-from parley_testing.model_server import Said
+from parley_testing.models.server import Said
 
 from .conftest import Conversation
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from parley.turns.model_faults import TRIES
-from parley_testing.dialects import completion, events, refusing, responding, response, said
-from parley_testing.model_server import Raw, Said, Streamed
+from parley.runner.model_faults import TRIES
+from parley_testing.models.dialects import completion, events, refusing, responding, response, said
+from parley_testing.models.server import Raw, Said, Streamed
 
 from .conftest import Conversation
 

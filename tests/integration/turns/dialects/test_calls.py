@@ -12,8 +12,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from parley_testing.dialects import alike, called, chunks, responding, response
-from parley_testing.model_server import Said
+from parley_testing.models.dialects import alike, called, chunks, responding, response
+from parley_testing.models.server import Said
 
 from .conftest import Conversation
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from parley_testing.dialects import alike, completion, events, refusing, responding, response
-from parley_testing.model_server import Said
+from parley_testing.models.dialects import alike, completion, events, refusing, responding, response
+from parley_testing.models.server import Said
 
 from .conftest import Conversation
 

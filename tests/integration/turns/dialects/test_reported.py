@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from parley_testing.dialects import (
+from parley_testing.models.dialects import (
     alike,
     called,
     chunks,
@@ -18,7 +18,7 @@ from parley_testing.dialects import (
     response,
     said,
 )
-from parley_testing.model_server import Asked, Raw, Said
+from parley_testing.models.server import Asked, Raw, Said
 
 from .conftest import Conversation
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from parley_testing.dialects import alike, called, chunks, responding, response, said
-from parley_testing.model_server import Asked, Raw, Said
+from parley_testing.models.dialects import alike, called, chunks, responding, response, said
+from parley_testing.models.server import Asked, Raw, Said
 
 from .conftest import Conversation
 

@@ -13,10 +13,10 @@ import pytest
 import parley.agents
 from parley.agents import registry
 from parley.repository.database import Database
-from parley_testing import documented_agents
-from parley_testing.documented_agents import Talk
-from parley_testing.handlers import FUNCTIONS, Api
-from parley_testing.model_server import ModelServer
+from parley_testing.agents_brought import documented
+from parley_testing.agents_brought.documented import Talk
+from parley_testing.api.handlers import FUNCTIONS, Api
+from parley_testing.models.server import ModelServer
 
 
 @pytest.fixture(autouse=True)
@@ -24,12 +24,12 @@ def page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Write the page's files beside Parley's own, and its lines into the registry."""
     root = tmp_path / "page"
     shutil.copytree(FUNCTIONS / "migrate", root / "functions" / "migrate")
-    for path, code in documented_agents.files().items():
+    for path, code in documented.files().items():
         (root / path).parent.mkdir(parents=True, exist_ok=True)
         (root / path).write_text(code)
     folders = [*parley.agents.__path__, str(root / "layers/shared/python/parley/agents")]
     monkeypatch.setattr(parley.agents, "__path__", folders)
-    offers = documented_agents.offers()
+    offers = documented.offers()
     monkeypatch.setattr(registry, "OFFERED", {**registry.OFFERED, **offers})
     yield root
     registry.load.cache_clear()

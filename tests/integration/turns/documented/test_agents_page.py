@@ -11,18 +11,18 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 
 from parley.agents import registry
-from parley_testing import documented_agents
-from parley_testing.documented_agents import Talk
-from parley_testing.handlers import FUNCTIONS, Api
-from parley_testing.model_server import Called, ModelServer, Said, in_order
-from parley_testing.problems import problem
+from parley_testing.agents_brought import documented
+from parley_testing.agents_brought.documented import Talk
+from parley_testing.api.handlers import FUNCTIONS, Api
+from parley_testing.api.problems import problem
+from parley_testing.models.server import Called, ModelServer, Said, in_order
 
 
 def test_every_agent_of_the_page_is_offered_under_its_name(api: Api) -> None:
-    offered = documented_agents.offers()
+    offered = documented.offers()
 
     assert {f"{name}.py" for name in offered} == {
-        path.name for path in documented_agents.files() if path.parent.name == "agents"
+        path.name for path in documented.files() if path.parent.name == "agents"
     }
     assert [registry.load(name).name for name in offered] == list(offered)
     listed = {agent["name"] for agent in api("GET", "/agents").json["items"]}
@@ -46,9 +46,7 @@ def test_the_page_s_migration_follows_parley_s_newest(migrated: str) -> None:
     config = Config()
     config.set_main_option("script_location", str(FUNCTIONS / "migrate" / "migrations"))
     newest = ScriptDirectory.from_config(config).get_current_head()
-    (code,) = (
-        code for path, code in documented_agents.files().items() if path.parent.name == "versions"
-    )
+    (code,) = (code for path, code in documented.files().items() if path.parent.name == "versions")
 
     assert f'down_revision = "{newest}"' in code, "docs/agents.md names an older revision"
     assert migrated == "restaurant_1"
@@ -143,7 +141,7 @@ def test_the_airline_s_agents_share_a_context_in_a_turn(
 def test_models_are_those_that_agents_name_on_the_server_that_is_set(
     environment: pytest.MonkeyPatch, talk: Talk, model: ModelServer
 ) -> None:
-    variables = documented_agents.variables() | {"OPENAI_BASE_URL": model.base_url}
+    variables = documented.variables() | {"OPENAI_BASE_URL": model.base_url}
     for name, value in variables.items():
         environment.setenv(name, value)
     model.script = in_order(

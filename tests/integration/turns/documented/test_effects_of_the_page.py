@@ -13,9 +13,9 @@ from uuid import UUID
 import psycopg
 import pytest
 
-from parley import points
+from parley import failpoints
 from parley.turns.send import Sent
-from parley_testing.scripted_model import Items, call, in_order, say
+from parley_testing.models.scripted import Items, call, in_order, say
 from parley_testing.workbench import Workbench
 
 
@@ -90,10 +90,10 @@ def twice(
 
         first = new_bench(in_order(called))
         turn = first.begin(first.new_session(agent=agent), "please", key="k")
-        with monkeypatch.context() as patch, points.observed(observe):
+        with monkeypatch.context() as patch, failpoints.observed(observe):
             patch.setattr(type(first.turns), "release", lambda *_: False)
             with pytest.raises((ProcessDied, asyncio.CancelledError)):
-                await first.carry_out(turn)
+                await first.execute(turn)
         expire(turn.id)
         second = new_bench(in_order(say("It is done.")))
         return await second.send(turn.session_id, "please", key="k")

@@ -12,9 +12,9 @@ import psycopg
 import pytest
 
 from parley.events.sqlite import SqliteEventLog
-from parley_testing.model_steps import Gate
-from parley_testing.scripted_model import Script, in_order
-from parley_testing.streaming import CountedLog, Streams
+from parley_testing.models.scripted import Script, in_order
+from parley_testing.models.steps import Gate
+from parley_testing.streams.streaming import CountedLog, Streams
 from parley_testing.workbench import Workbench
 
 NewStreams = Callable[..., Awaitable[Streams]]

@@ -11,9 +11,9 @@ import pytest
 
 from parley.http.streaming import Limits
 from parley.ids import conversation_key
-from parley_testing.model_steps import Called, Gate
-from parley_testing.scripted_model import Streamed, in_order, say
-from parley_testing.streaming import Streams, data, numbers, text_of
+from parley_testing.models.scripted import Streamed, in_order, say
+from parley_testing.models.steps import Called, Gate
+from parley_testing.streams.streaming import Streams, data, numbers, text_of
 from parley_testing.waiting import until
 from parley_testing.workbench import request
 

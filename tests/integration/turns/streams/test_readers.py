@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 
-from parley_testing.model_steps import Gate
-from parley_testing.scripted_model import Streamed, in_order
-from parley_testing.streaming import Streams, data, numbers, text_of
+from parley_testing.models.scripted import Streamed, in_order
+from parley_testing.models.steps import Gate
+from parley_testing.streams.streaming import Streams, data, numbers, text_of
 from parley_testing.waiting import until
 
 NewStreams = Callable[..., Awaitable[Streams]]

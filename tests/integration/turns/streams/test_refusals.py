@@ -11,9 +11,9 @@ import pytest
 from parley.errors import StoreUnavailable
 from parley.http.body import body_max_bytes
 from parley.turns.send import Sender
-from parley_testing.model_steps import Gate
-from parley_testing.scripted_model import Streamed, in_order, say
-from parley_testing.streaming import Reading, Streams
+from parley_testing.models.scripted import Streamed, in_order, say
+from parley_testing.models.steps import Gate
+from parley_testing.streams.streaming import Reading, Streams
 
 NewStreams = Callable[..., Awaitable[Streams]]
 LIMIT = body_max_bytes(1000)

@@ -7,9 +7,9 @@ from collections.abc import Awaitable, Callable
 from io import StringIO
 from typing import Any
 
-from parley_testing.model_steps import Gate
-from parley_testing.scripted_model import Streamed, in_order
-from parley_testing.streaming import Streams, data
+from parley_testing.models.scripted import Streamed, in_order
+from parley_testing.models.steps import Gate
+from parley_testing.streams.streaming import Streams, data
 
 NewStreams = Callable[..., Awaitable[Streams]]
 

@@ -10,9 +10,9 @@ from uuid import UUID
 
 from parley.http.event_schemas import TurnEvent
 from parley.http.messages import MARGIN_SECONDS
-from parley_testing.model_steps import Called, Gate
-from parley_testing.scripted_model import Streamed, in_order, say
-from parley_testing.streaming import Streams, data, numbers, text_of
+from parley_testing.models.scripted import Streamed, in_order, say
+from parley_testing.models.steps import Called, Gate
+from parley_testing.streams.streaming import Streams, data, numbers, text_of
 from parley_testing.waiting import until
 
 NewStreams = Callable[..., Awaitable[Streams]]
@@ -181,7 +181,7 @@ async def test_a_turn_that_waits_is_followed_until_it_runs(
             assert second.status == 200
             gate.open()
             await first.rest()
-            assert await streams.bench.head_runner.carry_on(session_id, seconds=60)
+            assert await streams.bench.session_worker.run_next(session_id, seconds=60)
             frames = await second.rest()
 
     assert text_of(frames) == "two"
@@ -197,7 +197,7 @@ async def test_a_turn_that_outlasts_its_invocation_is_let_go(
     async with streams.send(session_id, seconds=MARGIN_SECONDS + 1) as reading:
         told = await reading.until("message.delta")
         await until(lambda: released(session_id))
-        assert await streams.bench.head_runner.carry_on(session_id, seconds=60)
+        assert await streams.bench.session_worker.run_next(session_id, seconds=60)
         told += await reading.rest()
 
     kinds = [frame.event for frame in told]

@@ -17,9 +17,9 @@ import psycopg
 import pytest
 
 from parley_client.sse import Parser
-from parley_testing.handlers import FUNCTIONS
-from parley_testing.model_server import ModelServer
-from parley_testing.model_steps import Gate, Streamed
+from parley_testing.api.handlers import FUNCTIONS
+from parley_testing.models.server import ModelServer
+from parley_testing.models.steps import Gate, Streamed
 from parley_testing.waiting import HANG_SECONDS
 
 ROOT = FUNCTIONS.parent
@@ -48,9 +48,9 @@ def server(
                 "AWS_DEFAULT_REGION": "eu-west-1",
                 "AWS_ACCESS_KEY_ID": "testing",
                 "AWS_SECRET_ACCESS_KEY": "testing",
-                # Nobody listens there: ringing fails, and is only a help.
+                # Nobody listens there: waking fails, and is only a help.
                 "AWS_ENDPOINT_URL_SQS": "http://127.0.0.1:1",
-                "DOORBELL_QUEUE_URL": "http://127.0.0.1:1/000000000000/doorbell",
+                "WAKE_QUEUE_URL": "http://127.0.0.1:1/000000000000/wake-up",
                 "OPENAI_API_KEY": "test",
                 "OPENAI_BASE_URL": model.base_url,
                 "OPENAI_MODEL": "scripted",

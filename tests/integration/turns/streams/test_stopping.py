@@ -8,9 +8,9 @@ from uuid import UUID
 
 from parley.http.running import RunningTurns
 from parley.turns.send import OpenedTurn
-from parley_testing.model_steps import Gate
-from parley_testing.scripted_model import Streamed, in_order, say
-from parley_testing.streaming import Streams, data
+from parley_testing.models.scripted import Streamed, in_order, say
+from parley_testing.models.steps import Gate
+from parley_testing.streams.streaming import Streams, data
 from parley_testing.waiting import until
 from parley_testing.workbench import Workbench, request
 
@@ -29,7 +29,7 @@ async def test_a_running_turn_is_let_go_of_and_goes_on_elsewhere(
         await stopping.stop()
         assert released(session_id)
         told += await reading.rest()  # ends as a stream should
-    assert await other.bench.head_runner.carry_on(session_id, seconds=60)
+    assert await other.bench.session_worker.run_next(session_id, seconds=60)
     async with other.follow(session_id, data(told[0])["turn_id"], len(told)) as rest:
         told += await rest.rest()
 

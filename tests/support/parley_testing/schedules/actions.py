@@ -202,7 +202,7 @@ class Actions:
         )
 
     def wait_a_minute(self, session_id: UUID) -> None:
-        """Let a session's turns wait for so long that the recovery rings for them, or again."""
+        """Let a session's turns wait so long that the recovery wakes a worker, or again."""
         self.world.change(
             "UPDATE turns SET created_at = created_at - interval '61 seconds'"
             " WHERE session_id = %s AND status = 'queued'",
@@ -214,7 +214,7 @@ class Actions:
         )
 
     def recover(self, process: Process, *, course: Course = NOTHING, faulty: bool = False) -> str:
-        """Ring for what was left behind."""
+        """Wake for what was left behind."""
         try:
             recovered = process.run(process.recovery.recover(seconds=30))
         except (ProcessDied, asyncio.CancelledError):

@@ -13,8 +13,8 @@ from parley.errors import StoreUnavailable
 from parley.ids import TurnKey
 from parley.memory.store import AgentSessionStore
 from parley.repository.database import Database
-from parley.repository.retention import Ages
-from parley.turns.threads import between_points
+from parley.repository.expired_sessions import Ages
+from parley.threads import between_points
 from parley_testing.schedules.faults import NOTHING, Course, ProcessDied
 from parley_testing.schedules.seen import SeenSession
 from parley_testing.schedules.world import Process, World
@@ -48,9 +48,9 @@ def clean_up(
     """
     promises = world.promises
     sessions = promises.seen.sessions.values()
-    doomed = {session.id for session in sessions if _is_doomed(session)}
-    forgets = [session for session in sessions if session.id not in doomed and _forgets(session)]
-    promises.gone |= doomed
+    listing = {session.id for session in sessions if _is_doomed(session)}
+    forgets = [session for session in sessions if session.id not in listing and _forgets(session)]
+    promises.gone |= listing
     promises.retired |= {(each.id, turn.number) for each in forgets for turn in each.turns}
     world.change("DELETE FROM cleanup_progress")  # a sweep is due
     store = cast("AgentSessionStore", _PointedStore(process.failing))
@@ -68,7 +68,7 @@ def clean_up(
         return "cleaned up in trouble"
     assert report.done, "not all was come to"
     assert not report.failures, f"{report.failures}"
-    assert not doomed & promises.seen.sessions.keys(), "a session was due and is there"
+    assert not listing & promises.seen.sessions.keys(), "a session was due and is there"
     for session in forgets:
         keys = {TurnKey(turn.number, turn.id) for turn in session.turns}
         below = keys & world.stored(session.id).keys()
@@ -86,8 +86,8 @@ def _is_doomed(session: SeenSession) -> bool:
 
 
 def _forgets(session: SeenSession) -> bool:
-    due = session.idle_days > DAYS["memory"] and session.memory_until < len(session.turns)
-    return not session.open and due
+    expired = session.idle_days > DAYS["memory"] and session.memory_until < len(session.turns)
+    return not session.open and expired
 
 
 class _PointedDatabase(Database):

@@ -24,7 +24,7 @@ OUTAGES = st.one_of(
     st.builds(
         Outage,
         *_OUTAGE,
-        parts=st.sampled_from([("memory", "events"), ("memory",), ("events",), ("doorbell",)]),
+        parts=st.sampled_from([("memory", "events"), ("memory",), ("events",), ("wake-up",)]),
     ),
 )
 LOST_COMMITS = st.builds(Outage, st.integers(0, 2), st.just(1), st.just(True), st.just(True))

@@ -17,7 +17,7 @@ from parley_testing.waiting import HANG_SECONDS
 
 T = TypeVar("T")
 
-Part = Literal["memory", "events", "doorbell"]
+Part = Literal["memory", "events", "wake-up"]
 """What may fail, other than Postgres."""
 
 AT_WORK: ContextVar[str | None] = ContextVar("parley_at_work", default=None)

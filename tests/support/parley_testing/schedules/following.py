@@ -1,4 +1,4 @@
-"""Turns that are followed or queued, and workers that doorbells call: see `actions`."""
+"""Turns that are followed or queued, and workers that wake-ups call: see `actions`."""
 
 from __future__ import annotations
 
@@ -93,11 +93,11 @@ def answer(
     faulty: bool = False,
     seconds: float = 30,
 ) -> str:
-    """Answer a doorbell as the worker does."""
+    """Answer a wake-up as the worker does."""
 
     async def worked() -> str:
         try:
-            turn = await process.head_runner.claim(bell.session_id)
+            turn = await process.session_worker.claim(bell.session_id)
         except StoreUnavailable:
             assert faulty, "no store had failed"
             actions.world.bells.put_back(bell)
@@ -105,7 +105,7 @@ def answer(
         if turn is None:
             return "nothing to do"
         try:
-            await process.head_runner.carry_out(turn, seconds=seconds)
+            await process.session_worker.execute(turn, seconds=seconds)
         except (Fenced, TurnUnfinished, StoreUnavailable) as error:
             restored = actions.world.restored
             return _let_go(error, course=course, faulty=faulty, seconds=seconds, restored=restored)
@@ -120,7 +120,7 @@ def answer(
 
 
 def work_off(actions: Actions, process: Process, session_id: UUID) -> None:
-    """Answer a session's doorbells until a worker finds nothing to do there."""
+    """Answer a session's wake-ups until a worker finds nothing to do there."""
     outcomes = ["worked"]
     while "worked" in outcomes:
         bells = actions.world.bells.take_all(session_id)

@@ -8,7 +8,7 @@ from uuid import UUID
 from hypothesis import strategies as st
 from hypothesis.stateful import rule
 
-from parley.turns.ringing import CRASH_SECONDS
+from parley.turns.wakeup import CRASH_SECONDS
 from parley_testing.schedules import following
 from parley_testing.schedules.bells import Bell
 from parley_testing.schedules.drawn import (
@@ -135,10 +135,10 @@ class Following(Steps):
         store=OUTAGES,
     )
     @where(lambda self: len(self.world.bells))
-    def answer_a_doorbell(
+    def answer_a_wakeup(
         self, which: int, twice: bool, late: bool, course: Any, database: Any, store: Any
     ) -> None:
-        self.step("doorbell")
+        self.step("wake-up")
         bell = self.world.bells.take(which, twice=twice)
         if bell.delay and (late or bell.delay < CRASH_SECONDS):  # it waited for a lease to be over
             self.actions.expire(bell.session_id)
@@ -162,7 +162,7 @@ class Following(Steps):
     @rule(which=ANYONE)
     @where(lambda self: any(s.idle for s in self.promises.seen.sessions.values()))
     def wake_what_waits(self, which: int) -> None:
-        self.step("doorbell undisturbed")
+        self.step("wake-up undisturbed")
         idle = [s for s in self.sessions if self.promises.seen.sessions[s].idle]
         bell = Bell(idle[which % len(idle)], 0)
         self.run(
@@ -174,8 +174,8 @@ class Following(Steps):
 
     @rule(which=ANYONE, course=TROUBLES)
     @where(lambda self: any(s.idle for s in self.promises.seen.sessions.values()))
-    def answer_a_doorbell_in_trouble(self, which: int, course: Any) -> None:
-        self.step("doorbell in trouble")
+    def answer_a_wakeup_in_trouble(self, which: int, course: Any) -> None:
+        self.step("wake-up in trouble")
         idle = [s for s in self.sessions if self.promises.seen.sessions[s].idle]
         bell = Bell(idle[which % len(idle)], 0)  # one may always come twice
         events = self.course(course, bell.session_id)
@@ -191,8 +191,8 @@ class Following(Steps):
 
     @rule(which=ANYONE)
     @where(lambda self: len(self.world.bells))
-    def lose_a_doorbell(self, which: int) -> None:
-        self.step("doorbell lost")
+    def lose_a_wakeup(self, which: int) -> None:
+        self.step("wake-up lost")
         self.world.unheard.add(self.world.bells.take(which).session_id)
 
     @rule(which=ANYONE, turn=ANYONE, after=st.sampled_from([0, 0, 1, 3]))

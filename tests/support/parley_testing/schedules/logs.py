@@ -11,9 +11,9 @@ from uuid import UUID
 
 from parley.events.chunks import Chunk, unpack_chunks
 from parley.events.log import FINAL, TurnEvent
+from parley.events.writer import EventWriter
 from parley.ids import TurnKey, conversation_key
 from parley.turns.attempt import Attempt
-from parley.turns.chronicle import Chronicle
 from parley_testing.schedules.seen import SeenTurn
 
 Place = tuple[UUID, TurnKey]
@@ -33,18 +33,18 @@ class Writers:
     """Who keeps logs, by the name under which they write.
 
     Attributes:
-        chronicles: All that were made, in order.
+        event_writers: All that were made, in order.
         logged: Turns of which a first attempt was to keep a log.
     """
 
     attempts: dict[str, Attempt] = field(default_factory=dict)
-    chronicles: list[tuple[Attempt, Chronicle]] = field(default_factory=list)
+    event_writers: list[tuple[Attempt, EventWriter]] = field(default_factory=list)
     logged: set[UUID] = field(default_factory=set)
 
-    def take(self, attempt: Attempt, chronicle: Chronicle) -> None:
+    def take(self, attempt: Attempt, event_writer: EventWriter) -> None:
         """Take note of one."""
-        self.attempts[chronicle._writer] = attempt
-        self.chronicles.append((attempt, chronicle))
+        self.attempts[event_writer._writer] = attempt
+        self.event_writers.append((attempt, event_writer))
 
 
 class Logs:

@@ -11,12 +11,12 @@ from typing import Any, cast
 from uuid import UUID
 
 from parley.errors import NotFound
+from parley.events.fanout import FanOut
 from parley.events.log import FINAL, EventLog, TurnEvent
+from parley.events.reader import Follower
 from parley.events.sqlite import SqliteEventLog
 from parley.repository.database import Database
 from parley.repository.transcript import Transcript
-from parley.turns.follow import Follower
-from parley.turns.hub import Hub
 from parley_testing.waiting import HANG_SECONDS
 
 
@@ -72,7 +72,7 @@ class Readers:
         self._log = SqliteEventLog(memory)
         log = cast("EventLog", _Unwatched(self._log))
         transcript = cast("Transcript", _Unwatched(Transcript(self._database)))
-        self._follower = Follower(lambda: log, transcript, Hub())
+        self._follower = Follower(lambda: log, transcript, FanOut())
         self._loop = asyncio.new_event_loop()
         self._thread = Thread(target=self._loop.run_forever)
         self._thread.start()

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import rule
 
 from parley.ids import TurnKey
-from parley_testing.backups import MemoryBackup, PostgresBackup
 from parley_testing.schedules.promises import Promises
 from parley_testing.schedules.seen import see
 from parley_testing.schedules.steps import Steps, always, taken, where
+from parley_testing.stores.backups import MemoryBackup, PostgresBackup
 
 # What the user goes on knowing of messages that the database has lost.
 _NOT_RESTORED = frozenset({"items", "seen", "sent", "order", "cleared", "retired", "gone"})
@@ -97,7 +97,7 @@ class Restoring(Steps):
         there = {turn.id for s in promises.seen.sessions.values() for turn in s.turns}
         # An attempt whose number is given out again would have to be stopped before.
         world.held = [turn for turn in world.held if turn.id not in there]
-        world.writers.chronicles.clear()
+        world.writers.event_writers.clear()
         world.logs.restored([t for s in promises.seen.sessions.values() for t in s.turns])
         for session in promises.seen.sessions.values():
             if session.open:

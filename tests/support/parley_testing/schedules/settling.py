@@ -42,7 +42,7 @@ class Settling(Steps):
         world.raise_problems()
 
     def bring_to_rest(self) -> None:
-        """Deliver every doorbell; what was lost to the workers the recovery rings for."""
+        """Deliver every wake-up; what was lost to the workers the recovery wakes a worker for."""
         world, actions = self.world, self.actions
         for session_id in self.sessions:
             self.reopen(session_id)
@@ -57,7 +57,7 @@ class Settling(Steps):
         self.look()
 
     def deliver(self) -> None:
-        """Answer every doorbell, and those that are rung meanwhile."""
+        """Answer every wake-up, and those that are woken meanwhile."""
         while len(self.world.bells):
             bell = self.world.bells.take(0)
             if following.answer(self.actions, self.world.main, bell) != "nothing to do":

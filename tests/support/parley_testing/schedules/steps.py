@@ -111,7 +111,7 @@ class Steps(RuleBasedStateMachine):
             case "queue":
                 waiting = actions.message(session_id, "a", keyed=True)
                 following.queue(actions, other, waiting, enqueue=True)
-                # Those doorbells find the turn held that is run here: its end has to ring again.
+                # Those wake-ups find the turn held that is run here: its end has to wake again.
                 for bell in world.bells.take_all(session_id):
                     following.answer(actions, other, bell)
             case "work":

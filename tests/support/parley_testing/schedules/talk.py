@@ -9,13 +9,13 @@ from agents import Agent, function_tool
 
 from parley.agents.todo import add_task
 from parley.errors import InvalidField
-from parley.points import passing
+from parley.failpoints import failpoint
+from parley.runner.tools import effect_tool
 from parley.turns.attempt import current_attempt
 from parley.turns.context import Effect, TurnContext
-from parley.turns.tools import effect_tool
-from parley_testing.model_steps import Called
+from parley_testing.models.scripted import Asked, Gate, Items, Streamed, call
+from parley_testing.models.steps import Called
 from parley_testing.schedules import plans
-from parley_testing.scripted_model import Asked, Gate, Items, Streamed, call
 
 _rolls = count(1)
 _answers = count(1)
@@ -53,12 +53,14 @@ class Breath(Gate):
     """The middle of what the model says: what it has said so far is written meanwhile."""
 
     async def wait(self) -> None:
-        passing("in the middle of an answer")
+        failpoint("in the middle of an answer")
         attempt = current_attempt()
-        chronicle = attempt.chronicle if attempt is not None else None
+        event_writer = attempt.event_writer if attempt is not None else None
         # Where only the last piece is told at all, it is told before this.
         for _ in range(500):
-            if chronicle is None or not (chronicle._pending or chronicle._writing.locked()):
+            if event_writer is None or not (
+                event_writer._pending or event_writer._writing.locked()
+            ):
                 return
             await asyncio.sleep(0.001)
 

@@ -15,12 +15,13 @@ from uuid import UUID
 
 import psycopg
 
-from parley import points
+from parley import failpoints
 from parley.cleanup.forgetting import Forgetter
 from parley.cleanup.outbox import Outbox
-from parley.doorbell import Doorbell
+from parley.events.fanout import FanOut
 from parley.events.log import EventLog
 from parley.events.sqlite import SqliteEventLog
+from parley.events.writer import EventWriter
 from parley.ids import TurnKey, Voucher, conversation_key, new_id
 from parley.memory.sqlite import SqliteStore
 from parley.memory.store import AgentSessionStore, StoredTurn
@@ -28,12 +29,12 @@ from parley.repository.transcript import TurnView
 from parley.repository.turns import RunningTurn
 from parley.repository.waiting import WaitingSessions
 from parley.turns.attempt import Attempt
-from parley.turns.chronicle import Chronicle
-from parley.turns.hub import Hub
 from parley.turns.recover import Recovery
-from parley.turns.send import Carrier
-from parley_testing import model_input
-from parley_testing.databases import connect
+from parley.turns.send import Executor
+from parley.wake_queue import WakeQueue
+from parley_testing.models import input
+from parley_testing.models.scripted import Asked, Items, Streamed
+from parley_testing.postgres.databases import connect
 from parley_testing.schedules import plans, talk
 from parley_testing.schedules.bells import Bells
 from parley_testing.schedules.faults import AT_WORK, Course, Failing, FailingDatabase, Outage
@@ -41,7 +42,6 @@ from parley_testing.schedules.logs import Logs, Writers
 from parley_testing.schedules.promises import Promises, left_by
 from parley_testing.schedules.readers import Readers
 from parley_testing.schedules.seen import see
-from parley_testing.scripted_model import Asked, Items, Streamed
 from parley_testing.workbench import Workbench
 
 T = TypeVar("T")
@@ -59,7 +59,7 @@ class Process:
         self._sqlite_log = SqliteEventLog(memory)
         self.failing = Failing(self._sqlite, "memory")
         self.log = KnownLog(self, self._sqlite_log)
-        self.doorbell = Failing(_Ringing(self), "doorbell")
+        self.wake_queue = Failing(_Ringing(self), "wake-up")
         store = cast("AgentSessionStore", self.failing)
         self.bench = Workbench(
             self.database,
@@ -69,12 +69,12 @@ class Process:
             memory_items=MEMORY_ITEMS,
             crashes=CRASHES,
             events=cast("EventLog", self.log),
-            doorbell=cast("Doorbell", self.doorbell),
+            wake_queue=cast("WakeQueue", self.wake_queue),
         )
-        carrier = _Watched(self, self.bench.carrier)
-        self.sender = replace(self.bench.sender, carrier=carrier, store=store)
-        self.head_runner = replace(self.bench.head_runner, carrier=carrier, store=store)
-        self.recovery = Recovery(WaitingSessions(self.database), self.bench.ringer)
+        executor = _Watched(self, self.bench.executor)
+        self.sender = replace(self.bench.sender, executor=executor, store=store)
+        self.session_worker = replace(self.bench.session_worker, executor=executor, store=store)
+        self.recovery = Recovery(WaitingSessions(self.database), self.bench.waker)
         self.canceller = replace(self.bench.canceller, open_store=lambda: store)
         self.forgetter = Forgetter(self.bench.sessions, lambda: store, MEMORY_ITEMS)
         self.outbox = Outbox(self.database, store)
@@ -93,7 +93,7 @@ class Process:
     def fail(self, database: Outage | None, others: Outage | None) -> None:
         """Have Postgres fail this process, and the other stores."""
         self.database.outage = database
-        self.failing.outage = self.log.outage = self.doorbell.outage = others
+        self.failing.outage = self.log.outage = self.wake_queue.outage = others
 
     def close(self) -> None:
         self._thread.submit(self._runner.close).result()
@@ -121,11 +121,11 @@ class KnownLog(Failing):
         self.process = process
 
 
-class KnownChronicle(Chronicle):
-    """A chronicle of which the world knows whose it is."""
+class KnownEventWriter(EventWriter):
+    """A event writer of which the world knows whose it is."""
 
-    def __init__(self, log: EventLog, hub: Hub, attempt: Attempt) -> None:
-        super().__init__(log, hub, attempt)
+    def __init__(self, log: EventLog, fanout: FanOut, attempt: Attempt) -> None:
+        super().__init__(log, fanout, attempt)
         world = cast("KnownLog", log).process.world
         assert world is not None
         world.writers.take(attempt, self)
@@ -135,9 +135,9 @@ class _Ringing:
     def __init__(self, process: Process) -> None:
         self._process = process
 
-    def ring(self, session_id: UUID, *, delay: int = 0, user_id: str | None = None) -> None:
+    def wake(self, session_id: UUID, *, delay: int = 0, user_id: str | None = None) -> None:
         assert self._process.world is not None
-        self._process.world.bells.ring(session_id, delay=delay)
+        self._process.world.bells.wake(session_id, delay=delay)
 
 
 async def _alone(name: str, work: Coroutine[Any, Any, T]) -> T:
@@ -166,12 +166,12 @@ class Begun:
     lost: tuple[frozenset[tuple[UUID, int]], ...]
 
 
-class _Watched(Carrier):
-    def __init__(self, process: Process, carrier: Carrier) -> None:
+class _Watched(Executor):
+    def __init__(self, process: Process, executor: Executor) -> None:
         self._process = process
-        self._carrier = carrier
+        self._executor = executor
 
-    async def carry_out(
+    async def execute(
         self,
         turn: RunningTurn,
         first_read: Awaitable[Sequence[StoredTurn]],
@@ -184,7 +184,7 @@ class _Watched(Carrier):
         self._process.begun = self._process.world.begun(turn, self._process.lost)
         if logged:
             self._process.world.writers.logged.add(turn.id)
-        return await self._carrier.carry_out(
+        return await self._executor.execute(
             turn, first_read, seconds=seconds, logged=logged, comes_back=comes_back
         )
 
@@ -195,7 +195,7 @@ class World:
     Attributes:
         held: Attempts that processes began, in order; most of them are over or were replaced.
         problems: Broken promises that could not be raised where they were found.
-        unheard: Sessions for which a doorbell may have been lost, or was left to nobody's care.
+        unheard: Sessions for which a wake-up may have been lost, or was left to nobody's care.
         unswept: Sessions that a restored store has lost or brought back; a sweep finds the rest.
         restored: Whether a store was restored; the other may know of later attempts then.
     """
@@ -228,7 +228,7 @@ class World:
         """Let things go wrong for the first process."""
         self.main.fail(database, store)
         try:
-            with points.observed(course):
+            with failpoints.observed(course):
                 yield
         finally:
             self.main.fail(None, None)
@@ -264,7 +264,7 @@ class World:
         heard = self.bells.sessions() | self.unheard
         forgotten = [session.open[0] for session in sessions if session.idle]
         forgotten = [turn for turn in forgotten if turn.session_id not in heard]
-        assert not forgotten, f"nobody was rung for: {forgotten}"
+        assert not forgotten, f"nobody was woken for: {forgotten}"
 
     def begun(self, turn: RunningTurn, lost: frozenset[tuple[UUID, int]]) -> Begun:
         """See that a turn which is about to run is there, with all that it is to remember."""
@@ -285,7 +285,7 @@ class World:
 
     def asked(self, begun: Begun, asked: Asked) -> None:
         """See that the model is asked what it should be, and takes it."""
-        model_input.check(asked.input)
+        input.check(asked.input)
         turn = begun.turn
         text, place = talk.text_of(asked)
         model = plans.asked_of(text, talk.round_of(asked))
@@ -379,7 +379,7 @@ class World:
                 continue
             left = plans.canonical(found.memory.items)
             assert left == left_by(turn), f"memory of {turn.text!r} is {left}"
-            model_input.check(found.memory.items)
+            input.check(found.memory.items)
 
 
 def build(url: str, memory: Path) -> tuple[Process, Process, Readers, psycopg.Connection]:

@@ -12,9 +12,9 @@ from parley.events.log import FINAL
 from parley.ids import conversation_key, new_id
 from parley.memory.shape import assistant_message, user_message
 from parley.memory.store import TurnMemory
-from parley.repository.tool_calls import ToolCall
+from parley.repository.tool_calls import Called, ToolCall
 from parley.repository.turns import Ending, RunningTurn, Usage
-from parley.turns.attempt import Attempt, Called
+from parley.turns.attempt import Attempt
 from parley_testing.schedules.world import World
 
 
@@ -63,14 +63,14 @@ class Zombies:
         return seen.status in ("failed", "cancelled")
 
     def tell(self, turn: RunningTurn) -> None:
-        """Let the chronicle of an attempt that was replaced go on with its log.
+        """Let the event writer of an attempt that was replaced go on with its log.
 
         It is refused where another has told that it runs, or how the turn ended. Before that it may
         write, as an attempt does whose claim is on its way to somebody else.
         """
         known = [
-            chronicle
-            for attempt, chronicle in self._world.writers.chronicles
+            event_writer
+            for attempt, event_writer in self._world.writers.event_writers
             if (attempt.turn.id, attempt.turn.attempt) == (turn.id, turn.attempt)
             and attempt.broken is None
         ]
@@ -84,13 +84,13 @@ class Zombies:
         over = any(
             event.type in FINAL or event.data.get("attempt", 0) > turn.attempt for event in told
         )
-        chronicle = known[-1]
-        if not chronicle._last or (told and told[chronicle._last - 1].type in FINAL):
+        event_writer = known[-1]
+        if not event_writer._last or (told and told[event_writer._last - 1].type in FINAL):
             return  # it has not told that it runs, or has told the end itself
         # What is no text: a zombie says no more than its model did, and this one has none.
-        chronicle.called(Called(f"call_{new_id()}", "roll", "{}"), None)
+        event_writer.called(Called(f"call_{new_id()}", "roll", "{}"), None)
         try:
-            self._world.main.run(chronicle.settle())
+            self._world.main.run(event_writer.settle())
         except Fenced:
             return
         assert not over, f"a zombie wrote behind {told[-1]}"

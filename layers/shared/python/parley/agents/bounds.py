@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from parley.turns.model_faults import BadAnswer
+from parley.runner.model_faults import BadAnswer
 
 MOST_CALLS = 1_000
 """The most tool calls in one answer; a model that makes more goes in circles."""

@@ -14,7 +14,7 @@ from uuid import uuid4
 from parley.agents import fields
 from parley.agents.bounds import Bounds, Kept
 from parley.agents.pieces import Growing, Nesting
-from parley.turns.model_faults import TRIES, BadAnswer, cut_off
+from parley.runner.model_faults import TRIES, BadAnswer, cut_off
 
 _TEXTS = ("content", "reasoning_content", "reasoning", "refusal")
 

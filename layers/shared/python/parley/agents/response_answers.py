@@ -7,7 +7,7 @@ from typing import Any
 
 from parley.agents import fields
 from parley.agents.bounds import Bounds, Kept
-from parley.turns.model_faults import BadAnswer, ended_with
+from parley.runner.model_faults import BadAnswer, ended_with
 
 _ENDS = ("failed", "incomplete", "cancelled")
 

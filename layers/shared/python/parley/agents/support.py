@@ -5,8 +5,8 @@ from __future__ import annotations
 from agents import Agent
 
 from parley.repository import escalation
+from parley.runner.tools import effect_tool
 from parley.turns.context import Effect, TurnContext
-from parley.turns.tools import effect_tool
 
 INSTRUCTIONS = """\
 You answer the user's questions. Answer briefly, and never make anything up.

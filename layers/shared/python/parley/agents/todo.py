@@ -12,8 +12,8 @@ from parley.repository import task_list, tasks
 from parley.repository.models import TaskRow
 from parley.repository.paging import MAX_LIMIT
 from parley.repository.task_list import TaskFilter
+from parley.runner.tools import effect_tool, read_tool
 from parley.turns.context import Effect, TurnContext
-from parley.turns.tools import effect_tool, read_tool
 
 INSTRUCTIONS = """\
 You keep the user's tasks. Use the tools for everything about tasks; never make up a task or an id.

@@ -10,7 +10,7 @@ from openai.types.chat import ChatCompletionChunk
 from openai.types.chat.chat_completion_chunk import Choice, ChoiceDelta
 
 from parley.agents.wire import EndDecoder, chat_answer
-from parley.turns.model_faults import TRIES, BadAnswer
+from parley.runner.model_faults import TRIES, BadAnswer
 
 
 class WholeStream:

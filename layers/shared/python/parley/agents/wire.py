@@ -17,7 +17,7 @@ from openai._streaming import ServerSentEvent, SSEDecoder
 from parley.agents.bounds import LINE_BYTES, Bounds, too_long
 from parley.agents.chat_answers import ChatAnswer
 from parley.agents.response_answers import ResponseAnswer
-from parley.turns.model_faults import TRIES, BadAnswer, BrokenOff
+from parley.runner.model_faults import TRIES, BadAnswer, BrokenOff
 
 _ANSWER = "parley.answer"
 _BOUNDS = "parley.bounds"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from parley.cleanup.report import Batch, Counted
 from parley.repository.database import Database
-from parley.repository.retention import expired_keys, remove_expired_keys
+from parley.repository.expired_sessions import expired_keys, remove_expired_keys
 
 KEYS_A_PAGE = 1000
 

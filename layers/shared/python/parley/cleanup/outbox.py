@@ -58,11 +58,11 @@ class Outbox:
         Raises:
             StoreUnavailable: A store cannot serve now; what was not removed stays due.
         """
-        due = self.database.run(_DUE, {"limit": limit})
-        for row in due:
+        expired = self.database.run(_DUE, {"limit": limit})
+        for row in expired:
             place = {"conversation": row.conversation, "not_before": row.not_before}
             self.database.run(_DONE if self._removed(row) else _LATER, place)
-        return len(due)
+        return len(expired)
 
     def _removed(self, row: Row[Any]) -> bool:
         try:

@@ -56,7 +56,7 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
-class Doomed:
+class Listing:
     """A session of which something would go: what a dry run lists.
 
     Attributes:
@@ -81,13 +81,13 @@ class Batch:
         counted: How much it was.
         place: Where the next page starts; None if there is none.
         failures: What could not be removed.
-        doomed: In a dry run, the sessions.
+        listing: In a dry run, the sessions.
     """
 
     counted: Counted
     place: str | None
     failures: Sequence[Failure] = ()
-    doomed: Sequence[Doomed] = ()
+    listing: Sequence[Listing] = ()
 
 
 @dataclass(slots=True)
@@ -107,7 +107,7 @@ class CleanupReport:
     seconds: float = 0.0
     next_cursor: str | None = None
     failures: list[Failure] = field(default_factory=list)
-    sessions: list[Doomed] = field(default_factory=list)
+    sessions: list[Listing] = field(default_factory=list)
 
     @property
     def done(self) -> bool:
@@ -118,7 +118,7 @@ class CleanupReport:
         """Take in what came of a page of work."""
         self.kinds[kind] += batch.counted
         self._name(batch.failures)
-        self.sessions += batch.doomed
+        self.sessions += batch.listing
 
     def after(self, earlier: CleanupReport) -> CleanupReport:
         """Give what both came to: this one, and the one that it went on from."""

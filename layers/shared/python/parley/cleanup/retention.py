@@ -9,16 +9,16 @@ from typing import Protocol
 
 from pydantic import TypeAdapter
 
-from parley.cleanup.due_sessions import DueSessions
 from parley.cleanup.expired_keys import ExpiredKeys
+from parley.cleanup.expired_sessions import ExpiredSessions
 from parley.cleanup.old_records import OldRecords
 from parley.cleanup.report import Batch, CleanupReport, Counted
 from parley.cleanup.sweep import OrphanedMemory
 from parley.errors import InvalidField
 from parley.memory.store import AgentSessionStore
 from parley.repository.database import Database
+from parley.repository.expired_sessions import EVERY, Ages, Scope
 from parley.repository.paging import decode, encode
-from parley.repository.retention import EVERY, Ages, Which
 
 SESSIONS_LISTED = 500
 """How many sessions a dry run lists before it leaves the rest to the next call."""
@@ -42,19 +42,19 @@ class CleanupRequest:
         dry_run: Only say what would go.
         older_than_seconds: Since when sessions must have been inactive, for all kinds; None for
             the ages that are configured.
-        which: Which sessions to come to. If not all, nothing but sessions is come to.
+        scope: Which sessions to come to. If not all, nothing but sessions is come to.
         cursor: Where an earlier cleanup says to go on; None to begin.
     """
 
     dry_run: bool = False
     older_than_seconds: float | None = None
-    which: Which = EVERY
+    scope: Scope = EVERY
     cursor: str | None = None
 
     @property
     def whole(self) -> bool:
         """Whether it comes to everything, as the scheduled cleanup does."""
-        return self.which == EVERY and self.older_than_seconds is None and not self.dry_run
+        return self.scope == EVERY and self.older_than_seconds is None and not self.dry_run
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,10 +108,10 @@ class Retention:
         age = request.older_than_seconds
         ages = self.ages if age is None else Ages(age, age, age)
         works: dict[str, Work] = {
-            kind: DueSessions(kind, database, store, ages, request.which)
+            kind: ExpiredSessions(kind, database, store, ages, request.scope)
             for kind in ("closed_sessions", "empty_sessions", "memory")
         }
-        if request.which == EVERY:
+        if request.scope == EVERY:
             works["keys"] = ExpiredKeys(database)
             # By the deployment's age whatever is asked for: nobody clears away their own traces.
             works["audit_records"] = OldRecords(database, self.ages.audit_records)

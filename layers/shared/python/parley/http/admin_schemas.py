@@ -12,8 +12,8 @@ from parley.cleanup import report
 from parley.cleanup.retention import CleanupRequest
 from parley.http.paging import CURSOR
 from parley.http.schemas import Platform, RequestBody, Session, Time
+from parley.repository.expired_sessions import Scope
 from parley.repository.models import SessionRow, SessionStatus
-from parley.repository.retention import Which
 from parley.users.erasure import Erased
 from parley.users.renaming import Renamed
 
@@ -75,7 +75,7 @@ class Cleaning(RequestBody):
         return CleanupRequest(
             dry_run=self.dry_run,
             older_than_seconds=self.older_than_seconds,
-            which=Which(self.platform, self.name_prefix, self.user_id),
+            scope=Scope(self.platform, self.name_prefix, self.user_id),
             cursor=self.cursor,
         )
 

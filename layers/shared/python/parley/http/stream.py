@@ -16,6 +16,7 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from parley.errors import NotFound
+from parley.events.reader import Follower
 from parley.http.api import refused
 from parley.http.body import body_max_bytes
 from parley.http.paths import named_ids
@@ -25,7 +26,6 @@ from parley.http.stream_routes import METHODS
 from parley.http.streaming import LIMITS, Limits, Streams
 from parley.observability import log_keys, request_answered
 from parley.tracing import subsegment, traced_as
-from parley.turns.follow import Follower
 from parley.turns.send import Sender
 
 

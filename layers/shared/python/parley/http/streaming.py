@@ -15,6 +15,7 @@ from starlette.types import Receive
 
 from parley.errors import Fenced, TurnUnfinished
 from parley.events.log import TurnEvent
+from parley.events.reader import Follower
 from parley.http.api import logged, refused
 from parley.http.messages import MARGIN_SECONDS
 from parley.http.paths import seen_from
@@ -25,7 +26,6 @@ from parley.http.sse import give
 from parley.http.stream_request import Invocation
 from parley.http.stream_routes import METHODS, Following, Sending, StreamRoutes, Wanted
 from parley.repository.transcript import TurnView
-from parley.turns.follow import Follower
 from parley.turns.send import OpenedTurn, Sender
 
 _LAST_SECONDS = 2.0

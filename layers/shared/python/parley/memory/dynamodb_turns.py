@@ -166,9 +166,9 @@ class DynamoDbTurns:
         self._chunks.remove(conversation, header.all_chunked(header.number_of(turn), turn))
 
 
-def _payload(number: int, carrier: Attributes, fetched: dict[Chunked, bytes]) -> bytes | None:
-    chunked = header.chunked_of(number, carrier)
-    return header.payload_of(carrier) if chunked is None else fetched.get(chunked)
+def _payload(number: int, executor: Attributes, fetched: dict[Chunked, bytes]) -> bytes | None:
+    chunked = header.chunked_of(number, executor)
+    return header.payload_of(executor) if chunked is None else fetched.get(chunked)
 
 
 def _unchanged(turn: Attributes) -> tuple[str, Attributes]:

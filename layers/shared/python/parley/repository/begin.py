@@ -5,7 +5,7 @@ compare-and-set on `sessions.next_number`, since a waiter on ON CONFLICT keeps i
 and would learn neither the running turn nor the earlier one. Every `now()` is the database's.
 
 Who only queues a turn takes nothing over: a head whose lease has run out is left to the worker that
-is rung for, and is not in the way if nothing waits behind it.
+has a worker woken for it, and is not in the way if nothing waits behind it.
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ from sqlalchemy.orm import Session
 from parley.errors import StoreMisconfigured, StoreRefused, StoreUnavailable
 from parley.once import made_once
 from parley.repository.connection import open_connection, patient_for
-from parley.repository.patience import patient
+from parley.retry import with_retry
 
 T = TypeVar("T")
 
@@ -130,7 +130,7 @@ class Database:
         Raises:
             StoreUnavailable: Postgres cannot be reached or cannot serve now.
         """
-        return patient(lambda: self.run_once(statement, parameters))
+        return with_retry(lambda: self.run_once(statement, parameters))
 
     def run_once(
         self, statement: Executable, parameters: Mapping[str, Any] | None = None
@@ -160,7 +160,7 @@ class Database:
             with self._autocommit.connect() as connection, Session(connection) as session:
                 return query(session)
 
-        return patient(lambda: self._once(work))
+        return with_retry(lambda: self._once(work))
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:

@@ -100,7 +100,7 @@ class TurnRow(Base):
     `attempt` is the fence: only the attempt of this number may write. `crashes` counts attempts
     whose lease ran out. `remembered` says that the turn left memory, which this row vouches for.
     Once `cancel_requested_at` is set, who takes the turn over only ends it. `woken_at` is when the
-    recovery last rang for it.
+    recovery last woke for it.
     """
 
     __tablename__ = "turns"

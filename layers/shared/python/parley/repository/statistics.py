@@ -26,7 +26,7 @@ class Standing:
         active: Active sessions; `ended` and `escalated` are the others. Large numbers are
             estimates (see `parley.repository.estimates`).
         waiting_sessions: Sessions whose turn nobody carries on (see `parley.repository.waiting`).
-        overdue_turns: Those of them whose turn still waits though the recovery rang for it a
+        overdue_turns: Those of them whose turn still waits though the recovery woke for it a
             quarter of an hour ago or longer.
         oldest_open_turn_seconds: The age of the oldest turn that waits or runs; None if none does.
         outbox_waiting: Conversations whose memory must still be removed; of `outbox_due` at once.

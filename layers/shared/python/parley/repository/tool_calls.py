@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from pydantic_core import to_json
@@ -19,6 +19,14 @@ from parley.repository.turns import RunningTurn
 
 class AlreadyRecorded(ParleyError):
     """The call has its output already, so its effect has happened."""
+
+
+class Called(NamedTuple):
+    """A tool call as the model made it; `arguments` is JSON text."""
+
+    call_id: str
+    name: str
+    arguments: str
 
 
 @dataclass(frozen=True, slots=True)

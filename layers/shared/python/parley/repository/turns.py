@@ -29,7 +29,7 @@ from parley.repository.end import (
     STOPPED_BEFORE,
 )
 from parley.repository.models import TurnStatus
-from parley.repository.patience import patient
+from parley.retry import with_retry
 
 LEASE_SECONDS = 45
 """How long an attempt holds its turn without renewing: a crash is noticed after that."""
@@ -309,7 +309,7 @@ class TurnRepository:
             return row
 
         while True:
-            row = patient(once)
+            row = with_retry(once)
             if row.outcome == "held" and failed:
                 raise failed[-1]
             if row.outcome != "again":

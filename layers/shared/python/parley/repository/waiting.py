@@ -1,8 +1,8 @@
-"""Sessions that wait though nobody carries them on: found, counted, and marked when rung for.
+"""Sessions that wait though nobody carries them on: found, counted, and marked.
 
 What waits is the head of a session's queue: a turn whose lease is over, or one that is queued with
-nothing before it for longer than the worker that was rung for should need. `woken_at` says when the
-recovery rang for it last: however often that comes, it does not fill the queue.
+nothing before it for longer than a worker should need that was woken for it. `woken_at` says when
+the recovery last woke one: however often that comes, it does not fill the queue.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from parley.repository.leases import over
 from parley.repository.turns import LEASE_SECONDS
 
 RUNG_FOR_SECONDS = 60
-"""How long a queued turn is left to the worker that its sender rang for."""
+"""How long a queued turn is left to the worker that its sender woke for."""
 
 AGAIN_SECONDS = 900
-"""How long, at least, a session is left to the worker that the recovery rang for.
+"""How long, at least, a session is left to the worker that the recovery woke for.
 
-After that it is rung for again only when it has waited twice as long as at the last time: workers
+After that it is woken for again only when it has waited twice as long as at the last time: workers
 that answer nothing for days find a few messages for each session, not one for each recovery.
 """
 
 WAITING_PARAMETERS = {
     "lease": float(LEASE_SECONDS),
-    "rung_for": float(RUNG_FOR_SECONDS),
+    "woken_for": float(RUNG_FOR_SECONDS),
     "again": float(AGAIN_SECONDS),
 }
 """What a statement with `WAITING` needs."""
@@ -50,7 +50,7 @@ WAITING = f"""
         ELSE created_at < now() - make_interval(secs => :rung_for) END
 """
 """A subquery: each waiting session's first turn, since when it waits, and whether it is left to a
-worker that was rung for."""
+worker that was woken for."""
 
 # Users take turns: first what each has waited for longest, then the next of each.
 _FIND = text(f"""
@@ -85,8 +85,8 @@ class Waiting:
     """What waits.
 
     Attributes:
-        sessions: How many sessions wait, also those left to a worker that was rung for.
-        due: How many of them are to be rung for.
+        sessions: How many sessions wait, also those left to a worker that was woken for.
+        due: How many of them are to be woken for.
         first: Of these the turns that come first, fairly between users.
     """
 
@@ -120,5 +120,5 @@ class WaitingSessions:
         )
 
     def mark(self, turn: WaitingTurn) -> None:
-        """Note that a worker was rung for it now. One round trip."""
+        """Note that a worker was woken it now. One round trip."""
         self.database.run(_MARK, {"turn_id": turn.id})

@@ -7,33 +7,33 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from sqlalchemy.exc import DBAPIError
 
 from parley.errors import Fenced, StoreMisconfigured, StoreRefused, StoreUnavailable
+from parley.events.writer import EventWriter
+from parley.failpoints import failpoint
 from parley.ids import conversation_key
 from parley.memory.codec import Unreadable
 from parley.memory.store import AgentSessionStore, ClaimedTurn
-from parley.points import passing
 from parley.repository.database import IDLE_TOO_LONG, QUERY_CANCELED, Database, refusal
-from parley.repository.patience import patient
 from parley.repository.tool_calls import (
     AlreadyRecorded,
+    Called,
     ToolCall,
     ToolCallRepository,
     record_in,
 )
 from parley.repository.turns import LEASE_SECONDS, RunningTurn, TurnRepository, Usage
+from parley.retry import with_retry
+from parley.threads import OwnThreads, in_thread, in_thread_with_retry, to_its_end
 from parley.turns.caps import Allotment, Caps
 from parley.turns.context import Effect, TurnContext
 from parley.turns.own_context import OwnContext, State
-from parley.turns.ringing import Precaution, Ringer
-from parley.turns.threads import OwnThreads, in_thread, patiently, to_its_end
+from parley.turns.scope import inside, path
 from parley.turns.values import made_again, made_from
-
-if TYPE_CHECKING:
-    from parley.turns.chronicle import Chronicle
+from parley.turns.wakeup import Waker, Watchdog
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -51,14 +51,6 @@ _SAID = object()  # in place of a value that the output itself is
 
 
 _CAPS = Caps()
-
-
-class Called(NamedTuple):
-    """A tool call as the model made it; `arguments` is JSON text."""
-
-    call_id: str
-    name: str
-    arguments: str
 
 
 class Attempt:
@@ -86,8 +78,8 @@ class Attempt:
         refused: Why a run inside the run, which only its tool has heard of, was not made.
         overran: Whether a tool's statement took longer than a statement may.
         call_ids: Ids that the turn's tool calls have; the next must get others.
-        chronicle: Keeps the turn's event log; None where nobody follows it.
-        precaution: Has a worker look if the attempt dies.
+        event writer: Keeps the turn's event log; None where nobody follows it.
+        watchdog: Has a worker look if the attempt dies.
         holds_memory: Whether the turn's memory is this attempt's to write.
         finished: Whether it has marked that memory done.
     """
@@ -99,7 +91,7 @@ class Attempt:
         turns: TurnRepository,
         tool_calls: ToolCallRepository,
         store: AgentSessionStore,
-        ringer: Ringer | None = None,
+        waker: Waker | None = None,
         caps: Caps = _CAPS,
     ) -> None:
         """Hold a turn.
@@ -110,7 +102,7 @@ class Attempt:
             turns: Where the lease is.
             tool_calls: Where outputs are recorded.
             store: Where model responses are recorded.
-            ringer: Rings for a worker, where there is one.
+            waker: Wakes a worker, where there is one.
             caps: How much of tools' outputs the model is told.
         """
         self.turn = turn
@@ -132,8 +124,8 @@ class Attempt:
         self.refused: Exception | None = None
         self.overran = False
         self.call_ids: set[str] = set()
-        self.chronicle: Chronicle | None = None
-        self.precaution = Precaution(ringer or Ringer(), turn.session_id, turn.user_id)
+        self.event_writer: EventWriter | None = None
+        self.watchdog = Watchdog(waker or Waker(), turn.session_id, turn.user_id)
         self.holds_memory = turn.attempt == 1
         self.finished = False
         self._database = database
@@ -222,10 +214,10 @@ class Attempt:
         Agents used as tools run in parallel; by order of time they would get each other's
         answers on replay.
         """
-        path = (*_path.get(), *within)
-        place = self._positions.get(path, 0)
-        self._positions[path] = place + 1
-        return "/".join((*path, str(place)))
+        whole = (*path(), *within)
+        place = self._positions.get(whole, 0)
+        self._positions[whole] = place + 1
+        return "/".join((*whole, str(place)))
 
     def inside_run(self) -> AbstractContextManager[None]:
         """Let the model calls of a run inside the block stand by themselves.
@@ -233,18 +225,18 @@ class Attempt:
         The first run in a place has the place to itself. Others may be made beside it: by order of
         time they would get each other's answers on replay.
         """
-        path = _path.get()
-        number = self._runs.get(path, 0)
-        self._runs[path] = number + 1
+        here = path()
+        number = self._runs.get(here, 0)
+        self._runs[here] = number + 1
         return inside(f"run {number}") if number else nullcontext()
 
     def offer(self, names: Iterable[str]) -> None:
         """Take note of the tools that the model is offered where the caller stands."""
-        self._offered[_path.get()] = tuple(names)
+        self._offered[path()] = tuple(names)
 
     def offered(self) -> tuple[str, ...]:
         """Return the names of the tools that the model was last offered where the caller stands."""
-        return self._offered.get(_path.get(), ())
+        return self._offered.get(path(), ())
 
     def rewind(self) -> None:
         """Let the run start again in this attempt: what it recorded is given back to it."""
@@ -253,10 +245,10 @@ class Attempt:
 
     def not_answered(self, error: Exception) -> None:
         """Take note that the model failed; a retry of the call stands in the same place."""
-        self._positions[_path.get()] -= 1
+        self._positions[path()] -= 1
         self.model_error = error
-        if self.chronicle is not None and not _path.get():
-            self.chronicle.void(self._positions[()])
+        if self.event_writer is not None and not path():
+            self.event_writer.void(self._positions[()])
 
     async def record_response(self, position: str, record: dict[str, Any]) -> None:
         """Keep a model response before anything follows from it.
@@ -348,10 +340,10 @@ class Attempt:
                     self.own,
                 )
                 call = self._answered(called, body(effect), effect=changes)
-                passing(f"inside the transaction of {called.name}")
+                failpoint(f"inside the transaction of {called.name}")
                 record_in(connection, self.turn, call)
-                passing(f"before the commit of {called.name}")
-            passing(f"after the commit of {called.name}")
+                failpoint(f"before the commit of {called.name}")
+            failpoint(f"after the commit of {called.name}")
             return call
 
         def recorded() -> ToolCall | None:
@@ -379,7 +371,7 @@ class Attempt:
             if self._ending:
                 raise Fenced(self.turn.number, self.turn.attempt)
             try:
-                self._body = _BODIES.begin(lambda: patient(once))
+                self._body = _BODIES.begin(lambda: with_retry(once))
                 call = await self._noting(to_its_end(self._body, patience=BODY_SECONDS))
             except StoreUnavailable as error:
                 self.overran = error.reason in (QUERY_CANCELED, IDLE_TOO_LONG)
@@ -393,7 +385,7 @@ class Attempt:
         Raises:
             StoreUnavailable: Postgres cannot serve now.
         """
-        return await patiently(self._tool_calls.of_turn, self.turn.id)
+        return await in_thread_with_retry(self._tool_calls.of_turn, self.turn.id)
 
     async def effects(self) -> list[ToolCall]:
         """Give the calls that changed something, when no more can be added to them.
@@ -438,7 +430,7 @@ class Attempt:
         """
         turn = self.turn
         try:
-            claimed = await patiently(claim, self.conversation, turn.key, turn.attempt)
+            claimed = await in_thread_with_retry(claim, self.conversation, turn.key, turn.attempt)
         except Unreadable:
             self.holds_memory = True
             raise
@@ -454,7 +446,7 @@ class Attempt:
             StoreRefused: A store will not take it.
         """
         await self.ensure_held()
-        return await self._noting(_own(patiently(function, *args, **kwargs)))
+        return await self._noting(_own(in_thread_with_retry(function, *args, **kwargs)))
 
     async def renew(self) -> None:
         """Hold the turn for another lease.
@@ -463,11 +455,11 @@ class Attempt:
             Fenced: This attempt was replaced, or the turn is over.
             StoreUnavailable: Postgres cannot serve now.
         """
-        if not await self._noting(_own(patiently(self._turns.renew, self.turn))):
+        if not await self._noting(_own(in_thread_with_retry(self._turns.renew, self.turn))):
             self.broken = self.broken or Fenced(self.turn.number, self.turn.attempt)
             raise self.broken
         self._held_until = _lease_end()
-        self.precaution.take()  # if the queue could not take it before
+        self.watchdog.arm()  # if the queue could not take it before
 
     async def ensure_held(self) -> None:
         """Look whether the turn is still ours if the process may have been frozen meanwhile.
@@ -507,13 +499,11 @@ def _lease_end() -> float:
 
 
 _attempt: ContextVar[Attempt | None] = ContextVar("parley_attempt", default=None)
-_path: ContextVar[tuple[str, ...]] = ContextVar("parley_path", default=())
 _body: ContextVar[Attempt | None] = ContextVar("parley_body", default=None)
-_call: ContextVar[str | None] = ContextVar("parley_call", default=None)
 
 
 def current_attempt() -> Attempt | None:
-    """Give the attempt on whose behalf the caller runs; None outside a turn."""
+    """Return the attempt on whose behalf the caller runs; None outside a turn."""
     return _attempt.get()
 
 
@@ -540,29 +530,3 @@ def in_body(attempt: Attempt) -> Iterator[None]:
         yield
     finally:
         _body.reset(token)
-
-
-def enclosing_call() -> str | None:
-    """Give the id of the tool call inside which the caller runs; None at the root."""
-    return _call.get()
-
-
-@contextmanager
-def inside(place: str) -> Iterator[None]:
-    """Let model calls inside the block stand below a place that is no tool call."""
-    token = _path.set((*_path.get(), place))
-    try:
-        yield
-    finally:
-        _path.reset(token)
-
-
-@contextmanager
-def inside_call(call_id: str) -> Iterator[None]:
-    """Let model calls inside the block stand below a tool call."""
-    token = _call.set(call_id)
-    try:
-        with inside(call_id):
-            yield
-    finally:
-        _call.reset(token)

@@ -12,7 +12,9 @@ from uuid import UUID
 from sqlalchemy.exc import DBAPIError
 
 from parley.errors import Fenced, StoreMisconfigured, StoreRefused
+from parley.events.fanout import FanOut
 from parley.events.log import EventLog
+from parley.events.writer import EventWriter
 from parley.memory.store import AgentSessionStore
 from parley.metrics import measure
 from parley.observability import logger
@@ -22,12 +24,10 @@ from parley.repository.models import TurnStatus
 from parley.repository.tool_calls import ToolCallRepository
 from parley.repository.transcript import Transcript, TurnView
 from parley.repository.turns import RunningTurn, TurnRepository
+from parley.threads import in_thread_with_retry
 from parley.turns.attempt import Attempt
-from parley.turns.chronicle import Chronicle
-from parley.turns.ending import Ender, release
-from parley.turns.hub import Hub
-from parley.turns.ringing import Precaution, Ringer, retry_seconds
-from parley.turns.threads import patiently
+from parley.turns.finalize import Finalizer, release
+from parley.turns.wakeup import Waker, Watchdog, retry_seconds
 
 CancelOutcome = Literal["cancelled", "already_cancelled", "too_late"]
 
@@ -55,7 +55,7 @@ class Canceller:
     transcript: Transcript
     tool_calls: ToolCallRepository
     open_store: Callable[[], AgentSessionStore]
-    ringer: Ringer = field(default_factory=Ringer)
+    waker: Waker = field(default_factory=Waker)
     open_log: Callable[[], EventLog] | None = None
 
     async def cancel(self, user_id: str, session_id: UUID, turn_id: UUID) -> Cancellation:
@@ -70,9 +70,13 @@ class Canceller:
         """
         held_as: int | None = None
         while True:
-            asked = await patiently(request_cancel, self.database, user_id, session_id, turn_id)
+            asked = await in_thread_with_retry(
+                request_cancel, self.database, user_id, session_id, turn_id
+            )
             if asked.turn is None:
-                view = await patiently(self.transcript.turn, user_id, session_id, turn_id)
+                view = await in_thread_with_retry(
+                    self.transcript.turn, user_id, session_id, turn_id
+                )
                 # Ended at our attempt, it was us: the answer of the statement was lost.
                 ours = asked.ended or view.turn.attempt == held_as
                 break
@@ -94,27 +98,27 @@ class Canceller:
         return Cancellation(outcome, view)
 
     async def _end(self, turn: RunningTurn) -> TurnView:
-        precaution = Precaution(self.ringer, turn.session_id, turn.user_id)
-        precaution.take()
+        watchdog = Watchdog(self.waker, turn.session_id, turn.user_id)
+        watchdog.arm()
         try:
             store = self.open_store()
             attempt = Attempt(turn, self.database, self.turns, self.tool_calls, store)
             if self.open_log is not None:  # which is how an attempt that streams learns of it
-                attempt.chronicle = Chronicle(self.open_log(), Hub(), attempt)
-            ender = Ender(self.turns, self.transcript, store, self.ringer)
+                attempt.event_writer = EventWriter(self.open_log(), FanOut(), attempt)
+            finalizer = Finalizer(self.turns, self.transcript, store, self.waker)
             try:
-                return await ender.cancel(attempt)
+                return await finalizer.cancel(attempt)
             except (StoreRefused, StoreMisconfigured, DBAPIError) as error:
-                return await ender.give_up(attempt, error)
+                return await finalizer.give_up(attempt, error)
         except Fenced:
             raise
         except Exception:
             await release(self.turns, turn)
             delay = retry_seconds(turn.attempt)
-            await self.ringer.ring(turn.session_id, user_id=turn.user_id, delay=delay)
+            await self.waker.wake(turn.session_id, user_id=turn.user_id, delay=delay)
             raise
         finally:
-            await precaution.taken()
+            await watchdog.settle()
 
 
 def _outcome(status: TurnStatus, *, ours: bool) -> CancelOutcome:

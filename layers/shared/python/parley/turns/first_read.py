@@ -9,7 +9,7 @@ from uuid import UUID
 from parley.ids import conversation_key
 from parley.memory.store import AgentSessionStore, StoredTurn
 from parley.observability import memory_read
-from parley.turns.threads import patiently
+from parley.threads import in_thread_with_retry
 
 
 async def read_newest(
@@ -27,6 +27,8 @@ async def read_newest(
         StoreUnavailable: The store cannot serve now.
     """
     started = time.monotonic()
-    read = await patiently(store.read_newest, conversation_key(user_id, session_id), window)
+    read = await in_thread_with_retry(
+        store.read_newest, conversation_key(user_id, session_id), window
+    )
     memory_read(time.monotonic() - started)
     return read

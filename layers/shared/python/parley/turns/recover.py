@@ -1,7 +1,7 @@
 """Recovery: of what nobody carries on, a worker is told, also if nobody asks for it.
 
-A doorbell, or the next request on a session, finishes what was left there. Recovery is the net
-below both: for doorbells that were lost and sessions on which nobody writes any more. It runs no
+A wake-up, or the next request on a session, finishes what was left there. Recovery is the net
+below both: for wake-ups that were lost and sessions on which nobody writes any more. It runs no
 turn itself, so an outage is worked off by as many workers as there are.
 """
 
@@ -11,11 +11,11 @@ import asyncio
 from dataclasses import dataclass
 
 from parley.repository.waiting import WaitingSessions, WaitingTurn
-from parley.turns.ringing import Ringer
-from parley.turns.threads import in_thread
+from parley.threads import in_thread
+from parley.turns.wakeup import Waker
 
 MOST = 10_000
-"""How many sessions a recovery rings for at most; the next goes on from there."""
+"""How many sessions a recovery wakes a worker for at most; the next goes on from there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,32 +24,32 @@ class Recovered:
 
     Attributes:
         waiting: Sessions that waited though nobody carried them on.
-        rung: Those of them for which a worker was rung for now.
-        left: Those that are still to be rung for, since time, number or the queue did not allow
-            it. The others are left to a worker that was rung for before.
+        woken: Those of them for which a worker was woken now.
+        left: Those that are still to be woken for, since time, number or the queue did not allow
+            it. The others are left to a worker that was woken for before.
     """
 
     waiting: int
-    rung: int
+    woken: int
     left: int
 
 
 @dataclass(frozen=True, slots=True)
 class Recovery:
-    """Rings for sessions whose turn's lease ran out, or waits though nothing is before it."""
+    """Wakes a worker for sessions whose turn waits, or lost its lease, and nobody is at it."""
 
     sessions: WaitingSessions
-    ringer: Ringer
+    waker: Waker
 
     async def recover(self, *, seconds: float, most: int = MOST) -> Recovered:
-        """Ring for sessions that wait, users taking turns, until none is left or time is up.
+        """Wake for sessions that wait, users taking turns, until none is left or time is up.
 
-        A queue that takes nothing ends it, and is logged and measured: what was not rung for is
+        A queue that takes nothing ends it, and is logged and measured: what was not woken for is
         found by the next recovery.
 
         Args:
             seconds: How long it may take.
-            most: How many sessions to ring for at most.
+            most: How many sessions to wake a worker for at most.
 
         Raises:
             StoreUnavailable: Postgres cannot serve now; the turns stay to be recovered.
@@ -57,16 +57,16 @@ class Recovery:
         loop = asyncio.get_running_loop()
         end = loop.time() + seconds
         waiting = await in_thread(self.sessions.find, most)
-        rung = 0
+        woken = 0
         for turn in waiting.first:
-            if loop.time() >= end or not await self._ring(turn):
+            if loop.time() >= end or not await self._wake(turn):
                 break
-            rung += 1
-        return Recovered(waiting.sessions, rung, waiting.due - rung)
+            woken += 1
+        return Recovered(waiting.sessions, woken, waiting.due - woken)
 
-    async def _ring(self, turn: WaitingTurn) -> bool:
-        rung = await self.ringer.ring(turn.session_id, user_id=turn.user_id)
-        if rung:
-            # Afterwards: who dies in between has rung once more than needed, and not once too few.
+    async def _wake(self, turn: WaitingTurn) -> bool:
+        woken = await self.waker.wake(turn.session_id, user_id=turn.user_id)
+        if woken:
+            # Afterwards: who dies in between has woken once more than needed, and not once too few.
             await in_thread(self.sessions.mark, turn)
-        return rung
+        return woken

@@ -23,18 +23,18 @@ from parley.memory.store import AgentSessionStore, StoredTurn
 from parley.repository.begin import MAX_QUEUED
 from parley.repository.transcript import Transcript, TurnView
 from parley.repository.turns import Begun, RunningTurn, TurnRepository, TurnRequest
+from parley.threads import in_thread, in_thread_with_retry
 from parley.turns.first_read import read_newest
-from parley.turns.ringing import Ringer
-from parley.turns.threads import in_thread, patiently
+from parley.turns.wakeup import Waker
 
 _FIRST_PAUSE = 0.1
 _LONGEST_PAUSE = 1.0
 
 
-class Carrier(Protocol):
-    """Brings a begun turn to its end: see `parley.turns.carry_out`, which imports the SDK."""
+class Executor(Protocol):
+    """Brings a begun turn to its end: see `parley.runner.execute`, which imports the SDK."""
 
-    async def carry_out(
+    async def execute(
         self,
         turn: RunningTurn,
         first_read: Awaitable[Sequence[StoredTurn]],
@@ -66,7 +66,7 @@ class OpenedTurn:
 
     Attributes:
         work: Carries the turn out, if this process does; it is to be awaited before the invocation
-            ends, and raises what the carrier raises.
+            ends, and raises what the executor raises.
         replayed: Whether an earlier request of the same key had made it.
     """
 
@@ -98,9 +98,9 @@ class Sender:
     turns: TurnRepository
     transcript: Transcript
     store: AgentSessionStore
-    carrier: Carrier
+    executor: Executor
     window: int
-    ringer: Ringer = field(default_factory=Ringer)
+    waker: Waker = field(default_factory=Waker)
 
     async def send(
         self,
@@ -141,7 +141,7 @@ class Sender:
         waited_for_until = min(end, loop.time() + patience)
         pause = _FIRST_PAUSE
         carried: set[UUID] = set()
-        ahead, rung = True, False
+        ahead, woken = True, False
         while True:
             begun, first_read = await self._begin(request, ahead=ahead, enqueue=enqueue)
             ahead = False  # who waits for a turn would read memory in vain each time
@@ -153,7 +153,7 @@ class Sender:
                     await self._finish(begun.turn, first_read, seconds=left)
                     continue
                 try:
-                    view = await self.carrier.carry_out(begun.turn, first_read, seconds=left)
+                    view = await self.executor.execute(begun.turn, first_read, seconds=left)
                 except Fenced:
                     continue  # somebody else has it, or stopped it: see what became of it
                 if begun.outcome == "running":
@@ -165,9 +165,9 @@ class Sender:
                     self.transcript.turn, request.user_id, begun.session_id, turn_id
                 )
                 return Sent(_replied(view), replayed=turn_id not in carried)
-            if begun.status == "queued" and not rung:
-                await self.ringer.ring(begun.session_id, user_id=request.user_id)
-                rung = True
+            if begun.status == "queued" and not woken:
+                await self.waker.wake(begun.session_id, user_id=request.user_id)
+                woken = True
             if waited_for_until - loop.time() <= max(pause, begun.least_seconds):
                 if not enqueue and begun.status != "queued":
                     raise TurnUnfinished(begun.session_id, turn_id)
@@ -201,13 +201,13 @@ class Sender:
             if begun.turn is None:
                 turn_id = _accepted(begun, request)
                 if begun.status == "queued":
-                    await self.ringer.ring(begun.session_id, user_id=request.user_id)
+                    await self.waker.wake(begun.session_id, user_id=request.user_id)
                 return OpenedTurn(begun.session_id, turn_id, None, turn_id != asked.turn_id)
             left = end - loop.time()
             if not begun.own:
                 await self._finish(begun.turn, first_read, seconds=left)
                 continue
-            work = self.carrier.carry_out(begun.turn, first_read, seconds=left, logged=True)
+            work = self.executor.execute(begun.turn, first_read, seconds=left, logged=True)
             return OpenedTurn(
                 begun.session_id,
                 begun.turn.id,
@@ -216,7 +216,7 @@ class Sender:
             )
 
     async def queue(self, request: TurnRequest, *, enqueue: bool = False) -> QueuedTurn:
-        """Commit a message whose turn a worker carries out, and ring for one.
+        """Commit a message whose turn a worker carries out, and wake one.
 
         Args:
             request: The message. It may be sent again, also by another process.
@@ -225,16 +225,18 @@ class Sender:
         Raises:
             Exception: As `send`, but for what only becomes of the turn later.
         """
-        begun = await patiently(self.turns.begin, request, enqueue=enqueue, queue=True)
+        begun = await in_thread_with_retry(self.turns.begin, request, enqueue=enqueue, queue=True)
         _accepted(begun, request)
         if begun.status in ("queued", "running"):
-            await self.ringer.ring(begun.session_id, user_id=request.user_id)
+            await self.waker.wake(begun.session_id, user_id=request.user_id)
         return await self._left(request, begun)
 
     async def _left(self, request: TurnRequest, begun: Begun) -> QueuedTurn:
         """Read the request's turn, which is left to others."""
         turn_id = _accepted(begun, request)
-        view = await patiently(self.transcript.turn, request.user_id, begun.session_id, turn_id)
+        view = await in_thread_with_retry(
+            self.transcript.turn, request.user_id, begun.session_id, turn_id
+        )
         return QueuedTurn(view, turn_id != request.turn_id, begun.least_seconds)
 
     async def _finish(
@@ -247,7 +249,7 @@ class Sender:
             StoreUnavailable: A store cannot serve now; the turn was released.
         """
         try:
-            await self.carrier.carry_out(turn, first_read, seconds=seconds)
+            await self.executor.execute(turn, first_read, seconds=seconds)
         except TurnUnfinished:
             raise TurnInProgress(turn.session_id, turn.id) from None
         except Fenced:
@@ -258,14 +260,14 @@ class Sender:
     ) -> tuple[Begun, Awaitable[Sequence[StoredTurn]]]:
         """Begin, and read memory: meanwhile if it is wanted ahead and its key is known."""
         if request.opens is not None or not ahead:
-            begun = await patiently(self.turns.begin, request, enqueue=enqueue)
+            begun = await in_thread_with_retry(self.turns.begin, request, enqueue=enqueue)
             opened = request.opens is not None and begun.session_id == request.session_id
             if begun.turn is None or opened:
                 return begun, _nothing()
             return begun, self._read(request.user_id, begun.session_id)
         reading = asyncio.ensure_future(self._read(request.user_id, request.session_id))
         try:
-            begun = await patiently(self.turns.begin, request, enqueue=enqueue)
+            begun = await in_thread_with_retry(self.turns.begin, request, enqueue=enqueue)
         except BaseException:
             await asyncio.wait([reading])
             reading.exception()  # that begin failed is said already

@@ -9,14 +9,14 @@ from uuid import UUID
 from parley.ids import conversation_key
 from parley.memory.store import AgentSessionStore, Held
 from parley.observability import logger, traced
-from parley.repository.belongings import (
+from parley.repository.database import Database
+from parley.repository.deletion import by_rows
+from parley.repository.user_data import (
     delete_keys,
     delete_sessions,
     delete_tasks,
     own_sessions,
 )
-from parley.repository.database import Database
-from parley.repository.deletion import by_rows
 
 SESSIONS_A_PAGE = 50
 TASKS_A_PAGE = 1000

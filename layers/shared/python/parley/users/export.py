@@ -12,7 +12,9 @@ from pydantic import TypeAdapter
 from parley.events.log import KEPT_SECONDS, EventLog
 from parley.ids import conversation_key
 from parley.memory.store import AgentSessionStore
-from parley.repository.belongings import (
+from parley.repository.database import Database
+from parley.repository.paging import Number, decode, encode
+from parley.repository.user_data import (
     LoggedTurn,
     export_sessions,
     export_tasks,
@@ -20,8 +22,6 @@ from parley.repository.belongings import (
     logged_turns,
     own_sessions,
 )
-from parley.repository.database import Database
-from parley.repository.paging import Number, decode, encode
 from parley.text import json_line
 
 PAGE_BYTES = 2_000_000

@@ -1,0 +1,315 @@
+"""Following a turn: its events as they come, for any number of readers in any process."""
+
+from __future__ import annotations
+
+import asyncio
+from bisect import bisect_right
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextvars import Context
+from typing import Protocol
+from uuid import UUID
+
+from parley.errors import StoreUnavailable
+from parley.events.fanout import FanOut
+from parley.events.final import final_events, interrupted, tells_the_end
+from parley.events.log import FINAL, EventLog, TurnEvent
+from parley.ids import TurnKey, conversation_key
+from parley.observability import logger
+from parley.repository.transcript import Transcript, TurnView
+from parley.repository.turns import LEASE_SECONDS
+from parley.threads import in_thread, in_thread_with_retry
+
+BEAT_SECONDS = 15.0
+"""How long nothing happens before who follows is told so."""
+
+QUIET_SECONDS = 2.0
+"""How long a log is idle before Postgres is asked what became of the turn."""
+
+ASK_SECONDS = 5.0
+"""How long it stays idle before Postgres is asked again."""
+
+WAKE_SECONDS = float(LEASE_SECONDS)
+"""How long it stays idle before a worker is woken: who carried the turn out may have died before
+it could leave a wake-up, and a wake-up may be lost."""
+
+_FIRST_PAUSE = 0.1
+_LONGEST_PAUSE = 1.0
+
+
+class Wakes(Protocol):
+    """Has a worker look at a session."""
+
+    async def wake(self, session_id: UUID, *, user_id: str) -> bool:
+        """Ask for it, and tell whether the queue has taken that."""
+        ...
+
+
+class Follower:
+    """Gives a turn's events to those who follow it. For one event loop.
+
+    However many follow a turn here, its log is read once for all of them: they neither slow each
+    other nor the turn.
+    """
+
+    def __init__(
+        self,
+        open_log: Callable[[], EventLog],
+        transcript: Transcript,
+        fanout: FanOut,
+        waker: Wakes | None = None,
+        *,
+        beat_seconds: float = BEAT_SECONDS,
+    ) -> None:
+        """Keep what is needed to follow; nothing is opened yet.
+
+        Args:
+            open_log: Gives the event log when it is first wanted.
+            transcript: Tells of turns that have ended.
+            hub: Tells what this process writes to logs.
+            waker: Wakes a worker, where there is one.
+            beat_seconds: How long nothing happens before who follows is told so.
+        """
+        self._open_log = open_log
+        self._transcript = transcript
+        self._fanout = fanout
+        self._waker = waker
+        self._beat_seconds = beat_seconds
+        self._tails: dict[UUID, _Tail] = {}
+
+    async def find(self, user_id: str, session_id: UUID, turn_id: UUID) -> TurnView:
+        """Look at a turn.
+
+        Raises:
+            NotFound: There is no such turn in a session of this user's.
+            StoreUnavailable: Postgres cannot serve now.
+        """
+        return await in_thread(self._transcript.turn, user_id, session_id, turn_id)
+
+    async def follow(
+        self, view: TurnView, *, after: int, seconds: float
+    ) -> AsyncGenerator[TurnEvent | None, None]:
+        """Give a turn's events, each once and in order, until its last.
+
+        Events that the log lacks at its end are made up from what Postgres knows.
+
+        Args:
+            view: The turn, as `find` gave it.
+            after: Only events with a greater sequence number.
+            seconds: How long to wait for events; what is there is given in any case.
+
+        Yields:
+            The events; None whenever nothing has happened for a while.
+
+        Raises:
+            NotFound: The turn was deleted meanwhile.
+            StoreUnavailable: The log cannot be read now; following again goes on.
+        """
+        loop = asyncio.get_running_loop()
+        end = loop.time() + seconds
+        tail = self._join(view, after)
+        try:
+            while True:
+                # Taken before the look, so that nothing that comes meanwhile is missed.
+                changed, over = tail.changed, tail.over
+                for event in tail.after(after):
+                    yield event
+                    if event.type in FINAL:
+                        return
+                    after = event.sequence
+                    await asyncio.sleep(0)  # others have their turn during a long replay
+                if over:
+                    tail.check()
+                    return
+                left = end - loop.time()
+                if left <= 0:
+                    return
+                try:
+                    async with asyncio.timeout(min(left, self._beat_seconds)):
+                        await changed.wait()
+                except TimeoutError:
+                    if loop.time() < end:
+                        yield None
+        finally:
+            await self._leave(tail)
+
+    def _join(self, view: TurnView, after: int) -> _Tail:
+        tail = self._tails.get(view.turn.id)
+        if tail is None or tail.over or tail.begins_after > after:
+            tail = _Tail(self._open_log(), self._transcript, self._fanout, self._waker, view, after)
+            self._tails[view.turn.id] = tail
+        tail.readers += 1
+        return tail
+
+    async def _leave(self, tail: _Tail) -> None:
+        tail.readers -= 1
+        if tail.readers > 0:
+            return
+        if self._tails.get(tail.turn_id) is tail:
+            del self._tails[tail.turn_id]
+        await tail.stop()
+
+
+class _Tail:
+    """What is read of one turn's log from some place on, by one task for all its readers.
+
+    Attributes:
+        begins_after: The sequence number after which it begins.
+        readers: How many follow it.
+        over: Whether nothing more will come.
+        changed: Set when something has come; another one stands here then.
+    """
+
+    def __init__(
+        self,
+        log: EventLog,
+        transcript: Transcript,
+        fanout: FanOut,
+        waker: Wakes | None,
+        view: TurnView,
+        after: int,
+    ) -> None:
+        turn = view.turn
+        self.turn_id = turn.id
+        self.begins_after = after
+        self.readers = 0
+        self.over = False
+        self.changed = asyncio.Event()
+        self._log = log
+        self._place = (
+            conversation_key(turn.user_id, turn.session_id),
+            TurnKey(turn.number, turn.id),
+        )
+        self._transcript = transcript
+        self._fanout = fanout
+        self._waker = waker
+        self._view = view
+        self._events: list[TurnEvent] = []
+        # It reads for all, so nothing of the request that comes first is in its logs and traces.
+        self._task = asyncio.get_running_loop().create_task(
+            self._read_to_the_end(), context=Context()
+        )
+
+    def after(self, sequence: int) -> list[TurnEvent]:
+        """Give what has come so far after a sequence number."""
+        return self._events[bisect_right(self._events, sequence, key=_sequence) :]
+
+    def check(self) -> None:
+        """Raise what ended the reading, if it was an error."""
+        error = self._task.exception() if self._task.done() else None
+        if error is not None:
+            raise error
+
+    async def stop(self) -> None:
+        """Read no further."""
+        self._task.cancel()
+        await asyncio.wait([self._task])
+        if not self._task.cancelled():
+            self._task.exception()  # who read it was told
+
+    @property
+    def _last(self) -> int:
+        return self._events[-1].sequence if self._events else self.begins_after
+
+    async def _read_to_the_end(self) -> None:
+        try:
+            await self._read_on()
+        finally:
+            self.over = True
+            self._notify()
+
+    async def _read_on(self) -> None:
+        clock = asyncio.get_running_loop().time
+        pause = _FIRST_PAUSE
+        # Of a turn that has ended, what the log lacks will not come.
+        ask_at = clock() + (QUIET_SECONDS if self._view.turn.ended_at is None else 0)
+        wake_at = clock() + WAKE_SECONDS
+        published: Sequence[TurnEvent] = ()
+        with self._fanout.subscribe(self.turn_id) as subscription:
+            while True:
+                came = self._next_of(published) or await in_thread_with_retry(
+                    self._log.read, *self._place, after=self._last
+                )
+                if came and came[-1].type in FINAL and not await self._ends_so(came[-1]):
+                    came = ()
+                if came:
+                    self._take(came)
+                    if came[-1].type in FINAL:
+                        return
+                    pause, ask_at = _FIRST_PAUSE, max(ask_at, clock() + QUIET_SECONDS)
+                    wake_at = clock() + WAKE_SECONDS
+                else:
+                    pause = min(2 * pause, _LONGEST_PAUSE)
+                if self._view.turn.ended_at is not None or clock() >= ask_at:
+                    if await self._ended():
+                        self._take(await self._rest())
+                        return
+                    ask_at = clock() + ASK_SECONDS
+                    if self._waker is not None and clock() >= wake_at:
+                        turn = self._view.turn
+                        await self._waker.wake(turn.session_id, user_id=turn.user_id)
+                        wake_at = clock() + WAKE_SECONDS
+                published = await subscription.take(pause)
+
+    def _next_of(self, published: Sequence[TurnEvent]) -> Sequence[TurnEvent]:
+        """Give what comes next of what this process wrote; nothing if there is a gap before it."""
+        new = [event for event in published if event.sequence > self._last]
+        return new if new and new[0].sequence == self._last + 1 else ()
+
+    async def _ends_so(self, end: TurnEvent) -> bool:
+        """Whether the turn ended as its log says.
+
+        Only the end that was there from the beginning is doubted: Postgres, restored to a moment
+        before it, may know of none, or of another. What comes while it is waited for was told to
+        Postgres first.
+        """
+        if self._events:
+            return True
+        await self._ended()
+        return tells_the_end(end, self._view)
+
+    async def _ended(self) -> bool:
+        """Whether the turn has ended, as far as Postgres can tell now."""
+        turn = self._view.turn
+        if turn.ended_at is None:
+            try:
+                self._view = await in_thread(
+                    self._transcript.turn, turn.user_id, turn.session_id, turn.id
+                )
+            except StoreUnavailable as error:
+                # The log may go on without it.
+                logger().warning(
+                    "a turn that is followed could not be looked at",
+                    turn_id=str(turn.id),
+                    reason=str(error),
+                )
+        return self._view.turn.ended_at is not None
+
+    async def _rest(self) -> Sequence[TurnEvent]:
+        """Give what is left of the log of a turn that has ended, with its end made up if need be.
+
+        The whole log is read again: the end depends on what stands before it.
+        """
+        events = await in_thread_with_retry(self._log.read, *self._place)
+        if events and events[-1].type in FINAL and not tells_the_end(events[-1], self._view):
+            events = []
+        if not events or events[-1].type not in FINAL:
+            cut = interrupted(events)
+            last = events[-1].sequence if events else 0
+            made = final_events(self._view, after=last, interrupted=cut)
+            if self._last > made[-1].sequence:
+                # Who asks has seen a log that is gone by now, but maybe not how it ended.
+                made = final_events(self._view, after=self._last, interrupted=cut)
+            events = [*events, *made]
+        return [event for event in events if event.sequence > self._last]
+
+    def _take(self, events: Sequence[TurnEvent]) -> None:
+        self._events += events
+        self._notify()
+
+    def _notify(self) -> None:
+        self.changed.set()
+        self.changed = asyncio.Event()
+
+
+def _sequence(event: TurnEvent) -> int:
+    return event.sequence

@@ -1,0 +1,1 @@
+"""Running agents in a turn. Whatever stands here may import the Agents SDK."""

@@ -1,0 +1,185 @@
+"""Running the agent: from what is remembered to a reply and what is to be remembered.
+
+Importing this module imports the Agents SDK.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from agents import (
+    Agent,
+    AgentsException,
+    InputGuardrailTripwireTriggered,
+    MaxTurnsExceeded,
+    ModelProvider,
+    ModelRefusalError,
+    OutputGuardrailTripwireTriggered,
+    RunConfig,
+    RunErrorHandlerInput,
+    RunErrorHandlerResult,
+    Runner,
+    ToolInputGuardrailTripwireTriggered,
+    ToolOutputGuardrailTripwireTriggered,
+)
+from pydantic_core import to_json
+
+from parley.errors import StoreUnavailable
+from parley.memory.shape import lasting, user_message, with_own_call_ids
+from parley.memory.store import Item, TurnMemory
+from parley.runner.agent_graph import UnsupportedAgent
+from parley.runner.missing_tools import tell_missing
+from parley.runner.model_faults import fault_of
+from parley.runner.nested_runs import keeping_runs
+from parley.runner.recording_model import RecordingProvider
+from parley.text import storable
+from parley.turns.attempt import Attempt, running
+from parley.turns.context import TurnContext
+
+MAX_MODEL_CALLS = 30
+"""How often one run may ask the model; an agent that has not answered by then goes in circles."""
+
+
+class RunFailed(Exception):
+    """The agent could not answer.
+
+    Attributes:
+        code: A word for programs: `model_failed`, `model_refused`, `content_filtered`,
+            `context_overflow`, `agent_failed`, `guardrail_tripped`, `too_many_steps`,
+            `agent_changed`, `agent_not_supported`, `approval_not_supported`.
+        detail: A sentence for people.
+        quoting: Whether the log may have the cause's message: nobody had said anything yet.
+    """
+
+    def __init__(self, code: str, detail: str, *, quoting: bool = False) -> None:
+        super().__init__(f"{code}: {detail}")
+        self.code = code
+        self.detail = detail
+        self.quoting = quoting
+
+
+class ContextOverflow(RunFailed):
+    """What the model was shown is more than it takes."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__("context_overflow", detail)
+
+
+class AlreadyNoted(RunFailed):
+    """An earlier attempt was failing the turn, and had left its note in memory."""
+
+    def __init__(self, note: str) -> None:
+        super().__init__("turn_stopped", note)
+
+
+@dataclass(frozen=True, slots=True)
+class AgentRunner:
+    """Runs agents on a provider's models."""
+
+    provider: ModelProvider
+
+    async def run(
+        self, agent: Agent[TurnContext], attempt: Attempt, remembered: Sequence[Item]
+    ) -> TurnMemory:
+        """Answer the attempt's user message.
+
+        Args:
+            agent: Who answers.
+            attempt: On whose behalf; what it has recorded is not asked again.
+            remembered: The items of earlier turns, oldest first.
+
+        Returns:
+            The reply and the turn's items, in the form that lasts.
+
+        Raises:
+            RunFailed: The model, a tool or a guardrail ended the run.
+            Fenced: The attempt was replaced meanwhile.
+            StoreUnavailable: A store cannot serve now.
+        """
+        said = user_message(attempt.turn.text)
+        config = RunConfig(
+            model_provider=RecordingProvider(self.provider, attempt),
+            tracing_disabled=True,
+            tool_not_found_behavior="return_error_to_model",
+            tool_error_formatter=tell_missing,
+        )
+        try:
+            with running(attempt):
+                async with keeping_runs(attempt, config):
+                    result = await Runner.run(
+                        agent,
+                        [*remembered, said],  # type: ignore[list-item]
+                        context=attempt.own,
+                        max_turns=MAX_MODEL_CALLS,
+                        error_handlers={"model_refusal": _said_instead},
+                        run_config=config,
+                    )
+        except StoreUnavailable:
+            raise  # the model's key could not be fetched
+        except Exception as error:
+            attempt.check()
+            if attempt.agent_changed:
+                raise RunFailed(
+                    "agent_changed", "The agent was changed by a deployment while it answered."
+                ) from error
+            raise _failure(error, attempt.model_error) from error
+        attempt.check()
+        if result.interruptions:
+            waiting = ", ".join(sorted({item.name or "?" for item in result.interruptions}))
+            raise RunFailed("approval_not_supported", f"The agent asked for approval of {waiting}.")
+        made = with_own_call_ids(
+            lasting(item.to_input_item() for item in result.new_items), attempt.turn.id
+        )
+        return TurnMemory(
+            [said, *made], _text(result.final_output), _usage(attempt), len(attempt.outputs)
+        )
+
+
+def _text(output: Any) -> str:
+    return storable(output if isinstance(output, str) else to_json(output).decode())
+
+
+def _usage(attempt: Attempt) -> dict[str, int]:
+    usage = attempt.usage
+    return {
+        "model_calls": usage.model_calls,
+        "input_tokens": usage.input_tokens,
+        "output_tokens": usage.output_tokens,
+    }
+
+
+def _said_instead(refused: RunErrorHandlerInput[Any]) -> RunErrorHandlerResult | None:
+    """Let a refusal's words be the reply, unless the agent promises one of a certain form."""
+    last = refused.run_data.last_agent
+    if not isinstance(refused.error, ModelRefusalError) or last.output_type not in (None, str):
+        return None
+    return RunErrorHandlerResult(refused.error.refusal, include_in_history=False)
+
+
+def _failure(error: Exception, model_error: Exception | None) -> RunFailed:
+    cause = error.__cause__ if isinstance(error, AgentsException) else None
+    if (fault := fault_of(cause) or fault_of(error)) is not None:
+        if fault.code == "context_overflow":
+            return ContextOverflow(fault.detail)
+        return RunFailed(fault.code, fault.detail)
+    match cause if isinstance(cause, UnsupportedAgent) else error:
+        case ModelRefusalError(refusal=words):
+            return RunFailed("model_refused", f"The model refused: {storable(words)}")
+        case InputGuardrailTripwireTriggered() | OutputGuardrailTripwireTriggered() as tripped:
+            name = tripped.guardrail_result.guardrail.get_name()
+            return RunFailed("guardrail_tripped", f"The guardrail {name} stopped the turn.")
+        case ToolInputGuardrailTripwireTriggered() | ToolOutputGuardrailTripwireTriggered() as hit:
+            name = hit.guardrail.get_name()
+            return RunFailed("guardrail_tripped", f"The guardrail {name} stopped the turn.")
+        case UnsupportedAgent() as unsupported:
+            return RunFailed("agent_not_supported", str(unsupported), quoting=True)
+        case MaxTurnsExceeded():
+            return RunFailed(
+                "too_many_steps", f"The agent had not answered after {MAX_MODEL_CALLS} model calls."
+            )
+        case failed if failed is model_error:  # such as an answer that is not JSON
+            return RunFailed("model_failed", f"The model failed: {type(failed).__name__}.")
+        case failed:
+            return RunFailed("agent_failed", f"The agent failed: {type(failed).__name__}.")

@@ -1,0 +1,379 @@
+"""Carrying out one attempt: from the begun turn to its end, in both stores.
+
+Importing this module imports the Agents SDK.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+from agents import Agent
+from sqlalchemy.exc import DBAPIError
+
+from parley.errors import (
+    Fenced,
+    NotFound,
+    StoreMisconfigured,
+    StoreRefused,
+    StoreUnavailable,
+    TurnUnfinished,
+)
+from parley.events.fanout import FanOut
+from parley.events.log import EventLog
+from parley.events.writer import EventWriter
+from parley.memory.codec import Unreadable
+from parley.memory.shape import assistant_message, user_message
+from parley.memory.store import AgentSessionStore, Item, StoredTurn, TurnMemory
+from parley.memory.window import Window
+from parley.observability import log_keys, logger, traced, turn_ended
+from parley.repository.database import Database, refusal
+from parley.repository.tool_calls import ToolCallRepository
+from parley.repository.transcript import Transcript, TurnView
+from parley.repository.turns import RunningTurn, TurnRepository, Usage
+from parley.runner.agent_digest import agent_digest
+from parley.runner.agent_graph import UnsupportedAgent
+from parley.runner.agent_run import AgentRunner, AlreadyNoted, ContextOverflow, RunFailed
+from parley.runner.prepare import prepare
+from parley.threads import in_thread, in_thread_with_retry
+from parley.tracing import subsegment
+from parley.turns.attempt import Attempt
+from parley.turns.caps import Caps
+from parley.turns.context import TurnContext
+from parley.turns.finalize import Finalizer, release
+from parley.turns.lease import held
+from parley.turns.wakeup import LONGEST_DELAY_SECONDS, Waker, retry_seconds
+
+PRUNE_EVERY = 25
+"""Old memory is removed in batches: after every so many turns of a session."""
+
+MISCONFIGURED_ATTEMPTS = 10
+"""How many attempts a turn has while a store is misconfigured: with ever longer pauses, that is an
+hour and a quarter in which somebody can mend it."""
+
+_DAMAGED = "What an earlier attempt had kept cannot be read any more."
+_UNDONE = (
+    "The turn had ended, but the database was restored to a moment before that, and what its tools"
+    " had done there is gone."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one attempt may take.
+
+    Attributes:
+        turn_seconds: How long it may run before the turn fails.
+        crashes: How many attempts of a turn may die before it fails.
+        memory_items: How many of the SDK's items the agent is shown of the past.
+        memory_bytes: How many bytes they may come to.
+        caps: How much of tools' outputs the model is told.
+    """
+
+    turn_seconds: float
+    crashes: int
+    memory_items: int
+    memory_bytes: int = 1_000_000
+    caps: Caps = field(default_factory=Caps)
+
+
+@dataclass(frozen=True, slots=True)
+class TurnExecutor:
+    """Carries out begun turns."""
+
+    database: Database
+    turns: TurnRepository
+    transcript: Transcript
+    tool_calls: ToolCallRepository
+    store: AgentSessionStore
+    load_agent: Callable[[str], Agent[TurnContext]]
+    runner: AgentRunner
+    limits: Limits
+    waker: Waker = field(default_factory=Waker)
+    open_log: Callable[[], EventLog] | None = None
+    make_context: Callable[[str, TurnContext], Any] = lambda _, turn: turn
+    fanout: FanOut = field(default_factory=FanOut)
+
+    async def execute(
+        self,
+        turn: RunningTurn,
+        first_read: Awaitable[Sequence[StoredTurn]],
+        *,
+        seconds: float,
+        logged: bool = False,
+        comes_back: bool = False,
+    ) -> TurnView:
+        """Bring a turn that this process holds to its end.
+
+        Args:
+            turn: The turn, as begin gave it.
+            first_read: What is being read of the session's memory meanwhile; always awaited.
+            seconds: How long from now the invocation can hold the turn.
+            logged: Whether a log of the turn's events is kept. Later attempts keep one in any case:
+                somebody may follow what the first began.
+            comes_back: Whether the caller's wake-up is delivered again if the process dies, or if
+                this raises an error that is not among those below.
+
+        Returns:
+            The turn as it ended: completed, or failed or cancelled with a reason.
+
+        Raises:
+            Fenced: The attempt was replaced, or the turn stopped or deleted: look at it anew.
+            TurnUnfinished: Time was up; the turn was released and goes on in another attempt.
+            StoreUnavailable: A store cannot serve; the turn was released, and a worker is woken for
+                it, later each time.
+        """
+        log_keys(session_id=str(turn.session_id), turn_id=str(turn.id))
+        attempt = Attempt(
+            turn,
+            self.database,
+            self.turns,
+            self.tool_calls,
+            self.store,
+            self.waker,
+            self.limits.caps,
+        )
+        if comes_back:
+            attempt.watchdog.armed_elsewhere()
+        attempt.watchdog.arm()
+        if self.open_log is not None and (logged or turn.attempt > 1):
+            attempt.event_writer = EventWriter(self.open_log(), self.fanout, attempt)
+        started = time.monotonic()
+        outcome = "released"
+        try:
+            with subsegment("turn", **_ids(turn)):
+                view = await self._ended(attempt, first_read, seconds)
+            outcome = view.turn.status
+        except Fenced:
+            outcome = "replaced"
+            # If Postgres knows of nobody else it was restored, and the store knows of later
+            # attempts: the next one is one nearer to them. Each waits a second longer, should a
+            # store fence for another reason.
+            if await release(self.turns, turn):
+                delay = min(turn.attempt - 1, LONGEST_DELAY_SECONDS)
+                await self.waker.wake(turn.session_id, user_id=turn.user_id, delay=delay)
+            raise
+        except StoreUnavailable:
+            outcome = "unavailable"
+            # A tool that is always too slow would be tried for ever and block its session.
+            await self._let_go(
+                attempt.turn, crashed=attempt.overran, delay=retry_seconds(turn.attempt)
+            )
+            raise
+        except (TurnUnfinished, asyncio.CancelledError):
+            await self._let_go(attempt.turn)
+            raise
+        except Exception:
+            # A defect: it counts, or the turn would be tried for ever and block its session.
+            if comes_back:
+                await release(self.turns, attempt.turn, crashed=True)
+            else:
+                await self._let_go(attempt.turn, crashed=True, delay=retry_seconds(turn.attempt))
+            raise
+        finally:
+            await attempt.watchdog.settle()
+            turn_ended(
+                outcome=outcome,
+                agent=turn.agent,
+                seconds=time.monotonic() - started,
+                usage=attempt.usage,
+            )
+        return view
+
+    async def _let_go(self, turn: RunningTurn, *, crashed: bool = False, delay: int = 0) -> None:
+        """Let the next attempt have the turn, and wake a worker for it."""
+        await release(self.turns, turn, crashed=crashed)
+        await self.waker.wake(turn.session_id, user_id=turn.user_id, delay=delay)
+
+    @property
+    def _finalizer(self) -> Finalizer:
+        return Finalizer(self.turns, self.transcript, self.store, self.waker)
+
+    async def _ended(
+        self, attempt: Attempt, first_read: Awaitable[Sequence[StoredTurn]], seconds: float
+    ) -> TurnView:
+        """Bring a turn to its end, also if a store will not take what it has to write.
+
+        Raises:
+            StoreMisconfigured: The turn is to be tried again, when somebody may have mended it.
+        """
+        turn = attempt.turn
+        try:
+            if turn.crashes > 2 * self.limits.crashes and not turn.cancel_requested:
+                # To give it up has crashed as often as it may itself: memory is left out of it.
+                with suppress(Exception):
+                    await first_read
+                return await self._fail(attempt, _crashed(turn))
+            return await self._bring_to_end(attempt, await first_read, seconds)
+        except DBAPIError as error:
+            refused: Exception = refusal(error)
+            refused.__cause__ = error
+        except (StoreRefused, StoreMisconfigured) as error:
+            refused = error
+        if isinstance(refused, StoreMisconfigured) and turn.attempt < MISCONFIGURED_ATTEMPTS:
+            raise refused
+        return await self._finalizer.give_up(attempt, refused)
+
+    async def _bring_to_end(
+        self, attempt: Attempt, first_read: Sequence[StoredTurn], seconds: float
+    ) -> TurnView:
+        turn, limits = attempt.turn, self.limits
+        if turn.cancel_requested:  # by somebody who died, or whom a store failed
+            return await self._finalizer.cancel(attempt)
+        try:
+            if turn.attempt > 1 and (finished := await self._take_over(attempt)) is not None:
+                return await self._finalizer.complete(attempt, finished)
+            agent = self._agent(attempt)
+            window = await in_thread_with_retry(self._window, attempt, first_read)
+            if attempt.event_writer is not None:
+                await attempt.event_writer.begin()
+            memory = await held(
+                self._run(agent, attempt, window),
+                attempt,
+                seconds=min(seconds, limits.turn_seconds),
+                beside=attempt.event_writer.keep() if attempt.event_writer is not None else None,
+            )
+        except RunFailed as failure:
+            return await self._fail(attempt, failure)
+        except TimeoutError as error:
+            if seconds < limits.turn_seconds:
+                raise TurnUnfinished(turn.session_id, turn.id) from error
+            detail = f"The turn was stopped after {limits.turn_seconds:g} seconds."
+            return await self._fail(attempt, RunFailed("turn_too_long", detail))
+        await self._finalizer.finish(attempt, memory)
+        view = await self._finalizer.complete(attempt, memory)
+        if turn.number % PRUNE_EVERY == 0:
+            await self._prune(attempt, window.keep_from)
+        return view
+
+    async def _take_over(self, attempt: Attempt) -> TurnMemory | None:
+        """Claim what earlier attempts left; give their memory if one of them had finished."""
+        turn = attempt.turn
+        try:
+            claimed = await attempt.claim_memory(self.store.claim)
+        except Unreadable as error:
+            # Without its records the run could only start afresh, over effects that happened.
+            attempt.resume({}, await attempt.recorded())
+            raise RunFailed("memory_unreadable", _DAMAGED) from error
+        attempt.resume(claimed.records, await attempt.recorded())
+        attempt.finished = claimed.done is not None
+        if claimed.done is not None:
+            left = claimed.done.memory
+            if left is None:
+                raise RunFailed("memory_unreadable", _DAMAGED)
+            if left.tool_calls > len(attempt.outputs):
+                raise RunFailed("database_restored", _UNDONE)
+            if left.reply is None:  # the note of an attempt that died while it failed the turn
+                attempt.usage = Usage(**left.usage)
+                raise AlreadyNoted(left.items[-1]["content"])
+            return left
+        if attempt.outputs.keys() - attempt.call_ids:
+            # Records that are gone, as after a restored backup: asked afresh, the model would
+            # call again what has happened.
+            raise RunFailed("memory_unreadable", _DAMAGED)
+        if turn.crashes >= self.limits.crashes:
+            raise _crashed(turn)
+        return None
+
+    async def _run(self, agent: Agent[TurnContext], attempt: Attempt, window: Window) -> TurnMemory:
+        """Run the agent; once more, with half of the past, if the model says it is too much."""
+        try:
+            return await self.runner.run(agent, attempt, window.items)
+        except ContextOverflow:
+            half = window.newest_half()
+            if len(half) == len(window.items):
+                raise
+            logger().warning("the model was shown half of the past", items=len(half))
+            attempt.rewind()
+            return await self.runner.run(agent, attempt, half)
+
+    def _agent(self, attempt: Attempt) -> Agent[TurnContext]:
+        building = True
+        try:
+            agent = self.load_agent(attempt.turn.agent)
+            prepare(agent)
+            attempt.digest = agent_digest(agent)
+            building = False
+            attempt.give_context(self._context(attempt))
+        except NotFound as error:
+            detail = f"The agent {attempt.turn.agent} is not offered any more."
+            raise RunFailed("agent_not_offered", detail) from error
+        except UnsupportedAgent as error:
+            raise RunFailed("agent_not_supported", str(error), quoting=True) from error
+        except Exception as error:
+            # A defect of the agent's own: it must not block the session, nor hide.
+            what = "built" if building else "given its context"
+            detail = f"The agent cannot be {what}: {type(error).__name__}."
+            raise RunFailed("agent_failed", detail, quoting=building) from error
+        return agent
+
+    def _context(self, attempt: Attempt) -> Any:
+        made = self.make_context(attempt.turn.agent, attempt.context)
+        if inspect.iscoroutine(made):
+            made.close()
+            raise UnsupportedAgent(
+                "The agent's context() is an async function; it must be an ordinary one that"
+                " returns the context."
+            )
+        return made
+
+    def _window(self, attempt: Attempt, first_read: Sequence[StoredTurn]) -> Window:
+        def rebuild(numbers: Sequence[int]) -> Mapping[int, list[Item]]:
+            said = self.transcript.of_turns(attempt.turn.session_id, numbers)
+            return {number: _rebuilt(view) for number, view in said.items()}
+
+        window = Window(
+            self.store,
+            attempt.conversation,
+            attempt.turn.remembered,
+            first_read,
+            max_items=self.limits.memory_items,
+            max_bytes=self.limits.memory_bytes,
+            rebuild=rebuild,
+        )
+        if window.rebuilt:
+            logger().warning("memory rebuilt from the transcript", turns=window.rebuilt)
+        return window
+
+    async def _fail(self, attempt: Attempt, failure: RunFailed) -> TurnView:
+        # The detail is in the turn; here it could quote what was said.
+        logger().warning(
+            "turn failed",
+            code=failure.code,
+            agent=attempt.turn.agent,
+            **traced(failure.__cause__, quoting=failure.quoting),
+        )
+        noted = isinstance(failure, AlreadyNoted)
+        return await self._finalizer.stop(
+            attempt, "failed", failure.code, failure.detail, noted=noted
+        )
+
+    async def _prune(self, attempt: Attempt, keep_from: int) -> None:
+        try:
+            await in_thread(self.store.forget_before, attempt.conversation, keep_from)
+        except StoreUnavailable as error:
+            logger().warning("memory was not pruned; a later turn does", reason=str(error))
+
+
+def _crashed(turn: RunningTurn) -> RunFailed:
+    return RunFailed("turn_crashed", f"The turn was given up after {turn.crashes} crashes.")
+
+
+def _ids(turn: RunningTurn) -> dict[str, str | int]:
+    """Give what a trace of the turn is found by."""
+    return {
+        "session_id": str(turn.session_id),
+        "turn_id": str(turn.id),
+        "attempt": turn.attempt,
+        "agent": turn.agent,
+    }
+
+
+def _rebuilt(view: TurnView) -> list[Item]:
+    answer = view.reply.content if view.reply is not None else view.turn.error_detail or ""
+    return [user_message(view.user_message.content), assistant_message(answer)]

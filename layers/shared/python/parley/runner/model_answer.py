@@ -1,0 +1,94 @@
+"""A model's answer as it is recorded, whoever gave it and however it was asked for.
+
+Importing this module imports the Agents SDK.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+from uuid import uuid4
+
+from agents import ModelResponse
+from pydantic_core import from_json
+
+from parley.runner.model_faults import no_answer
+from parley.runner.model_stream import text_of
+from parley.text import storable_in_json, storable_json
+
+CALLS = ("function_call", "custom_tool_call")
+
+
+def recorded(response: ModelResponse, taken: set[str]) -> dict[str, Any]:
+    """Make the record of an answer: its raw output as dictionaries, and its tokens.
+
+    A round trip through the typed response would refuse what lenient servers send, and add
+    fields to what good ones do.
+
+    Args:
+        response: The answer.
+        taken: The ids of the turn's tool calls so far; the calls get others.
+
+    Raises:
+        BadAnswer: It holds nothing.
+    """
+    output = storable_json([_dictionary(item) for item in response.output])
+    usage = _tokens(response)
+    if not _says_something(output):
+        raise no_answer(usage)
+    for item in output:
+        if item.get("type") in CALLS:
+            if not item.get("call_id") or item["call_id"] in taken:
+                item["call_id"] = f"call_{uuid4().hex}"  # some servers start at call_0 every time
+            taken = taken | {item["call_id"]}
+        if item.get("type") == "function_call":
+            item["arguments"] = storable_in_json(item.get("arguments") or "{}")
+    return {"output": output, "usage": usage, "response_id": response.response_id}
+
+
+def call_ids(items: Iterable[Any]) -> set[str]:
+    """Give the ids of the tool calls among some items."""
+    return {item["call_id"] for item in items if item.get("type") in CALLS}
+
+
+def sendable(items: str | list[Any]) -> str | list[Any]:
+    """Make what a model is asked such that any server can read it.
+
+    A call whose arguments are no JSON object was answered with what is wrong with them. Many
+    servers read the arguments in a conversation again, and refuse all of it for such a call.
+    """
+    if isinstance(items, str):
+        return items
+    return [
+        {**item, "arguments": "{}"}
+        if item.get("type") == "function_call" and not _is_object(item.get("arguments"))
+        else item
+        for item in items
+    ]
+
+
+def _dictionary(item: Any) -> dict[str, Any]:
+    if isinstance(item, dict):
+        return dict(item)
+    dumped: dict[str, Any] = item.model_dump(mode="json", exclude_unset=True)
+    return dumped
+
+
+def _tokens(response: ModelResponse) -> dict[str, int]:
+    usage = response.usage
+    return {
+        "input_tokens": max(0, int(usage.input_tokens or 0)),
+        "output_tokens": max(0, int(usage.output_tokens or 0)),
+    }
+
+
+def _says_something(output: list[dict[str, Any]]) -> bool:
+    silent = ("message", "reasoning")
+    return any(item.get("type") not in silent for item in output) or bool(text_of(output).strip())
+
+
+def _is_object(arguments: Any) -> bool:
+    try:
+        return isinstance(from_json(arguments, allow_inf_nan=False), dict)
+    except (TypeError, ValueError):
+        return False

@@ -1,0 +1,164 @@
+"""Runs inside a run: a guardrail or a tool that calls `Runner.run` stays inside its turn.
+
+By itself such a run would ask the SDK's default model at its default address, unrecorded. In a turn
+it asks the deployment's provider, or the one it brings, and is recorded below the call that it is
+made in. The SDK's runner is not part of its public API; this was read in openai-agents 0.24.0.
+Importing this module imports the Agents SDK.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from concurrent.futures import Future
+from contextlib import asynccontextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from agents import Agent, Model, MultiProvider, RunConfig
+from agents.result import RunResult, RunResultStreaming
+from agents.run import AgentRunner as SdkRunner
+from agents.run import get_default_agent_runner, set_default_agent_runner
+
+from parley.runner.agent_graph import UnsupportedAgent
+from parley.runner.missing_tools import tell_missing
+from parley.runner.prepare import prepare
+from parley.runner.recording_model import RecordingModel, RecordingProvider
+from parley.turns.attempt import Attempt, attempt_of_body
+
+
+@dataclass(frozen=True, slots=True)
+class _Turn:
+    """What runs inside a turn's run are given of it.
+
+    Attributes:
+        loop: The event loop that the turn runs in.
+        brought: Runs that other threads' loops wait for.
+    """
+
+    attempt: Attempt
+    config: RunConfig
+    loop: asyncio.AbstractEventLoop
+    brought: set[asyncio.Future[Any]] = field(default_factory=set)
+
+
+_turn: ContextVar[_Turn | None] = ContextVar("parley_turn", default=None)
+
+
+@asynccontextmanager
+async def keeping_runs(attempt: Attempt, config: RunConfig) -> AsyncIterator[None]:
+    """Keep every run that is made inside the block inside the turn.
+
+    Args:
+        attempt: Whose turn.
+        config: How its own run is made.
+    """
+    if not isinstance(get_default_agent_runner(), _Runner):
+        set_default_agent_runner(_Runner())
+    turn = _Turn(attempt, config, asyncio.get_running_loop())
+    token = _turn.set(turn)
+    try:
+        yield
+    finally:
+        _turn.reset(token)
+        for run in turn.brought:
+            run.cancel()
+        if turn.brought:
+            await asyncio.wait(turn.brought)
+
+
+class _Runner(SdkRunner):
+    """The SDK's runner, outside a turn; inside one, a run of the turn's."""
+
+    async def run(self, starting_agent: Agent[Any], input: Any, **options: Any) -> RunResult:
+        turn = _here()
+        if turn is None:
+            return await super().run(starting_agent, input, **options)
+        options["run_config"] = _config(turn, starting_agent, options.get("run_config"))
+        if asyncio.get_running_loop() is turn.loop:
+            return await self._run_in(turn, starting_agent, input, options)
+        # A tool's thread has a loop of its own, which the turn's model and locks do not know.
+        return await asyncio.wrap_future(self._bring(turn, starting_agent, input, options))
+
+    def run_sync(self, starting_agent: Agent[Any], input: Any, **options: Any) -> RunResult:
+        turn = _here()
+        if turn is None or asyncio._get_running_loop() is not None:  # the SDK refuses the latter
+            return super().run_sync(starting_agent, input, **options)
+        options["run_config"] = _config(turn, starting_agent, options.get("run_config"))
+        return self._bring(turn, starting_agent, input, options).result()
+
+    def _bring(
+        self, turn: _Turn, agent: Agent[Any], input: Any, options: dict[str, Any]
+    ) -> Future[RunResult]:
+        """Have a run made in the turn's loop, on behalf of another thread."""
+
+        async def brought() -> RunResult:
+            run = asyncio.ensure_future(self._run_in(turn, agent, input, options))
+            turn.brought.add(run)
+            run.add_done_callback(turn.brought.discard)
+            return await run
+
+        return asyncio.run_coroutine_threadsafe(brought(), turn.loop)
+
+    async def _run_in(
+        self, turn: _Turn, agent: Agent[Any], input: Any, options: dict[str, Any]
+    ) -> RunResult:
+        with turn.attempt.inside_run():
+            return await super().run(agent, input, **options)
+
+    def run_streamed(
+        self, starting_agent: Agent[Any], input: Any, **options: Any
+    ) -> RunResultStreaming:
+        turn = _here()
+        if turn is None:
+            return super().run_streamed(starting_agent, input, **options)
+        if asyncio.get_running_loop() is not turn.loop:
+            raise _refused(
+                turn.attempt,
+                "Runner.run_streamed can be called in an async function_tool only;"
+                " Runner.run can in any.",
+            )
+        options["run_config"] = _config(turn, starting_agent, options.get("run_config"))
+        with turn.attempt.inside_run():
+            return super().run_streamed(starting_agent, input, **options)
+
+
+def _here() -> _Turn | None:
+    if (attempt := attempt_of_body()) is not None:
+        raise _refused(
+            attempt,
+            "The body of an effect_tool or a read_tool cannot run an agent, since its transaction"
+            " must not wait for a model; a function_tool can.",
+        )
+    return _turn.get()
+
+
+def _config(turn: _Turn, agent: Agent[Any], given: RunConfig | dict[str, Any] | None) -> RunConfig:
+    """Return how a run inside the turn is made: as it asks for, but recorded."""
+    config = RunConfig(**given) if isinstance(given, dict) else given or RunConfig()
+    provider = config.model_provider
+    if isinstance(provider, RecordingProvider):  # the turn's own run, or an agent used as a tool
+        return config
+    try:
+        prepare(agent)
+    except UnsupportedAgent as unsupported:
+        turn.attempt.refused = unsupported
+        raise
+    default = type(provider) is MultiProvider
+    model = config.model
+    return replace(
+        config,
+        model_provider=turn.config.model_provider
+        if default
+        else RecordingProvider(provider, turn.attempt),
+        model=RecordingModel(model, turn.attempt) if isinstance(model, Model) else model,
+        tracing_disabled=True,
+        tool_not_found_behavior="return_error_to_model",
+        tool_error_formatter=config.tool_error_formatter or tell_missing,
+    )
+
+
+def _refused(attempt: Attempt, reason: str) -> UnsupportedAgent:
+    attempt.refused = UnsupportedAgent(reason)
+    return attempt.refused

@@ -1,0 +1,233 @@
+"""The recorder: model responses are kept as they come, and given back to the next attempt.
+
+Installed through `RunConfig.model_provider`, so that agents reached by handoff and agents used
+as tools are recorded too. Importing this module imports the Agents SDK.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterable
+from functools import partial
+from typing import Any
+
+from agents import Model, ModelBehaviorError, ModelProvider, ModelResponse, Usage
+from agents.agent_output import AgentOutputSchemaBase
+from agents.handoffs import Handoff
+from agents.items import TResponseInputItem, TResponseStreamEvent
+from agents.model_settings import ModelSettings
+from agents.models.interface import ModelTracing
+from agents.retry import ModelRetryAdvice, ModelRetryAdviceRequest
+from agents.tool import Tool
+from openai.types.responses import Response, ResponseCompletedEvent, ResponsePromptParam
+
+from parley.failpoints import failpoint
+from parley.runner.missing_tools import stand_ins
+from parley.runner.model_answer import CALLS, call_ids, recorded, sendable
+from parley.runner.model_faults import billed
+from parley.runner.model_retry import asked
+from parley.runner.model_stream import streamed, text_of
+from parley.runner.tools import record_outputs
+from parley.tracing import subsegment
+from parley.turns.attempt import Attempt
+
+
+class RecordingProvider(ModelProvider):
+    """Gives models that record for one attempt."""
+
+    def __init__(self, provider: ModelProvider, attempt: Attempt) -> None:
+        self._provider = provider
+        self._attempt = attempt
+
+    def get_model(self, model_name: str | None) -> Model:
+        """Give the provider's model of that name, recorded."""
+        return RecordingModel(self._provider.get_model(model_name), self._attempt)
+
+
+class RecordingModel(Model):
+    """Asks the model only what no earlier attempt has asked."""
+
+    def __init__(self, model: Model, attempt: Attempt) -> None:
+        self._model = model
+        self._attempt = attempt
+
+    async def get_response(
+        self,
+        system_instructions: str | None,
+        input: str | list[TResponseInputItem],
+        model_settings: ModelSettings,
+        tools: list[Tool],
+        output_schema: AgentOutputSchemaBase | None,
+        handoffs: list[Handoff],
+        tracing: ModelTracing,
+        *,
+        previous_response_id: str | None,
+        conversation_id: str | None,
+        prompt: ResponsePromptParam | None,
+    ) -> ModelResponse:
+        """Give the recorded response for this position, or the model's, recorded."""
+        self._attempt.check()
+        record_outputs(tools)
+        self._attempt.offer(
+            [*(tool.name for tool in tools), *(each.tool_name for each in handoffs)]
+        )
+        position = self._attempt.next_position()
+        if (record := self._attempt.records.get(position)) is not None:
+            self._attempt.put_context_back(record.get("context", {}))
+            if record.get("digest") != self._attempt.digest:
+                _require_outputs(record["output"], tools, handoffs, self._attempt)
+            self._make_ready(record, tools)
+            self._tell_said(position, record)
+            return _response(record)
+        event_writer = self._attempt.event_writer
+        ask = self._model.get_response
+        if event_writer is not None and "/" not in position:
+            ask = partial(self._streamed, partial(event_writer.delta, int(position)))
+        taken = self._attempt.call_ids | call_ids([] if isinstance(input, str) else input)
+
+        async def once() -> dict[str, Any]:
+            failpoint("before a model call")
+            await self._attempt.ensure_held()  # nobody pays for an answer that cannot be recorded
+            with subsegment("model call"):
+                response = await ask(
+                    system_instructions,
+                    sendable(input),
+                    model_settings,
+                    tools,
+                    output_schema,
+                    handoffs,
+                    tracing,
+                    previous_response_id=previous_response_id,
+                    conversation_id=conversation_id,
+                    prompt=prompt,
+                )
+            return recorded(response, taken)
+
+        def failed(error: Exception) -> None:
+            if (tokens := billed(error)) is not None:
+                self._attempt.count(tokens)
+            if event_writer is not None and "/" not in position:
+                event_writer.void(int(position))
+
+        try:
+            record = await asked(once, self._model, failed, again=model_settings.retry is None)
+        except Exception as error:
+            self._attempt.not_answered(error)
+            raise
+        failpoint("after a model call")
+        calls = [item for item in record["output"] if item.get("type") == "function_call"]
+        if surplus := [item["call_id"] for item in calls[self._attempt.caps.step_calls :]]:
+            record["not_called"] = surplus
+        self._attempt.count(record["usage"])
+        self._attempt.call_ids |= call_ids(record["output"])
+        # The root agent's last word is followed by `done`, which holds it.
+        if "/" in position or any(item.get("type") in CALLS for item in record["output"]):
+            await self._attempt.record_response(position, record)
+            self._tell_said(position, record)
+        self._make_ready(record, tools)
+        return _response(record)
+
+    def _make_ready(self, record: dict[str, Any], tools: list[Tool]) -> None:
+        """Make the tools ready for the calls of a response."""
+        self._attempt.not_called.update(record.get("not_called", ()))
+        # The SDK looks a response's calls up in this list, and makes it anew for the next call of
+        # the model, which so is not offered what stands in here.
+        standing_in = stand_ins(record["output"], tools, self._attempt)
+        record_outputs(standing_in)
+        tools += standing_in
+
+    def get_retry_advice(self, request: ModelRetryAdviceRequest) -> ModelRetryAdvice | None:
+        """Give what the model knows of asking again."""
+        return self._model.get_retry_advice(request)
+
+    async def _streamed(
+        self, tell: Callable[[str], None], *asked: Any, **named: Any
+    ) -> ModelResponse:
+        return await streamed(self._model.stream_response(*asked, **named), tell)
+
+    def _tell_said(self, position: str, record: dict[str, Any]) -> None:
+        """Tell what the root agent said before it went on; its reply is told when it is kept."""
+        event_writer = self._attempt.event_writer
+        if event_writer is None or "/" in position:
+            return
+        if text := text_of(record["output"]):
+            event_writer.said(int(position), text)
+
+    async def stream_response(
+        self,
+        system_instructions: str | None,
+        input: str | list[TResponseInputItem],
+        model_settings: ModelSettings,
+        tools: list[Tool],
+        output_schema: AgentOutputSchemaBase | None,
+        handoffs: list[Handoff],
+        tracing: ModelTracing,
+        *,
+        previous_response_id: str | None,
+        conversation_id: str | None,
+        prompt: ResponsePromptParam | None,
+    ) -> AsyncIterator[TResponseStreamEvent]:
+        """Give the response as the one event that the runner needs of it: completed."""
+        response = await self.get_response(
+            system_instructions,
+            input,
+            model_settings,
+            tools,
+            output_schema,
+            handoffs,
+            tracing,
+            previous_response_id=previous_response_id,
+            conversation_id=conversation_id,
+            prompt=prompt,
+        )
+        yield _completed(response)
+
+
+def _require_outputs(
+    output: Iterable[dict[str, Any]],
+    tools: Iterable[Tool],
+    handoffs: Iterable[Handoff],
+    attempt: Attempt,
+) -> None:
+    """Let a replayed response go on though a deploy has taken away tools that it calls.
+
+    The recorded output of such a call is given by its id.
+
+    Raises:
+        ModelBehaviorError: A call has none. What the tool would have answered cannot be made up
+            for, and the model is not told that a tool which it had does not exist.
+    """
+    there = {tool.name for tool in tools} | {each.tool_name for each in handoffs}
+    for item in output:
+        if item.get("type") != "function_call" or item["name"] in there:
+            continue
+        if item["call_id"] not in attempt.outputs:
+            raise ModelBehaviorError(f"the tool {item['name']} is gone")
+
+
+def _response(record: dict[str, Any]) -> ModelResponse:
+    # `construct` builds the SDK's classes without validating: a server may send more or less.
+    built = Response.construct(output=record["output"])
+    tokens = record["usage"]
+    usage = Usage(
+        requests=1,
+        input_tokens=tokens["input_tokens"],
+        output_tokens=tokens["output_tokens"],
+        total_tokens=tokens["input_tokens"] + tokens["output_tokens"],
+    )
+    return ModelResponse(output=built.output, usage=usage, response_id=record["response_id"])
+
+
+def _completed(response: ModelResponse) -> ResponseCompletedEvent:
+    return ResponseCompletedEvent.construct(
+        type="response.completed",
+        sequence_number=0,
+        response=Response.construct(
+            id=response.response_id or "",
+            output=response.output,
+            usage={
+                "input_tokens": response.usage.input_tokens,
+                "output_tokens": response.usage.output_tokens,
+                "total_tokens": response.usage.total_tokens,
+            },
+        ),
+    )

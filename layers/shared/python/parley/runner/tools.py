@@ -1,0 +1,184 @@
+"""Tools: effects that happen once, and outputs that are recorded.
+
+Importing this module imports the Agents SDK.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any, Concatenate, ParamSpec, get_type_hints
+
+from agents import FunctionTool, RunContextWrapper, Tool, default_tool_error_function, function_tool
+from agents.tool_context import ToolContext
+
+from parley.errors import Fenced, InvalidField, NotFound, StoreUnavailable
+from parley.runner.agent_graph import UnsupportedAgent
+from parley.runner.told import told
+from parley.runner.tool_errors import note_errors, tool_failed
+from parley.runner.tool_guardrails import record_tool_verdicts
+from parley.runner.tool_results import named, tell_returned
+from parley.tracing import subsegment
+from parley.turns.attempt import Attempt, current_attempt, in_body
+from parley.turns.caps import cut
+from parley.turns.context import Effect, TurnContext
+from parley.turns.scope import enclosing_call, inside_call
+
+P = ParamSpec("P")
+
+
+def effect_tool(body: Callable[Concatenate[Effect, P], Any]) -> FunctionTool:
+    """Make a tool whose effect in Postgres happens once, however many attempts a turn takes.
+
+    The body is an ordinary function: its first parameter is the `Effect`, the others are the
+    tool's arguments, its docstring what the model reads. What it does on `effect.db` and its
+    output are committed together; an attempt that follows a crash gets the recorded output and
+    does not run the body again. An exception rolls the effect back and is told to the model.
+
+    Args:
+        body: Runs in a worker thread, one at a time in a turn. What it does anywhere else than
+            on `effect.db` may happen more than once; `effect.turn_id` and `effect.call_id` are
+            then the key to give.
+
+    Returns:
+        A tool for an agent's `tools`.
+
+    Raises:
+        TypeError: The body is an async function, which a transaction cannot wait for.
+    """
+    return _in_transaction(body, changes=True)
+
+
+def read_tool(body: Callable[Concatenate[Effect, P], Any]) -> FunctionTool:
+    """Make a tool that only reads Postgres: like `effect_tool`, but nothing to tell of later.
+
+    A turn that fails leaves the agent a note of what its tools had done; reading is left out.
+    """
+    return _in_transaction(body, changes=False)
+
+
+def _in_transaction(body: Callable[Concatenate[Effect, P], Any], *, changes: bool) -> FunctionTool:
+    async def invoke(context: ToolContext[TurnContext], *args: P.args, **kwargs: P.kwargs) -> Any:
+        attempt = current_attempt()
+        if attempt is None:
+            raise RuntimeError(f"{context.tool_name} can only be called in a turn of Parley's")
+        called = named(context)
+
+        def give(effect: Effect) -> Any:
+            with in_body(attempt):
+                value = body(effect, *args, **kwargs)
+            if inspect.isawaitable(value):
+                if inspect.iscoroutine(value):
+                    value.close()
+                raise TypeError(f"{called.name} returned something to wait for, not its output")
+            return _told(attempt, called.call_id, value)
+
+        await attempt.in_transaction(called, give, changes=changes)
+        return attempt.value(called.call_id)
+
+    if _is_async(body):
+        raise TypeError(
+            f"{getattr(body, '__name__', body)} is an async function. The body of an effect_tool or"
+            " a read_tool is an ordinary one: it runs in a thread, inside a transaction that must"
+            " not wait. Make it a def, or the tool a function_tool."
+        )
+    functools.update_wrapper(invoke, body)
+    hints = get_type_hints(body, include_extras=True)
+    first, *others = inspect.signature(body).parameters.values()
+    hints[first.name] = ToolContext[TurnContext]
+    parameters = [first.replace(annotation=hints[first.name])]
+    parameters += [other.replace(annotation=hints[other.name]) for other in others]
+    invoke.__annotations__ = hints
+    invoke.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    return function_tool(invoke, failure_error_function=_explain)
+
+
+def _is_async(body: Any) -> bool:
+    while isinstance(body, functools.partial):
+        body = body.func
+    called = body if inspect.isroutine(body) else type(body).__call__
+    return inspect.iscoroutinefunction(called) or inspect.isasyncgenfunction(called)
+
+
+def _explain(context: RunContextWrapper[Any], error: Exception) -> str:
+    """Tell the model what went wrong with a tool, unless the turn cannot go on after it."""
+    match error:
+        case Fenced() | StoreUnavailable() | UnsupportedAgent():
+            raise error
+        case NotFound(kind=kind, id=id):
+            return f"There is no {kind} {id}."
+        case InvalidField(field=field, reason=reason):
+            return f"{field} {reason}."
+        case _:
+            return default_tool_error_function(context, error)
+
+
+def record_outputs(tools: Iterable[Tool]) -> None:
+    """Make every function tool keep its final output and replay it, errors and reads too.
+
+    A tool that failed, was answered for and then succeeds on replay would contradict the reply.
+    Tools are changed in place, once: they are the agents' own, and all pass by the model.
+    """
+    for tool in tools:
+        if isinstance(tool, FunctionTool):
+            record_tool_verdicts(tool)
+            if not isinstance(tool.on_invoke_tool, _Recorded):
+                note_errors(tool)
+                tool.on_invoke_tool = _Recorded(tool, tool.on_invoke_tool)
+
+
+_NOT_CALLED = (
+    "This call was not made: at most {most} tools are called at a time. Repeat it in the next step."
+)
+
+
+class _Recorded:
+    """Calls a tool inside its place in the turn, and keeps what it answers."""
+
+    def __init__(
+        self, tool: FunctionTool, invoke: Callable[[ToolContext[Any], str], Awaitable[Any]]
+    ) -> None:
+        self._tool = tool
+        self._invoke = invoke
+
+    async def __call__(self, context: ToolContext[Any], arguments: str) -> Any:
+        attempt = current_attempt()
+        if attempt is None:
+            return await self._invoke(context, arguments)
+        attempt.check()
+        called, call_id = named(context), context.tool_call_id
+        if attempt.event_writer is not None:
+            attempt.event_writer.called(called, enclosing_call())
+        if call_id in attempt.not_called:
+            output = _NOT_CALLED.format(most=attempt.caps.step_calls)
+            tell_returned(context, output)
+            return output
+        if call_id in attempt.outputs:
+            attempt.put_context_back(attempt.outputs[call_id].context)
+        else:
+            attempt.begin_call(call_id)
+            try:
+                with inside_call(call_id), subsegment(f"tool {context.tool_name}"):
+                    value = await self._invoke(context, arguments)
+            except Exception as error:
+                tool_failed(context, error)
+                raise
+            attempt.check()
+            if attempt.refused is not None:
+                raise attempt.refused  # which the tool's own error function may have hidden
+            if call_id not in attempt.outputs:
+                await attempt.record_output(called, _told(attempt, call_id, value))
+        call = attempt.outputs[call_id]
+        answer = attempt.answered[call_id] = cut(call.output, call.told)
+        if not self._tool.tool_output_guardrails:  # or the last of them tells it
+            tell_returned(context, answer)
+        return answer
+
+
+def _told(attempt: Attempt, call_id: str, value: Any) -> Any:
+    """Return what the model is told of a value, and keep the value if that is its JSON."""
+    output, is_json = told(value)
+    if is_json:
+        attempt.values[call_id] = value
+    return output

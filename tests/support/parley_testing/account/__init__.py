@@ -1,0 +1,1 @@
+"""An AWS account on loopback: its stores, its queue, its template."""

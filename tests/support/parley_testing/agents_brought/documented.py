@@ -1,0 +1,57 @@
+"""The examples of docs/agents.md, taken out of the page, and a way to talk to them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from parley.agents.registry import Offer
+from parley_testing.api.handlers import Answer, Api
+from parley_testing.models.server import ModelServer
+
+_PAGE = (Path(__file__).parents[4] / "docs" / "agents.md").read_text(encoding="utf-8")
+
+
+def files() -> dict[Path, str]:
+    """Give each example that is a file, by the path that its first line names."""
+    found = re.findall(r"^```python\n# (\S+\.py)\n(.*?)^```$", _PAGE, re.MULTILINE | re.DOTALL)
+    return {Path(path): code for path, code in found}
+
+
+def offers() -> Mapping[str, Offer]:
+    """Give the lines for the registry."""
+    (lines,) = re.findall(r'^```python\n(".*?)^```$', _PAGE, re.MULTILINE | re.DOTALL)
+    made: dict[str, Offer] = eval(f"{{{lines}}}", {"Offer": Offer})
+    return made
+
+
+def variables() -> dict[str, str]:
+    """Give the variables for another model."""
+    (lines,) = re.findall(r"^```sh\n(OPENAI_.*?)^```$", _PAGE, re.MULTILINE | re.DOTALL)
+    return dict(line.split("=", 1) for line in lines.splitlines())
+
+
+class Talk:
+    """A session with an agent on a model's server.
+
+    Attributes:
+        model: What the agent's model is asked and answers.
+    """
+
+    def __init__(self, api: Api, model: ModelServer) -> None:
+        self.model = model
+        self._api = api
+
+    def send(self, agent: str, text: str, **parts: Any) -> Answer:
+        """Send a message to the agent's session."""
+        body = {"text": text, "session_name": agent, "agent": agent}
+        return self._api("POST", "/messages", body, **parts)
+
+    def ask(self, agent: str, text: str, **parts: Any) -> str:
+        """Send a message and give the reply."""
+        answer = self.send(agent, text, **parts)
+        assert answer.status == 201, answer
+        content: str = answer.json["reply"]["content"]
+        return content

@@ -1,0 +1,1 @@
+"""The packaged functions, run as Lambda runs them."""

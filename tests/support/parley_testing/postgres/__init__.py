@@ -1,0 +1,1 @@
+"""A Postgres for the tests, and what happens to it on the way."""

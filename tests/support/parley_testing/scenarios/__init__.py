@@ -1,0 +1,1 @@
+"""Turns that are broken on purpose, in processes that may be killed."""

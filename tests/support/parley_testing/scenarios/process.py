@@ -1,0 +1,170 @@
+"""A process that forks others, each of which runs turns and may end itself at a point.
+
+Started with `python -m parley_testing.scenarios.process`; `fork_server` beside it talks to it.
+All imports are paid for once. Nothing is opened and no thread begun before a fork.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+import threading
+import traceback
+from collections import Counter
+from contextlib import AbstractContextManager, closing, nullcontext, suppress
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from openai.types.responses import Response
+from sqlalchemy.orm import configure_mappers
+
+from parley import failpoints
+from parley.agents import todo  # noqa: F401 - before the fork
+from parley.repository import turns
+from parley.repository.database import Database
+from parley_local.server import listen
+from parley_testing.models.scripted import call, say
+from parley_testing.scenarios.contending import contend
+from parley_testing.scenarios.functions import run_function, warm_up
+from parley_testing.scenarios.parts import Parts, Place, new_log, new_store
+from parley_testing.scenarios.turns import SCENARIOS, append
+from parley_testing.waiting import HANG_SECONDS
+from parley_testing.workbench import request
+
+
+class Ends:
+    """Keeps each point that is passed in a file, and ends or stops the process at one of them."""
+
+    def __init__(self, file: Path, at: tuple[str, int] | None, signal_number: int) -> None:
+        self._file, self._at, self._signal = file, at, signal_number
+        self._lock = threading.Lock()
+        self._passed: Counter[str] = Counter()
+
+    def __call__(self, point: str) -> None:
+        with self._lock:
+            self._passed[point] += 1
+            here = (point, self._passed[point])
+            append(self._file, point)
+        if here == self._at:
+            # To this very thread: sent to the process, a stop lets it run on for a moment.
+            signal.pthread_kill(threading.get_ident(), self._signal)
+
+
+def _observed(job: dict[str, Any]) -> AbstractContextManager[None]:
+    at = job["at"] and (job["at"][0], job["at"][1])
+    return failpoints.observed(Ends(Path(job["points"]), at, job["signal"]))
+
+
+def _run(job: dict[str, Any]) -> dict[str, Any]:
+    place = Place(**job["place"])
+    turns.LEASE_SECONDS = job["lease"]
+    if "function" in job:
+        with _observed(job):
+            return run_function(job, place)
+    with (
+        closing(
+            Database(lambda: place.database_url, statement_timeout=job["patience"], pool_size=4)
+        ) as database,
+        new_store(place) as store,
+        new_log(place) if job.get("logged") else nullcontext() as events,
+    ):
+        scenario = SCENARIOS[job["scenario"]]
+        parts = Parts(database, store, scenario, Path(job["asked"]), events=events)
+        if "sends" in job:
+            return asyncio.run(contend(parts, scenario, job["sends"], job["at_once"]))
+        session_id = UUID(job["session_id"])
+        with _observed(job):
+            if "cancels" in job:
+                work = parts.canceller.cancel(job["user"], session_id, UUID(job["cancels"]))
+                return {"outcome": asyncio.run(work).outcome}
+            asked = request(session_id, scenario.text, user=job["user"], key=job["key"])
+            sent = asyncio.run(parts.sender.send(asked, seconds=HANG_SECONDS))
+        assert sent.view.reply is not None
+        return {"reply": sent.view.reply.content}
+
+
+def _child(job: dict[str, Any]) -> int:
+    try:
+        result = _run(job)
+    except Exception as error:
+        traceback.print_exc()
+        result = {"error": type(error).__name__}
+    Path(job["result"]).write_text(json.dumps(result))
+    return 0
+
+
+def _warm_up() -> None:
+    """Have done once what every child would do: libraries build their classes at first use."""
+    configure_mappers()
+    message, tool_call = say("")[1], call("")[0]
+    Response.construct(output=[message.model_dump(), tool_call.model_dump()])
+    for scenario in SCENARIOS.values():
+        if scenario.agent is not None:
+            scenario.agent()
+    with new_store(Place("", dynamodb="http://localhost", table="-")):
+        pass
+    warm_up()
+
+
+def _fork(job: dict[str, Any]) -> dict[str, Any]:
+    assert threading.active_count() == 1, threading.enumerate()
+    # It listens before it runs, so that who knows its port may talk to it at once.
+    listener = listen("127.0.0.1", 0) if job.get("function") == "stream" else None
+    pid = os.fork()
+    if pid == 0:
+        code = 70
+        try:
+            code = _child(job | {"listener": listener})
+        finally:
+            os._exit(code)
+    if listener is None:
+        return {"pid": pid}
+    with listener:
+        return {"pid": pid, "port": listener.getsockname()[1]}
+
+
+def _look(pid: int) -> dict[str, Any]:
+    found, status = os.waitpid(pid, os.WUNTRACED | os.WNOHANG)
+    if not found:
+        return {}
+    if os.WIFSTOPPED(status):
+        return {"stopped": os.WSTOPSIG(status)}
+    if os.WIFSIGNALED(status):
+        return {"killed": os.WTERMSIG(status)}
+    return {"exited": os.WEXITSTATUS(status)}
+
+
+def main() -> None:
+    """Do what each line on standard input asks for, until it ends; then end the children."""
+    answers = os.fdopen(os.dup(1), "w", buffering=1)
+    os.dup2(2, 1)  # what a child prints is no answer
+    children: set[int] = set()
+    _warm_up()
+    try:
+        for line in sys.stdin:
+            order = json.loads(line)
+            answer: dict[str, Any] = {}
+            match order["do"]:
+                case "fork":
+                    answer = _fork(order["job"])
+                    children.add(answer["pid"])
+                case "look":
+                    answer = _look(order["pid"])
+                    if answer and "stopped" not in answer:
+                        children.discard(order["pid"])
+                case "continue":
+                    os.kill(order["pid"], signal.SIGCONT)
+            print(json.dumps(answer), file=answers)
+    finally:
+        for pid in children:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+
+
+if __name__ == "__main__":
+    main()

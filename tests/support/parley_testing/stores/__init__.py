@@ -1,0 +1,1 @@
+"""What both stores hold, and how it got there."""

@@ -1,0 +1,1 @@
+"""Streams of events, their writers and their readers."""
