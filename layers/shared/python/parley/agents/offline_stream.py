@@ -10,7 +10,6 @@ from typing import Any
 
 from agents import ModelResponse
 from agents.items import TResponseStreamEvent
-from agents.models.fake_id import FAKE_RESPONSES_ID
 from openai.types.responses import (
     Response,
     ResponseCompletedEvent,
@@ -29,6 +28,8 @@ from openai.types.responses import (
     ResponseUsage,
 )
 from openai.types.responses.response_usage import InputTokensDetails, OutputTokensDetails
+
+from parley.runner.sdk_private import FAKE_RESPONSES_ID
 
 _NOTHING = ResponseUsage(
     input_tokens=0,

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 import httpx2
 from agents import Model, ModelProvider, OpenAIProvider
 from agents.models.default_models import get_default_model
-from openai import AsyncOpenAI, DefaultAsyncHttpxClient
-from openai._streaming import SSEDecoder
+from openai import DefaultAsyncHttpxClient
 from openai.resources.responses import AsyncResponses
 
 from parley.agents.bounds import Bounds
@@ -19,6 +18,7 @@ from parley.agents.offline import OfflineProvider
 from parley.agents.thoughts import Thoughts
 from parley.agents.wire import EndDecoder, bounded, mended
 from parley.config import Settings
+from parley.runner.sdk_private import HookedClient, SSEDecoder
 from parley.secrets import Secret
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class _LeanResponses(AsyncResponses):
         return await super().create(extra_body=body, **arguments)
 
 
-class _LeanClient(AsyncOpenAI):
+class _LeanClient(HookedClient):
     """OpenAI's client, lean, careful with streams, and with a key that may be rotated."""
 
     secret: Secret | None = None
@@ -58,15 +58,11 @@ class _LeanClient(AsyncOpenAI):
 
         return CarefulChat(self, self.thoughts)
 
-    def _make_sse_decoder(self) -> SSEDecoder:
+    def sse_decoder(self) -> SSEDecoder:
         return EndDecoder(self.bounds)
 
-    def _process_response_data(
-        self, *, data: object, cast_to: Any, response: httpx2.Response
-    ) -> Any:
-        return super()._process_response_data(
-            data=mended(data, cast_to, response), cast_to=cast_to, response=response
-        )
+    def received(self, data: object, kind: Any, response: httpx2.Response) -> object:
+        return mended(data, kind, response)
 
     def copy(self, **options: Any) -> Self:
         """Copy the client with other options; the copy renews the same key."""

@@ -11,6 +11,7 @@ from openai.types.chat.chat_completion_chunk import Choice, ChoiceDelta
 
 from parley.agents.wire import EndDecoder, chat_answer
 from parley.runner.model_faults import TRIES, BadAnswer
+from parley.runner.sdk_private import decoder_of
 
 
 class WholeStream:
@@ -40,7 +41,7 @@ class WholeStream:
             answer = chat_answer(self.response)
             if answer.fault is not None:
                 raise answer.fault from None
-            decoder = self._stream._decoder
+            decoder = decoder_of(self._stream)
             if not (self._finished or (isinstance(decoder, EndDecoder) and decoder.done)):
                 raise BadAnswer("the stream broke off before its end", tries=TRIES) from None
             if not (rest := answer.rest()):

@@ -1,8 +1,7 @@
 """What a model's server sends, on its way from the wire to the SDK.
 
-Everything that depends on private attributes of OpenAI's client for this stands here. Read in
-openai 3.51: the client builds every answer, every chunk and every event in
-`_process_response_data`, from the JSON as it came.
+The client reads every answer, every chunk and every event from the JSON as it came, which is mended
+here before: see `HookedClient`.
 """
 
 from __future__ import annotations
@@ -12,12 +11,12 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from typing import Any, cast
 
 import httpx2
-from openai._streaming import ServerSentEvent, SSEDecoder
 
 from parley.agents.bounds import LINE_BYTES, Bounds, too_long
 from parley.agents.chat_answers import ChatAnswer
 from parley.agents.response_answers import ResponseAnswer
 from parley.runner.model_faults import TRIES, BadAnswer, BrokenOff
+from parley.runner.sdk_private import ServerSentEvent, SSEDecoder
 
 _ANSWER = "parley.answer"
 _BOUNDS = "parley.bounds"

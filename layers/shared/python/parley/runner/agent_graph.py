@@ -18,6 +18,8 @@ from agents import (
     ShellTool,
 )
 
+from parley.runner.sdk_private import agent_of_handoff, agent_of_tool
+
 # These run in our process but go past what records outputs, so an attempt would repeat them.
 _UNRECORDED = (ApplyPatchTool, ComputerTool, CustomTool, LocalShellTool, ShellTool)
 
@@ -36,12 +38,8 @@ def reachable(agent: Agent[Any]) -> Iterator[Agent[Any]]:
             continue
         seen.add(id(found))
         yield found
-        nested = (getattr(tool, "_agent_instance", None) for tool in found.tools)
-        handed = (
-            target if isinstance(target, Agent) else getattr(target, "_agent_ref", lambda: None)()
-            for target in found.handoffs
-        )
-        waiting += [target for target in (*nested, *handed) if isinstance(target, Agent)]
+        others = (*map(agent_of_tool, found.tools), *map(agent_of_handoff, found.handoffs))
+        waiting += [other for other in others if other is not None]
 
 
 def require_agent(built: object) -> None:

@@ -12,9 +12,9 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from agents import ModelResponse, Usage
-from agents.models.fake_id import FAKE_RESPONSES_ID
 
 from parley.runner.model_faults import TRIES, BadAnswer, ended_with
+from parley.runner.sdk_private import FAKE_RESPONSES_ID
 from parley.text import Pieces
 
 _DRAIN_SECONDS = 1.0

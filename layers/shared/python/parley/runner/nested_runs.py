@@ -2,8 +2,7 @@
 
 By itself such a run would ask the SDK's default model at its default address, unrecorded. In a turn
 it asks the deployment's provider, or the one it brings, and is recorded below the call that it is
-made in. The SDK's runner is not part of its public API; this was read in openai-agents 0.24.0.
-Importing this module imports the Agents SDK.
+made in. Importing this module imports the Agents SDK.
 """
 
 from __future__ import annotations
@@ -18,13 +17,13 @@ from typing import Any
 
 from agents import Agent, Model, MultiProvider, RunConfig
 from agents.result import RunResult, RunResultStreaming
-from agents.run import AgentRunner as SdkRunner
-from agents.run import get_default_agent_runner, set_default_agent_runner
 
 from parley.runner.agent_graph import UnsupportedAgent
 from parley.runner.missing_tools import tell_missing
 from parley.runner.prepare import prepare
 from parley.runner.recording_model import RecordingModel, RecordingProvider
+from parley.runner.sdk_private import AgentRunner as SdkRunner
+from parley.runner.sdk_private import get_default_agent_runner, set_default_agent_runner
 from parley.turns.attempt import Attempt, attempt_of_body
 
 
@@ -83,7 +82,7 @@ class _Runner(SdkRunner):
 
     def run_sync(self, starting_agent: Agent[Any], input: Any, **options: Any) -> RunResult:
         turn = _here()
-        if turn is None or asyncio._get_running_loop() is not None:  # the SDK refuses the latter
+        if turn is None or _in_a_loop():  # the SDK refuses the latter
             return super().run_sync(starting_agent, input, **options)
         options["run_config"] = _config(turn, starting_agent, options.get("run_config"))
         return self._bring(turn, starting_agent, input, options).result()
@@ -122,6 +121,14 @@ class _Runner(SdkRunner):
         options["run_config"] = _config(turn, starting_agent, options.get("run_config"))
         with turn.attempt.inside_run():
             return super().run_streamed(starting_agent, input, **options)
+
+
+def _in_a_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 def _here() -> _Turn | None:

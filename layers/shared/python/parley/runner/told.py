@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from agents.tool import ValidToolOutputPydanticModelsTypeAdapter
 from pydantic import ValidationError
 from pydantic_core import to_json
 
+from parley.runner.sdk_private import STRUCTURED_OUTPUT
 from parley.text import jsonable
 
 
@@ -48,7 +48,7 @@ def _is_part(part: Any) -> bool:
     if not isinstance(part, dict) or "type" not in part:
         return False
     try:
-        model = ValidToolOutputPydanticModelsTypeAdapter.validate_python(part)
+        model = STRUCTURED_OUTPUT.validate_python(part)
     except ValidationError:
         return False
     return part.keys() <= type(model).model_fields.keys()

@@ -6,7 +6,6 @@ imports the Agents SDK.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from agents import FunctionTool, ModelBehaviorError
@@ -15,6 +14,7 @@ from agents.tool_context import ToolContext
 from parley.errors import Fenced, InvalidField, NotFound, StoreUnavailable
 from parley.observability import logger, traced
 from parley.runner.agent_graph import UnsupportedAgent
+from parley.runner.sdk_private import ErrorHandler, wrap_error_handler
 from parley.turns.attempt import current_attempt
 
 # They end the attempt, or the turn, which says so itself.
@@ -22,27 +22,23 @@ _NOT_THE_TOOL_S = (Fenced, StoreUnavailable, UnsupportedAgent)
 # A tool says by these what is wrong with its arguments, and the model may call it better.
 _REFUSALS = (InvalidField, NotFound, ModelBehaviorError)
 
-_Handled = Callable[[FunctionTool, Exception, str, ToolContext[Any]], None]
-
 
 def note_errors(tool: FunctionTool) -> None:
     """Have a tool's exceptions told that the SDK makes text of, in place.
 
-    What calls a tool's function tells `_on_handled_error` then (openai-agents 0.24); a tool whose
-    `on_invoke_tool` is another's raises its exceptions.
+    A tool whose `on_invoke_tool` is not the SDK's raises its exceptions.
     """
-    invoke: Any = tool.on_invoke_tool
-    handled: _Handled | None = getattr(invoke, "_on_handled_error", None)
-    if handled is None:
-        return
 
-    def noting(
-        failed: FunctionTool, error: Exception, arguments: str, context: ToolContext[Any]
-    ) -> None:
-        tool_failed(context, error)
-        handled(failed, error, arguments, context)
+    def noting(handler: ErrorHandler) -> ErrorHandler:
+        def note(
+            failed: FunctionTool, error: Exception, arguments: str, context: ToolContext[Any]
+        ) -> None:
+            tool_failed(context, error)
+            handler(failed, error, arguments, context)
 
-    invoke._on_handled_error = noting
+        return note
+
+    wrap_error_handler(tool, noting)
 
 
 def tool_failed(context: ToolContext[Any], error: Exception) -> None:

@@ -1,0 +1,140 @@
+"""Everything private of the Agents SDK, and of OpenAI's client, that Parley touches.
+
+Nothing else in Parley does. Each entry says what it is for and in which version it was read; the
+requirements end before the next version in which it may be gone, and `vanished` names what is.
+Importing this module imports the Agents SDK.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import httpx2
+from agents import Agent, FunctionTool, Handoff, function_tool, handoff
+from agents.models.fake_id import FAKE_RESPONSES_ID
+from agents.run import AgentRunner, get_default_agent_runner, set_default_agent_runner
+from agents.tool import ValidToolOutputPydanticModelsTypeAdapter as STRUCTURED_OUTPUT
+from agents.tool_context import ToolContext
+from openai import AsyncOpenAI, AsyncStream
+from openai._streaming import ServerSentEvent, SSEBytesDecoder, SSEDecoder
+
+__all__ = [
+    "FAKE_RESPONSES_ID",
+    "READ_IN",
+    "STRUCTURED_OUTPUT",
+    "AgentRunner",
+    "ErrorHandler",
+    "HookedClient",
+    "SSEDecoder",
+    "ServerSentEvent",
+    "agent_of_handoff",
+    "agent_of_tool",
+    "decoder_of",
+    "get_default_agent_runner",
+    "set_default_agent_runner",
+    "vanished",
+    "wrap_error_handler",
+]
+
+READ_IN = {"openai-agents": "0.24.0", "openai": "3.51.0"}
+"""The versions in which all of this was read."""
+
+ErrorHandler = Callable[[FunctionTool, Exception, str, ToolContext[Any]], None]
+"""What a function tool calls with an exception of its body: the tool, the exception, the arguments
+as the model wrote them, and the tool's context."""
+
+
+def agent_of_tool(tool: object) -> Agent[Any] | None:
+    """Return the agent that `Agent.as_tool` made a tool of; None for any other tool."""
+    found = getattr(tool, "_agent_instance", None)
+    return found if isinstance(found, Agent) else None
+
+
+def agent_of_handoff(target: object) -> Agent[Any] | None:
+    """Return the agent to which a handoff goes; None if it is gone, or cannot be known."""
+    if isinstance(target, Agent):
+        return target
+    found = getattr(target, "_agent_ref", lambda: None)()
+    return found if isinstance(found, Agent) else None
+
+
+def wrap_error_handler(tool: FunctionTool, wrap: Callable[[ErrorHandler], ErrorHandler]) -> bool:
+    """Put something around what a function tool does with an exception of its body, in place.
+
+    The SDK makes text for the model of the exception, and keeps none of it.
+
+    Args:
+        tool: The tool.
+        wrap: Given what the tool does now, returns what it is to do.
+
+    Returns:
+        Whether there was anything: a tool whose `on_invoke_tool` is not the SDK's raises.
+    """
+    invoke: Any = tool.on_invoke_tool
+    handler: ErrorHandler | None = getattr(invoke, "_on_handled_error", None)
+    if handler is None:
+        return False
+    invoke._on_handled_error = wrap(handler)
+    return True
+
+
+class HookedClient(AsyncOpenAI):
+    """OpenAI's client, with two of its private steps open to a subclass.
+
+    It builds every answer, every chunk and every event in the second, from the JSON as it came.
+    """
+
+    def sse_decoder(self) -> SSEDecoder | SSEBytesDecoder:
+        """Return what cuts a stream's bytes into events."""
+        return super()._make_sse_decoder()
+
+    def received(self, data: object, kind: Any, response: httpx2.Response) -> object:
+        """Return the JSON that came, as it is to be read.
+
+        Args:
+            data: What came.
+            kind: The type that it is to become.
+            response: The HTTP response that it is of.
+        """
+        return data
+
+    def _make_sse_decoder(self) -> SSEDecoder | SSEBytesDecoder:
+        return self.sse_decoder()
+
+    def _process_response_data(
+        self, *, data: object, cast_to: Any, response: httpx2.Response
+    ) -> Any:
+        read = self.received(data, cast_to, response)
+        return super()._process_response_data(data=read, cast_to=cast_to, response=response)
+
+
+def decoder_of(stream: AsyncStream[Any]) -> object:
+    """Return what cuts a stream's bytes into events, and so knows how the stream ended."""
+    decoder: SSEDecoder = stream._decoder  # type: ignore[assignment]
+    return decoder
+
+
+def vanished() -> list[str]:
+    """Return what of this the installed packages do not have any more, by name; best empty.
+
+    What is imported above is not among it: without that, this module cannot be imported.
+    """
+
+    async def tried() -> str:
+        return ""
+
+    agent: Agent[Any] = Agent(name="tried")
+    tool = function_tool(tried)
+    to_it: Handoff[Any, Any] = handoff(agent)
+    has = {
+        "agents.Agent.as_tool(…)._agent_instance": agent_of_tool(agent.as_tool(None, None)),
+        "agents.handoff(…)._agent_ref": agent_of_handoff(to_it),
+        "agents.function_tool(…).on_invoke_tool._on_handled_error": wrap_error_handler(
+            tool, lambda handler: handler
+        ),
+        "openai.AsyncOpenAI._make_sse_decoder": hasattr(AsyncOpenAI, "_make_sse_decoder"),
+        "openai.AsyncStream._decoder": "_decoder" in AsyncStream.__annotations__,
+        "openai.AsyncOpenAI._process_response_data": hasattr(AsyncOpenAI, "_process_response_data"),
+    }
+    return [name for name, found in has.items() if not found]
