@@ -26,7 +26,8 @@ def cleanup(
             "--older-than",
             parser=seconds_of,
             metavar="DURATION",
-            help="What had no activity for so long (90m, 12h, 7d); else the deployment's ages.",
+            help="Closed and empty sessions without activity for so long (90m, 12h, 7d); else the"
+            " deployment's ages.",
         ),
     ] = None,
     platform: Annotated[

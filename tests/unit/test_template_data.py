@@ -71,12 +71,13 @@ def test_data_refuses_to_be_deleted_once_a_deployment_says_so() -> None:
     assert PARAMETERS["DeletionProtection"]["Default"] == "false"
 
 
-def test_events_of_turns_end_by_themselves() -> None:
+def test_memory_and_the_events_of_turns_end_by_themselves() -> None:
     ends = RESOURCES["MemoryTable"]["Properties"]["TimeToLiveSpecification"]
 
     assert ends == {"AttributeName": "expires_at", "Enabled": True}
-    written = (ROOT / "layers/shared/python/parley/events/dynamodb.py").read_text()
-    assert f'"{ends["AttributeName"]}": ' in written
+    for module in ("events/dynamodb.py", "memory/dynamodb_header.py", "memory/dynamodb_chunks.py"):
+        written = (ROOT / "layers/shared/python/parley" / module).read_text()
+        assert f'"{ends["AttributeName"]}": ' in written
 
 
 def test_the_schemas_revision_is_the_newest_of_the_code() -> None:

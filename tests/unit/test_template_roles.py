@@ -17,7 +17,7 @@ from moto import mock_aws
 from parley.events.dynamodb import DynamoDbEventLog
 from parley.events.log import TurnEvent
 from parley.memory.dynamodb import DynamoDbStore
-from parley.memory.store import TurnMemory
+from parley.memory.store import StoredTurn, TurnMemory
 from parley_testing.account.template import FUNCTIONS, RESOURCES, ROOT, of_type, translated
 from parley_testing.stores.turn_keys import numbered
 
@@ -224,12 +224,16 @@ def _operations(function: str) -> set[str]:
         client.meta.events.register("before-call.dynamodb", lambda model, **_: seen.add(model.name))
         arguments: dict[str, tuple[Any, ...]] = {
             "claim": ("c", numbered(2), 2),
+            "discard": ("c", numbered(2), 2),
+            "expired": (),
             "finish": ("c", numbered(2), 2, TurnMemory(noise, reply="", usage={})),
             "forget": ("c",),
             "forget_before": ("c", 2),
             "read": ("c", [numbered(1)]),
             "read_newest": ("c", 5),
             "record": ("c", numbered(2), 2, "0", {"text": _incompressible(40_000)}),
+            "remove_expired": (10,),
+            "write_back": ("c", [StoredTurn(numbered(3), 1, TurnMemory(noise))]),
             "statistics": ("c",),
             "weigh": ("c",),
             "conversations": (None, 10),
@@ -237,8 +241,8 @@ def _operations(function: str) -> set[str]:
         }
         # In the order of a turn's life, forgetting last.
         order = ["read_newest", "read", "statistics", "weigh", "conversations", "size"]
-        order += ["claim", "record", "claim", "finish"]
-        order += ["forget_before", "forget"]
+        order += ["claim", "record", "claim", "discard", "finish", "write_back"]
+        order += ["expired", "remove_expired", "forget_before", "forget"]
         assert methods <= set(order), "a method that this test does not know"
         for name in order:
             if name in methods:

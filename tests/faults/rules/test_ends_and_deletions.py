@@ -15,8 +15,7 @@ from parley.cleanup.outbox import Outbox
 from parley.errors import StoreUnavailable
 from parley.ids import conversation_key, new_id
 from parley.memory.store import TurnMemory
-from parley.repository import end, expired_sessions, sessions, turns
-from parley.repository.expired_sessions import EVERY, Ages, find_expired, release_memory
+from parley.repository import end, sessions, turns
 from parley.repository.turns import TurnRepository, Usage
 from parley.runner.agent_run import RunFailed
 from parley.runner.execute import TurnExecutor
@@ -198,33 +197,6 @@ async def test_memory_is_removed_below_a_number_that_postgres_gives(
 
     code = await failure(bench.send(turn.session_id, "add milk", key="k"))
 
-    assert code == ("" if kept else "memory_unreadable")
-
-
-async def test_retention_takes_only_what_is_as_it_was_found(
-    kept: bool,
-    rule: Any,
-    new_bench: NewBench,
-    sql: psycopg.Connection,
-    die: Any,
-    let_die: Any,
-    failure: Any,
-) -> None:
-    """Otherwise the records of a turn that was begun meanwhile go with what it was found with."""
-    rule.without(expired_sessions, "_RELEASE", " AND s.next_number = found.next_number")
-    bench = new_bench(in_order(say("hi"), call("add_task", title="milk"), die, say("Added.")))
-    session_id = bench.new_session()
-    await bench.send(session_id)
-    sql.execute("UPDATE sessions SET last_activity_at = now() - interval '1 day'")
-    hour = Ages(3600, 3600, 3600)
-    found = find_expired(bench.database, "memory", hour, EVERY, after=None, limit=10)
-    assert [due.id for due in found] == [session_id]
-    await let_die(bench, bench.begin(session_id, "add milk", key="k"))
-
-    release_memory(bench.database, found)
-    drain(bench, sql)
-
-    code = await failure(bench.send(session_id, "add milk", key="k"))
     assert code == ("" if kept else "memory_unreadable")
 
 

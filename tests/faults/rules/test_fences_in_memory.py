@@ -83,7 +83,7 @@ def test_a_claim_creates(kept: bool, store: AgentSessionStore, monkeypatch: Any)
     if not kept:
         updates = (
             "UPDATE turns SET attempt = ?4 WHERE conversation = ?1 AND number = ?2"
-            " AND turn_id = ?3 AND attempt <= ?4 AND ?5 > 0"
+            " AND turn_id = ?3 AND attempt <= ?4 AND ?5 > 0 AND ?6 > 0"
         )
         monkeypatch.setattr(sqlite, "_CLAIM", updates)
     refused(lambda: store.claim(KEY, numbered(1), 2))

@@ -11,6 +11,7 @@ from openai import BadRequestError
 from parley.ids import conversation_key
 from parley.memory import window
 from parley.memory.sqlite import SqliteStore
+from parley.memory.store import TurnMemory
 from parley.memory.window import Window
 from parley.runner import execute
 from parley_testing.models.scripted import call, in_order, say
@@ -47,7 +48,7 @@ async def test_memory_that_is_lost_is_taken_from_the_transcript(
     kept: bool, rule: Any, new_bench: NewBench
 ) -> None:
     """Without it the agent forgets what the user can still read."""
-    rule.instead(execute, "_rebuilt", lambda _: [])
+    rule.instead(execute, "_rebuilt", lambda *_: TurnMemory([]))
     bench = new_bench(in_order(say("one"), say("two")))
     session_id = bench.new_session()
     await bench.send(session_id, "first")

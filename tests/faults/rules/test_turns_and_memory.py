@@ -60,7 +60,7 @@ async def test_an_item_counts_only_with_the_attempt_that_ended_its_turn(
 
         def any_attempt(stored: Any, vouched: Any) -> dict[int, Any]:
             turns = {each.turn for each in vouched}
-            return {each.number: each.memory.items for each in stored if each.turn in turns}
+            return {each.number: each for each in stored if each.turn in turns}
 
         monkeypatch.setattr(window, "_believed", any_attempt)
     bench = new_bench(in_order(say("one"), say("two")))

@@ -2,20 +2,53 @@
 
 from __future__ import annotations
 
+import os
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, suppress
+from pathlib import Path
 from typing import Any
 
+import boto3
 import psycopg
 import pytest
 
 from parley.errors import StoreUnavailable
 from parley.ids import conversation_key
+from parley.memory.dynamodb import DynamoDbStore
+from parley.memory.sqlite import SqliteStore
+from parley.memory.store import AgentSessionStore, TurnMemory
 from parley.repository.ownership import owned_sessions
 from parley.users import renaming
+from parley_testing.account.moto import memory_table
 from parley_testing.api.handlers import Api
 from parley_testing.stores.aged import Aged
 from parley_testing.stores.talk import request
+
+
+@pytest.fixture(params=["sqlite", "dynamodb"])
+def environment(
+    environment: pytest.MonkeyPatch, sqs: str, request: pytest.FixtureRequest
+) -> pytest.MonkeyPatch:
+    """The settings of a deployment with memory in each of the stores in turn."""
+    if request.param == "dynamodb":
+        environment.setenv("AGENT_SESSION_STORE", "dynamodb")
+        environment.setenv("AWS_ENDPOINT_URL_DYNAMODB", sqs)  # moto serves there what it can
+        with closing(boto3.client("dynamodb")) as client:
+            environment.setenv("AGENT_SESSION_TABLE", memory_table(client))
+    return environment
+
+
+@pytest.fixture
+def memory(environment: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[AgentSessionStore]:
+    """The functions' memory, past their own code."""
+    if os.environ["AGENT_SESSION_STORE"] == "dynamodb":
+        with closing(boto3.client("dynamodb")) as client:
+            yield DynamoDbStore(client, os.environ["AGENT_SESSION_TABLE"])
+    else:
+        with closing(SqliteStore(tmp_path / "memory.db")) as store:
+            yield store
 
 
 def rename(admin: Any, old: str, new: str) -> Any:
@@ -106,6 +139,40 @@ def test_whoever_died_on_the_way_is_gone_on_from(
     assert aged.memory() == {conversation_key("anna", session_id): before}
     assert len(api("GET", "/sessions", user="anna").json["items"]) == 1
     assert len(api("GET", "/tasks", user="anna").json["items"]) == 1
+
+
+@pytest.mark.parametrize("calls", [1, 2, 3])
+@pytest.mark.parametrize("step", ["finish", "forget"])
+def test_whoever_died_in_the_middle_of_its_memory_is_gone_on_from(
+    api: Api, admin: Any, aged: Aged, monkeypatch: pytest.MonkeyPatch, step: str, calls: int
+) -> None:
+    """Of three sessions and nine turns so many were copied, or so many sessions moved whole."""
+    made = [aged.session(days=0, turns=3, user="ada") for _ in range(3)]
+    large = TurnMemory([{"role": "user", "content": os.urandom(400_000).hex()}], "large")
+    turn = aged.say(made[0], user="ada")
+    aged.store.finish(conversation_key("ada", made[0]), turn.key, turn.attempt, large)
+    before = {key.partition("_conv_")[2]: turns for key, turns in aged.memory().items()}
+    store, left = api.function("sessions").parts.store, [calls]
+    method = getattr(store, step)
+
+    def dies(*arguments: Any) -> Any:
+        if not left[0]:
+            raise KeyboardInterrupt
+        left[0] -= 1
+        return method(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store, step, dies)
+        with suppress(KeyboardInterrupt):
+            rename(admin, "ada", "anna")
+
+    assert rename(admin, "ada", "anna")["done"]
+
+    aged.sql.execute("UPDATE memory_deletions SET not_before = now()")
+    assert api.function("sessions").parts.outbox.drain(10) == 3
+    assert aged.memory() == {
+        f"user_anna_conv_{session_id}": turns for session_id, turns in before.items()
+    }
 
 
 def test_a_session_with_an_open_turn_waits(api: Api, admin: Any, aged: Aged) -> None:

@@ -90,11 +90,11 @@ def test_what_people_say_is_not_logged(admin: Any, aged: Aged, log_lines: String
 
     for path in ("/admin/sessions", f"/admin/sessions/{session_id}/messages"):
         assert SECRET in admin("GET", path).body
+    assert SECRET in admin.export("alice").body
+    admin("PATCH", f"/admin/sessions/{session_id}", {"status": "ended"})
     assert (
         SECRET in admin("POST", "/admin/cleanup", {"dry_run": True, "older_than_seconds": 0}).body
     )
-    assert SECRET in admin.export("alice").body
-    admin("PATCH", f"/admin/sessions/{session_id}", {"status": "ended"})
     admin("POST", "/admin/cleanup", {"older_than_seconds": 0})
     admin.erase("alice")
 

@@ -25,7 +25,7 @@ from parley_testing.stores.aged import Aged
 from parley_testing.workbench import WatchedStore
 
 DAY = 86_400
-AGES = Ages(memory=7 * DAY, closed_sessions=30 * DAY, empty_sessions=1 * DAY)
+AGES = Ages(closed_sessions=30 * DAY, empty_sessions=1 * DAY)
 
 
 @pytest.fixture(params=["sqlite", "dynamodb"])

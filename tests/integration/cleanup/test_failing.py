@@ -25,11 +25,7 @@ from parley_testing.workbench import WatchedStore
 Clean = Callable[..., Any]
 # Where it is Postgres that fails, one store is enough.
 ON_SQLITE = pytest.mark.parametrize("store", ["sqlite"], indirect=True)
-REMOVES = {"memory": "forget_before", "closed_sessions": "forget"}
-MADE: dict[str, dict[str, Any]] = {
-    "memory": {"days": 8},
-    "closed_sessions": {"days": 31, "status": "ended"},
-}
+CLOSED: dict[str, Any] = {"days": 31, "status": "ended"}
 
 
 @pytest.fixture(autouse=True)
@@ -51,13 +47,12 @@ def over_the_wire(wire: PostgresWire, new_cleaner: Callable[..., Cleaner]) -> It
     database.close()
 
 
-@pytest.mark.parametrize("kind", MADE)
 def test_a_conversation_that_cannot_be_removed_is_left_to_the_outbox(
-    aged: Aged, clean: Clean, watched: WatchedStore, kind: str, caplog: pytest.LogCaptureFixture
+    aged: Aged, clean: Clean, watched: WatchedStore, caplog: pytest.LogCaptureFixture
 ) -> None:
-    made = [aged.session(**MADE[kind]) for _ in range(4)]
+    made, kind = [aged.session(**CLOSED) for _ in range(4)], "closed_sessions"
     bad = made[1]
-    refuse_of(watched, REMOVES[kind], bad, RuntimeError("a secret"))
+    refuse_of(watched, "forget", bad, RuntimeError("a secret"))
 
     report = clean()
 
@@ -66,8 +61,6 @@ def test_a_conversation_that_cannot_be_removed_is_left_to_the_outbox(
     assert [(f.kind, f.subject, f.reason) for f in report.failures if f.kind == kind] == [
         (kind, str(bad), "RuntimeError")
     ]
-    if kind == "memory":  # of a session that is gone the sweep comes upon it
-        assert aged.remembered() == {bad}
     assert aged.counts()["memory_deletions"] == 1
     logged = str([vars(record) for record in caplog.records])
     assert str(bad) in logged
@@ -93,14 +86,13 @@ def refuse_of(watched: WatchedStore, method: str, session_id: UUID, error: Excep
 
 
 def heal(watched: WatchedStore) -> None:
-    for method in ("forget", "forget_before"):
-        watched.__dict__.pop(method, None)
+    watched.__dict__.pop("forget", None)
 
 
 def test_a_dry_run_tells_of_what_cannot_be_weighed(
     aged: Aged, clean: Clean, watched: WatchedStore
 ) -> None:
-    bad, good = aged.session(days=8), aged.session(days=8)
+    bad, good = aged.session(**CLOSED), aged.session(**CLOSED)
     refuse_of(watched, "weigh", bad, RuntimeError())
 
     report = clean(dry_run=True)
@@ -160,30 +152,29 @@ def test_only_some_failures_are_named_and_all_counted(
 ) -> None:
     monkeypatch.setattr(expired_sessions, "SESSIONS_A_PAGE", 12)
     for _ in range(FAILURES_NAMED + 5):
-        aged.session(days=8)
+        aged.session(**CLOSED)
 
     def refuse() -> None:
         raise RuntimeError
 
-    watched.before["forget_before"] = refuse
+    watched.before["forget"] = refuse
 
     report = clean()
 
     assert len(report.failures) == FAILURES_NAMED
-    assert report.kinds["memory"].failures == FAILURES_NAMED + 5
+    assert report.kinds["closed_sessions"].failures == FAILURES_NAMED + 5
 
 
-@pytest.mark.parametrize("kind", MADE)
 def test_while_the_store_is_down_nothing_is_lost(
-    aged: Aged, clean: Clean, watched: WatchedStore, cleaner: Cleaner, kind: str
+    aged: Aged, clean: Clean, watched: WatchedStore, cleaner: Cleaner
 ) -> None:
     for _ in range(3):
-        aged.session(**MADE[kind])
+        aged.session(**CLOSED)
 
     def down() -> None:
         raise StoreUnavailable("agent-session store", "down")
 
-    watched.before[REMOVES[kind]] = down
+    watched.before["forget"] = down
 
     with pytest.raises(StoreUnavailable):
         clean()
@@ -203,7 +194,7 @@ def test_while_the_store_is_down_nothing_is_lost(
 def test_while_postgres_is_down_it_says_so(
     aged: Aged, over_the_wire: Cleaner, wire: PostgresWire
 ) -> None:
-    aged.session(days=8)
+    aged.session(**CLOSED)
     before = aged.rows(), aged.memory()
     wire.refuse()
 
@@ -214,13 +205,12 @@ def test_while_postgres_is_down_it_says_so(
 
 
 @ON_SQLITE
-@pytest.mark.parametrize("statement", ["DELETE FROM sessions", "UPDATE sessions"])
 def test_when_postgres_goes_down_after_finding_sessions_no_more_are_tried(
-    aged: Aged, over_the_wire: Cleaner, wire: PostgresWire, statement: str
+    aged: Aged, over_the_wire: Cleaner, wire: PostgresWire
 ) -> None:
+    statement = "DELETE FROM sessions"
     for _ in range(5):
-        aged.session(days=31, status="ended")
-        aged.session(days=8)
+        aged.session(**CLOSED)
     wire.drop(statement, always=True)
 
     with pytest.raises(StoreUnavailable):
@@ -230,19 +220,17 @@ def test_when_postgres_goes_down_after_finding_sessions_no_more_are_tried(
     assert len(tried) == 1 + len(retry.PAUSES)
     wire.restore()
     over_the_wire.clean(CleanupRequest(), left=lambda: 60.0)
-    assert len(aged.sessions()) == 5
+    assert aged.sessions() == set()
     assert aged.memory() == {}
 
 
 @ON_SQLITE
-@pytest.mark.parametrize("statement", ["DELETE FROM sessions", "UPDATE sessions"])
 def test_a_lost_answer_loses_nothing(
-    aged: Aged, over_the_wire: Cleaner, wire: PostgresWire, statement: str
+    aged: Aged, over_the_wire: Cleaner, wire: PostgresWire
 ) -> None:
     """The repeated statement finds no session any more to delete: the outbox knows of it."""
-    aged.session(days=31, status="ended")
-    aged.session(days=8)
-    wire.lose_answer(statement)
+    aged.session(**CLOSED)
+    wire.lose_answer("DELETE FROM sessions")
 
     report = over_the_wire.clean(CleanupRequest(), left=lambda: 60.0)
     Outbox(aged.database, aged.store).drain(10)
@@ -250,7 +238,7 @@ def test_a_lost_answer_loses_nothing(
     assert not report.failures
     assert aged.memory() == {}
     assert "memory_deletions" not in aged.counts()
-    assert len(aged.sessions()) == 1
+    assert aged.sessions() == set()
 
 
 @ON_SQLITE

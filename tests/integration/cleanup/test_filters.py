@@ -77,15 +77,15 @@ class TestOnSqlite:
 
         kinds = clean(older_than_seconds=seconds).kinds
 
-        counts = [kinds[kind].found for kind in ("closed_sessions", "empty_sessions", "memory")]
-        assert counts == [found] * 3
+        counts = [kinds[kind].found for kind in ("closed_sessions", "empty_sessions")]
+        assert counts == [found] * 2
 
     @pytest.mark.parametrize(
         "cursor",
         [
             "nonsense",
-            encode(["memory", "nonsense"]),
-            encode(["memory", encode(["2026-01-01T00:00:00Z"])]),
+            encode(["empty_sessions", "nonsense"]),
+            encode(["empty_sessions", encode(["2026-01-01T00:00:00Z"])]),
             encode(["closed_sessions", encode(["9999-01-01T00:00:00Z", str(new_id())])]),
             encode(["closed_sessions"]),
         ],
@@ -102,7 +102,7 @@ class TestOnSqlite:
         assert refused.value.field == "cursor"
         assert aged.counts() == before
 
-    @pytest.mark.parametrize("kind", ["keys", "audit_records", "orphaned_memory"])
+    @pytest.mark.parametrize("kind", ["memory", "keys", "audit_records", "orphaned_memory"])
     def test_a_cursor_of_the_whole_is_none_of_a_part(self, clean: Clean, kind: str) -> None:
         with pytest.raises(InvalidField):
             clean(Scope(user_id="alice"), cursor=encode([kind, None]))
@@ -123,7 +123,7 @@ def test_neither_keys_nor_the_sweep_belong_to_some_sessions(
 
     report = clean(scope)
 
-    assert set(report.kinds) == {"closed_sessions", "empty_sessions", "memory"}
+    assert set(report.kinds) == {"closed_sessions", "empty_sessions"}
     assert set(report.kinds.values()) == {Counted()}
     assert (aged.rows(), aged.memory()) == before
 

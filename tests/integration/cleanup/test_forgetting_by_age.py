@@ -1,39 +1,50 @@
-"""What the agent remembers of sessions unused for a week goes; what was said stays."""
+"""What the agent remembers of sessions unused for long goes by itself; what was said stays."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
+from unittest.mock import patch
 
-import psycopg
 import pytest
 
+from parley.cleanup import expired_memory
 from parley.cleanup.report import Counted
 from parley.ids import conversation_key
-from parley.memory.store import AgentSessionStore
-from parley.repository.database import Database
-from parley_testing.models.scripted import call, in_order, say
+from parley.memory.sqlite import SqliteStore
+from parley.memory.store import Held
 from parley_testing.stores.aged import Aged
-from parley_testing.workbench import WatchedStore, Workbench
+from parley_testing.stores.turn_keys import numbered
+from parley_testing.workbench import WatchedStore
 
 Clean = Callable[..., Any]
 
 
+def removed(aged: Aged, held: Held) -> Counted:
+    """Give what a cleanup counts of memory that has expired: DynamoDB removes it itself."""
+    if not isinstance(aged.store, SqliteStore):
+        return Counted()
+    return Counted(found=held.turns, items=held.turns, bytes=held.bytes)
+
+
 def test_memory_of_sessions_inactive_for_long_enough_goes(aged: Aged, clean: Clean) -> None:
-    old = aged.session(days=8, turns=3)
-    recent = aged.session(days=6)
+    old = aged.session(days=9, memory_days=9, turns=3)
+    recent = aged.session(days=8, memory_days=8)
     held = aged.store.weigh(conversation_key("alice", old))
+    assert aged.remembered() == {recent}, "it is absent before anything has removed it"
 
     report = clean()
 
     assert aged.remembered() == {recent}
-    assert report.kinds["memory"] == Counted(found=1, rows=0, items=3, bytes=held.bytes)
+    assert report.kinds["memory"] == removed(aged, held)
+    left = aged.store.weigh(conversation_key("alice", old))
+    assert left == (Held() if report.kinds["memory"].found else held)
     assert report.done
     assert not report.failures
 
 
 def test_the_transcript_stays(aged: Aged, clean: Clean) -> None:
-    aged.session(days=8, turns=2)
+    aged.session(days=9, memory_days=9, turns=2)
     before = aged.counts()
 
     clean()
@@ -41,90 +52,58 @@ def test_the_transcript_stays(aged: Aged, clean: Clean) -> None:
     assert aged.counts() == before == {"sessions": 1, "turns": 2, "messages": 4}
 
 
-def test_a_second_cleanup_visits_nothing(aged: Aged, clean: Clean, watched: WatchedStore) -> None:
-    aged.session(days=8)
+def test_a_second_cleanup_finds_nothing(aged: Aged, clean: Clean, watched: WatchedStore) -> None:
+    aged.session(days=9, memory_days=9)
     clean()
     watched.calls.clear()
 
     report = clean()
 
     assert set(report.kinds.values()) == {Counted()}
-    assert watched.calls == [], "the sweep was done by the first"
+    assert watched.calls == ["remove_expired"], "the sweep was done by the first"
 
 
-async def test_the_next_turn_is_shown_the_conversation_as_the_transcript_has_it(
-    aged: Aged, clean: Clean, database: Database, store: AgentSessionStore
+def test_it_goes_a_page_at_a_time(
+    aged: Aged, clean: Clean, watched: WatchedStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    script = in_order(call("add_task", title="milk"), say("added"), say("two"), say("three"))
-    bench = Workbench(database, store, script)
-    session_id = bench.new_session()
-    await bench.send(session_id, "add milk")
-    await bench.send(session_id, "second")
-    aged.age(session_id, 8)
-    assert clean().kinds["memory"].found == 1
-    assert aged.remembered() == set()
-
-    await bench.send(session_id, "third")
-
-    shown = bench.model.asked[-1].input  # that a model would take it, each test sees to
-    assert [item["role"] for item in shown] == ["user", "assistant", "user", "assistant", "user"]
-    assert [item["content"] for item in shown] == ["add milk", "added", "second", "two", "third"]
-
-
-def test_after_new_turns_it_is_due_again_and_only_then(aged: Aged, clean: Clean) -> None:
-    session_id = aged.session(days=8)
-    clean()
-    aged.say(session_id, "again")
-    assert clean().kinds["memory"].found == 0, "it is in use"
-    aged.age(session_id, 8)
+    """Each holds SQLite's one lock for as long as it takes."""
+    monkeypatch.setattr(expired_memory, "TURNS_A_PAGE", 2)
+    session_id = aged.session(days=9, memory_days=9, turns=5)
+    held = aged.store.weigh(conversation_key("alice", session_id))
 
     report = clean()
 
-    assert (report.kinds["memory"].found, report.kinds["memory"].items) == (1, 1)
-    assert aged.remembered() == set()
-    assert clean().kinds["memory"] == Counted()
+    assert report.kinds["memory"] == removed(aged, held)
+    pages = 3 if report.kinds["memory"].found else 1
+    assert watched.calls.count("remove_expired") == pages
 
 
-@pytest.mark.parametrize("lease", ["interval '1 hour'", "interval '-8 days'"])
-def test_a_session_with_an_open_turn_is_left_alone(
-    aged: Aged, clean: Clean, sql: psycopg.Connection, lease: str
-) -> None:
-    session_id = aged.session(days=0)
-    turn = aged.begin(session_id)
-    sql.execute(f"UPDATE turns SET lease_expires_at = now() + {lease} WHERE id = %s", (turn.id,))
-    aged.age(session_id, 400)
-    before = aged.memory()
+def test_it_has_its_own_age_whatever_a_cleanup_is_asked_for(aged: Aged, clean: Clean) -> None:
+    session_id = aged.session(days=8, memory_days=8)
 
-    assert clean().kinds["memory"].found == 0
-
-    assert aged.memory() == before
-
-
-def test_a_queued_turn_also_holds_what_its_session_remembers(
-    aged: Aged, clean: Clean, sql: psycopg.Connection
-) -> None:
-    session_id = aged.session(days=0, status="active")
-    turn = aged.begin(session_id)
-    sql.execute("UPDATE turns SET status = 'queued', attempt = 0 WHERE id = %s", (turn.id,))
-    aged.age(session_id, 400)
-
-    assert clean(older_than_seconds=0).kinds["memory"].found == 0
+    clean(older_than_seconds=0)
 
     assert aged.remembered() == {session_id}
 
 
-def test_ended_sessions_forget_before_they_go(aged: Aged, clean: Clean) -> None:
-    session_id = aged.session(days=8, status="ended")
+def test_what_an_open_turn_has_recorded_stays(aged: Aged, clean: Clean) -> None:
+    session_id = aged.session(days=0)
+    turn = aged.begin(session_id)
+    conversation = conversation_key("alice", session_id)
+    aged.store.record(conversation, turn.key, 1, "0", {"output": []})
+    aged.age(session_id, 400)
 
-    kinds = clean().kinds
+    clean(older_than_seconds=0)
 
-    assert (kinds["memory"].found, kinds["closed_sessions"].found) == (1, 0)
-    assert (aged.sessions(), aged.remembered()) == ({session_id}, set())
+    assert aged.store.claim(conversation, turn.key, 2).records == {"0": {"output": []}}
 
 
-def test_the_outbox_holds_nothing_afterwards(aged: Aged, clean: Clean) -> None:
-    aged.session(days=8)
+def test_a_record_that_nobody_can_go_on_from_goes_at_last(aged: Aged, clean: Clean) -> None:
+    """A process died between ending its turn and dropping its records."""
+    session_id = aged.session(days=0, turns=0)
+    conversation = conversation_key("alice", session_id)
+    with patch("time.time", lambda: 0.0):
+        aged.store.record(conversation, numbered(1), 1, "0", {"output": []})
+    held = aged.store.weigh(conversation)
 
-    clean()
-
-    assert "memory_deletions" not in aged.counts()
+    assert clean().kinds["memory"] == removed(aged, held)

@@ -11,11 +11,14 @@ import pytest
 
 from parley.cleanup import expired_sessions
 from parley.errors import StoreUnavailable
+from parley.ids import conversation_key
 from parley.memory.sqlite import SqliteStore
-from parley.memory.store import AgentSessionStore
+from parley.memory.store import AgentSessionStore, TurnMemory
 from parley.repository.progress import read_progress
 from parley_testing.api.handlers import Context, load_function
 from parley_testing.stores.aged import Aged
+from parley_testing.stores.moving_clock import MovingClock
+from parley_testing.stores.turn_keys import numbered
 
 
 @pytest.fixture
@@ -64,21 +67,26 @@ def test_its_ages_are_those_of_the_settings(aged: Aged, environment: pytest.Monk
     environment.setenv("SESSION_RETENTION_DAYS", "5")
     environment.setenv("EMPTY_SESSION_RETENTION_HOURS", "48")
     function = load_function("cleanup")
-    for days in (2.9, 3.1):
-        aged.session(days=days)
     for days in (4.9, 5.1):
         aged.session(days=days, status="ended", turns=0, name=f"{days}", platform="cli")
     aged.sql.execute("UPDATE sessions SET next_number = 2 WHERE platform = 'cli'")
     for days in (1.9, 2.1):
         aged.session(days=days, turns=0)
 
+    session_id = aged.session(days=0, turns=0)
+    conversation = conversation_key("alice", session_id)
+    function.parts.store.finish(conversation, numbered(1), 1, TurnMemory([{"role": "user"}]))
+    clock = MovingClock(environment)
+    clock.move(days=3.9)  # three, and a quarter or at least a day more
+    assert len(aged.remembered()) == 1
+    clock.move(days=0.2)
+
     kinds = invoke(function, "clean")["kinds"]
     function.parts.database.close()
 
     found = {kind: kinds[kind]["found"] for kind in kinds}
     assert (found["closed_sessions"], found["empty_sessions"]) == (1, 1)
-    assert found["memory"] == 2, "one has none left to the store, but once is looked"
-    assert len(aged.remembered()) == 1
+    assert found["memory"] == 1
 
 
 def test_recovery_goes_on_with_a_cleanup_that_had_no_time_to_end(
@@ -114,13 +122,13 @@ def test_a_failure_is_noted_and_raised(
     aged: Aged, function: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for _ in range(2):
-        aged.session(days=8)
+        aged.session(days=31, status="ended")
 
     def down(*_: Any) -> None:
         raise StoreUnavailable("agent-session store", "down")
 
     with monkeypatch.context() as patch:
-        patch.setattr(SqliteStore, "forget_before", down)
+        patch.setattr(SqliteStore, "forget", down)
         with pytest.raises(StoreUnavailable):
             invoke(function, "clean")
 

@@ -99,7 +99,8 @@ def test_it_is_not_begun_again_within_a_week(
     sql.execute("UPDATE cleanup_progress SET ended_at = ended_at - interval '6 days 23 hours'")
     watched.calls.clear()
     assert clean().kinds["orphaned_memory"].found == 0
-    assert (list(aged.memory()), watched.calls) == ([left], [])
+    asked = [name for name in watched.calls if name != "remove_expired"]
+    assert (list(aged.memory()), asked) == ([left], [])
     a_week_passes(sql)
 
     assert clean().kinds["orphaned_memory"].found == 1

@@ -18,12 +18,11 @@ from parley.memory.sqlite import SqliteStore
 from parley.memory.store import AgentSessionStore
 from parley.repository.database import Database
 from parley.repository.expired_sessions import find_expired
-from parley.repository.sessions import SessionRepository
 from parley_testing.models.scripted import in_order, say
 from parley_testing.stores.aged import Aged
-from parley_testing.workbench import WatchedStore, Workbench
+from parley_testing.workbench import Workbench
 
-CLOSED, MEMORY = {"days": 31, "status": "ended"}, {"days": 8, "status": "active"}
+CLOSED, ACTIVE = {"days": 31, "status": "ended"}, {"days": 8, "status": "active"}
 
 
 @pytest.fixture
@@ -57,9 +56,7 @@ def turn_over(aged: Aged, session_id: UUID) -> None:
         ("closed_sessions", {"turns": 1, **CLOSED}, reopen),
         ("closed_sessions", {"turns": 1, **CLOSED}, new_turn),
         ("closed_sessions", {"turns": 1, **CLOSED}, turn_over),
-        ("empty_sessions", {"turns": 0, **MEMORY}, new_turn),
-        ("memory", {"turns": 1, **MEMORY}, new_turn),
-        ("memory", {"turns": 1, **MEMORY}, turn_over),
+        ("empty_sessions", {"turns": 0, **ACTIVE}, new_turn),
     ],
 )
 def test_what_changed_after_it_was_found_stays_as_it_is(
@@ -87,7 +84,7 @@ def test_what_changed_after_it_was_found_stays_as_it_is(
     if happens is not reopen:  # which is no activity: what it remembers is due, as any other's
         left = {k: v for k, v in aged.memory().items() if str(session_id) in k}
         assert left == then["memory"]
-    assert (other in aged.sessions()) == (kind == "memory")
+    assert other not in aged.sessions()
     assert other not in aged.remembered()
     assert "memory_deletions" not in aged.counts()
 
@@ -106,7 +103,7 @@ def after_finding(monkeypatch: pytest.MonkeyPatch, kind: str, action: Callable[[
     monkeypatch.setattr(expired_sessions, "find_expired", found)
 
 
-@pytest.mark.parametrize("made", [{"turns": 1, **CLOSED}, {"turns": 0, **MEMORY}, MEMORY])
+@pytest.mark.parametrize("made", [{"turns": 1, **CLOSED}, {"turns": 0, **ACTIVE}])
 def test_what_somebody_holds_is_not_waited_for(
     aged: Aged, clean: Callable[[], Any], sql: psycopg.Connection, made: dict[str, Any]
 ) -> None:
@@ -130,7 +127,7 @@ def test_what_somebody_holds_is_not_waited_for(
 
 def test_two_cleanups_at_once_share_the_work(aged: Aged, new_cleaner: Callable[..., Any]) -> None:
     made = [aged.session(days=31, status="ended") for _ in range(30)]
-    made += [aged.session(days=8) for _ in range(30)]
+    made += [aged.session(days=8, turns=0) for _ in range(30)]
     both, reports, start = [new_cleaner(), new_cleaner()], [], threading.Barrier(2)
 
     def run(cleaner: Cleaner) -> None:
@@ -143,11 +140,11 @@ def test_two_cleanups_at_once_share_the_work(aged: Aged, new_cleaner: Callable[.
     for thread in threads:
         thread.join()
 
-    for kind in ("closed_sessions", "memory"):
+    for kind in ("closed_sessions", "empty_sessions"):
         together = sum((report.kinds[kind] for report in reports), Counted())
         assert together.found == 30
         assert together.failures == 0
-    assert aged.sessions() == set(made[30:])
+    assert aged.sessions() == set()
     assert aged.remembered() == set()
     assert "memory_deletions" not in aged.counts()
 
@@ -179,31 +176,3 @@ async def test_a_turn_that_runs_beside_a_cleanup_is_not_disturbed(
     shown = [item["content"] for item in bench.model.asked[-1].input]
     assert shown == ["first", "one", "second", "two", "third"]
     assert aged.sessions() == {session_id}
-
-
-def test_a_turn_begun_while_its_sessions_memory_is_removed_keeps_its_own(
-    aged: Aged, watched: WatchedStore, clean: Callable[[], Any]
-) -> None:
-    session_id = aged.session(days=8)
-    watched.before["forget_before"] = lambda: aged.say(session_id, "meanwhile")
-
-    clean()
-
-    (turns,) = aged.memory().values()
-    assert [turn.number for turn in turns] == [2]
-
-
-def test_a_session_deleted_while_its_memory_is_removed_stays_in_the_outbox(
-    aged: Aged, watched: WatchedStore, clean: Callable[[], Any], sql: psycopg.Connection
-) -> None:
-    """Its deletion counts on it: a process may write late."""
-    session_id = aged.session(days=8)
-    conversation = f"user_alice_conv_{session_id}"
-    watched.before["forget_before"] = lambda: SessionRepository(aged.database).delete(
-        "alice", session_id, conversation
-    )
-
-    clean()
-
-    left = sql.execute("SELECT conversation, below FROM memory_deletions").fetchall()
-    assert left == [(conversation, None)]

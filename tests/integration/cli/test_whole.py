@@ -85,6 +85,7 @@ def test_memory_is_counted_and_cleared(done: Callable[..., str]) -> None:
 def test_a_dry_run_says_what_cleanup_then_removes(done: Callable[..., str]) -> None:
     done("message", "add x", "--session", "Session-1", "--user", "emil")
     done("message", "add y", "--session", "kept", "--user", "emil")
+    done("sessions", "end", "Session-1", "--user", "emil")
     only = ("--user", "emil", "--name-prefix", "Session-", "--older-than", "0s", "--json")
 
     would = json.loads(done("cleanup", "--dry-run", *only))
@@ -92,8 +93,9 @@ def test_a_dry_run_says_what_cleanup_then_removes(done: Callable[..., str]) -> N
 
     assert [session["name"] for session in would["sessions"]] == ["Session-1"]
     assert (would["done"], did["done"]) == (True, True)
-    assert would["kinds"]["memory"]["items"] == did["kinds"]["memory"]["items"] == 1
-    assert json.loads(done("cleanup", "--dry-run", *only))["kinds"]["memory"]["found"] == 0
+    kind = "closed_sessions"
+    assert would["kinds"][kind]["items"] == did["kinds"][kind]["items"] == 1
+    assert json.loads(done("cleanup", "--dry-run", *only))["kinds"][kind]["found"] == 0
 
 
 def test_a_user_is_exported_and_erased(done: Callable[..., str], tmp_path: Path) -> None:

@@ -83,9 +83,9 @@ class Past:
             shown = self.items[number] + shown
         return shown
 
-    def _rebuild(self, numbers: Sequence[int]) -> dict[int, list[Item]]:
+    def _rebuild(self, numbers: Sequence[int]) -> dict[int, TurnMemory]:
         self.rebuilt += numbers
-        return {number: self.items[number] for number in numbers}
+        return {number: TurnMemory(self.items[number]) for number in numbers}
 
 
 def _items(number: int, size: int) -> list[Item]:

@@ -16,6 +16,7 @@ from parley.config import Settings
 from parley.events.fanout import FanOut
 from parley.events.log import EventLog
 from parley.events.reader import Follower
+from parley.memory.expiry import DAY_SECONDS, TimeToLive
 from parley.memory.store import AgentSessionStore
 from parley.memory.window import vouched_turns
 from parley.once import made_once
@@ -68,13 +69,14 @@ class Composition:
     def store(self) -> AgentSessionStore:
         """The agent-session store."""
         settings = self.settings
+        life = TimeToLive(settings.agent_session_retention_days * DAY_SECONDS)
         if settings.agent_session_store == "sqlite" and settings.agent_session_db_path:
             from parley.memory.sqlite import SqliteStore
 
-            return SqliteStore(settings.agent_session_db_path)
+            return SqliteStore(settings.agent_session_db_path, life=life)
         from parley.memory.dynamodb import DynamoDbStore
 
-        return DynamoDbStore(self._dynamodb, settings.agent_session_table or "")
+        return DynamoDbStore(self._dynamodb, settings.agent_session_table or "", life)
 
     @made_once
     def _dynamodb(self) -> DynamoDBClient:
@@ -237,7 +239,6 @@ class Composition:
 def _ages(settings: Settings) -> Ages:
     day, hour = 86_400, 3_600
     return Ages(
-        memory=settings.agent_session_retention_days * day,
         closed_sessions=settings.session_retention_days * day,
         empty_sessions=settings.empty_session_retention_hours * hour,
         audit_records=settings.audit_retention_days * day,

@@ -11,6 +11,7 @@ from typing import Any, ParamSpec, TypeVar
 from parley.errors import StoreMisconfigured, StoreUnavailable
 from parley.failpoints import failpoint
 from parley.retry import PATIENCE_SECONDS
+from parley.store_threads import begin_call
 from parley.tracing import subsegment
 
 P = ParamSpec("P")
@@ -31,7 +32,7 @@ async def in_thread(function: Callable[P, T], /, *args: P.args, **kwargs: P.kwar
         return between_points(function.__qualname__, lambda: function(*args, **kwargs))
 
     with subsegment(function.__qualname__):
-        return await to_its_end(asyncio.ensure_future(asyncio.to_thread(call)))
+        return await to_its_end(begin_call(call))
 
 
 async def in_thread_with_retry(function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:

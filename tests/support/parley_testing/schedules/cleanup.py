@@ -10,7 +10,6 @@ from sqlalchemy import Executable, Row
 
 from parley.cleanup.retention import CleanupRequest, Retention
 from parley.errors import StoreUnavailable
-from parley.ids import TurnKey
 from parley.memory.store import AgentSessionStore
 from parley.repository.database import Database
 from parley.repository.expired_sessions import Ages
@@ -22,18 +21,19 @@ from parley_testing.schedules.world import Process, World
 DAYS = {"memory": 7, "closed": 30, "empty": 1}
 _DAY = 86_400.0
 _AGES = Ages(
-    memory=DAYS["memory"] * _DAY,
     closed_sessions=DAYS["closed"] * _DAY,
     empty_sessions=DAYS["empty"] * _DAY,
 )
 
 
 def age(world: World, session_id: UUID, days: int) -> None:
-    """Make a session look as if nobody had used it for so many days."""
+    """Make a session look as if nobody had used it for so many days; its memory expires."""
     world.change(
         "UPDATE sessions SET last_activity_at = now() - make_interval(days => %s) WHERE id = %s",
         (days, session_id),
     )
+    if days > DAYS["memory"]:
+        world.expire_memory(session_id)
 
 
 def clean_up(
@@ -49,9 +49,7 @@ def clean_up(
     promises = world.promises
     sessions = promises.seen.sessions.values()
     listing = {session.id for session in sessions if _is_doomed(session)}
-    forgets = [session for session in sessions if session.id not in listing and _forgets(session)]
     promises.gone |= listing
-    promises.retired |= {(each.id, turn.number) for each in forgets for turn in each.turns}
     world.change("DELETE FROM cleanup_progress")  # a sweep is due
     store = cast("AgentSessionStore", _PointedStore(process.failing))
     retention = Retention(_PointedDatabase(process.database), lambda: store, _AGES)
@@ -69,10 +67,8 @@ def clean_up(
     assert report.done, "not all was come to"
     assert not report.failures, f"{report.failures}"
     assert not listing & promises.seen.sessions.keys(), "a session was due and is there"
-    for session in forgets:
-        keys = {TurnKey(turn.number, turn.id) for turn in session.turns}
-        below = keys & world.stored(session.id).keys()
-        assert not below, f"memory of the turns {below} was due and is there"
+    left = process.expired()
+    assert not left, f"memory of {left} turns has expired and is there"
     for session_id in promises.gone - promises.seen.sessions.keys():
         assert not world.everything_stored(session_id), "memory of no session was not swept up"
     return "cleaned up"
@@ -83,11 +79,6 @@ def _is_doomed(session: SeenSession) -> bool:
         return False
     closed = session.status != "active" and session.idle_days > DAYS["closed"]
     return closed or (not session.turns and session.idle_days > DAYS["empty"])
-
-
-def _forgets(session: SeenSession) -> bool:
-    expired = session.idle_days > DAYS["memory"] and session.memory_until < len(session.turns)
-    return not session.open and expired
 
 
 class _PointedDatabase(Database):

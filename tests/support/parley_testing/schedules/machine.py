@@ -293,7 +293,7 @@ class _Rules(Following, Restoring, Settling):
 
     @rule(
         which=ANYONE,
-        what=st.sampled_from(["end", "reopen", "reopen", "damage", "lose", "expire"]),
+        what=st.sampled_from(["end", "reopen", "reopen", "damage", "lose", "fade", "expire"]),
         turn=ANYONE,
     )
     @where(lambda self: self.sessions)
@@ -309,7 +309,7 @@ class _Rules(Following, Restoring, Settling):
             ended = [each for each in self.promises.seen.sessions[session_id].turns if each.over]
             if ended:
                 number = ended[turn % len(ended)].number
-                self.world.damage(session_id, number, away=what == "lose")
+                self.world.damage(session_id, number, what)
         self.world.look()
 
     def send_as(

@@ -30,8 +30,7 @@ class Promises:
             however often that is retried.
         gone: Sessions whose deletion was asked for.
         cleared: Sessions whose memory somebody asked to be forgotten.
-        retired: (session, number) of turns whose memory retention was due to remove.
-        lost: (session, number) of turns whose memory was damaged, pruned, cleared or retired.
+        lost: (session, number) of turns whose memory was damaged, pruned, cleared or has expired.
         keys: What became of each idempotency key first: the turn, and how it ended.
         asked: How often the model was asked, by text.
     """
@@ -42,7 +41,6 @@ class Promises:
     sent: dict[str, UUID | None] = field(default_factory=dict)
     gone: set[UUID] = field(default_factory=set)
     cleared: set[UUID] = field(default_factory=set)
-    retired: set[tuple[UUID, int]] = field(default_factory=set)
     lost: set[tuple[UUID, int]] = field(default_factory=set)
     keys: dict[str, UUID] = field(default_factory=dict)
     asked: Counter[str] = field(default_factory=Counter)

@@ -14,13 +14,14 @@ from hypothesis import strategies as st
 from hypothesis.stateful import rule
 
 from parley.ids import TurnKey
-from parley_testing.schedules.promises import Promises
+from parley_testing.schedules import plans
+from parley_testing.schedules.promises import Promises, left_by
 from parley_testing.schedules.seen import see
 from parley_testing.schedules.steps import Steps, always, taken, where
 from parley_testing.stores.backups import MemoryBackup, PostgresBackup
 
 # What the user goes on knowing of messages that the database has lost.
-_NOT_RESTORED = frozenset({"items", "seen", "sent", "order", "cleared", "retired", "gone"})
+_NOT_RESTORED = frozenset({"items", "seen", "sent", "order", "cleared", "gone"})
 
 
 @dataclass
@@ -109,6 +110,8 @@ class Restoring(Steps):
                 promises.lost.discard(place)
                 if found is None or found.attempt != turn.attempt or found.memory is None:
                     promises.lost.add(place)
+                elif turn.over and plans.canonical(found.memory.items) != left_by(turn):
+                    promises.lost.add(place)  # it had been lost, and rebuilt, before
                 if not turn.over:  # what it had asked for may be lost, or be asked for again
                     promises.lost.discard(place)
                     promises.asked[turn.text] = -1000

@@ -62,7 +62,6 @@ class SeenSession:
     status: str
     next_number: int
     memory_from: int
-    memory_until: int
     idle_days: float
     turns: list[SeenTurn] = field(default_factory=list)
 
@@ -101,7 +100,7 @@ def see(sql: psycopg.Connection, user: str) -> Seen:
         # One snapshot: another process may be at work meanwhile.
         sql.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
         sessions = sql.execute(
-            "SELECT id, status, next_number, memory_from, memory_until,"
+            "SELECT id, status, next_number, memory_from,"
             " extract(epoch FROM now() - last_activity_at)::float8 / 86400"
             " FROM sessions WHERE user_id = %s",
             (user,),

@@ -95,6 +95,10 @@ class Process:
         self.database.outage = database
         self.failing.outage = self.log.outage = self.wake_queue.outage = others
 
+    def expired(self) -> int:
+        """Count the turns whose memory has expired and is still there."""
+        return self._sqlite.expired().turns
+
     def close(self) -> None:
         self._thread.submit(self._runner.close).result()
         self._thread.shutdown()
@@ -345,9 +349,13 @@ class World:
             self.sql.execute(f"DELETE FROM {table} WHERE user_id = %s", (self.user,))
         self.sql.execute("DELETE FROM memory_deletions")
 
-    def damage(self, session_id: UUID, number: int, *, away: bool) -> None:
-        """Damage a finished turn's memory, or take it away."""
-        change = "DELETE FROM turns" if away else "UPDATE turns SET payload = x'00'"
+    def damage(self, session_id: UUID, number: int, how: str) -> None:
+        """Damage a finished turn's memory, take it away, or let it expire."""
+        change = {
+            "damage": "UPDATE turns SET payload = x'00'",
+            "lose": "DELETE FROM turns",
+            "fade": "UPDATE turns SET expires_at = 1",
+        }[how]
         with sqlite3.connect(self.memory) as connection:
             connection.execute(
                 f"{change} WHERE conversation = ? AND number = ? AND state = 'done'",
@@ -355,6 +363,14 @@ class World:
             )
         connection.close()
         self.promises.lost.add((session_id, number))
+
+    def expire_memory(self, session_id: UUID) -> None:
+        """Let all that memory holds of a session's ended turns expire."""
+        self.look()
+        session = self.promises.seen.sessions.get(session_id)
+        for turn in session.turns if session is not None else ():
+            if turn.over:
+                self.damage(session_id, turn.number, "fade")
 
     def _memory(self, session_id: UUID) -> None:
         """See that memory holds what it should of each turn, or may have lost it."""
@@ -373,7 +389,6 @@ class World:
             found = stored.get(TurnKey(turn.number, turn.id))
             if found is None or found.attempt != turn.attempt or found.memory is None:
                 forgotten = turn.number < max(session.memory_from, lowest)
-                forgotten |= place in promises.retired
                 assert forgotten, f"turn {turn.number} has no memory; the window is from {lowest}"
                 promises.lost.add(place)
                 continue

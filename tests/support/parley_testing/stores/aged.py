@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import Any
+from unittest.mock import patch
 from uuid import UUID
 
 import psycopg
@@ -40,8 +42,12 @@ class Aged:
         name: str | None = None,
         platform: str = "api",
         key: str | None = None,
+        memory_days: float = 0,
     ) -> UUID:
-        """Make a session that was last used so many days ago, and give its id."""
+        """Make a session that was last used so many days ago, and give its id.
+
+        What is remembered of it is as old as `memory_days` says.
+        """
         session, _ = SessionRepository(self.database).create(
             new_id(),
             user,
@@ -53,18 +59,26 @@ class Aged:
             fingerprint=b"fingerprint",
         )
         for number in range(1, turns + 1):
-            self.say(session.id, f"question {number}", user=user)
+            self.say(session.id, f"question {number}", user=user, memory_days=memory_days)
         self.sql.execute("UPDATE sessions SET status = %s WHERE id = %s", (status, session.id))
         self.age(session.id, days)
         return session.id
 
     def say(
-        self, session_id: UUID, text: str = "hello", *, user: str = "alice", key: str | None = None
+        self,
+        session_id: UUID,
+        text: str = "hello",
+        *,
+        user: str = "alice",
+        key: str | None = None,
+        memory_days: float = 0,
     ) -> RunningTurn:
-        """Have a turn of a session complete, with memory."""
+        """Have a turn of a session complete, with memory that is so many days old."""
         turn = say(self.turns, request(user, str(session_id), text, key=key), f"answer: {text}")
         memory = TurnMemory([user_message(text), assistant_message(f"answer: {text}")], "answer")
-        self.store.finish(conversation_key(user, session_id), turn.key, turn.attempt, memory)
+        then = time.time() - memory_days * 86_400
+        with patch("time.time", lambda: then):
+            self.store.finish(conversation_key(user, session_id), turn.key, turn.attempt, memory)
         return turn
 
     def begin(self, session_id: UUID, *, user: str = "alice") -> RunningTurn:
@@ -100,7 +114,7 @@ class Aged:
         }
 
     def memory(self) -> dict[str, Any]:
-        """Give all finished turns by conversation."""
+        """Give all finished turns that have not expired, by conversation."""
         found: dict[str, Any] = {}
         place, more = None, True
         while more:
@@ -112,7 +126,7 @@ class Aged:
 
     def remembered(self) -> set[UUID]:
         """Give the sessions of which there is memory."""
-        return {UUID(key.rpartition("_")[2]) for key in self.memory()}
+        return {UUID(key.rpartition("_")[2]) for key, turns in self.memory().items() if turns}
 
     def sessions(self) -> set[UUID]:
         """Give the sessions that there are."""

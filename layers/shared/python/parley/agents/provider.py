@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
@@ -20,6 +19,7 @@ from parley.agents.wire import EndDecoder, bounded, mended
 from parley.config import Settings
 from parley.runner.sdk_private import HookedClient, SSEDecoder
 from parley.secrets import Secret
+from parley.store_threads import begin_call
 
 if TYPE_CHECKING:
     from agents.models.reasoning_content_replay import ReasoningContentReplayContext
@@ -89,7 +89,7 @@ class _RenewedKey(httpx2.Auth):
         self, request: httpx2.Request
     ) -> AsyncGenerator[httpx2.Request, httpx2.Response]:
         response = yield request
-        if response.status_code == 401 and await asyncio.to_thread(self._secret.renew):
+        if response.status_code == 401 and await begin_call(self._secret.renew):
             request.headers["Authorization"] = f"Bearer {self._secret.value}"
             yield request
 
@@ -106,7 +106,7 @@ def model_provider(settings: Settings) -> ModelProvider:
         secret = Secret(settings.openai_secret_arn)
 
         async def key() -> str:
-            return await asyncio.to_thread(lambda: secret.value)
+            return await begin_call(lambda: secret.value)
 
         client = _client(settings, key)
         client.secret = secret

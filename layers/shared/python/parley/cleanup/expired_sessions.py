@@ -1,4 +1,4 @@
-"""Sessions that have expired: deleted whole, or made to forget."""
+"""Sessions that have expired: deleted whole."""
 
 from __future__ import annotations
 
@@ -23,7 +23,6 @@ from parley.repository.expired_sessions import (
     Scope,
     delete_expired,
     find_expired,
-    release_memory,
 )
 from parley.repository.paging import Moment, decode, encode
 
@@ -61,7 +60,7 @@ class ExpiredSessions:
         return self._see(expired, following) if dry_run else self._take(expired, following)
 
     def _see(self, expired: Sequence[ExpiredSession], following: str | None) -> Batch:
-        held, failures = self._in_store(expired, self._weigh)
+        held, failures = self._in_store(expired, self.store.weigh)
         listing = [
             Listing(
                 self.kind,
@@ -80,7 +79,7 @@ class ExpiredSessions:
 
     def _take(self, expired: Sequence[ExpiredSession], following: str | None) -> Batch:
         taken, failures = self._in_postgres(expired)
-        held, left = self._in_store(taken, self._remove)
+        held, left = self._in_store(taken, self.store.forget)
         settle(self.database, [each.conversation for each in taken if each.id in held])
         return Batch(_counted(taken, held, failures + left), following, failures + left)
 
@@ -91,7 +90,7 @@ class ExpiredSessions:
         failures: list[Failure] = []
         for few in by_rows(expired):
             try:
-                ids = self._claim(few)
+                ids = delete_expired(self.database, self.kind, few)
             except Exception as error:
                 if isinstance(error, StoreUnavailable) and error.reason != QUERY_CANCELED:
                     raise  # the rest would only wait for the same
@@ -107,13 +106,8 @@ class ExpiredSessions:
             taken += [each for each in few if each.id in ids]
         return taken, failures
 
-    def _claim(self, expired: Sequence[ExpiredSession]) -> set[UUID]:
-        if self.kind == "memory":
-            return release_memory(self.database, expired)
-        return delete_expired(self.database, self.kind, expired)
-
     def _in_store(
-        self, expired: Sequence[ExpiredSession], act: Callable[[ExpiredSession], Held]
+        self, expired: Sequence[ExpiredSession], act: Callable[[str], Held]
     ) -> tuple[dict[UUID, Held], list[Failure]]:
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             outcomes = list(zip(expired, pool.map(_caught(act), expired), strict=True))
@@ -126,15 +120,6 @@ class ExpiredSessions:
         failures = [self._failed(each, error) for each, error in failed]
         return held, failures
 
-    def _weigh(self, expired: ExpiredSession) -> Held:
-        before = expired.next_number if self.kind == "memory" else None
-        return self.store.weigh(expired.conversation, before=before)
-
-    def _remove(self, expired: ExpiredSession) -> Held:
-        if self.kind == "memory":
-            return self.store.forget_before(expired.conversation, expired.next_number)
-        return self.store.forget(expired.conversation)
-
     def _failed(self, expired: ExpiredSession, error: Exception) -> Failure:
         logger().error(
             "a session could not be cleaned up",
@@ -145,12 +130,12 @@ class ExpiredSessions:
         return Failure(self.kind, str(expired.id), _reason(error))
 
 
-def _caught(act: Callable[[ExpiredSession], Held]) -> Callable[[ExpiredSession], Held | Exception]:
+def _caught(act: Callable[[str], Held]) -> Callable[[ExpiredSession], Held | Exception]:
     """Give an error back instead of raising it, since it must not stop the others."""
 
     def tried(expired: ExpiredSession) -> Held | Exception:
         try:
-            return act(expired)
+            return act(expired.conversation)
         except Exception as error:
             return error
 

@@ -66,7 +66,7 @@ class Forgetter:
             vouched,
             store.read_newest(conversation, turns),
             max_items=self.memory_items,
-            rebuild=lambda numbers: {number: [] for number in numbers},
+            rebuild=lambda _: {},
         )
         keep_from = window.keep_from if vouched else boundary
         return store.forget_before(conversation, min(keep_from, boundary)).turns

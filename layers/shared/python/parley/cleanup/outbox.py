@@ -1,4 +1,4 @@
-"""The outbox: memory that must still be removed, of sessions deleted or past their retention.
+"""The outbox: memory that must still be removed, of sessions that were deleted or moved.
 
 Deleting a session removes its memory at once where the store can be reached. A process that was
 dying then may write late, so the conversation is removed again after the longest time that any
@@ -68,7 +68,7 @@ class Outbox:
         try:
             if row.below is None:
                 self.store.forget(row.conversation)
-            else:
+            else:  # left by a version whose retention came to each session
                 self.store.forget_before(row.conversation, row.below)
         except StoreUnavailable:
             raise  # it would fail for the next as well

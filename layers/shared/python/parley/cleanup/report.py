@@ -16,7 +16,7 @@ class Counted:
     """How much of one kind went, or would go.
 
     Attributes:
-        found: Sessions, conversations or keys.
+        found: Sessions, turns' memory, conversations, keys or records.
         rows: Rows in Postgres.
         items: Items in the agent-session store, one a turn.
         bytes: Their compressed size.
@@ -60,7 +60,7 @@ class Listing:
     """A session of which something would go: what a dry run lists.
 
     Attributes:
-        kind: `closed_sessions`, `empty_sessions` or `memory`.
+        kind: `closed_sessions` or `empty_sessions`.
     """
 
     kind: str

@@ -10,6 +10,7 @@ from typing import Protocol
 from pydantic import TypeAdapter
 
 from parley.cleanup.expired_keys import ExpiredKeys
+from parley.cleanup.expired_memory import ExpiredMemory
 from parley.cleanup.expired_sessions import ExpiredSessions
 from parley.cleanup.old_records import OldRecords
 from parley.cleanup.report import Batch, CleanupReport, Counted
@@ -40,7 +41,7 @@ class CleanupRequest:
 
     Attributes:
         dry_run: Only say what would go.
-        older_than_seconds: Since when sessions must have been inactive, for all kinds; None for
+        older_than_seconds: Since when sessions must have been inactive, closed or empty; None for
             the ages that are configured.
         scope: Which sessions to come to. If not all, nothing but sessions is come to.
         cursor: Where an earlier cleanup says to go on; None to begin.
@@ -103,15 +104,16 @@ class Retention:
         return report
 
     def _works(self, request: CleanupRequest) -> Mapping[str, Work]:
-        """Give the kinds of work in their order: what is deleted whole need not first forget."""
+        """Give the kinds of work in their order: what is deleted whole need not first expire."""
         database, store = self.database, self.open_store()
         age = request.older_than_seconds
-        ages = self.ages if age is None else Ages(age, age, age)
+        ages = self.ages if age is None else Ages(age, age)
         works: dict[str, Work] = {
             kind: ExpiredSessions(kind, database, store, ages, request.scope)
-            for kind in ("closed_sessions", "empty_sessions", "memory")
+            for kind in ("closed_sessions", "empty_sessions")
         }
         if request.scope == EVERY:
+            works["memory"] = ExpiredMemory(store)
             works["keys"] = ExpiredKeys(database)
             # By the deployment's age whatever is asked for: nobody clears away their own traces.
             works["audit_records"] = OldRecords(database, self.ages.audit_records)

@@ -50,7 +50,7 @@ class Cleaning(RequestBody):
     """What to clean up.
 
     With `platform`, `name_prefix` or `user_id` only such sessions are come to, and neither keys
-    nor memory whose session is gone.
+    nor memory that has expired or whose session is gone.
     """
 
     dry_run: bool = Field(False, description="Only say what would go.")
@@ -58,7 +58,10 @@ class Cleaning(RequestBody):
         None,
         ge=0,
         le=3_153_600_000,
-        description="Since when sessions must have been inactive; null for the configured ages.",
+        description=(
+            "Since when closed and empty sessions must have been inactive; null for the configured"
+            " ages. Memory expires by an age of its own."
+        ),
     )
     platform: Platform | None = None
     name_prefix: str | None = Field(None, min_length=1, max_length=200)

@@ -21,6 +21,7 @@ from parley.memory.dynamodb_chunks import CHUNKS_FIRST, chunks_below
 from parley.memory.dynamodb_errors import ConditionFailed, is_invalid
 from parley.memory.dynamodb_table import Attributes, DynamoDbTable, key
 from parley.memory.dynamodb_turns import DynamoDbTurns
+from parley.memory.expiry import A_WEEK, TimeToLive
 from parley.memory.store import (
     NO_TURN,
     ClaimedTurn,
@@ -42,7 +43,9 @@ _APPEND_PAUSE_SECONDS = 0.02
 _NEW = "attribute_not_exists(#conversation)"
 _MINE = f"{_NEW} OR #attempt = :attempt"
 _NOT_LATER = f"{_NEW} OR #attempt <= :attempt"
-_DONE = ("#state = :done", {":done": header.DONE})
+_IS_DONE = "#state = :done"
+_DONE: tuple[str, Attributes] = (_IS_DONE, {":done": header.DONE})
+_ALIVE = f"{_IS_DONE} AND (attribute_not_exists(#expires_at) OR #expires_at > :now)"
 
 _KEY = ("conversation", "part")
 _PLACE: TypeAdapter[tuple[str, str]] = TypeAdapter(tuple[str, str])
@@ -55,12 +58,15 @@ class DynamoDbStore:
 
     Args:
         client: A low-level client; its own retries and timeouts apply.
-        table: A table with the partition key `conversation` and the sort key `part`, both strings.
+        table: A table with the partition key `conversation` and the sort key `part`, both strings,
+            and `expires_at` as its time-to-live attribute.
+        life: How long memory lives.
     """
 
-    def __init__(self, client: DynamoDBClient, table: str) -> None:
+    def __init__(self, client: DynamoDBClient, table: str, life: TimeToLive = A_WEEK) -> None:
         self._table = DynamoDbTable(client, table)
-        self._turns = DynamoDbTurns(self._table)
+        self._life = life
+        self._turns = DynamoDbTurns(self._table, life)
 
     def read_newest(
         self,
@@ -72,7 +78,8 @@ class DynamoDbStore:
     ) -> list[StoredTurn]:
         if (turns is not None and turns < 1) or (before is not None and before <= 1):
             return []
-        found: list[Attributes] = []
+        alive: list[Attributes] = []
+        seen = 0
         for page in self._table.pages(
             conversation,
             header.TURNS_FIRST,
@@ -84,15 +91,19 @@ class DynamoDbStore:
             # One more, so that the open turn at the end does not take a second call.
             limit=None if turns is None else turns + 1,
         ):
-            found += page
-            if turns is not None and len(found) >= turns:
+            # Behind a turn that has expired there is hardly one that has not, so it counts: nobody
+            # should read on through all that DynamoDB has yet to remove.
+            seen += len(page)
+            alive += filter(header.is_alive, page)
+            if turns is not None and seen >= turns and alive:
                 break
-        return self._turns.stored(conversation, found[:turns])
+        return self._turns.stored(conversation, alive[:turns])
 
     def read(self, conversation: str, turns: Sequence[TurnKey]) -> list[StoredTurn]:
         keys = [key(conversation, part) for part in {header.part(turn) for turn in turns}]
         found = self._table.get_all(keys, header.FINISHED_ATTRIBUTES)
-        done = sorted(filter(header.is_done, found), key=header.number_of, reverse=True)
+        done = [each for each in found if header.is_done(each) and header.is_alive(each)]
+        done.sort(key=header.number_of, reverse=True)
         return self._turns.stored(conversation, done)
 
     def claim(self, conversation: str, turn: TurnKey, attempt: int) -> ClaimedTurn:
@@ -100,9 +111,15 @@ class DynamoDbStore:
             claimed = self._table.update(
                 key(conversation, header.part(turn)),
                 "SET #attempt = :attempt, #state = if_not_exists(#state, :open),"
-                " #updated_at = if_not_exists(#updated_at, :now)",
+                " #updated_at = if_not_exists(#updated_at, :now),"
+                " #expires_at = if_not_exists(#expires_at, :expires_at)",
                 _NOT_LATER,
-                {":attempt": {"N": str(attempt)}, ":open": header.OPEN, ":now": header.now()},
+                {
+                    ":attempt": {"N": str(attempt)},
+                    ":open": header.OPEN,
+                    ":now": header.now(),
+                    ":expires_at": {"N": str(self._life.of_open())},
+                },
                 returns="ALL_NEW",
             )
         except ConditionFailed:
@@ -127,15 +144,23 @@ class DynamoDbStore:
     def finish(self, conversation: str, turn: TurnKey, attempt: int, memory: TurnMemory) -> None:
         try:
             values = {":attempt": {"N": str(attempt)}}
-            self._turns.put(conversation, turn, attempt, memory, _MINE, values)
+            expires_at = self._life.of_finished()
+            self._turns.put(conversation, turn, attempt, memory, _MINE, values, expires_at)
         except ConditionFailed:
             raise Fenced(turn.number, attempt) from None
+
+    def write_back(self, conversation: str, turns: Sequence[StoredTurn]) -> None:
+        self._turns.put_back(conversation, turns)
+
+    def discard(self, conversation: str, turn: TurnKey, attempt: int) -> None:
+        with suppress(ConditionFailed):
+            self._turns.discard(conversation, turn, attempt)
 
     def append(self, conversation: str, memory: TurnMemory) -> int:
         for _ in range(_APPENDS):
             turn = TurnKey(self._newest_number(conversation) + 1, NO_TURN)
             try:
-                self._turns.put(conversation, turn, 1, memory, _NEW, {})
+                self._turns.put(conversation, turn, 1, memory, _NEW, {}, None)
                 return turn.number
             except ConditionFailed:
                 time.sleep(random.uniform(0, _APPEND_PAUSE_SECONDS))
@@ -244,7 +269,7 @@ class DynamoDbStore:
             header.lowest(since),
             header.LAST,
             attributes=["items", "bytes", "updated_at"],
-            only=_DONE,
+            only=(_ALIVE, {":done": header.DONE, ":now": {"N": str(int(time.time()))}}),
             newest_first=True,
         )
         turns = [item for page in pages for item in page]
@@ -256,6 +281,12 @@ class DynamoDbStore:
             bytes=sum(int(turn["bytes"]["N"]) for turn in turns),
             last_activity_at=datetime.fromtimestamp(float(turns[0]["updated_at"]["N"]), UTC),
         )
+
+    def expired(self) -> Held:
+        return Held()
+
+    def remove_expired(self, limit: int) -> Held:
+        return Held()
 
     def size(self) -> StoreSize:
         return StoreSize(*self._table.size())

@@ -1,8 +1,8 @@
 """Payloads over DynamoDB's limit of 400 KB an item, split over chunks.
 
 Chunks are written first, under a random write id, and stand for nothing until a header that names
-the id is written. What no header names is litter: removed by its writer where it can be, and swept
-with the turn's numbers otherwise.
+the id is written. What no header names is litter: removed by its writer where it can be, and
+otherwise swept with the turn's numbers, or by its time to live.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from parley.errors import StoreUnavailable
 from parley.memory.dynamodb_table import Attributes, DynamoDbTable, key
+from parley.memory.expiry import DAY_SECONDS
 
 CHUNK_BYTES = 350_000
 """The most that one item carries: 400 KB is the limit, and keys and numbers need room too."""
@@ -58,12 +59,20 @@ class Chunks:
     def __init__(self, table: DynamoDbTable) -> None:
         self._table = table
 
-    def write(self, conversation: str, number: int, write: str, payload: bytes) -> Chunked:
-        """Write a payload's chunks. The caller commits them with a header, or removes them."""
+    def write(
+        self, conversation: str, number: int, write: str, payload: bytes, expires_at: int | None
+    ) -> Chunked:
+        """Write a payload's chunks. The caller commits them with a header, or removes them.
+
+        They outlive a header that expires at `expires_at`: DynamoDB removes in no order.
+        """
+        expiry: Attributes = {}
+        if expires_at is not None:
+            expiry = {"expires_at": {"N": str(expires_at + int(DAY_SECONDS))}}
         slices = [payload[i : i + CHUNK_BYTES] for i in range(0, len(payload), CHUNK_BYTES)]
         chunked = Chunked(number, write, len(slices))
         self._table.put_all(
-            key(conversation, part) | {"payload": {"B": data}}
+            key(conversation, part) | {"payload": {"B": data}} | expiry
             for part, data in zip(chunked.parts(), slices, strict=True)
         )
         return chunked

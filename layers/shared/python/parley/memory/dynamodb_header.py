@@ -22,7 +22,10 @@ LOGS_FIRST = "e#"
 query comes past but the one that forgets all there is."""
 
 FIRST = min(CHUNKS_FIRST, LOGS_FIRST, TURNS_FIRST)
-FINISHED_ATTRIBUTES = ("part", "attempt", "state", "version", "payload", "write", "chunks")
+FINISHED_ATTRIBUTES = (
+    *("part", "attempt", "state", "version", "payload", "write", "chunks"),
+    "expires_at",
+)
 OPEN = {"S": "open"}
 DONE = {"S": "done"}
 
@@ -84,8 +87,30 @@ def now() -> Attributes:
     return {"N": f"{time.time():.6f}"}
 
 
+def expiry_of(header: Attributes) -> int | None:
+    """Read when the item expires; None if it never does."""
+    return int(header["expires_at"]["N"]) if "expires_at" in header else None
+
+
+def is_alive(header: Attributes) -> bool:
+    """Whether the item has not expired; DynamoDB removes it some days after it has."""
+    expires_at = expiry_of(header)
+    return expires_at is None or expires_at > time.time()
+
+
+def expiring(at: int | None) -> Attributes:
+    """Make the attribute that says when an item expires; none if it never does."""
+    return {} if at is None else {"expires_at": {"N": str(at)}}
+
+
 def finished(
-    conversation: str, turn: TurnKey, attempt: int, write: str, memory: TurnMemory, size: int
+    conversation: str,
+    turn: TurnKey,
+    attempt: int,
+    write: str,
+    memory: TurnMemory,
+    size: int,
+    expires_at: int | None,
 ) -> Attributes:
     """Make the header of a finished turn, but for its payload of `size` bytes."""
     return key(conversation, part(turn)) | {
@@ -95,6 +120,17 @@ def finished(
         "items": {"N": str(len(memory.items))},
         "bytes": {"N": str(size)},
         "updated_at": now(),
+        **expiring(expires_at),
+    }
+
+
+def discarded(conversation: str, turn: TurnKey, attempt: int, expires_at: int) -> Attributes:
+    """Make the header of an open turn of which nothing but the fence is left."""
+    return key(conversation, part(turn)) | {
+        "attempt": {"N": str(attempt)},
+        "state": OPEN,
+        "updated_at": now(),
+        **expiring(expires_at),
     }
 
 

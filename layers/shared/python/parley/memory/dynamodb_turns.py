@@ -12,7 +12,8 @@ from parley.memory.codec import pack, pack_memory
 from parley.memory.dynamodb_chunks import CHUNK_BYTES, Chunked, Chunks, new_write
 from parley.memory.dynamodb_errors import ConditionFailed, is_invalid
 from parley.memory.dynamodb_table import Attributes, DynamoDbTable, key
-from parley.memory.store import StoredTurn, TurnMemory
+from parley.memory.expiry import TimeToLive
+from parley.memory.store import NO_TURN, StoredTurn, TurnMemory
 from parley.memory.versions import readable_memory, readable_record
 
 _RECORD_BYTES = 32_000  # every write pays for the whole header, so long records stand outside it
@@ -26,8 +27,9 @@ class DynamoDbTurns:
     try: it must not take that for another's, nor remove the chunks that it wrote itself.
     """
 
-    def __init__(self, table: DynamoDbTable) -> None:
+    def __init__(self, table: DynamoDbTable, life: TimeToLive) -> None:
         self._table = table
+        self._life = life
         self._chunks = Chunks(table)
 
     def stored(self, conversation: str, turns: Sequence[Attributes]) -> list[StoredTurn]:
@@ -40,6 +42,7 @@ class DynamoDbTurns:
                 whose,
                 header.attempt_of(turn),
                 readable_memory(header.version_of(turn), _payload(whose.number, turn, fetched)),
+                whose.id != NO_TURN and self._life.ends_soon(header.expiry_of(turn)),
             )
             for whose, turn in keyed
         ]
@@ -79,7 +82,9 @@ class DynamoDbTurns:
                 # anything else, the second write fails of it too.
                 if not is_invalid(error):
                     raise
-        chunked = self._chunks.write(conversation, turn.number, new_write(), payload)
+        chunked = self._chunks.write(
+            conversation, turn.number, new_write(), payload, self._life.of_open()
+        )
         self._set_record(conversation, turn, attempt, position, chunked)
 
     def _set_record(
@@ -94,13 +99,15 @@ class DynamoDbTurns:
         try:
             replaced = self._table.update(
                 key(conversation, header.part(turn)),
-                "SET #record = :record, #attempt = :attempt, #state = :open, #updated_at = :now",
+                "SET #record = :record, #attempt = :attempt, #state = :open, #updated_at = :now,"
+                " #expires_at = :expires_at",
                 _MINE_AND_OPEN,
                 {
                     ":record": {"M": header.carrying(payload)},
                     ":attempt": {"N": str(attempt)},
                     ":open": header.OPEN,
                     ":now": header.now(),
+                    ":expires_at": {"N": str(self._life.of_open())},
                 },
                 returns="UPDATED_OLD",
                 names={"#record": header.record_name(position)},
@@ -120,6 +127,7 @@ class DynamoDbTurns:
         memory: TurnMemory,
         condition: str,
         values: Attributes,
+        expires_at: int | None,
     ) -> Attributes:
         """Write a finished header and return it.
 
@@ -128,24 +136,59 @@ class DynamoDbTurns:
         Raises:
             ConditionFailed: The condition does not hold, and this write is not why.
         """
-        write = new_write()
-        packed = pack_memory(memory)
-        payload: bytes | Chunked = packed
-        if len(packed) > CHUNK_BYTES:
-            payload = self._chunks.write(conversation, turn.number, write, packed)
-        item = header.finished(conversation, turn, attempt, write, memory, len(packed))
-        item |= header.carrying(payload)
+        item = self._finished(conversation, turn, attempt, memory, expires_at)
+        written = header.chunked_of(turn.number, item)
         try:
             replaced = self._table.put(item, condition, values)
         except ConditionFailed as failure:
+            write = header.write_of(item)
             if failure.old is not None and header.write_of(failure.old) == write:
                 return item
-            if isinstance(payload, Chunked):
-                self._chunks.remove(conversation, [payload])
+            if written is not None:
+                self._chunks.remove(conversation, [written])
             raise
         litter = header.all_chunked(turn.number, replaced or {})
-        self._chunks.remove(conversation, [chunked for chunked in litter if chunked != payload])
+        self._chunks.remove(conversation, [chunked for chunked in litter if chunked != written])
         return item
+
+    def put_back(self, conversation: str, turns: Sequence[StoredTurn]) -> None:
+        """Write finished headers whatever stands in their place, many with each call.
+
+        Chunks of what stood there expire by themselves.
+        """
+        expires_at = self._life.of_finished()
+        self._table.put_all(
+            self._finished(conversation, each.turn, each.attempt, each.memory, expires_at)
+            for each in turns
+            if each.memory is not None
+        )
+
+    def discard(self, conversation: str, turn: TurnKey, attempt: int) -> None:
+        """Replace an open header by one without records.
+
+        Raises:
+            ConditionFailed: It is not there, finished or another attempt's.
+        """
+        item = header.discarded(conversation, turn, attempt, self._life.of_finished())
+        values = {":attempt": {"N": str(attempt)}, ":open": header.OPEN}
+        replaced = self._table.put(item, "#attempt = :attempt AND #state = :open", values)
+        self._chunks.remove(conversation, header.all_chunked(turn.number, replaced or {}))
+
+    def _finished(
+        self,
+        conversation: str,
+        turn: TurnKey,
+        attempt: int,
+        memory: TurnMemory,
+        expires_at: int | None,
+    ) -> Attributes:
+        """Make a finished header with its payload, which is written first if it is large."""
+        write, packed = new_write(), pack_memory(memory)
+        payload: bytes | Chunked = packed
+        if len(packed) > CHUNK_BYTES:
+            payload = self._chunks.write(conversation, turn.number, write, packed, expires_at)
+        item = header.finished(conversation, turn, attempt, write, memory, len(packed), expires_at)
+        return item | header.carrying(payload)
 
     def replace(self, conversation: str, turn: Attributes, memory: TurnMemory) -> Attributes:
         """Write a finished header anew if it is still as it was read, and return it.
@@ -154,7 +197,9 @@ class DynamoDbTurns:
             ConditionFailed: It was changed or removed meanwhile.
         """
         whose, attempt = header.turn_of(turn), header.attempt_of(turn)
-        return self.put(conversation, whose, attempt, memory, *_unchanged(turn))
+        condition, values = _unchanged(turn)
+        expires_at = header.expiry_of(turn)
+        return self.put(conversation, whose, attempt, memory, condition, values, expires_at)
 
     def remove(self, conversation: str, turn: Attributes) -> None:
         """Remove a finished turn if it is still as it was read.

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from parley.memory.store import AgentSessionStore, StoredTurn, TurnMemory
+from parley.store_threads import begin_call
 from parley.text import storable_json
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ class ParleySession:
         """
         if limit is None and self.session_settings is not None:
             limit = self.session_settings.limit
-        return await asyncio.to_thread(self._newest, limit)
+        return await begin_call(lambda: self._newest(limit))
 
     async def add_items(self, items: list[TResponseInputItem]) -> None:
         """Add items after the newest: all of them or none, and no others in between.
@@ -101,7 +102,7 @@ class ParleySession:
 
 async def _to_the_end(write: Callable[[], _T]) -> _T:
     """Run a write in a thread and wait for its end, however often the caller is cancelled."""
-    task = asyncio.ensure_future(asyncio.to_thread(write))
+    task = begin_call(write)
     cancelled: asyncio.CancelledError | None = None
     while not task.done():
         try:

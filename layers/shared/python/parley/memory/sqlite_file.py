@@ -19,8 +19,9 @@ from parley.memory.store import NO_TURN
 
 _PAUSE_SECONDS = 0.01
 
-_FORMAT = 2
-"""The format of the tables. In the first, nothing carried the id of its turn."""
+_FORMAT = 3
+"""The format of the tables. In the first, nothing carried the id of its turn; in the second, turns
+did not expire."""
 
 # The payload stands last, so that counting turns does not walk through its overflow pages.
 _TABLES = (
@@ -35,6 +36,7 @@ _TABLES = (
         version INTEGER,
         items INTEGER,
         bytes INTEGER,
+        expires_at INTEGER,
         payload BLOB,
         PRIMARY KEY (conversation, number, turn_id)
     )
@@ -65,6 +67,7 @@ _TABLES = (
     )
     """,
     "CREATE INDEX event_chunks_by_expiry ON event_chunks (expires_at)",
+    "CREATE INDEX turns_by_expiry ON turns (expires_at) WHERE expires_at IS NOT NULL",
 )
 
 # What was appended past the turn protocol never had an id, and stays. What has one now is absent
@@ -82,6 +85,17 @@ _FROM_THE_FIRST = (
     FROM first_turns WHERE state = 'done'
     """,
     "DROP TABLE first_turns",
+)
+
+# What was written without a time to live gets a month from when it was written; a turn that is used
+# is written anew before that.
+_FROM_THE_SECOND = (
+    "ALTER TABLE turns ADD COLUMN expires_at INTEGER",
+    f"""
+    UPDATE turns SET expires_at = CAST(updated_at AS INTEGER) + 30 * 86400
+    WHERE state = 'done' AND turn_id <> '{NO_TURN}'
+    """,
+    "CREATE INDEX turns_by_expiry ON turns (expires_at) WHERE expires_at IS NOT NULL",
 )
 
 _CONTENDED = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL})
@@ -216,9 +230,7 @@ def _make_tables(connection: sqlite3.Connection) -> None:
         if found > _FORMAT:
             raise _OfALaterParley(f"its format is {found}, and this code knows {_FORMAT}")
         if found < _FORMAT:
-            old = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'turns'"
-            first = connection.execute(old).fetchone() is not None
-            for statement in _FROM_THE_FIRST if first else _TABLES:
+            for statement in _statements(connection, found):
                 connection.execute(statement)
             connection.execute(f"PRAGMA user_version = {_FORMAT}")
         connection.execute("COMMIT")
@@ -226,6 +238,15 @@ def _make_tables(connection: sqlite3.Connection) -> None:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
+
+
+def _statements(connection: sqlite3.Connection, found: int) -> tuple[str, ...]:
+    """Give what makes the tables of this format of those that there are, or of none."""
+    if found == 2:
+        return _FROM_THE_SECOND
+    old = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'turns'"
+    first = connection.execute(old).fetchone() is not None
+    return _FROM_THE_FIRST if first else _TABLES
 
 
 def _format(connection: sqlite3.Connection) -> int:

@@ -58,11 +58,13 @@ class StoredTurn:
             Postgres has to vouch for.
         memory: What the turn left, or None if the payload is unreadable (damaged, its chunks
             gone, or of an unknown format version).
+        ends_soon: Whether it expires so soon that it is to be written anew if it is still needed.
     """
 
     turn: TurnKey
     attempt: int
     memory: TurnMemory | None
+    ends_soon: bool = False
 
     @property
     def number(self) -> int:
@@ -149,6 +151,10 @@ class AgentSessionStore(Protocol):
 
     Methods block; callers on an event loop run them in a thread. All are safe to call from
     several threads and processes. Turn numbers and attempts start at 1.
+
+    What is written expires (see `parley.memory.expiry`), but for what `append` adds. A finished
+    turn that has expired reads as absent, whether it has been removed or not; to `claim`, `record`
+    and `finish` it is there until it is removed.
     """
 
     def read_newest(
@@ -218,8 +224,29 @@ class AgentSessionStore(Protocol):
         """
         ...
 
+    def write_back(self, conversation: str, turns: Sequence[StoredTurn]) -> None:
+        """Write finished turns anew, whatever stands in their place, so that they live on.
+
+        Only for turns that Postgres vouches for with the attempts that they name: nobody else has
+        anything to write there any more. On an error some of them may have been written.
+
+        Args:
+            conversation: The conversation key.
+            turns: Turns that were read, or rebuilt from the transcript; those without memory are
+                passed over.
+        """
+        ...
+
+    def discard(self, conversation: str, turn: TurnKey, attempt: int) -> None:
+        """Drop the records of a turn that has ended without leaving memory.
+
+        The fence stays, and expires as a finished turn does. Nothing is done if the turn is
+        finished, another attempt's or not there.
+        """
+        ...
+
     def append(self, conversation: str, memory: TurnMemory) -> int:
-        """Add a finished turn after the newest and return its number.
+        """Add a finished turn after the newest and return its number. It never expires.
 
         For conversations that no turn protocol numbers: see `parley.memory.sdk_session`. Two
         appends at once both stand, one after the other.
@@ -270,6 +297,17 @@ class AgentSessionStore(Protocol):
 
     def statistics(self, conversation: str, *, since: int = 1) -> MemoryStatistics:
         """Count the finished turns numbered `since` or above."""
+        ...
+
+    def expired(self) -> Held:
+        """Tell what `remove_expired` would remove if nothing bounded it."""
+        ...
+
+    def remove_expired(self, limit: int) -> Held:
+        """Remove turns that have expired, at most `limit`, and return what that was.
+
+        DynamoDB does that itself: there it is none.
+        """
         ...
 
     def size(self) -> StoreSize:

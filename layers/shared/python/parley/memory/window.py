@@ -14,15 +14,15 @@ from dataclasses import dataclass
 
 from pydantic_core import to_json
 
-from parley.ids import TurnKey, Voucher
+from parley.ids import Voucher
 from parley.memory.shape import in_order
-from parley.memory.store import AgentSessionStore, Item, StoredTurn
+from parley.memory.store import AgentSessionStore, Item, StoredTurn, TurnMemory
 
 Vouched = Sequence[Voucher]
 """The turns that count, newest first."""
 
-Rebuild = Callable[[Sequence[int]], Mapping[int, list[Item]]]
-"""Gives the items of turns whose memory is gone, from the transcript."""
+Rebuild = Callable[[Sequence[int]], Mapping[int, TurnMemory]]
+"""Gives what turns left whose memory is gone, from the transcript; without turns that are gone."""
 
 _LEAST_ITEMS = 2  # what a turn of unknown size counts: the user's message and an answer
 
@@ -39,6 +39,8 @@ class Window:
         keep_from: The lowest turn number that pruning must leave. One turn more than is shown:
             its size is why the window ends there.
         rebuilt: Numbers of the turns that were taken from the transcript.
+        to_write_back: Turns that the next window needs as well, and that the store has lost or is
+            about to lose.
     """
 
     def __init__(
@@ -61,21 +63,27 @@ class Window:
             first_read: What was read of the conversation while the turn began.
             max_items: The most items to show. The newest turn is shown whatever its size.
             max_bytes: The most bytes of JSON that they may come to.
-            rebuild: Gives the items of turns that the store has lost.
+            rebuild: Gives what turns left that the store has lost.
 
         Raises:
             StoreUnavailable: A store cannot serve now.
         """
-        known = _believed(first_read, vouched)
+        stored = _believed(first_read, vouched)
         most = _Size(max_items, max_bytes)
-        missing = _missing(vouched, known, most)
+        missing = _missing(vouched, _items(stored), most)
         if missing:
-            known |= _believed(store.read(conversation, missing), vouched)
-            missing = [turn for turn in missing if turn.number not in known]
-        self.rebuilt: tuple[int, ...] = tuple(turn.number for turn in missing)
-        if self.rebuilt:
-            known |= {number: [] for number in self.rebuilt} | dict(rebuild(self.rebuilt))
+            stored |= _believed(store.read(conversation, [each.turn for each in missing]), vouched)
+            missing = [each for each in missing if each.number not in stored]
+        self.rebuilt: tuple[int, ...] = tuple(each.number for each in missing)
+        rebuilt = _rebuilt(missing, rebuild)
+        stored |= rebuilt
+        nothing: dict[int, list[Item]] = {number: [] for number in self.rebuilt}
+        known = nothing | _items(stored)
         self._shown, self.keep_from = _newest(vouched, known, most)
+        kept = {n: each for n, each in stored.items() if n >= self.keep_from}
+        # All at once: of a session that is used every day, one or two would be due with each turn.
+        renewed = kept if any(each.ends_soon for each in kept.values()) else {}
+        self.to_write_back = [*(renewed | rebuilt).values()]
 
     @property
     def items(self) -> list[Item]:
@@ -94,13 +102,28 @@ class Window:
         return _flat(half)
 
 
-def _believed(stored: Sequence[StoredTurn], vouched: Vouched) -> dict[int, list[Item]]:
+def _believed(stored: Sequence[StoredTurn], vouched: Vouched) -> dict[int, StoredTurn]:
     attempts = {each.turn: each.attempt for each in vouched}
     return {
-        each.number: each.memory.items
+        each.number: each
         for each in stored
         if each.memory is not None and attempts.get(each.turn) == each.attempt
     }
+
+
+def _rebuilt(missing: Vouched, rebuild: Rebuild) -> dict[int, StoredTurn]:
+    if not missing:
+        return {}
+    left = rebuild([each.number for each in missing])
+    return {
+        each.number: StoredTurn(each.turn, each.attempt, left[each.number])
+        for each in missing
+        if each.number in left
+    }
+
+
+def _items(stored: Mapping[int, StoredTurn]) -> dict[int, list[Item]]:
+    return {number: each.memory.items for number, each in stored.items() if each.memory is not None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +145,7 @@ def _size(items: list[Item] | None) -> _Size:
 _UNKNOWN = _Size(_LEAST_ITEMS)
 
 
-def _missing(vouched: Vouched, known: Mapping[int, list[Item]], most: _Size) -> list[TurnKey]:
+def _missing(vouched: Vouched, known: Mapping[int, list[Item]], most: _Size) -> list[Voucher]:
     missing, total = [], _Size()
     for each in vouched:
         items = known.get(each.number)
@@ -130,7 +153,7 @@ def _missing(vouched: Vouched, known: Mapping[int, list[Item]], most: _Size) -> 
         if total.exceeds(most):
             break
         if items is None:
-            missing.append(each.turn)
+            missing.append(each)
     return missing
 
 

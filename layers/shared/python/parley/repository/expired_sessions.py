@@ -18,14 +18,13 @@ from parley.ids import conversation_key
 from parley.repository.database import Database
 from parley.repository.deletion import GRACE, ROWS, deletion
 
-Kind = Literal["closed_sessions", "empty_sessions", "memory"]
+Kind = Literal["closed_sessions", "empty_sessions"]
 
 
 @dataclass(frozen=True, slots=True)
 class Ages:
     """After how many seconds without activity something goes; a record, after it was written."""
 
-    memory: float
     closed_sessions: float
     empty_sessions: float
     audit_records: float = 365 * 86_400
@@ -79,7 +78,7 @@ def find_expired(
 
     Args:
         database: Where they are.
-        kind: What is to go: the session, or only its memory.
+        kind: Which sessions are to go.
         ages: Since when it must have been inactive.
         scope: Which sessions to look at.
         after: The last activity and the id of the last one found before.
@@ -114,15 +113,6 @@ def delete_expired(database: Database, kind: Kind, expired: Sequence[ExpiredSess
     return {row.id for row in database.run(_DELETE[kind], _as_found(expired))}
 
 
-def release_memory(database: Database, expired: Sequence[ExpiredSession]) -> set[UUID]:
-    """Give up the memory of those sessions that are still due, and leave it to the outbox.
-
-    Returns:
-        The ids of those whose memory is to be removed now.
-    """
-    return {row.id for row in database.run(_RELEASE, _as_found(expired))}
-
-
 def expired_keys(database: Database) -> int:
     """Count the keys of what was deleted that are past their time."""
     return int(database.run(_COUNT_KEYS)[0].keys)
@@ -143,7 +133,6 @@ def _as_found(expired: Sequence[ExpiredSession]) -> dict[str, Any]:
 
 _CLOSED = "s.status <> 'active'"
 _EMPTY = "s.next_number = 1"
-_REMEMBERS = "s.memory_until < s.next_number - 1"
 _OVER = """NOT EXISTS (
     SELECT FROM turns t WHERE t.session_id = s.id AND t.status IN ('queued', 'running'))"""
 # What is deleted whole is not also due for less.
@@ -169,7 +158,6 @@ ORDER BY s.last_activity_at, s.id LIMIT :limit
 _FIND: dict[Kind, TextClause] = {
     "closed_sessions": _find(_CLOSED, ROWS),
     "empty_sessions": _find(f"{_EMPTY} AND {_NOT_CLOSED}", ROWS),
-    "memory": _find(f"{_REMEMBERS} AND {_NOT_CLOSED}", "0"),
 }
 
 # Found with nothing open: as long as no number was given out since, nothing is.
@@ -191,21 +179,6 @@ _DELETE: dict[Kind, TextClause] = {
     "closed_sessions": _delete(_CLOSED),
     "empty_sessions": _delete(_EMPTY),
 }
-
-_RELEASE = text(f"""
-WITH held AS MATERIALIZED (
-  SELECT s.id, s.next_number, found.conversation FROM {_FOUND}
-  WHERE {_REMEMBERS} FOR NO KEY UPDATE OF s SKIP LOCKED),
-outbox AS (
-  INSERT INTO memory_deletions (conversation, not_before, below)
-  SELECT conversation, now(), next_number FROM held
-  ON CONFLICT (conversation) DO UPDATE
-  SET not_before = now(), below = greatest(memory_deletions.below, excluded.below)
-  WHERE memory_deletions.below IS NOT NULL)
-UPDATE sessions s SET memory_until = held.next_number - 1
-FROM held WHERE s.id = held.id
-RETURNING s.id
-""")
 
 _COUNT_KEYS = text("SELECT count(*) AS keys FROM idempotency_tombstones WHERE expires_at < now()")
 

@@ -44,8 +44,8 @@ class SessionRow(Base):
     """One user's conversation with one agent.
 
     `next_number` is the number of the next turn. Turns below `memory_from` are forgotten (the
-    user cleared memory). Turns up to `memory_until` have no memory any more (retention removed
-    it), so that retention visits only sessions that still have some.
+    user cleared memory). `memory_until` is of a version whose retention came to each session; it
+    stays for as long as that may still run.
     """
 
     __tablename__ = "sessions"
@@ -219,8 +219,8 @@ class MemoryDeletionRow(Base):
     """The outbox: conversations whose memory must still be removed.
 
     Of a deleted session all of it, removed at once where that is possible and again after
-    `not_before`, since a process that is dying may write late. Of a session that retention came
-    to, the turns numbered below `below`.
+    `not_before`, since a process that is dying may write late. `below` bounds the numbers of its
+    turns; only a version whose retention came to each session wrote it.
     """
 
     __tablename__ = "memory_deletions"

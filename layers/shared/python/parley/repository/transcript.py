@@ -9,7 +9,7 @@ from typing import Literal
 from uuid import UUID
 
 from pydantic import TypeAdapter
-from sqlalchemy import Select, case, select, tuple_
+from sqlalchemy import Select, case, func, select, tuple_
 from sqlalchemy.orm import aliased
 
 from parley.errors import NotFound
@@ -147,11 +147,16 @@ class Transcript:
         )
         return self._database.read(lambda session: session.scalars(query).all())
 
-    def of_turns(self, session_id: UUID, numbers: Sequence[int]) -> dict[int, TurnView]:
-        """Read what was said in the numbered turns; memory that is gone is rebuilt from it."""
+    def of_turns(self, session_id: UUID, numbers: Sequence[int]) -> dict[int, tuple[TurnView, int]]:
+        """Read what was said in the numbered turns; memory that is gone is rebuilt from it.
+
+        Returns:
+            Each turn with the number of its recorded tool calls, by the turn's number.
+        """
         query = _VIEWS.where(TurnRow.session_id == session_id, TurnRow.number.in_(numbers))
-        rows = self._database.read(lambda session: session.execute(query).all())
-        return {row[0].number: TurnView(*row) for row in rows}
+        query_with_calls = query.add_columns(_TOOL_CALLS)
+        rows = self._database.read(lambda session: session.execute(query_with_calls).all())
+        return {row[0].number: (TurnView(*row[:3]), row[3]) for row in rows}
 
     def _require_session(self, user_id: str, session_id: UUID) -> None:
         query = select(SessionRow.id).where(
@@ -173,3 +178,9 @@ def _views() -> Select[TurnRow, MessageRow, MessageRow]:
 # Built here, by one thread: an alias makes its columns at its first use, and of two threads that
 # use it first at once each keeps other ones, which never match again (sqlalchemy#12302).
 _VIEWS = _views()
+_TOOL_CALLS = (
+    select(func.count())
+    .where(ToolCallRow.turn_id == TurnRow.id)
+    .correlate(TurnRow)
+    .scalar_subquery()
+)

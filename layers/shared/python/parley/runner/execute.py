@@ -10,7 +10,7 @@ import inspect
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from agents import Agent
@@ -29,7 +29,7 @@ from parley.events.log import EventLog
 from parley.events.writer import EventWriter
 from parley.memory.codec import Unreadable
 from parley.memory.shape import assistant_message, user_message
-from parley.memory.store import AgentSessionStore, Item, StoredTurn, TurnMemory
+from parley.memory.store import AgentSessionStore, StoredTurn, TurnMemory
 from parley.memory.window import Window
 from parley.observability import log_keys, logger, traced, turn_ended
 from parley.repository.database import Database, refusal
@@ -247,6 +247,8 @@ class TurnExecutor:
             return await self._fail(attempt, RunFailed("turn_too_long", detail))
         await self._finalizer.finish(attempt, memory)
         view = await self._finalizer.complete(attempt, memory)
+        if window.to_write_back:
+            await self._write_back(attempt, window.to_write_back)
         if turn.number % PRUNE_EVERY == 0:
             await self._prune(attempt, window.keep_from)
         return view
@@ -323,9 +325,9 @@ class TurnExecutor:
         return made
 
     def _window(self, attempt: Attempt, first_read: Sequence[StoredTurn]) -> Window:
-        def rebuild(numbers: Sequence[int]) -> Mapping[int, list[Item]]:
-            said = self.transcript.of_turns(attempt.turn.session_id, numbers)
-            return {number: _rebuilt(view) for number, view in said.items()}
+        def rebuild(numbers: Sequence[int]) -> Mapping[int, TurnMemory]:
+            told = self.transcript.of_turns(attempt.turn.session_id, numbers)
+            return {number: _rebuilt(view, calls) for number, (view, calls) in told.items()}
 
         window = Window(
             self.store,
@@ -353,6 +355,17 @@ class TurnExecutor:
             attempt, "failed", failure.code, failure.detail, noted=noted
         )
 
+    async def _write_back(self, attempt: Attempt, turns: Sequence[StoredTurn]) -> None:
+        """Keep what the store had lost, or was about to lose, for the turns to come.
+
+        Otherwise each of them would take it from the transcript. Nobody believes it if the session
+        was made to forget meanwhile.
+        """
+        try:
+            await in_thread(self.store.write_back, attempt.conversation, turns)
+        except (StoreUnavailable, StoreRefused, StoreMisconfigured) as error:
+            logger().warning("memory was not written back; a later turn does", reason=str(error))
+
     async def _prune(self, attempt: Attempt, keep_from: int) -> None:
         try:
             await in_thread(self.store.forget_before, attempt.conversation, keep_from)
@@ -374,6 +387,9 @@ def _ids(turn: RunningTurn) -> dict[str, str | int]:
     }
 
 
-def _rebuilt(view: TurnView) -> list[Item]:
-    answer = view.reply.content if view.reply is not None else view.turn.error_detail or ""
-    return [user_message(view.user_message.content), assistant_message(answer)]
+def _rebuilt(view: TurnView, tool_calls: int) -> TurnMemory:
+    turn, reply = view.turn, None if view.reply is None else view.reply.content
+    answer = reply if reply is not None else turn.error_detail or ""
+    usage = Usage(turn.model_calls, turn.input_tokens, turn.output_tokens)
+    items = [user_message(view.user_message.content), assistant_message(answer)]
+    return TurnMemory(items, reply, asdict(usage), tool_calls)

@@ -174,6 +174,11 @@ class Attempt:
         )
 
     @property
+    def has_records(self) -> bool:
+        """Whether anything of the turn is recorded in the agent-session store."""
+        return bool(self.records or self.verdicts)
+
+    @property
     def agent_changed(self) -> bool:
         """Whether a deploy changed the agent's structure since an earlier attempt."""
         return any(record.get("digest") != self.digest for record in self.records.values())

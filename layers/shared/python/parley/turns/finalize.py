@@ -100,7 +100,17 @@ class Finalizer:
             self.transcript.turn, turn.user_id, turn.session_id, turn.id
         )
         await self._ended(attempt, view, more=stopped.more)
+        if not remembered and (attempt.has_records or turn.attempt > 1):
+            await self._discard(attempt)
         return view
+
+    async def _discard(self, attempt: Attempt) -> None:
+        """Drop the records of a turn that has ended: nobody goes on from them any more."""
+        turn = attempt.turn
+        try:
+            await in_thread(self.store.discard, attempt.conversation, turn.key, turn.attempt)
+        except (StoreUnavailable, StoreRefused, StoreMisconfigured) as error:
+            logger().warning("a turn's records are left to expire", reason=str(error))
 
     async def _with_effects(
         self, attempt: Attempt, detail: str, *, noted: bool
