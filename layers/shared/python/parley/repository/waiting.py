@@ -47,7 +47,7 @@ WAITING = f"""
                 THEN t.lease_expires_at ELSE t.created_at END AS since
     FROM turns t WHERE t.status IN ('queued', 'running') ORDER BY t.session_id, t.number) head
   WHERE CASE status WHEN 'running' THEN {over("head")}
-        ELSE created_at < now() - make_interval(secs => :rung_for) END
+        ELSE created_at < now() - make_interval(secs => :woken_for) END
 """
 """A subquery: each waiting session's first turn, since when it waits, and whether it is left to a
 worker that was woken for."""
