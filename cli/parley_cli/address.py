@@ -9,7 +9,21 @@ from urllib.parse import urlsplit
 
 from parley_cli.clean import clean_line
 from parley_cli.errors import CommandFailed
-from parley_client.exchange import is_loopback
+
+DATA_DIR = Path(".parley")
+"""The data directory of `make dev`, unless another is named."""
+_SOURCE = Path(__file__).parents[2]
+
+
+def located(data_dir: Path) -> Path:
+    """Return where a data directory is.
+
+    `make dev` runs in Parley's source. Who names no directory and is elsewhere means the one there.
+    """
+    beside = _SOURCE / DATA_DIR
+    return (
+        beside if data_dir == DATA_DIR and not data_dir.exists() and beside.exists() else data_dir
+    )
 
 
 @dataclass(frozen=True)
@@ -37,6 +51,7 @@ def find_target(
     Raises:
         CommandFailed: There is no address, or no token that may be sent there.
     """
+    data_dir = located(data_dir)
     local = local_url(data_dir)
     chosen = url or environ.get("PARLEY_URL") or local
     if chosen is None:
@@ -75,6 +90,8 @@ def same_place(one: str, other: str) -> bool:
 
 
 def _place(url: str) -> tuple[str, str, int | None]:
+    from parley_client.exchange import is_loopback
+
     parts = urlsplit(url)
     host = "loopback" if is_loopback(url) else (parts.hostname or "")
     try:

@@ -44,7 +44,10 @@ def chat(
         str | None, typer.Option("--agent", help="Agent of the session, when this makes it.")
     ] = None,
 ) -> None:
-    """Talk to an agent; /help says what can be done meanwhile."""
+    """Talk to an agent; /help says what can be done meanwhile.
+
+    Piped: a message a line. Status 1 if one of them got no reply.
+    """
     talk = Chat(parley, agent=agent)
     if session is not None:
         talk.open(session)
@@ -54,16 +57,22 @@ def chat(
         if isinstance(line, Interrupted):
             note("Ctrl-D or /quit leaves.")
         elif not talk.take(line):
-            return
+            break
+    if talk.failed and not can_ask():
+        raise typer.Exit(1)  # a script goes by that; a person has seen it
 
 
 class Chat:
     """Where the conversation stands.
 
     A session that is not there yet is made with its first message, so that none stays empty.
+
+    Attributes:
+        failed: Whether something that was asked for was not done.
     """
 
     def __init__(self, parley: Parley, *, agent: str | None) -> None:
+        self.failed = False
         self._parley = parley
         self._agent = agent
         self._name: str | None = None
@@ -97,18 +106,22 @@ class Chat:
                 case "/agent":
                     self._choose(argument.strip())
                 case _ if command.startswith("/") and command[1:].isalpha():
-                    note(f"There is no {command}; /help lists what there is.")
+                    self._fail(f"There is no {command}; /help lists what there is.")
                 case _:
                     self._say(line.removeprefix("/") if line.startswith("//") else line)
         except KeyboardInterrupt:
             note("Stopped waiting. What has begun goes on, and will be in /history.")
         except ApiError as error:
-            note(explain(error) + self._advice(error))
+            self._fail(explain(error) + self._advice(error))
         except ParleyError as error:
-            note(explain(error))
+            self._fail(explain(error))
         except CommandFailed as error:
-            note(str(error))
+            self._fail(str(error))
         return True
+
+    def _fail(self, why: str) -> None:
+        self.failed = True
+        note(why)
 
     def open(self, name: str | None) -> None:
         """Go to the session of this name, or begin a new one."""
@@ -178,7 +191,7 @@ class Chat:
             rows = ((a.name, "default" if a.default else "", a.description) for a in offered)
             show_table(("agent", "", ""), rows)
         elif name not in {agent.name for agent in offered}:
-            note(f"There is no agent {name}; /agent lists those that there are.")
+            self._fail(f"There is no agent {name}; /agent lists those that there are.")
         else:
             # A session keeps its agent.
             self._agent, self._name, self._id = name, None, None

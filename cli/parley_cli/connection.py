@@ -7,12 +7,14 @@ import os
 from collections.abc import Callable
 from inspect import Parameter
 from pathlib import Path
-from typing import Annotated, Any, Concatenate, ParamSpec
+from typing import TYPE_CHECKING, Annotated, Any, Concatenate, ParamSpec
 
 import typer
 
-from parley_cli.address import Target, find_target
-from parley_client import Parley
+from parley_cli.address import DATA_DIR, Target, find_target
+
+if TYPE_CHECKING:
+    from parley_client import Parley
 
 P = ParamSpec("P")
 
@@ -25,11 +27,12 @@ User = Annotated[
 DataDir = Annotated[
     Path, typer.Option("--data-dir", envvar="DATA_DIR", help="The data directory of make dev.")
 ]
-DATA_DIR = Path(".parley")
 
 
 def connect(target: Target) -> Parley:
     """Give a client; nothing is sent."""
+    from parley_client import Parley
+
     return Parley(target.url, target.token)
 
 

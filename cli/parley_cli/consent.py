@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
 from parley_cli.errors import CommandFailed
 from parley_cli.screen import can_ask, note
+
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 
 
 def ask_before(consequence: str, *, declined: str) -> None:

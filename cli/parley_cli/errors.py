@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from parley_cli.clean import clean
-from parley_client import ApiError, ParleyError, UnexpectedAnswer, Unreachable
-from parley_client.exchange import is_loopback
+
+if TYPE_CHECKING:
+    from parley_client import ApiError, ParleyError
 
 
 class CommandFailed(Exception):
@@ -13,6 +16,9 @@ class CommandFailed(Exception):
 
 def explain(error: ParleyError) -> str:
     """Return what went wrong in words, with the fields and limits that the API named."""
+    from parley_client import ApiError, UnexpectedAnswer, Unreachable
+    from parley_client.exchange import is_loopback
+
     match error:
         case ApiError():
             return _refusal(error)

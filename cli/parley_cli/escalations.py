@@ -9,7 +9,7 @@ from uuid import UUID
 import typer
 
 from parley_cli.connection import as_admin
-from parley_cli.screen import Json, show_json, show_table
+from parley_cli.screen import Json, note, show_json, show_table
 from parley_cli.sessions import Limit, show_messages
 from parley_client import Parley
 
@@ -48,3 +48,4 @@ def show(parley: Parley, session: SessionId, json: Json = False) -> None:
 def resolve(parley: Parley, session: SessionId) -> None:
     """Make the session active again, so that its user and its agent go on."""
     parley.change_session_status(session, status="active")
+    note(f"The session {session} is active again.")

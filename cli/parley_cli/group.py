@@ -11,13 +11,41 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from parley_cli.errors import CommandFailed, explain
-from parley_cli.screen import note
-from parley_client import ParleyError
+from parley_cli.clean import clean
+from parley_cli.errors import CommandFailed
+from parley_cli.lazily import Commands, Offered
+
+COMMANDS = {
+    "chat": Offered("chat", "chat", "A conversation with an agent."),
+    "message": Offered("message", "message", "Send a message and print the reply."),
+    "sessions": Offered("sessions", "app", "Your sessions."),
+    "turns": Offered("turns", "app", "A session's turns, and what was done in each."),
+    "tasks": Offered("tasks", "app", "Your tasks, as the agent keeps them."),
+    "memory": Offered("memory", "app", "What the agent remembers of a session."),
+    "token": Offered("token", "token", "Print a token of make dev's."),
+    "migrate": Offered("migrate", "migrate", "Bring a database's schema up to date."),
+    "stats": Offered("statistics", "stats", "How the deployment does. (administrators)"),
+    "escalations": Offered("escalations", "app", "What agents handed to people. (administrators)"),
+    "cleanup": Offered("cleanup", "cleanup", "Remove what is past its time. (administrators)"),
+    "users": Offered("users", "app", "The ids of users. (administrators)"),
+    "export": Offered("people", "export", "Write all that is kept of a user. (administrators)"),
+    "erase": Offered("people", "erase", "Remove all that is kept of a user. (administrators)"),
+}
 
 
 class CommandGroup(TyperGroup):
     """The outermost group. Status 1 for what fails, 2 for wrong usage."""
+
+    def __init__(self, **attributes: Any) -> None:
+        """Take the commands; none is imported yet."""
+        super().__init__(**attributes)
+        self._offered = Commands(COMMANDS)
+        self.commands = self._offered
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """List the commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(self._offered.summaries()))
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Refuse bytes that Python could only carry, not read."""
@@ -33,16 +61,33 @@ class CommandGroup(TyperGroup):
         _open_streams()
         try:
             return super().invoke(ctx)
-        except ParleyError as error:
-            note(f"parley: {explain(error)}")
         except CommandFailed as error:
-            note(f"parley: {error}")
+            _tell(str(error))
         except OSError as error:
             if error.errno == errno.EPIPE:
                 raise  # who reads has enough, which is no failure to be told of
             _let_go_of_output()
-            note(f"parley: The output cannot be written: {error.strerror}.")
+            _tell(f"The output cannot be written: {error.strerror}.")
+        except Exception as error:
+            # Who raises the client's errors has imported it.
+            explained = _explained(error)
+            if explained is None:
+                raise
+            _tell(explained)
         raise typer.Exit(1)
+
+
+def _explained(error: Exception) -> str | None:
+    if "parley_client" not in sys.modules:
+        return None
+    from parley_cli.errors import explain
+    from parley_client import ParleyError
+
+    return explain(error) if isinstance(error, ParleyError) else None
+
+
+def _tell(what: str) -> None:
+    typer.echo(clean(f"parley: {what}"), err=True)
 
 
 def _open_streams() -> None:

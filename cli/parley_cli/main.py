@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
-from parley_cli import escalations, memory, sessions, tasks, turns, users
-from parley_cli.chat import chat
-from parley_cli.cleanup import cleanup
 from parley_cli.group import CommandGroup
-from parley_cli.message import message
-from parley_cli.migrate import migrate
-from parley_cli.statistics import stats
-from parley_cli.token import token
-from parley_cli.user_data import erase, export
 
 app = typer.Typer(
     cls=CommandGroup,
@@ -26,20 +20,25 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-app.command()(chat)
-app.command()(message)
-app.add_typer(sessions.app, name="sessions")
-app.add_typer(turns.app, name="turns")
-app.add_typer(tasks.app, name="tasks")
-app.add_typer(memory.app, name="memory")
-app.add_typer(escalations.app, name="escalations")
-app.add_typer(users.app, name="users")
-app.command()(cleanup)
-app.command()(stats)
-app.command()(export)
-app.command()(erase)
-app.command()(token)
-app.command()(migrate)
+
+
+def _say_version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        typer.echo(f"parley {version('parley')}")
+        raise typer.Exit
+
+
+@app.callback()
+def parley(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_say_version, is_eager=True, help="Say the version."),
+    ] = False,
+) -> None:
+    """Make `--version` an option of the command itself."""
+
 
 if __name__ == "__main__":
     app()

@@ -5,9 +5,10 @@ from __future__ import annotations
 import typer
 
 from parley_cli.connection import as_user
+from parley_cli.consent import Yes, ask_before
 from parley_cli.named import get_session
-from parley_cli.screen import Json, show_fields, show_json
-from parley_cli.sessions import Named
+from parley_cli.screen import Json, note, show_fields, show_json
+from parley_cli.sessions import Named, named
 from parley_client import Parley
 
 app = typer.Typer(
@@ -25,9 +26,14 @@ def show(parley: Parley, session: Named, json: Json = False) -> None:
 
 @app.command()
 @as_user
-def clear(parley: Parley, session: Named) -> None:
-    """Make the agent forget; the transcript stays."""
-    parley.clear_memory(get_session(parley, session).id)
+def clear(parley: Parley, session: Named, yes: Yes = False) -> None:
+    """Make the agent forget, after asking; the transcript stays."""
+    found = get_session(parley, session)
+    if not yes:
+        consequence = f"{named(found)}: its agent will remember nothing of it any more."
+        ask_before(consequence, declined="Nothing was forgotten.")
+    parley.clear_memory(found.id)
+    note(f"{named(found)} is forgotten by its agent; its transcript stays.")
 
 
 @app.command()

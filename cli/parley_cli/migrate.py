@@ -10,8 +10,9 @@ from urllib.parse import quote
 
 import typer
 
+from parley_cli.address import DATA_DIR, located
 from parley_cli.clean import clean_line
-from parley_cli.connection import DATA_DIR, DataDir
+from parley_cli.connection import DataDir
 from parley_cli.errors import CommandFailed
 from parley_cli.screen import waiting
 
@@ -33,7 +34,7 @@ def migrate(
 
     make dev does it when it starts, and a deployment when it is made.
     """
-    url = database_url or _local_database(data_dir)
+    url = database_url or _local_database(located(data_dir))
     if not url.startswith(("postgresql://", "postgresql+psycopg://", "postgres://")):
         raise CommandFailed("The database's address must begin with postgresql://.")
     with waiting("Migrating …"):

@@ -7,16 +7,16 @@ import sys
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 from uuid import UUID
 
 import typer
 from pydantic import BaseModel
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from parley_cli.clean import clean, clean_json, clean_line
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, one object a line.")]
 
@@ -33,6 +33,8 @@ def can_ask() -> bool:
 
 def console(*, stderr: bool = False) -> Console:
     """Give what draws on a terminal; nothing that it prints is read as markup."""
+    from rich.console import Console
+
     return Console(stderr=stderr, markup=False, emoji=False, highlight=False)
 
 
@@ -63,6 +65,9 @@ def show_table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> Non
         for row in rows:
             typer.echo("\t".join(clean_line(_plain(cell)) for cell in row))
         return
+    from rich.table import Table
+    from rich.text import Text
+
     table = Table(
         box=None,
         show_header=any(headings),
@@ -100,6 +105,8 @@ def show_fields(
 def waiting(what: str) -> Iterator[None]:
     """Show a spinner meanwhile, where somebody looks."""
     if sys.stderr.isatty():
+        from rich.text import Text
+
         with console(stderr=True).status(Text(what)):
             yield
     else:

@@ -10,6 +10,7 @@ import typer
 
 from parley_cli.chat_screen import show_history
 from parley_cli.connection import as_user
+from parley_cli.consent import Yes, ask_before
 from parley_cli.named import get_session
 from parley_cli.screen import Json, note, on_terminal, show_fields, show_json, show_table
 from parley_client import Parley
@@ -112,22 +113,35 @@ def create(
 @as_user
 def end(parley: Parley, session: Named) -> None:
     """End a session; its memory stays until its time is over, so that it can be reopened."""
-    _set_status(parley, session, "ended")
+    _set_status(parley, session, "ended", "is ended")
 
 
 @app.command()
 @as_user
 def reopen(parley: Parley, session: Named) -> None:
     """Make a session active again."""
-    _set_status(parley, session, "active")
+    _set_status(parley, session, "active", "is active again")
 
 
 @app.command()
 @as_user
-def delete(parley: Parley, session: Named) -> None:
-    """Delete a session with its transcript and memory."""
-    parley.delete_session(get_session(parley, session).id)
+def delete(parley: Parley, session: Named, yes: Yes = False) -> None:
+    """Delete a session with its transcript and memory, after asking; nothing brings it back."""
+    found = get_session(parley, session)
+    called = named(found)
+    if not yes:
+        consequence = f"{called}, its transcript and memory will be removed for good."
+        ask_before(consequence, declined="Nothing was deleted.")
+    parley.delete_session(found.id)
+    note(f"{called} is deleted.")
 
 
-def _set_status(parley: Parley, session: str, status: SessionStatus) -> None:
-    parley.change_session(get_session(parley, session).id, status=status)
+def named(session: Session) -> str:
+    """Return how a session is named to a person."""
+    return f"The session {session.name or session.id}"
+
+
+def _set_status(parley: Parley, session: str, status: SessionStatus, told: str) -> None:
+    found = get_session(parley, session)
+    parley.change_session(found.id, status=status)
+    note(f"{named(found)} {told}.")

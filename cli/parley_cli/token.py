@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from parley_cli.address import local_token
-from parley_cli.connection import DATA_DIR, DataDir
+from parley_cli.address import DATA_DIR, local_token, located
+from parley_cli.connection import DataDir
 
 
 def token(
@@ -16,4 +16,4 @@ def token(
     data_dir: DataDir = DATA_DIR,
 ) -> None:
     """Print a token of make dev's issuer, and nothing else."""
-    typer.echo(local_token(data_dir, user, admin=admin))
+    typer.echo(local_token(located(data_dir), user, admin=admin))

@@ -83,11 +83,13 @@ class TurnScreen:
     Attributes:
         turn_id: The turn, from its first event on.
         unread: The turn, if its reply is too long for an event.
+        tools: How many calls of tools were told of.
     """
 
     def __init__(self) -> None:
         self.turn_id: UUID | None = None
         self.unread: UUID | None = None
+        self.tools = 0
         self._written: dict[int, str] = {}  # by step
         # What is drawn: another thread does that, at any time.
         self._text = ""
@@ -143,6 +145,7 @@ class TurnScreen:
             case MessageCompleted():
                 self._complete(event)
             case ToolCalled():
+                self.tools += 1
                 self._spinner.update(text=Text(f"{clean_line(event.name)} …"))
                 indent = "  " if event.within is not None else ""
                 self._tell(f"{indent}→ {event.name} {event.arguments}")

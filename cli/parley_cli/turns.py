@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import islice
 from typing import Annotated
+from uuid import UUID
 
 import typer
 
@@ -24,7 +25,10 @@ app = typer.Typer(
 
 _HEADINGS = ("number", "status", "agent", "begun", "id")
 
-TurnId = Annotated[str, typer.Argument(metavar="TURN", help="Its id.")]
+TurnId = Annotated[
+    str | None,
+    typer.Argument(metavar="TURN", help="Its id; the running one, or else the last, when absent."),
+]
 
 
 @app.command("list")
@@ -56,9 +60,10 @@ def list_(
 
 @app.command()
 @as_user
-def show(parley: Parley, session: Named, turn: TurnId, json: Json = False) -> None:
+def show(parley: Parley, session: Named, turn: TurnId = None, json: Json = False) -> None:
     """Show a turn: its state, what was said, what it used, and what was done in it."""
-    found = parley.read_turn(get_session(parley, session).id, turn)
+    session_id = get_session(parley, session).id
+    found = parley.read_turn(session_id, turn or _last(parley, session_id))
     if json:
         show_json(found)
     else:
@@ -71,7 +76,7 @@ def show(parley: Parley, session: Named, turn: TurnId, json: Json = False) -> No
 def follow(
     parley: Parley,
     session: Named,
-    turn: TurnId,
+    turn: TurnId = None,
     after: Annotated[
         int, typer.Option("--after", min=0, help="Only events after the one of this number.")
     ] = 0,
@@ -83,11 +88,32 @@ def follow(
     turn goes on.
     """
     session_id = get_session(parley, session).id
+    turn = turn or str(_last(parley, session_id))
     events = parley.follow_turn(session_id, turn, after=after)
     if json:
         show_events(events)
-    else:
-        show_turn(parley, session_id, events, TurnScreen())
+        return
+    screen = TurnScreen()
+    try:
+        show_turn(parley, session_id, events, screen)
+    finally:
+        # Of a turn that nobody followed while it ran, no events were kept.
+        if on_terminal() and not screen.tools:
+            for step in parley.read_turn(session_id, turn).steps:
+                note(f"→ {told_step(step)}")
+
+
+def _last(parley: Parley, session_id: UUID) -> UUID:
+    """Return the session's turn that runs, or the last one.
+
+    Raises:
+        CommandFailed: It has none.
+    """
+    running = next(parley.list_turns(session_id, status="running", page_size=1), None)
+    found = running or next(parley.list_turns(session_id, page_size=1), None)
+    if found is None:
+        raise CommandFailed("This session has no turn yet.")
+    return found.id
 
 
 @app.command()

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from parley_cli.connection import as_admin
-from parley_cli.consent import ask_before
+from parley_cli.consent import Yes, ask_before
 from parley_cli.progress import progress
 from parley_cli.screen import Json, as_json, note, on_terminal, show_fields, show_json
 from parley_cli.whole_file import whole_file
@@ -53,7 +53,7 @@ def _told(counts: Counter[str]) -> str:
 def erase(
     parley: Parley,
     user: Person,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    yes: Yes = False,
     json: Json = False,
 ) -> None:
     """Remove all that there is of a user, after asking; nothing brings it back."""

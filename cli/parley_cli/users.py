@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from parley_cli.connection import as_admin
-from parley_cli.consent import ask_before
+from parley_cli.consent import Yes, ask_before
 from parley_cli.progress import progress
 from parley_cli.screen import Json, note, show_fields, show_json
 from parley_client import Parley
@@ -31,7 +31,7 @@ def rename(
     parley: Parley,
     old: Annotated[str, typer.Argument(metavar="OLD", help="The id as tokens named it.")],
     new: Annotated[str, typer.Argument(metavar="NEW", help="The id as tokens name it now.")],
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    yes: Yes = False,
     json: Json = False,
 ) -> None:
     """Put all that there is of a user under another id; safe to repeat."""

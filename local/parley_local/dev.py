@@ -70,7 +70,7 @@ class Options:
 
 def parse_options(arguments: list[str] | None = None) -> Options:
     """Read the command line; wrong usage ends the process with status 2."""
-    parser = argparse.ArgumentParser("parley_local.dev", description="Run Parley on this machine.")
+    parser = argparse.ArgumentParser("make dev", description="Run Parley on this machine.")
     parser.add_argument("--host", default="127.0.0.1", choices=_LOOPBACK)
     parser.add_argument("--port", type=_port, default=3000, help="0 for any free one")
     parser.add_argument("--data-dir", type=Path, default=DEFAULT_DATA_DIR)

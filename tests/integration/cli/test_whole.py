@@ -48,7 +48,7 @@ def test_a_session_from_its_beginning_to_its_end(parley: Run, done: Callable[...
     refused = parley("message", "hi", "--session", "trip", *me)
     done("sessions", "reopen", "trip", *me)
     again = done("message", "what do I have", "--session", "trip", *me)
-    done("sessions", "delete", "trip", *me)
+    done("sessions", "delete", "trip", "--yes", *me)
 
     assert (shown["id"], shown["name"], shown["status"]) == (made, "trip", "active")
     assert said[0] == ["user", "add pack"]
@@ -76,7 +76,7 @@ def test_memory_is_counted_and_cleared(done: Callable[..., str]) -> None:
     before = json.loads(done("memory", "show", "s", "--json", *me))
 
     assert done("memory", "prune", "s", *me) == "turns\t0\n"
-    done("memory", "clear", "s", *me)
+    done("memory", "clear", "s", "--yes", *me)
     after = json.loads(done("memory", "show", "s", "--json", *me))
 
     assert (before["turns"], after["turns"]) == (1, 0)

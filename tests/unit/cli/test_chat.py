@@ -18,9 +18,9 @@ def messages(session: dict[str, Any]) -> str:
     return f"POST /sessions/{session['id']}/messages/stream"
 
 
-def chat(parley: Any, *lines: str, arguments: tuple[str, ...] = ()) -> Any:
+def chat(parley: Any, *lines: str, arguments: tuple[str, ...] = (), status: int = 0) -> Any:
     result = parley("chat", *arguments, stdin="".join(f"{line}\n" for line in lines))
-    assert result.exit_code == 0
+    assert result.exit_code == status
     return result
 
 
@@ -75,7 +75,7 @@ def test_another_agent_begins_another_session(
     api.answers("POST /sessions", session, status=201)
     api.streams(messages(session), *[replied("Yes.")] * 3)
 
-    result = chat(parley, "one", "/agent", "/agent helper", "two", "/agent nobody")
+    result = chat(parley, "one", "/agent", "/agent helper", "two", "/agent nobody", status=1)
 
     assert "todo\t\t\nhelper\t\t\n" in result.stdout
     assert api.bodies()[2] == {"agent": "helper", "platform": "cli"}
@@ -103,7 +103,7 @@ def test_what_is_refused_is_said_and_the_chat_goes_on(
         answer(wire(replied("Yes."))),
     ]
 
-    result = chat(parley, "one", "two", arguments=("--session", "groceries"))
+    result = chat(parley, "one", "two", arguments=("--session", "groceries"), status=1)
 
     assert result.stdout == "Yes.\n"
     assert problem["detail"] in result.stderr
@@ -137,7 +137,8 @@ def test_commands_that_are_none_and_messages_that_look_like_some(
     api.answers("POST /sessions", session, status=201)
     api.streams(messages(session), *[replied("Yes.")] * 3)
 
-    result = chat(parley, "/nothing", "//new", "/etc/hosts is what?", "/quit", "never said")
+    lines = ("/nothing", "//new", "/etc/hosts is what?", "/quit", "never said")
+    result = chat(parley, *lines, status=1)
 
     assert "There is no /nothing" in result.stderr
     said = [body["text"] for body in api.bodies() if "text" in body]

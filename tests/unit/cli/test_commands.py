@@ -151,7 +151,6 @@ def test_an_answer_without_a_reply_is_no_success(api: Any, parley: Any, answered
         (["erase", "anna"], None),
         (["escalations", "show", "no-id"], None),
         (["chat"], b"\xff\n"),
-        (["turns", "follow", "s"], None),
         (["turns", "follow", "s", "t", "--after", "-1"], None),
         (["nothing"], None),
     ],
@@ -191,10 +190,11 @@ def test_a_session_is_found_by_its_name_or_else_its_id(
     api.answers(f"DELETE /sessions/{session['id']}", None, status=204)
     api.answers(f"GET /sessions/{session['id']}", session)
 
-    by_id = parley("sessions", "delete", session["id"])
-    unknown = parley("sessions", "delete", "groceries")
+    by_id = parley("sessions", "delete", session["id"], "--yes")
+    unknown = parley("sessions", "delete", "groceries", "--yes")
 
     assert (by_id.exit_code, unknown.exit_code) == (0, 1)
+    assert (by_id.stdout, by_id.stderr) == ("", "The session groceries is deleted.\n")
     assert unknown.stderr == "parley: There is no session named 'groceries'.\n"
     assert [sent for sent in api.sent() if sent.startswith("DELETE")] == [
         f"DELETE /sessions/{session['id']}"
@@ -262,3 +262,37 @@ def test_a_name_that_cannot_be_a_user_is_refused(parley: Any, tmp_path: Path) ->
 
     assert (result.exit_code, result.stdout) == (1, "")
     assert result.stderr.count("parley: ") == 1
+
+
+@pytest.mark.parametrize("arguments", [("sessions", "delete"), ("memory", "clear")])
+def test_what_cannot_be_taken_back_is_not_done_unasked(
+    api: Any, parley: Any, session: dict[str, Any], arguments: tuple[str, ...]
+) -> None:
+    api.answers("GET /sessions", {"items": [session], "next_cursor": None})
+
+    result = parley(*arguments, "groceries")
+
+    assert result.exit_code == 2
+    assert "Nobody is there to be asked; give --yes." in result.stderr
+    assert not [sent for sent in api.sent() if sent.startswith("DELETE")]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("sessions", "end"), "The session groceries is ended."),
+        (("sessions", "reopen"), "The session groceries is active again."),
+        (("memory", "clear", "--yes"), "The session groceries is forgotten by its agent"),
+    ],
+)
+def test_what_was_done_is_said(
+    api: Any, parley: Any, session: dict[str, Any], arguments: tuple[str, ...], told: str
+) -> None:
+    api.answers("GET /sessions", {"items": [session], "next_cursor": None})
+    api.answers(f"PATCH /sessions/{session['id']}", session)
+    api.answers(f"DELETE /sessions/{session['id']}/memory", None, status=204)
+
+    result = parley(*arguments, "groceries")
+
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert result.stderr.startswith(told)

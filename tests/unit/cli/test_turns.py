@@ -135,7 +135,7 @@ def test_ctrl_c_in_a_chat_cancels_the_turn_and_the_chat_goes_on(
 
     result = parley("chat", "--session", "groceries", stdin="hi\n/nothing\n")
 
-    assert result.exit_code == 0
+    assert result.exit_code == 1  # for /nothing
     assert "Milk is there.\nThere is no /nothing" in result.stderr
     assert api.sent()[-1] == f"POST {turns}/{TURN}/cancel"
 
@@ -163,7 +163,7 @@ def test_ctrl_c_in_the_middle_of_a_reply_cancels_its_turn(
 
     result = parley("chat", "--session", "groceries", stdin="something else\n/nothing\n")
 
-    assert (result.exit_code, result.stdout) == (0, "")
+    assert (result.exit_code, result.stdout) == (1, "")  # for /nothing
     assert "Milk is there.\nThere is no /nothing" in result.stderr
     # Its first event named it, so that it need not be looked for.
     assert [sent for sent in api.sent() if turns in sent] == [f"POST {turns}/{TURN}/cancel"]
@@ -178,7 +178,8 @@ def test_a_turn_that_ends_without_a_reply_in_a_chat_says_why(
 
     result = parley("chat", "--session", "groceries", stdin="hi\nagain\n")
 
-    assert (result.exit_code, result.stdout) == (0, "Yes.\n")
+    # A script that pipes messages in must see that one of them got no reply.
+    assert (result.exit_code, result.stdout) == (1, "Yes.\n")
     assert "It was no use.\n" in result.stderr
 
 
@@ -261,3 +262,29 @@ def test_ctrl_c_again_stops_waiting_for_that_too(
 
     assert "Stopped waiting." in result.stderr
     assert "There is no /nothing" in result.stderr
+
+
+@pytest.mark.parametrize("status", ["running", "completed"])
+@pytest.mark.parametrize("command", ["show", "follow"])
+def test_the_running_or_last_turn_is_meant_where_none_is_named(
+    parley: Any, api: Any, running: dict[str, Any], turns: str, command: str, status: str
+) -> None:
+    if status != "running":
+        api.answers(f"GET {turns}", NONE, {"items": [running["turn"]], "next_cursor": None})
+    api.streams(f"GET {turns}/{TURN}/events", replied("Yes."))
+
+    result = parley("turns", command, "groceries")
+
+    assert result.exit_code == 0
+    assert any(f"{turns}/{TURN}" in sent for sent in api.sent())
+
+
+def test_a_session_without_turns_has_none_to_follow(
+    parley: Any, api: Any, running: dict[str, Any], turns: str
+) -> None:
+    api.answers(f"GET {turns}", NONE)
+
+    result = parley("turns", "follow", "groceries")
+
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr == "parley: This session has no turn yet.\n"

@@ -1,0 +1,61 @@
+"""Commands whose module is imported when they are called, and not when they are listed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+import typer
+from typer.main import get_command
+
+
+@dataclass(frozen=True, slots=True)
+class Offered:
+    """A command, or a group of them.
+
+    Attributes:
+        module: Where it is, below `parley_cli`.
+        name: The function, or the `Typer` of a group, in it.
+        summary: What it does, for the list of commands.
+    """
+
+    module: str
+    name: str
+    summary: str
+
+    def load(self, name: str) -> Any:
+        """Import the command and return it, under the name that it is called by."""
+        found = getattr(import_module(f"parley_cli.{self.module}"), self.name)
+        if not isinstance(found, typer.Typer):
+            alone = typer.Typer(add_completion=False, rich_markup_mode=None)
+            alone.command(name)(found)
+            found = alone
+        command = get_command(found)
+        command.name = name
+        return command
+
+
+class Commands(dict[str, Any]):
+    """Commands by name, each imported when it is looked up; the keys are known before."""
+
+    def __init__(self, offered: Mapping[str, Offered]) -> None:
+        """Take what there is; nothing is imported."""
+        super().__init__(dict.fromkeys(offered))
+        self.offered = offered
+
+    def __getitem__(self, name: str) -> Any:
+        if super().__getitem__(name) is None:
+            self[name] = self.offered[name].load(name)
+        return super().__getitem__(name)
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """Return the command of this name."""
+        if name not in self:
+            return default
+        return self[name]
+
+    def summaries(self) -> Iterator[tuple[str, str]]:
+        """Give each name with what the command does."""
+        return ((name, offered.summary) for name, offered in self.offered.items())
