@@ -28,8 +28,8 @@ COMMANDS = {
     "escalations": Offered("escalations", "app", "What agents handed to people. (administrators)"),
     "cleanup": Offered("cleanup", "cleanup", "Remove what is past its time. (administrators)"),
     "users": Offered("users", "app", "The ids of users. (administrators)"),
-    "export": Offered("people", "export", "Write all that is kept of a user. (administrators)"),
-    "erase": Offered("people", "erase", "Remove all that is kept of a user. (administrators)"),
+    "export": Offered("user_data", "export", "Write all that is kept of a user. (administrators)"),
+    "erase": Offered("user_data", "erase", "Remove all that is kept of a user. (administrators)"),
 }
 
 
