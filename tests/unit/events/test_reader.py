@@ -198,8 +198,21 @@ async def test_many_readers_are_told_the_same_from_one_reading() -> None:
     world.happens(*WHOLE[1:])
 
     for place, told in enumerate(await asyncio.gather(*readers)):
-        assert told == list(WHOLE[place % 3 :])
+        assert [event for event in told if event is not None] == list(WHOLE[place % 3 :])
     assert not world.follower._tails
+
+
+@pytest.mark.parametrize("after", [0, 1])
+async def test_who_follows_what_has_not_begun_is_told_that_the_log_could_be_read(
+    after: int,
+) -> None:
+    world = World(*WHOLE[:after])
+
+    async with aclosing(world.follower.follow(world.running, after=after, seconds=30)) as events:
+        assert await anext(events) is None
+        world.now = view(ended=True)
+        world.happens(*WHOLE[after:])
+        assert [each async for each in events] == list(WHOLE[after:])
 
 
 async def test_nothing_is_read_any_more_when_the_last_reader_has_gone() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Awaitable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -128,8 +128,14 @@ class KnownLog(Failing):
 class KnownEventWriter(EventWriter):
     """A event writer of which the world knows whose it is."""
 
-    def __init__(self, log: EventLog, fanout: FanOut, attempt: Attempt) -> None:
-        super().__init__(log, fanout, attempt)
+    def __init__(
+        self,
+        log: EventLog,
+        fanout: FanOut,
+        attempt: Attempt,
+        written: Callable[[], object] = lambda: None,
+    ) -> None:
+        super().__init__(log, fanout, attempt, written)
         world = cast("KnownLog", log).process.world
         assert world is not None
         world.writers.take(attempt, self)
@@ -182,6 +188,7 @@ class _Watched(Executor):
         *,
         seconds: float,
         logged: bool = False,
+        taken: Callable[[], object] = lambda: None,
         comes_back: bool = False,
     ) -> TurnView:
         assert self._process.world is not None
@@ -189,7 +196,7 @@ class _Watched(Executor):
         if logged:
             self._process.world.writers.logged.add(turn.id)
         return await self._executor.execute(
-            turn, first_read, seconds=seconds, logged=logged, comes_back=comes_back
+            turn, first_read, seconds=seconds, logged=logged, taken=taken, comes_back=comes_back
         )
 
 

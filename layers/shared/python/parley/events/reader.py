@@ -98,7 +98,8 @@ class Follower:
             seconds: How long to wait for events; what is there is given in any case.
 
         Yields:
-            The events; None whenever nothing has happened for a while.
+            The events; None when the log could be read and tells nothing yet, and whenever nothing
+            has happened for a while.
 
         Raises:
             NotFound: The turn was deleted meanwhile.
@@ -107,11 +108,13 @@ class Follower:
         loop = asyncio.get_running_loop()
         end = loop.time() + seconds
         tail = self._join(view, after)
+        told = False
         try:
             while True:
                 # Taken before the look, so that nothing that comes meanwhile is missed.
-                changed, over = tail.changed, tail.over
+                changed, over, read = tail.changed, tail.over, tail.read
                 for event in tail.after(after):
+                    told = True
                     yield event
                     if event.type in FINAL:
                         return
@@ -120,6 +123,10 @@ class Follower:
                 if over:
                     tail.check()
                     return
+                if read and not told:
+                    told = True
+                    yield None
+                    continue
                 left = end - loop.time()
                 if left <= 0:
                     return
@@ -155,8 +162,9 @@ class _Tail:
     Attributes:
         begins_after: The sequence number after which it begins.
         readers: How many follow it.
+        read: Whether the log could be read.
         over: Whether nothing more will come.
-        changed: Set when something has come; another one stands here then.
+        changed: Set when something has come, or was looked for; another one stands here then.
     """
 
     def __init__(
@@ -172,6 +180,7 @@ class _Tail:
         self.turn_id = turn.id
         self.begins_after = after
         self.readers = 0
+        self.read = False
         self.over = False
         self.changed = asyncio.Event()
         self._log = log
@@ -248,6 +257,9 @@ class _Tail:
                         turn = self._view.turn
                         await self._waker.wake(turn.session_id, user_id=turn.user_id)
                         wake_at = clock() + WAKE_SECONDS
+                if not self.read:
+                    self.read = True
+                    self._notify()
                 published = await subscription.take(pause)
 
     def _next_of(self, published: Sequence[TurnEvent]) -> Sequence[TurnEvent]:

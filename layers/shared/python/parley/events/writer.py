@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any, NoReturn, Protocol
 from uuid import uuid4
@@ -68,14 +68,22 @@ class Holder(Protocol):
 class EventWriter:
     """Keeps the log of a turn for one attempt. For one event loop."""
 
-    def __init__(self, log: EventLog, fanout: FanOut, attempt: Holder) -> None:
+    def __init__(
+        self,
+        log: EventLog,
+        fanout: FanOut,
+        attempt: Holder,
+        written: Callable[[], object] = lambda: None,
+    ) -> None:
         """Keep what it is about; nothing is read or written yet.
 
         Args:
             log: Where the events are kept.
             hub: Who is told that something was written.
             attempt: Whose events they are.
+            written: Is called whenever events are in the log.
         """
+        self._written = written
         self._log = log
         self._fanout = fanout
         self._attempt = attempt
@@ -297,6 +305,7 @@ class EventWriter:
             return False
         self._take_in(events)
         self._fanout.publish(self._attempt.turn.id, events)
+        self._written()
         return True
 
     async def _look(self) -> None:

@@ -133,26 +133,26 @@ class Streams:
     ) -> _Stream:
         view = await self._follower.find(wanted.request.user_id, opened.session_id, opened.turn_id)
         seconds = self._limits.follow if opened.work is None else invocation.left
+        events = self._follower.follow(view, after=0, seconds=seconds)
+        if opened.work is None:
+            events = _from(await anext(events, None), events)
         # Relative to the request, which may be below a stage or a domain's base path.
         above = "../" if wanted.to_session else f"../sessions/{opened.session_id}/"
         headers = {"Location": f"{above}turns/{opened.turn_id}"}
         if opened.replayed:
             headers["Idempotent-Replayed"] = "true"
-        return _Stream(
-            opened.turn_id, self._follower.follow(view, after=0, seconds=seconds), headers
-        )
+        return _Stream(opened.turn_id, events, headers)
 
     async def _of_followed(self, wanted: Following) -> _Stream | None:
         """Follow a turn; None if it is over and no event is left."""
         view = await self._follower.find(wanted.user_id, wanted.session_id, wanted.turn_id)
         events = self._follower.follow(view, after=wanted.after, seconds=self._limits.follow)
-        if view.turn.ended_at is not None:
+        first = await anext(events, None)
+        if first is None and view.turn.ended_at is not None:
             # All is there already. A browser comes back after each end, until it is told 204.
-            first = await anext(events, None)
-            if first is None:
-                return None
-            events = _from(first, events)
-        return _Stream(wanted.turn_id, events, {"Location": f"../{wanted.turn_id}"})
+            return None
+        location = {"Location": f"../{wanted.turn_id}"}
+        return _Stream(wanted.turn_id, _from(first, events), location)
 
     async def _see_through(
         self,
@@ -188,10 +188,12 @@ def _note_end(work: asyncio.Task[TurnView]) -> None:
 
 
 async def _from(
-    first: TurnEvent, others: AsyncGenerator[TurnEvent | None, None]
+    first: TurnEvent | None, others: AsyncGenerator[TurnEvent | None, None]
 ) -> AsyncGenerator[TurnEvent | None, None]:
+    """Give events of which the first was waited for: the store can be read."""
     try:
-        yield first
+        if first is not None:
+            yield first
         async for event in others:
             yield event
     finally:

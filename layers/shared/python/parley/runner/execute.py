@@ -106,6 +106,7 @@ class TurnExecutor:
         *,
         seconds: float,
         logged: bool = False,
+        taken: Callable[[], object] = lambda: None,
         comes_back: bool = False,
     ) -> TurnView:
         """Bring a turn that this process holds to its end.
@@ -116,6 +117,8 @@ class TurnExecutor:
             seconds: How long from now the invocation can hold the turn.
             logged: Whether a log of the turn's events is kept. Later attempts keep one in any case:
                 somebody may follow what the first began.
+            taken: Is called when the store has taken the turn too: whenever its log is written.
+                At once, where none is kept.
             comes_back: Whether the caller's wake-up is delivered again if the process dies, or if
                 this raises an error that is not among those below.
 
@@ -142,7 +145,9 @@ class TurnExecutor:
             attempt.watchdog.armed_elsewhere()
         attempt.watchdog.arm()
         if self.open_log is not None and (logged or turn.attempt > 1):
-            attempt.event_writer = EventWriter(self.open_log(), self.fanout, attempt)
+            attempt.event_writer = EventWriter(self.open_log(), self.fanout, attempt, taken)
+        else:
+            taken()
         started = time.monotonic()
         outcome = "released"
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field, replace
 from math import inf
 from typing import Any, Protocol
@@ -41,6 +41,7 @@ class Executor(Protocol):
         *,
         seconds: float,
         logged: bool = False,
+        taken: Callable[[], object] = lambda: None,
         comes_back: bool = False,
     ) -> TurnView:
         """Bring a turn that this process holds to its end."""
@@ -181,7 +182,9 @@ class Sender:
     async def open(
         self, request: TurnRequest, *, seconds: float, enqueue: bool = False
     ) -> OpenedTurn:
-        """Send a message whose turn is to be followed, and return when the turn is begun or found.
+        """Send a message whose turn is to be followed, and return when both stores have taken it.
+
+        A turn that others carry out is found only: whether the store tells of it, its reader sees.
 
         Args:
             request: The message. It may be sent again, also by another process.
@@ -207,13 +210,37 @@ class Sender:
             if not begun.own:
                 await self._finish(begun.turn, first_read, seconds=left)
                 continue
-            work = self.executor.execute(begun.turn, first_read, seconds=left, logged=True)
-            return OpenedTurn(
-                begun.session_id,
-                begun.turn.id,
-                asyncio.ensure_future(work),
-                begun.turn.id != asked.turn_id,
-            )
+            try:
+                work = await self._taken(begun.turn, first_read, seconds=left)
+            except Fenced:
+                continue  # somebody else has it, or stopped it: see what became of it
+            replayed = begun.turn.id != asked.turn_id
+            return OpenedTurn(begun.session_id, begun.turn.id, work, replayed)
+
+    async def _taken(
+        self, turn: RunningTurn, first_read: Awaitable[Sequence[StoredTurn]], *, seconds: float
+    ) -> asyncio.Task[TurnView]:
+        """Begin to carry a turn out, and return when its log has begun or the turn is over.
+
+        Raises:
+            Fenced: The attempt was replaced, or the turn stopped or deleted.
+            StoreUnavailable: A store cannot serve; the turn was released, and is woken for.
+        """
+        taken = asyncio.Event()
+        work = asyncio.ensure_future(
+            self.executor.execute(turn, first_read, seconds=seconds, logged=True, taken=taken.set)
+        )
+        work.add_done_callback(lambda _: taken.set())
+        try:
+            await taken.wait()
+        except asyncio.CancelledError:
+            work.cancel()
+            await asyncio.wait([work])
+            raise
+        error = work.exception() if work.done() else None
+        if error is not None and not isinstance(error, TurnUnfinished):  # which goes on elsewhere
+            raise error
+        return work
 
     async def queue(self, request: TurnRequest, *, enqueue: bool = False) -> QueuedTurn:
         """Commit a message whose turn a worker carries out, and wake one.
