@@ -142,6 +142,7 @@ def deployment(store: str) -> Iterator[tuple[psycopg.Connection, Composition]]:
         server.create_database("parley")
         os.environ |= {
             "DATABASE_URL": server.url("parley"),
+            "DATABASE_RUNTIME_URL": server.runtime_url("parley"),
             "AGENT_SESSION_STORE": store,
             "OFFLINE_MODEL": "true",
             "POWERTOOLS_LOG_LEVEL": "ERROR",

@@ -92,6 +92,7 @@ def setup(store: str) -> Iterator[Setup]:
             "AWS_ENDPOINT_URL": told["url"],
             "WAKE_QUEUE_URL": told["queue"],
             "DATABASE_URL": server.url("parley"),
+            "DATABASE_RUNTIME_URL": server.runtime_url("parley"),
             "AGENT_SESSION_STORE": store,
             "AGENT_SESSION_TABLE": "memory",
             "AGENT_SESSION_DB_PATH": str(memory or ""),
@@ -103,7 +104,8 @@ def setup(store: str) -> Iterator[Setup]:
             "POWERTOOLS_METRICS_DISABLED": "true",
             "POWERTOOLS_TRACE_DISABLED": "true",
         }
-        os.environ["DATABASE_URL"] = settings["DATABASE_URL"]
+        for name in ("DATABASE_URL", "DATABASE_RUNTIME_URL"):
+            os.environ[name] = settings[name]
         load_function("migrate").handler({"action": "migrate"}, None)
         url = _serve(stack, settings, folder / "app.log")
         sql = stack.enter_context(connect(server.url("parley")))

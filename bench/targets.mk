@@ -5,7 +5,7 @@ SESSIONS ?= 100000
 STOP_AFTER ?= 10
 TURNS ?= 100
 
-.PHONY: bench-cleanup bench-stream
+.PHONY: bench-cleanup bench-stream bench-row-security
 
 bench-cleanup: .venv/.test ## A cleanup of many sessions (STORE=sqlite, SESSIONS=100000, STOP_AFTER=10)
 	PYTHONPATH=tests/support $(BIN)/python bench/cleanup.py \
@@ -13,3 +13,6 @@ bench-cleanup: .venv/.test ## A cleanup of many sessions (STORE=sqlite, SESSIONS
 
 bench-stream: .venv/.test ## A streamed turn: first word, cost, readers (STORE=sqlite, TURNS=100)
 	PYTHONPATH=tests/support $(BIN)/python -m bench.stream --store $(STORE) --turns $(TURNS)
+
+bench-row-security: .venv/.test ## What row-level security costs: the same statements with and without
+	PYTHONPATH=tests/support $(BIN)/python bench/row_security.py

@@ -95,10 +95,13 @@ def _migrate(seconds: float) -> str:
 
     from parley.composition import Composition
     from parley.config import load_settings
+    from parley.repository.address import parse_url
 
-    database = Composition(load_settings("database")).database
+    parts = Composition(load_settings("owner"))
+    runtime = parts.runtime_url()
+    database = parts.owned_database
     try:
-        return upgrade(database, seconds)
+        return upgrade(database, seconds, runtime=None if runtime is None else parse_url(runtime))
     finally:
         database.close()
 

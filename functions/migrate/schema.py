@@ -9,11 +9,12 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, text
+from sqlalchemy import URL, Connection, text
 
 from parley.errors import StoreUnavailable
 from parley.repository.database import Database
 from parley.repository.diagnosis import diagnose
+from parley.repository.roles import arrange, try_logins
 
 WAKING_SECONDS = 60.0
 """How long a database that cannot serve is tried: one that was asleep takes a quarter of a minute.
@@ -31,7 +32,11 @@ def config() -> Config:
 
 
 def upgrade(
-    database: Database, seconds: float = 280, *, waking_seconds: float | None = None
+    database: Database,
+    seconds: float = 280,
+    *,
+    waking_seconds: float | None = None,
+    runtime: URL | None = None,
 ) -> str:
     """Migrate to the newest revision that this code knows, in one transaction.
 
@@ -43,12 +48,16 @@ def upgrade(
         database: Which.
         seconds: How long it may take, waiting for locks and for a database that wakes included.
         waking_seconds: How long a database that cannot serve is tried; `WAKING_SECONDS` if None.
+        runtime: As whom the functions log in; their roles are made what they must be, in the same
+            transaction. None leaves roles alone.
 
     Returns:
         The revision that the database is at.
 
     Raises:
         StoreUnavailable: Postgres could not serve for so long.
+        RuntimeRoleFault: The schema is as it was, and the functions' logins cannot be made; or it
+            is up to date, and they cannot be used.
     """
     end = time.monotonic() + seconds
     last_try = time.monotonic() + min(
@@ -57,7 +66,8 @@ def upgrade(
     tries = 0
     while True:
         try:
-            return _upgrade(database, max(1.0, end - time.monotonic()))
+            reached = _upgrade(database, max(1.0, end - time.monotonic()), runtime)
+            break
         except StoreUnavailable as error:
             pause = _PAUSES[min(tries, len(_PAUSES) - 1)]
             if diagnose(error).lasts or time.monotonic() + pause > last_try:
@@ -65,9 +75,12 @@ def upgrade(
         # In one transaction, so what did not answer has left nothing, or all.
         time.sleep(pause)
         tries += 1
+    if runtime is not None:
+        try_logins(runtime)
+    return reached
 
 
-def _upgrade(database: Database, seconds: float) -> str:
+def _upgrade(database: Database, seconds: float, runtime: URL | None) -> str:
     configuration = config()
     script = ScriptDirectory.from_config(configuration)
     with database.long_transaction(seconds) as connection:
@@ -79,6 +92,8 @@ def _upgrade(database: Database, seconds: float) -> str:
         configuration.attributes["connection"] = connection
         command.upgrade(configuration, "head")
         reached = _revision(connection)
+        if runtime is not None:
+            arrange(connection, runtime)
     if reached is None:
         raise RuntimeError("the migrations left no revision behind")
     return reached

@@ -140,6 +140,7 @@ async def _serve(options: Options, started: AsyncExitStack) -> NoReturn:
         os.environ,
         data_dir=data_dir,
         database_url=postgres.url(),
+        runtime_url=postgres.runtime_url(),
         jwks_url=url + JWKS_PATH,
         queue_url=queue.url if queue else None,
         log_format=options.log_format,

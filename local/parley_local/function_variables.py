@@ -28,6 +28,7 @@ _MACHINE = frozenset(
 _OURS = frozenset(
     {
         "DATABASE_URL", "DATABASE_SECRET_ARN", "OPENAI_SECRET_ARN",
+        "DATABASE_RUNTIME_URL", "DATABASE_RUNTIME_SECRET_ARN",
         "AGENT_SESSION_STORE", "AGENT_SESSION_TABLE", "AGENT_SESSION_DB_PATH",
         "OIDC_ISSUER", "OIDC_AUDIENCE", "OIDC_JWKS_URL", "WAKE_QUEUE_URL",
     }
@@ -50,6 +51,7 @@ def function_variables(
     *,
     data_dir: Path,
     database_url: str,
+    runtime_url: str,
     jwks_url: str,
     queue_url: str | None = None,
     log_format: LogFormat = "json",
@@ -60,7 +62,8 @@ def function_variables(
         caller: The environment of `make dev` itself. Its settings pass through, except where
             Postgres, memory and the issuer are; its OPENAI_ variables pass as they are.
         data_dir: Where memory is kept.
-        database_url: The embedded PostgreSQL.
+        database_url: The embedded PostgreSQL, for its owner.
+        runtime_url: The same for the functions.
         jwks_url: Where the local issuer's keys are served.
         queue_url: The local queue, where the template has one.
         log_format: How the functions write their log.
@@ -98,6 +101,7 @@ def function_variables(
         # Metrics are lines for CloudWatch; in a terminal they hide the logs.
         "POWERTOOLS_METRICS_DISABLED": "true",
         "DATABASE_URL": database_url,
+        "DATABASE_RUNTIME_URL": runtime_url,
         "AGENT_SESSION_STORE": "sqlite",
         "AGENT_SESSION_DB_PATH": str((data_dir / MEMORY_FILE).resolve()),
         "OIDC_ISSUER": ISSUER,

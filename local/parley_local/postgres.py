@@ -27,6 +27,9 @@ from parley_local.postgres_leftovers import SOCKET_DIR_PREFIX, stop_left_behind
 from parley_local.unprivileged import bring_within_reach, give, make_readable, run_as
 
 DATABASE = "parley"
+RUNTIME_ROLE = "parley_app"
+"""As whom the functions log in."""
+
 _VERSION = 18
 _SUPERUSER = "postgres"
 _SOCKET_NAME = ".s.PGSQL.5432"
@@ -91,6 +94,14 @@ class EmbeddedPostgres:
             raise RuntimeError("PostgreSQL is not started.")
         host = quote(str(self._socket_dir), safe="")
         return f"postgresql+psycopg://{_SUPERUSER}@/{database}?host={host}"
+
+    def runtime_url(self, database: str = DATABASE) -> str:
+        """Return the same database's URL for the functions, whose role a migration makes.
+
+        Raises:
+            RuntimeError: The server is not started.
+        """
+        return self.url(database).replace(f"{_SUPERUSER}@", f"{RUNTIME_ROLE}@", 1)
 
     def start(self) -> None:
         """Start the server and make the database, if they are not there; return when it answers.

@@ -14,7 +14,7 @@ import botocore.session
 from botocore.exceptions import BotoCoreError, ClientError
 
 from parley_deploy.account import decided, find_account
-from parley_deploy.choices import MissingSecret, chosen, quoted, stamp, written_for
+from parley_deploy.choices import EVERY_SECRET, MissingSecret, chosen, quoted, stamp, written_for
 from parley_deploy.region import Region, check_secrets, region_of
 from parley_local.cloudformation import load
 
@@ -67,8 +67,8 @@ def main() -> int:
         print(f"{target}: {fault}.", file=sys.stderr)
         return 2
     _say(target, stack, region)
-    for name in ("DatabaseSecretArn", "OpenAiSecretArn"):
-        print(f"  {name} {parameters[name]}")
+    for name in EVERY_SECRET:
+        print(f"  {name} {parameters.get(name) or 'is not given'}")
     if asked.check:
         return 0
     if asked.tries:

@@ -10,9 +10,12 @@ from pathlib import Path
 from botocore.exceptions import BotoCoreError
 from sqlalchemy import text
 
-from parley.errors import StoreUnavailable
+from parley.errors import ParleyError, StoreUnavailable
+from parley.repository.address import parse_url, service_url
 from parley.repository.database import Database
 from parley.repository.diagnosis import diagnose
+from parley.repository.roles import role_of
+from parley.repository.scope import SERVICE
 from parley.secrets import Secret, database_url
 
 _AUTHORIZER = Path(__file__).parents[2] / "functions" / "authorizer"
@@ -45,9 +48,11 @@ def _attempts(parameters: Mapping[str, str]) -> Iterator[tuple[str, Callable[[],
     database, model = (
         Secret(parameters[name]) for name in ("DatabaseSecretArn", "OpenAiSecretArn")
     )
+    runtime = parameters.get("DatabaseRuntimeSecretArn")
     yield "the model's secret", lambda: _fetched(model)
     yield "the database's secret", lambda: _fetched(database)
     yield "the database", lambda: _database(database, in_vpc=bool(parameters.get("SubnetIds")))
+    yield "the run-time role", lambda: _runtime(database, Secret(runtime) if runtime else None)
     if parameters.get("OidcIssuer"):
         yield (
             "the issuer",
@@ -67,14 +72,15 @@ def _fetched(secret: Secret) -> str:
 def _database(secret: Secret, *, in_vpc: bool) -> str:
     if "value" not in secret.__dict__:
         raise Untried("Its secret could not be fetched.")
-    database = Database(lambda: database_url(secret.value), statement_timeout=10)
+    database = Database(lambda: database_url(secret.value), statement_timeout=10, as_owner=True)
     try:
         (row,) = database.run_once(
+            SERVICE,
             text(
                 "SELECT current_setting('server_version_num')::int,"
                 " has_schema_privilege('public', 'CREATE'),"
                 " to_regclass('public.alembic_version') IS NOT NULL"
-            )
+            ),
         )
     except Exception as error:
         diagnosis = diagnose(error)
@@ -91,6 +97,30 @@ def _database(secret: Secret, *, in_vpc: bool) -> str:
     if not creates:
         raise Fault("Its user may not make tables: GRANT CREATE ON SCHEMA public TO the user.")
     return "connected" + (", with a schema of Parley's that will be brought up" if migrated else "")
+
+
+def _runtime(owner: Secret, runtime: Secret | None) -> str:
+    if runtime is None:
+        return (
+            "none is given, so the functions log in as the database's owner. Give"
+            " DatabaseRuntimeSecretArn, and they may change no table and see one user's rows at a"
+            " time (docs/deploy.md)."
+        )
+    _fetched(runtime)
+    if "value" not in owner.__dict__:
+        raise Untried("The database's secret could not be fetched.")
+    try:
+        own, functions = (parse_url(database_url(each.value)) for each in (owner, runtime))
+        role = role_of(functions)
+    except (ParleyError, ValueError) as error:
+        raise Fault(str(error)) from error
+    if (own.host, own.database) != (functions.host, functions.database):
+        raise Untried("Its secret names another host or database than the owner's.")
+    if role == role_of(own):
+        raise Fault("Its secret names the owner. Name a user of its own, such as parley_app.")
+    if not functions.password:
+        raise Fault("Its secret holds no password.")
+    return f"migrate makes {role} and {role_of(service_url(functions))}, or finds them"
 
 
 def _issuer(issuer: str, jwks_url: str | None) -> str:

@@ -12,6 +12,9 @@ from typing import Any
 SECRETS = {"DatabaseSecretArn": "DATABASE_SECRET_ARN", "OpenAiSecretArn": "OPENAI_SECRET_ARN"}
 """The parameters without a default, and the variables that they are taken from."""
 
+EVERY_SECRET = {**SECRETS, "DatabaseRuntimeSecretArn": "DATABASE_RUNTIME_SECRET_ARN"}
+"""Those, and the one that a deployment does not fail without."""
+
 
 class MissingSecret(Exception):
     """A secret's ARN was not given.
@@ -52,7 +55,7 @@ def chosen(
     written = written_for(samconfig, env, "deploy").get("parameter_overrides", [])
     parameters = _pairs(written.split() if isinstance(written, str) else written)
     asked = _pairs(given)
-    for name, variable in SECRETS.items():
+    for name, variable in EVERY_SECRET.items():
         exported = variables.get(variable)
         if exported and parameters.get(name, exported) != exported and name not in asked:
             raise ValueError(

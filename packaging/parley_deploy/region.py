@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from parley_deploy.choices import SECRETS
+from parley_deploy.choices import EVERY_SECRET
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,9 @@ def check_secrets(parameters: Mapping[str, str], region: Region) -> None:
     Raises:
         ValueError: A secret is in another region; the message names both.
     """
-    for name in SECRETS:
+    for name in EVERY_SECRET:
+        if not parameters.get(name):
+            continue
         arn = parameters[name].split(":")
         theirs = arn[3] if len(arn) > 3 else ""
         if theirs != region.name:

@@ -19,7 +19,7 @@ from parley_testing.api.pages import Pages
 from parley_testing.models.server import ModelServer
 from parley_testing.packaged.deployment import Deploy, Deployment
 from parley_testing.packaged.packages import Packages, make_packages
-from parley_testing.postgres.databases import DatabasePool, connect, temporary_postgres
+from parley_testing.postgres.databases import DatabasePool, connect, owner_url, temporary_postgres
 
 _TEMPLATE = "parley_template"
 
@@ -53,7 +53,10 @@ def databases(
 ) -> Iterator[DatabasePool]:
     """Databases that the packaged `migrate` function has migrated."""
     postgres.create_database(_TEMPLATE)
-    variables = {"DATABASE_URL": postgres.url(_TEMPLATE)}
+    variables = {
+        "DATABASE_URL": postgres.url(_TEMPLATE),
+        "DATABASE_RUNTIME_URL": postgres.runtime_url(_TEMPLATE),
+    }
     with Deployment(packages, variables, tmp_path_factory.mktemp("migrate")) as deployment:
         assert "revision" in deployment["Migrate"].invoke({"action": "migrate"}).json
     with closing(DatabasePool(postgres, _TEMPLATE)) as databases:
@@ -121,7 +124,8 @@ def deploy(
         logs.mkdir()
         stack = {
             "AWS_ENDPOINT_URL": account.url,
-            "DATABASE_SECRET_ARN": account.secret(database_url),
+            "DATABASE_SECRET_ARN": account.secret(owner_url(database_url)),
+            "DATABASE_RUNTIME_SECRET_ARN": account.secret(database_url),
             "OPENAI_SECRET_ARN": account.parameter("sk-of-the-test"),
             "OPENAI_BASE_URL": model.base_url,
             "AGENT_SESSION_TABLE": memory_table,

@@ -49,6 +49,7 @@ def postgres() -> Iterator[EmbeddedPostgres]:
         server.create_database(_TEMPLATE)
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("DATABASE_URL", server.url(_TEMPLATE))
+            patch.setenv("DATABASE_RUNTIME_URL", server.runtime_url(_TEMPLATE))
             load_function("migrate").handler({"action": "migrate"}, None)
         yield server
 

@@ -18,6 +18,7 @@ from parley.errors import TurnFailed, TurnUnfinished
 from parley.memory import sqlite_file
 from parley.memory.dynamodb import DynamoDbStore
 from parley.repository.models import SessionRow
+from parley.repository.scope import OfUser
 from parley.repository.turns import RunningTurn
 from parley.runner.execute import PRUNE_EVERY
 from parley.turns import attempt
@@ -167,7 +168,10 @@ async def cancelled(played: ScenarioRun, log: Log) -> None:
 
 async def pruned(played: ScenarioRun, log: Log) -> None:
     played.parts.database.run(
-        update(SessionRow).where(SessionRow.id == played.session_id).values(next_number=PRUNE_EVERY)
+        OfUser(played.user),
+        update(SessionRow)
+        .where(SessionRow.id == played.session_id)
+        .values(next_number=PRUNE_EVERY),
     )
     log.clear()
     await played.next_turn()

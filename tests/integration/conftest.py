@@ -31,6 +31,7 @@ def postgres() -> Iterator[EmbeddedPostgres]:
         server.create_database(_TEMPLATE)
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("DATABASE_URL", server.url(_TEMPLATE))
+            patch.setenv("DATABASE_RUNTIME_URL", server.runtime_url(_TEMPLATE))
             load_function("migrate").handler({"action": "migrate"}, None)
         yield server
 
@@ -50,7 +51,7 @@ def new_database(databases: DatabasePool) -> Callable[[], str]:
 
 @pytest.fixture
 def database_url(databases: DatabasePool) -> Iterator[str]:
-    """A database of the test's own."""
+    """A database of the test's own, as the functions log in to it."""
     with databases.lend() as url:
         yield url
 
@@ -65,7 +66,7 @@ def database(database_url: str) -> Iterator[Database]:
 
 @pytest.fixture
 def sql(database_url: str) -> Iterator[psycopg.Connection]:
-    """A connection of the test's own, past Parley's code."""
+    """A connection of the test's own, past Parley's code: the owner's, who sees all rows."""
     with connect(database_url) as connection:
         yield connection
 
@@ -98,7 +99,7 @@ def environment(
     """The settings of a deployment with SQLite memory, the offline model and a queue."""
     settings = {
         **wakeups_unread,
-        "DATABASE_URL": database_url,
+        "DATABASE_RUNTIME_URL": database_url,
         "AGENT_SESSION_STORE": "sqlite",
         "AGENT_SESSION_DB_PATH": str(tmp_path / "memory.db"),
         "OFFLINE_MODEL": "true",

@@ -9,6 +9,7 @@ from sqlalchemy import text
 
 from parley.repository.address import parse_url
 from parley.repository.database import Database
+from parley.repository.scope import SERVICE
 from parley.secrets import database_url
 
 SECRET = "s3cr3t"
@@ -41,7 +42,7 @@ def test_what_cannot_be_read_is_not_quoted(url: str) -> None:
 @pytest.mark.parametrize("url", UNUSABLE.values(), ids=UNUSABLE)
 def test_nor_is_it_where_a_connection_is_wanted(url: str) -> None:
     with pytest.raises(ValueError, match="the database's URL") as refused:
-        Database(lambda: url, statement_timeout=1).run_once(text("SELECT 1"))
+        Database(lambda: url, statement_timeout=1).run_once(SERVICE, text("SELECT 1"))
 
     assert SECRET not in "".join(traceback.format_exception(refused.value))
 

@@ -16,6 +16,7 @@ from parley_testing.account.template import PARAMETERS, ROOT
 
 DATABASE = "arn:aws:ssm:eu-west-1:123456789012:parameter/database"
 OPENAI = "arn:aws:ssm:eu-west-1:123456789012:parameter/openai"
+RUNTIME = "arn:aws:ssm:eu-west-1:123456789012:parameter/runtime"
 SECRETS = {"DATABASE_SECRET_ARN": DATABASE, "OPENAI_SECRET_ARN": OPENAI}
 SAMCONFIG = tomllib.loads((ROOT / "samconfig.toml").read_text())
 
@@ -97,23 +98,24 @@ def test_the_same_choice_makes_the_same_package(tmp_path: Path) -> None:
     assert (tmp_path / "parameters.sha256").read_text() == first
 
 
-@pytest.mark.parametrize(("name", "variable"), choices.SECRETS.items())
+@pytest.mark.parametrize(("name", "variable"), choices.EVERY_SECRET.items())
 def test_a_variable_does_not_win_over_what_is_written_for_an_environment(
     samconfig: Path, name: str, variable: str
 ) -> None:
-    written = SECRETS[variable] + "-of-prod"
+    given = {**SECRETS, "DATABASE_RUNTIME_SECRET_ARN": RUNTIME}
+    written = given[variable] + "-of-prod"
     samconfig.write_text(
         f'[prod.deploy.parameters]\nparameter_overrides = ["{name}={written}", "LogLevel=INFO"]\n'
     )
 
     with pytest.raises(ValueError, match=rf"names {written} as {name} of prod, and {variable}"):
-        choices.chosen(samconfig, "prod", [], SECRETS, "arm64")
+        choices.chosen(samconfig, "prod", [], given, "arm64")
 
-    without = {other: arn for other, arn in SECRETS.items() if other != variable}
+    without = {other: arn for other, arn in given.items() if other != variable}
     assert choices.chosen(samconfig, "prod", [], without, "arm64")[name] == written
-    same = {**SECRETS, variable: written}
+    same = {**given, variable: written}
     assert choices.chosen(samconfig, "prod", [], same, "arm64")[name] == written
-    meant = choices.chosen(samconfig, "prod", [f"{name}=arn:x"], SECRETS, "arm64")
+    meant = choices.chosen(samconfig, "prod", [f"{name}=arn:x"], given, "arm64")
     assert meant[name] == "arn:x"
 
 
@@ -137,9 +139,13 @@ def test_without_a_region_nothing_is_deployed_anywhere() -> None:
         region.region_of(None, {}, lambda: None)
 
 
-@pytest.mark.parametrize("name", choices.SECRETS)
+@pytest.mark.parametrize("name", choices.EVERY_SECRET)
 def test_a_secret_of_another_region_is_refused(name: str) -> None:
-    secrets = {"DatabaseSecretArn": DATABASE, "OpenAiSecretArn": OPENAI}
+    secrets = {
+        "DatabaseSecretArn": DATABASE,
+        "OpenAiSecretArn": OPENAI,
+        "DatabaseRuntimeSecretArn": RUNTIME,
+    }
     here = region.Region("eu-west-1", "AWS_REGION")
 
     region.check_secrets(secrets, here)
@@ -157,6 +163,7 @@ def test_the_region_and_the_secrets_are_said_back_before_anything_is_made() -> N
         "make deploy: the stack parley in eu-west-1, as AWS_REGION says.",
         f"  DatabaseSecretArn {DATABASE}",
         f"  OpenAiSecretArn {OPENAI}",
+        "  DatabaseRuntimeSecretArn is not given",
     ]
 
 
@@ -196,7 +203,7 @@ def test_make_takes_no_region_of_its_own_for_the_callers(target: str) -> None:
 
 def run_check(**variables: str) -> subprocess.CompletedProcess[str]:
     """What `make deploy` does before it builds, with these of the variables that matter only."""
-    left_out = ("AWS_", *SECRETS)
+    left_out = ("AWS_", *choices.EVERY_SECRET.values())
     own = {name: value for name, value in os.environ.items() if not name.startswith(left_out)}
     own |= {"PYTHONPATH": str(ROOT / "packaging"), "AWS_CONFIG_FILE": os.devnull}
     command = [sys.executable, "-P", "-m", "parley_deploy", "--build", "none", "--env", "default"]

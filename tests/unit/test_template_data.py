@@ -99,6 +99,12 @@ def test_another_database_is_migrated_too() -> None:
     assert RESOURCES["Migration"]["Properties"]["Database"] == {"Ref": "DatabaseSecretArn"}
 
 
+def test_another_run_time_role_is_made_too() -> None:
+    role = RESOURCES["Migration"]["Properties"]["RuntimeRole"]
+
+    assert role == {"Ref": "DatabaseRuntimeSecretArn"}
+
+
 @pytest.mark.parametrize("kind", ["create", "update", "delete"])
 def test_an_event_of_the_migration_is_what_cloudformation_sends(kind: str) -> None:
     event = events_of_migration()[kind]
@@ -113,6 +119,7 @@ def test_an_event_of_the_migration_is_what_cloudformation_sends(kind: str) -> No
         "ServiceTimeout": str(properties["ServiceTimeout"]),
         "Revision": properties["Revision"],
         "Database": event["ResourceProperties"]["Database"],
+        "RuntimeRole": event["ResourceProperties"]["RuntimeRole"],
     }
     assert ("PhysicalResourceId" in event) == (kind != "create")
 

@@ -29,7 +29,7 @@ from parley_testing.api.handlers import load_function
 
 # Given on laptops only, each instead of something that the template gives.
 OF_LAPTOPS = {
-    *("DATABASE_URL", "AGENT_SESSION_DB_PATH", "OPENAI_API_KEY"),
+    *("DATABASE_URL", "DATABASE_RUNTIME_URL", "AGENT_SESSION_DB_PATH", "OPENAI_API_KEY"),
     *("OFFLINE_MODEL", "OFFLINE_MODEL_WORDS_PER_SECOND"),
 }
 OF_LIBRARIES = ("POWERTOOLS_", "OPENAI_AGENTS_", "AWS_LAMBDA_", "AWS_LWA_")

@@ -26,7 +26,7 @@ from parley_local.data_directory import Address, DirectoryInUse, locked, publish
 from parley_local.function_variables import NO_ACCOUNT, function_variables
 from parley_local.lambda_identity import ACCOUNT, REGION
 from parley_local.migration import MigrationFailed, migrate
-from parley_local.postgres import DATABASE, EmbeddedPostgres, PostgresFailed
+from parley_local.postgres import DATABASE, RUNTIME_ROLE, EmbeddedPostgres, PostgresFailed
 from parley_local.sam_local.bridge import (
     HOST_NAME,
     Bridge,
@@ -89,7 +89,11 @@ async def _surroundings(
     await asyncio.to_thread(postgres.start)
     socket = Path(_host_of(postgres.url())) / ".s.PGSQL.5432"
     own = function_variables(
-        os.environ, data_dir=data_dir, database_url=postgres.url(), jwks_url="http://unused"
+        os.environ,
+        data_dir=data_dir,
+        database_url=postgres.url(),
+        runtime_url=postgres.runtime_url(),
+        jwks_url="http://unused",
     )
     await migrate(read_template(options.template), own)
     database = await started.enter_async_context(door(bridge.address, socket))
@@ -107,6 +111,9 @@ async def _surroundings(
     return {
         **{name: value for name, value in own.items() if name not in left_out},
         "DATABASE_URL": f"postgresql+psycopg://postgres@{HOST_NAME}:{database}/{DATABASE}",
+        "DATABASE_RUNTIME_URL": (
+            f"postgresql+psycopg://{RUNTIME_ROLE}@{HOST_NAME}:{database}/{DATABASE}"
+        ),
         "AGENT_SESSION_STORE": "dynamodb",
         "AGENT_SESSION_DB_PATH": "",
         "AGENT_SESSION_TABLE": TABLE,
@@ -116,6 +123,7 @@ async def _surroundings(
         "OIDC_JWKS_URL": f"http://{HOST_NAME}:{keys}",
         # The template's ARNs lead nowhere here.
         "DATABASE_SECRET_ARN": "",
+        "DATABASE_RUNTIME_SECRET_ARN": "",
         "OPENAI_SECRET_ARN": "",
         "NO_PROXY": HOST_NAME,
         "no_proxy": HOST_NAME,

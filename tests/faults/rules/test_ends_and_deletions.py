@@ -16,6 +16,7 @@ from parley.errors import StoreUnavailable
 from parley.ids import conversation_key, new_id
 from parley.memory.store import TurnMemory
 from parley.repository import end, sessions, turns
+from parley.repository.scope import OfUser
 from parley.repository.turns import TurnRepository, Usage
 from parley.runner.agent_run import RunFailed
 from parley.runner.execute import TurnExecutor
@@ -86,11 +87,15 @@ def test_the_session_is_locked_before_the_turn(
 
     def run(statement: TextClause, values: dict[str, Any]) -> None:
         # In a transaction, which is not run again as a statement is that Postgres gave up.
-        with bench.database.transaction() as connection:
+        with bench.database.transaction(OfUser("alice")) as connection:
             connection.execute(statement, values)
 
     completion = turns._of_attempt(turn, Usage(), None) | {"message_id": new_id(), "reply": "hi"}
-    whose = {"user_id": "alice", "session_id": turn.session_id, "conversation": "key"}
+    whose = {
+        "user_id": "alice",
+        "session_id": turn.session_id,
+        "conversation": conversation_key("alice", turn.session_id),
+    }
     with ThreadPoolExecutor(2) as threads:
         sql.execute("SELECT pg_advisory_lock(1)")
         ends = [threads.submit(run, end.COMPLETE, completion)]

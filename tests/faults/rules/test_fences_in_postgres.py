@@ -96,7 +96,7 @@ def test_recording_an_output(
     except Fenced:
         assert kept
 
-    assert (bench.tool_calls.of_turn(zombie.id) == {}) is kept
+    assert (bench.tool_calls.of_turn(zombie) == {}) is kept
 
 
 async def test_an_effect(

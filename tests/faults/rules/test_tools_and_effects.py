@@ -16,6 +16,7 @@ from parley import failpoints
 from parley.errors import Fenced, StoreUnavailable, TurnFailed
 from parley.repository import tool_calls
 from parley.repository.database import Database
+from parley.repository.scope import OfUser
 from parley.repository.tool_calls import Called, ToolCall, ToolCallRepository, record_in
 from parley.repository.turns import Ending, Usage
 from parley.runner import tools
@@ -143,7 +144,7 @@ def test_a_transaction_that_is_left_idle_is_ended(
     zombie = Database(lambda: url, statement_timeout=0.3 if kept else 0)
     sql.execute("SET lock_timeout = '2s'")
     free = True
-    with suppress(StoreUnavailable), zombie.transaction() as connection:
+    with suppress(StoreUnavailable), zombie.transaction(OfUser(turn.user_id)) as connection:
         record_in(connection, turn, ToolCall("c1", "add", "{}", "added", effect=True))
         try:
             sql.execute("SELECT FROM turns FOR NO KEY UPDATE")
@@ -166,7 +167,7 @@ async def test_an_effect_that_is_under_way_when_time_is_up_is_waited_for(
     effects = Attempt.effects
 
     async def told_at_once(self: Attempt) -> list[ToolCall]:
-        recorded = self._tool_calls.of_turn(self.turn.id)
+        recorded = self._tool_calls.of_turn(self.turn)
         stopping.set()
         async with self._one_body:  # so that the test ends after it
             return list(recorded.values())

@@ -60,7 +60,7 @@ def test_open_routes_open_nothing(api: Api, sql: psycopg.Connection, tmp_path: P
 
 
 def test_a_function_loads_though_its_stores_are_down(environment: pytest.MonkeyPatch) -> None:
-    environment.setenv("DATABASE_URL", "postgresql://127.0.0.1:1/nowhere")
+    environment.setenv("DATABASE_RUNTIME_URL", "postgresql://127.0.0.1:1/nowhere")
     environment.setenv("AGENT_SESSION_DB_PATH", "/nowhere/memory.db")
     api = Api()
 
@@ -82,7 +82,7 @@ def test_a_function_loads_though_its_stores_are_down(environment: pytest.MonkeyP
 def test_a_missing_setting_stops_the_function_at_init_and_is_named(
     environment: pytest.MonkeyPatch, function: str, missing: str
 ) -> None:
-    environment.delenv(missing)
+    environment.delenv("DATABASE_RUNTIME_URL" if missing == "DATABASE_URL" else missing)
 
     with pytest.raises(Exception, match=missing):
         Api().function(function)

@@ -15,6 +15,7 @@ import psycopg
 import pytest
 
 from parley_testing.api.handlers import FUNCTIONS, Context, load_function
+from parley_testing.postgres.databases import runtime_url
 from parley_testing.waiting import HANG_SECONDS
 
 EVENTS = FUNCTIONS.parent / "events" / "migrate"
@@ -61,6 +62,7 @@ def answers() -> Iterator[Answers]:
 def call(environment: pytest.MonkeyPatch, answers: Answers, empty_database_url: str) -> Call:
     """Sends one of the sample events and gives the answer that CloudFormation gets."""
     environment.setenv("DATABASE_URL", empty_database_url)
+    environment.setenv("DATABASE_RUNTIME_URL", runtime_url(empty_database_url))
 
     def send(name: str, seconds: float = 60) -> dict[str, Any]:
         event = json.loads((EVENTS / f"{name}.json").read_text()) | {"ResponseURL": answers.url}
@@ -96,7 +98,7 @@ def test_there_is_an_event_of_each_kind() -> None:
 def test_create_migrates(call: Call, empty: psycopg.Connection) -> None:
     answer = call("create")
 
-    assert (answer["Status"], answer["Data"]) == ("SUCCESS", {"revision": "0005"})
+    assert (answer["Status"], answer["Data"]) == ("SUCCESS", {"revision": "0006"})
     assert tables(empty) > 5
 
 
@@ -105,7 +107,7 @@ def test_update_migrates_again(call: Call, empty: psycopg.Connection) -> None:
 
     answer = call("update")
 
-    assert (answer["Status"], answer["Data"]) == ("SUCCESS", {"revision": "0005"})
+    assert (answer["Status"], answer["Data"]) == ("SUCCESS", {"revision": "0006"})
 
 
 def test_delete_touches_nothing(

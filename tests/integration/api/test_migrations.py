@@ -22,7 +22,9 @@ from parley.errors import StoreUnavailable
 from parley.repository import connection
 from parley.repository.database import Database
 from parley.repository.models import Base
+from parley.repository.scope import SERVICE
 from parley_testing.api.handlers import FUNCTIONS, load_function
+from parley_testing.postgres.databases import runtime_url
 from parley_testing.postgres.postgres_wire import PostgresWire
 from parley_testing.waiting import HANG_SECONDS
 
@@ -34,7 +36,7 @@ print(app.handler({"action": "migrate"}, None)["revision"])
 
 @pytest.fixture
 def empty_database(empty_database_url: str) -> Iterator[Database]:
-    database = Database(lambda: empty_database_url, statement_timeout=10)
+    database = Database(lambda: empty_database_url, statement_timeout=10, as_owner=True)
     yield database
     database.close()
 
@@ -43,6 +45,7 @@ def empty_database(empty_database_url: str) -> Iterator[Database]:
 def migrate(environment: pytest.MonkeyPatch, empty_database_url: str) -> Any:
     """The function over a database without a schema; gives the revision that it reaches."""
     environment.setenv("DATABASE_URL", empty_database_url)
+    environment.setenv("DATABASE_RUNTIME_URL", runtime_url(empty_database_url))
     function = load_function("migrate")
     return lambda: function.handler({"action": "migrate"}, None)["revision"]
 
@@ -98,6 +101,7 @@ def test_several_at_once_wait_for_each_other_and_all_succeed(
     environment: pytest.MonkeyPatch, empty_database_url: str, empty: psycopg.Connection
 ) -> None:
     environment.setenv("DATABASE_URL", empty_database_url)
+    environment.setenv("DATABASE_RUNTIME_URL", runtime_url(empty_database_url))
     with empty.transaction():
         empty.execute("SELECT pg_advisory_xact_lock(%s)", [schema()._LOCK])
         processes = [
@@ -148,7 +152,7 @@ def test_a_migration_that_fails_leaves_nothing(migrate: Any, empty: psycopg.Conn
 
 
 def test_alembic_finds_nothing_to_add_to_what_the_migrations_made(database: Database) -> None:
-    with database.transaction() as opened:
+    with database.transaction(SERVICE) as opened:
         context = MigrationContext.configure(
             opened, opts={"compare_type": True, "compare_server_default": True}
         )
@@ -159,7 +163,7 @@ def test_alembic_finds_nothing_to_add_to_what_the_migrations_made(database: Data
 def test_the_migrations_make_what_the_models_say(
     sql: psycopg.Connection, empty: psycopg.Connection, empty_database: Database
 ) -> None:
-    with empty_database.transaction() as opened:
+    with empty_database.transaction(SERVICE) as opened:
         Base.metadata.create_all(opened)
 
     assert described(sql) == described(empty)
@@ -170,7 +174,7 @@ def test_a_lock_is_waited_for_longer_than_a_statement_may_take(
     environment: pytest.MonkeyPatch, empty_database_url: str, empty: psycopg.Connection
 ) -> None:
     environment.setattr(connection, "_ANSWER_SECONDS", 0.1)
-    hurried = Database(lambda: empty_database_url, statement_timeout=0.2)
+    hurried = Database(lambda: empty_database_url, statement_timeout=0.2, as_owner=True)
     reached: list[str] = []
     migrating = threading.Thread(target=lambda: reached.append(schema().upgrade(hurried)))
     with empty.transaction():
@@ -192,7 +196,7 @@ def test_a_lock_is_waited_for_longer_than_a_statement_may_take(
 def test_the_roles_own_limits_do_not_end_it(
     empty_database_url: str, empty: psycopg.Connection
 ) -> None:
-    database = Database(lambda: empty_database_url, statement_timeout=10)
+    database = Database(lambda: empty_database_url, statement_timeout=10, as_owner=True)
 
     with database.long_transaction(99) as opened:
         limits = opened.execute(
@@ -212,7 +216,7 @@ def test_a_database_that_wakes_is_waited_for(
     slept: list[float] = []
     with PostgresWire(empty_database_url) as wire:
         wire.refuse()
-        database = Database(lambda: wire.url, statement_timeout=10)
+        database = Database(lambda: wire.url, statement_timeout=10, as_owner=True)
 
         def sleep(seconds: float) -> None:
             slept.append(seconds)
@@ -231,7 +235,9 @@ def test_what_does_not_pass_by_itself_ends_it_at_once(
     environment: pytest.MonkeyPatch, empty_database_url: str
 ) -> None:
     environment.setattr("schema.time.sleep", lambda _: pytest.fail("it was tried again"))
-    database = Database(lambda: f"{empty_database_url}&dbname=nowhere", statement_timeout=10)
+    database = Database(
+        lambda: f"{empty_database_url}&dbname=nowhere", statement_timeout=10, as_owner=True
+    )
 
     with pytest.raises(StoreUnavailable):
         schema().upgrade(database)

@@ -9,7 +9,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from parley.ids import conversation_key
 from parley.repository.sessions import SessionRepository
 from parley.repository.turns import Ending, RunningTurn, TurnRepository, Usage
 from parley_testing.api.handlers import Api
@@ -81,7 +80,7 @@ class World:
 
     def delete(self, session_id: str) -> None:
         id_ = UUID(session_id)
-        self._sessions.delete(self.user, id_, conversation_key(self.user, id_))
+        self._sessions.delete(self.user, id_)
         self._open.pop(session_id, None)
         self.deleted.add(session_id)
 

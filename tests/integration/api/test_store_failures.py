@@ -11,6 +11,7 @@ from parley import retry
 from parley_testing.api.handlers import Api
 from parley_testing.api.operations import NOTHINGS, operations
 from parley_testing.api.problems import problem
+from parley_testing.postgres.databases import connect
 
 TOUCH_NO_STORE = ("checkHealth", "listAgents")
 PASSWORD = "correct-horse"
@@ -27,7 +28,7 @@ def cut_all_connections(sql: psycopg.Connection) -> int:
 def test_every_route_that_needs_postgres_says_that_it_is_down(
     environment: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    environment.setenv("DATABASE_URL", f"postgresql://parley:{PASSWORD}@127.0.0.1:1/parley")
+    environment.setenv("DATABASE_RUNTIME_URL", f"postgresql://parley:{PASSWORD}@127.0.0.1:1/parley")
     environment.setattr(retry, "PAUSES", (0.0, 0.0, 0.0))
     api = Api()
     started = time.monotonic()
@@ -54,8 +55,8 @@ def test_a_warm_function_goes_on_when_postgres_comes_back(
     api = Api()
     assert api("GET", "/sessions").status == 200
     name = sql.info.dbname
-    elsewhere = database_url.replace(f"/{name}?", "/postgres?").replace("+psycopg", "")
-    with psycopg.connect(elsewhere, autocommit=True) as admin:
+    elsewhere = database_url.replace(f"/{name}?", "/postgres?")
+    with connect(elsewhere) as admin:
         admin.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
         cut_all_connections(sql)
         down = [api("GET", "/sessions"), api("POST", "/sessions", {"name": "n"})]

@@ -19,8 +19,9 @@ from alembic.script import ScriptDirectory
 
 from parley.ids import new_id
 from parley.repository.database import Database
+from parley.repository.scope import SERVICE
 from parley_testing.api.handlers import Api, load_function
-from parley_testing.postgres.databases import connect
+from parley_testing.postgres.databases import connect, runtime_url
 
 
 def revisions() -> list[str]:
@@ -102,14 +103,15 @@ def released(
 ) -> Iterator[Released]:
     """A database of a released schema, brought to this code's."""
     schema = import_module("schema")
-    database = Database(lambda: empty_database_url, statement_timeout=10)
+    database = Database(lambda: empty_database_url, statement_timeout=10, as_owner=True)
     configuration = schema.config()
-    with database.transaction() as connection:
+    with database.transaction(SERVICE) as connection:
         configuration.attributes["connection"] = connection
         command.upgrade(configuration, request.param)
     with connect(empty_database_url) as sql:
         made = Released(sql)
     environment.setenv("DATABASE_URL", empty_database_url)
+    environment.setenv("DATABASE_RUNTIME_URL", runtime_url(empty_database_url))
     load_function("migrate").handler({"action": "migrate"}, None)
     yield made
     database.close()

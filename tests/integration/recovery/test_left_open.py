@@ -14,6 +14,7 @@ from parley_local.open_turns import open_sessions, ring_for_what_was_left
 from parley_local.queue_state import QueueState
 from parley_local.template import Queue
 from parley_testing.api.handlers import Api
+from parley_testing.postgres.databases import owner_url
 from parley_testing.stores.talk import begin, queue, request, say
 
 
@@ -32,7 +33,7 @@ def test_open_turns_are_found_and_when_a_worker_can_claim_them(
     turn = begin(turns, request("alice", str(released)))
     sql.execute("UPDATE turns SET lease_expires_at = '-infinity' WHERE id = %s", (turn.id,))
 
-    found = {session.id: session.seconds for session in open_sessions(database_url)}
+    found = {session.id: session.seconds for session in open_sessions(owner_url(database_url))}
 
     assert found.keys() == {expired, waiting, held, released}
     assert [found[at_once] for at_once in (expired, waiting, released)] == [0, 0, 0]
@@ -52,7 +53,7 @@ def test_one_user_with_many_open_sessions_does_not_make_another_wait_after_a_res
     of_bob = left(user="bob").session_id
     state = QueueState(Queue("wake-ups", "Worker"), bury=lambda _: None)
 
-    asyncio.run(ring_for_what_was_left(LocalQueue(state, ""), database_url))
+    asyncio.run(ring_for_what_was_left(LocalQueue(state, ""), owner_url(database_url)))
 
     taken = [message.body for _ in range(7) if (message := state.take()) is not None]
     assert len(taken) == 7

@@ -14,6 +14,7 @@ import pytest
 from moto import mock_aws
 
 from parley_deploy.check import faults
+from parley_testing.postgres.databases import owner_url
 
 REGION = "eu-west-1"
 PASSWORD = "c0rrect-h0rse"
@@ -79,7 +80,7 @@ def issuer() -> Iterator[Any]:
 
 
 def test_what_can_be_used_is_said_to_be(database_url: str, issuer: Any) -> None:
-    found, said = said_of(given(database_url, OidcIssuer=issuer.name))
+    found, said = said_of(given(owner_url(database_url), OidcIssuer=issuer.name))
 
     assert found == 0, said
     assert said["the model's secret"] == said["the database's secret"] == "fetched"
@@ -128,7 +129,7 @@ def test_a_user_who_may_not_make_tables_is_found_out(
     role = f"{sql.info.dbname}_reader"
     sql.execute(f"CREATE ROLE {role} LOGIN")
 
-    found, said = said_of(given(database_url.replace("postgres@", f"{role}@")))
+    found, said = said_of(given(owner_url(database_url).replace("postgres@", f"{role}@")))
 
     assert found == 1
     assert "GRANT CREATE ON SCHEMA public" in said["the database"]
@@ -138,7 +139,7 @@ def test_a_user_who_may_not_make_tables_is_found_out(
 def test_an_issuer_of_another_name_is_found_out(database_url: str, issuer: Any) -> None:
     issuer.documents["/.well-known/openid-configuration"]["issuer"] = "https://elsewhere"
 
-    found, said = said_of(given(database_url, OidcIssuer=issuer.name))
+    found, said = said_of(given(owner_url(database_url), OidcIssuer=issuer.name))
 
     assert found == 1
     assert said["the issuer"].startswith("FAILED")

@@ -19,9 +19,11 @@ from parley.agents.provider import model_provider
 from parley.composition import Composition
 from parley.config import Settings
 from parley.errors import StoreUnavailable
+from parley.repository.scope import SERVICE
 from parley.secrets import Secret, database_url
 from parley_local.postgres import EmbeddedPostgres
 from parley_testing.models.server import Asked, ModelServer, Raw, Said, Step
+from parley_testing.postgres.databases import owner_url
 
 REGION = "eu-west-1"
 MISSING = f"arn:aws:secretsmanager:{REGION}:123456789012:secret:missing"
@@ -107,7 +109,7 @@ def role(postgres: EmbeddedPostgres, database_url: str) -> Iterator[str]:
         usual = path.read_text()
         path.write_text(f"local all rotated scram-sha-256\n{usual}")
         connection.execute("SELECT pg_reload_conf()")
-        yield database_url.replace("postgres@", "rotated:{}@")
+        yield owner_url(database_url).replace("postgres@", "rotated:{}@")
         path.write_text(usual)
         connection.execute("SELECT pg_reload_conf()")
         connection.execute("DROP ROLE rotated")
@@ -118,12 +120,12 @@ def test_a_rotated_database_password_is_fetched_anew(
 ) -> None:
     arn = kept(role.format("before"))
     database = Composition(Settings(database_secret_arn=arn)).database
-    assert database.run(text("SELECT 1"))
+    assert database.run(SERVICE, text("SELECT 1"))
     database.close()  # as an idle connection is closed after a while
     sql.execute("ALTER ROLE rotated PASSWORD 'after'")
     rotate(arn, role.format("after"))
 
-    assert database.run(text("SELECT current_user")) == [("rotated",)]
+    assert database.run(SERVICE, text("SELECT current_user")) == [("rotated",)]
     database.close()
 
 
@@ -133,7 +135,7 @@ def test_a_password_that_is_wrong_for_good_is_a_store_that_cannot_serve(
     database = Composition(Settings(database_secret_arn=kept(role.format("wrong")))).database
 
     with pytest.raises(StoreUnavailable):
-        database.run(text("SELECT 1"))
+        database.run(SERVICE, text("SELECT 1"))
 
 
 def test_a_rotated_model_key_is_fetched_anew(aws: None) -> None:

@@ -18,16 +18,18 @@ from parley import retry
 from parley.errors import StoreUnavailable
 from parley.repository.database import Database
 from parley.repository.diagnosis import Diagnosis, diagnose
+from parley.repository.scope import SERVICE, OfUser
 from parley_local.postgres import EmbeddedPostgres
+from parley_testing.postgres.databases import owner_url
 
 PASSWORD = "c0rrect-h0rse"
 
 
 def of(url: str) -> Diagnosis:
     """Connect and give the diagnosis of what comes of it."""
-    database = Database(lambda: url, statement_timeout=10)
+    database = Database(lambda: url, statement_timeout=10, as_owner=True)
     try:
-        database.run_once(text("SELECT 1"))
+        database.run_once(SERVICE, text("SELECT 1"))
     except StoreUnavailable as error:
         diagnosis = diagnose(error)
         assert PASSWORD not in diagnosis.sentence
@@ -165,10 +167,11 @@ def test_what_a_server_says_at_the_start(message: str, words: str, lasts: bool) 
 def test_a_user_who_may_not_make_tables(sql: psycopg.Connection, database_url: str) -> None:
     role = f"{sql.info.dbname}_reader"
     sql.execute(f"CREATE ROLE {role} LOGIN")
-    database = Database(lambda: database_url.replace("postgres@", f"{role}@"), statement_timeout=10)
+    url = owner_url(database_url).replace("postgres@", f"{role}@")
+    database = Database(lambda: url, statement_timeout=10, as_owner=True)
 
     with pytest.raises(Exception, match="permission denied") as refused:
-        database.run(text("CREATE TABLE own (id int)"))
+        database.run(SERVICE, text("CREATE TABLE own (id int)"))
 
     said = diagnose(refused.value)
     assert "GRANT CREATE ON SCHEMA public" in said.sentence
@@ -186,7 +189,7 @@ def test_a_lock_that_was_not_to_be_had_may_be_free_later(
         sql.execute("LOCK TABLE tasks")
 
         with pytest.raises(StoreUnavailable) as refused:
-            database.run(text("SELECT count(*) FROM tasks"))
+            database.run(OfUser("alice"), text("SELECT count(*) FROM tasks"))
 
     said = diagnose(refused.value)
     assert "keeps a table locked" in said.sentence

@@ -13,7 +13,9 @@ from sqlalchemy import text
 
 from parley.errors import StoreUnavailable
 from parley.repository.database import Database
+from parley.repository.scope import OfUser
 from parley_testing.api.handlers import Api, load_function
+from parley_testing.postgres.databases import connect, runtime_url
 from parley_testing.postgres.poolers import PGBOUNCER, pgbouncer, stand_in
 
 Pooler = Callable[[str], AbstractContextManager[str]]
@@ -49,7 +51,7 @@ def pooled(pooled_url: str) -> Iterator[Database]:
 
 @pytest.fixture
 def pooled_api(environment: pytest.MonkeyPatch, pooled_url: str) -> Iterator[Api]:
-    environment.setenv("DATABASE_URL", pooled_url)
+    environment.setenv("DATABASE_RUNTIME_URL", pooled_url)
     api = Api()
     yield api
     api.close()
@@ -63,7 +65,7 @@ def test_start_up_options_are_refused(pooled_url: str) -> None:
 def test_every_statement_has_its_limit(pooled: Database) -> None:
     for _ in range(3):  # whichever of the pooler's connections it gets
         with pytest.raises(StoreUnavailable) as unavailable:
-            pooled.run_once(text("SELECT pg_sleep(20)"))
+            pooled.run_once(OfUser("alice"), text("SELECT pg_sleep(20)"))
         assert unavailable.value.reason == "57014"
 
     with pytest.raises(StoreUnavailable) as unavailable:
@@ -73,7 +75,7 @@ def test_every_statement_has_its_limit(pooled: Database) -> None:
 
 def sleep_later(database: Database) -> None:
     """Sleep in a transaction, with its second statement."""
-    with database.transaction() as connection:
+    with database.transaction(OfUser("alice")) as connection:
         connection.execute(text("SELECT 1"))
         connection.execute(text("SELECT pg_sleep(20)"))
 
@@ -83,7 +85,7 @@ def test_nothing_is_left_behind_for_the_next_client(
 ) -> None:
     isolation, zone = "repeatable read", "Asia/Kolkata"
     own_url = new_database()
-    with psycopg.connect(own_url.replace("+psycopg", ""), autocommit=True) as sql:
+    with connect(own_url) as sql:
         name = Identifier(sql.info.dbname)
         for setting, value in (("default_transaction_isolation", isolation), ("timezone", zone)):
             change = SQL("ALTER DATABASE {} SET {} = {}")
@@ -92,7 +94,9 @@ def test_nothing_is_left_behind_for_the_next_client(
     with pooler(own_url) as url:
         pooled = Database(lambda: url, statement_timeout=10)
         for _ in range(4):
-            assert pooled.run(text("SELECT current_setting('timezone')")) == [("UTC",)]
+            assert pooled.run(OfUser("alice"), text("SELECT current_setting('timezone')")) == [
+                ("UTC",)
+            ]
         with psycopg.connect(url.replace("+psycopg", ""), autocommit=True) as other:
             found = {
                 other.execute(
@@ -130,6 +134,7 @@ def test_a_migration_runs_through_it(
     postgres.create_database(name)
     with pooler(postgres.url(name)) as url:
         environment.setenv("DATABASE_URL", url)
+        environment.setenv("DATABASE_RUNTIME_URL", runtime_url(url))
 
         load_function("migrate").handler({"action": "migrate"}, None)
 

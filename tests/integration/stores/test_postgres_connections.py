@@ -16,6 +16,7 @@ from parley import retry
 from parley.errors import StoreUnavailable, TurnFailed
 from parley.memory.sqlite import SqliteStore
 from parley.repository.database import Database
+from parley.repository.scope import OfUser
 from parley.threads import in_thread_with_retry
 from parley_testing.models.scripted import call, in_order
 from parley_testing.postgres.postgres_wire import PostgresWire
@@ -57,7 +58,7 @@ def test_tries_come_at_growing_intervals(slept: list[float]) -> None:
     nowhere = Database(lambda: "postgresql://parley@127.0.0.1:1/parley", statement_timeout=10)
 
     with pytest.raises(StoreUnavailable):
-        nowhere.run(text("SELECT 1"))
+        nowhere.run(OfUser("alice"), text("SELECT 1"))
 
     for waited, pause in zip(slept, retry.PAUSES, strict=True):
         assert pause / 2 <= waited <= pause
@@ -71,7 +72,7 @@ def test_what_ran_into_a_time_out_is_not_tried_again(
     hurried = Database(lambda: wire.url, statement_timeout=0.05)
 
     with pytest.raises(StoreUnavailable) as unavailable:
-        hurried.run(text("SELECT pg_sleep(9)"))
+        hurried.run(OfUser("alice"), text("SELECT pg_sleep(9)"))
 
     assert unavailable.value.reason == "57014"
     assert (wire.statements.count("SELECT pg_sleep(9)"), slept) == (1, [])
@@ -92,17 +93,17 @@ async def test_postgres_is_waited_for_once_not_at_each_floor(slept: list[float])
 
 
 def test_a_free_connection_is_not_waited_for_for_ever(wired: Database) -> None:
-    wired._engine.pool._timeout = 0.01  # type: ignore[attr-defined]
-    with wired.transaction(), pytest.raises(StoreUnavailable) as unavailable:
-        wired.run(text("SELECT 1"))
+    wired._users.pool._timeout = 0.01  # type: ignore[attr-defined]
+    with wired.transaction(OfUser("alice")), pytest.raises(StoreUnavailable) as unavailable:
+        wired.run(OfUser("alice"), text("SELECT 1"))
 
     assert unavailable.value.reason == "no connection was free"
-    assert wired.run(text("SELECT 1")) == [(1,)]
+    assert wired.run(OfUser("alice"), text("SELECT 1")) == [(1,)]
 
 
 @pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="the kernel has no such option")
 def test_a_connection_that_was_dropped_without_a_word_is_found_out_soon(wired: Database) -> None:
-    with wired.transaction() as connection:
+    with wired.transaction(OfUser("alice")) as connection:
         driver: Any = connection.connection.driver_connection
         with socket.socket(fileno=os.dup(driver.pgconn.socket)) as wire:
             unheard = wire.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT)

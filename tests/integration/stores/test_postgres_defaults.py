@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,14 @@ import pytest
 from psycopg.sql import SQL, Identifier, Literal
 from sqlalchemy import text
 
+from parley.repository.address import service_login
 from parley.repository.database import Database
 from parley.repository.relied_on import RELIED_ON
+from parley.repository.scope import OfUser
+from parley_local.postgres import RUNTIME_ROLE
 from parley_testing.api.handlers import Api, load_function
 from parley_testing.api.operations import operations
+from parley_testing.postgres.databases import connect, runtime_url
 
 HOSTILE = {
     "datestyle": "German",
@@ -43,16 +48,20 @@ _FIGURES = re.compile(r'("\w*(?:bytes|seconds|connections)\w*": ?)[\d.]+')
 
 
 def let_default(url: str, whose: str, settings: dict[str, str]) -> None:
-    """Give settings as the database's, or as its role's in it."""
-    with psycopg.connect(url.replace("+psycopg", ""), autocommit=True) as sql:
-        name, user = Identifier(sql.info.dbname), Identifier(sql.info.user)
+    """Give settings as the database's, or as the functions' roles' in it."""
+    with connect(url) as sql:
+        name = Identifier(sql.info.dbname)
         alter = {
-            "database": SQL("ALTER DATABASE {} ").format(name),
-            "role": SQL("ALTER ROLE {} IN DATABASE {} ").format(user, name),
+            "database": [SQL("ALTER DATABASE {} ").format(name)],
+            "role": [
+                SQL("ALTER ROLE {} IN DATABASE {} ").format(Identifier(role), name)
+                for role in (RUNTIME_ROLE, service_login(RUNTIME_ROLE))
+            ],
         }[whose]
         for setting, value in settings.items():
             change = SQL("SET {} = {}").format(Identifier(setting), Literal(value))
-            sql.execute(alter + change)
+            for each in alter:
+                sql.execute(each + change)
 
 
 @pytest.fixture
@@ -76,7 +85,7 @@ def plain(said: str) -> str:
 
 def walk(environment: pytest.MonkeyPatch, url: str, memory: Path) -> dict[str, Any]:
     """Go through every operation of the API on a database and give what was answered."""
-    environment.setenv("DATABASE_URL", url)
+    environment.setenv("DATABASE_RUNTIME_URL", url)
     environment.setenv("AGENT_SESSION_DB_PATH", str(memory))
     api = Api()
     named = api("POST", "/sessions", {"name": "n", "metadata": {"said": SPOKEN}})
@@ -127,17 +136,19 @@ def test_each_setting_alone_is_as_the_code_relies_on(hostile: Database, setting:
     asked = {"default_transaction_isolation": "transaction_isolation"}.get(setting, setting)
     expected = {"default_transaction_isolation": "read committed", "client_encoding": "UTF8"}
 
-    for read in (hostile.run, in_a_transaction(hostile)):
+    for read in (partial(hostile.run, OfUser("alice")), in_a_transaction(hostile)):
         ((value,),) = read(text(f"SELECT current_setting('{asked}')"))
 
-        assert value.partition(",")[0] == expected.get(setting, RELIED_ON.get(setting))
+        if setting == "datestyle":  # the order of a date's parts is told with it
+            value = value.partition(",")[0]
+        assert value == expected.get(setting, RELIED_ON.get(setting))
 
 
 def in_a_transaction(database: Database) -> Callable[[Any], Any]:
     """Run a statement as the second one of a transaction."""
 
     def run(statement: Any) -> Any:
-        with database.transaction() as connection:
+        with database.transaction(OfUser("alice")) as connection:
             connection.execute(text("SELECT 1"))
             return connection.execute(statement).fetchall()
 
@@ -149,7 +160,9 @@ def test_every_setting_that_is_relied_on_is_tried_here() -> None:
 
 
 def test_a_moment_is_read_in_utc(hostile: Database) -> None:
-    ((moment,),) = hostile.run(text("SELECT timestamptz '2026-03-01 12:00:00.5+01'"))
+    ((moment,),) = hostile.run(
+        OfUser("alice"), text("SELECT timestamptz '2026-03-01 12:00:00.5+01'")
+    )
 
     assert moment == datetime(2026, 3, 1, 11, 0, 0, 500_000, UTC)
     assert moment.isoformat() == "2026-03-01T11:00:00.500000+00:00"
@@ -160,10 +173,11 @@ def test_the_urls_options_go_first(hostile_url: str) -> None:
     database = Database(lambda: f"{hostile_url}&options={options}", statement_timeout=10)
 
     ((settings,),) = database.run(
+        OfUser("alice"),
         text(
             "SELECT ARRAY[current_setting('transaction_isolation'),"
             " current_setting('statement_timeout'), current_setting('datestyle')]"
-        )
+        ),
     )
 
     assert settings == ["serializable", "1234ms", "ISO, DMY"]
@@ -177,6 +191,7 @@ def test_a_migration_makes_the_schema_where_the_functions_look_for_it(
     url = postgres.url("hostile_from_the_start")
     let_default(url, "database", HOSTILE)
     environment.setenv("DATABASE_URL", url)
+    environment.setenv("DATABASE_RUNTIME_URL", runtime_url(url))
 
     load_function("migrate").handler({"action": "migrate"}, None)
 

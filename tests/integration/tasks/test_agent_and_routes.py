@@ -11,6 +11,7 @@ import pytest
 from parley.errors import InvalidField
 from parley.repository import tasks
 from parley.repository.database import Database
+from parley.repository.scope import OfUser
 from parley_testing.api.handlers import Api
 from parley_testing.api.problems import problem
 
@@ -71,14 +72,17 @@ def test_what_the_user_does_is_known_to_the_agent(api: Api) -> None:
 def test_a_time_that_nobody_could_read_again_is_not_taken_from_a_model(
     database: Database, sql: psycopg.Connection, due_at: str
 ) -> None:
-    with pytest.raises(InvalidField, match="due_at"), database.transaction() as connection:
+    with (
+        pytest.raises(InvalidField, match="due_at"),
+        database.transaction(OfUser("alice")) as connection,
+    ):
         tasks.add(connection, "alice", "t", due_at=datetime.fromisoformat(due_at))
 
     assert sql.execute("SELECT FROM tasks").rowcount == 0
 
 
 def test_a_time_without_an_offset_is_taken_as_utc(api: Api, database: Database) -> None:
-    with database.transaction() as connection:
+    with database.transaction(OfUser("alice")) as connection:
         connection.exec_driver_sql("SET LOCAL TimeZone = 'Asia/Tokyo'")
         tasks.add(connection, "alice", "t", due_at=datetime(2026, 12, 24, 18))
 

@@ -9,6 +9,7 @@ import pytest
 
 from parley.errors import InvalidField
 from parley.repository.database import Database
+from parley.repository.scope import OfUser
 from parley.repository.task_list import (
     SEARCH_BYTES,
     SEARCH_MAX_CHARS,
@@ -88,7 +89,7 @@ def test_what_is_read_of_the_texts_is_bounded(
         "CREATE FUNCTION strpos(text, text) RETURNS int LANGUAGE sql VOLATILE AS"
         " $$SELECT pg_catalog.strpos($1, $2) + 0 * nextval('looked_into')::int$$"
     )
-    with database.transaction() as connection:
+    with database.transaction(OfUser("alice")) as connection:
         connection.exec_driver_sql("SET LOCAL search_path = public, pg_catalog")
         page = list_tasks(connection, "alice", TaskFilter(containing=PATTERN), limit=100)
 
@@ -104,7 +105,7 @@ def test_a_text_that_is_too_long_is_named(api: Api, database: Database, length: 
     matching = TaskFilter(containing="x" * length)
     with (
         pytest.raises(InvalidField, match=f"{SEARCH_MAX_CHARS} characters"),
-        database.transaction() as connection,
+        database.transaction(OfUser("alice")) as connection,
     ):
         list_tasks(connection, "alice", matching, limit=1)
 

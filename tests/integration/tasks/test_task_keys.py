@@ -10,6 +10,7 @@ import psycopg
 from parley.ids import new_id
 from parley.repository import tasks
 from parley.repository.database import Database
+from parley.repository.scope import OfUser
 from parley_testing.api.handlers import Answer, Api
 from parley_testing.api.problems import problem, wrong_fields
 from parley_testing.scenarios.at_once import at_once
@@ -130,10 +131,11 @@ def test_of_twenty_at_once_with_one_key_one_makes_the_task_and_all_get_it(
 ) -> None:
     def create(database: Database, _: int) -> tuple[str, bool]:
         row, made = database.read(
+            OfUser("alice"),
             lambda session: tasks.create(
                 session.connection(), new_id(), "alice", title="t", notes=None, due_at=None,
                 idempotency_key="k", fingerprint=b"the same",
-            )
+            ),
         )  # fmt: skip
         return str(row.id), made
 
@@ -151,10 +153,11 @@ def test_a_creation_whose_answer_was_lost_counts_as_made(
 
     for key in (None, None, "k"):
         row, made = database.read(
+            OfUser("alice"),
             lambda session, key=key: tasks.create(  # type: ignore[misc]
                 session.connection(), task_id, "alice", title="t", notes=None, due_at=None,
                 idempotency_key=key, fingerprint=b"the same",
-            )
+            ),
         )  # fmt: skip
         assert (row.id, made) == (task_id, True)
     assert count(sql) == 1

@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import event
 
 from parley.repository.database import Database
+from parley.repository.scope import OfUser
 from parley.repository.task_list import TaskFilter, list_tasks
 from parley_testing.api.handlers import Api
 from parley_testing.postgres.postgres_wire import PostgresWire
@@ -24,7 +25,7 @@ def wire(database_url: str) -> Iterator[PostgresWire]:
 @pytest.fixture
 def wired(wire: PostgresWire, environment: pytest.MonkeyPatch) -> Iterator[Api]:
     """The deployment, which talks to Postgres over the wire."""
-    environment.setenv("DATABASE_URL", wire.url)
+    environment.setenv("DATABASE_RUNTIME_URL", wire.url)
     api = Api()
     api("GET", "/tasks")  # it is warm
     yield api
@@ -65,7 +66,7 @@ def test_a_search_reads_the_users_tasks_by_index_and_in_order(
     sql.execute("ANALYZE tasks")
     asked: list[tuple[str, dict[str, object]]] = []
     matching = TaskFilter(completed=False, containing="7")
-    with database.transaction() as connection:
+    with database.transaction(OfUser("user-7")) as connection:
         event.listen(
             connection, "before_cursor_execute",
             lambda _, __, statement, parameters, *___: asked.append((statement, parameters)),

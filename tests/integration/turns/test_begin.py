@@ -270,7 +270,7 @@ def test_a_named_session_can_be_busy_and_ended(bench: Workbench, sql: psycopg.Co
 
 def test_the_key_of_a_deleted_session_makes_no_other(bench: Workbench) -> None:
     begun = bench.turns.begin(request(new_id(), "hello", key="k", opens=SESSION))
-    bench.sessions.delete("alice", begun.session_id, "conversation")
+    bench.sessions.delete("alice", begun.session_id)
 
     same = bench.turns.begin(request(new_id(), "hello", key="k", opens=SESSION))
     other = bench.turns.begin(request(new_id(), "goodbye", key="k", opens=SESSION))

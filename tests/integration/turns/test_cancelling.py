@@ -334,9 +334,7 @@ async def test_a_session_that_is_deleted_meanwhile_is_not_there(
 ) -> None:
     bench = new_bench()
     turn = bench.begin(bench.new_session())
-    bench.watched.before["claim"] = lambda: bench.sessions.delete(
-        "alice", turn.session_id, conversation_key("alice", turn.session_id)
-    )
+    bench.watched.before["claim"] = lambda: bench.sessions.delete("alice", turn.session_id)
 
     with pytest.raises(NotFound):
         await bench.cancel(turn)

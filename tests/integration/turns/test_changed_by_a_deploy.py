@@ -185,11 +185,11 @@ async def test_a_call_without_an_output_cannot_be_made_up_for(
     in_transaction = type(bench.database).transaction
     begun: list[Any] = []
 
-    def once(database: Any) -> Any:
+    def once(database: Any, scope: Any) -> Any:
         begun.append(database)
         if len(begun) > 1:
             raise GONE_AWAY
-        return in_transaction(database)
+        return in_transaction(database, scope)
 
     with monkeypatch.context() as patch:
         patch.setattr(type(bench.database), "transaction", once)

@@ -16,6 +16,7 @@ from sqlalchemy import text
 from parley.ids import new_id
 from parley.repository.cancel import request_cancel
 from parley.repository.database import Database
+from parley.repository.scope import OfUser
 from parley.repository.sessions import SessionRepository
 from parley.repository.turns import HeadClaim, RunningTurn, TurnRepository, Usage
 from parley_testing.stores.turn_keys import pairs
@@ -210,7 +211,7 @@ def test_a_claim_and_a_deletion_race_without_a_deadlock(
         session_id = new_session()
         for _ in range(2):
             queue(turns, session_id)
-        delete = partial(sessions.delete, "alice", session_id, f"conversation {session_id}")
+        delete = partial(sessions.delete, "alice", session_id)
 
         claim, other, _ = together(*[partial(turns.claim_head, session_id)] * 2, delete)
 
@@ -233,7 +234,7 @@ def test_a_claim_and_the_end_of_its_session_are_one_after_the_other(
 
         claim, _ = together(
             partial(turns.claim_head, session_id),
-            partial(shared.run, end, {"id": session_id}),
+            partial(shared.run, OfUser("alice"), end, {"id": session_id}),
         )
 
         row = sql.execute(

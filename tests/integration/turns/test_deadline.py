@@ -124,7 +124,7 @@ async def test_a_first_message_whose_session_is_deleted_meanwhile_does_not_make_
     session_id = new_id()
 
     def delete() -> Items:
-        bench.sessions.delete("alice", session_id, "conversation")
+        bench.sessions.delete("alice", session_id)
         return say("to nobody")
 
     bench = new_bench(in_order(delete, say("once more")))

@@ -12,10 +12,11 @@ import psycopg
 import pytest
 
 from parley.errors import Fenced, NotFound
-from parley.ids import conversation_key, new_id
+from parley.ids import new_id
 from parley.repository import escalation
 from parley.repository.cancel import request_cancel
 from parley.repository.database import Database
+from parley.repository.scope import OfUser
 from parley.repository.sessions import SessionRepository
 from parley.repository.tool_calls import ToolCall, record_in
 from parley.repository.turns import Ending, RunningTurn, TurnRepository, Usage
@@ -39,8 +40,7 @@ def send(database: Database, turn: RunningTurn, **how: bool) -> object:
 
 
 def delete(database: Database, turn: RunningTurn) -> None:
-    conversation = conversation_key(turn.user_id, turn.session_id)
-    SessionRepository(database).delete(turn.user_id, turn.session_id, conversation)
+    SessionRepository(database).delete(turn.user_id, turn.session_id)
 
 
 def reopen(database: Database, turn: RunningTurn) -> object:
@@ -67,7 +67,7 @@ RIVALS: dict[str, Rival] = {
 
 def run(database: Database, turn: RunningTurn, between: Callable[[], object]) -> None:
     """Do what the tool's transaction does, and something before the fence."""
-    with database.transaction() as connection:
+    with database.transaction(OfUser(turn.user_id)) as connection:
         escalation.escalate(connection, turn.session_id, "the user is upset")
         between()
         record_in(connection, turn, CALL)

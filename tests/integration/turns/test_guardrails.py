@@ -22,6 +22,7 @@ from sqlalchemy import text
 
 from parley.errors import StoreUnavailable, TurnFailed
 from parley.memory.store import AgentSessionStore
+from parley.repository.scope import OfUser
 from parley.turns.context import TurnContext
 from parley_testing.models.scripted import Script, call, in_order, say
 from parley_testing.workbench import Workbench
@@ -86,7 +87,7 @@ async def interrupted(
 
 async def resumed(bench: Workbench, script: Script) -> str:
     """Send the interrupted message again, as another process would, and give the reply."""
-    row = bench.database.run(text("SELECT session_id FROM turns"), {})[0]
+    row = bench.database.run(OfUser("alice"), text("SELECT session_id FROM turns"))[0]
     bench.model.asked.clear()
     bench.model.script = script
     sent = await bench.send(row.session_id, key="k")

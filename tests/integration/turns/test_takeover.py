@@ -132,7 +132,7 @@ def test_a_turn_that_is_over_stays_as_it_ended(
     elif over == "stopped":
         bench.turns.stop(turn, CANCELLED, Usage(), None)
     else:
-        bench.sessions.delete("alice", turn.session_id, "conversation")
+        bench.sessions.delete("alice", turn.session_id)
     before = sql.execute("SELECT * FROM turns").fetchall()
 
     assert not bench.turns.stop(turn, replace(CANCELLED, code="another"), Usage(), None)
@@ -208,7 +208,7 @@ def test_completing_and_deleting_race_without_a_deadlock(
 
     def delete(turn: RunningTurn) -> None:
         start.wait()
-        bench.sessions.delete("alice", turn.session_id, f"conversation {turn.id}")
+        bench.sessions.delete("alice", turn.session_id)
 
     with ThreadPoolExecutor(2) as pool:
         for _ in range(150):

@@ -170,7 +170,7 @@ async def test_what_became_of_each_call_stands_with_its_turn(new_bench: NewBench
 
     await bench.execute(turn)
 
-    recorded = bench.tool_calls.of_turn(turn.id).values()
+    recorded = bench.tool_calls.of_turn(turn).values()
     assert [(each.name, each.error) for each in recorded] == [
         ("works", None),
         ("plain", "KeyError"),

@@ -21,6 +21,7 @@ from parley.ids import conversation_key
 from parley.memory.store import AgentSessionStore
 from parley.repository import tasks
 from parley.repository.database import Database
+from parley.repository.scope import Scope
 from parley.repository.turns import Usage
 from parley.runner.tools import effect_tool
 from parley.turns.context import Effect, TurnContext
@@ -48,8 +49,8 @@ class SlowCommits(Database):
     committed = threading.Event()
 
     @contextmanager
-    def transaction(self) -> Any:
-        with super().transaction() as connection:
+    def transaction(self, scope: Scope) -> Any:
+        with super().transaction(scope) as connection:
             yield connection
         self.committed.set()
         time.sleep(2)

@@ -173,7 +173,7 @@ async def test_a_session_deleted_while_it_runs_stays_deleted(
     new_bench: NewBench, sql: psycopg.Connection
 ) -> None:
     def delete() -> Items:
-        bench.sessions.delete("alice", session_id, "conversation")
+        bench.sessions.delete("alice", session_id)
         return call("add_task", title="milk")
 
     bench = new_bench(in_order(delete, say("too late")))

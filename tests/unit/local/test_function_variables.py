@@ -16,6 +16,7 @@ def variables(**caller: str) -> dict[str, str]:
         caller,
         data_dir=Path("data"),
         database_url="postgresql+psycopg://x",
+        runtime_url="postgresql+psycopg://y",
         jwks_url="http://k",
         queue_url="http://127.0.0.1:1/123456789012/Wake-ups",
     )
@@ -46,6 +47,8 @@ def test_nothing_deployed_is_touched_whatever_the_shell_has_set() -> None:
     found = variables(
         DATABASE_URL="postgresql://production",
         DATABASE_SECRET_ARN="arn",
+        DATABASE_RUNTIME_URL="postgresql://production",
+        DATABASE_RUNTIME_SECRET_ARN="arn",
         OPENAI_SECRET_ARN="arn",
         AGENT_SESSION_STORE="dynamodb",
         AGENT_SESSION_TABLE="production",
@@ -60,6 +63,7 @@ def test_nothing_deployed_is_touched_whatever_the_shell_has_set() -> None:
     )
 
     assert found["DATABASE_URL"] == "postgresql+psycopg://x"
+    assert found["DATABASE_RUNTIME_URL"] == "postgresql+psycopg://y"
     assert found["AGENT_SESSION_STORE"] == "sqlite"
     assert found["OIDC_ISSUER"] == "urn:parley:local-issuer"
     assert found["OIDC_JWKS_URL"] == "http://k"
@@ -77,7 +81,11 @@ def test_the_wakeup_is_the_local_queue() -> None:
 
 def test_a_template_without_a_queue_has_no_wakeup() -> None:
     found = function_variables(
-        {}, data_dir=Path("data"), database_url="postgresql+psycopg://x", jwks_url="http://k"
+        {},
+        data_dir=Path("data"),
+        database_url="postgresql+psycopg://x",
+        runtime_url="postgresql+psycopg://y",
+        jwks_url="http://k",
     )
 
     assert not {"WAKE_QUEUE_URL", "AWS_ENDPOINT_URL_SQS"} & found.keys()

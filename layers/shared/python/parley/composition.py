@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from botocore.config import Config
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_sqs import SQSClient
+    from pydantic import SecretStr
 
     from parley.runner.execute import TurnExecutor
 
@@ -55,15 +56,44 @@ class Composition:
 
     @made_once
     def database(self) -> Database:
-        """The way to Postgres."""
+        """The way to Postgres: as the run-time role, or as the owner where there is none."""
         settings = self.settings
-        timeout = settings.database_statement_timeout_seconds
-        if settings.database_url is not None:
-            return Database(settings.database_url.get_secret_value, statement_timeout=timeout)
-        secret = Secret(settings.database_secret_arn or "")
+        url, arn = settings.database_runtime_url, settings.database_runtime_secret_arn
+        if url is None and arn is None:
+            return self.owned_database
+        return self._database(url, arn)
+
+    @made_once
+    def owned_database(self) -> Database:
+        """The way to Postgres as the database's owner, for migrations."""
+        settings = self.settings
+        return self._database(settings.database_url, settings.database_secret_arn, as_owner=True)
+
+    def _database(
+        self, url: SecretStr | None, arn: str | None, *, as_owner: bool = False
+    ) -> Database:
+        timeout = self.settings.database_statement_timeout_seconds
+        if url is not None:
+            return Database(url.get_secret_value, statement_timeout=timeout, as_owner=as_owner)
+        secret = Secret(arn or "")
         return Database(
-            lambda: database_url(secret.value), renew=secret.renew, statement_timeout=timeout
+            lambda: database_url(secret.value),
+            renew=secret.renew,
+            statement_timeout=timeout,
+            as_owner=as_owner,
         )
+
+    def runtime_url(self) -> str | None:
+        """Return the run-time role's URL, for making it; None where the deployment has none.
+
+        Raises:
+            StoreUnavailable: Its secret cannot be had.
+        """
+        settings = self.settings
+        if settings.database_runtime_url is not None:
+            return settings.database_runtime_url.get_secret_value()
+        arn = settings.database_runtime_secret_arn
+        return None if arn is None else database_url(Secret(arn).value)
 
     @made_once
     def store(self) -> AgentSessionStore:

@@ -10,7 +10,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from parley.errors import MissingSetting
 
-Need = Literal["database", "memory", "model", "queue", "issuer"]
+Need = Literal["owner", "database", "memory", "model", "queue", "issuer"]
 
 
 class Settings(BaseSettings):
@@ -20,6 +20,8 @@ class Settings(BaseSettings):
 
     database_url: SecretStr | None = None
     database_secret_arn: str | None = None
+    database_runtime_url: SecretStr | None = None
+    database_runtime_secret_arn: str | None = None
     database_statement_timeout_seconds: float = Field(10, ge=0)
 
     agent_session_store: Literal["dynamodb", "sqlite"] = "dynamodb"
@@ -69,9 +71,14 @@ class Settings(BaseSettings):
         return self
 
 
-def _database(settings: Settings) -> None:
+def _owner(settings: Settings) -> None:
     if not (settings.database_url or settings.database_secret_arn):
         raise MissingSetting("DATABASE_URL or DATABASE_SECRET_ARN", "where Postgres is")
+
+
+def _database(settings: Settings) -> None:
+    if not (settings.database_runtime_url or settings.database_runtime_secret_arn):
+        _owner(settings)
 
 
 def _memory(settings: Settings) -> None:
@@ -101,6 +108,7 @@ def _issuer(settings: Settings) -> None:
 
 
 _REQUIREMENTS = {
+    "owner": _owner,
     "database": _database,
     "memory": _memory,
     "model": _model,

@@ -21,6 +21,10 @@ class MissingSetting(ParleyError):
         self.names = names
 
 
+class RuntimeRoleFault(ParleyError):
+    """The functions' logins cannot be made or used; the message says so, for whoever deploys."""
+
+
 class Unauthenticated(ParleyError):
     """The event names no user: the authorizer did not run, or its answer has expired."""
 

@@ -10,7 +10,6 @@ import httpx
 import pytest
 
 from parley.http.streaming import Limits
-from parley.ids import conversation_key
 from parley_testing.models.scripted import Streamed, in_order, say
 from parley_testing.models.steps import Called, Gate
 from parley_testing.streams.streaming import Streams, data, numbers, text_of
@@ -172,7 +171,7 @@ async def test_following_ends_when_the_session_is_deleted(new_streams: NewStream
     queued = await streams.bench.sender.queue(request(session_id))
 
     async with streams.follow(session_id, queued.view.turn.id) as reading:
-        streams.bench.sessions.delete("alice", session_id, conversation_key("alice", session_id))
+        streams.bench.sessions.delete("alice", session_id)
         assert await reading.rest() == []
     async with streams.follow(session_id, queued.view.turn.id) as reading:
         assert reading.status == 404

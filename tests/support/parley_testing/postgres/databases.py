@@ -12,7 +12,7 @@ from pathlib import Path
 import psycopg
 from psycopg.sql import SQL, Composed, Identifier, Literal
 
-from parley_local.postgres import EmbeddedPostgres
+from parley_local.postgres import RUNTIME_ROLE, EmbeddedPostgres
 
 # What a schema is made of. Whatever changes it leaves a row of another transaction in one of these.
 _CATALOGS = (
@@ -92,14 +92,14 @@ class DatabasePool:
         self._admin.close()
 
     def copy(self) -> str:
-        """Make a new database and return its URL."""
+        """Make a new database and return its URL, as the functions have it."""
         name = next(self._names)
         self._admin.execute(
             SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY").format(
                 Identifier(name), Identifier(self._template)
             )
         )
-        return self._server.url(name)
+        return runtime_url(self._server.url(name))
 
     @contextmanager
     def lend(self) -> Iterator[str]:
@@ -146,15 +146,25 @@ class DatabasePool:
             # Neither foreign keys nor triggers are asked: all goes.
             connection.execute("SET session_replication_role = replica")
             connection.execute(self._clean)
-        return url
+        return runtime_url(url)
 
     def _read_state(self, connection: psycopg.Connection) -> object:
         return connection.execute(self._state_query).fetchone()
 
 
 def connect(url: str) -> psycopg.Connection:
-    """Connect past Parley's code; every statement commits itself."""
-    return psycopg.connect(url.replace("postgresql+psycopg://", "postgresql://"), autocommit=True)
+    """Connect past Parley's code, as the owner; every statement commits itself."""
+    return psycopg.connect(owner_url(url).replace("+psycopg", ""), autocommit=True)
+
+
+def runtime_url(url: str) -> str:
+    """Return the URL of a database as the functions have it, from the owner's."""
+    return url.replace("postgres@", f"{RUNTIME_ROLE}@")
+
+
+def owner_url(url: str) -> str:
+    """Return the URL of a database as its owner has it, from the functions'."""
+    return url.replace(f"{RUNTIME_ROLE}@", "postgres@")
 
 
 def _name(url: str) -> str:

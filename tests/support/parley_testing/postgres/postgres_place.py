@@ -20,7 +20,10 @@ from parley import retry
 from parley.ids import conversation_key
 from parley.memory.store import AgentSessionStore
 from parley.repository import connection
+from parley.repository.address import service_login
+from parley_local.postgres import RUNTIME_ROLE
 from parley_testing.api.handlers import Answer, Api
+from parley_testing.postgres.databases import connect, owner_url
 from parley_testing.postgres.postgres_wire import PostgresWire
 
 _CHANGING = re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}|call_\w+|\d{4}-\d\d-\d\dT[\d:.]+(Z|\+00:00)")
@@ -137,21 +140,24 @@ def deployed(
         settings: Environment variables.
         isolation: At which level transactions run.
     """
-    owner_url = url.replace("+psycopg", "")
+    own_url = owner_url(url).replace("+psycopg", "")
     with (
-        psycopg.connect(owner_url, autocommit=True) as sql,
+        connect(url) as sql,
         PostgresWire(url) as wire,
         pytest.MonkeyPatch.context() as patch,
     ):
-        place = Place(wire, Api(), sql, owner_url, f"{sql.info.dbname}_app", store)
-        name = Identifier(place.role)
-        # The server's owner is refused nothing, so it is not as that one that the process connects.
-        sql.execute(SQL("CREATE ROLE {} LOGIN").format(name))
-        sql.execute(SQL("GRANT ALL ON ALL TABLES IN SCHEMA public TO {}").format(name))
+        place = Place(wire, Api(), sql, own_url, f"{sql.info.dbname}_app", store)
+        # Each place has roles of its own, whose settings it changes.
+        for role in (str, service_login):
+            sql.execute(
+                SQL("CREATE ROLE {} LOGIN IN ROLE {}").format(
+                    Identifier(role(place.role)), Identifier(role(RUNTIME_ROLE))
+                )
+            )
         place.set("SET deadlock_timeout = '20ms'")
         escaped = isolation.replace(" ", "\\ ")
         own = {
-            "DATABASE_URL": wire.url.replace("postgres@", f"{place.role}@")
+            "DATABASE_RUNTIME_URL": wire.url.replace(f"{RUNTIME_ROLE}@", f"{place.role}@")
             + f"&options={quote(f'--default-transaction-isolation={escaped}')}",
             "OFFLINE_MODEL": "true",
             "POWERTOOLS_LOG_LEVEL": "WARNING",

@@ -11,6 +11,7 @@ from typing import TypeVar
 from sqlalchemy import text
 
 from parley.repository.database import Database
+from parley.repository.scope import OfUser
 from parley_testing.waiting import HANG_SECONDS
 
 T = TypeVar("T")
@@ -24,7 +25,7 @@ def connected(url: str, count: int) -> Iterator[list[Database]]:
         for _ in range(count):
             database = Database(lambda: url, statement_timeout=10, pool_size=1)
             stack.callback(database.close)
-            database.run(text("SELECT 1"))
+            database.run(OfUser("alice"), text("SELECT 1"))
             databases.append(database)
         yield databases
 

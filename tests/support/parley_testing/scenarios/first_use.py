@@ -20,6 +20,7 @@ from parley.composition import Composition
 from parley.config import load_settings
 from parley.ids import new_id
 from parley.repository import tasks
+from parley.repository.scope import OfUser
 from parley.repository.session_list import SessionFilter, list_sessions
 from parley.repository.statistics import read_activity, read_standing
 from parley.repository.task_list import TaskFilter, list_tasks
@@ -50,7 +51,7 @@ def _uses(parts: Composition, session_id: UUID, turn_id: UUID) -> list[Callable[
     """Give what the functions ask Postgres for, each with all that it needs."""
 
     def keep_a_task() -> None:
-        with parts.database.transaction() as connection:
+        with parts.database.transaction(OfUser(USER)) as connection:
             task, _ = tasks.create(
                 connection,
                 new_id(),
@@ -68,7 +69,7 @@ def _uses(parts: Composition, session_id: UUID, turn_id: UUID) -> list[Callable[
     transcript, database = parts.transcript, parts.database
     return [
         lambda: transcript.turn(USER, session_id, turn_id),
-        lambda: transcript.of_turns(session_id, [1]),
+        lambda: transcript.of_turns(USER, session_id, [1]),
         lambda: transcript.messages(USER, session_id, order="asc", limit=5, cursor=None),
         lambda: transcript.turns(USER, session_id, status=None, limit=5, cursor=None),
         lambda: list_sessions(database, USER, SessionFilter(), limit=5, cursor=None),

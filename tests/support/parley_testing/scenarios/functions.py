@@ -88,7 +88,7 @@ async def _stream() -> None:
 def settings_of(place: Place, *, patience: float) -> dict[str, str]:
     """Give the settings of a function that has its stores there."""
     settings = {
-        "DATABASE_URL": place.database_url,
+        "DATABASE_RUNTIME_URL": place.database_url,
         "DATABASE_STATEMENT_TIMEOUT_SECONDS": str(patience),
         "OFFLINE_MODEL": "true",  # another is put in its place
     }

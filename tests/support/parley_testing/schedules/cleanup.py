@@ -13,6 +13,7 @@ from parley.errors import StoreUnavailable
 from parley.memory.store import AgentSessionStore
 from parley.repository.database import Database
 from parley.repository.expired_sessions import Ages
+from parley.repository.scope import Scope
 from parley.threads import between_points
 from parley_testing.schedules.faults import NOTHING, Course, ProcessDied
 from parley_testing.schedules.seen import SeenSession
@@ -88,9 +89,11 @@ class _PointedDatabase(Database):
         self._database = database
 
     def run(
-        self, statement: Executable, parameters: Mapping[str, Any] | None = None
+        self, scope: Scope, statement: Executable, parameters: Mapping[str, Any] | None = None
     ) -> Sequence[Row[Any]]:
-        return between_points("a statement", lambda: self._database.run(statement, parameters))
+        return between_points(
+            "a statement", lambda: self._database.run(scope, statement, parameters)
+        )
 
 
 class _PointedStore:

@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 
 from parley.errors import StoreUnavailable
 from parley.repository.database import Database
+from parley.repository.scope import Scope
 from parley_testing.waiting import HANG_SECONDS
 
 T = TypeVar("T")
@@ -125,9 +126,9 @@ class FailingDatabase(Database):
         return _perhaps(self.outage, "postgres", lambda: super(FailingDatabase, self)._once(work))
 
     @contextmanager
-    def transaction(self) -> Iterator[Connection]:
+    def transaction(self, scope: Scope) -> Iterator[Connection]:
         hit = self.outage is not None and self.outage.hits(commit=True)
-        with super().transaction() as connection:
+        with super().transaction(scope) as connection:
             yield connection
             if hit and self.outage is not None and not self.outage.after:
                 raise StoreUnavailable("postgres", "the connection broke before the commit")

@@ -82,7 +82,7 @@ class Forgetter:
             StoreUnavailable: Postgres cannot serve now; nothing was deleted.
         """
         conversation = conversation_key(user_id, session_id)
-        self.sessions.delete(user_id, session_id, conversation)
+        self.sessions.delete(user_id, session_id)
         try:
             self.open_store().forget(conversation)
         except StoreUnavailable as error:

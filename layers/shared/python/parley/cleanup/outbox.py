@@ -17,6 +17,7 @@ from parley.errors import StoreUnavailable
 from parley.memory.store import AgentSessionStore
 from parley.observability import logger, traced
 from parley.repository.database import Database
+from parley.repository.scope import SERVICE
 
 _DUE = text("""
 SELECT conversation, not_before, below FROM memory_deletions
@@ -58,10 +59,10 @@ class Outbox:
         Raises:
             StoreUnavailable: A store cannot serve now; what was not removed stays due.
         """
-        expired = self.database.run(_DUE, {"limit": limit})
+        expired = self.database.run(SERVICE, _DUE, {"limit": limit})
         for row in expired:
             place = {"conversation": row.conversation, "not_before": row.not_before}
-            self.database.run(_DONE if self._removed(row) else _LATER, place)
+            self.database.run(SERVICE, _DONE if self._removed(row) else _LATER, place)
         return len(expired)
 
     def _removed(self, row: Row[Any]) -> bool:
@@ -85,4 +86,4 @@ def settle(database: Database, conversations: Sequence[str]) -> None:
         StoreUnavailable: Postgres cannot serve now; they are removed once more, which is harmless.
     """
     if conversations:
-        database.run(_SETTLED, {"conversations": list(conversations)})
+        database.run(SERVICE, _SETTLED, {"conversations": list(conversations)})

@@ -22,6 +22,7 @@ from parley.http.task_schemas import DueAt, Task, TaskChange, TaskCreation, Task
 from parley.ids import new_id
 from parley.repository import tasks
 from parley.repository.database import Database
+from parley.repository.scope import OfUser
 from parley.repository.task_list import SEARCH_MAX_CHARS, TaskFilter, list_tasks
 
 T = TypeVar("T")
@@ -33,9 +34,9 @@ def task_routes(database: Database) -> Router:
     """Make the routes."""
     router = Router()
 
-    def on_database(work: Callable[[Connection], T]) -> T:
+    def on_database(user: Caller, work: Callable[[Connection], T]) -> T:
         # Each does one statement, which commits itself.
-        return database.read(lambda session: work(session.connection()))
+        return database.read(OfUser(user.user_id), lambda session: work(session.connection()))
 
     @router.get(
         "/tasks",
@@ -67,9 +68,10 @@ def task_routes(database: Database) -> Router:
     ) -> TaskList:
         matching = TaskFilter(completed=completed, due_before=due_before, containing=text)
         page = on_database(
+            user,
             lambda connection: list_tasks(
                 connection, user.user_id, matching, limit=limit, cursor=cursor
-            )
+            ),
         )
         return TaskList(items=[Task.of(row) for row in page.items], next_cursor=page.next_cursor)
 
@@ -91,6 +93,7 @@ def task_routes(database: Database) -> Router:
     ) -> Response[Task]:
         task_id = new_id()
         row, made = on_database(
+            user,
             lambda connection: tasks.create(
                 connection,
                 task_id,
@@ -100,7 +103,7 @@ def task_routes(database: Database) -> Router:
                 due_at=body.due_at,
                 idempotency_key=idempotency_key,
                 fingerprint=fingerprint("task", **body.model_dump(mode="json")),
-            )
+            ),
         )
         headers = {"Location": f"tasks/{row.id}"}  # relative: there may be a stage
         if not made:
@@ -120,7 +123,9 @@ def task_routes(database: Database) -> Router:
         responses=answers({200: "The task."}, 404, 422),
     )
     def read(user: Annotated[Caller, Depends(caller)], task_id: TaskId) -> Task:
-        return Task.of(on_database(lambda connection: tasks.get(connection, user.user_id, task_id)))
+        return Task.of(
+            on_database(user, lambda connection: tasks.get(connection, user.user_id, task_id))
+        )
 
     @router.patch(
         "/tasks/<task_id>",
@@ -132,7 +137,9 @@ def task_routes(database: Database) -> Router:
     def change(user: Annotated[Caller, Depends(caller)], task_id: TaskId, body: TaskChange) -> Task:
         changes = body.model_dump(exclude_unset=True)
         return Task.of(
-            on_database(lambda connection: tasks.change(connection, user.user_id, task_id, changes))
+            on_database(
+                user, lambda connection: tasks.change(connection, user.user_id, task_id, changes)
+            )
         )
 
     @router.delete(
@@ -144,7 +151,7 @@ def task_routes(database: Database) -> Router:
         responses=answers({204: "It is gone."}, 404, 422),
     )
     def delete(user: Annotated[Caller, Depends(caller)], task_id: TaskId) -> Response[None]:
-        on_database(lambda connection: tasks.remove(connection, user.user_id, task_id))
+        on_database(user, lambda connection: tasks.remove(connection, user.user_id, task_id))
         return Response(status_code=204)
 
     return router

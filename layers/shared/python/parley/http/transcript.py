@@ -75,6 +75,6 @@ def transcript_routes(transcript: Transcript) -> Router:
         user: Annotated[Caller, Depends(caller)], session_id: SessionId, turn_id: TurnId
     ) -> TurnDetails:
         view = transcript.turn(user.user_id, session_id, turn_id)
-        return TurnDetails.shown(view, transcript.tool_calls(turn_id))
+        return TurnDetails.shown(view, transcript.tool_calls(user.user_id, turn_id))
 
     return router

@@ -6,6 +6,7 @@ from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 _SCHEMES = ("postgresql", "postgres")
+_SERVICE = "_service"
 _ENCODED = "In user and password, characters such as @ : / must be percent-encoded."
 
 
@@ -35,3 +36,25 @@ def parse_url(url: str) -> URL:
     if parts.port is not None and not 0 < parts.port < 65_536:
         raise ValueError("the database's URL has a port that is not between 1 and 65535")
     return parts
+
+
+def service_login(role: str) -> str:
+    """Return the name of the login through which the service's own work goes.
+
+    Args:
+        role: The run-time role's, as a URL has it. What stands behind a dot is a pooler's, which
+            tells its tenants apart by it.
+    """
+    name, dot, tenant = role.partition(".")
+    return f"{name}{_SERVICE}{dot}{tenant}"
+
+
+def service_url(url: URL) -> URL:
+    """Return the same place for the login of the service: that of the run-time role beside it.
+
+    Raises:
+        ValueError: The URL names no user.
+    """
+    if not url.username:
+        raise ValueError("the database's run-time URL names no user")
+    return url.set(username=service_login(url.username))

@@ -13,6 +13,7 @@ from sqlalchemy.sql import bindparam
 
 from parley.ids import new_id
 from parley.repository.database import Database
+from parley.repository.scope import SERVICE
 
 Outcome = Literal["begun", "done", "refused", "failed"]
 
@@ -58,7 +59,7 @@ class AuditRepository:
             "details": dict(use.details),
             "outcome": outcome,
         }
-        self.database.run(_BEGIN, parameters)
+        self.database.run(SERVICE, _BEGIN, parameters)
         return record_id
 
     def end(
@@ -75,17 +76,17 @@ class AuditRepository:
             "status": status,
             "details": dict(details),
         }
-        self.database.run(_END, parameters)
+        self.database.run(SERVICE, _END, parameters)
 
 
 def count_old_records(database: Database, age: float) -> int:
     """Count the records that are older than so many seconds."""
-    return int(database.run(_COUNT, {"age": age})[0].records)
+    return int(database.run(SERVICE, _COUNT, {"age": age})[0].records)
 
 
 def remove_old_records(database: Database, age: float, limit: int) -> int:
     """Remove such records, at most `limit`, and give how many."""
-    return len(database.run(_REMOVE, {"age": age, "limit": limit}))
+    return len(database.run(SERVICE, _REMOVE, {"age": age, "limit": limit}))
 
 
 # Repeated when an answer was lost, so it must not fail on what it wrote itself.

@@ -53,6 +53,8 @@ opened AS (
   RETURNING id, agent),
 """
 
+# The message is found by a CASE and not by coalesce: that Postgres would not take behind row-level
+# security for a way into the index, and read everybody's messages.
 _REST = f"""
 head AS MATERIALIZED (
   SELECT t.*, t.status = 'running' AND {over("t")} AS expired
@@ -140,7 +142,8 @@ FROM (SELECT) one LEFT JOIN seen ON true LEFT JOIN prior ON true LEFT JOIN head 
   LEFT JOIN taken ON true LEFT JOIN made ON true LEFT JOIN waiting ON true
   LEFT JOIN line ON true
   LEFT JOIN messages said_before
-    ON said_before.turn_id = coalesce(taken.id, prior.id) AND said_before.role = 'user'
+    ON said_before.turn_id = CASE WHEN taken.id IS NOT NULL THEN taken.id ELSE prior.id END
+    AND said_before.role = 'user'
 """
 
 

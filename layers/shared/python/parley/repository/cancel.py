@@ -11,6 +11,7 @@ from uuid import UUID
 from sqlalchemy import text
 
 from parley.repository.database import Database
+from parley.repository.scope import OfUser
 from parley.repository.turns import LEASE_SECONDS, RunningTurn, taken_over
 
 CANCELLED = "turn_cancelled"
@@ -72,7 +73,7 @@ def request_cancel(
         "code": CANCELLED,
         "detail": "The turn was cancelled before it began.",
     }
-    rows = database.run(_CANCEL, parameters)
+    rows = database.run(OfUser(user_id), _CANCEL, parameters)
     if not rows:
         return CancelRequest()
     (row,) = rows

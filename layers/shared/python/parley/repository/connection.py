@@ -10,11 +10,11 @@ from psycopg import Connection, Cursor, OperationalError, Pipeline
 from psycopg.abc import Params, PQGen, Query
 from psycopg.generators import send
 from psycopg.pq import TransactionStatus
-from sqlalchemy import Dialect
+from sqlalchemy import URL, Dialect
 from sqlalchemy.engine.interfaces import DBAPIConnection
 
-from parley.repository.address import parse_url
-from parley.repository.relied_on import UtcLoader, beginning
+from parley.repository.relied_on import USER_OF_SESSION, UtcLoader, beginning
+from parley.repository.scope import OfSession, OfUser, Scope
 
 T = TypeVar("T")
 
@@ -23,19 +23,16 @@ _UNHEARD_MILLISECONDS = 3000
 _ANSWER_SECONDS = 1.0
 
 
-def open_connection(dialect: Dialect, url: str, statement_timeout: float) -> DBAPIConnection:
+def open_connection(dialect: Dialect, url: URL, statement_timeout: float) -> DBAPIConnection:
     """Open a connection that never waits for ever.
 
     Args:
         dialect: Knows how a URL becomes psycopg's arguments.
-        url: An SQLAlchemy URL. What it says of `connect_timeout` and `options` goes first.
+        url: Where and as whom. What it says of `connect_timeout` and `options` goes first.
         statement_timeout: Seconds that a statement, or a transaction left idle, may take; 0 leaves
             both to the role's settings, and sets no limit here.
-
-    Raises:
-        ValueError: The URL cannot be used; the message quotes none of it.
     """
-    positional, named = dialect.create_connect_args(parse_url(url))
+    positional, named = dialect.create_connect_args(url)
     named.setdefault("connect_timeout", _CONNECT_SECONDS)
     # Where a connection was dropped without a word while the process was frozen, the kernel would
     # send into the void for a quarter of an hour.
@@ -49,6 +46,11 @@ def open_connection(dialect: Dialect, url: str, statement_timeout: float) -> DBA
     if statement_timeout:
         connection.answer_within = statement_timeout + _ANSWER_SECONDS
     return cast("DBAPIConnection", connection)
+
+
+def begin_in(connection: DBAPIConnection, scope: Scope) -> None:
+    """Have the transactions that this connection begins from now on begin in the scope."""
+    cast("_Connection", connection).scope = scope
 
 
 @contextmanager
@@ -69,10 +71,12 @@ class _Connection(Connection):
     Attributes:
         answer_within: Seconds; None waits for ever.
         beginning: The statements that every transaction begins with.
+        scope: Whose rows its transactions see; None for nobody's.
     """
 
     answer_within: float | None = None
     beginning: Sequence[bytes] = ()
+    scope: Scope | None = None
 
     def wait(self, gen: PQGen[T], interval: float = 0.1, timeout: float | None = None) -> T:
         try:
@@ -124,7 +128,11 @@ def _beginning(connection: Connection[Any]) -> Iterator[None]:
         return
     connection._pipeline = _Pipeline(connection)
     with connection.pipeline():
-        first = Cursor(connection)
-        for statement in connection.beginning:
+        first, scope = Cursor(connection), connection.scope
+        *settings, last = connection.beginning
+        for statement in settings:
             first.execute(statement)
+        first.execute(last, [scope.user_id if isinstance(scope, OfUser) else ""])
+        if isinstance(scope, OfSession):
+            first.execute(USER_OF_SESSION, [scope.session_id])
         yield

@@ -1,4 +1,4 @@
-"""The way to Postgres: one engine, made at first use, and its failures as Parley's own."""
+"""The way to Postgres: engines, made at first use, and their failures as Parley's own."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any, TypeVar, cast
 from psycopg import Error as PsycopgError
 from psycopg import OperationalError as PsycopgOperationalError
 from sqlalchemy import (
+    URL,
     Connection,
     Dialect,
     Engine,
@@ -26,7 +27,9 @@ from sqlalchemy.orm import Session
 
 from parley.errors import StoreMisconfigured, StoreRefused, StoreUnavailable
 from parley.once import made_once
-from parley.repository.connection import open_connection, patient_for
+from parley.repository.address import parse_url, service_url
+from parley.repository.connection import begin_in, open_connection, patient_for
+from parley.repository.scope import SERVICE, OfService, Scope
 from parley.retry import with_retry
 
 T = TypeVar("T")
@@ -71,24 +74,46 @@ class Database:
         renew: Callable[[], bool] | None = None,
         statement_timeout: float,
         pool_size: int = 2,
+        as_owner: bool = False,
     ) -> None:
         """Keep what is needed to connect; nothing is opened yet.
 
         Args:
-            url: Gives the URL when a connection is wanted (it may have to be fetched).
+            url: Gives the URL when a connection is wanted (it may have to be fetched). It names
+                the run-time role; the service's own work goes through the login beside it.
             renew: Fetches the URL again and tells whether it has changed; asked when the server
                 refuses the password.
             statement_timeout: Seconds that a statement, or a transaction left idle, may take;
                 0 leaves both to the role's settings.
-            pool_size: The most connections at a time.
+            pool_size: The most connections at a time, for users and for the service each.
+            as_owner: Whether the URL names the database's owner, who does all of it and whom no
+                policy binds.
         """
         self._url = url
         self._renew = renew
         self._statement_timeout = statement_timeout
         self._pool_size = pool_size
+        self._as_owner = as_owner
 
     @made_once
-    def _engine(self) -> Engine:
+    def _users(self) -> Engine:
+        return self._made(lambda: parse_url(self._url()))
+
+    @made_once
+    def _service(self) -> Engine:
+        if self._as_owner:
+            return self._users
+        return self._made(lambda: service_url(parse_url(self._url())))
+
+    @made_once
+    def _users_at_once(self) -> Engine:
+        return self._users.execution_options(isolation_level="AUTOCOMMIT")
+
+    @made_once
+    def _service_at_once(self) -> Engine:
+        return self._service.execution_options(isolation_level="AUTOCOMMIT")
+
+    def _made(self, login: Callable[[], URL]) -> Engine:
         engine = create_engine(
             "postgresql+psycopg://",
             hide_parameters=True,  # errors are logged, and parameters are what people say
@@ -97,32 +122,39 @@ class Database:
             pool_timeout=10,
             pool_recycle=240,  # below the five minutes after which poolers drop an idle client
         )
-        event.listen(engine, "do_connect", self._connect)
+        event.listen(engine, "do_connect", lambda dialect, *_: self._connect(dialect, login))
         event.listen(engine, "handle_error", _leave_behind)
         return engine
 
-    def _connect(self, dialect: Dialect, *_: object) -> DBAPIConnection:
+    def _connect(self, dialect: Dialect, login: Callable[[], URL]) -> DBAPIConnection:
         """Open a connection; with a password that was rotated since, try the new one."""
         try:
-            return self._connection(dialect)
+            return open_connection(dialect, login(), self._statement_timeout)
         except PsycopgOperationalError as error:
             # libpq gives no SQLSTATE here, but tells whether it got as far as the password.
             refused = error.pgconn is not None and error.pgconn.used_password
             if not refused or self._renew is None or not self._renew():
                 raise
-        return self._connection(dialect)
+        return open_connection(dialect, login(), self._statement_timeout)
 
-    def _connection(self, dialect: Dialect) -> DBAPIConnection:
-        return open_connection(dialect, self._url(), self._statement_timeout)
-
-    @made_once
-    def _autocommit(self) -> Engine:
-        return self._engine.execution_options(isolation_level="AUTOCOMMIT")
+    @contextmanager
+    def _at_once(self, scope: Scope) -> Iterator[Connection]:
+        """A connection of which each statement commits itself."""
+        service = isinstance(scope, OfService)
+        engine = self._service_at_once if service else self._users_at_once
+        with engine.connect() as connection:
+            begin_in(_driver(connection), scope)
+            yield connection
 
     def run(
-        self, statement: Executable, parameters: Mapping[str, Any] | None = None
+        self, scope: Scope, statement: Executable, parameters: Mapping[str, Any] | None = None
     ) -> Sequence[Row[Any]]:
         """Run one statement in its own transaction and one round trip.
+
+        Args:
+            scope: Whose rows it sees.
+            statement: What is run.
+            parameters: The statement's, by name.
 
         Returns:
             The rows that it gives; none for a statement without RETURNING.
@@ -130,10 +162,10 @@ class Database:
         Raises:
             StoreUnavailable: Postgres cannot be reached or cannot serve now.
         """
-        return with_retry(lambda: self.run_once(statement, parameters))
+        return with_retry(lambda: self.run_once(scope, statement, parameters))
 
     def run_once(
-        self, statement: Executable, parameters: Mapping[str, Any] | None = None
+        self, scope: Scope, statement: Executable, parameters: Mapping[str, Any] | None = None
     ) -> Sequence[Row[Any]]:
         """Do the same without another try, for who has to know that one failed.
 
@@ -143,61 +175,76 @@ class Database:
         """
 
         def work() -> Sequence[Row[Any]]:
-            with self._autocommit.connect() as connection:
+            with self._at_once(scope) as connection:
                 result = connection.execute(statement, parameters or {})
                 return result.fetchall() if result.returns_rows else []
 
         return self._once(work)
 
-    def read(self, query: Callable[[Session], T]) -> T:
+    def read(self, scope: Scope, query: Callable[[Session], T]) -> T:
         """Run a query of typed models; what it returns is detached.
+
+        Args:
+            scope: Whose rows it sees.
+            query: Is given a session, and may be called again.
 
         Raises:
             StoreUnavailable: Postgres cannot be reached or cannot serve now.
         """
 
         def work() -> T:
-            with self._autocommit.connect() as connection, Session(connection) as session:
+            with self._at_once(scope) as connection, Session(connection) as session:
                 return query(session)
 
         return with_retry(lambda: self._once(work))
 
     @contextmanager
-    def transaction(self) -> Iterator[Connection]:
+    def transaction(self, scope: Scope) -> Iterator[Connection]:
         """A transaction, committed at the end of the block and rolled back on an exception.
+
+        Args:
+            scope: Whose rows it sees.
 
         Raises:
             StoreUnavailable: Postgres cannot be reached or cannot serve now. Whether the
                 transaction was committed is then not known.
         """
-        with translated(), self._engine.begin() as connection:
-            yield connection
+        engine = self._service if isinstance(scope, OfService) else self._users
+        with translated(), engine.connect() as connection:
+            begin_in(_driver(connection), scope)
+            with connection.begin():
+                yield connection
 
     @contextmanager
     def long_transaction(self, seconds: float) -> Iterator[Connection]:
-        """A transaction in which each statement may take so long, whatever the limits are.
+        """A transaction of the service in which each statement may take so long.
 
         Raises:
             StoreUnavailable: As from `transaction`; also when a lock was not to be had in time.
         """
-        with self.transaction() as connection:
-            driver = connection.connection.driver_connection
-            with patient_for(cast("DBAPIConnection", driver), seconds):
-                limit = text(
-                    "SELECT set_config(name, :limit, true) FROM pg_settings"
-                    f" WHERE name IN ({_LIMITS})"
-                )
-                connection.execute(limit, {"limit": str(int(seconds * 1000))})
-                yield connection
+        limit = text(
+            f"SELECT set_config(name, :limit, true) FROM pg_settings WHERE name IN ({_LIMITS})"
+        )
+        with (
+            self.transaction(SERVICE) as connection,
+            patient_for(_driver(connection), seconds),
+        ):
+            connection.execute(limit, {"limit": str(int(seconds * 1000))})
+            yield connection
 
     def close(self) -> None:
         """Close the connections. The next statement opens new ones."""
-        if "_engine" in self.__dict__:
-            self._engine.dispose()
+        for engine in ("_users", "_service"):
+            if engine in self.__dict__:
+                getattr(self, engine).dispose()
 
     def _once(self, work: Callable[[], T]) -> T:
         with translated():
             return work()
+
+
+def _driver(connection: Connection) -> DBAPIConnection:
+    return cast("DBAPIConnection", connection.connection.driver_connection)
 
 
 def _leave_behind(context: ExceptionContext) -> None:

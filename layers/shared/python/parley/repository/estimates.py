@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from sqlalchemy import text
 
 from parley.repository.database import Database
+from parley.repository.scope import SERVICE
 
 COUNTED_UP_TO = 10_000
 """Up to so many rows are counted; how many more there are is the planner's estimate."""
@@ -34,7 +35,7 @@ def about(database: Database, table: str, condition: str = "true", **values: obj
     """
     rows = f"SELECT 1 FROM {table} WHERE {condition}"
     limited = text(f"SELECT count(*) AS rows FROM ({rows} LIMIT {COUNTED_UP_TO + 1}) few")
-    counted = int(database.run(limited, values)[0].rows)
+    counted = int(database.run(SERVICE, limited, values)[0].rows)
     return counted if counted <= COUNTED_UP_TO else _planned(database, rows, counted, values)
 
 
@@ -62,7 +63,7 @@ SELECT status, count(*) AS rows FROM (
   SELECT status FROM {table} WHERE {condition}
   ORDER BY {newest_first} LIMIT {COUNTED_UP_TO + 1}) few
 GROUP BY status""")
-    counted = {row.status: int(row.rows) for row in database.run(newest, values)}
+    counted = {row.status: int(row.rows) for row in database.run(SERVICE, newest, values)}
     total = sum(counted.values())
     if total <= COUNTED_UP_TO:
         return counted
@@ -72,5 +73,5 @@ GROUP BY status""")
 
 
 def _planned(database: Database, rows: str, least: int, values: Mapping[str, object]) -> int:
-    ((plan,),) = database.run(text(f"EXPLAIN (FORMAT JSON) {rows}"), values)
+    ((plan,),) = database.run(SERVICE, text(f"EXPLAIN (FORMAT JSON) {rows}"), values)
     return max(least, int(plan[0]["Plan"]["Plan Rows"]))

@@ -17,6 +17,7 @@ from sqlalchemy import TextClause, text
 from parley.ids import conversation_key
 from parley.repository.database import Database
 from parley.repository.deletion import GRACE, ROWS, deletion
+from parley.repository.scope import SERVICE
 
 Kind = Literal["closed_sessions", "empty_sessions"]
 
@@ -98,7 +99,9 @@ def find_expired(
         "after_id": session_id,
         "limit": limit,
     }
-    return [ExpiredSession(**row._mapping) for row in database.run(_FIND[kind], parameters)]
+    return [
+        ExpiredSession(**row._mapping) for row in database.run(SERVICE, _FIND[kind], parameters)
+    ]
 
 
 def delete_expired(database: Database, kind: Kind, expired: Sequence[ExpiredSession]) -> set[UUID]:
@@ -110,17 +113,17 @@ def delete_expired(database: Database, kind: Kind, expired: Sequence[ExpiredSess
     Returns:
         The ids of those deleted.
     """
-    return {row.id for row in database.run(_DELETE[kind], _as_found(expired))}
+    return {row.id for row in database.run(SERVICE, _DELETE[kind], _as_found(expired))}
 
 
 def expired_keys(database: Database) -> int:
     """Count the keys of what was deleted that are past their time."""
-    return int(database.run(_COUNT_KEYS)[0].keys)
+    return int(database.run(SERVICE, _COUNT_KEYS)[0].keys)
 
 
 def remove_expired_keys(database: Database, limit: int) -> int:
     """Remove such keys, at most `limit`, and give how many."""
-    return len(database.run(_REMOVE_KEYS, {"limit": limit}))
+    return len(database.run(SERVICE, _REMOVE_KEYS, {"limit": limit}))
 
 
 def _as_found(expired: Sequence[ExpiredSession]) -> dict[str, Any]:

@@ -150,11 +150,11 @@ class TurnRow(Base):
             postgresql_where=text("status IN ('queued', 'running')"),
         ),
         Index(
-            "ix_turns_vouched",
+            "ix_turns_memory",
             "session_id",
             "number",
             postgresql_where=text("remembered"),
-            postgresql_include=["attempt", "id"],
+            postgresql_include=["attempt", "id", "user_id"],
         ),
         Index("ix_turns_lease", "lease_expires_at", postgresql_where=text("status = 'running'")),
     )

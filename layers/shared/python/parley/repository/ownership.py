@@ -13,6 +13,7 @@ from sqlalchemy import text
 from parley.ids import conversation_key
 from parley.repository.database import Database
 from parley.repository.deletion import GRACE
+from parley.repository.scope import SERVICE, OfUser
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,9 @@ def owned_sessions(
 ) -> list[OwnedSession]:
     """Give the user's sessions in the order of their ids, at most `limit`."""
     parameters = {"user_id": user_id, "after": after, "limit": limit}
-    return [OwnedSession(**row._mapping) for row in database.run(_OWNED, parameters)]
+    return [
+        OwnedSession(**row._mapping) for row in database.run(OfUser(user_id), _OWNED, parameters)
+    ]
 
 
 def move_session(database: Database, old: str, new: str, session: OwnedSession) -> bool:
@@ -51,17 +54,17 @@ def move_session(database: Database, old: str, new: str, session: OwnedSession) 
         "next_number": session.next_number,
         "conversation": conversation_key(old, session.id),
     }
-    return bool(database.run(_MOVE_SESSION, parameters))
+    return bool(database.run(SERVICE, _MOVE_SESSION, parameters))
 
 
 def move_tasks(database: Database, old: str, new: str, limit: int) -> int:
     """Make tasks another user's, at most `limit`, and give how many."""
-    return len(database.run(_MOVE_TASKS, {"old": old, "new": new, "limit": limit}))
+    return len(database.run(SERVICE, _MOVE_TASKS, {"old": old, "new": new, "limit": limit}))
 
 
 def move_keys(database: Database, old: str, new: str) -> int:
     """Make the kept keys of what was deleted another user's, and give how many."""
-    return len(database.run(_MOVE_KEYS, {"old": old, "new": new}))
+    return len(database.run(SERVICE, _MOVE_KEYS, {"old": old, "new": new}))
 
 
 _OPEN = "SELECT FROM turns t WHERE t.session_id = s.id AND t.status IN ('queued', 'running')"

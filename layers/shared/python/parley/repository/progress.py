@@ -12,6 +12,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.sql import bindparam
 
 from parley.repository.database import Database
+from parley.repository.scope import SERVICE
 
 Work = Literal["retention", "sweep"]
 
@@ -41,7 +42,7 @@ def read_progress(database: Database, work: Work) -> Progress | None:
     Raises:
         StoreUnavailable: Postgres cannot serve now.
     """
-    rows = database.run(_READ, {"work": work})
+    rows = database.run(SERVICE, _READ, {"work": work})
     return Progress(**rows[0]._mapping) if rows else None
 
 
@@ -71,7 +72,7 @@ def note_progress(
         "cursor": cursor,
         "report": None if report is None else dict(report),
     }
-    database.run(_NOTE, parameters)
+    database.run(SERVICE, _NOTE, parameters)
 
 
 _READ = text("""

@@ -15,6 +15,8 @@ from datetime import UTC, datetime
 from psycopg.adapt import Buffer, Loader
 from psycopg.sql import SQL, Literal
 
+from parley.repository.scope import USER_SETTING
+
 RELIED_ON: Mapping[str, str] = {
     # How values are written, which psycopg reads.
     "datestyle": "ISO",
@@ -23,7 +25,8 @@ RELIED_ON: Mapping[str, str] = {
     "bytea_output": "hex",
     "extra_float_digits": "1",
     # How statements and their parameters are read.
-    "search_path": "public",
+    # A temporary table, which would be looked for first, stands in for none of ours.
+    "search_path": "public, pg_temp",
     "standard_conforming_strings": "on",
     "array_nulls": "on",
     "transform_null_equals": "off",
@@ -38,12 +41,17 @@ Left to the database on purpose, since they are an operator's to say and Parley 
 performance. `client_encoding` belongs to the connection, where poolers keep it as well.
 """
 
+USER_OF_SESSION = b"SELECT set_config('parley.user', parley_user_of_session(%s), true)"
+"""Sets whose rows a transaction sees by a session's id, behind what `beginning` gives."""
+
 _ISOLATION = "default_transaction_isolation"
 _NAMED = re.compile(r"(?:-c\s*|--)([\w.-]+)\s*=")
 
 
 def beginning(options: str, statement_timeout: float) -> list[bytes]:
     """Return the statements that a transaction begins with.
+
+    The last takes a parameter: the user whose rows the transaction sees, or nothing for nobody's.
 
     Args:
         options: The URL's; what it names is left as it says.
@@ -60,6 +68,7 @@ def beginning(options: str, statement_timeout: float) -> list[bytes]:
         for name, value in settings.items()
         if name not in named
     ]
+    each.append(SQL("set_config({}, %s, true)").format(Literal(USER_SETTING)))
     statements = [SQL("SELECT ") + SQL(", ").join(each)]
     if _ISOLATION not in named:
         # Before what looks at rows. The default itself would be set too late for this transaction.

@@ -20,6 +20,7 @@ from sqlalchemy.dialects.postgresql import TIMESTAMP
 from parley.repository.database import Database
 from parley.repository.models import SessionRow, SessionStatus, TurnRow
 from parley.repository.paging import Moment, Page, decode, encode, fitting
+from parley.repository.scope import SERVICE, OfUser
 
 _Listing = Select[SessionRow, datetime, datetime]
 _TIME = TIMESTAMP(timezone=True)
@@ -71,7 +72,8 @@ def list_sessions(
     if user_id is not None:
         mine.append(SessionRow.user_id == user_id)
     query = _first_page(mine) if cursor is None else _later_page(mine, cursor, limit)
-    rows = database.read(lambda session: session.execute(query.limit(limit + 1)).all())
+    scope = SERVICE if user_id is None else OfUser(user_id)
+    rows = database.read(scope, lambda session: session.execute(query.limit(limit + 1)).all())
     kept = fitting(rows, limit, lambda row: _texts(row[0]))
     page = [row[0] for row in rows[:kept]]
     if len(rows) <= kept:

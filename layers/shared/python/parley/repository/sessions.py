@@ -12,10 +12,11 @@ from sqlalchemy.exc import IntegrityError
 
 from parley.errors import IdempotencyKeyReused, NameTaken, NotFound, SessionEscalated
 from parley.fingerprints import all_of
-from parley.ids import Voucher
+from parley.ids import Voucher, conversation_key
 from parley.repository.database import Database
 from parley.repository.deletion import GRACE, deletion
 from parley.repository.models import SessionRow, TombstoneRow
+from parley.repository.scope import SERVICE, OfSession, OfUser
 
 
 class SessionRepository:
@@ -63,7 +64,9 @@ class SessionRepository:
                 earlier = self._of_key(user_id, idempotency_key, fingerprint)
                 if earlier is not None:
                     return earlier, earlier.id == session_id
-            made = self._database.read(lambda session: session.scalars(insertion).first())
+            made = self._database.read(
+                OfUser(user_id), lambda session: session.scalars(insertion).first()
+            )
             if made is not None:
                 return made, True
             found = self._find(session_id, user_id, name)
@@ -75,18 +78,21 @@ class SessionRepository:
         query = select(SessionRow).where(
             SessionRow.user_id == user_id, SessionRow.idempotency_key == key
         )
-        earlier = self._database.read(lambda session: session.scalars(query).first())
+        earlier = self._database.read(
+            OfUser(user_id), lambda session: session.scalars(query).first()
+        )
         if earlier is not None:
             if earlier.fingerprint not in all_of(fingerprint):
                 raise IdempotencyKeyReused(key)
             return earlier
         buried = self._database.run(
+            OfUser(user_id),
             select(TombstoneRow.fingerprint).where(
                 TombstoneRow.user_id == user_id,
                 TombstoneRow.kind == "session",
                 TombstoneRow.idempotency_key == key,
                 TombstoneRow.expires_at > text("now()"),
-            )
+            ),
         )
         if not buried:
             return None
@@ -99,7 +105,7 @@ class SessionRepository:
         if name is not None:  # compared with null it would be any session without a name
             wanted |= SessionRow.name == name
         query = select(SessionRow).where(SessionRow.user_id == user_id, wanted)
-        return self._database.read(lambda session: session.scalars(query).first())
+        return self._database.read(OfUser(user_id), lambda session: session.scalars(query).first())
 
     def get(self, user_id: str, session_id: UUID) -> SessionRow:
         """Look at one session.
@@ -108,7 +114,7 @@ class SessionRepository:
             NotFound: The user has no such session.
         """
         query = select(SessionRow).where(SessionRow.id == session_id, SessionRow.user_id == user_id)
-        row = self._database.read(lambda session: session.scalars(query).first())
+        row = self._database.read(OfUser(user_id), lambda session: session.scalars(query).first())
         if row is None:
             raise NotFound("session", session_id)
         return row
@@ -119,7 +125,8 @@ class SessionRepository:
         Raises:
             NotFound: There is no such session.
         """
-        rows = self._database.run(select(SessionRow.user_id).where(SessionRow.id == session_id))
+        query = select(SessionRow.user_id).where(SessionRow.id == session_id)
+        rows = self._database.run(OfSession(session_id), query)
         if not rows:
             raise NotFound("session", session_id)
         return str(rows[0].user_id)
@@ -160,7 +167,9 @@ class SessionRepository:
             allowed.append(SessionRow.status != "escalated")
         statement = update(SessionRow).where(*allowed).values(values).returning(SessionRow)
         try:
-            row = self._database.read(lambda session: session.scalars(statement).first())
+            row = self._database.read(
+                OfUser(user_id), lambda session: session.scalars(statement).first()
+            )
         except IntegrityError as error:
             raise NameTaken(changes["name"]) from error
         if row is None:
@@ -168,7 +177,7 @@ class SessionRepository:
             raise SessionEscalated(session_id)
         return row
 
-    def delete(self, user_id: str, session_id: UUID, conversation: str) -> None:
+    def delete(self, user_id: str, session_id: UUID) -> None:
         """Remove the session's rows and leave its conversation in the outbox, in one statement.
 
         Raises:
@@ -177,11 +186,11 @@ class SessionRepository:
         parameters = {
             "user_id": user_id,
             "session_id": session_id,
-            "conversation": conversation,
+            "conversation": conversation_key(user_id, session_id),
         }
         # Looked for first: a deletion that is repeated because its answer was lost finds nothing.
         self.get(user_id, session_id)
-        self._database.run(_DELETE, parameters)
+        self._database.run(OfUser(user_id), _DELETE, parameters)
 
     def forget(self, user_id: str, session_id: UUID) -> int:
         """Forget all turns begun so far.
@@ -193,7 +202,8 @@ class SessionRepository:
         Raises:
             NotFound: The user has no such session.
         """
-        rows = self._database.run(_FORGET, {"user_id": user_id, "session_id": session_id})
+        parameters = {"user_id": user_id, "session_id": session_id}
+        rows = self._database.run(OfUser(user_id), _FORGET, parameters)
         if not rows:
             raise NotFound("session", session_id)
         return int(rows[0].number)
@@ -211,7 +221,7 @@ class SessionRepository:
             NotFound: The user has no such session.
         """
         parameters = {"user_id": user_id, "session_id": session_id, "turns": turns}
-        rows = self._database.run(_VOUCHED, parameters)
+        rows = self._database.run(OfUser(user_id), _VOUCHED, parameters)
         if not rows:
             raise NotFound("session", session_id)
         return int(rows[0].number), Voucher.all_of(rows[0].vouched)
@@ -228,7 +238,7 @@ def existing(database: Database, sessions: Sequence[tuple[str, UUID]]) -> set[tu
     query = select(SessionRow.user_id, SessionRow.id).where(
         SessionRow.id.in_([session_id for _, session_id in sessions])
     )
-    return {(row.user_id, row.id) for row in database.run(query)}
+    return {(row.user_id, row.id) for row in database.run(SERVICE, query)}
 
 
 _DELETE = deletion(f"""

@@ -12,6 +12,7 @@ from sqlalchemy import text
 from parley.ids import first_id
 from parley.repository.database import Database
 from parley.repository.estimates import about, about_by_status
+from parley.repository.scope import SERVICE
 from parley.repository.waiting import WAITING, WAITING_PARAMETERS
 
 SAMPLE = 20
@@ -84,7 +85,7 @@ def read_standing(database: Database) -> Standing:
     Raises:
         StoreUnavailable: Postgres cannot serve now.
     """
-    (row,) = database.run(_STANDING, WAITING_PARAMETERS)
+    (row,) = database.run(SERVICE, _STANDING, WAITING_PARAMETERS)
     closed = about_by_status(
         database, "sessions", "status <> 'active'", "last_activity_at DESC, id DESC"
     )
@@ -111,7 +112,7 @@ def read_activity(database: Database) -> Activity:
         turns=about_by_status(database, "turns", "id >= :since", "id DESC", since=since),
         newest=[
             SampledSession(row.id, row.user_id, row.memory_from)
-            for row in database.run(_NEWEST, {"sample": SAMPLE})
+            for row in database.run(SERVICE, _NEWEST, {"sample": SAMPLE})
         ],
     )
 

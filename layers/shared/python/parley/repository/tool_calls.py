@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
-from uuid import UUID
 
 from pydantic_core import to_json
 from sqlalchemy import Connection, select, text
@@ -14,6 +13,7 @@ from sqlalchemy.exc import IntegrityError
 from parley.errors import Fenced, ParleyError
 from parley.repository.database import Database
 from parley.repository.models import ToolCallRow
+from parley.repository.scope import OfUser
 from parley.repository.turns import RunningTurn
 
 
@@ -66,14 +66,16 @@ class ToolCallRepository:
         """Keep the way to Postgres."""
         self._database = database
 
-    def of_turn(self, turn_id: UUID) -> dict[str, ToolCall]:
+    def of_turn(self, turn: RunningTurn) -> dict[str, ToolCall]:
         """Read what the turn's earlier attempts recorded, by call id, oldest first."""
         query = (
             select(ToolCallRow)
-            .where(ToolCallRow.turn_id == turn_id)
+            .where(ToolCallRow.turn_id == turn.id)
             .order_by(ToolCallRow.created_at, ToolCallRow.call_id)
         )
-        rows = self._database.read(lambda session: session.scalars(query).all())
+        rows = self._database.read(
+            OfUser(turn.user_id), lambda session: session.scalars(query).all()
+        )
         return {
             row.call_id: ToolCall(
                 row.call_id,
@@ -98,7 +100,7 @@ class ToolCallRepository:
         Raises:
             Fenced: This attempt was replaced, or the turn is over.
         """
-        if not self._database.run(_RECORD, _parameters(turn, call)):
+        if not self._database.run(OfUser(turn.user_id), _RECORD, _parameters(turn, call)):
             raise Fenced(turn.number, turn.attempt)
 
 

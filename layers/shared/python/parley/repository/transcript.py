@@ -16,6 +16,7 @@ from parley.errors import NotFound
 from parley.repository.database import Database
 from parley.repository.models import MessageRow, SessionRow, ToolCallRow, TurnRow, TurnStatus
 from parley.repository.paging import Number, Page, decode, encode, fitting
+from parley.repository.scope import OfUser
 
 # Of a turn, the user speaks first.
 _PLACE = case((MessageRow.role == "user", 0), else_=1)
@@ -79,7 +80,7 @@ class Transcript:
         if cursor is not None:
             last = decode(cursor, _MESSAGE_POSITION)
             query = query.where(place > last if order == "asc" else place < last)
-        rows = self._database.read(lambda session: session.execute(query).all())
+        rows = self._database.read(OfUser(user_id), lambda session: session.execute(query).all())
         if not rows:
             self._require_session(user_id, session_id)
         kept = fitting(rows, limit, lambda row: [row[0].content])
@@ -117,7 +118,7 @@ class Transcript:
             query = query.where(TurnRow.status == status)
         if cursor is not None:
             query = query.where(TurnRow.number < decode(cursor, _TURN_POSITION)[0])
-        rows = self._database.read(lambda session: session.scalars(query).all())
+        rows = self._database.read(OfUser(user_id), lambda session: session.scalars(query).all())
         if not rows:
             self._require_session(user_id, session_id)
         kept = fitting(rows, limit, lambda row: [row.error_detail])
@@ -133,21 +134,23 @@ class Transcript:
         query = _VIEWS.where(
             TurnRow.id == turn_id, TurnRow.session_id == session_id, TurnRow.user_id == user_id
         )
-        row = self._database.read(lambda session: session.execute(query).first())
+        row = self._database.read(OfUser(user_id), lambda session: session.execute(query).first())
         if row is None:
             raise NotFound("turn", turn_id)
         return TurnView(*row)
 
-    def tool_calls(self, turn_id: UUID) -> Sequence[ToolCallRow]:
+    def tool_calls(self, user_id: str, turn_id: UUID) -> Sequence[ToolCallRow]:
         """Read the calls of tools that a turn has recorded, oldest first."""
         query = (
             select(ToolCallRow)
             .where(ToolCallRow.turn_id == turn_id)
             .order_by(ToolCallRow.created_at, ToolCallRow.call_id)
         )
-        return self._database.read(lambda session: session.scalars(query).all())
+        return self._database.read(OfUser(user_id), lambda session: session.scalars(query).all())
 
-    def of_turns(self, session_id: UUID, numbers: Sequence[int]) -> dict[int, tuple[TurnView, int]]:
+    def of_turns(
+        self, user_id: str, session_id: UUID, numbers: Sequence[int]
+    ) -> dict[int, tuple[TurnView, int]]:
         """Read what was said in the numbered turns; memory that is gone is rebuilt from it.
 
         Returns:
@@ -155,14 +158,16 @@ class Transcript:
         """
         query = _VIEWS.where(TurnRow.session_id == session_id, TurnRow.number.in_(numbers))
         query_with_calls = query.add_columns(_TOOL_CALLS)
-        rows = self._database.read(lambda session: session.execute(query_with_calls).all())
+        rows = self._database.read(
+            OfUser(user_id), lambda session: session.execute(query_with_calls).all()
+        )
         return {row[0].number: (TurnView(*row[:3]), row[3]) for row in rows}
 
     def _require_session(self, user_id: str, session_id: UUID) -> None:
         query = select(SessionRow.id).where(
             SessionRow.id == session_id, SessionRow.user_id == user_id
         )
-        if not self._database.run(query):
+        if not self._database.run(OfUser(user_id), query):
             raise NotFound("session", session_id)
 
 

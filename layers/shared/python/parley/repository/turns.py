@@ -29,6 +29,7 @@ from parley.repository.end import (
     STOPPED_BEFORE,
 )
 from parley.repository.models import TurnStatus
+from parley.repository.scope import OfSession, OfUser
 from parley.retry import with_retry
 
 LEASE_SECONDS = 45
@@ -275,7 +276,7 @@ class TurnRepository:
             }
         while True:
             try:
-                (row,) = self._database.run(statement, parameters)
+                (row,) = self._database.run(OfUser(request.user_id), statement, parameters)
             except DBAPIError as error:
                 if sqlstate(error) != _UNIQUE_VIOLATION:
                     raise
@@ -302,7 +303,7 @@ class TurnRepository:
 
         def once() -> Row[Any]:
             try:
-                (row,) = self._database.run_once(CLAIM, parameters)
+                (row,) = self._database.run_once(OfSession(session_id), CLAIM, parameters)
             except StoreUnavailable as error:
                 failed.append(error)
                 raise
@@ -326,7 +327,8 @@ class TurnRepository:
             this attempt was replaced, or the turn was stopped or deleted.
         """
         parameters = _of_attempt(turn, usage, digest)
-        rows = self._database.run(COMPLETE, {**parameters, "message_id": new_id(), "reply": reply})
+        parameters |= {"message_id": new_id(), "reply": reply}
+        rows = self._database.run(OfUser(turn.user_id), COMPLETE, parameters)
         if rows:
             return _completion(rows[0])
         return self._completed_before(turn)
@@ -346,8 +348,9 @@ class TurnRepository:
             "error_detail": ending.detail,
             "remembered": ending.remembered,
         }
-        rows = self._database.run(STOP, parameters) or self._database.run(
-            STOPPED_BEFORE, parameters
+        scope = OfUser(turn.user_id)
+        rows = self._database.run(scope, STOP, parameters) or self._database.run(
+            scope, STOPPED_BEFORE, parameters
         )
         return Stopped(rows[0].more) if rows else None
 
@@ -366,8 +369,9 @@ class TurnRepository:
             "error_detail": ending.detail,
             "remembered": ending.remembered,
         }
-        rows = self._database.run(STOP_BARELY, parameters) or self._database.run(
-            STOPPED_BEFORE, parameters
+        scope = OfUser(turn.user_id)
+        rows = self._database.run(scope, STOP_BARELY, parameters) or self._database.run(
+            scope, STOPPED_BEFORE, parameters
         )
         return Stopped(rows[0].more) if rows else None
 
@@ -381,14 +385,14 @@ class TurnRepository:
         """
         parameters = {"turn_id": turn.id, "attempt": turn.attempt, "lease": float(LEASE_SECONDS)}
         # Not repeated: of a try whose answer was lost, the lease runs out.
-        if not self._database.run_once(FENCE, parameters):
+        if not self._database.run_once(OfUser(turn.user_id), FENCE, parameters):
             return None
         return replace(turn, attempt=turn.attempt + 1)
 
     def renew(self, turn: RunningTurn) -> bool:
         """Hold the turn for another lease; False if this attempt was replaced."""
         parameters = {"turn_id": turn.id, "attempt": turn.attempt, "lease": float(LEASE_SECONDS)}
-        return bool(self._database.run(RENEW, parameters))
+        return bool(self._database.run(OfUser(turn.user_id), RENEW, parameters))
 
     def release(self, turn: RunningTurn, *, crashed: bool = False) -> bool:
         """Let the next attempt have the turn now.
@@ -400,15 +404,12 @@ class TurnRepository:
         Returns:
             False if this attempt was replaced or the turn is over.
         """
-        return bool(
-            self._database.run(
-                RELEASE, {"turn_id": turn.id, "attempt": turn.attempt, "crashed": crashed}
-            )
-        )
+        parameters = {"turn_id": turn.id, "attempt": turn.attempt, "crashed": crashed}
+        return bool(self._database.run(OfUser(turn.user_id), RELEASE, parameters))
 
     def _completed_before(self, turn: RunningTurn) -> Completion | None:
         parameters = {"turn_id": turn.id, "attempt": turn.attempt}
-        rows = self._database.run(COMPLETED_BEFORE, parameters)
+        rows = self._database.run(OfUser(turn.user_id), COMPLETED_BEFORE, parameters)
         return _completion(rows[0]) if rows else None
 
 

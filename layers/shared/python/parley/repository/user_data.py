@@ -12,6 +12,7 @@ from sqlalchemy import Row, text
 from parley.ids import TurnKey, conversation_key
 from parley.repository.database import Database
 from parley.repository.deletion import GRACE, ROWS, deletion
+from parley.repository.scope import OfUser
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,38 +32,44 @@ def own_sessions(
 ) -> list[OwnSession]:
     """Give the user's sessions in the order of their ids, at most `limit`."""
     parameters = {"user_id": user_id, "after": after, "limit": limit}
-    return [OwnSession(row.id, row.rows) for row in database.run(_SESSIONS, parameters)]
+    return [
+        OwnSession(row.id, row.rows) for row in database.run(OfUser(user_id), _SESSIONS, parameters)
+    ]
 
 
 def delete_sessions(database: Database, user_id: str, ids: Sequence[UUID]) -> set[UUID]:
     """Delete the user's sessions and give the ids of those that were there."""
     conversations = [conversation_key(user_id, session_id) for session_id in ids]
     parameters = {"user_id": user_id, "ids": list(ids), "conversations": conversations}
-    return {row.id for row in database.run(_DELETE_SESSIONS, parameters)}
+    return {row.id for row in database.run(OfUser(user_id), _DELETE_SESSIONS, parameters)}
 
 
 def delete_tasks(database: Database, user_id: str, limit: int) -> int:
     """Delete the user's tasks, at most `limit`, and give how many."""
-    return len(database.run(_DELETE_TASKS, {"user_id": user_id, "limit": limit}))
+    return len(database.run(OfUser(user_id), _DELETE_TASKS, {"user_id": user_id, "limit": limit}))
 
 
 def delete_keys(database: Database, user_id: str) -> int:
     """Delete the keys that are kept of what the user had, and give how many."""
-    return len(database.run(_DELETE_KEYS, {"user_id": user_id}))
+    return len(database.run(OfUser(user_id), _DELETE_KEYS, {"user_id": user_id}))
 
 
 def export_sessions(
     database: Database, user_id: str, after: UUID | None, limit: int
 ) -> Sequence[Row[Any]]:
     """Give the user's sessions as `id` and `session`, in the order of their ids."""
-    return database.run(_EXPORT_SESSIONS, {"user_id": user_id, "after": after, "limit": limit})
+    return database.run(
+        OfUser(user_id), _EXPORT_SESSIONS, {"user_id": user_id, "after": after, "limit": limit}
+    )
 
 
 def export_turns(
     database: Database, user_id: str, after: UUID | None, limit: int
 ) -> Sequence[Row[Any]]:
     """Give the user's turns as `id`, `turn`, `messages` and `tool_calls`, as they were made."""
-    return database.run(_EXPORT_TURNS, {"user_id": user_id, "after": after, "limit": limit})
+    return database.run(
+        OfUser(user_id), _EXPORT_TURNS, {"user_id": user_id, "after": after, "limit": limit}
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +108,7 @@ def logged_turns(
     }
     return [
         LoggedTurn(row.session_id, TurnKey(row.number, row.id))
-        for row in database.run(_LOGGED_TURNS, parameters)
+        for row in database.run(OfUser(user_id), _LOGGED_TURNS, parameters)
     ]
 
 
@@ -109,7 +116,9 @@ def export_tasks(
     database: Database, user_id: str, after: UUID | None, limit: int
 ) -> Sequence[Row[Any]]:
     """Give the user's tasks as `id` and `task`, as they were made."""
-    return database.run(_EXPORT_TASKS, {"user_id": user_id, "after": after, "limit": limit})
+    return database.run(
+        OfUser(user_id), _EXPORT_TASKS, {"user_id": user_id, "after": after, "limit": limit}
+    )
 
 
 _OWN = """

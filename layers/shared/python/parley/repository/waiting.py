@@ -15,6 +15,7 @@ from sqlalchemy import text
 
 from parley.repository.database import Database
 from parley.repository.leases import over
+from parley.repository.scope import SERVICE, OfUser
 from parley.repository.turns import LEASE_SECONDS
 
 RUNG_FOR_SECONDS = 60
@@ -108,7 +109,7 @@ class WaitingSessions:
             most: How many turns to return at most: first of each user the one that has waited
                 longest, then the second of each, and so on.
         """
-        rows = self.database.run(_FIND, {**WAITING_PARAMETERS, "most": most})
+        rows = self.database.run(SERVICE, _FIND, {**WAITING_PARAMETERS, "most": most})
         return Waiting(
             sessions=rows[0].waiting,
             due=rows[0].due,
@@ -121,4 +122,4 @@ class WaitingSessions:
 
     def mark(self, turn: WaitingTurn) -> None:
         """Note that a worker was woken it now. One round trip."""
-        self.database.run(_MARK, {"turn_id": turn.id})
+        self.database.run(OfUser(turn.user_id), _MARK, {"turn_id": turn.id})

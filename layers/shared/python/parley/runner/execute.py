@@ -331,7 +331,7 @@ class TurnExecutor:
 
     def _window(self, attempt: Attempt, first_read: Sequence[StoredTurn]) -> Window:
         def rebuild(numbers: Sequence[int]) -> Mapping[int, TurnMemory]:
-            told = self.transcript.of_turns(attempt.turn.session_id, numbers)
+            told = self.transcript.of_turns(attempt.turn.user_id, attempt.turn.session_id, numbers)
             return {number: _rebuilt(view, calls) for number, (view, calls) in told.items()}
 
         window = Window(

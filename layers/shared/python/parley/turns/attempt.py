@@ -18,6 +18,7 @@ from parley.ids import conversation_key
 from parley.memory.codec import Unreadable
 from parley.memory.store import AgentSessionStore, ClaimedTurn
 from parley.repository.database import IDLE_TOO_LONG, QUERY_CANCELED, Database, refusal
+from parley.repository.scope import OfUser
 from parley.repository.tool_calls import (
     AlreadyRecorded,
     Called,
@@ -335,7 +336,7 @@ class Attempt:
         user = self.context
 
         def transaction() -> ToolCall:
-            with self._database.transaction() as connection:
+            with self._database.transaction(OfUser(self.turn.user_id)) as connection:
                 effect = Effect(
                     connection,
                     user.user_id,
@@ -352,7 +353,7 @@ class Attempt:
             return call
 
         def recorded() -> ToolCall | None:
-            return self._tool_calls.of_turn(self.turn.id).get(called.call_id)
+            return self._tool_calls.of_turn(self.turn).get(called.call_id)
 
         failed = False
 
@@ -390,7 +391,7 @@ class Attempt:
         Raises:
             StoreUnavailable: Postgres cannot serve now.
         """
-        return await in_thread_with_retry(self._tool_calls.of_turn, self.turn.id)
+        return await in_thread_with_retry(self._tool_calls.of_turn, self.turn)
 
     async def effects(self) -> list[ToolCall]:
         """Give the calls that changed something, when no more can be added to them.
