@@ -104,7 +104,7 @@ class RecordingModel(Model):
 
         def failed(error: Exception) -> None:
             if (tokens := billed(error)) is not None:
-                self._attempt.count(tokens)
+                self._attempt.count_failed(tokens)
             if event_writer is not None and "/" not in position:
                 event_writer.void(int(position))
 

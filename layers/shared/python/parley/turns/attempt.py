@@ -143,6 +143,7 @@ class Attempt:
         self._one_body = asyncio.Lock()
         self._body: asyncio.Future[ToolCall] | None = None
         self._ending = False
+        self._not_kept: list[Mapping[str, int]] = []
         self._held_until = _lease_end()
 
     def resume(
@@ -160,6 +161,9 @@ class Attempt:
                 self.verdicts[position] = record["verdict"]
             else:
                 self.records[position] = record
+        for record in records.values():
+            for usage in record.get("failed", ()):
+                self.count(usage)
         for record in self.records.values():
             self.count(record["usage"])
             self.call_ids |= {item["call_id"] for item in record["output"] if "call_id" in item}
@@ -173,6 +177,11 @@ class Attempt:
             self.usage.input_tokens + usage["input_tokens"],
             self.usage.output_tokens + usage["output_tokens"],
         )
+
+    def count_failed(self, usage: Mapping[str, int]) -> None:
+        """Add the tokens of a model call that was of no use; the next record keeps them."""
+        self.count(usage)
+        self._not_kept.append(dict(usage))
 
     @property
     def has_records(self) -> bool:
@@ -281,6 +290,9 @@ class Attempt:
 
     async def _record(self, position: str, record: dict[str, Any]) -> None:
         turn = self.turn
+        if self._not_kept:
+            record = {**record, "failed": self._not_kept}
+            self._not_kept = []
         await self.write(
             self._store.record, self.conversation, turn.key, turn.attempt, position, record
         )
