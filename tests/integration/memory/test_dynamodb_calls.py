@@ -102,3 +102,19 @@ def test_a_batch_that_stays_undone_is_unavailable(
         store.read(KEY, [numbered(1)]) if operation == "BatchGetItem" else store.forget(KEY)
 
     assert wire.sent.count(operation) == 6
+
+
+def test_pages_and_chunks_for_which_a_window_has_no_room_are_not_fetched(
+    dynamodb_store: DynamoDbStore, wire: Any, large: list[TurnMemory]
+) -> None:
+    """Ten turns of several chunks each: without the bound, ten megabytes are read to show one."""
+    for number in range(1, 11):
+        dynamodb_store.finish(KEY, numbered(number), 1, large[0])
+    wire.sent.clear()
+
+    found = dynamodb_store.read_newest(KEY, 10, max_bytes=1_500_000)
+
+    assert [turn.number for turn in found] == [10, 9]
+    assert wire.sent == ["Query", "BatchGetItem"]
+    asked = json.loads(wire.bodies[-1])["RequestItems"]["memory"]["Keys"]
+    assert {key["part"]["S"][:12] for key in asked} == {f"c#{n:010}" for n in (10, 9)}

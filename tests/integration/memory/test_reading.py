@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
+from parley.memory import dynamodb_turns, sqlite, versions
 from parley.memory.store import AgentSessionStore, MemoryStatistics, StoredTurn, TurnMemory
 from parley_testing.stores.turn_keys import numbered
 
@@ -69,6 +71,39 @@ def test_only_turns_below_the_bound_are_read(
     finish(store, 1, 2, 3, 4, 5)
 
     assert numbers(store.read_newest(KEY, 2, before=before)) == found
+
+
+def test_no_more_is_read_than_so_many_bytes_and_the_turn_that_is_too_much(
+    store: AgentSessionStore,
+) -> None:
+    """Of ten turns of 10 kB; the window ends at the one that has no room in it."""
+    for number in range(1, 11):
+        store.finish(KEY, numbered(number), 1, said("x" * 9_960))
+
+    assert numbers(store.read_newest(KEY, 10, max_bytes=35_000)) == [10, 9, 8, 7]
+    assert numbers(store.read_newest(KEY, 2, max_bytes=35_000)) == [10, 9]
+    assert numbers(store.read_newest(KEY, None, max_bytes=1)) == [10], "the newest in any case"
+    assert numbers(store.read_newest(KEY, None, before=4, max_bytes=10**9)) == [3, 2, 1]
+
+
+def test_what_has_no_room_is_not_even_decoded(
+    store: AgentSessionStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(1, 11):
+        store.finish(KEY, numbered(number), 1, said("x" * 9_960))
+    decoded = []
+    readable = versions.readable_memory
+
+    def noting(*arguments: Any) -> TurnMemory | None:
+        decoded.append(1)
+        return readable(*arguments)
+
+    for module in (sqlite, dynamodb_turns):
+        monkeypatch.setattr(module, "readable_memory", noting)
+
+    store.read_newest(KEY, 10, max_bytes=35_000)
+
+    assert len(decoded) == 4
 
 
 def test_open_turns_are_left_out_and_do_not_count(store: AgentSessionStore) -> None:

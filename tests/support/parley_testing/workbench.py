@@ -110,10 +110,16 @@ class Workbench:
             fanout=self.fanout,
         )
         self.sender = Sender(
-            self.turns, self.transcript, self.store, self.executor, window, self.waker
+            self.turns,
+            self.transcript,
+            self.store,
+            self.executor,
+            window,
+            self.waker,
+            memory_bytes,
         )
         self.session_worker = SessionWorker(
-            self.turns, self.store, self.executor, window, self.waker
+            self.turns, self.store, self.executor, window, self.waker, memory_bytes
         )
         self.canceller = Canceller(
             database,

@@ -221,13 +221,26 @@ class Composition:
     def sender(self) -> Sender:
         """Sends messages. Asking for it imports the Agents SDK."""
         return Sender(
-            self.turns, self.transcript, self.store, self.executor, self._window, self.waker
+            self.turns,
+            self.transcript,
+            self.store,
+            self.executor,
+            self._window,
+            self.waker,
+            self.settings.agent_session_max_bytes,
         )
 
     @made_once
     def session_worker(self) -> SessionWorker:
         """Carries on sessions that are woken for. Asking for it imports the Agents SDK."""
-        return SessionWorker(self.turns, self.store, self.executor, self._window, self.waker)
+        return SessionWorker(
+            self.turns,
+            self.store,
+            self.executor,
+            self._window,
+            self.waker,
+            self.settings.agent_session_max_bytes,
+        )
 
     @made_once
     def recovery(self) -> Recovery:

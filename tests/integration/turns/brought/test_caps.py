@@ -6,7 +6,14 @@ from typing import Any
 
 import psycopg
 import pytest
-from agents import Agent, ToolOutputText, ToolsToFinalOutputResult, function_tool
+from agents import (
+    Agent,
+    ToolOutputFileContent,
+    ToolOutputImage,
+    ToolOutputText,
+    ToolsToFinalOutputResult,
+    function_tool,
+)
 
 from parley.runner.tools import effect_tool, read_tool
 from parley.turns.caps import Caps
@@ -34,6 +41,29 @@ def long_rows(effect: Any) -> list[str]:
 def long_parts() -> list[ToolOutputText]:
     """Give parts."""
     return [ToolOutputText(text="short"), ToolOutputText(text=LONG)]
+
+
+def picture(size: int) -> ToolOutputImage:
+    """Make a picture of about so many bytes."""
+    return ToolOutputImage(image_url="data:image/png;base64," + "A" * size)
+
+
+@function_tool
+def pictures() -> list[ToolOutputText | ToolOutputImage | ToolOutputFileContent]:
+    """Give pictures and a file beside a text."""
+    return [
+        ToolOutputText(text="these:"),
+        picture(9_000),
+        picture(20_000),
+        ToolOutputFileContent(file_data="B" * 3_000, filename="b.pdf"),
+        ToolOutputImage(image_url="https://example.com/small.png"),
+    ]
+
+
+@function_tool
+def one_picture() -> ToolOutputImage:
+    """Give a picture alone."""
+    return picture(20_000)
 
 
 @effect_tool
@@ -81,6 +111,48 @@ async def test_an_output_is_cut_for_the_model_and_kept_whole(
         "SELECT octet_length(output->>'value') > 120000 - 1 FROM tool_calls"
     ).fetchall()
     assert lengths == [(True,)] * 3
+
+
+async def test_images_and_files_that_are_too_large_are_left_out_for_the_model(
+    carry: Any, sql: psycopg.Connection
+) -> None:
+    """Each would be sent again with every model call after it, and in later turns."""
+    agent = Agent[TurnContext](name="one", tools=[pictures, one_picture])
+    script = in_order(call("pictures", "c1") + call("one_picture", "c2"), say("ok"))
+
+    carried = await carry(agent, script, caps=Caps(output_bytes=1_000))
+
+    told = carried.outputs()
+    assert [part["type"] for part in told["c1"]] == [
+        *("input_text", "input_image", "input_text", "input_text", "input_image")
+    ]
+    assert told["c1"][0]["text"] == "these:"
+    assert len(told["c1"][1]["image_url"]) > 9_000
+    assert told["c1"][2]["text"].startswith("[An image of 200")
+    assert told["c1"][3]["text"].startswith("[A file of 30")
+    assert told["c1"][4]["image_url"] == "https://example.com/small.png"
+    (alone,) = told["c2"]
+    assert alone["text"].startswith("[An image of 200")
+    lengths = sql.execute(
+        "SELECT length(output::text) > CASE call_id WHEN 'c1' THEN 32000 ELSE 20000 END"
+        " FROM tool_calls"
+    ).fetchall()
+    assert lengths == [(True,)] * 2, "the record is whole"
+
+
+async def test_images_of_a_turn_count_together_with_its_texts(carry: Any) -> None:
+    agent = Agent[TurnContext](name="one", tools=[one_picture, long_text])
+    asked = [call("one_picture", f"c{number}") for number in range(3)]
+
+    carried = await carry(
+        agent, in_order(*asked, call("long_text", "c3"), say("ok")), caps=Caps(5_000)
+    )
+
+    told = carried.outputs()
+    assert [told[f"c{number}"][0]["type"] for number in range(3)] == [
+        *("input_image", "input_image", "input_text")
+    ]
+    assert told["c3"].startswith("æ" * 2_500 + "\n[Cut here: 5000 of")
 
 
 async def test_the_outputs_of_a_turn_are_cut_together(carry: Any) -> None:
@@ -134,6 +206,7 @@ async def test_the_window_is_bounded_in_bytes_too(new_bench: Any) -> None:
     shown = [item for item in bench.model.asked[-1].input if item["role"] == "assistant"]
 
     assert [item["content"][0] for item in shown] == ["3", "4"]
+    assert bench.watched.calls == ["read_newest", "finish"] * 6, "what has no room is not missed"
 
 
 async def test_the_newest_turn_is_shown_whatever_its_bytes(new_bench: Any) -> None:

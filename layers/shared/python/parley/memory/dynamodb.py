@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter
@@ -17,6 +18,7 @@ from pydantic import TypeAdapter
 from parley.errors import Fenced, StoreRefused, StoreUnavailable
 from parley.ids import TurnKey
 from parley.memory import dynamodb_header as header
+from parley.memory.bounded import up_to
 from parley.memory.dynamodb_chunks import CHUNKS_FIRST, chunks_below
 from parley.memory.dynamodb_errors import ConditionFailed, is_invalid
 from parley.memory.dynamodb_table import Attributes, DynamoDbTable, key
@@ -75,36 +77,52 @@ class DynamoDbStore:
         *,
         before: int | None = None,
         consistent: bool = False,
+        max_bytes: int | None = None,
     ) -> list[StoredTurn]:
         if (turns is not None and turns < 1) or (before is not None and before <= 1):
             return []
-        alive: list[Attributes] = []
-        seen = 0
-        for page in self._table.pages(
+        pages = self._table.pages(
             conversation,
             header.TURNS_FIRST,
             header.LAST if before is None else header.highest(before - 1),
-            attributes=header.FINISHED_ATTRIBUTES,
+            attributes=[*header.FINISHED_ATTRIBUTES, "bytes"],
             only=_DONE,
             newest_first=True,
             consistent=consistent,
             # One more, so that the open turn at the end does not take a second call.
             limit=None if turns is None else turns + 1,
-        ):
+        )
+        # Pages and chunks are fetched as long as they are asked for.
+        return list(up_to(self._alive(conversation, pages, turns, max_bytes), max_bytes))
+
+    def _alive(
+        self,
+        conversation: str,
+        pages: Iterable[list[Attributes]],
+        turns: int | None,
+        max_bytes: int | None,
+    ) -> Iterator[StoredTurn]:
+        """Decode at most so many turns that have not expired."""
+        seen = given = 0
+        for page in pages:
             # Behind a turn that has expired there is hardly one that has not, so it counts: nobody
             # should read on through all that DynamoDB has yet to remove.
             seen += len(page)
-            alive += filter(header.is_alive, page)
-            if turns is not None and seen >= turns and alive:
-                break
-        return self._turns.stored(conversation, alive[:turns])
+            alive = list(filter(header.is_alive, page))
+            if turns is not None:
+                alive = alive[: turns - given]
+            for turn in self._turns.stored(conversation, _needed(alive, max_bytes)):
+                given += 1
+                yield turn
+            if turns is not None and seen >= turns and given:
+                return
 
     def read(self, conversation: str, turns: Sequence[TurnKey]) -> list[StoredTurn]:
         keys = [key(conversation, part) for part in {header.part(turn) for turn in turns}]
         found = self._table.get_all(keys, header.FINISHED_ATTRIBUTES)
         done = [each for each in found if header.is_done(each) and header.is_alive(each)]
         done.sort(key=header.number_of, reverse=True)
-        return self._turns.stored(conversation, done)
+        return list(self._turns.stored(conversation, done))
 
     def claim(self, conversation: str, turn: TurnKey, attempt: int) -> ClaimedTurn:
         try:
@@ -125,7 +143,7 @@ class DynamoDbStore:
         except ConditionFailed:
             raise Fenced(turn.number, attempt) from None
         if header.is_done(claimed):
-            return ClaimedTurn(self._turns.stored(conversation, [claimed])[0], {})
+            return ClaimedTurn(next(self._turns.stored(conversation, [claimed])), {})
         return ClaimedTurn(None, self._turns.records(conversation, claimed))
 
     def record(
@@ -180,7 +198,7 @@ class DynamoDbStore:
 
     def pop_item(self, conversation: str) -> Item | None:
         while turn := next(iter(self._newest_headers(conversation)), None):
-            memory = self._turns.stored(conversation, [turn])[0].memory
+            memory = next(self._turns.stored(conversation, [turn])).memory
             with suppress(ConditionFailed):  # it was changed meanwhile: look again
                 if memory is None or not memory.items:
                     self._turns.remove(conversation, turn)
@@ -290,6 +308,17 @@ class DynamoDbStore:
 
     def size(self) -> StoreSize:
         return StoreSize(*self._table.size())
+
+
+def _needed(turns: Sequence[Attributes], max_bytes: int | None) -> list[Attributes]:
+    """Leave out turns, newest first, whose chunks a bound makes it needless to fetch.
+
+    They are behind others that come to more already, compressed.
+    """
+    if max_bytes is None:
+        return list(turns)
+    before = accumulate((int(turn["bytes"]["N"]) for turn in turns), initial=0)
+    return [turn for turn, total in zip(turns, before, strict=False) if total <= max_bytes]
 
 
 def _held(page: Sequence[Attributes]) -> Held:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from parley.errors import StoreRefused
@@ -32,20 +32,18 @@ class DynamoDbTurns:
         self._life = life
         self._chunks = Chunks(table)
 
-    def stored(self, conversation: str, turns: Sequence[Attributes]) -> list[StoredTurn]:
-        """Decode finished headers, in their order, fetching the chunks that they name."""
+    def stored(self, conversation: str, turns: Sequence[Attributes]) -> Iterator[StoredTurn]:
+        """Fetch the chunks that finished headers name, then decode one after the other."""
         keyed = [(header.turn_of(turn), turn) for turn in turns]
         named = [header.chunked_of(whose.number, turn) for whose, turn in keyed]
         fetched = self._chunks.fetch(conversation, filter(None, named))
-        return [
-            StoredTurn(
+        for whose, turn in keyed:
+            yield StoredTurn(
                 whose,
                 header.attempt_of(turn),
                 readable_memory(header.version_of(turn), _payload(whose.number, turn, fetched)),
                 whose.id != NO_TURN and self._life.ends_soon(header.expiry_of(turn)),
             )
-            for whose, turn in keyed
-        ]
 
     def records(self, conversation: str, turn: Attributes) -> dict[str, dict[str, Any]]:
         """Decode an open header's records, fetching the chunks that they name.

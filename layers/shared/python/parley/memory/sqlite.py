@@ -13,6 +13,7 @@ from uuid import UUID
 
 from parley.errors import Fenced
 from parley.ids import TurnKey
+from parley.memory.bounded import up_to
 from parley.memory.codec import pack, pack_memory
 from parley.memory.expiry import A_WEEK, TimeToLive
 from parley.memory.sqlite_file import SqliteFile
@@ -122,6 +123,7 @@ class SqliteStore:
         *,
         before: int | None = None,
         consistent: bool = False,
+        max_bytes: int | None = None,
     ) -> list[StoredTurn]:
         bound = _UNBOUNDED if before is None else before
         most = -1 if turns is None else max(turns, 0)
@@ -130,8 +132,8 @@ class SqliteStore:
                 f"{_FINISHED} AND number < ? AND {_ALIVE}"
                 " ORDER BY number DESC, turn_id DESC LIMIT ?",
                 (conversation, bound, time.time(), most),
-            ).fetchall()
-        return [self._stored(row) for row in rows]
+            )
+            return list(up_to(map(self._stored, rows), max_bytes))
 
     def read(self, conversation: str, turns: Sequence[TurnKey]) -> list[StoredTurn]:
         wanted = sorted(set(turns), reverse=True)

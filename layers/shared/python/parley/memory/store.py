@@ -164,6 +164,7 @@ class AgentSessionStore(Protocol):
         *,
         before: int | None = None,
         consistent: bool = False,
+        max_bytes: int | None = None,
     ) -> list[StoredTurn]:
         """Read the newest finished turns.
 
@@ -172,6 +173,7 @@ class AgentSessionStore(Protocol):
             turns: At most so many; None for all.
             before: Only turns numbered below it; None for no bound.
             consistent: Also see writes that other processes made a moment ago.
+            max_bytes: No more turns once their items come to more bytes of JSON; None for no bound.
 
         Returns:
             The finished turns, newest first. Open items are left out; what another turn of the same

@@ -12,9 +12,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from pydantic_core import to_json
-
 from parley.ids import Voucher
+from parley.memory.bounded import json_bytes
 from parley.memory.shape import in_order
 from parley.memory.store import AgentSessionStore, Item, StoredTurn, TurnMemory
 
@@ -139,7 +138,7 @@ class _Size:
 
 
 def _size(items: list[Item] | None) -> _Size:
-    return _UNKNOWN if items is None else _Size(len(items), len(to_json(items)))
+    return _UNKNOWN if items is None else _Size(len(items), json_bytes(items))
 
 
 _UNKNOWN = _Size(_LEAST_ITEMS)

@@ -6,13 +6,16 @@ record keeps an output whole; what of it is told is recorded too, so that a repl
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from threading import Lock
 from typing import Any
 
+from pydantic_core import to_json
+
 _OUTPUTS_OF_A_TURN = 10
 _LEAST_BYTES = 1_000
+_OTHER_PARTS = 10  # a picture takes more bytes than a text that tells as much
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +24,8 @@ class Caps:
 
     Attributes:
         output_bytes: UTF-8 bytes of one output's text; all of a turn's together may have ten times
-            as many, and each of those behind them is cut to 1,000.
+            as many, and each of those behind them is cut to 1,000. The images and files of one
+            output may have ten times as many as its text.
         step_calls: Calls of tools in one answer of the model; it is told to repeat the others.
     """
 
@@ -49,32 +53,44 @@ class Allotment:
         Returns:
             How many bytes of the output are told; None for all.
         """
-        size = _size(output)
+        text, others = _text_bytes(output), _other_bytes(output)
         with self._lock:
             self._allotted.pop(call_id, None)
             left = self._caps.output_bytes * _OUTPUTS_OF_A_TURN - sum(self._allotted.values())
             room = max(_LEAST_BYTES, min(self._caps.output_bytes, left))
-            self._allotted[call_id] = min(size, told if told is not None else room)
-        return None if size <= room and told is None else self._allotted[call_id]
+            if sum(others) > left:
+                room = max(_LEAST_BYTES, min(room, left // _OTHER_PARTS))
+            if told is None and (text > room or sum(others) > room * _OTHER_PARTS):
+                told = room
+            shown = sum(others) if told is None else sum(_fitting(others, told * _OTHER_PARTS))
+            self._allotted[call_id] = (text if told is None else min(text, told)) + shown
+        return told
 
 
 def cut(output: Any, limit: int | None) -> Any:
     """Return an output with its text cut to so many bytes, and a note that says so.
 
-    Images and files of the SDK's structured outputs are left as they are.
+    Of the SDK's structured outputs, images and files are told whole or not at all: a note stands in
+    the place of each that is too large, or comes after too many others.
     """
     if limit is None:
         return output
     if isinstance(output, str):
         return _cut_text(output, limit)
     told = []
-    for part in output if isinstance(output, list) else [output]:
+    room = limit * _OTHER_PARTS
+    for part in _parts(output):
         if _is_text(part):
             text = part["text"]
             told.append({**part, "text": _cut_text(text, limit)})
             limit = max(0, limit - len(text.encode()))
-        else:
+            continue
+        (size,) = _other_bytes(part)
+        if size <= room:
             told.append(part)
+            room -= size
+        else:
+            told.append({"type": "text", "text": _left_out(part, size, room)})
     return told
 
 
@@ -86,11 +102,34 @@ def _cut_text(text: str, limit: int) -> str:
     return f"{shown}\n[Cut here: {limit} of {len(whole)} bytes are shown. Ask for less at a time.]"
 
 
-def _size(output: Any) -> int:
+def _left_out(part: Any, size: int, room: int) -> str:
+    kind = part.get("type") if isinstance(part, Mapping) else None
+    what = {"image": "An image", "file": "A file"}.get(str(kind), "A part")
+    return f"[{what} of {size} bytes is left out here: there is room for {room}. Ask for less.]"
+
+
+def _parts(output: Any) -> list[Any]:
+    return output if isinstance(output, list) else [output]
+
+
+def _text_bytes(output: Any) -> int:
     if isinstance(output, str):
         return len(output.encode())
-    parts = output if isinstance(output, list) else [output]
-    return sum(len(part["text"].encode()) for part in parts if _is_text(part))
+    return sum(len(part["text"].encode()) for part in _parts(output) if _is_text(part))
+
+
+def _other_bytes(output: Any) -> list[int]:
+    """Return how many bytes of JSON each part comes to that is no text."""
+    if isinstance(output, str):
+        return []
+    return [len(to_json(part)) for part in _parts(output) if not _is_text(part)]
+
+
+def _fitting(sizes: Iterable[int], room: int) -> Iterator[int]:
+    for size in sizes:
+        if size <= room:
+            room -= size
+            yield size
 
 
 def _is_text(part: Any) -> bool:

@@ -13,7 +13,7 @@ from parley.threads import in_thread_with_retry
 
 
 async def read_newest(
-    store: AgentSessionStore, user_id: str, session_id: UUID, window: int
+    store: AgentSessionStore, user_id: str, session_id: UUID, window: int, max_bytes: int
 ) -> Sequence[StoredTurn]:
     """Read a session's newest turns, newest first, and measure how long that takes.
 
@@ -22,13 +22,14 @@ async def read_newest(
         user_id: Whose session it is.
         session_id: The session.
         window: How many turns to read at most.
+        max_bytes: No more turns once their items come to more bytes of JSON.
 
     Raises:
         StoreUnavailable: The store cannot serve now.
     """
     started = time.monotonic()
     read = await in_thread_with_retry(
-        store.read_newest, conversation_key(user_id, session_id), window
+        store.read_newest, conversation_key(user_id, session_id), window, max_bytes=max_bytes
     )
     memory_read(time.monotonic() - started)
     return read

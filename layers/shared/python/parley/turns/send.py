@@ -102,6 +102,7 @@ class Sender:
     executor: Executor
     window: int
     waker: Waker = field(default_factory=Waker)
+    window_bytes: int = 1_000_000
 
     async def send(
         self,
@@ -305,7 +306,7 @@ class Sender:
         return begun, reading
 
     def _read(self, user_id: str, session_id: UUID) -> Coroutine[Any, Any, Sequence[StoredTurn]]:
-        return read_newest(self.store, user_id, session_id, self.window)
+        return read_newest(self.store, user_id, session_id, self.window, self.window_bytes)
 
 
 def _nothing() -> Awaitable[Sequence[StoredTurn]]:

@@ -25,6 +25,7 @@ class SessionWorker:
     executor: Executor
     window: int
     waker: Waker = field(default_factory=Waker)
+    window_bytes: int = 1_000_000
 
     async def run_next(self, session_id: UUID, *, seconds: float) -> bool:
         """Bring the first open turn of a session to its end, if nobody else runs it.
@@ -86,7 +87,9 @@ class SessionWorker:
             TurnUnfinished: Time was up; the turn was released, and a worker woken.
             StoreUnavailable: A store cannot serve now; the turn was released, and a worker woken.
         """
-        reading = read_newest(self.store, turn.user_id, turn.session_id, self.window)
+        reading = read_newest(
+            self.store, turn.user_id, turn.session_id, self.window, self.window_bytes
+        )
         await self.executor.execute(
             turn, reading, seconds=seconds, logged=True, comes_back=comes_back
         )
