@@ -66,7 +66,8 @@ def outcome(
             " WHERE t.session_id = %(session)s ORDER BY t.number, m.role DESC"
         ),
         tool_calls=rows(
-            "SELECT c.name, c.arguments, c.output, c.effect FROM tool_calls c"
+            # How long a tool took is no part of what came of it.
+            "SELECT c.name, c.arguments, c.output - 'milliseconds', c.effect FROM tool_calls c"
             " JOIN turns t ON t.id = c.turn_id WHERE t.session_id = %(session)s"
             " ORDER BY c.created_at"
         ),
