@@ -30,8 +30,9 @@ def test_every_route_that_needs_postgres_says_that_it_is_down(
 ) -> None:
     environment.setenv("DATABASE_RUNTIME_URL", f"postgresql://parley:{PASSWORD}@127.0.0.1:1/parley")
     environment.setattr(retry, "PAUSES", (0.0, 0.0, 0.0))
+    slept: list[float] = []
+    environment.setattr(time, "sleep", slept.append)
     api = Api()
-    started = time.monotonic()
 
     for operation in operations():
         path, scopes = operation.path_of(NOTHINGS), operation.scopes
@@ -44,7 +45,7 @@ def test_every_route_that_needs_postgres_says_that_it_is_down(
             assert PASSWORD not in answer.body
     for path in ("/openapi.json", "/docs"):
         assert api("GET", path, user=None).status == 200
-    assert time.monotonic() - started < 60  # it waits for nothing: a try has no pause here
+    assert not any(slept)  # it waits for nothing: a try has no pause here
     assert PASSWORD not in caplog.text
     api.close()
 
