@@ -1,4 +1,4 @@
-"""A number in an address is digits, in every route that takes one."""
+"""A number in an address is digits, and in a body a number, in every route that takes one."""
 
 from __future__ import annotations
 
@@ -50,3 +50,36 @@ def test_digits_are_taken_and_a_number_out_of_range_is_told_its_limit(
     assert ask(api, route, "10").status in (200, 404)
     said = problem(ask(api, route, "-1"), 422, "invalid_field")
     assert "greater than or equal to" in said["errors"][0]["reason"]
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("older_than_seconds", "5"),
+        ("older_than_seconds", True),
+        ("older_than_seconds", 5.5),
+        ("older_than_seconds", -1),
+        ("dry_run", "yes"),
+        ("dry_run", 1),
+    ],
+)
+def test_what_is_another_type_in_a_body_is_refused(api: Api, field: str, value: Any) -> None:
+    answer = api("POST", "/admin/cleanup", {field: value}, scopes="parley:admin")
+
+    said = problem(answer, 422, "invalid_field")
+    assert [fault["field"] for fault in said["errors"]] == [field]
+
+
+@pytest.mark.parametrize("value", [5, 5.0, None])
+def test_a_whole_number_in_a_body_is_taken(api: Api, value: Any) -> None:
+    body = {"dry_run": True, "older_than_seconds": value}
+
+    assert api("POST", "/admin/cleanup", body, scopes="parley:admin").status == 200
+
+
+@pytest.mark.parametrize("value", ["1", "yes", "on", "True", "t", ""])
+def test_yes_and_no_in_an_address_are_true_and_false(api: Api, value: str) -> None:
+    said = problem(api("GET", "/tasks", query={"completed": value}), 422, "invalid_field")
+
+    assert said["errors"] == [{"field": "completed", "reason": "Input should be true or false"}]
+    assert api("GET", "/tasks", query={"completed": "true"}).status == 200

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 from uuid import UUID
 
-from pydantic import BaseModel, Field
+from annotated_types import Interval
+from pydantic import BaseModel, Field, StrictBool
 
 from parley.cleanup import report
 from parley.cleanup.retention import CleanupRequest
+from parley.http.numbers import A_NUMBER
 from parley.http.paging import CURSOR
 from parley.http.schemas import Platform, RequestBody, Session, Time
 from parley.repository.expired_sessions import Scope
@@ -53,11 +55,9 @@ class Cleaning(RequestBody):
     nor memory that has expired or whose session is gone.
     """
 
-    dry_run: bool = Field(False, description="Only say what would go.")
-    older_than_seconds: int | None = Field(
+    dry_run: StrictBool = Field(False, description="Only say what would go.")
+    older_than_seconds: Annotated[int, Interval(ge=0, le=3_153_600_000), A_NUMBER] | None = Field(
         None,
-        ge=0,
-        le=3_153_600_000,
         description=(
             "Since when closed and empty sessions must have been inactive; null for the configured"
             " ages. Memory expires by an age of its own."

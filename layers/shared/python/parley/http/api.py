@@ -141,7 +141,12 @@ class Api:
         return response | {"headers": safe_besides(headers)}
 
     def _refusal(self, event: Mapping[str, Any], path: str) -> Exception | None:
-        """Refuse before the body is read: strangers first, then what is not JSON or too large."""
+        """Refuse before the body is read: strangers first, then what is not JSON or too large.
+
+        A path with a second slash at its end is none for anybody; the resolver would take it.
+        """
+        if path.endswith("/") and path != "/":
+            return NotFound("route", "")
         if path not in OPEN_PATHS:
             try:
                 identify(event)
@@ -216,7 +221,7 @@ def logged(error: Exception) -> Answer:
 def _plain(event: Mapping[str, Any]) -> dict[str, Any]:
     """Make one of all events that ask for the same.
 
-    The path loses the slashes at its end. A body is JSON or refused, so its type is said as the
+    The path loses the slash at its end. A body is JSON or refused, so its type is said as the
     resolver knows it, which looks at its letters. The query's text is made storable, as the body's
     is when it is read.
     """

@@ -1,4 +1,4 @@
-"""Numbers in addresses."""
+"""Numbers, and yes and no, as addresses and bodies have them: written in one way only."""
 
 from __future__ import annotations
 
@@ -29,3 +29,28 @@ IN_DIGITS = BeforeValidator(_in_digits)
 
 Behind the number's limits: those of `Query` come after it and would be none that OpenAPI knows.
 """
+
+
+def _number(given: object) -> object:
+    """Return what was given, unless it is no number of JSON's, which Pydantic makes one of.
+
+    Raises:
+        PydanticCustomError: It is text, or true or false.
+    """
+    if isinstance(given, str | bool):
+        raise PydanticCustomError("int_type", "Input should be a whole number")
+    return given
+
+
+A_NUMBER = BeforeValidator(_number)
+"""Makes a whole number of a body one there too: `5` and `5.0` are, `"5"` and `true` are not."""
+
+
+def _word(given: object) -> object:
+    if isinstance(given, str) and given not in ("true", "false"):
+        raise PydanticCustomError("bool_word", "Input should be true or false")
+    return given
+
+
+IN_WORDS = BeforeValidator(_word)
+"""Makes yes and no in a query `true` and `false`: Pydantic also takes `1`, `on`, `Y`, …"""

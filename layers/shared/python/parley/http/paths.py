@@ -31,16 +31,19 @@ def named_ids(*addresses: str) -> dict[str, str]:
 
 
 def without_slash(path: str) -> str:
-    """Return a path without the slashes at its end, which API Gateway takes for nothing."""
-    return path.rstrip("/") or "/"
+    """Return a path without the slash at its end, which API Gateway takes for nothing.
+
+    Behind a second one there is an empty segment, and that no route has.
+    """
+    return path.removesuffix("/") or "/"
 
 
 def seen_from(path: str, location: str) -> str:
     """Return a relative address as it must be said to who asked for a path.
 
     Args:
-        path: As it was asked for; each slash at its end makes addresses start one level lower.
-        location: The address, relative to the path without them.
+        path: As it was asked for; a slash at its end makes addresses start one level lower.
+        location: The address, relative to the path without it.
     """
     return "../" * (len(path) - len(without_slash(path))) + location
 

@@ -57,9 +57,17 @@ Metadata = Annotated[
     AfterValidator(_small),
     Field(description=f"Anything of yours, at most {METADATA_MAX_BYTES} bytes as JSON."),
 ]
+WORDED = {"pattern": r"\S"}
+"""Tells in a schema what `worded` takes."""
+
 Name = Annotated[
     str,
-    Field(min_length=1, max_length=200, description="Unique among your sessions."),
+    Field(
+        min_length=1,
+        max_length=200,
+        description="Unique among your sessions.",
+        json_schema_extra={**WORDED},
+    ),
     AfterValidator(worded),
 ]
 AgentName = Annotated[
@@ -70,7 +78,11 @@ Platform = Annotated[
 ]
 Text = Annotated[
     str,
-    Field(min_length=1, description="What the user says; the deployment limits its length."),
+    Field(
+        min_length=1,
+        description="What the user says; the deployment limits its length.",
+        json_schema_extra={**WORDED},
+    ),
     AfterValidator(worded),
 ]
 

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, Field, StrictBool
 
-from parley.http.schemas import RequestBody, Time, worded
+from parley.http.schemas import WORDED, RequestBody, Time, worded
 from parley.repository.models import TaskRow
 from parley.repository.tasks import DUE_FROM, DUE_UNTIL, NOTES_MAX_CHARS, TITLE_MAX_CHARS
 
@@ -16,7 +16,12 @@ TEXTS_MAX_CHARS = TITLE_MAX_CHARS + NOTES_MAX_CHARS
 
 Title = Annotated[
     str,
-    Field(min_length=1, max_length=TITLE_MAX_CHARS, description="What is to be done."),
+    Field(
+        min_length=1,
+        max_length=TITLE_MAX_CHARS,
+        description="What is to be done.",
+        json_schema_extra={**WORDED},
+    ),
     AfterValidator(worded),
 ]
 Notes = Annotated[str, Field(max_length=NOTES_MAX_CHARS, description="More about it.")]

@@ -17,6 +17,7 @@ from parley.http.api import caller
 from parley.http.documented import answers
 from parley.http.idempotency import IdempotencyKey
 from parley.http.identity import Caller
+from parley.http.numbers import IN_WORDS
 from parley.http.paging import Cursor, Limit
 from parley.http.task_schemas import DueAt, Task, TaskChange, TaskCreation, TaskList
 from parley.ids import new_id
@@ -51,7 +52,9 @@ def task_routes(database: Database) -> Router:
     )
     def list_(
         user: Annotated[Caller, Depends(caller)],
-        completed: Annotated[bool | None, Query(description="Only done, or not done.")] = None,
+        completed: Annotated[
+            bool | None, IN_WORDS, Query(description="Only done, or not done.")
+        ] = None,
         due_before: Annotated[
             DueAt | None, Query(description="Only those that are due before this time.")
         ] = None,
