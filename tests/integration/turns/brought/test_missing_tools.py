@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from agents import Agent, function_tool
+from openai.types.responses import ResponseCustomToolCall
 
 from parley.runner.agent_run import MAX_MODEL_CALLS
 from parley.runner.tools import effect_tool
@@ -46,6 +47,21 @@ async def test_the_model_is_told_and_tries_again(carry: Any, name: str) -> None:
         called = [(each["name"], each["arguments"]) for each in carried.told("tool.called")]
         assert called == [(name, arguments), ("add", arguments)]
         assert [each["output"] for each in carried.told("tool.returned")] == [*told.values()]
+
+
+@pytest.mark.parametrize("name", ["shell", "add"])
+async def test_a_custom_tool_that_does_not_exist_is_one_too(carry: Any, name: str) -> None:
+    custom = ResponseCustomToolCall(
+        type="custom_tool_call", call_id="c1", id="ctc_1", name=name, input="buy \ud800milk"
+    )
+    script = in_order([custom], call("add", "c2", title="milk"), say("Added."))
+
+    carried = await carry(AGENT, script)
+
+    assert carried.reply == "Added."
+    told = carried.outputs()
+    assert told["c2"] == "added milk"
+    assert ("There is no tool shell" if name == "shell" else "An error occurred") in told["c1"]
 
 
 async def test_tools_beside_it_are_called(carry: Any) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 from uuid import uuid4
 
 from agents import ModelResponse
-from pydantic_core import from_json
+from pydantic_core import from_json, to_json
 
 from parley.runner.model_faults import no_answer
 from parley.runner.model_stream import text_of
@@ -32,7 +32,8 @@ def recorded(response: ModelResponse, taken: set[str]) -> dict[str, Any]:
     Raises:
         BadAnswer: It holds nothing.
     """
-    output = storable_json([_dictionary(item) for item in response.output])
+    given = storable_json([_dictionary(item) for item in response.output])
+    output = [_as_function(item) for item in given]
     usage = _tokens(response)
     if not _says_something(output):
         raise no_answer(usage)
@@ -65,6 +66,23 @@ def sendable(items: str | list[Any]) -> str | list[Any]:
         else item
         for item in items
     ]
+
+
+def _as_function(item: dict[str, Any]) -> dict[str, Any]:
+    """Take a call of a custom tool for one of a function.
+
+    Agents with such tools are refused, so it is of a tool that is not there, or of a function that
+    the model called wrongly. The SDK would end the run; so the model is told, and may try again.
+    """
+    if item.get("type") != "custom_tool_call":
+        return item
+    arguments = to_json({"input": item.get("input") or ""}).decode()
+    return {
+        "type": "function_call",
+        "call_id": item.get("call_id"),
+        "name": item.get("name") or "",
+        "arguments": arguments,
+    }
 
 
 def _dictionary(item: Any) -> dict[str, Any]:
