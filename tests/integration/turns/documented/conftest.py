@@ -17,6 +17,7 @@ from parley_testing.agents_brought import documented
 from parley_testing.agents_brought.documented import Talk
 from parley_testing.api.handlers import FUNCTIONS, Api
 from parley_testing.models.server import ModelServer
+from parley_testing.postgres.databases import owner_url
 
 
 @pytest.fixture(autouse=True)
@@ -39,7 +40,7 @@ def page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 @pytest.fixture
-def migrated(page: Path, database: Database) -> str:
+def migrated(page: Path, database_url: str) -> str:
     """Migrate the test's database with the page's migration, and give the revision."""
     file = page / "functions" / "migrate" / "schema.py"
     spec = importlib.util.spec_from_file_location("schema_of_the_page", file)
@@ -47,7 +48,9 @@ def migrated(page: Path, database: Database) -> str:
     assert spec.loader is not None
     schema = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(schema)
-    revision: str = schema.upgrade(database)
+    owner = Database(lambda: owner_url(database_url), statement_timeout=10, as_owner=True)
+    revision: str = schema.upgrade(owner)
+    owner.close()
     return revision
 
 

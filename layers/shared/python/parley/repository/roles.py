@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from psycopg import Error as PsycopgError
 from psycopg.sql import SQL, Composed, Identifier, Literal
 from sqlalchemy import URL, Connection, text
 from sqlalchemy.exc import DBAPIError
@@ -96,7 +97,7 @@ def _make(connection: Connection, role: str, url: URL) -> None:
             " run-time role. Name a user of its own there, such as parley_app; migrate makes it."
         )
     verb = SQL("CREATE ROLE {} LOGIN" if found is None else "ALTER ROLE {} LOGIN")
-    if found is False and _logs_in(url):
+    if found is False and not _password_is_refused(url):
         return
     statement = verb.format(Identifier(role))
     if url.password:
@@ -119,19 +120,23 @@ def _verifier(connection: Connection, role: str, url: URL) -> str:
     return made.decode()
 
 
-def _logs_in(url: URL) -> bool:
+def _password_is_refused(url: URL) -> bool:
+    """Whether the server has another. What else keeps the login out shows when both are tried."""
     database = Database(
         lambda: url.render_as_string(hide_password=False), statement_timeout=10, as_owner=True
     )
     try:
         database.run_once(OfUser(""), text("SELECT 1"))
     except StoreUnavailable as error:
-        if not diagnose(error).lasts:
-            raise
-        return False
+        # As where a connection is wanted (`database`): libpq tells whether it got to the password.
+        cause = error.__cause__
+        driver = cause.orig if isinstance(cause, DBAPIError) else None
+        return isinstance(driver, PsycopgError) and bool(
+            driver.pgconn and driver.pgconn.used_password
+        )
     finally:
         database.close()
-    return True
+    return False
 
 
 def _way(runtime: URL) -> Database:
@@ -172,7 +177,7 @@ def _grant_others(connection: Connection, *roles: str) -> None:
     schemas = [row.nspname for row in connection.execute(_SCHEMAS)]
     others = connection.execute(_OTHERS, {"own": list(GUARDS)}).all()
     for role in roles:
-        if connection.execute(_BY_DEFAULT, {"role": role}).first():
+        if connection.execute(_BY_DEFAULT, {"role": role}).first() is not None:
             continue
         to = Identifier(role)
         for schema in schemas:
