@@ -5,11 +5,14 @@ SESSIONS ?= 100000
 STOP_AFTER ?= 10
 TURNS ?= 100
 
-.PHONY: bench-cleanup bench-stream bench-row-security
+.PHONY: bench-cleanup bench-fairness bench-stream bench-row-security
 
 bench-cleanup: .venv/.test ## A cleanup of many sessions (STORE=sqlite, SESSIONS=100000, STOP_AFTER=10)
 	PYTHONPATH=tests/support $(BIN)/python bench/cleanup.py \
 		--store $(STORE) --sessions $(SESSIONS) --stop-after $(STOP_AFTER)
+
+bench-fairness: .venv/.test ## One user's wait behind another's turns in the background (TURNS=100)
+	PYTHONPATH=tests/support $(BIN)/python bench/fairness.py --turns $(TURNS)
 
 bench-stream: .venv/.test ## A streamed turn: first word, cost, readers (STORE=sqlite, TURNS=100)
 	PYTHONPATH=tests/support $(BIN)/python -m bench.stream --store $(STORE) --turns $(TURNS)

@@ -130,11 +130,12 @@ def log_lines() -> Iterator[StringIO]:
     """What the process logs at INFO and above."""
     handler, level, lines = logger().registered_handler, logger().log_level, StringIO()
     assert isinstance(handler, logging.StreamHandler)
-    before = handler.setStream(lines)
+    # Not by setStream, which flushes what was there: the closed capture of an earlier test, maybe.
+    before, handler.stream = handler.stream, lines
     logger().setLevel("INFO")
     yield lines
     logger().setLevel(level)
-    handler.setStream(before)
+    handler.stream = before
 
 
 @pytest.fixture

@@ -121,5 +121,5 @@ class WaitingSessions:
         )
 
     def mark(self, turn: WaitingTurn) -> None:
-        """Note that a worker was woken it now. One round trip."""
+        """Note that a worker was woken for it now. One round trip."""
         self.database.run(OfUser(turn.user_id), _MARK, {"turn_id": turn.id})
