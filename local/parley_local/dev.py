@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
+from parley_local import front_page
 from parley_local.agent_check import check_agents
 from parley_local.data_directory import Address, DirectoryInUse, forget_address, locked, published
 from parley_local.execution import EnvironmentLost
@@ -146,7 +147,7 @@ async def _serve(options: Options, started: AsyncExitStack) -> NoReturn:
         log_format=options.log_format,
     )
     await migrate(template, variables)
-    pages = {JWKS_PATH: keys_page(data_dir)}
+    pages = {JWKS_PATH: keys_page(data_dir), front_page.PATH: lambda: front_page.front_page(url)}
     gateway = await started.enter_async_context(Gateway(template, variables, pages=pages))
     await gateway.prewarm()
     background = [asyncio.create_task(keep(each, gateway.pools)) for each in template.schedules]

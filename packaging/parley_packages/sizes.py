@@ -1,4 +1,7 @@
-"""Prints how large the built packages are: `parley_packages.sizes BUILD_DIR`; fails over budget."""
+"""Prints how large the built packages are: `parley_packages.sizes BUILD_DIR`.
+
+Fails where Lambda would refuse them; says where they are larger than what Parley itself needs.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,10 @@ BUDGETS: Final = {
     "Worker": 160_000_000,
     "Cleanup": 85_000_000,
 }
-"""How many bytes a function may have, unzipped, with its layers and byte code."""
+"""How many bytes Parley's own may have, unzipped, with its layers and byte code."""
+
+LAMBDA_LIMIT: Final = 250 * 1024 * 1024
+"""How many bytes Lambda takes of a function with its layers, unzipped."""
 
 _SHOWN: Final = 200_000
 """Modules below this many bytes are shown together."""
@@ -52,10 +58,20 @@ def module_sizes(package: Path) -> dict[str, int]:
     return {**shown, "other": found.total() - sum(shown.values())}
 
 
-def over_budget(sizes: dict[str, int]) -> list[str]:
-    """Return a sentence for each function that is larger than it may be."""
+def over_limit(sizes: dict[str, int]) -> list[str]:
+    """Return a sentence for each function that Lambda would refuse."""
     return [
-        f"{name} has {_megabytes(sizes[name])} with its layers; it may have {_megabytes(budget)}."
+        f"{name} has {_megabytes(own)} with its layers; Lambda takes {_megabytes(LAMBDA_LIMIT)}."
+        for name, own in sizes.items()
+        if own > LAMBDA_LIMIT
+    ]
+
+
+def over_budget(sizes: dict[str, int]) -> list[str]:
+    """Return a sentence for each function that is larger than Parley's own need be."""
+    return [
+        f"{name} has {_megabytes(sizes[name])} with its layers, {_megabytes(sizes[name] - budget)}"
+        " more than Parley's own may have: it starts slower."
         for name, budget in BUDGETS.items()
         if sizes[name] > budget
     ]
@@ -76,7 +92,9 @@ def main() -> None:
         print(f"  {name:<26}{_megabytes(own)}{budget}")
     if not any(path for folder in built.folders.values() for path in folder.rglob("*.pyc")):
         print("No byte code: this machine lacks the functions' Python. They will start slower.")
-    if faults := over_budget(sizes):
+    for larger in over_budget(sizes):  # as with packages that agents need
+        print(larger)
+    if faults := over_limit(sizes):
         sys.exit("\n".join(faults))
 
 

@@ -18,7 +18,7 @@ from parley_packages.built import read_build
 from parley_packages.byte_code import compile_ahead
 from parley_packages.install import install
 from parley_packages.requirements import group, names, project
-from parley_packages.sizes import BUDGETS, module_sizes, over_budget
+from parley_packages.sizes import BUDGETS, LAMBDA_LIMIT, module_sizes, over_budget, over_limit
 from parley_packages.slim import slim
 from parley_packages.target import PYTHON, Target, UnknownTarget, target_of_environment
 from parley_packages.zips import make_zip
@@ -190,6 +190,14 @@ def test_a_function_over_its_budget_is_named() -> None:
     assert over_budget(sizes) == []
     (fault,) = over_budget(sizes | {"Sessions": BUDGETS["Sessions"] + 1})
     assert fault.startswith("Sessions has ")
+
+
+def test_only_what_lambda_refuses_fails_a_build() -> None:
+    larger = {name: budget + 50_000_000 for name, budget in BUDGETS.items()}
+
+    assert over_limit(larger) == []  # as with numpy and pandas in the layer of the agents
+    (fault,) = over_limit(larger | {"Worker": LAMBDA_LIMIT + 1})
+    assert fault.startswith("Worker has ")
 
 
 def test_sizes_are_by_module_with_the_small_ones_together(tmp_path: Path) -> None:

@@ -80,6 +80,7 @@ def test_what_a_developer_sees(dev: tuple[Terminal, Path]) -> None:
         client.timeout = HANG_SECONDS
         sold = client.post("/messages", json={"text": "add milk", "agent": "shop"}).json()
         assert "turn" in sold, sold
+        front = client.get("/")
         refused = client.get("/nowhere").status_code
 
     # The place in the developer's own code comes first, and then its traceback.
@@ -92,5 +93,7 @@ def test_what_a_developer_sees(dev: tuple[Terminal, Path]) -> None:
     said = shown.wait_for(f"turn {sold['turn']['id']}\r\n")
     assert re.search(r"\d\d:\d\d:\d\d POST /messages 201 \d+ ms, session ", said)
     assert "{" not in said
-    assert refused == 404
+    assert (refused, front.status_code) == (404, 200)
+    assert 'href="docs"' in front.text
+    assert "parley token" in front.text
     assert "GET /nowhere 404" in shown.wait_for(" ms\r\n")

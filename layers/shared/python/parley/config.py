@@ -9,6 +9,7 @@ from pydantic import AnyHttpUrl, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from parley.errors import MissingSetting
+from parley.refusals import reason_of
 
 Need = Literal["owner", "database", "memory", "model", "queue", "issuer"]
 
@@ -131,7 +132,7 @@ def load_settings(*needs: Need) -> Settings:
         settings = Settings()
     except ValidationError as error:
         faults = "; ".join(
-            f"{str(fault['loc'][0]).upper()}: {fault['msg']}" for fault in error.errors()
+            f"{str(fault['loc'][0]).upper()} {reason_of(fault)}" for fault in error.errors()
         )
         raise ValueError(f"Settings that cannot be used: {faults}") from None
     return settings.require(*needs)

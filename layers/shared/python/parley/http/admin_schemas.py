@@ -13,7 +13,7 @@ from parley.cleanup import report
 from parley.cleanup.retention import CleanupRequest
 from parley.http.numbers import A_NUMBER
 from parley.http.paging import CURSOR
-from parley.http.schemas import Platform, RequestBody, Session, Time
+from parley.http.schemas import Platform, RequestBody, Session, Time, example
 from parley.repository.expired_sessions import Scope
 from parley.repository.models import SessionRow, SessionStatus
 from parley.users.erasure import Erased
@@ -45,6 +45,8 @@ class AdminSessionList(BaseModel):
 class StatusChange(RequestBody):
     """What a session's status is to be; only an active session runs turns."""
 
+    model_config = example(status="active")
+
     status: SessionStatus
 
 
@@ -54,6 +56,8 @@ class Cleaning(RequestBody):
     With `platform`, `name_prefix` or `user_id` only such sessions are come to, and neither keys
     nor memory that has expired or whose session is gone.
     """
+
+    model_config = example(dry_run=True)
 
     dry_run: StrictBool = Field(False, description="Only say what would go.")
     older_than_seconds: Annotated[int, Interval(ge=0, le=3_153_600_000), A_NUMBER] | None = Field(
@@ -140,6 +144,8 @@ class CleanupReport(BaseModel):
 
 class UserRename(RequestBody):
     """The id under which a user goes on."""
+
+    model_config = example(new_user_id="auth0|anna")
 
     new_user_id: str = Field(min_length=1, max_length=1000, description="As tokens will name them.")
 

@@ -35,6 +35,7 @@ from parley.http.problems import (
     answer,
 )
 from parley.observability import logger, request_answered, traced
+from parley.refusals import reason_of
 from parley.text import storable_json
 from parley.tracing import subsegment
 
@@ -167,7 +168,8 @@ class Api:
 
     def _invalid(self, error: RequestValidationError) -> Response[str]:
         faults = [
-            FieldError(field=_name(fault["loc"]), reason=fault["msg"]) for fault in error.errors()
+            FieldError(field=_name(fault["loc"]), reason=reason_of(fault))
+            for fault in error.errors()
         ]
         return self._problem(InvalidFields(faults))
 

@@ -30,6 +30,11 @@ Conversations with agents that survive what happens to the processes that run th
 Errors are problem documents (RFC 9457): `code` is for programs, `detail` for people. Lists are
 paged: pass `next_cursor` as `cursor` until it is null."""
 
+_TOKEN = """\
+An access token. Of `make dev`: `parley token` prints one, for another user with `--user`, for an
+administrator with `--admin`. Of a deployment: one of its issuer's, such as Cognito's, made for its
+audience."""
+
 
 def document() -> dict[str, Any]:
     """Make the document."""
@@ -54,7 +59,7 @@ def document() -> dict[str, Any]:
         openapi_version="3.1.0",
         description=_DESCRIPTION,
         servers=[Server(url="./")],
-        security_schemes={"bearer": HTTPBearer(bearerFormat="JWT")},
+        security_schemes={"bearer": HTTPBearer(bearerFormat="JWT", description=_TOKEN)},
         security=[{"bearer": []}],
     )
     made: dict[str, Any] = json.loads(generated)

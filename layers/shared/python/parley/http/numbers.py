@@ -20,7 +20,7 @@ def _in_digits(given: object) -> object:
     """
     # A parameter that was given twice is a list, which is refused as any other of its kind.
     if isinstance(given, str) and not _DIGITS.fullmatch(given):
-        raise PydanticCustomError("digits", "Input should be a whole number in digits")
+        raise PydanticCustomError("digits", "must be a whole number in digits")
     return given
 
 
@@ -38,7 +38,7 @@ def _number(given: object) -> object:
         PydanticCustomError: It is text, or true or false.
     """
     if isinstance(given, str | bool):
-        raise PydanticCustomError("int_type", "Input should be a whole number")
+        raise PydanticCustomError("int_type", "must be a whole number")
     return given
 
 
@@ -48,7 +48,7 @@ A_NUMBER = BeforeValidator(_number)
 
 def _word(given: object) -> object:
     if isinstance(given, str) and given not in ("true", "false"):
-        raise PydanticCustomError("bool_word", "Input should be true or false")
+        raise PydanticCustomError("bool_word", "must be true or false")
     return given
 
 

@@ -36,7 +36,7 @@ Time = Annotated[
 def _small(metadata: dict[str, JsonValue]) -> dict[str, JsonValue]:
     if len(to_json(metadata)) > METADATA_MAX_BYTES:
         raise PydanticCustomError(
-            "too_long", "Has more than {limit} bytes as JSON", {"limit": METADATA_MAX_BYTES}
+            "too_long", "has more than {limit} bytes as JSON", {"limit": METADATA_MAX_BYTES}
         )
     return metadata
 
@@ -48,7 +48,7 @@ def worded(text: str) -> str:
         PydanticCustomError: It is not.
     """
     if not text.strip():
-        raise PydanticCustomError("blank", "Must not be empty")
+        raise PydanticCustomError("blank", "is empty")
     return text
 
 
@@ -93,8 +93,15 @@ class RequestBody(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
+def example(**fields: JsonValue) -> ConfigDict:
+    """Return how a body is documented by one that is taken as it is; every field is known in it."""
+    return ConfigDict(extra="forbid", json_schema_extra={"examples": [fields]})
+
+
 class SessionCreation(RequestBody):
     """A session to be made."""
+
+    model_config = example(name="groceries", agent="todo")
 
     agent: AgentName | None = Field(
         None, description="Who answers; the deployment's first if null."
@@ -107,6 +114,8 @@ class SessionCreation(RequestBody):
 class SessionChange(RequestBody):
     """What to change; fields that are not given stay as they are."""
 
+    model_config = example(metadata={"colour": "green"})
+
     name: Name | None = Field(None, description="The new name; null takes it away.")
     # The defaults are never used: only fields that are given count.
     status: SessionStatus = Field(default_factory=lambda: "active")
@@ -115,6 +124,8 @@ class SessionChange(RequestBody):
 
 class MessageSending(RequestBody):
     """A message to a session."""
+
+    model_config = example(text="add buy milk")
 
     text: Text
     on_conflict: Literal["reject", "enqueue"] = Field(
@@ -130,6 +141,8 @@ class FirstMessageSending(MessageSending):
     The session is found by `session_id`, or by `session_name`; with neither, a new one is made.
     `agent`, `platform` and `metadata` are for a session that this makes.
     """
+
+    model_config = example(text="add buy milk", session_name="groceries")
 
     session_id: UUID | None = None
     session_name: Name | None = None

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, Field, StrictBool
 
-from parley.http.schemas import WORDED, RequestBody, Time, worded
+from parley.http.schemas import WORDED, RequestBody, Time, example, worded
 from parley.repository.models import TaskRow
 from parley.repository.tasks import DUE_FROM, DUE_UNTIL, NOTES_MAX_CHARS, TITLE_MAX_CHARS
 
@@ -38,6 +38,8 @@ DueAt = Annotated[
 class TaskCreation(RequestBody):
     """A task to be made."""
 
+    model_config = example(title="buy milk", notes="two bottles")
+
     title: Title
     notes: Notes | None = None
     due_at: DueAt | None = None
@@ -45,6 +47,8 @@ class TaskCreation(RequestBody):
 
 class TaskChange(RequestBody):
     """What to change; fields that are not given stay as they are."""
+
+    model_config = example(completed=True)
 
     # The defaults are never used: only fields that are given count.
     title: Title = Field(default_factory=str)
