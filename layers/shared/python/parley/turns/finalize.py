@@ -100,7 +100,7 @@ class Finalizer:
             self.transcript.turn, turn.user_id, turn.session_id, turn.id
         )
         await self._ended(attempt, view, more=stopped.more)
-        if not remembered and (attempt.has_records or turn.attempt > 1):
+        if not remembered and attempt.has_records:
             await self._discard(attempt)
         return view
 
