@@ -28,6 +28,14 @@ def migrate(
             help="The database, as postgresql://user:password@host/name; else make dev's.",
         ),
     ] = None,
+    runtime_url: Annotated[
+        str | None,
+        typer.Option(
+            "--runtime-url",
+            envvar="DATABASE_RUNTIME_URL",
+            help="As whom the functions log in; that role is made, or made what it must be.",
+        ),
+    ] = None,
     data_dir: DataDir = DATA_DIR,
 ) -> None:
     """Bring a database's schema up to date, and print its revision; safe to repeat.
@@ -35,10 +43,11 @@ def migrate(
     make dev does it when it starts, and a deployment when it is made.
     """
     url = database_url or _local_database(located(data_dir))
-    if not url.startswith(("postgresql://", "postgresql+psycopg://", "postgres://")):
-        raise CommandFailed("The database's address must begin with postgresql://.")
+    for each in (url, runtime_url or url):
+        if not each.startswith(("postgresql://", "postgresql+psycopg://", "postgres://")):
+            raise CommandFailed("The database's address must begin with postgresql://.")
     with waiting("Migrating …"):
-        revision = _upgrade(url)
+        revision = _upgrade(url, runtime_url or None)
     typer.echo(revision)
 
 
@@ -69,7 +78,7 @@ def _local_database(data_dir: Path) -> str:
     return f"postgresql+psycopg://postgres@/{DATABASE}?host={quote(socket_dir, safe='')}"
 
 
-def _upgrade(url: str) -> str:
+def _upgrade(url: str, runtime_url: str | None) -> str:
     """Migrate and return the revision that the database is at.
 
     Raises:
@@ -80,14 +89,16 @@ def _upgrade(url: str) -> str:
         from sqlalchemy.exc import SQLAlchemyError
 
         from parley.errors import ParleyError
+        from parley.repository.address import parse_url
         from parley.repository.database import Database
         from parley.repository.diagnosis import diagnose
     except ImportError as error:
         raise CommandFailed(f"What migrates is not installed: {error}.") from error
     schema = _schema()
-    database = Database(lambda: url, statement_timeout=10)
+    database = Database(lambda: url, statement_timeout=10, as_owner=True)
     try:
-        revision: str = schema.upgrade(database, waking_seconds=0)
+        runtime = None if runtime_url is None else parse_url(runtime_url)
+        revision: str = schema.upgrade(database, waking_seconds=0, runtime=runtime)
     except (CommandError, ParleyError, RuntimeError, SQLAlchemyError, ValueError) as error:
         why = clean_line(diagnose(error).sentence)
         raise CommandFailed(f"The migration failed: {why}") from error

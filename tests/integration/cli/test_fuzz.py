@@ -89,7 +89,8 @@ command("escalations list", limit=WORD, json=None)
 command("escalations show", WORD, json=None)
 command("escalations resolve", WORD)
 command("token", user=WORD, admin=None)
-command("migrate", database_url=st.sampled_from(["", "x", "postgresql://[", "postgresql://:x/"]))
+URL = st.sampled_from(["", "x", "postgresql://[", "postgresql://:x/"])
+command("migrate", database_url=URL, runtime_url=URL)
 
 
 @st.composite
