@@ -22,6 +22,7 @@ from parley_cli.turns import told
 from parley_client import ApiError, Parley, ParleyError
 
 _SHOWN = 20
+_COMMANDS = ("/new", "/sessions", "/history", "/agent", "/help", "/quit")
 
 HELP = """\
 /new [name]    another session; one of this name that is there already goes on
@@ -30,7 +31,9 @@ HELP = """\
 /agent [name]  the agents; with a name, a new session with that one
 /help          this
 /quit          leave, as Ctrl-D does
-Anything else is said to the agent; begin with // for a message that begins with /.
+Anything else is said to the agent; begin with // for a message that begins with /. Alt-Enter begins
+another line, what is pasted stays one message, the arrow keys bring back what was said before, and
+Tab completes commands and agents.
 Ctrl-C while a reply is waited for cancels the turn; what its tools have done stays."""
 
 
@@ -52,8 +55,8 @@ def chat(
     if session is not None:
         talk.open(session)
     if can_ask():
-        note("Say something; /help lists the commands, Ctrl-D leaves.")
-    for line in lines(talk.prompt):
+        note("Say something; /help lists the commands, Ctrl-D leaves. Alt-Enter begins a line.")
+    for line in lines(talk.prompt, talk.meant):
         if isinstance(line, Interrupted):
             note("Ctrl-D or /quit leaves.")
         elif not talk.take(line):
@@ -81,6 +84,19 @@ class Chat:
     def prompt(self) -> str:
         """What stands before what is typed."""
         return f"{clean_line(self._name or self._agent or 'you')}> "
+
+    def meant(self, typed: str) -> list[str]:
+        """Return what may be meant by what was typed so far: a command, or an agent."""
+        command, space, name = typed.partition(" ")
+        if command == "/agent" and space:
+            return [f"/agent {agent}" for agent in self._agents() if agent.startswith(name)]
+        return [each for each in _COMMANDS if typed and each.startswith(typed)]
+
+    def _agents(self) -> list[str]:
+        try:
+            return [agent.name for agent in self._parley.list_agents().items]
+        except ParleyError:
+            return []  # there is nothing to suggest, and sending the line says why
 
     def take(self, line: str) -> bool:
         """Do what a line says; False when the conversation is over.

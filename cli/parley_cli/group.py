@@ -27,7 +27,7 @@ COMMANDS = {
     "stats": Offered("statistics", "stats", "How the deployment does. (administrators)"),
     "escalations": Offered("escalations", "app", "What agents handed to people. (administrators)"),
     "cleanup": Offered("cleanup", "cleanup", "Remove what is past its time. (administrators)"),
-    "users": Offered("users", "app", "The ids of users. (administrators)"),
+    "users": Offered("users", "app", "Any user's sessions, and their id. (administrators)"),
     "export": Offered("user_data", "export", "Write all that is kept of a user. (administrators)"),
     "erase": Offered("user_data", "erase", "Remove all that is kept of a user. (administrators)"),
 }

@@ -8,15 +8,17 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
-from uuid import UUID
 
 import typer
 from pydantic import BaseModel
 
 from parley_cli.clean import clean, clean_json, clean_line
+from parley_cli.table import console as console
+from parley_cli.table import show_rows
+from parley_cli.table import told as told
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    pass
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, one object a line.")]
 
@@ -29,13 +31,6 @@ def on_terminal() -> bool:
 def can_ask() -> bool:
     """Whether a person is there to type."""
     return sys.stdin.isatty()
-
-
-def console(*, stderr: bool = False) -> Console:
-    """Give what draws on a terminal; nothing that it prints is read as markup."""
-    from rich.console import Console
-
-    return Console(stderr=stderr, markup=False, emoji=False, highlight=False)
 
 
 def show_text(text: str) -> None:
@@ -65,24 +60,7 @@ def show_table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> Non
         for row in rows:
             typer.echo("\t".join(clean_line(_plain(cell)) for cell in row))
         return
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(
-        box=None,
-        show_header=any(headings),
-        header_style="bold",
-        pad_edge=False,
-        padding=(0, 2, 0, 0),
-    )
-    rows = list(rows)
-    for place, heading in enumerate(headings):
-        # An id in two pieces cannot be copied.
-        whole = any(isinstance(row[place], UUID) for row in rows)
-        table.add_column(heading, overflow="fold", no_wrap=whole)
-    for row in rows:
-        table.add_row(*(Text(clean_line(told(cell))) for cell in row))
-    console().print(table)
+    show_rows(headings, list(rows))
 
 
 def show_fields(
@@ -131,22 +109,5 @@ def _plain(cell: object) -> str:
             return "true" if cell else "false"
         case datetime():
             return cell.astimezone(UTC).isoformat().replace("+00:00", "Z")
-        case _:
-            return str(cell)
-
-
-def told(cell: object) -> str:
-    """Give a value as people read it: times are theirs."""
-    match cell:
-        case None:
-            return "–"  # noqa: RUF001
-        case datetime():
-            return cell.astimezone().strftime("%Y-%m-%d %H:%M")
-        case float():
-            return f"{cell:,.1f}"
-        case bool():
-            return "yes" if cell else "no"
-        case int():
-            return f"{cell:,}"
         case _:
             return str(cell)

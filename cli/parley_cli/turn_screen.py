@@ -13,6 +13,7 @@ from rich.live import Live
 from rich.spinner import Spinner
 from rich.text import Text
 
+from parley_cli.chat_input import unseen
 from parley_cli.chat_screen import rendered, show_reply
 from parley_cli.clean import clean, clean_line
 from parley_cli.errors import CommandFailed
@@ -99,6 +100,7 @@ class TurnScreen:
 
     def __enter__(self) -> Self:
         if on_terminal():
+            self._shown.enter_context(unseen())
             self._live = self._shown.enter_context(
                 Live(
                     self,

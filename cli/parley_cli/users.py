@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import Annotated
 
 import typer
@@ -9,7 +10,8 @@ import typer
 from parley_cli.connection import as_admin
 from parley_cli.consent import Yes, ask_before
 from parley_cli.progress import progress
-from parley_cli.screen import Json, note, show_fields, show_json
+from parley_cli.screen import Json, note, on_terminal, show_fields, show_json, show_table
+from parley_cli.sessions import HEADINGS, Limit, columns
 from parley_client import Parley
 from parley_client.admin_models import Renaming
 
@@ -20,9 +22,27 @@ app = typer.Typer(
 )
 
 
-@app.callback()
-def users() -> None:
-    """Make `rename` a command below `users` although it is the only one."""
+@app.command()
+@as_admin
+def sessions(
+    parley: Parley,
+    user: Annotated[str, typer.Argument(metavar="USER", help="The id as tokens name it.")],
+    limit: Limit = 20,
+    json: Json = False,
+) -> None:
+    """List a user's sessions, newest activity first; `parley escalations show` reads one of them.
+
+    Piped: name, agent, status, time of the last activity and id, tab-separated.
+    """
+    found = parley.list_all_sessions(user_id=user, page_size=min(limit + 1, 100))
+    shown = islice(found, limit)
+    if json:
+        for session in shown:
+            show_json(session)
+        return
+    show_table(HEADINGS, map(columns, shown))
+    if on_terminal() and next(found, None) is not None:
+        note("There are more: --limit.")
 
 
 @app.command()

@@ -16,15 +16,15 @@ Open = Callable[..., Terminal]
 def test_a_conversation(terminal: Open) -> None:
     talk = terminal("chat", "--session", "groceries", "--user", "anna")
 
-    talk.wait_for("groceries> ")
+    talk.wait_for("groceries>")
     talk.say("add buy milk")
     talk.wait_for("[offline model] Added “buy milk”.")
-    talk.wait_for("groceries> ")
+    talk.wait_for("groceries>")
     talk.say("/sessions")
     talk.wait_for("groceries")
-    talk.wait_for("> ")
+    talk.wait_for("groceries>")
     talk.say("/new")
-    talk.wait_for("todo> ")
+    talk.wait_for("todo>")
     talk.say("/quit")
 
     assert talk.ended() == 0
@@ -33,7 +33,7 @@ def test_a_conversation(terminal: Open) -> None:
 
 def test_markdown_is_rendered(terminal: Open) -> None:
     talk = terminal("chat", "--session", "list", "--user", "anna")
-    talk.wait_for("list> ")
+    talk.wait_for("list>")
     talk.say("add **buy** milk")
     talk.wait_for("Added")
 
@@ -42,26 +42,107 @@ def test_markdown_is_rendered(terminal: Open) -> None:
 
 def test_ctrl_c_at_the_prompt_takes_the_line_back_and_ctrl_d_leaves(terminal: Open) -> None:
     talk = terminal("chat", "--user", "anna")
-    talk.wait_for("you> ")
+    talk.wait_for("you>")
     talk.press("never said")
     # Keys that are still on their way are thrown away by the terminal, and readline waits for them.
     talk.wait_for("never said")
     talk.press_until(CTRL_C, "Ctrl-D or /quit leaves.")
-    talk.wait_for("you> ")
+    talk.wait_for("you>")
     talk.press(CTRL_D)
 
     assert talk.ended() == 0
     assert "Traceback" not in talk.shown
 
 
+PASTE, PASTED = "\x1b[200~", "\x1b[201~"
+
+
+def test_what_is_pasted_is_one_message(terminal: Open, parley: Callable[..., Any]) -> None:
+    talk = terminal("chat", "--session", "pasted", "--user", "anna")
+    talk.wait_for("pasted>")
+    talk.press(f"{PASTE}add milk\r\nand honey\nand bread{PASTED}")
+    talk.wait_for("and bread")
+    talk.say("")
+    talk.wait_for("[offline model] Added")
+    talk.wait_for("pasted>")
+    talk.press(CTRL_D)
+
+    assert talk.ended() == 0
+    said = parley("sessions", "show", "pasted", "--messages", "--json", "--user", "anna").out
+    first = json.loads(said.splitlines()[0])
+    assert first["content"] == "add milk\nand honey\nand bread"
+    assert len(said.splitlines()) == 2
+
+
+def test_alt_enter_begins_another_line(terminal: Open, parley: Callable[..., Any]) -> None:
+    talk = terminal("chat", "--session", "lines", "--user", "anna")
+    talk.wait_for("lines>")
+    talk.press("add milk\x1b\rand honey")
+    talk.wait_for("honey")
+    talk.say("")
+    talk.wait_for("[offline model] Added")
+    talk.wait_for("lines>")
+    talk.press(CTRL_D)
+
+    assert talk.ended() == 0
+    said = parley("sessions", "show", "lines", "--messages", "--json", "--user", "anna").out
+    assert json.loads(said.splitlines()[0])["content"] == "add milk\nand honey"
+
+
+def test_what_was_said_comes_back_with_an_arrow_key(terminal: Open) -> None:
+    talk = terminal("chat", "--user", "anna")
+    talk.wait_for("you>")
+    talk.say("/nothing")
+    talk.wait_for("There is no /nothing")
+    talk.wait_for("you>")
+    talk.press("\x1b[A")
+    talk.wait_for("/nothing")
+    talk.say("")
+    talk.wait_for("There is no /nothing")
+    talk.press(CTRL_D)
+
+    assert talk.ended() == 0
+
+
+def test_tab_completes_commands_and_agents(terminal: Open) -> None:
+    talk = terminal("chat", "--user", "anna")
+    talk.wait_for("you>")
+    talk.press("/ag\t")
+    talk.wait_for("ent")
+    talk.press(" sup\t")
+    talk.wait_for("port")
+    talk.say("")
+    talk.wait_for("begins a new session with support.")
+    talk.press(CTRL_D)
+
+    assert talk.ended() == 0
+
+
+def test_what_is_typed_while_a_reply_is_written_waits_for_the_prompt(terminal: Open) -> None:
+    talk = terminal("chat", "--session", "ahead", "--user", "anna")
+    talk.wait_for("ahead>")
+    talk.say("add " + "o " * 60)
+    talk.wait_for("[offline model] Added")
+    begun = len(talk.shown)
+    talk.say("/meanwhile")
+    talk.wait_for("”.")
+    written = talk.shown[begun:].split("ahead>")[0]
+    talk.wait_for("There is no /meanwhile")  # it was what the next prompt was given
+    talk.wait_for("ahead>")
+    talk.press(CTRL_D)
+
+    assert talk.ended() == 0
+    assert "/meanwhile" not in written
+
+
 def test_ctrl_c_while_waiting_goes_back_to_the_prompt(terminal: Open, silent_url: str) -> None:
     talk = terminal("chat", "--url", silent_url)
-    talk.wait_for("you> ")
+    talk.wait_for("you>")
     talk.say("hi")
     talk.wait_for("Waiting for the reply")
     talk.press(CTRL_C)
     talk.wait_for("Stopped waiting.")
-    talk.wait_for("you> ")
+    talk.wait_for("you>")
     talk.press(CTRL_D)
 
     assert talk.ended() == 0
@@ -71,15 +152,15 @@ def test_ctrl_c_in_the_middle_of_a_reply_cancels_the_turn(
     terminal: Open, parley: Callable[..., Any]
 ) -> None:
     talk = terminal("chat", "--session", "long", "--user", "anna")
-    talk.wait_for("long> ")
+    talk.wait_for("long>")
     talk.say("add " + "o " * 240)
     talk.wait_for("→ add_task")
     talk.wait_for("[offline model] Added")
     talk.press_until(CTRL_C, "The turn was cancelled.")
-    talk.wait_for("long> ")
+    talk.wait_for("long>")
     talk.say("add milk")
     talk.wait_for("Added “milk”.")
-    talk.wait_for("long> ")
+    talk.wait_for("long>")
     talk.press(CTRL_D)
 
     assert talk.ended() == 0

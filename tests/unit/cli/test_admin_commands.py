@@ -208,3 +208,15 @@ def test_renaming_asks_first(
 
     assert result.exit_code == status
     assert bool(api.requests) == (status == 0)
+
+
+def test_a_users_sessions_are_listed(api: Any, parley: Any, session: dict[str, Any]) -> None:
+    owned = session | {"user_id": "auth0|anna"}
+    api.answers("GET /admin/sessions", {"items": [owned], "next_cursor": None})
+
+    result = parley("users", "sessions", "auth0|anna")
+
+    assert result.stdout == (
+        f"groceries\ttodo\tactive\t{session['last_activity_at']}\t{session['id']}\n"
+    )
+    assert api.sent() == ["GET /admin/sessions?user_id=auth0%7Canna&limit=21"]
