@@ -17,8 +17,8 @@ from parley.events.fanout import FanOut
 from parley.events.log import TurnEvent
 from parley.events.reader import Follower
 from parley.ids import TurnKey, conversation_key
-from parley.repository.models import MessageRow, TurnRow
 from parley.repository.transcript import Transcript, TurnView
+from parley.repository.values import Message, Turn
 from parley.turns.wakeup import Waker
 
 AT = datetime(2026, 11, 20, 14, 18, tzinfo=UTC)
@@ -102,14 +102,15 @@ class World:
 
 
 def view(*, ended: bool, status: Any = "completed") -> TurnView:
-    turn = TurnRow(
-        id=TURN, session_id=SESSION, user_id="alice", number=4, agent="todo", started_at=AT,
+    turn = Turn(
+        id=TURN, session_id=SESSION, user_id="alice", number=4, agent="todo", attempt=1, crashes=0,
+        created_at=AT, started_at=AT,
         status=status if ended else "running", ended_at=AT if ended else None,
         model_calls=1, input_tokens=2, output_tokens=3,
         error_code=None if status == "completed" else "why", error_detail="because",
     )  # fmt: skip
-    said = MessageRow(id=UUID(int=9), turn_id=TURN, role="user", content="hello", created_at=AT)
-    reply = MessageRow(id=REPLY, turn_id=TURN, role="assistant", content="abc", created_at=AT)
+    said = Message(id=UUID(int=9), turn_id=TURN, role="user", content="hello", created_at=AT)
+    reply = Message(id=REPLY, turn_id=TURN, role="assistant", content="abc", created_at=AT)
     return TurnView(turn, said, reply if ended and status == "completed" else None)
 
 

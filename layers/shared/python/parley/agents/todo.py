@@ -9,9 +9,9 @@ from uuid import UUID
 from agents import Agent
 
 from parley.repository import task_list, tasks
-from parley.repository.models import TaskRow
 from parley.repository.paging import MAX_LIMIT
 from parley.repository.task_list import TaskFilter
+from parley.repository.values import Task
 from parley.runner.tools import effect_tool, read_tool
 from parley.turns.context import Effect, TurnContext
 
@@ -116,7 +116,7 @@ def _listed(effect: Effect, matching: TaskFilter) -> Listed:
     return shown if page.next_cursor is None else {"tasks": shown, "note": MORE}
 
 
-def _shown(task: TaskRow) -> dict[str, Any]:
+def _shown(task: Task) -> dict[str, Any]:
     return {
         "task_id": str(task.id),
         "title": task.title,

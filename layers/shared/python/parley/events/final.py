@@ -9,15 +9,15 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from parley.events.log import EventType, TurnEvent
-from parley.repository.models import TurnRow
 from parley.repository.transcript import TurnView
 from parley.repository.turns import RunningTurn
+from parley.repository.values import Turn
 
 TEXT_LIMIT = 80_000
 """Characters of the longest message that an event holds; a longer one is in the turn only."""
 
 
-def started(turn: TurnRow | RunningTurn) -> dict[str, Any]:
+def started(turn: Turn | RunningTurn) -> dict[str, Any]:
     """Give what there is to tell of a turn's start."""
     return {"session_id": str(turn.session_id), "number": turn.number, "agent": turn.agent}
 

@@ -14,8 +14,9 @@ from parley.cleanup.retention import CleanupRequest
 from parley.http.numbers import A_NUMBER
 from parley.http.paging import CURSOR
 from parley.http.schemas import Platform, RequestBody, Session, Time, example
+from parley.repository import values
 from parley.repository.expired_sessions import Scope
-from parley.repository.models import SessionRow, SessionStatus
+from parley.repository.models import SessionStatus
 from parley.users.erasure import Erased
 from parley.users.renaming import Renamed
 
@@ -30,9 +31,9 @@ class AdminSession(Session):
     user_id: str
 
     @classmethod
-    def of(cls, row: SessionRow) -> Self:
+    def of(cls, session: values.Session) -> Self:
         """Show a session."""
-        return cls(**Session.of(row).model_dump(), user_id=row.user_id)
+        return cls(**Session.of(session).model_dump(), user_id=session.user_id)
 
 
 class AdminSessionList(BaseModel):

@@ -10,16 +10,9 @@ from uuid import UUID
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, PlainSerializer
 from pydantic_core import PydanticCustomError, to_json
 
-from parley.repository.models import (
-    MessageRow,
-    Role,
-    SessionRow,
-    SessionStatus,
-    ToolCallRow,
-    TurnRow,
-    TurnStatus,
-)
-from parley.repository.transcript import Message, TurnView
+from parley.repository import values
+from parley.repository.models import Role, SessionStatus, TurnStatus
+from parley.repository.transcript import TurnView
 from parley.turns.cancel import Cancellation, CancelOutcome
 
 METADATA_MAX_BYTES = 16 * 1024
@@ -166,19 +159,19 @@ class Session(BaseModel):
     last_activity_at: Time
 
     @classmethod
-    def of(cls, row: SessionRow) -> Self:
+    def of(cls, session: values.Session) -> Self:
         """Show a session."""
         return cls(
-            id=row.id,
-            agent=row.agent,
-            name=row.name,
-            platform=row.platform,
-            status=row.status,
-            status_reason=row.status_reason,
-            metadata=row.session_metadata,
-            created_at=row.created_at,
-            updated_at=row.updated_at,
-            last_activity_at=row.last_activity_at,
+            id=session.id,
+            agent=session.agent,
+            name=session.name,
+            platform=session.platform,
+            status=session.status,
+            status_reason=session.status_reason,
+            metadata=session.metadata,
+            created_at=session.created_at,
+            updated_at=session.updated_at,
+            last_activity_at=session.last_activity_at,
         )
 
 
@@ -199,7 +192,7 @@ class TranscriptMessage(BaseModel):
     created_at: Time
 
     @classmethod
-    def of(cls, message: MessageRow | Message) -> Self:
+    def of(cls, message: values.Message) -> Self:
         """Show a message."""
         return cls(
             id=message.id,
@@ -247,28 +240,28 @@ class Turn(BaseModel):
     ended_at: Time | None
 
     @classmethod
-    def of(cls, row: TurnRow) -> Self:
+    def of(cls, turn: values.Turn) -> Self:
         """Show a turn."""
         error = (
-            TurnError(code=row.error_code, detail=row.error_detail or "")
-            if row.error_code
+            TurnError(code=turn.error_code, detail=turn.error_detail or "")
+            if turn.error_code
             else None
         )
         return cls(
-            id=row.id,
-            session_id=row.session_id,
-            number=row.number,
-            status=row.status,
-            agent=row.agent,
+            id=turn.id,
+            session_id=turn.session_id,
+            number=turn.number,
+            status=turn.status,
+            agent=turn.agent,
             error=error,
             usage=TurnUsage(
-                model_calls=row.model_calls,
-                input_tokens=row.input_tokens,
-                output_tokens=row.output_tokens,
+                model_calls=turn.model_calls,
+                input_tokens=turn.input_tokens,
+                output_tokens=turn.output_tokens,
             ),
-            created_at=row.created_at,
-            started_at=row.started_at,
-            ended_at=row.ended_at,
+            created_at=turn.created_at,
+            started_at=turn.started_at,
+            ended_at=turn.ended_at,
         )
 
 
@@ -320,17 +313,16 @@ class TurnStep(BaseModel):
     call_id: str | None = Field(description="The model's id of the call.")
 
     @classmethod
-    def of_tool(cls, row: ToolCallRow) -> Self:
+    def of_tool(cls, call: values.RecordedCall) -> Self:
         """Show a call of a tool."""
-        error = row.output.get("error")
         return cls(
             kind="tool",
-            name=row.name,
-            outcome="succeeded" if error is None else "failed",
-            error=error,
-            milliseconds=row.output.get("milliseconds"),
-            ended_at=row.created_at,
-            call_id=row.call_id,
+            name=call.name,
+            outcome="succeeded" if call.error is None else "failed",
+            error=call.error,
+            milliseconds=call.milliseconds,
+            ended_at=call.ended_at,
+            call_id=call.call_id,
         )
 
 
@@ -340,7 +332,7 @@ class TurnDetails(TurnWithMessages):
     steps: list[TurnStep]
 
     @classmethod
-    def shown(cls, view: TurnView, calls: Iterable[ToolCallRow]) -> Self:
+    def shown(cls, view: TurnView, calls: Iterable[values.RecordedCall]) -> Self:
         """Show a turn, its messages and its steps."""
         whole = TurnWithMessages.of(view)
         return cls(**dict(whole), steps=[TurnStep.of_tool(call) for call in calls])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID
 
 from aws_lambda_powertools.event_handler import Response
@@ -146,9 +146,7 @@ def session_routes(database: Database, sessions: SessionRepository, forgetter: F
     def change(
         user: Annotated[Caller, Depends(caller)], session_id: SessionId, body: SessionChange
     ) -> Session:
-        changes: dict[str, Any] = body.model_dump(exclude_unset=True)
-        if "metadata" in changes:
-            changes["session_metadata"] = changes.pop("metadata")
+        changes = body.model_dump(exclude_unset=True)
         return Session.of(sessions.change(user.user_id, session_id, changes))
 
     @router.delete(

@@ -8,7 +8,7 @@ from uuid import UUID
 from pydantic import AfterValidator, AwareDatetime, BaseModel, Field, StrictBool
 
 from parley.http.schemas import WORDED, RequestBody, Time, example, worded
-from parley.repository.models import TaskRow
+from parley.repository import values
 from parley.repository.tasks import DUE_FROM, DUE_UNTIL, NOTES_MAX_CHARS, TITLE_MAX_CHARS
 
 TEXTS_MAX_CHARS = TITLE_MAX_CHARS + NOTES_MAX_CHARS
@@ -71,16 +71,16 @@ class Task(BaseModel):
     updated_at: Time
 
     @classmethod
-    def of(cls, row: TaskRow) -> Self:
+    def of(cls, task: values.Task) -> Self:
         """Show a task."""
         return cls(
-            id=row.id,
-            title=row.title,
-            notes=row.notes,
-            due_at=row.due_at,
-            completed_at=row.completed_at,
-            created_at=row.created_at,
-            updated_at=row.updated_at,
+            id=task.id,
+            title=task.title,
+            notes=task.notes,
+            due_at=task.due_at,
+            completed_at=task.completed_at,
+            created_at=task.created_at,
+            updated_at=task.updated_at,
         )
 
 

@@ -21,6 +21,7 @@ from parley.repository.database import Database
 from parley.repository.models import SessionRow, SessionStatus, TurnRow
 from parley.repository.paging import Moment, Page, decode, encode, fitting
 from parley.repository.scope import SERVICE, OfUser
+from parley.repository.values import Session
 
 _Listing = Select[SessionRow, datetime, datetime]
 _TIME = TIMESTAMP(timezone=True)
@@ -54,7 +55,7 @@ def list_sessions(
     *,
     limit: int,
     cursor: str | None,
-) -> Page[SessionRow]:
+) -> Page[Session]:
     """List sessions, newest activity first.
 
     Args:
@@ -75,7 +76,7 @@ def list_sessions(
     scope = SERVICE if user_id is None else OfUser(user_id)
     rows = database.read(scope, lambda session: session.execute(query.limit(limit + 1)).all())
     kept = fitting(rows, limit, lambda row: _texts(row[0]))
-    page = [row[0] for row in rows[:kept]]
+    page = [Session.of(row[0]) for row in rows[:kept]]
     if len(rows) <= kept:
         return Page(page, None)
     last = rows[kept - 1]

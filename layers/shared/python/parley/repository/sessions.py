@@ -17,6 +17,7 @@ from parley.repository.database import Database
 from parley.repository.deletion import GRACE, deletion
 from parley.repository.models import SessionRow, TombstoneRow
 from parley.repository.scope import SERVICE, OfSession, OfUser
+from parley.repository.values import Session
 
 
 class SessionRepository:
@@ -37,7 +38,7 @@ class SessionRepository:
         metadata: Mapping[str, Any],
         idempotency_key: str | None,
         fingerprint: bytes,
-    ) -> tuple[SessionRow, bool]:
+    ) -> tuple[Session, bool]:
         """Create a session, or find the one that the key or the name already has.
 
         Returns:
@@ -63,15 +64,15 @@ class SessionRepository:
             if idempotency_key is not None:
                 earlier = self._of_key(user_id, idempotency_key, fingerprint)
                 if earlier is not None:
-                    return earlier, earlier.id == session_id
+                    return Session.of(earlier), earlier.id == session_id
             made = self._database.read(
                 OfUser(user_id), lambda session: session.scalars(insertion).first()
             )
             if made is not None:
-                return made, True
+                return Session.of(made), True
             found = self._find(session_id, user_id, name)
             if found is not None:
-                return found, found.id == session_id
+                return Session.of(found), found.id == session_id
             # What was in the way is gone or is the same key's, made meanwhile: look again.
 
     def _of_key(self, user_id: str, key: str, fingerprint: bytes) -> SessionRow | None:
@@ -107,7 +108,7 @@ class SessionRepository:
         query = select(SessionRow).where(SessionRow.user_id == user_id, wanted)
         return self._database.read(OfUser(user_id), lambda session: session.scalars(query).first())
 
-    def get(self, user_id: str, session_id: UUID) -> SessionRow:
+    def get(self, user_id: str, session_id: UUID) -> Session:
         """Look at one session.
 
         Raises:
@@ -117,7 +118,7 @@ class SessionRepository:
         row = self._database.read(OfUser(user_id), lambda session: session.scalars(query).first())
         if row is None:
             raise NotFound("session", session_id)
-        return row
+        return Session.of(row)
 
     def owner(self, session_id: UUID) -> str:
         """Tell whose session it is: for administration, which names no user.
@@ -138,8 +139,8 @@ class SessionRepository:
         changes: Mapping[str, Any],
         *,
         by_administrator: bool = False,
-    ) -> SessionRow:
-        """Set some of `name`, `status` and `session_metadata`; nothing else is touched.
+    ) -> Session:
+        """Set some of `name`, `status` and `metadata`; nothing else is touched.
 
         Another status takes the reason of the one before with it.
 
@@ -158,6 +159,8 @@ class SessionRepository:
         if not changes:
             return self.get(user_id, session_id)
         values = {**changes, "updated_at": text("now()")}
+        if "metadata" in values:
+            values["session_metadata"] = values.pop("metadata")
         if "status" in changes:
             same = SessionRow.status == changes["status"]
             values["status_reason"] = case((same, SessionRow.status_reason))
@@ -175,7 +178,7 @@ class SessionRepository:
         if row is None:
             self.get(user_id, session_id)
             raise SessionEscalated(session_id)
-        return row
+        return Session.of(row)
 
     def delete(self, user_id: str, session_id: UUID) -> None:
         """Remove the session's rows and leave its conversation in the outbox, in one statement.

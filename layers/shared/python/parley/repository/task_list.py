@@ -20,6 +20,7 @@ from sqlalchemy.orm import Session, aliased
 from parley.errors import InvalidField
 from parley.repository.models import TaskRow
 from parley.repository.paging import Page, decode, encode, fitting
+from parley.repository.values import Task
 from parley.text import storable
 
 SEARCH_MAX_CHARS = 100
@@ -64,7 +65,7 @@ def list_tasks(
     *,
     limit: int,
     cursor: str | None = None,
-) -> Page[TaskRow]:
+) -> Page[Task]:
     """List tasks, oldest first.
 
     A text is looked for in the user's tasks one by one, which the index finds in their order: no
@@ -96,7 +97,7 @@ def list_tasks(
             raise InvalidField("text", f"has more than {SEARCH_MAX_CHARS} characters")
         rows, reached = _found(session.execute(_search(own, text).limit(limit + 1)))
     kept = fitting(rows, limit, lambda task: [task.title, task.notes])
-    page = rows[:kept]
+    page = [Task.of(row) for row in rows[:kept]]
     if len(rows) > kept:
         reached = page[-1].id
     return Page(page, None if reached is None else encode(["tasks", reached]))

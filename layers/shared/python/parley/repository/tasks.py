@@ -19,6 +19,7 @@ from parley.fingerprints import all_of
 from parley.ids import new_id
 from parley.repository.deletion import KEY_KEPT_HOURS
 from parley.repository.models import TaskRow
+from parley.repository.values import Task
 from parley.text import storable
 
 TITLE_MAX_CHARS = 500
@@ -34,7 +35,7 @@ def add(
     title: str,
     notes: str | None = None,
     due_at: datetime | None = None,
-) -> TaskRow:
+) -> Task:
     """Add a task.
 
     Raises:
@@ -42,7 +43,7 @@ def add(
     """
     values = _checked({"title": title, "notes": notes, "due_at": due_at})
     statement = insert(TaskRow).values(id=new_id(), user_id=user_id, **values).returning(TaskRow)
-    return Session(connection).scalars(statement).one()
+    return Task.of(Session(connection).scalars(statement).one())
 
 
 def create(
@@ -55,7 +56,7 @@ def create(
     due_at: datetime | None,
     idempotency_key: str | None,
     fingerprint: bytes,
-) -> tuple[TaskRow, bool]:
+) -> tuple[Task, bool]:
     """Create a task, or find the one that the key already has; may be repeated.
 
     Returns:
@@ -77,7 +78,7 @@ def create(
     while True:
         row, buried = Session(connection).execute(_CREATE, parameters).one()
         if row is not None and row.id == task_id:
-            return row, True
+            return Task.of(row), True
         before = buried if row is None else row.fingerprint
         if before is None:
             continue  # the same key's was made meanwhile, which this statement could not see
@@ -85,10 +86,10 @@ def create(
             raise IdempotencyKeyReused(idempotency_key or "")
         if row is None:
             raise NotFound("task", idempotency_key)
-        return row, False
+        return Task.of(row), False
 
 
-def get(connection: Connection, user_id: str, task_id: UUID) -> TaskRow:
+def get(connection: Connection, user_id: str, task_id: UUID) -> Task:
     """Look at one task.
 
     Raises:
@@ -98,9 +99,7 @@ def get(connection: Connection, user_id: str, task_id: UUID) -> TaskRow:
     return _found(Session(connection).scalars(query).first(), task_id)
 
 
-def change(
-    connection: Connection, user_id: str, task_id: UUID, changes: Mapping[str, Any]
-) -> TaskRow:
+def change(connection: Connection, user_id: str, task_id: UUID, changes: Mapping[str, Any]) -> Task:
     """Set some of a task's `title`, `notes`, `due_at` and `completed`; no other is touched.
 
     A task that is done already keeps the time at which it was.
@@ -124,7 +123,7 @@ def change(
     return _found(Session(connection).scalars(statement).first(), task_id)
 
 
-def remove(connection: Connection, user_id: str, task_id: UUID) -> TaskRow:
+def remove(connection: Connection, user_id: str, task_id: UUID) -> Task:
     """Delete a task and give what it was; its key is kept for the rest of its day.
 
     Raises:
@@ -134,10 +133,10 @@ def remove(connection: Connection, user_id: str, task_id: UUID) -> TaskRow:
     return _found(Session(connection).scalars(_REMOVE, parameters).first(), task_id)
 
 
-def _found(row: TaskRow | None, task_id: UUID) -> TaskRow:
+def _found(row: TaskRow | None, task_id: UUID) -> Task:
     if row is None:
         raise NotFound("task", task_id)
-    return row
+    return Task.of(row)
 
 
 def _checked(values: Mapping[str, Any]) -> dict[str, Any]:

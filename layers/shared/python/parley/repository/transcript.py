@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Literal
+from typing import Literal, Self
 from uuid import UUID
 
 from pydantic import TypeAdapter
@@ -17,6 +16,7 @@ from parley.repository.database import Database
 from parley.repository.models import MessageRow, SessionRow, ToolCallRow, TurnRow, TurnStatus
 from parley.repository.paging import Number, Page, decode, encode, fitting
 from parley.repository.scope import OfUser
+from parley.repository.values import Message, RecordedCall, Turn
 
 # Of a turn, the user speaks first.
 _PLACE = case((MessageRow.role == "user", 0), else_=1)
@@ -25,23 +25,18 @@ _TURN_POSITION: TypeAdapter[tuple[Number]] = TypeAdapter(tuple[Number])
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
-    """A message as the transcript gives it."""
-
-    id: UUID
-    turn_id: UUID
-    role: str
-    content: str
-    created_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
 class TurnView:
     """A turn with what was said in it; `reply` is None until it completes."""
 
-    turn: TurnRow
-    user_message: MessageRow
-    reply: MessageRow | None
+    turn: Turn
+    user_message: Message
+    reply: Message | None
+
+    @classmethod
+    def of(cls, turn: TurnRow, user_message: MessageRow, reply: MessageRow | None) -> Self:
+        """Make the view of its rows."""
+        said = None if reply is None else Message.of(reply)
+        return cls(Turn.of(turn), Message.of(user_message), said)
 
 
 class Transcript:
@@ -84,10 +79,7 @@ class Transcript:
         if not rows:
             self._require_session(user_id, session_id)
         kept = fitting(rows, limit, lambda row: [row[0].content])
-        page = [
-            Message(row.id, row.turn_id, row.role, row.content, row.created_at)
-            for row, _ in rows[:kept]
-        ]
+        page = [Message.of(row) for row, _ in rows[:kept]]
         if len(rows) <= kept:
             return Page(page, None)
         last_row, number = rows[kept - 1]
@@ -101,7 +93,7 @@ class Transcript:
         status: TurnStatus | None,
         limit: int,
         cursor: str | None,
-    ) -> Page[TurnRow]:
+    ) -> Page[Turn]:
         """List a session's turns, newest first.
 
         Raises:
@@ -123,7 +115,8 @@ class Transcript:
             self._require_session(user_id, session_id)
         kept = fitting(rows, limit, lambda row: [row.error_detail])
         more = len(rows) > kept
-        return Page(rows[:kept], encode([rows[kept - 1].number]) if more else None)
+        page = [Turn.of(row) for row in rows[:kept]]
+        return Page(page, encode([page[-1].number]) if more else None)
 
     def turn(self, user_id: str, session_id: UUID, turn_id: UUID) -> TurnView:
         """Look at one turn.
@@ -137,16 +130,17 @@ class Transcript:
         row = self._database.read(OfUser(user_id), lambda session: session.execute(query).first())
         if row is None:
             raise NotFound("turn", turn_id)
-        return TurnView(*row)
+        return TurnView.of(*row)
 
-    def tool_calls(self, user_id: str, turn_id: UUID) -> Sequence[ToolCallRow]:
+    def tool_calls(self, user_id: str, turn_id: UUID) -> Sequence[RecordedCall]:
         """Read the calls of tools that a turn has recorded, oldest first."""
         query = (
             select(ToolCallRow)
             .where(ToolCallRow.turn_id == turn_id)
             .order_by(ToolCallRow.created_at, ToolCallRow.call_id)
         )
-        return self._database.read(OfUser(user_id), lambda session: session.scalars(query).all())
+        rows = self._database.read(OfUser(user_id), lambda session: session.scalars(query).all())
+        return [RecordedCall.of(row) for row in rows]
 
     def of_turns(
         self, user_id: str, session_id: UUID, numbers: Sequence[int]
@@ -161,7 +155,7 @@ class Transcript:
         rows = self._database.read(
             OfUser(user_id), lambda session: session.execute(query_with_calls).all()
         )
-        return {row[0].number: (TurnView(*row[:3]), row[3]) for row in rows}
+        return {row[0].number: (TurnView.of(*row[:3]), row[3]) for row in rows}
 
     def _require_session(self, user_id: str, session_id: UUID) -> None:
         query = select(SessionRow.id).where(

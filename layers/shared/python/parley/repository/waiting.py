@@ -18,8 +18,8 @@ from parley.repository.leases import over
 from parley.repository.scope import SERVICE, OfUser
 from parley.repository.turns import LEASE_SECONDS
 
-RUNG_FOR_SECONDS = 60
-"""How long a queued turn is left to the worker that its sender woke for."""
+WOKEN_FOR_SECONDS = 60
+"""How long a queued turn is left to the worker that its sender woke."""
 
 AGAIN_SECONDS = 900
 """How long, at least, a session is left to the worker that the recovery woke for.
@@ -30,7 +30,7 @@ that answer nothing for days find a few messages for each session, not one for e
 
 WAITING_PARAMETERS = {
     "lease": float(LEASE_SECONDS),
-    "woken_for": float(RUNG_FOR_SECONDS),
+    "woken_for": float(WOKEN_FOR_SECONDS),
     "again": float(AGAIN_SECONDS),
 }
 """What a statement with `WAITING` needs."""

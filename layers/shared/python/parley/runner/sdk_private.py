@@ -111,8 +111,7 @@ class HookedClient(AsyncOpenAI):
 
 def decoder_of(stream: AsyncStream[Any]) -> object:
     """Return what cuts a stream's bytes into events, and so knows how the stream ended."""
-    decoder: SSEDecoder = stream._decoder  # type: ignore[assignment]
-    return decoder
+    return stream._decoder
 
 
 def vanished() -> list[str]:

@@ -13,7 +13,6 @@ from parley.memory.shape import assistant_message, user_message
 from parley.memory.store import AgentSessionStore, TurnMemory
 from parley.observability import logger, traced
 from parley.repository.cancel import CANCELLED
-from parley.repository.models import MessageRow, TurnRow
 from parley.repository.transcript import Transcript, TurnView
 from parley.repository.turns import (
     Completion,
@@ -23,6 +22,7 @@ from parley.repository.turns import (
     TurnRepository,
     Usage,
 )
+from parley.repository.values import Message, Turn
 from parley.threads import in_thread, in_thread_with_retry
 from parley.turns.attempt import Attempt
 from parley.turns.wakeup import Waker
@@ -230,13 +230,15 @@ async def release(turns: TurnRepository, turn: RunningTurn, *, crashed: bool = F
 def _completed(turn: RunningTurn, reply: str, usage: Usage, completion: Completion) -> TurnView:
     """Make the view that reading the turn back would give, without the round trip."""
     return TurnView(
-        TurnRow(
+        Turn(
             id=turn.id,
             session_id=turn.session_id,
+            user_id=turn.user_id,
             number=turn.number,
             status="completed",
             agent=turn.agent,
             attempt=turn.attempt,
+            crashes=turn.crashes,
             model_calls=usage.model_calls,
             input_tokens=usage.input_tokens,
             output_tokens=usage.output_tokens,
@@ -244,14 +246,14 @@ def _completed(turn: RunningTurn, reply: str, usage: Usage, completion: Completi
             started_at=turn.started_at,
             ended_at=completion.ended_at,
         ),
-        MessageRow(
+        Message(
             id=turn.message_id,
             turn_id=turn.id,
             role="user",
             content=turn.text,
             created_at=turn.created_at,
         ),
-        MessageRow(
+        Message(
             id=completion.message_id,
             turn_id=turn.id,
             role="assistant",

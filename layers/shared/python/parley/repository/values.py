@@ -1,0 +1,185 @@
+"""What is read of the tables, as frozen values: nothing above the repository sees a row of the ORM.
+
+Each is made of its row here, and may be made without one, where what a row would say is known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Self
+from uuid import UUID
+
+from parley.repository.models import (
+    MessageRow,
+    Role,
+    SessionRow,
+    SessionStatus,
+    TaskRow,
+    ToolCallRow,
+    TurnRow,
+    TurnStatus,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One user's conversation with one agent.
+
+    Attributes:
+        memory_from: The number of the lowest turn that is not forgotten.
+    """
+
+    id: UUID
+    user_id: str
+    agent: str
+    name: str | None
+    platform: str
+    status: SessionStatus
+    status_reason: str | None
+    metadata: Mapping[str, Any]
+    memory_from: int
+    idempotency_key: str | None
+    created_at: datetime
+    updated_at: datetime
+    last_activity_at: datetime
+
+    @classmethod
+    def of(cls, row: SessionRow) -> Self:
+        """Make the value of a row."""
+        return cls(
+            id=row.id,
+            user_id=row.user_id,
+            agent=row.agent,
+            name=row.name,
+            platform=row.platform,
+            status=row.status,
+            status_reason=row.status_reason,
+            metadata=row.session_metadata,
+            memory_from=row.memory_from,
+            idempotency_key=row.idempotency_key,
+            created_at=row.created_at,
+            updated_at=row.updated_at,
+            last_activity_at=row.last_activity_at,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One user message and all that the agent does until its reply.
+
+    Attributes:
+        attempt: The number of the attempt that has it now, or had it last.
+        crashes: How many of its attempts died, or ended by a defect.
+        error_code: Why it ended without a reply, for programs; None if it did not.
+    """
+
+    id: UUID
+    session_id: UUID
+    user_id: str
+    number: int
+    status: TurnStatus
+    attempt: int
+    crashes: int
+    agent: str
+    model_calls: int
+    input_tokens: int
+    output_tokens: int
+    created_at: datetime
+    started_at: datetime | None
+    ended_at: datetime | None
+    error_code: str | None = None
+    error_detail: str | None = None
+
+    @classmethod
+    def of(cls, row: TurnRow) -> Self:
+        """Make the value of a row."""
+        return cls(
+            id=row.id,
+            session_id=row.session_id,
+            user_id=row.user_id,
+            number=row.number,
+            status=row.status,
+            attempt=row.attempt,
+            crashes=row.crashes,
+            agent=row.agent,
+            model_calls=row.model_calls,
+            input_tokens=row.input_tokens,
+            output_tokens=row.output_tokens,
+            created_at=row.created_at,
+            started_at=row.started_at,
+            ended_at=row.ended_at,
+            error_code=row.error_code,
+            error_detail=row.error_detail,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One thing that the user or the assistant said in a turn."""
+
+    id: UUID
+    turn_id: UUID
+    role: Role
+    content: str
+    created_at: datetime
+
+    @classmethod
+    def of(cls, row: MessageRow) -> Self:
+        """Make the value of a row."""
+        return cls(row.id, row.turn_id, row.role, row.content, row.created_at)
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedCall:
+    """A call of a tool as the transcript shows it.
+
+    Attributes:
+        milliseconds: How long the tool took; None where that is not known.
+        error: The type of the exception that it failed with; None if it did not.
+        ended_at: When its output was recorded.
+    """
+
+    call_id: str
+    name: str
+    milliseconds: int | None
+    error: str | None
+    ended_at: datetime
+
+    @classmethod
+    def of(cls, row: ToolCallRow) -> Self:
+        """Make the value of a row."""
+        return cls(
+            call_id=row.call_id,
+            name=row.name,
+            milliseconds=row.output.get("milliseconds"),
+            error=row.output.get("error"),
+            ended_at=row.created_at,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A task of the todo agent's, as the user sees it."""
+
+    id: UUID
+    title: str
+    notes: str | None
+    due_at: datetime | None
+    completed_at: datetime | None
+    created_at: datetime
+    updated_at: datetime
+
+    @classmethod
+    def of(cls, row: TaskRow) -> Self:
+        """Make the value of a row."""
+        return cls(
+            id=row.id,
+            title=row.title,
+            notes=row.notes,
+            due_at=row.due_at,
+            completed_at=row.completed_at,
+            created_at=row.created_at,
+            updated_at=row.updated_at,
+        )
