@@ -107,7 +107,7 @@ async def test_an_effect(
 
     def add(effect: Any) -> str:
         effect.db.execute(
-            text("INSERT INTO tasks (id, user_id, title) VALUES (gen_random_uuid(), 'a', 'x')")
+            text("INSERT INTO tasks (id, user_id, title) VALUES (gen_random_uuid(), 'alice', 'x')")
         )
         return "added"
 
