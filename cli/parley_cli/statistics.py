@@ -35,6 +35,15 @@ def in_words(figures: Statistics) -> Iterator[tuple[str, str]]:
         f"{turns.completed:,} completed, {turns.failed:,} failed, {turns.cancelled:,} cancelled, "
         f"{turns.running:,} running, {turns.queued:,} queued",
     )
+    newest = figures.newest_turns
+    yield (
+        "Time to a reply",
+        f"{_seconds(newest.median_seconds)} in the median, {_seconds(newest.p95_seconds)} at most "
+        f"for 95 of 100, of the newest {newest.looked_at:,} of these turns",
+    )
+    yield "Their tokens", f"{newest.input_tokens:,} sent, {newest.output_tokens:,} received"
+    for failed in newest.failures:
+        yield "Failed", f"{failed.turns:,} of {failed.agent}: {failed.code}"
     yield "Oldest turn that is open", _seconds(figures.oldest_open_turn_seconds)
     yield "Sessions whose turn nobody carries on", f"{figures.waiting_sessions:,}"
     yield (
@@ -61,4 +70,4 @@ def in_words(figures: Statistics) -> Iterator[tuple[str, str]]:
 
 
 def _seconds(seconds: float | None) -> str:
-    return told(None) if seconds is None else f"{seconds:,.0f} s"
+    return told(None) if seconds is None else f"{seconds:,.1f} s"

@@ -98,6 +98,25 @@ class TurnCounts(Model):
     cancelled: int
 
 
+class FailureCount(Model):
+    """How many turns failed with a code, of an agent."""
+
+    agent: str
+    code: str
+    turns: int
+
+
+class NewestTurns(Model):
+    """What the newest turns of the last 24 hours came to, at most 1,000."""
+
+    looked_at: int
+    input_tokens: int
+    output_tokens: int
+    median_seconds: float | None
+    p95_seconds: float | None
+    failures: tuple[FailureCount, ...]
+
+
 class OutboxFigures(Model):
     """Deletions of memory that are still to be done."""
 
@@ -129,6 +148,7 @@ class Statistics(Model):
     messages_per_session: float
     memory: MemoryFigures
     turns: TurnCounts
+    newest_turns: NewestTurns
     oldest_open_turn_seconds: float | None
     waiting_sessions: int
     outbox: OutboxFigures

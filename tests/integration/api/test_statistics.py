@@ -15,7 +15,7 @@ from parley.repository import estimates, statistics
 from parley.repository.database import Database
 from parley.repository.estimates import about
 from parley.repository.progress import note_progress
-from parley.repository.turns import TurnRepository
+from parley.repository.turns import Ending, TurnRepository, Usage
 from parley_testing.api.handlers import Answer, Api
 from parley_testing.stores.talk import begin, queue, request, say
 
@@ -244,3 +244,34 @@ def test_of_many_rows_only_so_many_are_counted(
     assert shown["active"] + shown["ended"] == pytest.approx(12_000, rel=0.05)
     assert shown["ended"] == pytest.approx(1200, rel=0.1)
     assert about(database, "sessions", "user_id = 'nobody'") == 0
+
+
+def test_the_newest_turns_tell_their_time_their_tokens_and_why_they_failed(
+    api: Api, turns: TurnRepository
+) -> None:
+    session_id = api.new_session()
+    for _ in range(3):
+        say(turns, request("alice", session_id))
+    for code in ("model_failed", "agent_failed", "model_failed"):
+        failed = begin(turns, request("alice", session_id))
+        turns.stop(failed, Ending("failed", code, "No.", remembered=False), Usage(1, 20, 0), None)
+    begin(turns, request("alice", session_id))
+
+    newest = figures(api)["newest_turns"]
+
+    assert newest["looked_at"] == 7
+    assert newest["failures"] == [
+        {"agent": "todo", "code": "model_failed", "turns": 2},
+        {"agent": "todo", "code": "agent_failed", "turns": 1},
+    ]
+    assert (newest["input_tokens"], newest["output_tokens"]) == (3 * 2 + 3 * 20, 3 * 3)
+    assert 0 <= newest["median_seconds"] <= newest["p95_seconds"]
+
+
+def test_without_turns_there_is_no_time_to_tell(api: Api) -> None:
+    newest = figures(api)["newest_turns"]
+
+    assert newest == {
+        "looked_at": 0, "input_tokens": 0, "output_tokens": 0, "median_seconds": None,
+        "p95_seconds": None, "failures": [],
+    }  # fmt: skip

@@ -17,6 +17,14 @@ FIGURES: dict[str, Any] = {
     "messages_per_session": 4.25,
     "memory": {"items_per_session": 5.5, "sampled_sessions": 20, "turns": 40, "bytes": 2_500_000},
     "turns": {"queued": 0, "running": 1, "completed": 90, "failed": 2, "cancelled": 1},
+    "newest_turns": {
+        "looked_at": 94,
+        "input_tokens": 12_000,
+        "output_tokens": 800,
+        "median_seconds": 2.04,
+        "p95_seconds": 9,
+        "failures": [{"agent": "todo", "code": "model_failed", "turns": 2}],
+    },
     "oldest_open_turn_seconds": 12.4,
     "waiting_sessions": 0,
     "outbox": {"waiting": 3, "due": 0, "oldest_due_seconds": None},
@@ -39,7 +47,12 @@ def test_figures_are_said_in_words_with_their_day_and_units() -> None:
         "Turns begun in the last 24 hours": (
             "90 completed, 2 failed, 1 cancelled, 1 running, 0 queued"
         ),
-        "Oldest turn that is open": "12 s",
+        "Time to a reply": (
+            "2.0 s in the median, 9.0 s at most for 95 of 100, of the newest 94 of these turns"
+        ),
+        "Their tokens": "12,000 sent, 800 received",
+        "Failed": "2 of todo: model_failed",
+        "Oldest turn that is open": "12.4 s",
         "Sessions whose turn nobody carries on": "0",
         "Remembered": "40 turns, 2.5 MB; 5.5 items a session, of 20 looked at",
         "Conversations whose memory is to be removed": (

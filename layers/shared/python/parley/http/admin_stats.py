@@ -37,6 +37,7 @@ def statistics_routes(database: Database, open_store: Callable[[], AgentSessionS
             messages=activity.messages,
             memory=_memory(open_store(), activity.newest),
             turns=activity.turns,
+            newest_turns=activity.newest_turns,
             cleanup=read_progress(database, "retention"),
         )
 

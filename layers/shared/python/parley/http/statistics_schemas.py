@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any, Literal, Self
 
 from pydantic import BaseModel, Field
 
 from parley.http.admin_schemas import CleanupKind, Counted, Failure
 from parley.http.schemas import Time
+from parley.repository import statistics
 from parley.repository.models import TurnStatus
 from parley.repository.progress import Progress
 from parley.repository.statistics import Standing
@@ -48,6 +50,30 @@ class TurnCounts(BaseModel):
     def of(cls, counted: Mapping[str, int]) -> Self:
         """Show the counts; a status that is not among them is one that no turn has."""
         return cls(**{name: counted.get(name, 0) for name in _NAMES_OF_TURNS})
+
+
+class FailureCount(BaseModel):
+    """How many turns failed with a code, of an agent."""
+
+    agent: str
+    code: str
+    turns: int
+
+
+class NewestTurns(BaseModel):
+    """What the newest turns of the last 24 hours came to, at most 1,000."""
+
+    looked_at: int
+    input_tokens: int
+    output_tokens: int
+    median_seconds: float | None = Field(description="From a message to its reply.")
+    p95_seconds: float | None
+    failures: list[FailureCount] = Field(description="The most frequent first.")
+
+    @classmethod
+    def of(cls, newest: statistics.NewestTurns) -> Self:
+        """Show what they came to."""
+        return cls.model_validate(asdict(newest))
 
 
 class OutboxFigures(BaseModel):
@@ -111,6 +137,7 @@ class Statistics(BaseModel):
     messages_per_session: float
     memory: MemoryFigures
     turns: TurnCounts
+    newest_turns: NewestTurns
     oldest_open_turn_seconds: float | None
     waiting_sessions: int = Field(description="Sessions with a turn that nobody carries on.")
     outbox: OutboxFigures
@@ -125,6 +152,7 @@ class Statistics(BaseModel):
         messages: int,
         memory: MemoryFigures,
         turns: Mapping[str, int],
+        newest_turns: statistics.NewestTurns,
         cleanup: Progress | None,
     ) -> Self:
         """Show the figures."""
@@ -137,6 +165,7 @@ class Statistics(BaseModel):
             messages_per_session=messages / every if every else 0.0,
             memory=memory,
             turns=TurnCounts.of(turns),
+            newest_turns=NewestTurns.of(newest_turns),
             oldest_open_turn_seconds=standing.oldest_open_turn_seconds,
             waiting_sessions=standing.waiting_sessions,
             outbox=OutboxFigures(

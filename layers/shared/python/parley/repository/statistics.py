@@ -63,6 +63,39 @@ class SampledSession:
     memory_from: int
 
 
+NEWEST_TURNS = 1_000
+"""How many turns stand for all of the last day where each has to be looked at."""
+
+
+@dataclass(frozen=True, slots=True)
+class FailedTurns:
+    """How many of the turns looked at failed with a code, of an agent."""
+
+    agent: str
+    code: str
+    turns: int
+
+
+@dataclass(frozen=True, slots=True)
+class NewestTurns:
+    """What the newest turns of the last 24 hours came to, at most `NEWEST_TURNS`.
+
+    Attributes:
+        looked_at: How many they are.
+        input_tokens: Tokens sent to the model; `output_tokens` are those received.
+        median_seconds: From a completed turn's message to its reply; None if none completed.
+        p95_seconds: That of the slowest twentieth of them.
+        failures: By agent and code, the most frequent first.
+    """
+
+    looked_at: int
+    input_tokens: int
+    output_tokens: int
+    median_seconds: float | None
+    p95_seconds: float | None
+    failures: Sequence[FailedTurns]
+
+
 @dataclass(frozen=True, slots=True)
 class Activity:
     """What was done.
@@ -71,11 +104,13 @@ class Activity:
         messages: All messages that are kept; a large number is an estimate.
         turns: Turns begun in the last 24 hours, by status; a status that none has is not there.
             Large numbers are estimates.
+        newest_turns: What the newest of them came to.
         newest: The sessions last active of those that have memory, at most `SAMPLE`.
     """
 
     messages: int
     turns: Mapping[str, int]
+    newest_turns: NewestTurns
     newest: Sequence[SampledSession]
 
 
@@ -110,12 +145,45 @@ def read_activity(database: Database) -> Activity:
         messages=about(database, "messages"),
         # Their ids are in the order of time, so the last day's are a range of the primary key.
         turns=about_by_status(database, "turns", "id >= :since", "id DESC", since=since),
+        newest_turns=_newest_turns(database, since),
         newest=[
             SampledSession(row.id, row.user_id, row.memory_from)
             for row in database.run(SERVICE, _NEWEST, {"sample": SAMPLE})
         ],
     )
 
+
+def _newest_turns(database: Database, since: UUID) -> NewestTurns:
+    (row,) = database.run(SERVICE, _NEWEST_TURNS, {"since": since, "most": NEWEST_TURNS})
+    failures = [FailedTurns(**failed) for failed in row.failures or ()]
+    return NewestTurns(
+        row.looked_at,
+        row.input_tokens,
+        row.output_tokens,
+        row.median_seconds,
+        row.p95_seconds,
+        failures,
+    )
+
+
+# A range of the primary key, from its end.
+_NEWEST_TURNS = text("""
+WITH newest AS (
+  SELECT agent, status, error_code, input_tokens, output_tokens,
+    extract(epoch FROM ended_at - created_at)::float AS seconds
+  FROM turns WHERE id >= :since ORDER BY id DESC LIMIT :most),
+failed AS (
+  SELECT agent, error_code AS code, count(*) AS turns FROM newest
+  WHERE status = 'failed' GROUP BY agent, error_code ORDER BY count(*) DESC, agent, error_code)
+SELECT count(*) AS looked_at, coalesce(sum(input_tokens), 0)::bigint AS input_tokens,
+  coalesce(sum(output_tokens), 0)::bigint AS output_tokens,
+  percentile_cont(0.5) WITHIN GROUP (ORDER BY seconds)
+    FILTER (WHERE status = 'completed') AS median_seconds,
+  percentile_cont(0.95) WITHIN GROUP (ORDER BY seconds)
+    FILTER (WHERE status = 'completed') AS p95_seconds,
+  (SELECT jsonb_agg(to_jsonb(failed)) FROM failed) AS failures
+FROM newest
+""")
 
 # Open turns are few, and have their index; of the outbox the ends are looked up in its own.
 _STANDING = text(f"""
