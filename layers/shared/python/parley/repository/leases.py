@@ -12,9 +12,3 @@ def over(turn: str) -> str:
     """Return the condition that the lease of a row of `turns` is over."""
     expires = f"{turn}.lease_expires_at"
     return f"({expires} < now() OR {expires} > now() + make_interval(secs => 2 * :lease))"
-
-
-def ran_out(turn: str) -> str:
-    """Return the condition that it ran out by itself: who held it has crashed."""
-    expires = f"{turn}.lease_expires_at"
-    return f"({expires} > '-infinity' AND {expires} < now())"

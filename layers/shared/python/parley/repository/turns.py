@@ -15,7 +15,7 @@ from sqlalchemy.exc import DBAPIError
 from parley.errors import StoreUnavailable
 from parley.fingerprints import all_of
 from parley.ids import TurnKey, Voucher, new_id
-from parley.repository.begin import BEGIN_BY_ID, BEGIN_BY_NAME
+from parley.repository.begin import BEGIN_BY_ID, BEGIN_BY_NAME, MAX_QUEUED, PACE_TURNS
 from parley.repository.claim import CLAIM, NOT_ACTIVE
 from parley.repository.database import Database, sqlstate
 from parley.repository.end import (
@@ -264,6 +264,8 @@ class TurnRepository:
             "window": self._window,
             "enqueue": enqueue,
             "queue": queue,
+            "max_queued": MAX_QUEUED,
+            "pace_turns": PACE_TURNS,
         }
         statement = BEGIN_BY_ID
         if request.opens is not None:

@@ -1,0 +1,110 @@
+-- Begin a turn in a session that is named by its id, or say why not.
+-- It answers one of the protocol's outcomes (turn-protocol, section 1). begin_by_name.sql is the same but
+-- for how it finds the session.
+-- Parameters: user_id, key, turn_id, session_id, enqueue, queue, lease, fingerprint, fingerprints,
+-- message_id, text, window, max_queued, pace_turns.
+WITH prior AS MATERIALIZED (
+  SELECT t.* FROM turns t
+  WHERE t.user_id = :user_id AND (t.idempotency_key = :key OR t.id = :turn_id)),
+seen AS MATERIALIZED (
+  SELECT s.* FROM sessions s WHERE s.id = :session_id AND s.user_id = :user_id),
+opened AS (SELECT id, agent FROM seen WHERE false),
+-- The open turn of the lowest number. Its lease is over if it has run out, or is further away than a
+-- lease can be: the database's clock was set back then.
+head AS MATERIALIZED (
+  SELECT t.*, t.status = 'running' AND (t.lease_expires_at < now()
+           OR t.lease_expires_at > now() + make_interval(secs => 2 * :lease)) AS expired
+  FROM turns t JOIN seen ON t.session_id = seen.id
+  WHERE t.status IN ('queued', 'running') ORDER BY t.number LIMIT 1),
+waiting AS MATERIALIZED (
+  SELECT count(*) AS turns FROM turns t JOIN seen ON t.session_id = seen.id
+  WHERE t.status = 'queued'),
+-- Who only queues a turn takes nothing over: a head whose lease has run out is left to the worker that
+-- is woken for it, and is not in the way if nothing waits behind it.
+line AS MATERIALIZED (
+  SELECT :enqueue OR (:queue AND head.expired AND waiting.turns = 0) AS joined
+  FROM head, waiting),
+-- Its attempt died: who begins takes it over. '-infinity' is a lease that was let go of, no crash.
+taken AS (
+  UPDATE turns t SET attempt = t.attempt + 1,
+         lease_expires_at = now() + make_interval(secs => :lease),
+         crashes = t.crashes
+           + (t.lease_expires_at > '-infinity' AND t.lease_expires_at < now())::int
+  FROM head WHERE t.id = head.id AND t.attempt = head.attempt
+    AND t.status = 'running' AND NOT :queue
+    AND (t.lease_expires_at < now()
+      OR t.lease_expires_at > now() + make_interval(secs => 2 * :lease))
+    AND NOT EXISTS (
+      SELECT FROM prior
+      WHERE fingerprint <> ALL(CAST(:fingerprints AS bytea[])) OR ended_at IS NOT NULL)
+  RETURNING t.*),
+-- The number, by compare-and-set: a waiter on ON CONFLICT keeps its old snapshot and would learn
+-- neither the running turn nor the earlier one.
+bumped AS (
+  UPDATE sessions x SET next_number = x.next_number + 1, last_activity_at = now()
+  FROM seen WHERE x.id = seen.id AND x.next_number = seen.next_number
+    AND x.user_id = seen.user_id
+    AND x.memory_from = seen.memory_from AND x.status = 'active' AND NOT EXISTS (SELECT FROM prior)
+    AND (NOT EXISTS (SELECT FROM head)
+      OR ((SELECT joined FROM line) AND (:queue OR NOT (SELECT expired FROM head))
+        AND (SELECT turns FROM waiting) < :max_queued))
+  RETURNING x.id, x.agent, seen.next_number AS number),
+numbered AS (
+  SELECT id, agent, number FROM bumped UNION ALL SELECT id, agent, 1 FROM opened),
+made AS (
+  INSERT INTO turns (id, session_id, user_id, number, agent, idempotency_key, fingerprint,
+                     status, attempt, lease_expires_at, started_at)
+  SELECT :turn_id, n.id, :user_id, n.number, n.agent, :key, :fingerprint,
+         CASE WHEN q.queued THEN 'queued' ELSE 'running' END,
+         CASE WHEN q.queued THEN 0 ELSE 1 END,
+         CASE WHEN NOT q.queued THEN now() + make_interval(secs => :lease) END,
+         CASE WHEN NOT q.queued THEN now() END
+  FROM numbered n, (SELECT :queue OR EXISTS (SELECT FROM head) AS queued) q
+  RETURNING *),
+said AS (
+  INSERT INTO messages (id, turn_id, role, content)
+  SELECT :message_id, id, 'user', :text FROM made)
+SELECT CASE
+    WHEN made.id IS NOT NULL THEN made.status
+    WHEN prior.fingerprint <> ALL(CAST(:fingerprints AS bytea[])) THEN 'key_reused'
+    WHEN false THEN NULL
+    WHEN seen.id IS NULL THEN 'not_found'
+    WHEN taken.id IS NOT NULL THEN 'resume'
+    WHEN head.expired AND prior.ended_at IS NULL AND NOT :queue THEN 'again'
+    WHEN prior.id IS NOT NULL THEN 'prior'
+    WHEN seen.status <> 'active' THEN 'not_active'
+    WHEN NOT line.joined THEN 'busy'
+    WHEN waiting.turns >= :max_queued THEN 'queue_full'
+    ELSE 'again' END AS outcome,
+  coalesce(made.session_id, taken.session_id, prior.session_id, seen.id) AS session_id,
+  seen.status AS session_status,
+  coalesce(made.id, taken.id, prior.id, head.id) AS turn_id,
+  coalesce(made.id, prior.id) AS own_turn_id,
+  coalesce(made.number, taken.number, prior.number, head.number) AS number,
+  coalesce(made.attempt, taken.attempt, prior.attempt, head.attempt) AS attempt,
+  coalesce(taken.crashes, 0) AS crashes,
+  taken.cancel_requested_at IS NOT NULL AS cancel_requested,
+  coalesce(made.status, taken.status, prior.status, head.status) AS status,
+  coalesce(made.agent, taken.agent, prior.agent, head.agent) AS agent,
+  coalesce(made.created_at, taken.created_at, prior.created_at) AS created_at,
+  coalesce(made.started_at, taken.started_at, prior.started_at) AS started_at,
+  said_before.id AS said_before_id, said_before.content AS said_before,
+  coalesce((SELECT json_agg(json_build_array(w.number, w.attempt, w.id)) FROM (
+     SELECT t.number, t.attempt, t.id FROM turns t
+     WHERE t.session_id = seen.id AND t.remembered AND t.number >= seen.memory_from
+       AND t.number < coalesce(made.number, taken.number, prior.number)
+     ORDER BY t.number DESC LIMIT :window) w), '[]') AS remembered,
+  CASE WHEN coalesce(made.status, prior.status) = 'queued' THEN (
+    SELECT count(*) FROM turns t WHERE t.session_id = seen.id AND t.status = 'queued'
+      AND t.number < coalesce(made.number, prior.number)) END AS ahead,
+  CASE WHEN coalesce(made.status, prior.status) = 'queued' THEN (
+    SELECT extract(epoch FROM min(w.ended_at - w.started_at))::float FROM (
+      SELECT t.started_at, t.ended_at FROM turns t
+      WHERE t.session_id = seen.id AND t.number < head.number AND t.status = 'completed'
+      ORDER BY t.number DESC LIMIT :pace_turns) w) END AS pace
+FROM (SELECT) one LEFT JOIN seen ON true LEFT JOIN prior ON true LEFT JOIN head ON true
+  LEFT JOIN taken ON true LEFT JOIN made ON true LEFT JOIN waiting ON true
+  LEFT JOIN line ON true
+  LEFT JOIN messages said_before
+    ON said_before.turn_id = CASE WHEN taken.id IS NOT NULL THEN taken.id ELSE prior.id END
+    AND said_before.role = 'user'

@@ -1,0 +1,19 @@
+-- End a turn without a reply: failed or cancelled.
+-- Parameters: session_id, turn_id, attempt, status, remembered, error_code, error_detail, agent_digest,
+-- model_calls, input_tokens, output_tokens.
+-- The session is locked before the turn: the other order deadlocked with deletion (turn-protocol,
+-- section 2).
+WITH locked AS MATERIALIZED (
+  SELECT id FROM sessions WHERE id = :session_id FOR NO KEY UPDATE),
+ended AS (
+  UPDATE turns t SET status = :status, remembered = :remembered, ended_at = now(),
+         lease_expires_at = NULL, error_code = :error_code, error_detail = :error_detail,
+         agent_digest = :agent_digest, model_calls = :model_calls,
+         input_tokens = :input_tokens, output_tokens = :output_tokens
+  FROM locked WHERE t.session_id = locked.id AND t.id = :turn_id AND t.attempt = :attempt
+    AND t.status = 'running'
+  RETURNING t.id),
+touched AS (
+  UPDATE sessions x SET last_activity_at = now() FROM ended WHERE x.id = :session_id)
+SELECT EXISTS (SELECT FROM turns q WHERE q.session_id = :session_id AND q.status = 'queued') AS more
+FROM ended

@@ -1,0 +1,95 @@
+"""The statements of a turn's life stand whole in files, and psql takes them as they are."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+import parley.repository
+from parley.repository.statements import statement
+from parley_local.postgres import programs
+from parley_testing.postgres.databases import owner_url
+from parley_testing.waiting import HANG_SECONDS
+
+FILES = sorted((Path(parley.repository.__file__).parent / "sql").glob("*.sql"))
+NOBODY = "'00000000-0000-0000-0000-000000000000'::uuid"
+VALUES = {
+    "turn_id": NOBODY,
+    "session_id": NOBODY,
+    "message_id": NOBODY,
+    "fingerprint": r"'\x00'::bytea",
+    "fingerprints": r"array['\x00'::bytea]",
+    "metadata": "'{}'",
+    "enqueue": "true",
+    "queue": "false",
+    "crashed": "false",
+    "remembered": "false",
+    "lease": "45.0",
+} | dict.fromkeys(
+    (
+        "window", "max_queued", "pace_turns", "attempt", "model_calls", "input_tokens",
+        "output_tokens",
+    ),
+    "1",
+)  # fmt: skip
+
+
+def parameters(sql: str) -> set[str]:
+    """What the file's head says that the statement is given."""
+    head = " ".join(line.removeprefix("-- ") for line in sql.splitlines() if line.startswith("--"))
+    (listed,) = re.findall(r"Parameters: ([\w, ]+)\.", head) or [""]
+    return set(listed.split(", "))
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_psql_takes_it_as_it_is(database_url: str, file: Path) -> None:
+    given = [
+        part
+        for name in statement(file.stem)._bindparams
+        for part in ("-v", f"{name}={VALUES.get(name, repr('a'))}")
+    ]
+    url = owner_url(database_url).replace("+psycopg", "")
+    command = [str(programs() / "psql"), "-X", "-q", "-v", "ON_ERROR_STOP=1", *given, url]
+
+    done = subprocess.run(
+        command,
+        input=f"EXPLAIN\n{file.read_text()};\n",
+        capture_output=True,
+        text=True,
+        timeout=HANG_SECONDS,
+        check=False,
+    )
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "cost=" in done.stdout
+
+
+@pytest.mark.parametrize("file", [file for file in FILES if file.stem != "begin_by_name"])
+def test_its_head_says_what_it_is_given(file: Path) -> None:
+    assert parameters(file.read_text()) == set(statement(file.stem)._bindparams)
+
+
+def test_the_other_way_to_begin_says_what_it_is_given_besides() -> None:
+    besides = {"agent", "name", "platform", "metadata"}
+
+    by_name, by_id = (set(statement(f"begin_by_{way}")._bindparams) for way in ("name", "id"))
+
+    assert by_name == by_id | besides
+
+
+def test_the_two_ways_to_begin_are_the_same_from_the_head_on() -> None:
+    by_id, by_name = (
+        statement(f"begin_by_{way}").text.partition("head AS MATERIALIZED")[2]
+        for way in ("id", "name")
+    )
+    of_names = by_name.replace(
+        "WHEN EXISTS (SELECT FROM buried) THEN CASE\n"
+        "      WHEN (SELECT fingerprint FROM buried) <> ALL(CAST(:fingerprints AS bytea[]))\n"
+        "      THEN 'key_reused' ELSE 'not_found' END",
+        "WHEN false THEN NULL",
+    ).replace("WHEN seen.id IS NULL THEN 'again'", "WHEN seen.id IS NULL THEN 'not_found'")
+
+    assert of_names == by_id
