@@ -95,8 +95,7 @@ def test_what_was_said_comes_back_with_an_arrow_key(terminal: Open) -> None:
     talk.say("/nothing")
     talk.wait_for("There is no /nothing")
     talk.wait_for("you>")
-    talk.press("\x1b[A")
-    talk.wait_for("/nothing")
+    talk.press_until("\x1b[A", "/nothing")  # what was said is loaded beside the prompt
     talk.say("")
     talk.wait_for("There is no /nothing")
     talk.press(CTRL_D)
