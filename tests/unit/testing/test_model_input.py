@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from parley_testing.models.input import RefusedInput, check
+from parley_testing.models.input import RefusedInput, check, name_faults
 
 USER = {"role": "user", "content": "add milk"}
 CALL = {"type": "function_call", "call_id": "c", "name": "add", "arguments": "{}"}
@@ -45,3 +45,9 @@ def test_takes_a_conversation_in_order() -> None:
 def test_refuses(items: list[dict[str, Any]], rule: str) -> None:
     with pytest.raises(RefusedInput, match=rule):
         check(items)
+
+
+@pytest.mark.parametrize("name", ["functions.add", "add ", "x" * 65])
+def test_refuses_a_name_that_is_sent(name: str) -> None:
+    assert name_faults([USER, CALL | {"name": name}, OUTPUT])
+    assert not name_faults([USER, CALL, OUTPUT])

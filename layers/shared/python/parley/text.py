@@ -6,7 +6,7 @@ import json
 import re
 from typing import Any
 
-from pydantic_core import PydanticSerializationError, from_json, to_json
+from pydantic_core import from_json, to_json
 
 _LONE = {code: "\N{REPLACEMENT CHARACTER}" for code in range(0xD800, 0xE000)}
 _UNSTORABLE = {0: None, **_LONE}
@@ -17,6 +17,8 @@ _PAIR = re.compile("[\ud800-\udbff][\udc00-\udfff]")
 _STEERS = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
 )
+_DEEPEST = 100
+_BRACKETS = re.compile(r'"(?:[^"\\]+|\\.)*"?|[\[\]{}]', re.DOTALL)
 _UNSTORABLE_ESCAPE = re.compile(r"\\u(?:0000|[dD][89a-fA-F])")
 
 
@@ -68,6 +70,25 @@ def storable_in_json(text: str) -> str:
     return json.dumps(storable_json(value), ensure_ascii=False)
 
 
+def not_too_deep(text: str) -> str:
+    """Return a JSON text, cut off where it nests deeper than 100 levels, so that it is no JSON.
+
+    A model that goes in circles opens one bracket after the other. What reads JSON by recursion
+    fails on it in the middle of its work, where a text that is no JSON is told of.
+    """
+    if text.count("[") + text.count("{") <= _DEEPEST:
+        return text
+    depth = 0
+    for token in _BRACKETS.finditer(text):
+        if token[0] in "[{":
+            depth += 1
+        elif token[0] in "]}":
+            depth -= 1
+        if depth > _DEEPEST:
+            return text[: token.end()]
+    return text
+
+
 def storable_json(value: Any) -> Any:
     """Make every string in a JSON value storable, keys included."""
     match value:
@@ -87,10 +108,10 @@ def json_line(value: Any) -> bytes:
 
 
 def jsonable(value: Any) -> Any:
-    """Give a value as the storable JSON that it is, or its text where it is none."""
+    """Give a value as the storable JSON that it is, or its text where it is none, or too deep."""
     try:
         return storable_json(from_json(to_json(value)))
-    except PydanticSerializationError:
+    except ValueError:  # of either: what one still writes is too deep for the other
         return storable(str(value))
 
 

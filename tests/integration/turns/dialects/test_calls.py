@@ -40,6 +40,7 @@ def titles(sql: psycopg.Connection) -> list[str]:
         call(id=None),
         call(id=""),
         call(id="left out"),
+        call(id=5),
         call(index="left out"),
         call({"title": "milk"}),
     ],
@@ -129,6 +130,31 @@ async def test_two_in_a_stream_stay_two(
     assert sorted(titles(sql)) == ["one", "two"]
 
 
+@pytest.mark.parametrize("name", ["", None, "functions.add_task", "add task", "x" * 65])
+async def test_one_of_a_tool_that_is_not_there_is_sent_back_by_a_name_that_servers_take(
+    conversation: Conversation, sql: psycopg.Connection, which: str, name: str | None
+) -> None:
+    wrong = (
+        alike({"tool_calls": [_named(call(), name)]}, "tool_calls")
+        if which == "chat_completions"
+        else responding(response(called("add_task", "{}") | {"name": name}))
+    )
+    right = _calling(which, '{"title": "milk"}')
+    conversation.script(wrong, right, Said("Ok."), Said("Fine."))
+
+    view = await conversation.say()
+    again = await conversation.say("thanks")
+
+    assert view.turn.status == again.turn.status == "completed", view.turn.error_detail
+    assert titles(sql) == ["milk"]
+    told = json.dumps(conversation.server.asked[1].input[-1])
+    assert f"There is no tool {name or 'unnamed'}." in told
+
+
+def _named(made: dict[str, Any], name: str | None) -> dict[str, Any]:
+    return {**made, "function": {**made["function"], "name": name}}
+
+
 async def test_a_lone_surrogate_in_arguments_is_replaced(
     conversation: Conversation, sql: psycopg.Connection, which: str
 ) -> None:
@@ -159,7 +185,24 @@ async def test_a_character_cut_in_two_in_arguments_is_whole(
     assert titles(sql) == ["\N{BUTTER}"]
 
 
-@pytest.mark.parametrize("arguments", ['{"title": "mil', "[]", '{"title": NaN}'])
+DEEP = '{"title": ' + "[" * 5_000
+TOO_DEEP = {
+    "deep": DEEP,
+    "deep and closed": DEEP + "]" * 5_000 + "}",
+    "deep objects": '{"title": ' * 5_000,
+    "deep, with what cannot be stored": DEEP.replace("[", '"\\ud83d", "x": [', 1)
+    + "]" * 5_000
+    + "}",
+}
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        *('{"title": "mil', "[]", '{"title": NaN}'),
+        *(pytest.param(deep, id=name) for name, deep in TOO_DEEP.items()),
+    ],
+)
 async def test_arguments_that_are_no_object_are_told_of_and_not_sent_back(
     conversation: Conversation, sql: psycopg.Connection, which: str, arguments: str
 ) -> None:

@@ -7,6 +7,7 @@ items come with every later turn.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -16,6 +17,7 @@ _OUTPUT_OF = {
     "custom_tool_call": "custom_tool_call_output",
 }
 _CALL_OF = {output: call for call, output in _OUTPUT_OF.items()}
+_NAME = re.compile("[a-zA-Z0-9_-]{1,64}")
 _PARTS = frozenset({"input_text", "input_image", "input_file", "output_text", "refusal"})
 
 
@@ -48,6 +50,16 @@ def faults(items: str | Iterable[Any]) -> list[str]:
     return wrong + _unpaired(given) + _thoughts_alone(given)
 
 
+def name_faults(items: str | Iterable[Any]) -> list[str]:
+    """Give a sentence for each call in what is sent whose tool has a name that OpenAI refuses."""
+    return [
+        f"item {place} is a call with a name that OpenAI's servers refuse"
+        for place, item in enumerate(items)
+        if isinstance(item, Mapping) and item.get("type") in _OUTPUT_OF
+        if not _NAME.fullmatch(item["name"])
+    ]
+
+
 def chat_faults(messages: Iterable[Mapping[str, Any]]) -> list[str]:
     """Give a sentence for each rule that messages of Chat Completions break.
 
@@ -72,6 +84,11 @@ def chat_faults(messages: Iterable[Mapping[str, Any]]) -> list[str]:
             f"message {place} has a call whose arguments are no JSON object"
             for call in calls
             if not _is_object(call["function"]["arguments"])
+        ]
+        wrong += [
+            f"message {place} has a call with a name that OpenAI's servers refuse"
+            for call in calls
+            if not _NAME.fullmatch(call["function"]["name"])
         ]
         if not calls and not message.get("content") and not message.get("refusal"):
             wrong.append(f"message {place} says nothing")

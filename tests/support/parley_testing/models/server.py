@@ -106,6 +106,7 @@ class ModelServer:
                 model.asked.append(asked)
                 if asked.path == "/responses":
                     model.refused += input.faults(body["input"])
+                    model.refused += input.name_faults(body["input"])
                 else:
                     model.refused += input.chat_faults(body["messages"])
                 step = model.script(asked)

@@ -166,7 +166,7 @@ class ChatAnswer:
         mended = {**given, "type": given.get("type") or "function"}
         if call is None:
             self._kept.add_call()
-            given_id = given.get("id") or ""
+            given_id = fields.call_id(given.get("id"))
             own_id = given_id or f"call_{uuid4().hex}"
             call = _Call(len(self._calls), own_id, given_id, given.get("index"), name)
             self._calls.append(call)
@@ -187,7 +187,7 @@ class ChatAnswer:
         The index alone does not tell: some servers give every call the index 0, or none. Nor does
         the id: most chunks that go on have none, and some servers never give one.
         """
-        index, given_id = given.get("index"), given.get("id") or ""
+        index, given_id = given.get("index"), fields.call_id(given.get("id"))
         calls = [call for call in self._calls if index is None or call.given_index in (index, None)]
         if given_id and (same := [call for call in calls if call.given_id == given_id]):
             return same[-1]

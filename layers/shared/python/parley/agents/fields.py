@@ -42,6 +42,11 @@ def usage(value: Any, into: str, out_of: str) -> dict[str, Any] | None:
     return {**known, **details, "total_tokens": total}
 
 
+def call_id(value: Any) -> str:
+    """Give a call's id as text; some servers give a number, or nothing."""
+    return "" if value is None else str(value)
+
+
 def arguments(value: Any) -> str:
     """Give a call's arguments as JSON text; some servers give the object itself, or nothing."""
     if value is None or value == "":

@@ -87,6 +87,7 @@ def _item(item: Mapping[str, Any]) -> dict[str, Any]:
     mended = dict(item)
     match item.get("type"):
         case "function_call":
+            mended["call_id"] = fields.call_id(item.get("call_id"))
             mended["arguments"] = fields.arguments(item.get("arguments"))
         case "message":
             content = item.get("content")

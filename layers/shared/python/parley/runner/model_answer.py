@@ -5,7 +5,8 @@ Importing this module imports the Agents SDK.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Collection, Iterable
 from typing import Any
 from uuid import uuid4
 
@@ -14,9 +15,13 @@ from pydantic_core import from_json, to_json
 
 from parley.runner.model_faults import no_answer
 from parley.runner.model_stream import text_of
-from parley.text import storable_in_json, storable_json
+from parley.text import not_too_deep, storable_in_json, storable_json
 
 CALLS = ("function_call", "custom_tool_call")
+
+_UNNAMED = "unnamed"
+_REFUSED_IN_NAMES = re.compile(r"[^a-zA-Z0-9_-]")
+_NAME_CHARS = 64
 
 
 def recorded(response: ModelResponse, taken: set[str]) -> dict[str, Any]:
@@ -43,7 +48,8 @@ def recorded(response: ModelResponse, taken: set[str]) -> dict[str, Any]:
                 item["call_id"] = f"call_{uuid4().hex}"  # some servers start at call_0 every time
             taken = taken | {item["call_id"]}
         if item.get("type") == "function_call":
-            item["arguments"] = storable_in_json(item.get("arguments") or "{}")
+            item["name"] = item.get("name") or _UNNAMED
+            item["arguments"] = storable_in_json(not_too_deep(item.get("arguments") or "{}"))
     return {"output": output, "usage": usage, "response_id": response.response_id}
 
 
@@ -52,20 +58,32 @@ def call_ids(items: Iterable[Any]) -> set[str]:
     return {item["call_id"] for item in items if item.get("type") in CALLS}
 
 
-def sendable(items: str | list[Any]) -> str | list[Any]:
+def sendable(items: str | list[Any], offered: Collection[str]) -> str | list[Any]:
     """Make what a model is asked such that any server can read it.
 
-    A call whose arguments are no JSON object was answered with what is wrong with them. Many
-    servers read the arguments in a conversation again, and refuse all of it for such a call.
+    A call whose arguments are no JSON object was answered with what is wrong with them, and one of
+    a tool that does not exist with those that do. Many servers read the arguments in a conversation
+    again, and refuse all of it for such a call; and OpenAI's refuse it for a name such as
+    `functions.add`, which models make up.
+
+    Args:
+        items: What it is asked.
+        offered: Names of tools that it may call; a server that takes them takes them here too.
     """
     if isinstance(items, str):
         return items
     return [
-        {**item, "arguments": "{}"}
-        if item.get("type") == "function_call" and not _is_object(item.get("arguments"))
-        else item
+        _sendable_call(item, offered) if item.get("type") == "function_call" else item
         for item in items
     ]
+
+
+def _sendable_call(call: dict[str, Any], offered: Collection[str]) -> dict[str, Any]:
+    name = call.get("name") or ""
+    if name not in offered:
+        name = _REFUSED_IN_NAMES.sub("_", name)[:_NAME_CHARS] or _UNNAMED
+    arguments = call.get("arguments")
+    return {**call, "name": name, "arguments": arguments if _is_object(arguments) else "{}"}
 
 
 def _as_function(item: dict[str, Any]) -> dict[str, Any]:

@@ -67,9 +67,8 @@ class RecordingModel(Model):
         """Give the recorded response for this position, or the model's, recorded."""
         self._attempt.check()
         record_outputs(tools)
-        self._attempt.offer(
-            [*(tool.name for tool in tools), *(each.tool_name for each in handoffs)]
-        )
+        offered = [*(tool.name for tool in tools), *(each.tool_name for each in handoffs)]
+        self._attempt.offer(offered)
         position = self._attempt.next_position()
         if (record := self._attempt.records.get(position)) is not None:
             self._attempt.put_context_back(record.get("context", {}))
@@ -90,7 +89,7 @@ class RecordingModel(Model):
             with subsegment("model call"):
                 response = await ask(
                     system_instructions,
-                    sendable(input),
+                    sendable(input, offered),
                     model_settings,
                     tools,
                     output_schema,
