@@ -98,6 +98,7 @@ def test_what_was_said_comes_back_with_an_arrow_key(terminal: Open) -> None:
     talk.press_until("\x1b[A", "/nothing")  # what was said is loaded beside the prompt
     talk.say("")
     talk.wait_for("There is no /nothing")
+    talk.wait_for("you>")
     talk.press(CTRL_D)
 
     assert talk.ended() == 0
@@ -112,6 +113,7 @@ def test_tab_completes_commands_and_agents(terminal: Open) -> None:
     talk.wait_for("port")
     talk.say("")
     talk.wait_for("begins a new session with support.")
+    talk.wait_for("support>")
     talk.press(CTRL_D)
 
     assert talk.ended() == 0
