@@ -57,7 +57,7 @@ def upgrade(
     Raises:
         StoreUnavailable: Postgres could not serve for so long.
         RuntimeRoleFault: The schema is as it was, and the functions' logins cannot be made; or it
-            is up to date, and they cannot be used.
+            is up to date, and they cannot be used or lead to another database.
     """
     end = time.monotonic() + seconds
     last_try = time.monotonic() + min(
@@ -76,7 +76,7 @@ def upgrade(
         time.sleep(pause)
         tries += 1
     if runtime is not None:
-        try_logins(runtime)
+        try_logins(runtime, database)
     return reached
 
 

@@ -300,3 +300,28 @@ def test_another_password_in_the_secret_is_set(
         psycopg.connect(url, password="after").close()
         with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
             psycopg.connect(url, password="before")
+
+
+@pytest.mark.parametrize("there", ["the functions' logins", "nothing"])
+def test_a_secret_that_leads_to_the_database_from_before_a_restore_is_found_out(
+    migrate: Migrate,
+    place: tuple[str, str],
+    postgres: EmbeddedPostgres,
+    monkeypatch: pytest.MonkeyPatch,
+    there: str,
+) -> None:
+    name, owner = place
+    if there != "nothing":
+        migrate()
+    restored = f"{name}_restored"
+    with connect(postgres.url("postgres")) as admin:
+        admin.execute(f"CREATE DATABASE {restored} OWNER {owner}")
+    monkeypatch.setenv("DATABASE_URL", url_of(postgres, restored, owner))
+    monkeypatch.setenv("DATABASE_RUNTIME_URL", url_of(postgres, name, app(place)))
+
+    words = "leads to another database" if there != "nothing" else "cannot log in"
+    with pytest.raises(Exception, match=words):
+        load_function("migrate").handler({"action": "migrate"}, None)
+
+    monkeypatch.setenv("DATABASE_RUNTIME_URL", url_of(postgres, restored, app(place)))
+    load_function("migrate").handler({"action": "migrate"}, None)

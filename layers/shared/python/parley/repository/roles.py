@@ -8,6 +8,7 @@ with the password of the run-time URL. Where it may not, somebody who may makes 
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -21,9 +22,11 @@ from parley.repository.address import service_url
 from parley.repository.database import Database, sqlstate
 from parley.repository.diagnosis import diagnose
 from parley.repository.row_security import EVERY_RIGHT, EVERYONE, GUARDS, policies
-from parley.repository.scope import SERVICE, OfUser
+from parley.repository.scope import SERVICE, OfUser, Scope
 
 _INSUFFICIENT_PRIVILEGE = "42501"
+_LOGINS_SECONDS = 60.0
+"""How long the owner's transaction may wait for the logins that are tried meanwhile."""
 
 
 def arrange(connection: Connection, runtime: URL) -> None:
@@ -50,22 +53,47 @@ def arrange(connection: Connection, runtime: URL) -> None:
         _bind(connection, table, user)
 
 
-def try_logins(runtime: URL) -> None:
-    """Log in as both.
+def try_logins(runtime: URL, owner: Database) -> None:
+    """Log in as both, and see that it is the owner's database in which they are.
+
+    The two are named by two secrets: after a restore into another database, one of them may still
+    lead to the old one, on which the functions would go on.
+
+    Args:
+        runtime: The run-time role's URL.
+        owner: The way of the database's owner.
 
     Raises:
-        RuntimeRoleFault: One of them cannot.
+        RuntimeRoleFault: One of them cannot, or comes into another database.
+        StoreUnavailable: The owner's database cannot serve now.
     """
-    for scope, url in ((OfUser(""), runtime), (SERVICE, service_url(runtime))):
-        database = _way(runtime)
-        try:
-            database.run_once(scope, text("SELECT FROM sessions LIMIT 1"))
-        except (DBAPIError, StoreUnavailable) as error:
-            raise RuntimeRoleFault(
-                f'The functions cannot log in as "{url.username}": {diagnose(error).sentence}'
-            ) from error
-        finally:
-            database.close()
+    # Whoever is in the same database meets the lock, by whatever name or pooler he came.
+    key = secrets.randbits(62)
+    with owner.long_transaction(_LOGINS_SECONDS) as connection:
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": key})
+        for scope, url in ((OfUser(""), runtime), (SERVICE, service_url(runtime))):
+            if not _meets(key, scope, runtime, str(url.username)):
+                raise RuntimeRoleFault(
+                    "The run-time secret leads to another database than the owner's secret, on"
+                    " which the functions would work. Name one host and one database in both."
+                )
+
+
+def _meets(key: int, scope: Scope, runtime: URL, login: str) -> bool:
+    database = _way(runtime)
+    try:
+        (row,) = database.run_once(
+            scope,
+            text("SELECT NOT pg_try_advisory_xact_lock(:key), (SELECT true FROM sessions LIMIT 1)"),
+            {"key": key},
+        )
+    except (DBAPIError, StoreUnavailable) as error:
+        raise RuntimeRoleFault(
+            f'The functions cannot log in as "{login}": {diagnose(error).sentence}'
+        ) from error
+    finally:
+        database.close()
+    return bool(row[0])
 
 
 def role_of(url: URL) -> str:
