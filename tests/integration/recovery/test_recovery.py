@@ -341,6 +341,19 @@ def test_a_clock_that_was_set_back_keeps_no_turn_waiting(
     assert recover()["sessions"] == counts(waiting=1, woken=1)
 
 
+def test_a_lease_from_before_the_clock_was_set_back_is_found(
+    recover: Recover, work: Work, api: Api, turns: TurnRepository, sql: psycopg.Connection
+) -> None:
+    turn = begin(turns, request("alice", api.new_session()))
+    assert recover()["sessions"] == counts()
+    sql.execute("UPDATE turns SET lease_expires_at = now() + interval '640 s'")
+
+    assert recover()["sessions"] == counts(waiting=1, woken=1)
+
+    work()
+    assert state(sql, turn.id) == ("completed", 2, 0)
+
+
 def test_who_dies_when_it_has_woken_wakes_once_more_which_changes_nothing(
     recover: Recover,
     work: Work,

@@ -144,3 +144,67 @@ def test_an_issuer_of_another_name_is_found_out(database_url: str, issuer: Any) 
     assert found == 1
     assert said["the issuer"].startswith("FAILED")
     assert issuer.name in said["the issuer"]
+
+
+def run_time_role_of(owner: str, runtime: str) -> tuple[int, str]:
+    """Give what is said of a run-time secret that holds this, and how many things failed."""
+    kept = boto3.client("secretsmanager").create_secret(Name="runtime", SecretString=runtime)
+    found, said = said_of(given(owner, DatabaseRuntimeSecretArn=kept["ARN"]))
+    return found, said["the run-time role"]
+
+
+def test_without_a_run_time_role_it_is_said_what_one_would_guard(database_url: str) -> None:
+    found, said = said_of(given(owner_url(database_url)))
+
+    assert found == 0
+    assert "log in as the database's owner" in said["the run-time role"]
+    assert "DatabaseRuntimeSecretArn" in said["the run-time role"]
+
+
+def test_both_logins_of_a_run_time_secret_are_named(database_url: str) -> None:
+    owner = owner_url(database_url)
+
+    found, said = run_time_role_of(owner, owner.replace("postgres@", f"app.tenant:{PASSWORD}@"))
+
+    assert (found, said) == (0, "migrate makes app and app_service, or finds them")
+
+
+@pytest.mark.parametrize(
+    ("user", "words"),
+    [
+        (f"postgres:{PASSWORD}@", "names the owner"),
+        ("parley_app@", "holds no password"),
+        ("", "names no user"),
+        (f"parley_app:{PASSWORD}@{PASSWORD}@", "more than one @"),
+    ],
+)
+def test_a_run_time_secret_that_cannot_be_used_is_a_sentence(
+    database_url: str, user: str, words: str
+) -> None:
+    owner = owner_url(database_url)
+
+    found, said = run_time_role_of(owner, owner.replace("postgres@", user))
+
+    assert found == 1
+    assert said.startswith("FAILED")
+    assert words in said
+
+
+def test_a_run_time_secret_that_is_not_there_is_named(database_url: str) -> None:
+    parameters = given(owner_url(database_url), DatabaseRuntimeSecretArn=MISSING)
+
+    found, said = said_of(parameters)
+
+    assert found == 1
+    assert said["the run-time role"].startswith("FAILED")
+    assert MISSING in said["the run-time role"]
+
+
+def test_a_run_time_secret_of_another_database_is_said_to_be_untried(database_url: str) -> None:
+    elsewhere = f"postgresql://parley_app:{PASSWORD}@127.0.0.1:1/parley"
+
+    found, said = run_time_role_of(owner_url(database_url), elsewhere)
+
+    assert found == 0
+    assert said.startswith("not tried")
+    assert "another host or database" in said

@@ -126,6 +126,25 @@ def test_the_same_key_is_another_users_own(bench: Workbench) -> None:
     assert begun.outcome == "running"
 
 
+@pytest.mark.parametrize("opens", [None, SESSION], ids=["by id", "by name"])
+@pytest.mark.parametrize(("left", "outcome"), [(640, "resume"), (60, "busy")])
+def test_a_lease_from_before_the_clock_was_set_back_is_over(
+    bench: Workbench,
+    sql: psycopg.Connection,
+    opens: NewSession | None,
+    left: int,
+    outcome: str,
+) -> None:
+    first = held(bench.turns.begin(request(new_id(), opens=SESSION)))
+    sql.execute("UPDATE turns SET lease_expires_at = now() + make_interval(secs => %s)", [left])
+
+    begun = bench.turns.begin(request(first.session_id, opens=opens))
+
+    assert (begun.outcome, begun.turn_id) == (outcome, first.id)
+    crashes = sql.execute("SELECT attempt, crashes FROM turns").fetchone()
+    assert crashes == (2 if outcome == "resume" else 1, 0)
+
+
 def test_a_running_turn_is_in_the_way(bench: Workbench, sql: psycopg.Connection) -> None:
     session_id = bench.new_session()
     turn = bench.begin(session_id)
