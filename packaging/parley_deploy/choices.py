@@ -15,6 +15,11 @@ SECRETS = {"DatabaseSecretArn": "DATABASE_SECRET_ARN", "OpenAiSecretArn": "OPENA
 EVERY_SECRET = {**SECRETS, "DatabaseRuntimeSecretArn": "DATABASE_RUNTIME_SECRET_ARN"}
 """Those, and the one that a deployment does not fail without."""
 
+_OF_ONE_DATABASE = {
+    "DatabaseSecretArn": "DatabaseRuntimeSecretArn",
+    "DatabaseRuntimeSecretArn": "DatabaseSecretArn",
+}
+
 
 class MissingSecret(Exception):
     """A secret's ARN was not given.
@@ -38,7 +43,8 @@ def chosen(
     """Return the template's parameters by name: the file's, the secrets', and those given last.
 
     A secret that the file names for an environment is that environment's: a variable that says
-    another one, left in the shell from other work perhaps, stops the deployment.
+    another one, left in the shell from other work perhaps, stops the deployment. So does one that
+    alone says the database's other secret, where the file names one of the two.
 
     Args:
         samconfig: The file `samconfig.toml`.
@@ -50,17 +56,25 @@ def chosen(
     Raises:
         MissingSecret: The file and the variables both lack a secret's ARN.
         ValueError: There is no such environment, something is not of the form `Name=value`, or
-            the file and a variable say different secrets.
+            the file and a variable say different secrets, or each one of the database's two.
     """
     written = written_for(samconfig, env, "deploy").get("parameter_overrides", [])
     parameters = _pairs(written.split() if isinstance(written, str) else written)
     asked = _pairs(given)
+    named = set(parameters)
     for name, variable in EVERY_SECRET.items():
         exported = variables.get(variable)
         if exported and parameters.get(name, exported) != exported and name not in asked:
             raise ValueError(
                 f"{samconfig.name} names {parameters[name]} as {name} of {env}, and {variable} "
                 f'says {exported}; unset {variable}, or give PARAMETERS="{name}=…" to mean it'
+            )
+        other = _OF_ONE_DATABASE.get(name)
+        if exported and other in named and not {name, other} & asked.keys() and name not in named:
+            raise ValueError(
+                f"{samconfig.name} names {other} of {env}, and only {variable} says {name}, of "
+                f'another database perhaps; unset {variable}, or give PARAMETERS="{name}=…" to '
+                "mean it"
             )
         if exported:
             parameters[name] = exported

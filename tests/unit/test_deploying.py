@@ -102,21 +102,42 @@ def test_the_same_choice_makes_the_same_package(tmp_path: Path) -> None:
 def test_a_variable_does_not_win_over_what_is_written_for_an_environment(
     samconfig: Path, name: str, variable: str
 ) -> None:
+    # All three, since half of what a database needs is not taken from the shell either.
     given = {**SECRETS, "DATABASE_RUNTIME_SECRET_ARN": RUNTIME}
-    written = given[variable] + "-of-prod"
-    samconfig.write_text(
-        f'[prod.deploy.parameters]\nparameter_overrides = ["{name}={written}", "LogLevel=INFO"]\n'
-    )
+    file = {other: given[shell] + "-of-prod" for other, shell in choices.EVERY_SECRET.items()}
+    overrides = [f"{other}={arn}" for other, arn in file.items()]
+    samconfig.write_text(f"[prod.deploy.parameters]\nparameter_overrides = {overrides}\n")
+    exported = {variable: given[variable]}
 
-    with pytest.raises(ValueError, match=rf"names {written} as {name} of prod, and {variable}"):
-        choices.chosen(samconfig, "prod", [], given, "arm64")
+    with pytest.raises(ValueError, match=rf"names {file[name]} as {name} of prod, and {variable}"):
+        choices.chosen(samconfig, "prod", [], exported, "arm64")
 
-    without = {other: arn for other, arn in given.items() if other != variable}
-    assert choices.chosen(samconfig, "prod", [], without, "arm64")[name] == written
-    same = {**given, variable: written}
-    assert choices.chosen(samconfig, "prod", [], same, "arm64")[name] == written
-    meant = choices.chosen(samconfig, "prod", [f"{name}=arn:x"], given, "arm64")
+    assert choices.chosen(samconfig, "prod", [], {}, "arm64")[name] == file[name]
+    same = {variable: file[name]}
+    assert choices.chosen(samconfig, "prod", [], same, "arm64")[name] == file[name]
+    meant = choices.chosen(samconfig, "prod", [f"{name}=arn:x"], exported, "arm64")
     assert meant[name] == "arn:x"
+
+
+@pytest.mark.parametrize(
+    ("written", "exported"),
+    [
+        ("DatabaseSecretArn", "DatabaseRuntimeSecretArn"),
+        ("DatabaseRuntimeSecretArn", "DatabaseSecretArn"),
+    ],
+)
+def test_a_variable_does_not_give_an_environment_half_of_another_database(
+    samconfig: Path, written: str, exported: str
+) -> None:
+    samconfig.write_text(f'[prod.deploy.parameters]\nparameter_overrides = ["{written}=arn:p"]\n')
+    variable = choices.EVERY_SECRET[exported]
+    exports = {variable: "arn:dev", "OPENAI_SECRET_ARN": OPENAI}
+
+    with pytest.raises(ValueError, match=rf"names {written} of prod, and only {variable} says"):
+        choices.chosen(samconfig, "prod", [], exports, "arm64")
+
+    meant = choices.chosen(samconfig, "prod", [f"{exported}=arn:x"], exports, "arm64")
+    assert (meant[written], meant[exported]) == ("arn:p", "arn:x")
 
 
 @pytest.mark.parametrize(
