@@ -140,13 +140,12 @@ async def _serve(options: Options, started: AsyncExitStack) -> NoReturn:
     variables = function_variables(
         os.environ,
         data_dir=data_dir,
-        database_url=postgres.url(),
         runtime_url=postgres.runtime_url(),
         jwks_url=url + JWKS_PATH,
         queue_url=queue.url if queue else None,
         log_format=options.log_format,
     )
-    await migrate(template, variables)
+    await migrate(template, variables, owner_url=postgres.url())
     pages = {JWKS_PATH: keys_page(data_dir), front_page.PATH: lambda: front_page.front_page(url)}
     gateway = await started.enter_async_context(Gateway(template, variables, pages=pages))
     await gateway.prewarm()

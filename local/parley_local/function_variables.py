@@ -50,7 +50,6 @@ def function_variables(
     caller: Mapping[str, str],
     *,
     data_dir: Path,
-    database_url: str,
     runtime_url: str,
     jwks_url: str,
     queue_url: str | None = None,
@@ -62,8 +61,8 @@ def function_variables(
         caller: The environment of `make dev` itself. Its settings pass through, except where
             Postgres, memory and the issuer are; its OPENAI_ variables pass as they are.
         data_dir: Where memory is kept.
-        database_url: The embedded PostgreSQL, for its owner.
-        runtime_url: The same for the functions.
+        runtime_url: The embedded PostgreSQL, for the functions; its owner's URL is for migrations
+            alone.
         jwks_url: Where the local issuer's keys are served.
         queue_url: The local queue, where the template has one.
         log_format: How the functions write their log.
@@ -100,7 +99,6 @@ def function_variables(
         "LOG_FORMAT": log_format,
         # Metrics are lines for CloudWatch; in a terminal they hide the logs.
         "POWERTOOLS_METRICS_DISABLED": "true",
-        "DATABASE_URL": database_url,
         "DATABASE_RUNTIME_URL": runtime_url,
         "AGENT_SESSION_STORE": "sqlite",
         "AGENT_SESSION_DB_PATH": str((data_dir / MEMORY_FILE).resolve()),

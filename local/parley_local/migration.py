@@ -15,8 +15,13 @@ class MigrationFailed(Exception):
     """The schema could not be brought up to date; the message says why."""
 
 
-async def migrate(template: Template, variables: Mapping[str, str]) -> None:
+async def migrate(template: Template, variables: Mapping[str, str], *, owner_url: str) -> None:
     """Invoke the function in the folder `migrate` as a direct call, and wait for its end.
+
+    Args:
+        template: What names the function.
+        variables: The environment of all functions.
+        owner_url: The database's URL for its owner, which no other function is given.
 
     Raises:
         MigrationFailed: It failed, or the template has no such function.
@@ -24,7 +29,7 @@ async def migrate(template: Template, variables: Mapping[str, str]) -> None:
     functions = [f for f in template.functions.values() if f.folder.name == _FOLDER]
     if not functions:
         raise MigrationFailed(f"the template has no function in a folder named {_FOLDER}.")
-    pool = Pool(functions[0], variables, limit=1)
+    pool = Pool(functions[0], {**variables, "DATABASE_URL": owner_url}, limit=1)
     try:
         answer = await pool.invoke({"action": "migrate"}, str(uuid.uuid4()))
     finally:

@@ -91,11 +91,10 @@ async def _surroundings(
     own = function_variables(
         os.environ,
         data_dir=data_dir,
-        database_url=postgres.url(),
         runtime_url=postgres.runtime_url(),
         jwks_url="http://unused",
     )
-    await migrate(read_template(options.template), own)
+    await migrate(read_template(options.template), own, owner_url=postgres.url())
     database = await started.enter_async_context(door(bridge.address, socket))
     keys = started.enter_context(keys_served(data_dir, bridge.address))
     logging.getLogger("werkzeug").setLevel(logging.ERROR)  # a line for each request otherwise

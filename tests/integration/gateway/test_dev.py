@@ -28,15 +28,21 @@ MIGRATE = """
         url = os.environ["DATABASE_URL"].replace("+psycopg", "")
         with psycopg.connect(url) as connection:
             connection.execute("CREATE TABLE IF NOT EXISTS notes (id serial)")
+            named = "SELECT 1 FROM pg_roles WHERE rolname = 'parley_app'"
+            if connection.execute(named).fetchone() is None:
+                connection.execute("CREATE ROLE parley_app LOGIN")
+            connection.execute("GRANT ALL ON ALL TABLES IN SCHEMA public TO parley_app")
+            connection.execute("GRANT ALL ON ALL SEQUENCES IN SCHEMA public TO parley_app")
         return {"revision": "1"}
 """
 NOTES = """
     import os, psycopg
     def handler(event, context):
-        url = os.environ["DATABASE_URL"].replace("+psycopg", "")
+        url = os.environ["DATABASE_RUNTIME_URL"].replace("+psycopg", "")
         with psycopg.connect(url) as connection:
             if event["httpMethod"] == "POST":
                 connection.execute("INSERT INTO notes DEFAULT VALUES")
+            assert "DATABASE_URL" not in os.environ, "which is the owner's"
             count = connection.execute("SELECT count(*) FROM notes").fetchone()[0]
         return {"statusCode": 200, "body": str(count)}
 """
@@ -59,12 +65,17 @@ LEFT = """
                 "CREATE TABLE IF NOT EXISTS turns"
                 " (session_id uuid, user_id text, status text, lease_expires_at timestamptz)"
             )
+            named = "SELECT 1 FROM pg_roles WHERE rolname = 'parley_app'"
+            if connection.execute(named).fetchone() is None:
+                connection.execute("CREATE ROLE parley_app LOGIN")
+            connection.execute("GRANT ALL ON ALL TABLES IN SCHEMA public TO parley_app")
+            connection.execute("GRANT ALL ON ALL SEQUENCES IN SCHEMA public TO parley_app")
         return {"revision": "1"}
 """
 LEAVE = """
     import os, psycopg
     def handler(event, context):
-        url = os.environ["DATABASE_URL"].replace("+psycopg", "")
+        url = os.environ["DATABASE_RUNTIME_URL"].replace("+psycopg", "")
         with psycopg.connect(url) as connection:
             if event["httpMethod"] == "POST":
                 for status, lease in (
@@ -81,7 +92,7 @@ FINISH = """
     import os, psycopg
     def handler(event, context):
         (record,) = event["Records"]
-        url = os.environ["DATABASE_URL"].replace("+psycopg", "")
+        url = os.environ["DATABASE_RUNTIME_URL"].replace("+psycopg", "")
         with psycopg.connect(url) as connection:
             connection.execute(
                 "UPDATE turns SET status = 'completed' WHERE session_id = %s", [record["body"]]
@@ -99,7 +110,7 @@ HEAR = """
     def handler(event, context):
         assert [record["body"] for record in event["Records"]] == ["wake"]
         assert boto3.Session().get_credentials().access_key == "local"
-        url = os.environ["DATABASE_URL"].replace("+psycopg", "")
+        url = os.environ["DATABASE_RUNTIME_URL"].replace("+psycopg", "")
         with psycopg.connect(url) as connection:
             connection.execute("INSERT INTO notes DEFAULT VALUES")
 """

@@ -84,6 +84,9 @@ def test_no_more_is_read_than_so_many_bytes_and_the_turn_that_is_too_much(
     assert numbers(store.read_newest(KEY, 2, max_bytes=35_000)) == [10, 9]
     assert numbers(store.read_newest(KEY, None, max_bytes=1)) == [10], "the newest in any case"
     assert numbers(store.read_newest(KEY, None, before=4, max_bytes=10**9)) == [3, 2, 1]
+    named = [numbered(number) for number in (3, 5, 6, 8, 9)]
+    assert numbers(store.read(KEY, named, max_bytes=15_000)) == [9, 8]
+    assert numbers(store.read(KEY, named)) == [9, 8, 6, 5, 3]
 
 
 def test_what_has_no_room_is_not_even_decoded(
@@ -102,8 +105,9 @@ def test_what_has_no_room_is_not_even_decoded(
         monkeypatch.setattr(module, "readable_memory", noting)
 
     store.read_newest(KEY, 10, max_bytes=35_000)
+    store.read(KEY, [numbered(number) for number in range(1, 11)], max_bytes=35_000)
 
-    assert len(decoded) == 4
+    assert len(decoded) == 4 + 4
 
 
 def test_open_turns_are_left_out_and_do_not_count(store: AgentSessionStore) -> None:

@@ -15,7 +15,6 @@ def variables(**caller: str) -> dict[str, str]:
     return function_variables(
         caller,
         data_dir=Path("data"),
-        database_url="postgresql+psycopg://x",
         runtime_url="postgresql+psycopg://y",
         jwks_url="http://k",
         queue_url="http://127.0.0.1:1/123456789012/Wake-ups",
@@ -62,7 +61,7 @@ def test_nothing_deployed_is_touched_whatever_the_shell_has_set() -> None:
         WAKE_QUEUE_URL="https://production",
     )
 
-    assert found["DATABASE_URL"] == "postgresql+psycopg://x"
+    assert "DATABASE_URL" not in found, "which is the owner's, and migrations' alone"
     assert found["DATABASE_RUNTIME_URL"] == "postgresql+psycopg://y"
     assert found["AGENT_SESSION_STORE"] == "sqlite"
     assert found["OIDC_ISSUER"] == "urn:parley:local-issuer"
@@ -83,7 +82,6 @@ def test_a_template_without_a_queue_has_no_wakeup() -> None:
     found = function_variables(
         {},
         data_dir=Path("data"),
-        database_url="postgresql+psycopg://x",
         runtime_url="postgresql+psycopg://y",
         jwks_url="http://k",
     )

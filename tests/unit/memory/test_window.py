@@ -9,6 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from parley.ids import TurnKey, Voucher
+from parley.memory.bounded import is_cut, json_bytes, up_to
 from parley.memory.store import AgentSessionStore, Item, StoredTurn, TurnMemory
 from parley.memory.window import Window, vouched_turns
 from parley_testing.stores.turn_keys import numbered, other_turn
@@ -22,11 +23,18 @@ class Stored:
     def __init__(self, turns: Mapping[int, StoredTurn]) -> None:
         self.turns = turns
         self.read_again: list[int] = []
+        self.given: list[list[StoredTurn]] = []
 
-    def read(self, conversation: str, turns: Sequence[TurnKey]) -> list[StoredTurn]:
-        self.read_again += [turn.number for turn in turns]
+    def read(
+        self, conversation: str, turns: Sequence[TurnKey], *, max_bytes: int | None = None
+    ) -> list[StoredTurn]:
         there = [self.turns[turn.number] for turn in turns if turn.number in self.turns]
-        return [stored for stored in there if stored.turn in turns]
+        given = list(up_to((stored for stored in there if stored.turn in turns), max_bytes))
+        cut = max_bytes is not None and is_cut(given, max_bytes)
+        end = given[-1].number if cut else 0
+        self.read_again += [turn.number for turn in turns if turn.number >= end]
+        self.given.append(given)
+        return given
 
 
 class Past:
@@ -63,7 +71,7 @@ class Past:
                 seen[number] = turn
         self.store, self.first_read = Stored(stored), list(seen.values())
 
-    def window(self, max_items: int) -> Window:
+    def window(self, max_items: int, max_bytes: int = 1_000_000) -> Window:
         most = vouched_turns(max_items)
         return Window(
             cast("AgentSessionStore", self.store),
@@ -71,14 +79,17 @@ class Past:
             self.vouched[:most],
             self.first_read[:most],
             max_items=max_items,
+            max_bytes=max_bytes,
             rebuild=self._rebuild,
         )
 
-    def naive(self, max_items: int) -> list[Item]:
-        """The newest whole turns within the limit, and the newest in any case."""
+    def naive(self, max_items: int, max_bytes: int = 1_000_000) -> list[Item]:
+        """The newest whole turns within the limits, and the newest in any case."""
         shown: list[Item] = []
+        size = 0
         for number, _, _ in self.vouched:
-            if shown and len(shown) + len(self.items[number]) > max_items:
+            size += json_bytes(self.items[number])
+            if shown and (len(shown) + len(self.items[number]) > max_items or size > max_bytes):
                 break
             shown = self.items[number] + shown
         return shown
@@ -104,6 +115,16 @@ def pasts(draw: Any) -> Past:
 @given(pasts(), st.integers(2, 30))
 def test_it_shows_the_newest_whole_turns_within_the_limit(past: Past, most: int) -> None:
     assert past.window(most).items == past.naive(most)
+
+
+@given(pasts(), st.integers(2, 30), st.integers(20, 1_000))
+def test_it_shows_them_within_bytes_too_and_reads_no_more_at_a_time(
+    past: Past, most: int, most_bytes: int
+) -> None:
+    assert past.window(most, most_bytes).items == past.naive(most, most_bytes)
+    for read in past.store.given:
+        assert not is_cut(read[:-1], most_bytes)
+    assert len(past.store.read_again) == len(set(past.store.read_again))
 
 
 @given(st.lists(SIZES, max_size=12), st.integers(2, 30))

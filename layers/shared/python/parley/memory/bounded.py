@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from pydantic_core import to_json
 
@@ -12,6 +12,12 @@ from parley.memory.store import Item, StoredTurn
 def json_bytes(items: list[Item]) -> int:
     """Return how many bytes of JSON items come to: what they count in a window."""
     return len(to_json(items))
+
+
+def is_cut(turns: Sequence[StoredTurn], max_bytes: int) -> bool:
+    """Return whether turns that were read up to so many bytes end there."""
+    total = sum(json_bytes(each.memory.items) for each in turns if each.memory is not None)
+    return total > max_bytes
 
 
 def up_to(turns: Iterable[StoredTurn], max_bytes: int | None) -> Iterator[StoredTurn]:

@@ -117,12 +117,15 @@ class DynamoDbStore:
             if turns is not None and seen >= turns and given:
                 return
 
-    def read(self, conversation: str, turns: Sequence[TurnKey]) -> list[StoredTurn]:
+    def read(
+        self, conversation: str, turns: Sequence[TurnKey], *, max_bytes: int | None = None
+    ) -> list[StoredTurn]:
         keys = [key(conversation, part) for part in {header.part(turn) for turn in turns}]
-        found = self._table.get_all(keys, header.FINISHED_ATTRIBUTES)
+        found = self._table.get_all(keys, [*header.FINISHED_ATTRIBUTES, "bytes"])
         done = [each for each in found if header.is_done(each) and header.is_alive(each)]
         done.sort(key=header.number_of, reverse=True)
-        return list(self._turns.stored(conversation, done))
+        needed = _needed(done, max_bytes)
+        return list(up_to(self._turns.stored(conversation, needed), max_bytes))
 
     def claim(self, conversation: str, turn: TurnKey, attempt: int) -> ClaimedTurn:
         try:

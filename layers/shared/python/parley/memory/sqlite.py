@@ -135,7 +135,9 @@ class SqliteStore:
             )
             return list(up_to(map(self._stored, rows), max_bytes))
 
-    def read(self, conversation: str, turns: Sequence[TurnKey]) -> list[StoredTurn]:
+    def read(
+        self, conversation: str, turns: Sequence[TurnKey], *, max_bytes: int | None = None
+    ) -> list[StoredTurn]:
         wanted = sorted(set(turns), reverse=True)
         rows: list[_Row] = []
         with self._file.reading() as connection:
@@ -151,7 +153,7 @@ class SqliteStore:
                         time.time(),
                     ),
                 ).fetchall()
-        return [self._stored(row) for row in rows]
+        return list(up_to(map(self._stored, rows), max_bytes))
 
     def claim(self, conversation: str, turn: TurnKey, attempt: int) -> ClaimedTurn:
         place = (conversation, *_columns(turn))

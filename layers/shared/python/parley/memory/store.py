@@ -181,8 +181,16 @@ class AgentSessionStore(Protocol):
         """
         ...
 
-    def read(self, conversation: str, turns: Sequence[TurnKey]) -> list[StoredTurn]:
-        """Read the named finished turns, consistently; newest first, without those missing."""
+    def read(
+        self, conversation: str, turns: Sequence[TurnKey], *, max_bytes: int | None = None
+    ) -> list[StoredTurn]:
+        """Read the named finished turns, consistently; newest first, without those missing.
+
+        Args:
+            conversation: The conversation key.
+            turns: Which.
+            max_bytes: No more turns once their items come to more bytes of JSON; None for no bound.
+        """
         ...
 
     def claim(self, conversation: str, turn: TurnKey, attempt: int) -> ClaimedTurn:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from parley.ids import Voucher
-from parley.memory.bounded import json_bytes
+from parley.memory.bounded import is_cut, json_bytes
 from parley.memory.shape import in_order
 from parley.memory.store import AgentSessionStore, Item, StoredTurn, TurnMemory
 
@@ -69,10 +69,16 @@ class Window:
         """
         stored = _believed(first_read, vouched)
         most = _Size(max_items, max_bytes)
-        missing = _missing(vouched, _items(stored), most)
-        if missing:
-            stored |= _believed(store.read(conversation, [each.turn for each in missing]), vouched)
-            missing = [each for each in missing if each.number not in stored]
+        missing: list[Voucher] = []
+        unread = _missing(vouched, _items(stored), most)
+        while unread:
+            read = store.read(conversation, [each.turn for each in unread], max_bytes=max_bytes)
+            stored |= _believed(read, vouched)
+            end = read[-1].number if is_cut(read, max_bytes) else 0
+            missing += [each for each in unread if end <= each.number not in stored]
+            # Behind what was read there may still be room: not all of it is believed.
+            room = _missing(vouched, _items(stored), most)
+            unread = [each for each in unread if each.number < end and each in room]
         self.rebuilt: tuple[int, ...] = tuple(each.number for each in missing)
         rebuilt = _rebuilt(missing, rebuild)
         stored |= rebuilt
