@@ -21,7 +21,7 @@ from parley.repository.models import SessionRow
 from parley.repository.scope import OfUser
 from parley.repository.turns import RunningTurn
 from parley.runner.execute import PRUNE_EVERY
-from parley.turns import attempt
+from parley.turns import effects
 from parley.turns.attempt import Attempt
 from parley_testing.models.scripted import call, in_order
 from parley_testing.scenarios.setup import ScenarioRun, Setup
@@ -152,7 +152,7 @@ async def renewed(played: ScenarioRun, log: Log) -> None:
     parts = played.parts
     held = Attempt(begun(played), parts.database, parts.turns, parts.tool_calls, parts.store)
     log.clear()
-    await held.renew()
+    await held.lease.renew()
 
 
 async def cancelled(played: ScenarioRun, log: Log) -> None:
@@ -217,7 +217,7 @@ async def test_a_write_without_a_point_is_found(
 async def test_a_commit_without_a_point_is_found(
     played: ScenarioRun, log: Log, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(attempt, "failpoint", lambda point: None)
+    monkeypatch.setattr(effects, "failpoint", lambda point: None)
 
     await finished(played, log)
 

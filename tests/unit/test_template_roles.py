@@ -36,7 +36,7 @@ WHO_USES_THE_STORE = {
         PARLEY / "cleanup",
         PARLEY / "users",
         PARLEY / "http" / "admin_stats.py",
-        PARLEY / "turns" / "finalize.py",
+        PARLEY / "turns" / "journal.py",
     ],
     "Messages": RUNS_TURNS,
     "Stream": RUNS_TURNS,
@@ -210,7 +210,7 @@ def _store_methods(function: str) -> set[str]:
     text = "\n".join(file.read_text() for file in files)
     if "Window(" in text:
         text += (PARLEY / "memory" / "window.py").read_text()
-    return set(re.findall(r"\bstore\.(\w+)", text)) - {"memory"}
+    return set(re.findall(r"\b_?store\.(\w+)", text)) - {"memory"}
 
 
 def _operations(function: str) -> set[str]:

@@ -21,6 +21,7 @@ from parley.repository.turns import TurnRepository, Usage
 from parley.runner.agent_run import RunFailed
 from parley.runner.execute import TurnExecutor
 from parley.turns.finalize import Finalizer
+from parley.turns.journal import Journal
 from parley_testing.models.scripted import call, in_order, say
 from parley_testing.stores.turn_keys import numbered
 from parley_testing.workbench import Workbench
@@ -41,12 +42,12 @@ async def test_memory_is_done_before_the_turn_is_completed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """In the other order a process that dies in between loses what its tools were told."""
-    finish, complete = Finalizer.finish, Finalizer.complete
+    finish, complete = Journal.finish, Finalizer.complete
 
     async def completed_first(finalizer: Finalizer, attempt: Any, memory: Any) -> Any:
         await complete(finalizer, attempt, memory)
         die()
-        await finish(finalizer, attempt, memory)
+        await finish(attempt.journal, memory)
 
     async def later(*_: Any) -> None:
         """Memory comes after the turn then."""
@@ -58,7 +59,7 @@ async def test_memory_is_done_before_the_turn_is_completed(
         if kept:
             patch.setattr(TurnRepository, "complete", die)
         else:
-            patch.setattr(Finalizer, "finish", later)
+            patch.setattr(Journal, "finish", later)
             patch.setattr(Finalizer, "complete", completed_first)
         await let_die(bench, turn)
 

@@ -154,7 +154,7 @@ async def test_an_attempt_that_comes_late_reads_the_log_before_it_writes(
     refused = False
 
     try:
-        await EventWriter(log, FanOut(), attempt).begin()
+        await EventWriter(log, FanOut(), attempt.lease, attempt.journal.records).begin()
     except Fenced:
         refused = True
 
@@ -181,12 +181,12 @@ async def test_who_only_ends_a_turn_takes_its_log_over_first(
     bench = new_bench(events=log)
     turn = bench.begin(bench.new_session())
     attempt = Attempt(turn, bench.database, bench.turns, bench.tool_calls, bench.store)
-    zombie = EventWriter(log, FanOut(), attempt)
+    zombie = EventWriter(log, FanOut(), attempt.lease, attempt.journal.records)
     await zombie.begin()
     zombie.delta(0, "An")
     await zombie.settle()
     memory = TurnMemory([user_message(turn.text), assistant_message("An owl.")], "An owl.", USAGE)
-    bench.store.finish(attempt.conversation, turn.key, turn.attempt, memory)
+    bench.store.finish(attempt.journal.conversation, turn.key, turn.attempt, memory)
     expire(turn.id)
     with monkeypatch.context() as patch:
         patch.setattr(EventWriter, "end", die)

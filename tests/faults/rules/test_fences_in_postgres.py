@@ -112,7 +112,7 @@ async def test_an_effect(
         return "added"
 
     try:
-        await attempt.in_transaction(Called("call_1", "add", "{}"), add, changes=True)
+        await attempt.effects.in_transaction(Called("call_1", "add", "{}"), add, changes=True)
     except Fenced:
         assert kept
 

@@ -16,8 +16,8 @@ from parley.errors import Fenced, TurnUnfinished
 from parley.repository.turns import LEASE_SECONDS
 from parley.runner import execute
 from parley.threads import in_thread
-from parley.turns import attempt
-from parley.turns.attempt import Attempt
+from parley.turns import lease
+from parley.turns.lease import Lease
 from parley_testing.models.scripted import Items, call, in_order, say
 from parley_testing.workbench import Workbench, request
 
@@ -142,7 +142,7 @@ async def test_a_thawed_process_looks_whether_it_was_replaced(
 ) -> None:
     """Without the wall clock it writes to memory that the other attempt has not claimed yet."""
 
-    async def check(self: Attempt) -> None:
+    async def check(self: Lease) -> None:
         self.check()
 
     class Clock:
@@ -152,8 +152,8 @@ async def test_a_thawed_process_looks_whether_it_was_replaced(
             return time.time() + self.ahead
 
     clock = Clock()
-    monkeypatch.setattr(attempt, "time", clock)
-    rule.instead(Attempt, "ensure_held", check)
+    monkeypatch.setattr(lease, "time", clock)
+    rule.instead(Lease, "ensure_held", check)
 
     def frozen() -> Items:
         clock.ahead = LEASE_SECONDS + 1

@@ -18,7 +18,7 @@ from parley.repository import begin, turns
 from parley.repository.turns import Ending, NewSession, TurnRepository, Usage
 from parley.runner import execute
 from parley.turns import finalize, lease
-from parley.turns.attempt import Attempt
+from parley.turns.lease import Lease
 from parley_testing.models.scripted import Items, in_order, say
 from parley_testing.workbench import Workbench, held, request
 
@@ -261,11 +261,11 @@ async def test_a_long_turn_renews_its_lease(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Without it a turn that takes longer than a lease is taken over while it is carried out."""
-    renew, renewed = Attempt.renew, asyncio.Event()
+    renew, renewed = Lease.renew, asyncio.Event()
 
-    async def noted(attempt: Attempt) -> None:
+    async def noted(held: Lease) -> None:
         if kept:
-            await renew(attempt)
+            await renew(held)
         renewed.set()
 
     async def think() -> Items:
@@ -277,7 +277,7 @@ async def test_a_long_turn_renews_its_lease(
         return say("at last")
 
     monkeypatch.setattr(lease, "RENEW_SECONDS", 0.01)
-    monkeypatch.setattr(Attempt, "renew", noted)
+    monkeypatch.setattr(Lease, "renew", noted)
     outcomes: list[str] = []
     bench = new_bench(in_order(think))
     turn = bench.begin(bench.new_session())

@@ -22,9 +22,11 @@ from parley.repository.turns import Ending, Usage
 from parley.runner import tools
 from parley.runner.tools import effect_tool
 from parley.threads import OwnThreads
-from parley.turns import attempt
-from parley.turns.attempt import Attempt
+from parley.turns import effects
 from parley.turns.context import TurnContext
+from parley.turns.effects import Effects
+from parley.turns.journal import Journal
+from parley.turns.lease import Lease
 from parley_testing.models.scripted import Items, call, in_order, say
 from parley_testing.postgres.postgres_wire import PostgresWire
 from parley_testing.workbench import Workbench, request
@@ -63,7 +65,7 @@ async def test_an_effect_and_its_record_are_one_transaction(
     let_die: Any,
 ) -> None:
     """Recorded afterwards, an effect whose process dies in between happens twice."""
-    rule.instead(attempt, "record_in", lambda *_: None)
+    rule.instead(effects, "record_in", lambda *_: None)
     bench = new_bench(in_order(MILK, say("Added.")))
     turn = bench.begin(bench.new_session(), key="k")
     with at("after the commit of add_task", die):
@@ -76,20 +78,22 @@ async def test_an_effect_and_its_record_are_one_transaction(
 
 def fence_first(rule: Any, lock: str) -> None:
     """Move the fence from the end of a tool's transaction to its start."""
-    in_transaction = Attempt.in_transaction
+    in_transaction = Effects.in_transaction
 
-    async def fenced(self: Attempt, called: Any, body: Any, *, changes: bool) -> Any:
+    async def fenced(self: Effects, called: Any, body: Any, **named: Any) -> Any:
+        turn = self._lease.turn
+
         def checked(effect: Any) -> Any:
             query = f"SELECT FROM turns WHERE id = :id AND attempt = :attempt {lock}"
-            values = {"id": self.turn.id, "attempt": self.turn.attempt}
+            values = {"id": turn.id, "attempt": turn.attempt}
             if effect.db.execute(text(query), values).first() is None:
-                raise Fenced(self.turn.number, self.turn.attempt)
+                raise Fenced(turn.number, turn.attempt)
             return body(effect)
 
-        return await in_transaction(self, called, checked, changes=changes)
+        return await in_transaction(self, called, checked, **named)
 
     rule.without(tool_calls, "_RECORD_FIRST", _FENCE)
-    rule.instead(Attempt, "in_transaction", fenced)
+    rule.instead(Effects, "in_transaction", fenced)
 
 
 async def test_the_fence_stands_after_the_effect(
@@ -155,7 +159,7 @@ def test_a_transaction_that_is_left_idle_is_ended(
     assert free is kept
 
 
-async def _unrecorded(self: Attempt, called: Called, output: Any) -> None:
+async def _unrecorded(self: Journal, called: Called, output: Any) -> None:
     self.outputs[called.call_id] = ToolCall(*called, output, effect=False)
 
 
@@ -164,19 +168,19 @@ async def test_an_effect_that_is_under_way_when_time_is_up_is_waited_for(
 ) -> None:
     """Without it the turn fails, and the agent is not told of what happened after that."""
     stopping = threading.Event()
-    effects = Attempt.effects
+    made = Effects.made
 
-    async def told_at_once(self: Attempt) -> list[ToolCall]:
-        recorded = self._tool_calls.of_turn(self.turn)
+    async def told_at_once(self: Effects) -> list[ToolCall]:
+        recorded = self._tool_calls.of_turn(self._lease.turn)
         stopping.set()
         async with self._one_body:  # so that the test ends after it
             return list(recorded.values())
 
-    async def waited_for(self: Attempt) -> list[ToolCall]:
+    async def waited_for(self: Effects) -> list[ToolCall]:
         stopping.set()
-        return await effects(self)
+        return await made(self)
 
-    monkeypatch.setattr(Attempt, "effects", waited_for if kept else told_at_once)
+    monkeypatch.setattr(Effects, "made", waited_for if kept else told_at_once)
     bench = new_bench(in_order(MILK, say("ok")), turn_seconds=0.5)
     session_id = bench.new_session()
 
@@ -195,7 +199,7 @@ async def test_what_a_tool_failed_with_is_recorded_too(
     kept: bool, rule: Any, new_bench: NewBench
 ) -> None:
     """Without it the tool succeeds on replay, and contradicts the answer that was given."""
-    rule.instead(Attempt, "record_output", _unrecorded)
+    rule.instead(Journal, "record_output", _unrecorded)
     outcomes = iter([RuntimeError("boom"), None])
 
     @function_tool
@@ -222,8 +226,8 @@ async def test_a_fence_is_not_told_to_the_model(
 ) -> None:
     """As the text that the SDK makes of errors, it lets who was replaced go on talking."""
     rule.instead(tools, "_explain", default_tool_error_function)
-    rule.instead(Attempt, "check", lambda self: None)
-    rule.instead(Attempt, "record_output", _unrecorded)
+    rule.instead(Lease, "check", lambda self: None)
+    rule.instead(Journal, "record_output", _unrecorded)
 
     @effect_tool
     def note(effect: Any) -> str:
@@ -289,15 +293,15 @@ async def test_tools_called_at_once_run_one_after_another(
     kept: bool, rule: Any, new_bench: NewBench, sql: psycopg.Connection
 ) -> None:
     """At once, two tools that touch the same rows deadlock."""
-    made = Attempt.__init__
+    made = Effects.__init__
 
-    def without_lock(self: Attempt, *arguments: Any) -> None:
+    def without_lock(self: Effects, *arguments: Any) -> None:
         made(self, *arguments)
         self._one_body = nullcontext()  # type: ignore[assignment]
 
     bodies = OwnThreads("bodies", at_once=2)
-    rule.instead(Attempt, "__init__", without_lock)
-    rule.instead(attempt, "_BODIES", bodies)
+    rule.instead(Effects, "__init__", without_lock)
+    rule.instead(effects, "_BODIES", bodies)
     sql.execute(f"ALTER DATABASE {sql.info.dbname} SET deadlock_timeout = '20ms'")
     both = threading.Barrier(2)
     runs: list[str] = []

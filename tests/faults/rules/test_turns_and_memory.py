@@ -18,7 +18,7 @@ from parley.repository import end, turns
 from parley.repository.turns import Ending, Usage
 from parley.runner import agent_run, execute, model_answer, recording_model
 from parley.turns import finalize
-from parley.turns.attempt import Attempt
+from parley.turns.journal import Journal
 from parley_testing.models.scripted import call, in_order, say
 from parley_testing.workbench import Workbench, request
 
@@ -178,7 +178,7 @@ async def test_a_recorded_answer_is_not_asked_for_again(
 ) -> None:
     """Without the record a turn whose tools have been called cannot be resumed."""
     if not kept:
-        monkeypatch.setattr(Attempt, "record_response", _unrecorded)
+        monkeypatch.setattr(Journal, "record_response", _unrecorded)
 
     first = new_bench(in_order(call("add_task", "call_a", title="milk"), die))
     turn = first.begin(first.new_session(), "add milk", key="k")

@@ -27,8 +27,9 @@ from parley.repository.tool_calls import ToolCallRepository
 from parley.runner import agent_run, execute, model_answer, prepare, recording_model
 from parley.runner.guardrails import record_verdicts
 from parley.runner.recording_model import RecordingModel, RecordingProvider
-from parley.turns.attempt import Attempt
 from parley.turns.context import TurnContext
+from parley.turns.effects import Effects
+from parley.turns.journal import Journal
 from parley_testing.models.scripted import Items, by_model, call, in_order, say
 from parley_testing.workbench import Workbench, request
 
@@ -55,11 +56,11 @@ async def test_a_record_stands_where_its_call_stands(
 ) -> None:
     """By order alone two agents that are used as tools get each other's answers."""
 
-    def counted(attempt: Attempt, *_: str) -> str:
-        place = attempt._positions[()] = attempt._positions.get((), -1) + 1
+    def counted(journal: Journal, *_: str) -> str:
+        place = journal._positions[()] = journal._positions.get((), -1) + 1
         return f"/{place}"
 
-    rule.instead(Attempt, "next_position", counted)
+    rule.instead(Journal, "next_position", counted)
     b_has_answered = asyncio.Event()
 
     @function_tool
@@ -177,7 +178,7 @@ async def test_call_ids_are_minted_before_they_are_recorded(
         return response({**record, "output": output})
 
     rule.instead(recording_model, "_response", late)
-    rule.instead(Attempt, "resume", _believing_outputs)
+    rule.instead(Journal, "resume", _believing_outputs)
     bench = new_bench(in_order(call("add_task", title="milk"), DOWN, say("Added.")))
 
     await bench.sender.send(await interrupted(bench), seconds=60)
@@ -219,7 +220,7 @@ async def test_a_model_is_never_asked_afresh_over_what_has_happened(
     kept: bool, rule: Any, new_bench: NewBench, failure: Any, sql: psycopg.Connection
 ) -> None:
     """Without it a turn whose records are gone does everything once more."""
-    rule.instead(Attempt, "resume", _believing_outputs)
+    rule.instead(Journal, "resume", _believing_outputs)
     milk = call("add_task", title="milk")
     bench = new_bench(in_order(milk, DOWN, milk, say("Added.")))
     asked = await interrupted(bench)
@@ -231,12 +232,12 @@ async def test_a_model_is_never_asked_afresh_over_what_has_happened(
     assert added(sql) == (1 if kept else 2)
 
 
-_resume = Attempt.resume
+_resume = Journal.resume
 
 
-def _believing_outputs(attempt: Attempt, records: Any, outputs: Any) -> None:
-    _resume(attempt, records, outputs)
-    attempt.call_ids |= outputs.keys()
+def _believing_outputs(journal: Journal, records: Any, outputs: Any) -> None:
+    _resume(journal, records, outputs)
+    journal.call_ids |= outputs.keys()
 
 
 def judged(judge: Any) -> Agent[TurnContext]:
@@ -266,14 +267,14 @@ async def test_guardrails_are_asked_before_the_model(
             await asyncio.wait_for(tool_is_done.wait(), 0.3)
         return GuardrailFunctionOutput(None, tripwire_triggered=True)
 
-    passed = Attempt.in_transaction
+    passed = Effects.in_transaction
 
-    async def noted(attempt: Attempt, *arguments: Any, **named: Any) -> Any:
-        output = await passed(attempt, *arguments, **named)
+    async def noted(effects: Effects, *arguments: Any, **named: Any) -> Any:
+        output = await passed(effects, *arguments, **named)
         tool_is_done.set()
         return output
 
-    monkeypatch.setattr(Attempt, "in_transaction", noted)
+    monkeypatch.setattr(Effects, "in_transaction", noted)
     bench = new_bench(in_order(call("add_task", title="milk"), say("no")), agent=judged(judge))
 
     code = await failure(bench.send(bench.new_session()))
@@ -287,10 +288,10 @@ async def test_a_guardrails_verdict_is_recorded(
 ) -> None:
     """Without it the next attempt may be judged otherwise, over effects that were let happen."""
 
-    async def unrecorded(attempt: Attempt, position: str, verdict: Any) -> None:
-        attempt.verdicts[position] = verdict
+    async def unrecorded(journal: Journal, position: str, verdict: Any) -> None:
+        journal.verdicts[position] = verdict
 
-    rule.instead(Attempt, "record_verdict", unrecorded)
+    rule.instead(Journal, "record_verdict", unrecorded)
     judgements = iter([False, True])
 
     def judge(*_: Any) -> GuardrailFunctionOutput:

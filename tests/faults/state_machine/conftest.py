@@ -13,7 +13,7 @@ from parley.events import reader, writer
 from parley.observability import logger
 from parley.runner import execute
 from parley.threads import OwnThreads
-from parley.turns import attempt, cancel, first_read, send, wakeup
+from parley.turns import cancel, effects, first_read, send, wakeup
 from parley_testing.schedules.world import KnownEventWriter, World, build
 
 
@@ -47,7 +47,7 @@ def new_world(
     level = logger().log_level
     logger().setLevel(logging.CRITICAL)  # attempts that are broken on purpose warn of it
     # The two processes of a test are one for the system: neither may wait for the other's tools.
-    monkeypatch.setattr(attempt, "_BODIES", OwnThreads("bodies", at_once=4))
+    monkeypatch.setattr(effects, "_BODIES", OwnThreads("bodies", at_once=4))
     yield lambda: World(main, other, readers, sql, memory)
     logger().setLevel(level)
     main.close()

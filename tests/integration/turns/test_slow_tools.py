@@ -90,7 +90,7 @@ def blocked(database: Database) -> Iterator[Blocked]:
     yield blocked
     blocked.go_on.set()
     # What its thread still holds could not be closed with the rest.
-    wait_for(lambda: database._engine.pool.checkedout() == 0)  # type: ignore[attr-defined]
+    wait_for(lambda: database._users.pool.checkedout() == 0)  # type: ignore[attr-defined]
 
 
 def add_milk(asked: Asked) -> Items:

@@ -13,8 +13,8 @@ import pytest
 from parley.errors import Fenced
 from parley.memory.store import AgentSessionStore
 from parley.repository.turns import LEASE_SECONDS, RunningTurn, TurnRepository
-from parley.turns import attempt
-from parley.turns.attempt import Attempt
+from parley.turns import lease
+from parley.turns.effects import Effects
 from parley_testing.models.scripted import Items, call, in_order, say
 from parley_testing.workbench import Workbench, held, request
 
@@ -39,7 +39,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr(attempt, "time", clock)
+    monkeypatch.setattr(lease, "time", clock)
     return clock
 
 
@@ -150,15 +150,15 @@ async def test_a_tool_is_not_begun_by_one_that_was_replaced(
 ) -> None:
     turn = bench.begin(bench.new_session(), key="k")
     bench.model.script = in_order(call("add_task", title="milk"))
-    in_transaction, begun = Attempt.in_transaction, []
+    in_transaction, begun = Effects.in_transaction, []
 
-    async def frozen_before(self: Attempt, called: Any, body: Any, **rest: Any) -> Any:
+    async def frozen_before(self: Effects, called: Any, body: Any, **rest: Any) -> Any:
         clock.ahead += FROZEN
         expire(turn.id)
         held(bench.turns.begin(request(turn.session_id, key="k")))
         return await in_transaction(self, called, lambda effect: begun.append(effect), **rest)
 
-    monkeypatch.setattr(Attempt, "in_transaction", frozen_before)
+    monkeypatch.setattr(Effects, "in_transaction", frozen_before)
 
     with pytest.raises(Fenced):
         await bench.execute(turn)

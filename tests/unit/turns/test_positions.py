@@ -29,23 +29,23 @@ def attempt() -> Attempt:
 async def test_calls_are_counted_below_the_tool_call_around_them(attempt: Attempt) -> None:
     async def inner(call_id: str) -> list[str]:
         with inside_call(call_id):
-            first = attempt.next_position()
+            first = attempt.journal.next_position()
             await asyncio.sleep(0)
             with inside_call("deeper"):
-                deeper = attempt.next_position()
-            return [first, deeper, attempt.next_position()]
+                deeper = attempt.journal.next_position()
+            return [first, deeper, attempt.journal.next_position()]
 
-    before = attempt.next_position()
+    before = attempt.journal.next_position()
     a, b = await asyncio.gather(inner("a"), inner("b"))
 
-    assert [before, attempt.next_position()] == ["0", "1"]
+    assert [before, attempt.journal.next_position()] == ["0", "1"]
     assert a == ["a/0", "a/deeper/0", "a/1"]
     assert b == ["b/0", "b/deeper/0", "b/1"]
 
 
 async def test_a_call_that_is_tried_again_stands_in_the_same_place(attempt: Attempt) -> None:
-    attempt.next_position()
-    failed = attempt.next_position()
-    attempt.not_answered(ValueError())
+    attempt.journal.next_position()
+    failed = attempt.journal.next_position()
+    attempt.journal.step_back()
 
-    assert attempt.next_position() == failed
+    assert attempt.journal.next_position() == failed

@@ -13,7 +13,7 @@ from parley.events.chunks import Chunk, unpack_chunks
 from parley.events.log import FINAL, TurnEvent
 from parley.events.writer import EventWriter
 from parley.ids import TurnKey, conversation_key
-from parley.turns.attempt import Attempt
+from parley.turns.lease import Lease
 from parley_testing.schedules.seen import SeenTurn
 
 Place = tuple[UUID, TurnKey]
@@ -37,14 +37,14 @@ class Writers:
         logged: Turns of which a first attempt was to keep a log.
     """
 
-    attempts: dict[str, Attempt] = field(default_factory=dict)
-    event_writers: list[tuple[Attempt, EventWriter]] = field(default_factory=list)
+    leases: dict[str, Lease] = field(default_factory=dict)
+    event_writers: list[tuple[Lease, EventWriter]] = field(default_factory=list)
     logged: set[UUID] = field(default_factory=set)
 
-    def take(self, attempt: Attempt, event_writer: EventWriter) -> None:
+    def take(self, lease: Lease, event_writer: EventWriter) -> None:
         """Take note of one."""
-        self.attempts[event_writer._writer] = attempt
-        self.event_writers.append((attempt, event_writer))
+        self.leases[event_writer._writer] = lease
+        self.event_writers.append((lease, event_writer))
 
 
 class Logs:
@@ -99,7 +99,7 @@ class Logs:
     def _fenced(self, log: Sequence[Written]) -> None:
         newest = 0
         for written in log:
-            attempt = self._writers.attempts[written.writer].turn.attempt
+            attempt = self._writers.leases[written.writer].turn.attempt
             assert attempt >= newest, f"attempt {attempt} wrote after attempt {newest} had: {log}"
             if written.event.type == "turn.resumed":
                 newest = written.event.data["attempt"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Container, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -28,7 +28,7 @@ from parley.memory.store import AgentSessionStore, StoredTurn
 from parley.repository.transcript import TurnView
 from parley.repository.turns import RunningTurn
 from parley.repository.waiting import WaitingSessions
-from parley.turns.attempt import Attempt
+from parley.turns.lease import Lease
 from parley.turns.recover import Recovery
 from parley.turns.send import Executor
 from parley.wake_queue import WakeQueue
@@ -126,19 +126,20 @@ class KnownLog(Failing):
 
 
 class KnownEventWriter(EventWriter):
-    """A event writer of which the world knows whose it is."""
+    """An event writer of which the world knows whose it is."""
 
     def __init__(
         self,
         log: EventLog,
         fanout: FanOut,
-        attempt: Attempt,
+        lease: Lease,
+        records: Container[str],
         written: Callable[[], object] = lambda: None,
     ) -> None:
-        super().__init__(log, fanout, attempt, written)
+        super().__init__(log, fanout, lease, records, written)
         world = cast("KnownLog", log).process.world
         assert world is not None
-        world.writers.take(attempt, self)
+        world.writers.take(lease, self)
 
 
 class _Ringing:

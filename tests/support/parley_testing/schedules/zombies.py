@@ -70,9 +70,9 @@ class Zombies:
         """
         known = [
             event_writer
-            for attempt, event_writer in self._world.writers.event_writers
-            if (attempt.turn.id, attempt.turn.attempt) == (turn.id, turn.attempt)
-            and attempt.broken is None
+            for lease, event_writer in self._world.writers.event_writers
+            if (lease.turn.id, lease.turn.attempt) == (turn.id, turn.attempt)
+            and lease.broken is None
         ]
         seen = self._promises.seen.turn(turn.id)
         if not known or seen is None or seen.status == "cancelled":
@@ -118,7 +118,7 @@ class Zombies:
             with pytest.raises(Fenced):
                 write()
 
-        refused(lambda: process.run(attempt.in_transaction(called, effect, changes=True)))
+        refused(lambda: process.run(attempt.effects.in_transaction(called, effect, changes=True)))
         refused(lambda: bench.tool_calls.record(turn, ToolCall(*called, "done", effect=False)))
         assert bench.turns.complete(turn, "zombie", Usage(), None) is None
         ending = Ending("failed", "zombie", "zombie", remembered=True)
@@ -126,7 +126,7 @@ class Zombies:
         assert not bench.turns.renew(turn)
         assert not bench.turns.release(turn)
         if store_too:
-            where = attempt.conversation, turn.key, turn.attempt
+            where = attempt.journal.conversation, turn.key, turn.attempt
             refused(lambda: bench.store.record(*where, "0", {"output": []}))
             refused(lambda: bench.store.finish(*where, TurnMemory([], "zombie")))
             refused(lambda: bench.store.claim(*where))

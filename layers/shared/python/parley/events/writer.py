@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from datetime import UTC, datetime
 from typing import Any, NoReturn, Protocol
 from uuid import uuid4
 
 from pydantic_core import to_json
 
-from parley.errors import Fenced, StoreUnavailable
+from parley.errors import StoreUnavailable
 from parley.events.fanout import FanOut
 from parley.events.final import final_events, open_step, spoken, started, tells_the_end
 from parley.events.log import FINAL, EventLog, EventType, PlaceTaken, TurnEvent
+from parley.ids import conversation_key
 from parley.observability import logger
 from parley.repository.tool_calls import Called
 from parley.repository.transcript import TurnView
@@ -41,20 +42,13 @@ TOLD_LIMIT = 16_000
 """Characters of a tool call's arguments or output that an event holds."""
 
 
-class Holder(Protocol):
-    """The attempt that holds a turn, as far as its log is concerned.
+class Fence(Protocol):
+    """The right of an attempt to its turn, as far as the turn's log is concerned."""
 
-    Attributes:
-        turn: The turn, with the number of the attempt.
-        conversation: The key of the session's memory.
-        records: Model responses recorded so far, by position.
-        broken: What ended the attempt, if anything has.
-    """
-
-    turn: RunningTurn
-    conversation: str
-    records: dict[str, dict[str, Any]]
-    broken: Exception | None
+    @property
+    def turn(self) -> RunningTurn:
+        """The turn, with the number of the attempt."""
+        ...
 
     async def ensure_held(self) -> None:
         """Raise `Fenced` if the turn is another's by now."""
@@ -62,6 +56,10 @@ class Holder(Protocol):
 
     async def renew(self) -> None:
         """Hold the turn for another lease, or raise `Fenced`."""
+        ...
+
+    def lose(self, error: Exception | None = None) -> NoReturn:
+        """End the attempt, which was replaced unless an error is given, and raise why."""
         ...
 
 
@@ -72,23 +70,27 @@ class EventWriter:
         self,
         log: EventLog,
         fanout: FanOut,
-        attempt: Holder,
+        fence: Fence,
+        records: Container[str],
         written: Callable[[], object] = lambda: None,
     ) -> None:
         """Keep what it is about; nothing is read or written yet.
 
         Args:
             log: Where the events are kept.
-            hub: Who is told that something was written.
-            attempt: Whose events they are.
+            fanout: Who is told that something was written.
+            fence: The attempt's, whose events they are.
+            records: The positions of the model responses that are recorded.
             written: Is called whenever events are in the log.
         """
         self._written = written
         self._log = log
         self._fanout = fanout
-        self._attempt = attempt
-        self._place = (attempt.conversation, attempt.turn.key)
-        self._first = attempt.turn.attempt == 1
+        self._fence = fence
+        self._records = records
+        turn = fence.turn
+        self._place = (conversation_key(turn.user_id, turn.session_id), turn.key)
+        self._first = turn.attempt == 1
         self._writer = uuid4().hex
         self._last = 0
         self._taken_over = False
@@ -109,7 +111,7 @@ class EventWriter:
             StoreUnavailable: The log cannot be written now.
         """
         if self._first:
-            self._put("turn.started", started(self._attempt.turn))
+            self._put("turn.started", started(self._fence.turn))
         else:
             await self._take_over(anew=True)
 
@@ -174,7 +176,7 @@ class EventWriter:
             Fenced: This attempt was replaced, or the turn is over.
             StoreUnavailable: The log cannot be written now.
         """
-        turn = self._attempt.turn
+        turn = self._fence.turn
         if not self._first and not turn.cancel_requested:  # nobody carries that on
             await self._take_over(anew=False)
         while self._pending:
@@ -204,7 +206,7 @@ class EventWriter:
         Args:
             anew: Whether text that was not recorded is written anew.
         """
-        turn = self._attempt.turn
+        turn = self._fence.turn
         while not self._taken_over:
             if any(self._stops(event) for event in await self._read_on()):
                 await self._begin_anew()
@@ -212,7 +214,7 @@ class EventWriter:
             if self._last == 0:
                 self._put("turn.started", started(turn))
             self._put("turn.resumed", {"attempt": turn.attempt})
-            if anew and self._open is not None and str(self._open) not in self._attempt.records:
+            if anew and self._open is not None and str(self._open) not in self._records:
                 self._put("message.reset", {"step": self._open})
             self._taken_over = await self._write(fenced=False)
 
@@ -226,9 +228,9 @@ class EventWriter:
             Fenced: It has not: this attempt was replaced, or the turn is over.
             StoreUnavailable: A store cannot serve now.
         """
-        await self._attempt.renew()
+        await self._fence.renew()
         await self._clear()
-        turn = self._attempt.turn
+        turn = self._fence.turn
         logger().warning(
             "the log of a turn was begun anew: it knew more than the database, which was restored",
             turn_id=str(turn.id),
@@ -270,12 +272,11 @@ class EventWriter:
             events = self._next_events()
             if not events:
                 return True
-            await self._attempt.ensure_held()
+            await self._fence.ensure_held()
             try:
                 written = await self._append(events)
             except StoreUnavailable as error:
-                self._attempt.broken = self._attempt.broken or error
-                raise
+                self._fence.lose(error)
             if not written and fenced:
                 if self._last > 0:
                     self._replaced()
@@ -304,7 +305,7 @@ class EventWriter:
         except PlaceTaken:
             return False
         self._take_in(events)
-        self._fanout.publish(self._attempt.turn.id, events)
+        self._fanout.publish(self._fence.turn.id, events)
         self._written()
         return True
 
@@ -315,13 +316,11 @@ class EventWriter:
                 self._replaced()
 
     def _replaced(self) -> NoReturn:
-        turn = self._attempt.turn
-        self._attempt.broken = self._attempt.broken or Fenced(turn.number, turn.attempt)
-        raise self._attempt.broken
+        self._fence.lose()
 
     def _stops(self, event: TurnEvent) -> bool:
         if event.type == "turn.resumed":
-            return bool(event.data["attempt"] > self._attempt.turn.attempt)
+            return bool(event.data["attempt"] > self._fence.turn.attempt)
         return event.type in FINAL
 
     async def _read_on(self) -> list[TurnEvent]:

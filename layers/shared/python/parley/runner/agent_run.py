@@ -119,13 +119,13 @@ class AgentRunner:
         except StoreUnavailable:
             raise  # the model's key could not be fetched
         except Exception as error:
-            attempt.check()
-            if attempt.agent_changed:
+            attempt.lease.check()
+            if attempt.journal.agent_changed:
                 raise RunFailed(
                     "agent_changed", "The agent was changed by a deployment while it answered."
                 ) from error
             raise _failure(error, attempt.model_error) from error
-        attempt.check()
+        attempt.lease.check()
         if result.interruptions:
             waiting = ", ".join(sorted({item.name or "?" for item in result.interruptions}))
             raise RunFailed("approval_not_supported", f"The agent asked for approval of {waiting}.")
@@ -133,7 +133,7 @@ class AgentRunner:
             lasting(item.to_input_item() for item in result.new_items), attempt.turn.id
         )
         return TurnMemory(
-            [said, *made], _text(result.final_output), _usage(attempt), len(attempt.outputs)
+            [said, *made], _text(result.final_output), _usage(attempt), len(attempt.journal.outputs)
         )
 
 
@@ -142,7 +142,7 @@ def _text(output: Any) -> str:
 
 
 def _usage(attempt: Attempt) -> dict[str, int]:
-    usage = attempt.usage
+    usage = attempt.journal.usage
     return {
         "model_calls": usage.model_calls,
         "input_tokens": usage.input_tokens,

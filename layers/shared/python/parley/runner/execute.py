@@ -145,7 +145,9 @@ class TurnExecutor:
             attempt.watchdog.armed_elsewhere()
         attempt.watchdog.arm()
         if self.open_log is not None and (logged or turn.attempt > 1):
-            attempt.event_writer = EventWriter(self.open_log(), self.fanout, attempt, taken)
+            attempt.event_writer = EventWriter(
+                self.open_log(), self.fanout, attempt.lease, attempt.journal.records, taken
+            )
         else:
             taken()
         started = time.monotonic()
@@ -167,7 +169,7 @@ class TurnExecutor:
             outcome = "unavailable"
             # A tool that is always too slow would be tried for ever and block its session.
             await self._let_go(
-                attempt.turn, crashed=attempt.overran, delay=retry_seconds(turn.attempt)
+                attempt.turn, crashed=attempt.effects.overran, delay=retry_seconds(turn.attempt)
             )
             raise
         except (TurnUnfinished, asyncio.CancelledError):
@@ -186,7 +188,7 @@ class TurnExecutor:
                 outcome=outcome,
                 agent=turn.agent,
                 seconds=time.monotonic() - started,
-                usage=attempt.usage,
+                usage=attempt.journal.usage,
             )
         return view
 
@@ -197,7 +199,7 @@ class TurnExecutor:
 
     @property
     def _finalizer(self) -> Finalizer:
-        return Finalizer(self.turns, self.transcript, self.store, self.waker)
+        return Finalizer(self.turns, self.transcript, self.waker)
 
     async def _ended(
         self, attempt: Attempt, first_read: Awaitable[Sequence[StoredTurn]], seconds: float
@@ -239,7 +241,7 @@ class TurnExecutor:
                 await attempt.event_writer.begin()
             memory = await held(
                 self._run(agent, attempt, window),
-                attempt,
+                attempt.lease,
                 seconds=min(seconds, limits.turn_seconds),
                 beside=attempt.event_writer.keep() if attempt.event_writer is not None else None,
             )
@@ -250,7 +252,7 @@ class TurnExecutor:
                 raise TurnUnfinished(turn.session_id, turn.id) from error
             detail = f"The turn was stopped after {limits.turn_seconds:g} seconds."
             return await self._fail(attempt, RunFailed("turn_too_long", detail))
-        await self._finalizer.finish(attempt, memory)
+        await attempt.journal.finish(memory)
         view = await self._finalizer.complete(attempt, memory)
         if window.to_write_back:
             await self._write_back(attempt, window.to_write_back)
@@ -262,24 +264,24 @@ class TurnExecutor:
         """Claim what earlier attempts left; give their memory if one of them had finished."""
         turn = attempt.turn
         try:
-            claimed = await attempt.claim_memory(self.store.claim)
+            claimed = await attempt.journal.claim_memory()
         except Unreadable as error:
             # Without its records the run could only start afresh, over effects that happened.
-            attempt.resume({}, await attempt.recorded())
+            attempt.journal.resume({}, await attempt.journal.recorded())
             raise RunFailed("memory_unreadable", _DAMAGED) from error
-        attempt.resume(claimed.records, await attempt.recorded())
-        attempt.finished = claimed.done is not None
+        attempt.journal.resume(claimed.records, await attempt.journal.recorded())
+        attempt.journal.finished = claimed.done is not None
         if claimed.done is not None:
             left = claimed.done.memory
             if left is None:
                 raise RunFailed("memory_unreadable", _DAMAGED)
-            if left.tool_calls > len(attempt.outputs):
+            if left.tool_calls > len(attempt.journal.outputs):
                 raise RunFailed("database_restored", _UNDONE)
             if left.reply is None:  # the note of an attempt that died while it failed the turn
-                attempt.usage = Usage(**left.usage)
+                attempt.journal.usage = Usage(**left.usage)
                 raise AlreadyNoted(left.items[-1]["content"])
             return left
-        if attempt.outputs.keys() - attempt.call_ids:
+        if attempt.journal.outputs.keys() - attempt.journal.call_ids:
             # Records that are gone, as after a restored backup: asked afresh, the model would
             # call again what has happened.
             raise RunFailed("memory_unreadable", _DAMAGED)
@@ -296,7 +298,7 @@ class TurnExecutor:
             if len(half) == len(window.items):
                 raise
             logger().warning("the model was shown half of the past", items=len(half))
-            attempt.rewind()
+            attempt.journal.rewind()
             return await self.runner.run(agent, attempt, half)
 
     def _agent(self, attempt: Attempt) -> Agent[TurnContext]:
@@ -304,7 +306,7 @@ class TurnExecutor:
         try:
             agent = self.load_agent(attempt.turn.agent)
             prepare(agent)
-            attempt.digest = agent_digest(agent)
+            attempt.journal.digest = agent_digest(agent)
             building = False
             attempt.give_context(self._context(attempt))
         except NotFound as error:
@@ -336,7 +338,7 @@ class TurnExecutor:
 
         window = Window(
             self.store,
-            attempt.conversation,
+            attempt.journal.conversation,
             attempt.turn.remembered,
             first_read,
             max_items=self.limits.memory_items,
@@ -367,13 +369,13 @@ class TurnExecutor:
         was made to forget meanwhile.
         """
         try:
-            await in_thread(self.store.write_back, attempt.conversation, turns)
+            await in_thread(self.store.write_back, attempt.journal.conversation, turns)
         except (StoreUnavailable, StoreRefused, StoreMisconfigured) as error:
             logger().warning("memory was not written back; a later turn does", reason=str(error))
 
     async def _prune(self, attempt: Attempt, keep_from: int) -> None:
         try:
-            await in_thread(self.store.forget_before, attempt.conversation, keep_from)
+            await in_thread(self.store.forget_before, attempt.journal.conversation, keep_from)
         except StoreUnavailable as error:
             logger().warning("memory was not pruned; a later turn does", reason=str(error))
 

@@ -33,10 +33,10 @@ async def tell_missing(asked: ToolErrorFormatterArgs[Any]) -> str | None:
     called = Called(call_id, storable(asked.tool_name), _arguments(attempt, call_id))
     if attempt.event_writer is not None:
         attempt.event_writer.called(called, enclosing_call())
-    if call_id not in attempt.outputs:
-        attempt.tool_errors[call_id] = "no such tool"
-        await attempt.record_output(called, _words(called.name, attempt.offered()))
-    output = attempt.outputs[call_id].output
+    if call_id not in attempt.journal.outputs:
+        attempt.journal.tool_errors[call_id] = "no such tool"
+        await attempt.journal.record_output(called, _words(called.name, attempt.journal.offered()))
+    output = attempt.journal.outputs[call_id].output
     if attempt.event_writer is not None:
         attempt.event_writer.returned(called, output, enclosing_call())
     return str(output)
@@ -49,7 +49,7 @@ def stand_ins(
 
     It takes every function whose name begins with `apply_patch` for a tool of its own.
     """
-    offered = attempt.offered()
+    offered = attempt.journal.offered()
 
     async def answer(context: ToolContext[Any], _: str) -> str:
         return _words(context.tool_name, offered)
@@ -69,7 +69,7 @@ def _words(name: str, offered: Iterable[str]) -> str:
 
 
 def _arguments(attempt: Attempt, call_id: str) -> str:
-    for record in attempt.records.values():
+    for record in attempt.journal.records.values():
         for item in record["output"]:
             if item.get("call_id") == call_id:
                 return storable(item.get("arguments") or "")

@@ -103,7 +103,7 @@ class _Runner(SdkRunner):
     async def _run_in(
         self, turn: _Turn, agent: Agent[Any], input: Any, options: dict[str, Any]
     ) -> RunResult:
-        with turn.attempt.inside_run():
+        with turn.attempt.journal.inside_run():
             return await super().run(agent, input, **options)
 
     def run_streamed(
@@ -119,7 +119,7 @@ class _Runner(SdkRunner):
                 " Runner.run can in any.",
             )
         options["run_config"] = _config(turn, starting_agent, options.get("run_config"))
-        with turn.attempt.inside_run():
+        with turn.attempt.journal.inside_run():
             return super().run_streamed(starting_agent, input, **options)
 
 

@@ -65,14 +65,15 @@ class RecordingModel(Model):
         prompt: ResponsePromptParam | None,
     ) -> ModelResponse:
         """Give the recorded response for this position, or the model's, recorded."""
-        self._attempt.check()
+        self._attempt.lease.check()
         record_outputs(tools)
+        journal = self._attempt.journal
         offered = [*(tool.name for tool in tools), *(each.tool_name for each in handoffs)]
-        self._attempt.offer(offered)
-        position = self._attempt.next_position()
-        if (record := self._attempt.records.get(position)) is not None:
-            self._attempt.put_context_back(record.get("context", {}))
-            if record.get("digest") != self._attempt.digest:
+        journal.offer(offered)
+        position = journal.next_position()
+        if (record := journal.records.get(position)) is not None:
+            journal.own.put_back(record.get("context", {}))
+            if record.get("digest") != journal.digest:
                 _require_outputs(record["output"], tools, handoffs, self._attempt)
             self._make_ready(record, tools)
             self._tell_said(position, record)
@@ -81,11 +82,12 @@ class RecordingModel(Model):
         ask = self._model.get_response
         if event_writer is not None and "/" not in position:
             ask = partial(self._streamed, partial(event_writer.delta, int(position)))
-        taken = self._attempt.call_ids | call_ids([] if isinstance(input, str) else input)
+        taken = journal.call_ids | call_ids([] if isinstance(input, str) else input)
 
         async def once() -> dict[str, Any]:
             failpoint("before a model call")
-            await self._attempt.ensure_held()  # nobody pays for an answer that cannot be recorded
+            # Nobody pays for an answer that cannot be recorded.
+            await self._attempt.lease.ensure_held()
             with subsegment("model call"):
                 response = await ask(
                     system_instructions,
@@ -103,31 +105,34 @@ class RecordingModel(Model):
 
         def failed(error: Exception) -> None:
             if (tokens := billed(error)) is not None:
-                self._attempt.count_failed(tokens)
+                journal.count_failed(tokens)
             if event_writer is not None and "/" not in position:
                 event_writer.void(int(position))
 
         try:
             record = await asked(once, self._model, failed, again=model_settings.retry is None)
         except Exception as error:
-            self._attempt.not_answered(error)
+            self._attempt.model_error = error
+            step = journal.step_back()  # a retry stands in the same place
+            if event_writer is not None and step is not None:
+                event_writer.void(step)
             raise
         failpoint("after a model call")
         calls = [item for item in record["output"] if item.get("type") == "function_call"]
-        if surplus := [item["call_id"] for item in calls[self._attempt.caps.step_calls :]]:
+        if surplus := [item["call_id"] for item in calls[journal.caps.step_calls :]]:
             record["not_called"] = surplus
-        self._attempt.count(record["usage"])
-        self._attempt.call_ids |= call_ids(record["output"])
+        journal.count(record["usage"])
+        journal.call_ids |= call_ids(record["output"])
         # The root agent's last word is followed by `done`, which holds it.
         if "/" in position or any(item.get("type") in CALLS for item in record["output"]):
-            await self._attempt.record_response(position, record)
+            await journal.record_response(position, record)
             self._tell_said(position, record)
         self._make_ready(record, tools)
         return _response(record)
 
     def _make_ready(self, record: dict[str, Any], tools: list[Tool]) -> None:
         """Make the tools ready for the calls of a response."""
-        self._attempt.not_called.update(record.get("not_called", ()))
+        self._attempt.journal.not_called.update(record.get("not_called", ()))
         # The SDK looks a response's calls up in this list, and makes it anew for the next call of
         # the model, which so is not offered what stands in here.
         standing_in = stand_ins(record["output"], tools, self._attempt)
@@ -199,7 +204,7 @@ def _require_outputs(
     for item in output:
         if item.get("type") != "function_call" or item["name"] in there:
             continue
-        if item["call_id"] not in attempt.outputs:
+        if item["call_id"] not in attempt.journal.outputs:
             raise ModelBehaviorError(f"the tool {item['name']} is gone")
 
 

@@ -45,9 +45,9 @@ def tool_failed(context: ToolContext[Any], error: Exception) -> None:
     """Log that a tool failed, and keep what with for whoever looks at the turn."""
     attempt = current_attempt()
     call_id = context.tool_call_id
-    if attempt is None or isinstance(error, _NOT_THE_TOOL_S) or attempt.broken is not None:
+    if attempt is None or isinstance(error, _NOT_THE_TOOL_S) or attempt.lease.broken is not None:
         return
-    attempt.tool_errors[call_id] = type(error).__name__
+    attempt.journal.tool_errors[call_id] = type(error).__name__
     told: dict[str, Any] = {"tool": context.tool_name, "call_id": call_id}
     if isinstance(error, _REFUSALS):
         logger().info("tool refused its arguments", error=type(error).__name__, **told)

@@ -42,9 +42,9 @@ def value_behind(context: Any, output: Any) -> Any:
 
 def _value(call_id: str, output: Any) -> Any:
     attempt = current_attempt()
-    if attempt is None or attempt.answered.get(call_id) != output:
+    if attempt is None or attempt.journal.answered.get(call_id) != output:
         return output  # a guardrail's words, or another's
-    return attempt.value(call_id)
+    return attempt.journal.value(call_id)
 
 
 def give_values(agent: Agent[Any]) -> None:

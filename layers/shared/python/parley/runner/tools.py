@@ -74,8 +74,8 @@ def _in_transaction(body: Callable[Concatenate[Effect, P], Any], *, changes: boo
                 raise TypeError(f"{called.name} returned something to wait for, not its output")
             return _told(attempt, called.call_id, value)
 
-        await attempt.in_transaction(called, give, changes=changes)
-        return attempt.value(called.call_id)
+        await attempt.effects.in_transaction(called, give, own=attempt.own, changes=changes)
+        return attempt.journal.value(called.call_id)
 
     if _is_async(body):
         raise TypeError(
@@ -146,31 +146,31 @@ class _Recorded:
         attempt = current_attempt()
         if attempt is None:
             return await self._invoke(context, arguments)
-        attempt.check()
+        attempt.lease.check()
         called, call_id = named(context), context.tool_call_id
         if attempt.event_writer is not None:
             attempt.event_writer.called(called, enclosing_call())
-        if call_id in attempt.not_called:
-            output = _NOT_CALLED.format(most=attempt.caps.step_calls)
+        if call_id in attempt.journal.not_called:
+            output = _NOT_CALLED.format(most=attempt.journal.caps.step_calls)
             tell_returned(context, output)
             return output
-        if call_id in attempt.outputs:
-            attempt.put_context_back(attempt.outputs[call_id].context)
+        if call_id in attempt.journal.outputs:
+            attempt.journal.own.put_back(attempt.journal.outputs[call_id].context)
         else:
-            attempt.begin_call(call_id)
+            attempt.journal.begin_call(call_id)
             try:
                 with inside_call(call_id), subsegment(f"tool {context.tool_name}"):
                     value = await self._invoke(context, arguments)
             except Exception as error:
                 tool_failed(context, error)
                 raise
-            attempt.check()
+            attempt.lease.check()
             if attempt.refused is not None:
                 raise attempt.refused  # which the tool's own error function may have hidden
-            if call_id not in attempt.outputs:
-                await attempt.record_output(called, _told(attempt, call_id, value))
-        call = attempt.outputs[call_id]
-        answer = attempt.answered[call_id] = cut(call.output, call.told)
+            if call_id not in attempt.journal.outputs:
+                await attempt.journal.record_output(called, _told(attempt, call_id, value))
+        call = attempt.journal.outputs[call_id]
+        answer = attempt.journal.answered[call_id] = cut(call.output, call.told)
         if not self._tool.tool_output_guardrails:  # or the last of them tells it
             tell_returned(context, answer)
         return answer
@@ -180,5 +180,5 @@ def _told(attempt: Attempt, call_id: str, value: Any) -> Any:
     """Return what the model is told of a value, and keep the value if that is its JSON."""
     output, is_json = told(value)
     if is_json:
-        attempt.values[call_id] = value
+        attempt.journal.values[call_id] = value
     return output

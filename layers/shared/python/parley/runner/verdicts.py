@@ -19,10 +19,10 @@ async def judged_once(
         name: The guardrail's; several of one name are told apart by their order.
         judge: Gives the verdict as JSON. A model that it asks stands below the verdict's place.
     """
-    position = attempt.next_position(f"guardrail {name}")
-    if (recorded := attempt.verdicts.get(position)) is not None:
+    position = attempt.journal.next_position(f"guardrail {name}")
+    if (recorded := attempt.journal.verdicts.get(position)) is not None:
         return recorded
     with inside(f"guardrail {name}/{position.rpartition('/')[2]}"):
         verdict = await judge()
-    await attempt.record_verdict(position, verdict)
+    await attempt.journal.record_verdict(position, verdict)
     return verdict

@@ -104,8 +104,10 @@ class Canceller:
             store = self.open_store()
             attempt = Attempt(turn, self.database, self.turns, self.tool_calls, store)
             if self.open_log is not None:  # which is how an attempt that streams learns of it
-                attempt.event_writer = EventWriter(self.open_log(), FanOut(), attempt)
-            finalizer = Finalizer(self.turns, self.transcript, store, self.waker)
+                attempt.event_writer = EventWriter(
+                    self.open_log(), FanOut(), attempt.lease, attempt.journal.records
+                )
+            finalizer = Finalizer(self.turns, self.transcript, self.waker)
             try:
                 return await finalizer.cancel(attempt)
             except (StoreRefused, StoreMisconfigured, DBAPIError) as error:

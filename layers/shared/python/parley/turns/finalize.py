@@ -10,7 +10,7 @@ from sqlalchemy.exc import DBAPIError
 from parley.errors import Fenced, StoreMisconfigured, StoreRefused, StoreUnavailable
 from parley.memory.codec import Unreadable
 from parley.memory.shape import assistant_message, user_message
-from parley.memory.store import AgentSessionStore, TurnMemory
+from parley.memory.store import TurnMemory
 from parley.observability import logger, traced
 from parley.repository.cancel import CANCELLED
 from parley.repository.transcript import Transcript, TurnView
@@ -40,21 +40,14 @@ class Finalizer:
 
     turns: TurnRepository
     transcript: Transcript
-    store: AgentSessionStore
     waker: Waker = field(default_factory=Waker)
-
-    async def finish(self, attempt: Attempt, memory: TurnMemory) -> None:
-        """Mark the turn's memory done: from here on it can only be completed, or stopped."""
-        turn = attempt.turn
-        await attempt.write(self.store.finish, attempt.conversation, turn.key, turn.attempt, memory)
-        attempt.finished = True
 
     async def complete(self, attempt: Attempt, memory: TurnMemory) -> TurnView:
         """Complete a turn whose memory is done."""
         turn, usage, reply = attempt.turn, Usage(**memory.usage), memory.reply or ""
         await _settled(attempt)
-        completion = await attempt.write(
-            self.turns.complete, turn, reply, usage, attempt.digest or None
+        completion = await attempt.lease.write(
+            self.turns.complete, turn, reply, usage, attempt.journal.digest or None
         )
         if completion is None:
             raise Fenced(turn.number, turn.attempt)
@@ -86,7 +79,7 @@ class Finalizer:
             detail: A sentence for people.
             noted: Whether such a note is in memory already.
         """
-        attempt.mend()
+        attempt.lease.mend()
         detail, remembered = await self._with_effects(attempt, detail, noted=noted)
         try:
             await _settled(attempt)
@@ -100,15 +93,14 @@ class Finalizer:
             self.transcript.turn, turn.user_id, turn.session_id, turn.id
         )
         await self._ended(attempt, view, more=stopped.more)
-        if not remembered and attempt.has_records:
+        if not remembered and attempt.journal.has_records:
             await self._discard(attempt)
         return view
 
     async def _discard(self, attempt: Attempt) -> None:
         """Drop the records of a turn that has ended: nobody goes on from them any more."""
-        turn = attempt.turn
         try:
-            await in_thread(self.store.discard, attempt.conversation, turn.key, turn.attempt)
+            await attempt.journal.discard()
         except (StoreUnavailable, StoreRefused, StoreMisconfigured) as error:
             logger().warning("a turn's records are left to expire", reason=str(error))
 
@@ -117,7 +109,7 @@ class Finalizer:
     ) -> tuple[str, bool]:
         """Give the detail with what was done before, and whether the next turn is to know of it."""
         try:
-            done = await attempt.effects()
+            done = await attempt.effects.made()
         except _REFUSALS as error:
             _without("what a turn's tools did is not known", error)
             return f"{detail} What its tools had done before that cannot be read.", True
@@ -126,27 +118,27 @@ class Finalizer:
         calls = "; ".join(f"{call.name}({call.arguments})" for call in done)
         detail = f"{detail} Already done before that, and not to be repeated: {calls}."
         note = [user_message(attempt.turn.text), assistant_message(detail)]
-        if attempt.holds_memory:
+        if attempt.journal.holds_memory:
             try:
-                left = TurnMemory(note, usage=asdict(attempt.usage), tool_calls=len(done))
-                await self.finish(attempt, left)
+                left = TurnMemory(note, usage=asdict(attempt.journal.usage), tool_calls=len(done))
+                await attempt.journal.finish(left)
             except _REFUSALS as error:
                 _without("a note of what was done is in the transcript only", error)
-                attempt.mend()
+                attempt.lease.mend()
                 # Vouched for, what stands there done would be taken for how the turn ended.
-                return detail, not attempt.finished
+                return detail, not attempt.journal.finished
         return detail, True
 
     async def _stopped(self, attempt: Attempt, ending: Ending) -> Stopped | None:
         turn = attempt.turn
         try:
-            return await attempt.write(
-                self.turns.stop, turn, ending, attempt.usage, attempt.digest or None
+            return await attempt.lease.write(
+                self.turns.stop, turn, ending, attempt.journal.usage, attempt.journal.digest or None
             )
         except (StoreRefused, StoreMisconfigured) as error:
             _without("a turn is ended without its usage", error)
-            attempt.mend()
-            return await attempt.write(self.turns.stop_barely, turn, ending)
+            attempt.lease.mend()
+            return await attempt.lease.write(self.turns.stop_barely, turn, ending)
 
     async def give_up(self, attempt: Attempt, error: Exception) -> TurnView:
         """End a turn whose stores will not take what it has to write."""
@@ -179,7 +171,7 @@ class Finalizer:
         """Whether Postgres still has what the reply tells of; restored, it may not."""
         if left.tool_calls == 0:
             return True
-        return len(await attempt.recorded()) >= left.tool_calls
+        return len(await attempt.journal.recorded()) >= left.tool_calls
 
     async def _ended(self, attempt: Attempt, view: TurnView, *, more: bool) -> None:
         """Tell who follows the turn, and have the one that waits behind it carried out."""
@@ -190,14 +182,14 @@ class Finalizer:
 
     async def _claim(self, attempt: Attempt) -> TurnMemory | None:
         try:
-            claimed = await attempt.claim_memory(self.store.claim)
+            claimed = await attempt.journal.claim_memory()
         except Unreadable:
             return None  # it is claimed all the same, and nothing of it is needed
-        attempt.resume(claimed.records, {})  # for what the model calls came to
+        attempt.journal.resume(claimed.records, {})  # for what the model calls came to
         left = claimed.done.memory if claimed.done is not None else None
-        attempt.finished = claimed.done is not None
+        attempt.journal.finished = claimed.done is not None
         if left is not None:
-            attempt.usage = Usage(**left.usage)
+            attempt.journal.usage = Usage(**left.usage)
         return left
 
 
