@@ -19,7 +19,7 @@ export SAM_CLI_TELEMETRY := 0
 export UV_PYTHON_DOWNLOADS := never
 
 .DEFAULT_GOAL := help
-.PHONY: help dev check test format lint types imports template unit integration survival sdk-suite openapi setup clean
+.PHONY: help dev check test format lint types imports template unit integration pooled survival sdk-suite openapi setup clean
 
 help: ## Say what there is
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "%-14s %s\n", $$1, $$2}'
@@ -52,6 +52,10 @@ unit: .venv/.test ## Tests without sockets
 
 integration: .venv/.test ## Tests on embedded PostgreSQL, moto and the local gateway
 	$(BIN)/pytest tests/integration $(AT_ONCE)
+
+POOLED := stores turns guards
+pooled: .venv/.test ## Some of them with the functions behind PgBouncer in transaction mode (POOLED=…)
+	PARLEY_TEST_POOLER=pgbouncer $(BIN)/pytest $(addprefix tests/integration/,$(POOLED)) $(AT_ONCE)
 
 survival: .venv/.test ## Tests that break the system on purpose: kills, zombies, schedules
 	$(BIN)/pytest tests/faults --timeout=3000 $(AT_ONCE)

@@ -1,18 +1,25 @@
-"""An embedded PostgreSQL for a test run, and databases in it that are used again and again."""
+"""An embedded PostgreSQL for a test run, and databases in it that are used again and again.
+
+With `PARLEY_TEST_POOLER=pgbouncer` the functions reach it through PgBouncer in transaction mode.
+"""
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from itertools import count
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import psycopg
 from psycopg.sql import SQL, Composed, Identifier, Literal
 
+from parley.repository.address import service_login
 from parley_local.postgres import RUNTIME_ROLE, EmbeddedPostgres
+from parley_testing.postgres.poolers import pooled_logins
 
 # What a schema is made of. Whatever changes it leaves a row of another transaction in one of these.
 _CATALOGS = (
@@ -38,6 +45,8 @@ _CATALOGS = (
 _PAGES_UNNOTICED = 10
 _FIRST_OID_OF_USERS = 16384
 _NUMBERS = count(1)
+# Where a test run's pooler has its socket: beside the server's.
+_POOLED = "-pooled"
 
 
 @contextmanager
@@ -45,7 +54,8 @@ def temporary_postgres() -> Iterator[EmbeddedPostgres]:
     """A real server on a directory of its own, which goes with it."""
     directory = Path(tempfile.mkdtemp(prefix="parley-test-"))
     try:
-        with EmbeddedPostgres(directory / "data", directory / "log") as server:
+        with ExitStack() as stack:
+            server = stack.enter_context(EmbeddedPostgres(directory / "data", directory / "log"))
             with connect(server.url("postgres")) as connection:
                 # Nobody misses the data after the run, so nobody has to wait for the disk.
                 connection.execute("ALTER SYSTEM SET fsync = off")
@@ -53,6 +63,9 @@ def temporary_postgres() -> Iterator[EmbeddedPostgres]:
                 # What a test reads of statistics and plans depends on that test only.
                 connection.execute("ALTER SYSTEM SET autovacuum = off")
                 connection.execute("SELECT pg_reload_conf()")
+            if _goes_through_a_pooler():
+                logins = (RUNTIME_ROLE, service_login(RUNTIME_ROLE))
+                stack.enter_context(pooled_logins(server.url("postgres"), logins, _POOLED))
             yield server
     finally:
         shutil.rmtree(directory)
@@ -159,12 +172,24 @@ def connect(url: str) -> psycopg.Connection:
 
 def runtime_url(url: str) -> str:
     """Return the URL of a database as the functions have it, from the owner's."""
-    return url.replace("postgres@", f"{RUNTIME_ROLE}@")
+    functions = url.replace("postgres@", f"{RUNTIME_ROLE}@")
+    # A wire or a pooler of a test's own has none beside it.
+    pooled = Path(parse_qs(urlsplit(functions).query)["host"][0] + _POOLED).exists()
+    return functions + _POOLED if pooled else functions
 
 
 def owner_url(url: str) -> str:
     """Return the URL of a database as its owner has it, from the functions'."""
-    return url.replace(f"{RUNTIME_ROLE}@", "postgres@")
+    return url.replace(f"{RUNTIME_ROLE}@", "postgres@").removesuffix(_POOLED)
+
+
+def past_pooler(url: str) -> str:
+    """Return the same URL without the run's pooler, for what disturbs the way to the server."""
+    return url.removesuffix(_POOLED)
+
+
+def _goes_through_a_pooler() -> bool:
+    return os.environ.get("PARLEY_TEST_POOLER") == "pgbouncer"
 
 
 def _name(url: str) -> str:

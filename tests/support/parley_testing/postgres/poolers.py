@@ -8,7 +8,7 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import parse_qs, quote, urlsplit
@@ -36,19 +36,46 @@ def pgbouncer(url: str) -> Iterator[str]:
     Yields:
         The URL of the same database through it.
     """
+    directory = tempfile.mkdtemp(prefix="parley-bouncer-", dir="/tmp")
+    user = f"user={urlsplit(url).username}"
+    with _pgbouncer(Path(directory), url, user, "auth_type = any\ndefault_pool_size = 5\n"):
+        yield _with_host(url, directory)
+
+
+@contextmanager
+def pooled_logins(url: str, logins: Sequence[str], suffix: str) -> Iterator[None]:
+    """A real PgBouncer in transaction mode that keeps several logins and all databases apart.
+
+    Args:
+        url: Of one of the server's databases.
+        logins: Who may come.
+        suffix: What its socket's directory is called behind the server's.
+    """
+    directory = Path(str(Path(_server_of(url)).parent) + suffix)
+    directory.mkdir(mode=0o700)
+    (directory / "users").write_text("".join(f'"{login}" ""\n' for login in logins))
+    # Databases are renamed and made by the hundred: what nobody uses is let go of at once.
+    more = (
+        f"auth_type = trust\nauth_file = {directory}/users\nserver_idle_timeout = 1\n"
+        "autodb_idle_timeout = 1\nmax_client_conn = 1000\n"
+    )
+    with _pgbouncer(directory, url, "", more):
+        yield
+
+
+@contextmanager
+def _pgbouncer(directory: Path, url: str, user: str, more: str) -> Iterator[None]:
     assert PGBOUNCER is not None
-    directory = Path(tempfile.mkdtemp(prefix="parley-bouncer-", dir="/tmp"))
     config = directory / "pgbouncer.ini"
     config.write_text(
         "[databases]\n"
-        f"* = host={Path(_server_of(url)).parent} port=5432 user={urlsplit(url).username}\n"
+        f"* = host={Path(_server_of(url)).parent} port=5432 {user}\n"
         "[pgbouncer]\n"
         "pool_mode = transaction\n"
-        "auth_type = any\n"
-        "default_pool_size = 5\n"
         f"unix_socket_dir = {directory}\n"
         "listen_port = 5432\n"
         f"logfile = {directory}/log\n"
+        f"{more}"
     )
     give(directory)
     process = subprocess.Popen(
@@ -60,14 +87,20 @@ def pgbouncer(url: str) -> Iterator[str]:
         **run_as(),
     )
     try:
-        while not (directory / ".s.PGSQL.5432").exists():
+        while not _listens(directory / ".s.PGSQL.5432"):
             assert process.poll() is None, (directory / "log").read_text()
             time.sleep(0.01)
-        yield _with_host(url, str(directory))
+        yield
     finally:
         process.terminate()
         process.wait()
         shutil.rmtree(directory)
+
+
+def _listens(path: Path) -> bool:
+    """Return whether somebody answers at a socket, which is there a moment before."""
+    with socket.socket(socket.AF_UNIX) as client:
+        return client.connect_ex(str(path)) == 0
 
 
 @contextmanager

@@ -23,7 +23,7 @@ from parley.repository import connection
 from parley.repository.address import service_login
 from parley_local.postgres import RUNTIME_ROLE
 from parley_testing.api.handlers import Answer, Api
-from parley_testing.postgres.databases import connect, owner_url
+from parley_testing.postgres.databases import connect, owner_url, past_pooler
 from parley_testing.postgres.postgres_wire import PostgresWire
 
 _CHANGING = re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}|call_\w+|\d{4}-\d\d-\d\dT[\d:.]+(Z|\+00:00)")
@@ -143,7 +143,7 @@ def deployed(
     own_url = owner_url(url).replace("+psycopg", "")
     with (
         connect(url) as sql,
-        PostgresWire(url) as wire,
+        PostgresWire(past_pooler(url)) as wire,
         pytest.MonkeyPatch.context() as patch,
     ):
         place = Place(wire, Api(), sql, own_url, f"{sql.info.dbname}_app", store)
