@@ -110,6 +110,18 @@ def test_the_form_of_cursors_and_sequence_numbers_is_told(made: dict[str, Any]) 
     assert all(form for _, form in told)
 
 
+def test_no_parameter_may_be_null_which_cannot_be_sent(made: dict[str, Any]) -> None:
+    parameters = [
+        parameter
+        for path in made["paths"].values()
+        for operation in path.values()
+        for parameter in operation.get("parameters", ())
+    ]
+
+    assert len(parameters) > 50
+    assert not [each["name"] for each in parameters if "null" in json.dumps(each["schema"])]
+
+
 def test_the_limits_of_fields_are_told(made: dict[str, Any]) -> None:
     creation = json.dumps(made["components"]["schemas"]["SessionCreation"])
 

@@ -64,6 +64,7 @@ def document() -> dict[str, Any]:
     )
     made: dict[str, Any] = json.loads(generated)
     _drop_foreign_errors(made)
+    _drop_null_parameters(made)
     _describe_streams(made)
     return made
 
@@ -86,6 +87,18 @@ def _describe_streams(made: dict[str, Any]) -> None:
                     "properties": {"id": text, "event": text, "data": text | data},
                     "required": ["id", "event", "data"],
                 }
+
+
+def _drop_null_parameters(made: dict[str, Any]) -> None:
+    """Take null out of what parameters may be: one that is not there is left out, not sent so."""
+    for path in made["paths"].values():
+        for operation in path.values():
+            for parameter in operation.get("parameters", ()):
+                schema = parameter["schema"]
+                match [each for each in schema.get("anyOf", ()) if each != {"type": "null"}]:
+                    case [only]:
+                        del schema["anyOf"]
+                        parameter["schema"] = only | schema
 
 
 def _drop_foreign_errors(made: dict[str, Any]) -> None:
