@@ -26,6 +26,7 @@ from parley.repository.turns import Usage
 from parley.runner.tools import effect_tool
 from parley.turns.context import Effect, TurnContext
 from parley_testing.models.scripted import ScriptedProvider, call, in_order, say
+from parley_testing.postgres.databases import owner_url
 from parley_testing.workbench import Workbench, request
 
 NewBench = Callable[..., Workbench]
@@ -244,7 +245,7 @@ def test_a_begin_that_waited_for_a_clear_believes_nothing_from_before_it(
     session_id = bench.new_session()
     turn = bench.begin(session_id)
     assert bench.turns.complete(turn, "one", Usage(), None)
-    url = database_url.replace("+psycopg", "")
+    url = owner_url(database_url).replace("+psycopg", "")
     begun: list[Any] = []
     with psycopg.connect(url) as clearing:
         clearing.execute("UPDATE sessions SET memory_from = next_number")

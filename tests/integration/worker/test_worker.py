@@ -218,7 +218,7 @@ def test_a_store_that_fails_on_the_way_leaves_one_wakeup_and_no_more(
     sql: psycopg.Connection,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def down(*_: object) -> object:
+    def down(*_: object, **__: object) -> object:
         raise StoreUnavailable("agent-session store", "down")
 
     session_id = api.new_session()
