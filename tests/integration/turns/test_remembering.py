@@ -102,6 +102,23 @@ async def test_lost_memory_is_rebuilt_from_the_transcript(new_bench: NewBench, d
     ]
 
 
+async def test_no_more_is_rebuilt_than_can_be_shown(new_bench: NewBench) -> None:
+    bench = new_bench(lambda _: say("z" * 1_000), memory_bytes=5_000)
+    session_id = bench.new_session()
+    for number in range(1, 9):
+        await bench.send(session_id, f"{number}" * 1_000)
+    bench.store.forget(conversation_key("alice", session_id))
+
+    told = bench.transcript.of_turns("alice", session_id, range(1, 9), max_bytes=5_000)
+    await bench.send(session_id, "and now?")
+
+    # The third is the one that is too much.
+    assert sorted(told) == [6, 7, 8]
+    assert said(bench.model.asked[-1])[::2] == ["7" * 1_000, "8" * 1_000, "and now?"]
+    stored = bench.store.read_newest(conversation_key("alice", session_id), None)
+    assert len(stored) <= 4
+
+
 async def test_turns_that_come_together_late_do_not_share_call_ids(new_bench: NewBench) -> None:
     """The third turn is not shown the first; the fourth is shown both, since the second is lost."""
     one, two = call("list_tasks", "call_0"), call("list_tasks", "call_1")

@@ -80,7 +80,7 @@ class Past:
             self.first_read[:most],
             max_items=max_items,
             max_bytes=max_bytes,
-            rebuild=self._rebuild,
+            rebuild=lambda numbers: self._rebuild(numbers, max_bytes),
         )
 
     def naive(self, max_items: int, max_bytes: int = 1_000_000) -> list[Item]:
@@ -94,9 +94,16 @@ class Past:
             shown = self.items[number] + shown
         return shown
 
-    def _rebuild(self, numbers: Sequence[int]) -> dict[int, TurnMemory]:
+    def _rebuild(self, numbers: Sequence[int], max_bytes: int) -> dict[int, TurnMemory]:
         self.rebuilt += numbers
-        return {number: TurnMemory(self.items[number]) for number in numbers}
+        rebuilt: dict[int, TurnMemory] = {}
+        size = 0
+        for number in numbers:
+            if size > max_bytes:
+                break
+            rebuilt[number] = TurnMemory(self.items[number])
+            size += json_bytes(self.items[number])
+        return rebuilt
 
 
 def _items(number: int, size: int) -> list[Item]:
@@ -186,7 +193,7 @@ def test_nothing_is_shown_of_nothing() -> None:
 
 def test_a_turn_that_the_transcript_does_not_have_either_is_left_out() -> None:
     past = Past([2, 2, 2], {2: "gone"})
-    past._rebuild = lambda numbers: {}  # type: ignore[method-assign]
+    past._rebuild = lambda *_: {}  # type: ignore[method-assign]
 
     shown = [item["turn"] for item in past.window(20).items]
 

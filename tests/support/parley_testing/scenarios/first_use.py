@@ -69,7 +69,7 @@ def _uses(parts: Composition, session_id: UUID, turn_id: UUID) -> list[Callable[
     transcript, database = parts.transcript, parts.database
     return [
         lambda: transcript.turn(USER, session_id, turn_id),
-        lambda: transcript.of_turns(USER, session_id, [1]),
+        lambda: transcript.of_turns(USER, session_id, [1], max_bytes=1_000),
         lambda: transcript.messages(USER, session_id, order="asc", limit=5, cursor=None),
         lambda: transcript.turns(USER, session_id, status=None, limit=5, cursor=None),
         lambda: list_sessions(database, USER, SessionFilter(), limit=5, cursor=None),

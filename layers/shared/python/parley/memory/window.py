@@ -62,7 +62,8 @@ class Window:
             first_read: What was read of the conversation while the turn began.
             max_items: The most items to show. The newest turn is shown whatever its size.
             max_bytes: The most bytes of JSON that they may come to.
-            rebuild: Gives what turns left that the store has lost.
+            rebuild: Gives what turns left that the store has lost: of those that are named, newest
+                first, as many as come to no more than `max_bytes`, and the one that is too much.
 
         Raises:
             StoreUnavailable: A store cannot serve now.
@@ -79,10 +80,11 @@ class Window:
             # Behind what was read there may still be room: not all of it is believed.
             room = _missing(vouched, _items(stored), most)
             unread = [each for each in unread if each.number < end and each in room]
-        self.rebuilt: tuple[int, ...] = tuple(each.number for each in missing)
         rebuilt = _rebuilt(missing, rebuild)
+        self.rebuilt: tuple[int, ...] = tuple(rebuilt)
         stored |= rebuilt
-        nothing: dict[int, list[Item]] = {number: [] for number in self.rebuilt}
+        # Of what was not given there is nothing, or no room behind the one that is too much.
+        nothing: dict[int, list[Item]] = {each.number: [] for each in missing}
         known = nothing | _items(stored)
         self._shown, self.keep_from = _newest(vouched, known, most)
         kept = {n: each for n, each in stored.items() if n >= self.keep_from}

@@ -143,18 +143,27 @@ class Transcript:
         return [RecordedCall.of(row) for row in rows]
 
     def of_turns(
-        self, user_id: str, session_id: UUID, numbers: Sequence[int]
+        self, user_id: str, session_id: UUID, numbers: Sequence[int], *, max_bytes: int
     ) -> dict[int, tuple[TurnView, int]]:
         """Read what was said in the numbered turns; memory that is gone is rebuilt from it.
+
+        Args:
+            user_id: Whose they are.
+            session_id: The session.
+            numbers: Which turns.
+            max_bytes: Reading ends, newest first, at the turn with which their texts come to more.
 
         Returns:
             Each turn with the number of its recorded tool calls, by the turn's number.
         """
-        query = _VIEWS.where(TurnRow.session_id == session_id, TurnRow.number.in_(numbers))
-        query_with_calls = query.add_columns(_TOOL_CALLS)
-        rows = self._database.read(
-            OfUser(user_id), lambda session: session.execute(query_with_calls).all()
+        numbered = (TurnRow.session_id == session_id, TurnRow.number.in_(numbers))
+        sized = _SIZED.where(*numbered).subquery()
+        query = (
+            _VIEWS.add_columns(_TOOL_CALLS)
+            .join(sized, sized.c.id == TurnRow.id)
+            .where(sized.c.newer <= max_bytes)
         )
+        rows = self._database.read(OfUser(user_id), lambda session: session.execute(query).all())
         return {row[0].number: (TurnView.of(*row[:3]), row[3]) for row in rows}
 
     def _require_session(self, user_id: str, session_id: UUID) -> None:
@@ -177,6 +186,16 @@ def _views() -> Select[TurnRow, MessageRow, MessageRow]:
 # Built here, by one thread: an alias makes its columns at its first use, and of two threads that
 # use it first at once each keeps other ones, which never match again (sqlalchemy#12302).
 _VIEWS = _views()
+# How much was said in turns, and in those of them that are newer than each.
+_BYTES = func.coalesce(func.sum(func.octet_length(MessageRow.content)), 0)
+_SIZED = (
+    select(
+        TurnRow.id,
+        (func.sum(_BYTES).over(order_by=TurnRow.number.desc()) - _BYTES).label("newer"),
+    )
+    .outerjoin(MessageRow, MessageRow.turn_id == TurnRow.id)
+    .group_by(TurnRow.id, TurnRow.number)
+)
 _TOOL_CALLS = (
     select(func.count())
     .where(ToolCallRow.turn_id == TurnRow.id)

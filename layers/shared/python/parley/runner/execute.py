@@ -333,7 +333,10 @@ class TurnExecutor:
 
     def _window(self, attempt: Attempt, first_read: Sequence[StoredTurn]) -> Window:
         def rebuild(numbers: Sequence[int]) -> Mapping[int, TurnMemory]:
-            told = self.transcript.of_turns(attempt.turn.user_id, attempt.turn.session_id, numbers)
+            turn = attempt.turn
+            told = self.transcript.of_turns(
+                turn.user_id, turn.session_id, numbers, max_bytes=self.limits.memory_bytes
+            )
             return {number: _rebuilt(view, calls) for number, (view, calls) in told.items()}
 
         window = Window(
