@@ -35,9 +35,9 @@ def test_markdown_is_rendered(terminal: Open) -> None:
     talk = terminal("chat", "--session", "list", "--user", "anna")
     talk.wait_for("list>")
     talk.say("add **buy** milk")
-    talk.wait_for("Added")
 
-    assert "\x1b[1mbuy\x1b[0m" in talk.wait_for("”.")
+    # While it streams it may be shown as it comes.
+    talk.wait_for("\x1b[1mbuy\x1b[0m")
 
 
 def test_ctrl_c_at_the_prompt_takes_the_line_back_and_ctrl_d_leaves(terminal: Open) -> None:

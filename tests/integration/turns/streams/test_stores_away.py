@@ -16,12 +16,14 @@ from botocore.awsrequest import AWSResponse
 from botocore.compat import HTTPHeaders
 
 from parley.errors import StoreUnavailable
+from parley.events import reader
 from parley.events.dynamodb import DynamoDbEventLog
 from parley.events.sqlite import SqliteEventLog
 from parley.memory.dynamodb import DynamoDbStore
 from parley.memory.sqlite import SqliteStore
 from parley.memory.store import AgentSessionStore
 from parley.repository.database import Database
+from parley.turns import lease
 from parley.turns.wakeup import Waker
 from parley_testing.models.scripted import Script, Streamed, in_order, say
 from parley_testing.models.steps import Gate
@@ -265,8 +267,15 @@ async def test_without_postgres_nothing_is_begun(
 
 
 async def test_a_stream_takes_no_round_trip_more_than_a_look_at_its_turn(
-    new_streams: NewStreams, sqlite_stores: Stores, wire: PostgresWire, wired: Database
+    new_streams: NewStreams,
+    sqlite_stores: Stores,
+    wire: PostgresWire,
+    wired: Database,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    # However slow this machine is, nobody looks because nothing comes.
+    monkeypatch.setattr(reader, "QUIET_SECONDS", 3_600.0)
+    monkeypatch.setattr(lease, "RENEW_SECONDS", 3_600)
     streams = await new_streams(sqlite_stores, in_order(Streamed("He"), Streamed("Hello")), wired)
     session_id = streams.bench.new_session()
     async with streams.send(session_id) as reading:

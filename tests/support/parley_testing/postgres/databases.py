@@ -63,7 +63,7 @@ def temporary_postgres() -> Iterator[EmbeddedPostgres]:
                 # What a test reads of statistics and plans depends on that test only.
                 connection.execute("ALTER SYSTEM SET autovacuum = off")
                 connection.execute("SELECT pg_reload_conf()")
-            if _goes_through_a_pooler():
+            if goes_through_a_pooler():
                 logins = (RUNTIME_ROLE, service_login(RUNTIME_ROLE))
                 stack.enter_context(pooled_logins(server.url("postgres"), logins, _POOLED))
             yield server
@@ -188,7 +188,8 @@ def past_pooler(url: str) -> str:
     return url.removesuffix(_POOLED)
 
 
-def _goes_through_a_pooler() -> bool:
+def goes_through_a_pooler() -> bool:
+    """Return whether the functions of this run reach Postgres through PgBouncer."""
     return os.environ.get("PARLEY_TEST_POOLER") == "pgbouncer"
 
 

@@ -19,6 +19,11 @@ from parley.repository.models import SessionRow, TombstoneRow
 from parley.repository.scope import SERVICE, OfSession, OfUser
 from parley.repository.values import Session
 
+# The ORM makes a class for annotated statements of this kind when one is first executed. Threads
+# may take it before it is whole, and such statements are never cached: one thread makes it here.
+_INSERT = insert(SessionRow)
+_INSERT._annotate({})
+
 
 class SessionRepository:
     """The sessions of all users. Methods block, and raise `StoreUnavailable`."""
@@ -59,7 +64,7 @@ class SessionRepository:
             "idempotency_key": idempotency_key,
             "fingerprint": bytes(fingerprint) if idempotency_key else None,
         }
-        insertion = insert(SessionRow).values(values).on_conflict_do_nothing().returning(SessionRow)
+        insertion = _INSERT.values(values).on_conflict_do_nothing().returning(SessionRow)
         while True:
             if idempotency_key is not None:
                 earlier = self._of_key(user_id, idempotency_key, fingerprint)
