@@ -41,7 +41,8 @@ def test_an_exception_is_the_answer_and_the_process_stays(deployment: Deployment
 
 
 def test_a_missing_setting_stops_the_function_at_init_and_is_named(deployment: Deployment) -> None:
-    deployment.variables["DATABASE_SECRET_ARN"] = ""
+    for name in ("DATABASE_SECRET_ARN", "DATABASE_RUNTIME_SECRET_ARN"):
+        deployment.variables[name] = ""
 
     reply = deployment["Sessions"].invoke({})
 
