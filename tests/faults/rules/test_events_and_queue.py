@@ -28,7 +28,7 @@ from parley.repository.turns import RunningTurn
 from parley.turns.attempt import Attempt
 from parley.turns.finalize import Finalizer
 from parley.turns.wakeup import CRASH_SECONDS, Watchdog
-from parley_testing.models.scripted import Gate, Streamed, call, in_order, say
+from parley_testing.models.scripted import Gate, Items, Streamed, call, in_order, say
 from parley_testing.schedules.bells import Bell, Bells
 from parley_testing.waiting import until
 from parley_testing.workbench import Workbench, held, request
@@ -209,7 +209,13 @@ async def test_what_is_replayed_is_not_told_again(
     kept: bool, rule: Any, new_bench: NewBench, log: SqliteEventLog, let_die: Any, die: Any
 ) -> None:
     rule.instead(EventWriter, "_once", lambda *_: True)
-    script = in_order(call("add_task", title="milk"), die, say("Added."))
+
+    async def die_when_it_is_told() -> Items:
+        await until(lambda: "tool.called" in [event.type for event in told(log, turn)])
+        die()
+        return say("dead")
+
+    script = in_order(call("add_task", title="milk"), die_when_it_is_told, say("Added."))
     bench = new_bench(script, events=log)
     turn = bench.begin(bench.new_session())
     await let_die(logged(bench), turn)

@@ -29,7 +29,7 @@ async def test_what_the_first_read_misses_is_read_once_more(
     kept: bool, rule: Any, new_bench: NewBench
 ) -> None:
     """Without it a read that overlapped the end of a turn loses what its tools were told."""
-    rule.instead(SqliteStore, "read", lambda *_: [])
+    rule.instead(SqliteStore, "read", lambda *_, **__: [])
     bench = new_bench(in_order(call("list_tasks"), say("Nothing."), say("ok")))
     session_id = bench.new_session()
     await bench.send(session_id, "what do I have?")
