@@ -18,6 +18,7 @@ from parley.repository.database import Database
 from parley.repository.turns import TurnRepository
 from parley_local.postgres import EmbeddedPostgres
 from parley_testing.account.unread_queue import unread_queue
+from parley_testing.account.wake_queue import ReceivedWakeups
 from parley_testing.api.handlers import Api, load_function
 from parley_testing.postgres.databases import DatabasePool, connect, temporary_postgres
 
@@ -80,6 +81,14 @@ def sqs() -> Iterator[str]:
     host, port = server.get_host_and_port()
     yield f"http://{host}:{port}"
     server.stop()
+
+
+@pytest.fixture
+def queue(sqs: str) -> Iterator[ReceivedWakeups]:
+    """An empty queue of the test's own."""
+    queue = ReceivedWakeups(sqs)
+    yield queue
+    queue.close()
 
 
 @pytest.fixture(scope="session")

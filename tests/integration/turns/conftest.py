@@ -21,6 +21,7 @@ from parley.repository.database import Database
 from parley_testing.api.handlers import Api
 from parley_testing.models.scripted import Script, in_order
 from parley_testing.models.server import ModelServer
+from parley_testing.postgres.postgres_wire import PostgresWire
 from parley_testing.workbench import Workbench
 
 TABLE = "memory"
@@ -143,3 +144,18 @@ def model_api(model: ModelServer, environment: pytest.MonkeyPatch, api: Api) -> 
     yield api
     client = api.function("messages").parts.sender.executor.runner.provider._provider._client
     loop.run(client.close())
+
+
+@pytest.fixture
+def wire(database_url: str) -> Iterator[PostgresWire]:
+    """What goes between a test's database and its server."""
+    with PostgresWire(database_url) as wire:
+        yield wire
+
+
+@pytest.fixture
+def wired(wire: PostgresWire) -> Iterator[Database]:
+    """The way to the database, over the wire."""
+    database = Database(lambda: wire.url, statement_timeout=10)
+    yield database
+    database.close()

@@ -6,7 +6,7 @@ import functools
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -197,19 +197,6 @@ async def test_arguments_that_do_not_fit_are_told_to_the_model(new_bench: NewBen
     assert sent.view.turn.status == "completed"
     assert bodies == []
     assert told(bench.model.asked[1])["c"]
-
-
-@pytest.fixture
-def wire(database_url: str) -> Iterator[PostgresWire]:
-    with PostgresWire(database_url) as wire:
-        yield wire
-
-
-@pytest.fixture
-def wired(wire: PostgresWire) -> Iterator[Database]:
-    database = Database(lambda: wire.url, statement_timeout=10)
-    yield database
-    database.close()
 
 
 async def test_a_commit_whose_answer_is_lost_is_not_repeated(

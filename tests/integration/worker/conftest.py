@@ -19,13 +19,6 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def queue(sqs: str) -> Iterator[ReceivedWakeups]:
-    queue = ReceivedWakeups(sqs)
-    yield queue
-    queue.close()
-
-
-@pytest.fixture
 def environment(environment: pytest.MonkeyPatch, queue: ReceivedWakeups) -> pytest.MonkeyPatch:
     """The settings of a deployment with a queue."""
     for name, value in queue.settings.items():

@@ -232,7 +232,7 @@ class Composition:
 
     @made_once
     def session_worker(self) -> SessionWorker:
-        """Carries on sessions that are woken for. Asking for it imports the Agents SDK."""
+        """Carries on sessions for which a worker is woken. Asking for it imports the Agents SDK."""
         return SessionWorker(
             self.turns,
             self.store,

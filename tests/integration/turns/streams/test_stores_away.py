@@ -234,20 +234,6 @@ async def test_a_turn_whose_waiting_cannot_be_looked_at_is_accepted_and_refused_
     assert [turn.status for turn in streams.turns(session_id)] == ["queued", "completed"]
 
 
-@pytest.fixture
-def wire(database_url: str) -> Iterator[PostgresWire]:
-    with PostgresWire(database_url) as wire:
-        yield wire
-
-
-@pytest.fixture
-def wired(wire: PostgresWire) -> Iterator[Database]:
-    """The way to the database, over the wire."""
-    database = Database(lambda: wire.url, statement_timeout=10)
-    yield database
-    database.close()
-
-
 async def test_without_postgres_nothing_is_begun(
     new_streams: NewStreams,
     sqlite_stores: Stores,
