@@ -9,19 +9,26 @@ import pytest
 from agents import (
     Agent,
     AgentHooks,
+    FunctionToolCustomDataContext,
     GuardrailFunctionOutput,
+    HandoffInputData,
     OutputGuardrail,
+    RunHooks,
+    RunItemStreamEvent,
+    Runner,
     Tool,
+    ToolCallOutputItem,
     ToolOutputImage,
     ToolOutputText,
     ToolsToFinalOutputResult,
     function_tool,
+    handoff,
 )
 from pydantic import BaseModel
 
 from parley.runner.tools import read_tool
 from parley.turns.context import TurnContext
-from parley_testing.models.scripted import call, in_order, say
+from parley_testing.models.scripted import by_model, call, in_order, say
 
 
 class Weather(BaseModel):
@@ -191,3 +198,99 @@ async def test_only_what_the_sdk_takes_for_a_structured_output_is_one(
     assert carried.outputs() == {
         f"{name} {kind}": told for name in NAMES for kind, (_, told) in SHAPES.items()
     }
+
+
+async def test_what_looks_at_a_run_s_items_is_given_the_value(carry: Any) -> None:
+    """Beside the hooks: behaviours, extractors, filters of handoffs, and runs inside the run."""
+    seen: list[tuple[str, Any]] = []
+
+    def decide(context: Any, results: Any) -> ToolsToFinalOutputResult:
+        seen.extend(("behaviour", result.run_item.output) for result in results)
+        return ToolsToFinalOutputResult(is_final_output=False)
+
+    def extract(context: FunctionToolCustomDataContext) -> dict[str, Any]:
+        seen.append(("extractor", context.output))
+        return {"city": context.output.city}
+
+    def outputs(where: str, items: Any) -> None:
+        for item in items:
+            if isinstance(item, ToolCallOutputItem):
+                seen.append((where, item.output))
+                seen.append(("its data", item.custom_data))
+
+    def choose(data: HandoffInputData) -> HandoffInputData:
+        outputs("filter", data.pre_handoff_items)
+        return data
+
+    class Hooks(RunHooks[Any]):
+        async def on_tool_end(self, context: Any, agent: Any, tool: Any, result: Any) -> None:
+            seen.append(("hooks of a run", result))
+
+    tool = function_tool(weather_now, custom_data_extractor=extract)
+    inner = Agent[Any](name="inner", model="inner", tools=[tool])
+    last = Agent[TurnContext](name="last", model="last")
+
+    async def after(result: Any) -> str:
+        outputs("agent as a tool", result.new_items)
+        return "done"
+
+    @function_tool
+    async def ask(question: str) -> str:
+        """Ask."""
+        result = await Runner.run(inner, question, hooks=Hooks())
+        outputs("run", result.new_items)
+        return "done"
+
+    @function_tool
+    async def ask_streamed(question: str) -> str:
+        """Ask, and hear."""
+        result = Runner.run_streamed(inner, question, hooks=Hooks())
+        async for event in result.stream_events():
+            if isinstance(event, RunItemStreamEvent):
+                outputs("event", [event.item])
+        return "done"
+
+    agent = Agent[TurnContext](
+        name="one",
+        tools=[
+            tool,
+            ask,
+            ask_streamed,
+            inner.as_tool("as_tool", "Ask.", custom_output_extractor=after),
+        ],
+        tool_use_behavior=decide,
+        handoffs=[handoff(last, input_filter=choose)],
+    )
+    looks = [item for n in range(3) for item in call("weather_now", f"in {n}", kind="model")]
+    script = by_model(
+        {
+            "default": in_order(
+                call("weather_now", "w", kind="model"),
+                call("ask", "a", question="?"),
+                call("ask_streamed", "s", question="?"),
+                call("as_tool", "t", input="?"),
+                call("transfer_to_last", "h"),
+            ),
+            "inner": in_order([looks[0]], say("so"), [looks[1]], say("so"), [looks[2]], say("so")),
+            "last": in_order(say("Bye.")),
+        }
+    )
+
+    carried = await carry(agent, script)
+
+    assert carried.reply == "Bye."
+    value = VALUES["model"]
+    for where in (
+        "behaviour",
+        "extractor",
+        "filter",
+        "run",
+        "event",
+        "agent as a tool",
+        "hooks of a run",
+    ):
+        given = [each for place, each in seen if place == where]
+        assert value in given, where
+        assert all(each in (value, "done") for each in given), where
+    assert {"city": "Oslo"} in [each for place, each in seen if place == "its data"]
+    assert carried.outputs()["w"] == '{"city":"Oslo","degrees":1.5}'

@@ -15,7 +15,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from agents import Agent, Model, MultiProvider, RunConfig
+from agents import Agent, Model, MultiProvider, RunConfig, RunItemStreamEvent, StreamEvent
 from agents.result import RunResult, RunResultStreaming
 
 from parley.runner.agent_graph import UnsupportedAgent
@@ -24,6 +24,7 @@ from parley.runner.prepare import prepare
 from parley.runner.recording_model import RecordingModel, RecordingProvider
 from parley.runner.sdk_private import AgentRunner as SdkRunner
 from parley.runner.sdk_private import get_default_agent_runner, set_default_agent_runner
+from parley.runner.tool_results import give_hooks_values, show_values
 from parley.turns.attempt import Attempt, attempt_of_body
 
 
@@ -103,8 +104,11 @@ class _Runner(SdkRunner):
     async def _run_in(
         self, turn: _Turn, agent: Agent[Any], input: Any, options: dict[str, Any]
     ) -> RunResult:
+        give_hooks_values(options.get("hooks"))
         with turn.attempt.journal.inside_run():
-            return await super().run(agent, input, **options)
+            result = await super().run(agent, input, **options)
+        show_values(result.new_items)
+        return result
 
     def run_streamed(
         self, starting_agent: Agent[Any], input: Any, **options: Any
@@ -119,8 +123,19 @@ class _Runner(SdkRunner):
                 " Runner.run can in any.",
             )
         options["run_config"] = _config(turn, starting_agent, options.get("run_config"))
+        give_hooks_values(options.get("hooks"))
         with turn.attempt.journal.inside_run():
-            return super().run_streamed(starting_agent, input, **options)
+            result = super().run_streamed(starting_agent, input, **options)
+        given = result.stream_events
+
+        async def shown() -> AsyncIterator[StreamEvent]:
+            async for event in given():
+                if isinstance(event, RunItemStreamEvent):
+                    show_values([event.item])
+                yield event
+
+        result.stream_events = shown  # type: ignore[method-assign]
+        return result
 
 
 def _in_a_loop() -> bool:

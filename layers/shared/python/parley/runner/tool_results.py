@@ -9,10 +9,22 @@ Importing this module imports the Agents SDK.
 from __future__ import annotations
 
 import inspect
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from agents import Agent, FunctionToolResult, RunContextWrapper, ToolsToFinalOutputResult
+from agents import (
+    Agent,
+    FunctionTool,
+    FunctionToolCustomDataContext,
+    FunctionToolResult,
+    Handoff,
+    HandoffInputData,
+    RunContextWrapper,
+    RunItem,
+    ToolCallOutputItem,
+    ToolsToFinalOutputResult,
+)
 from agents.tool_context import ToolContext
 
 from parley.repository.tool_calls import Called
@@ -53,9 +65,34 @@ def give_values(agent: Agent[Any]) -> None:
     if behaviour != "run_llm_again" and not isinstance(behaviour, _Behaviour):
         text = agent.output_type is None or agent.output_type is str
         agent.tool_use_behavior = _Behaviour(behaviour, text)
-    hooks = agent.hooks
+    give_hooks_values(agent.hooks)
+    for each in agent.handoffs:
+        choose = each.input_filter if isinstance(each, Handoff) else None
+        if isinstance(each, Handoff) and choose and not isinstance(choose, _InputFilter):
+            each.input_filter = _InputFilter(choose)
+
+
+def give_hooks_values(hooks: Any) -> None:
+    """Have hooks of an agent's or of a run's, if there are any, given tools' values, in place."""
     if hooks is not None and not isinstance(hooks.on_tool_end, _OnToolEnd):
-        hooks.on_tool_end = _OnToolEnd(hooks.on_tool_end)  # type: ignore[method-assign]
+        hooks.on_tool_end = _OnToolEnd(hooks.on_tool_end)
+
+
+def give_extractor_value(tool: FunctionTool) -> None:
+    """Have a tool's `custom_data_extractor`, if it has one, given the tool's value, in place."""
+    extract = tool.custom_data_extractor
+    if extract is not None and not isinstance(extract, _Extractor):
+        tool.custom_data_extractor = _Extractor(extract)
+
+
+def show_values(items: Iterable[RunItem]) -> None:
+    """Put the values that tools gave into a run's items, in place.
+
+    What the model is told stands in an item's `raw_item`, and stays as it is.
+    """
+    for item in items:
+        if isinstance(item, ToolCallOutputItem) and (call_id := item.call_id) is not None:
+            item.output = _value(call_id, item.output)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +133,10 @@ class _Behaviour:
 
 def _with_value(result: FunctionToolResult) -> FunctionToolResult:
     item = result.run_item
-    raw: Any = item.raw_item if item is not None else {}
-    call_id = raw.get("call_id") if isinstance(raw, dict) else None
-    return result if call_id is None else replace(result, output=_value(call_id, result.output))
+    if not isinstance(item, ToolCallOutputItem) or item.call_id is None:
+        return result
+    show_values([item])
+    return replace(result, output=_value(item.call_id, result.output))
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,3 +145,22 @@ class _OnToolEnd:
 
     async def __call__(self, context: Any, agent: Any, tool: Any, result: Any) -> None:
         await self.hook(context, agent, tool, value_behind(context, result))
+
+
+@dataclass(frozen=True, slots=True)
+class _Extractor:
+    extract: Any
+
+    def __call__(self, context: FunctionToolCustomDataContext) -> Any:
+        value = value_behind(context.tool_context, context.output)
+        return self.extract(replace(context, output=value))
+
+
+@dataclass(frozen=True, slots=True)
+class _InputFilter:
+    choose: Any
+
+    def __call__(self, data: HandoffInputData) -> Any:
+        for items in (data.pre_handoff_items, data.new_items, data.input_items or ()):
+            show_values(items)
+        return self.choose(data)

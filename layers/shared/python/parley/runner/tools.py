@@ -18,7 +18,7 @@ from parley.runner.agent_graph import UnsupportedAgent
 from parley.runner.told import told
 from parley.runner.tool_errors import note_errors, tool_failed
 from parley.runner.tool_guardrails import record_tool_verdicts
-from parley.runner.tool_results import named, tell_returned
+from parley.runner.tool_results import give_extractor_value, named, tell_returned
 from parley.tracing import subsegment
 from parley.turns.attempt import Attempt, current_attempt, in_body
 from parley.turns.caps import cut
@@ -123,6 +123,7 @@ def record_outputs(tools: Iterable[Tool]) -> None:
     for tool in tools:
         if isinstance(tool, FunctionTool):
             record_tool_verdicts(tool)
+            give_extractor_value(tool)
             if not isinstance(tool.on_invoke_tool, _Recorded):
                 note_errors(tool)
                 tool.on_invoke_tool = _Recorded(tool, tool.on_invoke_tool)
