@@ -112,7 +112,15 @@ def jsonable(value: Any) -> Any:
     try:
         return storable_json(from_json(to_json(value)))
     except ValueError:  # of either: what one still writes is too deep for the other
-        return storable(str(value))
+        return storable(_written(value))
+
+
+def _written(value: Any) -> str:
+    try:
+        return str(value)
+    except Exception as error:  # it nests some thousand levels deep, or has a `__str__` that fails
+        kind, why = type(value).__name__, type(error).__name__
+        return f"[This value, of type {kind}, cannot be written down: {why}.]"
 
 
 def harmless(text: str) -> str:

@@ -13,6 +13,7 @@ from agents import (
     GuardrailFunctionOutput,
     HandoffInputData,
     OutputGuardrail,
+    RunContextWrapper,
     RunHooks,
     RunItemStreamEvent,
     Runner,
@@ -294,3 +295,81 @@ async def test_what_looks_at_a_run_s_items_is_given_the_value(carry: Any) -> Non
         assert all(each in (value, "done") for each in given), where
     assert {"city": "Oslo"} in [each for place, each in seen if place == "its data"]
     assert carried.outputs()["w"] == '{"city":"Oslo","degrees":1.5}'
+
+
+def nested(levels: int, kind: type) -> Any:
+    value: Any = kind()
+    for _ in range(levels):
+        value = [value] if kind is list else {"in": value}
+    return value
+
+
+@dataclass
+class Mine:
+    """An agent's own context."""
+
+    deep: Any = None
+    seen: int = 0
+
+
+class Unwritable:
+    """A value of which nothing can be told."""
+
+    def __repr__(self) -> str:
+        raise LookupError("no name")
+
+
+DEEP: dict[str, Any] = {
+    "300 lists": nested(300, list),
+    "1,000 lists": nested(1_000, list),
+    "100,000 lists": nested(100_000, list),
+    "1,000 objects": nested(1_000, dict),
+    "no text": Unwritable(),
+}
+
+
+async def test_a_value_that_cannot_be_written_down_is_told_of(
+    carry: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(f"{__name__}.VALUES", DEEP)
+    agent = Agent[TurnContext](name="one", tools=TOOLS)
+    calls = [
+        item for name in NAMES for kind in DEEP for item in call(name, f"{name} {kind}", kind=kind)
+    ]
+
+    carried = await carry(agent, in_order(calls, say("ok")))
+
+    assert carried.reply == "ok"
+    told = carried.outputs()
+    for name in NAMES:
+        assert told[f"{name} 300 lists"].startswith("[[[")
+        for kind in ("1,000 lists", "100,000 lists", "1,000 objects"):
+            assert "cannot be written down: RecursionError" in told[f"{name} {kind}"]
+        assert "cannot be written down: LookupError" in told[f"{name} no text"]
+
+
+@pytest.mark.parametrize("levels", [300, 1_000, 100_000])
+async def test_such_a_value_can_be_the_answer_a_verdict_or_in_a_context(
+    carry: Any, levels: int
+) -> None:
+    @function_tool
+    def look(context: RunContextWrapper[Mine]) -> Any:
+        """Look."""
+        context.context.deep = nested(levels, list)
+        context.context.seen += 1
+        return nested(levels, list)
+
+    def judge(context: Any, agent: Any, output: Any) -> GuardrailFunctionOutput:
+        return GuardrailFunctionOutput(nested(levels, list), tripwire_triggered=False)
+
+    agent = Agent[Any](
+        name="one",
+        tools=[look],
+        tool_use_behavior="stop_on_first_tool",
+        output_guardrails=[OutputGuardrail(judge, name="deep")],
+    )
+
+    carried = await carry(agent, in_order(call("look", "c")), context=lambda turn: Mine())
+
+    assert carried.view.turn.status == "completed", carried.view.turn.error_detail
+    assert carried.reply.startswith("[[[" if levels == 300 else "[This value, of type list")

@@ -24,7 +24,6 @@ from agents import (
     ToolInputGuardrailTripwireTriggered,
     ToolOutputGuardrailTripwireTriggered,
 )
-from pydantic_core import to_json
 
 from parley.errors import StoreUnavailable
 from parley.memory.shape import lasting, user_message, with_own_call_ids
@@ -34,6 +33,7 @@ from parley.runner.missing_tools import tell_missing
 from parley.runner.model_faults import fault_of
 from parley.runner.nested_runs import keeping_runs
 from parley.runner.recording_model import RecordingProvider
+from parley.runner.told import as_text
 from parley.text import storable
 from parley.turns.attempt import Attempt, running
 from parley.turns.context import TurnContext
@@ -133,12 +133,11 @@ class AgentRunner:
             lasting(item.to_input_item() for item in result.new_items), attempt.turn.id
         )
         return TurnMemory(
-            [said, *made], _text(result.final_output), _usage(attempt), len(attempt.journal.outputs)
+            [said, *made],
+            as_text(result.final_output),
+            _usage(attempt),
+            len(attempt.journal.outputs),
         )
-
-
-def _text(output: Any) -> str:
-    return storable(output if isinstance(output, str) else to_json(output).decode())
 
 
 def _usage(attempt: Attempt) -> dict[str, int]:

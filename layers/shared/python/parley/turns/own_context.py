@@ -15,7 +15,7 @@ from typing import Any, get_type_hints
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic.errors import PydanticSchemaGenerationError, PydanticUndefinedAnnotation
-from pydantic_core import PydanticSerializationError
+from pydantic_core import from_json
 
 from parley.text import storable_json
 
@@ -40,8 +40,8 @@ class OwnContext:
         found = {}
         for name, adapter in self._fields.items():
             try:
-                found[name] = adapter.dump_python(getattr(self._value, name), mode="json")
-            except PydanticSerializationError:
+                found[name] = from_json(adapter.dump_json(getattr(self._value, name)))
+            except ValueError:  # it is none of its type, or too deep to be read again
                 continue
         kept: State = storable_json(found)
         return kept
