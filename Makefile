@@ -6,7 +6,7 @@ UV_VERSION := 0.13.8
 BIN := .venv/bin
 RUN_GROUPS := --group agents --group authorizer --group migrate --group local --group cli
 FUNCTIONS := $(notdir $(patsubst %/app.py,%,$(wildcard functions/*/app.py)))
-SOURCES := layers/shared/python cli local functions packaging bench tests
+SOURCES := layers/shared/python cli local project functions packaging bench tests
 # Tests that leave each other alone, two files at a time.
 AT_ONCE := -n 2 --dist loadfile
 # Nothing of these may reach for AWS, a browser or a newer version of itself. Some want a region all
@@ -36,7 +36,7 @@ lint: .venv/.test ## Style, and whether the code is formatted
 	$(BIN)/ruff format --check $(SOURCES)
 
 types: .venv/.test ## Strict types; each function by itself, since all have an app.py
-	$(BIN)/mypy layers/shared/python/parley cli local packaging/parley_packages \
+	$(BIN)/mypy layers/shared/python/parley cli local project packaging/parley_packages \
 		packaging/parley_deploy bench tests
 	@set -e; for name in $(FUNCTIONS); do \
 		echo "mypy functions/$$name"; MYPYPATH=functions/$$name $(BIN)/mypy functions/$$name/*.py; done

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from parley_project.generated import serve_here
 from parley_testing.models import input
 
 pytest_plugins = ["parley_testing.slowest_files"]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Run Parley's own project in this process, and in those that tests start."""
+    folder = tempfile.TemporaryDirectory(prefix="parley-manifest-")
+    config.add_cleanup(folder.cleanup)
+    serve_here(Path(__file__).parent, Path(folder.name))
 
 
 @pytest.fixture(autouse=True, scope="session")

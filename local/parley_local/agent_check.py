@@ -42,12 +42,13 @@ def main() -> int:
     """Build every agent that is offered; return how many cannot be."""
     os.nice(10)  # whoever sends a first message meanwhile is not to wait for this
     threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
-    from parley.agents.registry import OFFERED, load
+    from parley.agents.registry import load
+    from parley.manifest import manifest
     from parley.observability import logger, traced
     from parley.runner.prepare import prepare
 
     broken = 0
-    for name in OFFERED:
+    for name in manifest().agents:
         try:
             prepare(load(name))
         except Exception as error:

@@ -42,6 +42,9 @@ from parley_local.schedules import keep
 from parley_local.server import PortInUse, listen, serving, url_of
 from parley_local.template import Template
 from parley_local.template_file import read_template
+from parley_project.faults import ProjectFaults
+from parley_project.generated import python_path
+from parley_project.project import find_project, read_project
 
 log = logging.getLogger(__name__)
 
@@ -67,6 +70,7 @@ class Options:
     data_dir: Path
     template: Path
     log_format: LogFormat
+    project: Path = Path()
 
 
 def parse_options(arguments: list[str] | None = None) -> Options:
@@ -78,12 +82,15 @@ def parse_options(arguments: list[str] | None = None) -> Options:
     parser.add_argument(
         "--template", type=Path, default=Path(__file__).parents[2] / "template.yaml"
     )
+    parser.add_argument("--project", type=Path, default=Path(), help="its folder, or one below it")
     known = parser.parse_args(arguments)
     try:
         log_format = chosen_format(os.environ, sys.stderr)
     except ValueError as error:
         parser.error(str(error))
-    return Options(known.host, known.port, known.data_dir, known.template, log_format)
+    return Options(
+        known.host, known.port, known.data_dir, known.template, log_format, known.project
+    )
 
 
 def _port(text: str) -> int:
@@ -125,6 +132,7 @@ async def run(options: Options) -> int:
 async def _serve(options: Options, started: AsyncExitStack) -> NoReturn:
     """Start all, each with its end on the stack, and serve until something ends by itself."""
     data_dir = options.data_dir
+    project = read_project(find_project(options.project))
     started.enter_context(locked(data_dir))
     forget_address(data_dir)
     ensure_key(data_dir)
@@ -144,6 +152,9 @@ async def _serve(options: Options, started: AsyncExitStack) -> NoReturn:
         jwks_url=url + JWKS_PATH,
         queue_url=queue.url if queue else None,
         log_format=options.log_format,
+    )
+    variables["PYTHONPATH"] = python_path(
+        project, data_dir / "project", variables.get("PYTHONPATH", "")
     )
     await migrate(template, variables, owner_url=postgres.url())
     pages = {JWKS_PATH: keys_page(data_dir), front_page.PATH: lambda: front_page.front_page(url)}
@@ -206,6 +217,7 @@ _EXPLAINED = (
     OSError,
     PortInUse,
     PostgresFailed,
+    ProjectFaults,
     ValueError,
 )
 

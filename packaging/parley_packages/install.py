@@ -9,13 +9,23 @@ import sys
 import tempfile
 from pathlib import Path
 
+from parley.manifest import Manifest
 from parley_packages.byte_code import compile_ahead
 from parley_packages.requirements import ROOT, group, project
 from parley_packages.slim import slim
 from parley_packages.target import Target, UnknownTarget, target_of_environment
+from parley_project.faults import ProjectFaults
+from parley_project.generated import write_manifest
+from parley_project.project import FILE, read_project
 
 
-def install(source: Path, into: Path, requirements: str, target: Target) -> None:
+def install(
+    source: Path,
+    into: Path,
+    requirements: str,
+    target: Target,
+    manifest: Manifest | None = None,
+) -> None:
     """Make the package of a layer or a function.
 
     Args:
@@ -23,6 +33,7 @@ def install(source: Path, into: Path, requirements: str, target: Target) -> None
         into: An empty folder.
         requirements: The locked dependencies that it carries.
         target: What it is made for.
+        manifest: The project whose agents it offers.
 
     Raises:
         subprocess.CalledProcessError: A dependency cannot be installed, or a module not compiled.
@@ -37,6 +48,8 @@ def install(source: Path, into: Path, requirements: str, target: Target) -> None
     if code.is_dir():
         left_out = shutil.ignore_patterns("__pycache__", "Makefile")
         shutil.copytree(code, modules, ignore=left_out, dirs_exist_ok=True)
+    if manifest is not None:
+        write_manifest(manifest, modules)
     interpreter = target.interpreter()
     # Without it there is no byte code; parley_packages.sizes says so at the end of `make build`.
     if interpreter is not None:
@@ -61,6 +74,13 @@ def _install(requirements: str, into: Path, target: Target) -> None:
         )  # fmt: skip
 
 
+def _manifest() -> Manifest:
+    try:
+        return read_project(ROOT / FILE).manifest
+    except ProjectFaults as faults:
+        sys.exit(str(faults))
+
+
 def main() -> None:
     """Read the command line, and the target from the environment."""
     parser = argparse.ArgumentParser(description="Makes the package of a layer or a function.")
@@ -71,13 +91,14 @@ def main() -> None:
     which.add_argument("--group", help="with a group's, but for those in the shared layer")
     parser.add_argument("--without", action="append", default=[], help="leave out of the group")
     given = parser.parse_args()
-    requirements = ""
+    requirements, manifest = "", None
     if given.project:
-        requirements = project()
+        requirements, manifest = project(), _manifest()
     elif given.group:
         requirements = group(given.group, given.without)
     try:
-        install(ROOT / given.folder, given.into, requirements, target_of_environment())
+        target = target_of_environment()
+        install(ROOT / given.folder, given.into, requirements, target, manifest)
     except UnknownTarget as error:
         sys.exit(str(error))
     except subprocess.CalledProcessError as error:

@@ -8,8 +8,8 @@ import json
 
 import pytest
 
-from parley.agents import registry
 from parley.http.document import document
+from parley.manifest import manifest
 from parley_testing.api.handlers import Answer, Api, Context, rest_event
 
 
@@ -17,7 +17,7 @@ def test_the_agents_are_those_of_the_registry(api: Api) -> None:
     answer = api("GET", "/agents")
 
     assert answer.status == 200
-    assert [agent["name"] for agent in answer.json["items"]] == list(registry.OFFERED)
+    assert [agent["name"] for agent in answer.json["items"]] == list(manifest().agents)
     assert [agent["name"] for agent in answer.json["items"] if agent["default"]] == ["todo"]
     assert all(agent["description"] for agent in answer.json["items"])
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from parley.agents import registry
+from parley.manifest import manifest
 from parley_testing.api.handlers import Api
 from parley_testing.api.problems import wrong_fields
 
@@ -51,5 +51,5 @@ def test_an_agent_that_is_not_offered_is_refused_with_those_that_are(api: Api, p
     answer = api("POST", path, body)
 
     assert wrong_fields(answer) == ["agent"]
-    assert all(name in answer.json["detail"] for name in registry.OFFERED)
+    assert all(name in answer.json["detail"] for name in manifest().agents)
     assert api("GET", "/sessions").json["items"] == []

@@ -15,15 +15,15 @@ from parley_local.issuer import issue_token
 from parley_testing.api.terminal import CTRL_C, Terminal
 from parley_testing.waiting import HANG_SECONDS
 
-# Processes of Python's look for it when they start, so that it can offer agents of the test's own.
-OFFERS = """
-from parley.agents import registry
-registry.OFFERED = {
-    "todo": registry.OFFERED["todo"],
-    "shop": registry.Offer("Sells.", "shop_agent"),
-    "broken": registry.Offer("Is broken.", "broken_agent"),
-    "typo": registry.Offer("Has a typo.", "typo_agent"),
-}
+PROJECT = """
+[tool.parley]
+default = "shop"
+packages = ["shop_agent", "broken_agent", "typo_agent"]
+
+[tool.parley.agents]
+shop = { target = "shop_agent:build", description = "Sells." }
+broken = { target = "broken_agent:build", description = "Is broken." }
+typo = { target = "typo_agent:build", description = "Has a typo." }
 """
 SHOP = """
 from agents import Agent, function_tool
@@ -43,18 +43,20 @@ def dev(tmp_path: Path) -> Iterator[tuple[Terminal, Path]]:
     """`make dev` on a terminal, with agents of a developer's; and its data directory."""
     own = tmp_path / "own"
     own.mkdir()
-    (own / "sitecustomize.py").write_text(OFFERS)
+    (own / "pyproject.toml").write_text(PROJECT)
     (own / "shop_agent.py").write_text(SHOP)
     (own / "broken_agent.py").write_text("import numpyy\n")
     (own / "typo_agent.py").write_text("import agents\n\ndef build(:\n    pass\n")
     data = tmp_path / "data"
     hidden = ("OPENAI", "LOG_", "POWERTOOLS", "NO_COLOR")
     environ = {name: value for name, value in os.environ.items() if not name.startswith(hidden)}
-    paths = [str(own), *filter(None, [os.environ.get("PYTHONPATH")])]
     shown = Terminal(
-        [sys.executable, "-m", "parley_local.dev", "--port", "0", "--data-dir", str(data)],
-        {**environ, "PYTHONPATH": os.pathsep.join(paths)},
-    )
+        [
+            sys.executable, "-m", "parley_local.dev", "--port", "0", "--data-dir", str(data),
+            "--project", str(own),
+        ],
+        environ,
+    )  # fmt: skip
     yield shown, data
     shown.press(CTRL_C)
     try:

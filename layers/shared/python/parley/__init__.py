@@ -1,3 +1,32 @@
-"""Parley: a serverless backend for agent conversations."""
+"""Parley: a serverless backend for agent conversations.
+
+What agents' authors use is here: `Effect`, `TurnContext`, `effect_tool`, `read_tool`. Everything
+else of the package may change with any release. Importing `parley` alone does not import the Agents
+SDK; asking it for a tool's decorator does.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from parley.runner.tools import effect_tool, read_tool
+    from parley.turns.context import Effect, TurnContext
 
 __version__ = "0.1.0"
+__all__ = ["Effect", "TurnContext", "effect_tool", "read_tool"]
+
+_PUBLIC = {
+    "Effect": "parley.turns.context",
+    "TurnContext": "parley.turns.context",
+    "effect_tool": "parley.runner.tools",
+    "read_tool": "parley.runner.tools",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import what is asked for."""
+    if name not in _PUBLIC:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_PUBLIC[name]), name)

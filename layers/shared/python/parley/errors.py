@@ -21,6 +21,16 @@ class MissingSetting(ParleyError):
         self.names = names
 
 
+class MissingManifest(ParleyError):
+    """No project was given to this process, so it knows no agent."""
+
+    def __init__(self, module: str) -> None:
+        super().__init__(
+            f"The module {module} is not on the path: parley build writes it into the package, and"
+            " parley dev for what it starts, from [tool.parley] of pyproject.toml."
+        )
+
+
 class RuntimeRoleFault(ParleyError):
     """The functions' logins cannot be made or used; the message says so, for whoever deploys."""
 

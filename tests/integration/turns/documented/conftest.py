@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-import parley.agents
-from parley.agents import registry
+from parley.manifest import Manifest, manifest
 from parley.repository.database import Database
+from parley_project.project import read_project
+from parley_testing import projects
 from parley_testing.agents_brought import documented
 from parley_testing.agents_brought.documented import Talk
 from parley_testing.api.handlers import FUNCTIONS, Api
@@ -22,21 +23,22 @@ from parley_testing.postgres.databases import owner_url
 
 @pytest.fixture(autouse=True)
 def page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Write the page's files beside Parley's own, and its lines into the registry."""
+    """Write the page's files as a project, and offer its agents."""
     root = tmp_path / "page"
     shutil.copytree(FUNCTIONS / "migrate", root / "functions" / "migrate")
     for path, code in documented.files().items():
         (root / path).parent.mkdir(parents=True, exist_ok=True)
         (root / path).write_text(code)
-    folders = [*parley.agents.__path__, str(root / "layers/shared/python/parley/agents")]
-    monkeypatch.setattr(parley.agents, "__path__", folders)
-    offers = documented.offers()
-    monkeypatch.setattr(registry, "OFFERED", {**registry.OFFERED, **offers})
+    (root / "pyproject.toml").write_text(documented.table())
+    project = read_project(root / "pyproject.toml")
+    monkeypatch.syspath_prepend(project.source)
+    page, own = project.manifest, manifest()
+    projects.offer(monkeypatch, Manifest({**own.agents, **page.agents}, own.default))
     yield root
-    registry.load.cache_clear()
-    for name, offer in offers.items():
-        sys.modules.pop(offer.module, None)
-        vars(parley.agents).pop(name, None)
+    for name in [name for name in sys.modules if name.partition(".")[0] == "my_desk"]:
+        del sys.modules[name]
+    monkeypatch.undo()
+    projects.forget()
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ def test_every_agent_of_the_page_is_offered_under_its_name(api: Api) -> None:
     offered = documented.offers()
 
     assert {f"{name}.py" for name in offered} == {
-        path.name for path in documented.files() if path.parent.name == "agents"
+        path.name for path in documented.files() if path.parent.name == "my_desk"
     }
     assert [registry.load(name).name for name in offered] == list(offered)
     listed = {agent["name"] for agent in api("GET", "/agents").json["items"]}

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from parley.agents.registry import Offer
 from parley_testing.api.handlers import Answer, Api
 from parley_testing.models.server import ModelServer
 
@@ -20,11 +20,18 @@ def files() -> dict[Path, str]:
     return {Path(path): code for path, code in found}
 
 
-def offers() -> Mapping[str, Offer]:
-    """Give the lines for the registry."""
-    (lines,) = re.findall(r'^```python\n(".*?)^```$', _PAGE, re.MULTILINE | re.DOTALL)
-    made: dict[str, Offer] = eval(f"{{{lines}}}", {"Offer": Offer})
-    return made
+def table() -> str:
+    """Give the lines of `pyproject.toml`."""
+    (lines,) = re.findall(
+        r"^```toml\n(\[tool\.parley\]\n.*?)^```$", _PAGE, re.MULTILINE | re.DOTALL
+    )
+    return str(lines)
+
+
+def offers() -> Mapping[str, Any]:
+    """Give the agents that the page offers, by name."""
+    agents: dict[str, Any] = tomllib.loads(table())["tool"]["parley"]["agents"]
+    return agents
 
 
 def variables() -> dict[str, str]:

@@ -20,6 +20,7 @@ import parley.http.messages
 import parley.http.stream  # noqa: F401 - before the fork
 from parley.agents import provider, registry
 from parley.http.stream_routes import StreamRoutes
+from parley.manifest import manifest
 from parley_testing.account.wake_queue import ReceivedWakeups
 from parley_testing.api.handlers import Context, load_function, rest_event
 from parley_testing.models.scripted import ScriptedProvider, in_order, say
@@ -70,7 +71,7 @@ def warm_up() -> None:
         answer, wanted = routes.read(event)
         assert wanted is not None, answer
     ReceivedWakeups("http://localhost", "-").close()
-    registry.load(registry.DEFAULT)
+    registry.load(manifest().default)
     asyncio.run(_stream())
     httpx2.Client().close()  # the SDK makes one for its traces
 

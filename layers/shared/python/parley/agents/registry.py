@@ -1,19 +1,14 @@
-"""Which agents this deployment offers. Looking does not import the Agents SDK.
-
-To offer your own: write a module beside this one with a function `build()` that gives an
-`agents.Agent`, and add a line to `OFFERED`. A function `context(turn)` in it makes the agent's own
-context, once a turn.
-"""
+"""Building the agents of the manifest."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from parley.errors import NotFound
+from parley.manifest import Offer, manifest
 
 if TYPE_CHECKING:
     from agents import Agent
@@ -21,45 +16,16 @@ if TYPE_CHECKING:
     from parley.turns.context import TurnContext
 
 
-@dataclass(frozen=True, slots=True)
-class Offer:
-    """An agent that a session can be held with.
-
-    Attributes:
-        description: What it is for, in a sentence for people.
-        module: Where its `build()` is, and its `context()` if it has one.
-    """
-
-    description: str
-    module: str
-
-
-OFFERED: Mapping[str, Offer] = {
-    "todo": Offer(
-        "Keeps your tasks: adds, lists, changes and ticks them off.", "parley.agents.todo"
-    ),
-    "assistant": Offer("Answers questions; it has no tools.", "parley.agents.assistant"),
-    "support": Offer(
-        "Answers questions, and hands the session over to a person when that is needed.",
-        "parley.agents.support",
-    ),
-}
-
-DEFAULT = "todo"
-"""The agent of a session that names none."""
-
-
 @cache
 def load(name: str) -> Agent[TurnContext]:
-    """Build an agent, once a process.
+    """Build an agent, once a process. This imports the module that it is in.
 
     Raises:
         NotFound: No such agent is offered.
-        Exception: Whatever building it raises.
+        Exception: Whatever importing or building it raises.
     """
-    if name not in OFFERED:
-        raise NotFound("agent", name)
-    agent: Agent[TurnContext] = import_module(OFFERED[name].module).build()
+    found = locate(_offer(name).target)
+    agent: Agent[TurnContext] = found() if callable(found) else found
     return agent
 
 
@@ -67,14 +33,32 @@ def make_context(name: str, turn: TurnContext) -> Any:
     """Return what an agent's tools and instructions are given as their context in a turn.
 
     Returns:
-        What the function `context` of the agent's module makes of the turn; the turn's own context
-        if there is no such function.
+        What the agent's own function makes of the turn, which is the one that the manifest names
+        or the function `context` of the agent's module; the turn's own context if it has none.
 
     Raises:
         NotFound: No such agent is offered.
         Exception: Whatever making it raises.
     """
-    if name not in OFFERED:
-        raise NotFound("agent", name)
-    make = getattr(import_module(OFFERED[name].module), "context", None)
-    return turn if make is None else make(turn)
+    offer = _offer(name)
+    if offer.context is not None:
+        return locate(offer.context)(turn)
+    make = getattr(import_module(offer.target.partition(":")[0]), "context", None)
+    return make(turn) if callable(make) else turn
+
+
+def locate(target: str) -> Any:
+    """Import what `package.module:object` names, and return it.
+
+    Raises:
+        Exception: Whatever the import raises, and AttributeError if there is no such object.
+    """
+    module, _, name = target.partition(":")
+    return attrgetter(name)(import_module(module))
+
+
+def _offer(name: str) -> Offer:
+    try:
+        return manifest().agents[name]
+    except KeyError:
+        raise NotFound("agent", name) from None

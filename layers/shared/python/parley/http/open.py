@@ -12,12 +12,12 @@ from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.api_gateway import Router
 from aws_lambda_powertools.event_handler.depends import Depends
 
-from parley.agents import registry
 from parley.http.api import caller
 from parley.http.documented import answers
 from parley.http.identity import Caller
 from parley.http.paths import document
 from parley.http.schemas import AgentList, Health, OfferedAgent
+from parley.manifest import manifest
 
 
 def open_routes() -> Router:
@@ -32,12 +32,13 @@ def open_routes() -> Router:
         responses=answers({200: "All agents."}),
     )
     def agents(user: Annotated[Caller, Depends(caller)]) -> AgentList:
+        offered = manifest()
         return AgentList(
             items=[
                 OfferedAgent(
-                    name=name, description=offer.description, default=name == registry.DEFAULT
+                    name=name, description=offer.description, default=name == offered.default
                 )
-                for name, offer in registry.OFFERED.items()
+                for name, offer in offered.agents.items()
             ]
         )
 

@@ -10,7 +10,6 @@ from aws_lambda_powertools.event_handler.api_gateway import Router
 from aws_lambda_powertools.event_handler.depends import Depends
 from aws_lambda_powertools.event_handler.openapi.params import Path, Query
 
-from parley.agents import registry
 from parley.cleanup.forgetting import Forgetter
 from parley.errors import InvalidField
 from parley.fingerprints import fingerprint
@@ -21,6 +20,7 @@ from parley.http.identity import Caller
 from parley.http.paging import Cursor, Limit
 from parley.http.schemas import Session, SessionChange, SessionCreation, SessionList
 from parley.ids import new_id
+from parley.manifest import manifest
 from parley.repository.database import Database
 from parley.repository.models import SessionStatus
 from parley.repository.session_list import SessionFilter, list_sessions
@@ -36,9 +36,9 @@ def offered_agent(name: str | None) -> str:
         InvalidField: No such agent is offered.
     """
     if name is None:
-        return registry.DEFAULT
-    if name not in registry.OFFERED:
-        raise InvalidField("agent", f"must be one of {', '.join(registry.OFFERED)}")
+        return manifest().default
+    if name not in manifest().agents:
+        raise InvalidField("agent", f"must be one of {', '.join(manifest().agents)}")
     return name
 
 

@@ -1,0 +1,229 @@
+"""A project: what `[tool.parley]` of its `pyproject.toml` says, and where its code is."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from parley.manifest import Manifest, ModelApi, Offer
+from parley_project.code import find_code
+from parley_project.environment import read_environment
+from parley_project.faults import ProjectFaults
+from parley_project.table import Faults, Table
+
+FILE = "pyproject.toml"
+
+DEPLOYMENTS_KEY = "OPENAI_API_KEY"
+"""What an agent's `key` may be besides the project's variables."""
+
+_TARGET = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
+_MODULE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*(:[^\W\d]\w*)?")
+_AGENT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_OFFER = '{ target = "package.module:object", description = "What it is for." }'
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """Somebody's project.
+
+    Attributes:
+        file: Its `pyproject.toml`.
+        manifest: What its functions know of it.
+        source: The folder that its modules are imported from.
+        packages: Its packages and modules, in `source`, which are deployed.
+        template: Its own template, instead of Parley's.
+        policies: What its functions may do beyond what Parley's need.
+    """
+
+    file: Path
+    manifest: Manifest
+    source: Path
+    packages: tuple[Path, ...] = ()
+    template: Path | None = None
+    policies: Path | None = None
+
+    @property
+    def root(self) -> Path:
+        """The folder that it is in."""
+        return self.file.parent
+
+
+def find_project(start: Path) -> Path:
+    """Find the `pyproject.toml` that has `[tool.parley]`, in a folder or one above it.
+
+    Args:
+        start: The folder to begin in.
+
+    Returns:
+        Its path.
+
+    Raises:
+        ProjectFaults: There is none, or one on the way is no TOML.
+    """
+    passed: list[Path] = []
+    for folder in (start.resolve(), *start.resolve().parents):
+        file = folder / FILE
+        if not file.is_file():
+            continue
+        if _section(file, _shown(file)) is not None:
+            return file
+        passed.append(file)
+    if passed:
+        raise ProjectFaults(
+            [f"{_shown(passed[0])}: [tool.parley] is missing: it says which agents are offered."]
+        )
+    raise ProjectFaults(
+        [f"There is no {FILE} with [tool.parley] in {start.resolve()} or above it."]
+    )
+
+
+def read_project(file: Path) -> Project:
+    """Read a project. Nothing of its code is imported.
+
+    Args:
+        file: Its `pyproject.toml`.
+
+    Raises:
+        ProjectFaults: All that is wrong with it.
+    """
+    shown = _shown(file)
+    section = _section(file, shown)
+    if section is None:
+        raise ProjectFaults([f"{shown}: [tool.parley] is missing."])
+    faults = Faults(shown)
+    table = Table(section, "tool.parley", faults)
+    root = file.parent
+    agents = {name: _offer(each) for name, each in _agents(table.table("agents"))}
+    if not agents:
+        table.fault("agents", f"names no agent; one is desk = {_OFFER}")
+    default = _default(table, list(agents))
+    routes = tuple(each for each in table.texts("routes") if _names(table, "routes", each, _MODULE))
+    user_data = table.text("user_data")
+    if user_data is not None and not _names(table, "user_data", user_data, _TARGET):
+        user_data = None
+    environment = read_environment(table.table("environment"))
+    migrations = table.text("migrations")
+    if migrations is not None:
+        _inside(table, "migrations", root, migrations, folder=True)
+    template = _file(table, "template", root)
+    policies = _file(table, "policies", root)
+    named = [
+        *((each, f"agents.{name}") for name, offer in agents.items() for each in _code_of(offer)),
+        *((each, "routes") for each in routes),
+        *(((user_data, "user_data"),) if user_data else ()),
+    ]
+    source, packages = find_code(root, table, named)
+    table.end()
+    for name, offer in agents.items():
+        _check_key(table, name, offer, [variable.name for variable in environment])
+    if faults.sentences:
+        raise ProjectFaults(faults.sentences)
+    manifest = Manifest(agents, default, routes, user_data, migrations, environment)
+    return Project(file.resolve(), manifest, source, packages, template, policies)
+
+
+def _section(file: Path, shown: str) -> dict[str, Any] | None:
+    try:
+        document = tomllib.loads(file.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ProjectFaults([f"{shown}: it is no TOML: {error}"]) from error
+    except OSError as error:
+        raise ProjectFaults([f"{shown}: cannot be read: {error.strerror}"]) from error
+    tool = document.get("tool")
+    section = tool.get("parley") if isinstance(tool, dict) else None
+    if section is not None and not isinstance(section, dict):
+        raise ProjectFaults([f"{shown}: [tool] parley: must be a table"])
+    return section
+
+
+def _agents(table: Table) -> Iterator[tuple[str, Table]]:
+    for name, each in table.tables(_OFFER):
+        if not _AGENT_NAME.fullmatch(name):
+            table.fault(
+                name, "a name has 1 to 100 letters, digits, -, _ and ., and begins with one of"
+                " the first two"
+            )  # fmt: skip
+        yield name, each
+
+
+def _offer(table: Table) -> Offer:
+    target = table.required_text("target", '"package.module:object"')
+    description = table.required_text("description", '"What it is for."')
+    context = table.text("context")
+    for key, value in (("target", target), ("context", context)):
+        if value is not None:
+            _names(table, key, value, _TARGET)
+    offer = Offer(
+        description=description or "",
+        target=target or "",
+        context=context,
+        model=table.text("model"),
+        base_url=_url(table, "base_url"),
+        api=cast("ModelApi | None", table.choice("api", ["responses", "chat_completions"])),
+        key=table.text("key"),
+    )
+    table.end()
+    return offer
+
+
+def _default(table: Table, names: Sequence[str]) -> str:
+    default = table.text("default")
+    if default is None and len(names) == 1:
+        return names[0]
+    if default is None and names:
+        table.fault("default", f"is missing: name the agent of a session that names none: one of"
+                    f" {', '.join(names)}")  # fmt: skip
+    elif default is not None and default not in names:
+        table.fault("default", f"{default!r} is not one of the agents: {', '.join(names)}")
+    return default or ""
+
+
+def _names(table: Table, key: str, value: str, pattern: re.Pattern[str]) -> bool:
+    if pattern.fullmatch(value):
+        return True
+    form = "package.module:object" if pattern is _TARGET else "package.module"
+    table.fault(key, f"must be {form}, not {value!r}")
+    return False
+
+
+def _url(table: Table, key: str) -> str | None:
+    value = table.text(key)
+    if value is not None and not re.match(r"https?://[^/\s]+", value):
+        table.fault(key, f"must begin with http:// or https:// and name a server, not {value!r}")
+    return value
+
+
+def _check_key(table: Table, name: str, offer: Offer, variables: Sequence[str]) -> None:
+    if offer.key is not None and offer.key not in (*variables, DEPLOYMENTS_KEY):
+        table.fault(
+            f"agents.{name}.key", f"{offer.key} is not one of [tool.parley.environment]; add"
+            f" {offer.key} = {{ secret = true }} there"
+        )  # fmt: skip
+
+
+def _code_of(offer: Offer) -> list[str]:
+    return [each for each in (offer.target, offer.context) if each and _TARGET.fullmatch(each)]
+
+
+def _file(table: Table, key: str, root: Path) -> Path | None:
+    value = table.text(key)
+    return None if value is None else _inside(table, key, root, value, folder=False)
+
+
+def _inside(table: Table, key: str, root: Path, value: str, *, folder: bool) -> Path:
+    path = (root / value).resolve()
+    if not path.is_relative_to(root.resolve()):
+        table.fault(key, f"{value} is outside of the project")
+    elif not (path.is_dir() if folder else path.is_file()):
+        table.fault(key, f"there is no {'folder' if folder else 'file'} {value} in {root}")
+    return path
+
+
+def _shown(file: Path) -> str:
+    """Return a file as its reader finds it: from the working directory, if it is below that."""
+    path, here = file.resolve(), Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
