@@ -4,7 +4,6 @@ DATA_DIR ?= .parley
 
 UV_VERSION := 0.13.8
 BIN := .venv/bin
-RUN_GROUPS := --group agents --group authorizer --group migrate --group local --group cli
 FUNCTIONS := $(notdir $(patsubst %/app.py,%,$(wildcard functions/*/app.py)))
 SOURCES := layers/shared/python cli local project functions packaging bench tests
 # Tests that leave each other alone, two files at a time.
@@ -37,7 +36,7 @@ lint: .venv/.test ## Style, and whether the code is formatted
 
 types: .venv/.test ## Strict types; each function by itself, since all have an app.py
 	$(BIN)/mypy layers/shared/python/parley cli local project packaging/parley_packages \
-		packaging/parley_deploy bench tests
+		packaging/parley_deploy packaging/parley_backend/__init__.py bench tests
 	@set -e; for name in $(FUNCTIONS); do \
 		echo "mypy functions/$$name"; MYPYPATH=functions/$$name $(BIN)/mypy functions/$$name/*.py; done
 
@@ -80,7 +79,7 @@ include packaging/targets.mk packaging/deploy.mk tests/faults/targets.mk bench/t
 
 # The environment of `make dev` is small and quickly there; the tests' holds the tools too.
 .venv/.run: uv.lock pyproject.toml | $(BIN)/uv
-	$(BIN)/uv sync --quiet --frozen --inexact --no-default-groups $(RUN_GROUPS)
+	$(BIN)/uv sync --quiet --frozen --inexact --no-default-groups --extra dev
 	@touch $@
 
 .venv/.test: uv.lock pyproject.toml | $(BIN)/uv

@@ -8,7 +8,7 @@ endif
 # Parameters over those that it has: "Name=value …".
 PARAMETERS ?=
 HOST_ARCH := $(if $(filter arm64 aarch64,$(shell uname -m)),arm64,x86_64)
-DEPLOY = $(IN_CALLERS_REGION) PYTHONPATH=packaging $(BIN)/python -P -m parley_deploy --build $(BUILD_DIR) \
+DEPLOY = $(IN_CALLERS_REGION) $(BIN)/python -P -m parley_deploy --build $(BUILD_DIR) \
 	--env $(ENV) --architecture $(ARCH)
 SAM_LOCAL_DIR ?= .aws-sam/local
 # With FUNCTION=Sessions EVENT=events/sessions/check-health.json: one call instead of the whole API.

@@ -5,7 +5,7 @@ ARCH ?= arm64
 PARLEY_PYTHON ?= 3.13
 BUILD_DIR ?= .aws-sam/build
 PACKAGES_DIR ?= .aws-sam/packages
-PACKAGING := PYTHONPATH=packaging $(BIN)/python -P -m
+PACKAGING := $(BIN)/python -P -m
 
 .PHONY: build package e2e
 

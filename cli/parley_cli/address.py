@@ -12,18 +12,20 @@ from parley_cli.errors import CommandFailed
 
 DATA_DIR = Path(".parley")
 """The data directory of `make dev`, unless another is named."""
-_SOURCE = Path(__file__).parents[2]
 
 
 def located(data_dir: Path) -> Path:
     """Return where a data directory is.
 
-    `make dev` runs in Parley's source. Who names no directory and is elsewhere means the one there.
+    Who names none means that of the project which the working directory is in; in no project, that
+    of the checkout, where Parley is installed from one.
     """
-    beside = _SOURCE / DATA_DIR
-    return (
-        beside if data_dir == DATA_DIR and not data_dir.exists() and beside.exists() else data_dir
-    )
+    if data_dir != DATA_DIR or data_dir.exists():
+        return data_dir
+    from parley_backend import backend
+
+    folders = (*Path.cwd().parents, backend())
+    return next((each / DATA_DIR for each in folders if (each / DATA_DIR).is_dir()), data_dir)
 
 
 @dataclass(frozen=True)

@@ -24,9 +24,9 @@ app = typer.Typer(
 
 def _say_version(asked: bool) -> None:
     if asked:
-        from importlib.metadata import version
+        from parley import __version__
 
-        typer.echo(f"parley {version('parley')}")
+        typer.echo(f"parley {__version__}")
         raise typer.Exit
 
 

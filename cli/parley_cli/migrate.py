@@ -10,13 +10,12 @@ from urllib.parse import quote
 
 import typer
 
+from parley_backend import backend
 from parley_cli.address import DATA_DIR, located
 from parley_cli.clean import clean_line
 from parley_cli.connection import DataDir
 from parley_cli.errors import CommandFailed
 from parley_cli.screen import waiting
-
-_SCHEMA = Path(__file__).parents[2] / "functions" / "migrate" / "schema.py"
 
 
 def migrate(
@@ -108,14 +107,11 @@ def _upgrade(url: str, runtime_url: str | None) -> str:
 
 
 def _schema() -> ModuleType:
-    """Load the function's module; its folder is no package.
-
-    Raises:
-        CommandFailed: The source of Parley is not here.
-    """
-    spec = importlib.util.spec_from_file_location("parley_migrate_schema", _SCHEMA)
-    if spec is None or spec.loader is None or not _SCHEMA.exists():
-        raise CommandFailed("The migrations are in Parley's source only; run it from there.")
+    """Load the function's module; its folder is no package."""
+    file = backend("functions", "migrate", "schema.py")
+    spec = importlib.util.spec_from_file_location("parley_migrate_schema", file)
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

@@ -12,7 +12,12 @@ def main() -> None:
     heeded = signal.getsignal(signal.SIGINT) is signal.default_int_handler
     if heeded:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
-    from parley_cli.main import app
+    try:
+        from parley_cli.main import app
+    except ModuleNotFoundError as error:
+        if error.name != "typer":
+            raise
+        sys.exit("parley: the command is not installed: pip install 'parley-serverless[dev]'")
 
     if heeded:
         signal.signal(signal.SIGINT, signal.default_int_handler)

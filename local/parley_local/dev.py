@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
+from parley_backend import backend
 from parley_local import front_page
 from parley_local.agent_check import check_agents
 from parley_local.data_directory import Address, DirectoryInUse, forget_address, locked, published
@@ -49,7 +50,6 @@ from parley_project.project import find_project, read_project
 log = logging.getLogger(__name__)
 
 DEFAULT_DATA_DIR = Path(".parley")
-_MESSAGES = Path(__file__).parents[2] / "functions" / "messages"
 POSTGRES_LOG = "postgres.log"
 """Where PostgreSQL's log is, in the data directory."""
 
@@ -79,9 +79,7 @@ def parse_options(arguments: list[str] | None = None) -> Options:
     parser.add_argument("--host", default="127.0.0.1", choices=_LOOPBACK)
     parser.add_argument("--port", type=_port, default=3000, help="0 for any free one")
     parser.add_argument("--data-dir", type=Path, default=DEFAULT_DATA_DIR)
-    parser.add_argument(
-        "--template", type=Path, default=Path(__file__).parents[2] / "template.yaml"
-    )
+    parser.add_argument("--template", type=Path, default=backend("template.yaml"))
     parser.add_argument("--project", type=Path, default=Path(), help="its folder, or one below it")
     known = parser.parse_args(arguments)
     try:
@@ -194,7 +192,8 @@ async def _queue_of(
 
 def _runs_agents(template: Template) -> bool:
     """Whether the template has our function that runs them, and is not one of a test's."""
-    return any(function.folder == _MESSAGES for function in template.functions.values())
+    messages = backend("functions", "messages")
+    return any(function.folder == messages for function in template.functions.values())
 
 
 def _parameters(environment: Mapping[str, str]) -> dict[str, str]:

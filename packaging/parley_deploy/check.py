@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from importlib import import_module
-from pathlib import Path
 
 from botocore.exceptions import BotoCoreError
 from sqlalchemy import text
@@ -17,8 +16,8 @@ from parley.repository.diagnosis import diagnose
 from parley.repository.roles import role_of
 from parley.repository.scope import SERVICE
 from parley.secrets import Secret, database_url
+from parley_backend import backend
 
-_AUTHORIZER = Path(__file__).parents[2] / "functions" / "authorizer"
 _OLDEST_SERVER = 150_000
 
 
@@ -124,8 +123,9 @@ def _runtime(owner: Secret, runtime: Secret | None) -> str:
 
 
 def _issuer(issuer: str, jwks_url: str | None) -> str:
-    if str(_AUTHORIZER) not in sys.path:
-        sys.path.append(str(_AUTHORIZER))
+    authorizer = str(backend("functions", "authorizer"))
+    if authorizer not in sys.path:
+        sys.path.append(authorizer)
     keys = import_module("issuer_keys")
     try:
         keys.IssuerKeys(issuer, jwks_url).find("")

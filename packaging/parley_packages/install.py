@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
+import parley
 from parley.manifest import Manifest
+from parley_backend import backend
 from parley_packages.byte_code import compile_ahead
-from parley_packages.requirements import ROOT, group, project
+from parley_packages.requirements import group, project
 from parley_packages.slim import slim
 from parley_packages.target import Target, UnknownTarget, target_of_environment
 from parley_project.faults import ProjectFaults
 from parley_project.generated import write_manifest
 from parley_project.project import FILE, read_project
+
+_LEFT_OUT = shutil.ignore_patterns("__pycache__", "Makefile")
 
 
 def install(
@@ -44,16 +50,22 @@ def install(
     if requirements:
         _install(requirements, modules, target)
         slim(modules)
-    code = source / "python" if is_layer else source
-    if code.is_dir():
-        left_out = shutil.ignore_patterns("__pycache__", "Makefile")
-        shutil.copytree(code, modules, ignore=left_out, dirs_exist_ok=True)
+    for code, name in _code_of(source):
+        shutil.copytree(code, modules / name, ignore=_LEFT_OUT, dirs_exist_ok=True)
     if manifest is not None:
         write_manifest(manifest, modules)
     interpreter = target.interpreter()
     # Without it there is no byte code; parley_packages.sizes says so at the end of `make build`.
     if interpreter is not None:
         compile_ahead(modules, interpreter, becomes="/opt/python" if is_layer else "/var/task")
+
+
+def _code_of(source: Path) -> Iterator[tuple[Path, str]]:
+    """Give each folder of code that a package has, and below which name."""
+    if source.parent.name == "functions":
+        yield source, "."
+    elif source.name == "shared":
+        yield Path(parley.__file__).parent, "parley"
 
 
 def _install(requirements: str, into: Path, target: Target) -> None:
@@ -76,7 +88,7 @@ def _install(requirements: str, into: Path, target: Target) -> None:
 
 def _manifest() -> Manifest:
     try:
-        return read_project(ROOT / FILE).manifest
+        return read_project(Path(os.environ.get("PARLEY_PROJECT") or backend(FILE))).manifest
     except ProjectFaults as faults:
         sys.exit(str(faults))
 
@@ -98,7 +110,7 @@ def main() -> None:
         requirements = group(given.group, given.without)
     try:
         target = target_of_environment()
-        install(ROOT / given.folder, given.into, requirements, target, manifest)
+        install(backend() / given.folder, given.into, requirements, target, manifest)
     except UnknownTarget as error:
         sys.exit(str(error))
     except subprocess.CalledProcessError as error:

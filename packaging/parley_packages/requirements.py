@@ -2,39 +2,42 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-ROOT: Final = Path(__file__).resolve().parents[2]
+from parley_backend import backend
 
 ON_LAMBDA: Final = ("boto3", "botocore")
 """What Lambda's runtime has already, and what only these need."""
 
 
-def project(root: Path = ROOT) -> str:
-    """Return the project's own dependencies, which the shared layer holds.
+def project(root: Path | None = None) -> str:
+    """Return the backend's own dependencies but for those of agents, which the shared layer holds.
 
     In the form of a requirements file, each at its locked version and with its hashes.
 
     Args:
-        root: Where pyproject.toml and uv.lock are.
+        root: Where pyproject.toml and uv.lock are; the backend's if None.
 
     Raises:
         subprocess.CalledProcessError: The lock file cannot be read.
     """
-    return _export(root, ["--no-default-groups"], ON_LAMBDA)
+    of_agents = _direct("agents", root or backend())
+    return _export(root, ["--no-default-groups"], [*ON_LAMBDA, *of_agents])
 
 
-def group(name: str, without: Sequence[str] = (), root: Path = ROOT) -> str:
+def group(name: str, without: Sequence[str] = (), root: Path | None = None) -> str:
     """Return the dependencies of a group that the shared layer does not hold, as `project` does.
 
     Args:
         name: A dependency group of pyproject.toml.
         without: What is left out, with everything that only these need.
-        root: Where pyproject.toml and uv.lock are.
+        root: Where pyproject.toml and uv.lock are; the backend's if None.
 
     Raises:
         subprocess.CalledProcessError: The lock file cannot be read.
@@ -49,14 +52,21 @@ def names(requirements: str) -> list[str]:
     return list(_by_name(requirements))
 
 
-def _export(root: Path, which: Sequence[str], without: Sequence[str]) -> str:
+def _export(root: Path | None, which: Sequence[str], without: Sequence[str]) -> str:
     command: list[str | Path] = [
-        Path(sys.executable).with_name("uv"), "export", "--quiet", "--project", root, "--frozen",
-        "--no-emit-project", "--no-annotate", "--no-header", *which,
+        Path(sys.executable).with_name("uv"), "export", "--quiet", "--project", root or backend(),
+        "--frozen", "--no-emit-project", "--no-annotate", "--no-header", *which,
     ]  # fmt: skip
     for name in without:
         command += ["--prune", name]
     return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+
+
+def _direct(group_name: str, root: Path) -> list[str]:
+    """Return the names that a group itself lists."""
+    document = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
+    listed: list[str] = document["dependency-groups"][group_name]
+    return [re.split(r"[^\w.-]", entry, maxsplit=1)[0] for entry in listed]
 
 
 def _by_name(requirements: str) -> dict[str, str]:

@@ -21,6 +21,7 @@ from typing import Any
 import boto3
 from moto.server import ThreadedMotoServer
 
+from parley_backend import backend
 from parley_local.cloudformation import load
 from parley_local.data_directory import Address, DirectoryInUse, locked, published
 from parley_local.function_variables import NO_ACCOUNT, function_variables
@@ -50,7 +51,7 @@ def parse_options(arguments: list[str] | None = None) -> argparse.Namespace:
     """Read the command line; wrong usage ends the process with status 2."""
     parser = argparse.ArgumentParser("parley_local.sam_local", description=__doc__)
     parser.add_argument("--build", type=Path, required=True, help="what `sam build` wrote")
-    parser.add_argument("--template", type=Path, default=Path("template.yaml"))
+    parser.add_argument("--template", type=Path, default=backend("template.yaml"))
     parser.add_argument("--data-dir", type=Path, default=Path(".parley"))
     parser.add_argument("--port", type=int, default=3000)
     parser.add_argument("--invoke", metavar="FUNCTION", help="call one function and end")

@@ -5,13 +5,13 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from parley_cli import address
+import parley_backend
+from parley import __version__
 from parley_cli.address import DATA_DIR, located
 from parley_cli.group import COMMANDS
 from parley_testing.waiting import HANG_SECONDS
@@ -67,7 +67,7 @@ def test_a_command_that_is_none_is_told_what_it_may_have_been(parley: Any) -> No
 
 
 def test_the_version_is_said(parley: Any) -> None:
-    assert parley("--version").stdout == f"parley {version('parley')}\n"
+    assert parley("--version").stdout == f"parley {__version__}\n"
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ def test_from_elsewhere_the_data_directory_of_the_source_is_meant(
     source, elsewhere = tmp_path / "source", tmp_path / "elsewhere"
     for folder in (source, elsewhere):
         folder.mkdir()
-    monkeypatch.setattr(address, "_SOURCE", source)
+    monkeypatch.setattr(parley_backend, "backend", lambda: source)
     monkeypatch.chdir(elsewhere)
 
     assert located(DATA_DIR) == DATA_DIR
