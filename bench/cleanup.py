@@ -35,6 +35,7 @@ from parley.ids import TurnKey, conversation_key
 from parley.memory.codec import pack_memory
 from parley.memory.expiry import TimeToLive
 from parley.memory.store import FORMAT_VERSION, TurnMemory
+from parley_project.generated import serve_here
 from parley_testing.api.handlers import Api, load_function
 from parley_testing.postgres.databases import connect, temporary_postgres
 
@@ -154,6 +155,7 @@ def deployment(store: str) -> Iterator[tuple[psycopg.Connection, Composition]]:
             os.environ["AGENT_SESSION_DB_PATH"] = str(folder / "memory.db")
         else:
             _make_table()
+        serve_here(Path(__file__).parent, folder / "project")
         load_function("migrate").handler({"action": "migrate"}, None)
         parts = Composition(load_settings("database", "memory"))
         stack.callback(parts.database.close)

@@ -19,6 +19,7 @@ from typing import Any
 import httpx
 import psycopg
 
+from parley_project.generated import serve_here
 from parley_testing.api.handlers import FUNCTIONS, load_function
 from parley_testing.postgres.databases import connect, temporary_postgres
 
@@ -106,6 +107,7 @@ def setup(store: str) -> Iterator[Setup]:
         }
         for name in ("DATABASE_URL", "DATABASE_RUNTIME_URL"):
             os.environ[name] = settings[name]
+        serve_here(BENCH, folder / "project")
         load_function("migrate").handler({"action": "migrate"}, None)
         url = _serve(stack, settings, folder / "app.log")
         sql = stack.enter_context(connect(server.url("parley")))

@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import parley
-from parley.manifest import Manifest
 from parley_backend import backend
 from parley_packages.byte_code import compile_ahead
 from parley_packages.requirements import group, project
@@ -20,7 +19,7 @@ from parley_packages.slim import slim
 from parley_packages.target import Target, UnknownTarget, target_of_environment
 from parley_project.faults import ProjectFaults
 from parley_project.generated import write_manifest
-from parley_project.project import FILE, read_project
+from parley_project.project import FILE, Project, read_project
 
 _LEFT_OUT = shutil.ignore_patterns("__pycache__", "Makefile")
 
@@ -30,7 +29,7 @@ def install(
     into: Path,
     requirements: str,
     target: Target,
-    manifest: Manifest | None = None,
+    offered: Project | None = None,
 ) -> None:
     """Make the package of a layer or a function.
 
@@ -39,7 +38,7 @@ def install(
         into: An empty folder.
         requirements: The locked dependencies that it carries.
         target: What it is made for.
-        manifest: The project whose agents it offers.
+        offered: The project whose agents it offers; its packages go along.
 
     Raises:
         subprocess.CalledProcessError: A dependency cannot be installed, or a module not compiled.
@@ -52,8 +51,10 @@ def install(
         slim(modules)
     for code, name in _code_of(source):
         shutil.copytree(code, modules / name, ignore=_LEFT_OUT, dirs_exist_ok=True)
-    if manifest is not None:
-        write_manifest(manifest, modules)
+    if offered is not None:
+        write_manifest(offered.manifest, modules)
+        for package in offered.packages:
+            _copy(package, modules)
     interpreter = target.interpreter()
     # Without it there is no byte code; parley_packages.sizes says so at the end of `make build`.
     if interpreter is not None:
@@ -86,9 +87,17 @@ def _install(requirements: str, into: Path, target: Target) -> None:
         )  # fmt: skip
 
 
-def _manifest() -> Manifest:
+def _copy(package: Path, into: Path) -> None:
+    if package.is_file():
+        shutil.copy2(package, into)
+    else:
+        left_out = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(package, into / package.name, ignore=left_out, dirs_exist_ok=True)
+
+
+def _offered() -> Project:
     try:
-        return read_project(Path(os.environ.get("PARLEY_PROJECT") or backend(FILE))).manifest
+        return read_project(Path(os.environ.get("PARLEY_PROJECT") or backend(FILE)))
     except ProjectFaults as faults:
         sys.exit(str(faults))
 
@@ -103,14 +112,14 @@ def main() -> None:
     which.add_argument("--group", help="with a group's, but for those in the shared layer")
     parser.add_argument("--without", action="append", default=[], help="leave out of the group")
     given = parser.parse_args()
-    requirements, manifest = "", None
+    requirements, offered = "", None
     if given.project:
-        requirements, manifest = project(), _manifest()
+        requirements, offered = project(), _offered()
     elif given.group:
         requirements = group(given.group, given.without)
     try:
         target = target_of_environment()
-        install(backend() / given.folder, given.into, requirements, target, manifest)
+        install(backend() / given.folder, given.into, requirements, target, offered)
     except UnknownTarget as error:
         sys.exit(str(error))
     except subprocess.CalledProcessError as error:

@@ -11,6 +11,7 @@ from zipfile import ZipFile
 import pytest
 
 import parley
+from parley.manifest import Manifest, Offer
 from parley_backend import backend
 from parley_local.cloudformation import load
 from parley_packages.built import read_build
@@ -21,6 +22,7 @@ from parley_packages.sizes import BUDGETS, LAMBDA_LIMIT, module_sizes, over_budg
 from parley_packages.slim import slim
 from parley_packages.target import PYTHON, Target, UnknownTarget, target_of_environment
 from parley_packages.zips import make_zip
+from parley_project.project import Project
 
 ROOT = backend()
 TEMPLATE = load(ROOT / "template.yaml")
@@ -130,6 +132,19 @@ def test_the_code_of_a_layer_lies_in_a_folder_named_python(tmp_path: Path) -> No
     made = files(tmp_path / "built")
     assert {"python/parley/__init__.py", "python/parley/py.typed"} <= made
     assert all(path.startswith("python/parley/") for path in made)
+
+
+def test_what_offers_agents_has_the_manifest_and_the_project_s_packages(tmp_path: Path) -> None:
+    into, own = tmp_path / "built", tmp_path / "own"
+    write(own, "shop/agents.py", "shop/prices.csv", "shop/__pycache__/a.pyc", "weather.py", "no.py")
+    manifest = Manifest({"desk": Offer("Helps.", "shop.agents:desk")}, "desk")
+    packages = (own / "shop", own / "weather.py")
+    offered = Project(own / "pyproject.toml", manifest, own, packages)
+
+    install(tmp_path / "layers" / "shared", into, "", Target("arm64", "3.0"), offered)
+
+    made = {path for path in files(into / "python") if not path.startswith("parley/")}
+    assert made == {"parley_manifest.py", "shop/agents.py", "shop/prices.csv", "weather.py"}
 
 
 def test_a_zip_is_the_same_whoever_makes_it_and_when(tmp_path: Path) -> None:

@@ -43,7 +43,7 @@ def server(
             env={
                 **os.environ,
                 "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-                "PYTHONPATH": str(ROOT / "layers/shared/python"),
+                "PYTHONPATH": f"{ROOT / 'layers/shared/python'}:{os.environ['PYTHONPATH']}",
                 "AWS_LWA_PORT": str(port),
                 "AWS_DEFAULT_REGION": "eu-west-1",
                 "AWS_ACCESS_KEY_ID": "testing",
