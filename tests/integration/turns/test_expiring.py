@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
@@ -34,20 +34,6 @@ def store(each_store: AgentSessionStore) -> AgentSessionStore:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> MovingClock:
     return MovingClock(monkeypatch)
-
-
-@pytest.fixture
-def wire(database_url: str) -> Iterator[PostgresWire]:
-    with PostgresWire(database_url) as wire:
-        yield wire
-
-
-@pytest.fixture
-def wired(wire: PostgresWire) -> Iterator[Database]:
-    """The way to the database, over the wire."""
-    database = Database(lambda: wire.url, statement_timeout=10)
-    yield database
-    database.close()
 
 
 class ProcessDied(BaseException):

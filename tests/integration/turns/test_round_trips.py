@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 from uuid import UUID
 
@@ -17,20 +16,6 @@ from parley_testing.postgres.postgres_wire import PostgresWire
 from parley_testing.workbench import Workbench, request
 
 NAMED = NewSession(agent="todo", name="groceries", platform="cli", metadata={})
-
-
-@pytest.fixture
-def wire(database_url: str) -> Iterator[PostgresWire]:
-    with PostgresWire(database_url) as wire:
-        yield wire
-
-
-@pytest.fixture
-def wired(wire: PostgresWire) -> Iterator[Database]:
-    """The way to the database, over the wire."""
-    database = Database(lambda: wire.url, statement_timeout=10)
-    yield database
-    database.close()
 
 
 class Counted:
