@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from io import StringIO
 from pathlib import Path
+
+from dotenv.parser import parse_stream
 
 from parley.config import Settings
 from parley.manifest import Variable
@@ -13,7 +16,6 @@ from parley_project.table import Table
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]+")
 _LAMBDA = frozenset({"PATH", "LANG", "TZ", "PYTHONPATH", "LD_LIBRARY_PATH", "HOME", "TMPDIR"})
-_LINE = re.compile(r"(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=\s*(.*)")
 
 
 def read_environment(table: Table) -> tuple[Variable, ...]:
@@ -75,30 +77,23 @@ def local_values(
 
 
 def read_dotenv(file: Path) -> dict[str, str]:
-    """Read lines of `NAME=value`; quotes around a value are taken off, and `#` begins a comment.
+    """Read lines of `NAME=value`, as python-dotenv reads them, without filling in variables.
 
     Raises:
         ProjectFaults: A line is something else; it is named by its number, not quoted.
     """
-    values, faults = {}, []
     try:
-        lines = file.read_text(encoding="utf-8-sig").splitlines()
+        text = file.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise ProjectFaults([f"{file}: cannot be read: {error}"]) from error
-    for number, line in enumerate(lines, 1):
-        line = line.strip()
-        if not line or line.startswith("#"):
-            continue
-        found = _LINE.fullmatch(line)
-        if found is None:
-            faults.append(f"{file}:{number}: must be NAME=value")
-            continue
-        values[found[1]] = _value(found[2])
+    values, faults = {}, []
+    for line in parse_stream(StringIO(text)):
+        if line.key is not None and line.value is not None:
+            values[line.key] = line.value
+        elif line.error or line.key is not None:
+            # What is read of a line begins with the empty ones above it.
+            above = line.original.string[: -len(line.original.string.lstrip())]
+            faults.append(f"{file}:{line.original.line + above.count(chr(10))}: must be NAME=value")
     if faults:
         raise ProjectFaults(faults)
     return values
-
-
-def _value(text: str) -> str:
-    quoted = re.fullmatch(r"""(["'])(.*)\1\s*(#.*)?""", text)
-    return quoted[2] if quoted else re.sub(r"(^|\s)#.*$", "", text).strip()

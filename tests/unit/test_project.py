@@ -156,10 +156,16 @@ def test_a_missing_variable_is_named(folder: Path) -> None:
         local_values((Variable("LETTERS_URL"),), folder, {})
 
 
-def test_a_line_that_cannot_be_read_is_named_by_its_number_and_not_quoted(folder: Path) -> None:
-    (folder / ".env").write_text("A_1=x\nsecret value\n")
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [("A_1=x\nsecret value\n", 2), ("A_1=x\n\n\nsecret value\n", 4), ("\nsecret\n", 2)],
+)
+def test_a_line_that_cannot_be_read_is_named_by_its_number_and_not_quoted(
+    folder: Path, text: str, number: int
+) -> None:
+    (folder / ".env").write_text(text)
 
     with pytest.raises(ProjectFaults) as raised:
         read_dotenv(folder / ".env")
-    assert ".env:2: must be NAME=value" in str(raised.value)
+    assert f".env:{number}: must be NAME=value" in str(raised.value)
     assert "secret" not in str(raised.value)
