@@ -1,31 +1,38 @@
 """Building each agent that is offered, when `make dev` starts: what is wrong with one is said then.
 
-Run as `python -m parley_local.agent_check` in a process of its own, with the functions' variables:
-an agent's module may do anything when it is imported, and the Agents SDK takes its time.
+Run as `python -m parley_local.agent_check FILE` in a process of its own, with the functions'
+variables: an agent's module may do anything when it is imported, and the Agents SDK takes its time.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import sys
 import threading
 import time
 from collections.abc import Mapping
+from pathlib import Path
 
 from parley_local.process_group import kill_group
 
 
-async def check_agents(variables: Mapping[str, str]) -> None:
+async def check_agents(variables: Mapping[str, str], report: Path) -> frozenset[str] | None:
     """Build the agents in another process, which logs what is wrong; it ends with this.
 
     Args:
         variables: The environment of the functions.
+        report: A file that the process writes, which is not there yet.
+
+    Returns:
+        The names of the agents that cannot be built; None if the process ended before it knew.
     """
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
         "parley_local.agent_check",
+        str(report),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=2,
         env=dict(variables),
@@ -36,10 +43,17 @@ async def check_agents(variables: Mapping[str, str]) -> None:
     finally:
         if process.returncode is None:
             await kill_group(process)
+    return _reported(report)
 
 
-def main() -> int:
-    """Build every agent that is offered; return how many cannot be."""
+def _reported(report: Path) -> frozenset[str] | None:
+    if not report.is_file():
+        return None
+    return frozenset(json.loads(report.read_text(encoding="utf-8")))
+
+
+def main(report: str) -> int:
+    """Build every agent that is offered, and write the names of those that cannot be."""
     os.nice(10)  # whoever sends a first message meanwhile is not to wait for this
     threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     from parley.agents.registry import load
@@ -47,17 +61,18 @@ def main() -> int:
     from parley.observability import logger, traced
     from parley.runner.prepare import prepare
 
-    broken = 0
+    broken = []
     for name in manifest().agents:
         try:
             prepare(load(name))
         except Exception as error:
-            broken += 1
+            broken.append(name)
             # Where it went wrong begins below the call here.
             below = error.__traceback__ and error.__traceback__.tb_next
             facts = traced(error.with_traceback(below), quoting=True)
             logger().error("the agent cannot be built", agent=name, **facts)
-    return broken
+    Path(report).write_text(json.dumps(broken), encoding="utf-8")
+    return 0
 
 
 def _end_with(parent: int) -> None:
@@ -68,4 +83,4 @@ def _end_with(parent: int) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(*sys.argv[1:]))

@@ -17,12 +17,12 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
 from parley_backend import backend
 from parley_local import front_page
-from parley_local.agent_check import check_agents
 from parley_local.data_directory import Address, DirectoryInUse, forget_address, locked, published
 from parley_local.execution import EnvironmentLost
 from parley_local.full_disk import disk_was_full, size_of
@@ -31,7 +31,7 @@ from parley_local.function_variables import (
     function_variables,
     uses_offline_model,
 )
-from parley_local.gateway import PROCESSES, Gateway
+from parley_local.gateway import PROCESSES
 from parley_local.issuer import ensure_key
 from parley_local.local_keys import JWKS_PATH, keys_page
 from parley_local.local_queue import LocalQueue, local_queue
@@ -40,11 +40,11 @@ from parley_local.migration import MigrationFailed, migrate
 from parley_local.open_turns import ring_for_what_was_left
 from parley_local.postgres import EmbeddedPostgres, PostgresFailed
 from parley_local.schedules import keep
+from parley_local.served_project import ServedProject
 from parley_local.server import PortInUse, listen, serving, url_of
 from parley_local.template import Template
 from parley_local.template_file import read_template
 from parley_project.faults import ProjectFaults
-from parley_project.generated import python_path
 from parley_project.project import find_project, read_project
 
 log = logging.getLogger(__name__)
@@ -130,7 +130,7 @@ async def run(options: Options) -> int:
 async def _serve(options: Options, started: AsyncExitStack) -> NoReturn:
     """Start all, each with its end on the stack, and serve until something ends by itself."""
     data_dir = options.data_dir
-    project = read_project(find_project(options.project))
+    read_project(find_project(options.project))  # before anything is started
     started.enter_context(locked(data_dir))
     forget_address(data_dir)
     ensure_key(data_dir)
@@ -151,24 +151,25 @@ async def _serve(options: Options, started: AsyncExitStack) -> NoReturn:
         queue_url=queue.url if queue else None,
         log_format=options.log_format,
     )
-    variables["PYTHONPATH"] = python_path(
-        project, data_dir / "project", variables.get("PYTHONPATH", "")
-    )
-    await migrate(template, variables, owner_url=postgres.url())
+    served = ServedProject(options.project, template, variables, data_dir / "project")
+    prepared = served.prepare()
+    migrated = partial(migrate, template, owner_url=postgres.url())
+    await migrated(prepared.variables)
     pages = {JWKS_PATH: keys_page(data_dir), front_page.PATH: lambda: front_page.front_page(url)}
-    gateway = await started.enter_async_context(Gateway(template, variables, pages=pages))
-    await gateway.prewarm()
-    background = [asyncio.create_task(keep(each, gateway.pools)) for each in template.schedules]
+    started.push_async_callback(served.generations.aclose)
+    await served.serve(prepared, pages)
+    pools = served.generations.pools(template.functions)
+    background = [asyncio.create_task(keep(each, pools)) for each in template.schedules]
     if template.queue and queue:
         await ring_for_what_was_left(queue, postgres.url())
-        worker = gateway.pools[template.queue.function]
+        worker = pools[template.queue.function]
         background.append(asyncio.create_task(queue.deliver(worker, at_once=PROCESSES)))
     started.push_async_callback(_cancelled, background)
-    server = await started.enter_async_context(serving(gateway, listener))
+    server = await started.enter_async_context(serving(served.generations, listener))
     started.enter_context(published(data_dir, Address(url, os.getpid())))
     _greet(url, data_dir)
-    checking = [asyncio.create_task(check_agents(variables))] if _runs_agents(template) else []
-    started.push_async_callback(_cancelled, checking)
+    if _runs_agents(template):
+        background.append(asyncio.create_task(served.follow(prepared, pages, migrated)))
     while postgres.running:
         ended, _ = await asyncio.wait(
             {server, *background}, timeout=0.5, return_when=asyncio.FIRST_COMPLETED
@@ -285,7 +286,8 @@ def main(arguments: list[str] | None = None) -> int:
     """Run `make dev`; return its exit status."""
     options = parse_options(arguments)
     write_log(sys.stderr, options.log_format)
-    logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    for library in ("uvicorn", "watchfiles"):
+        logging.getLogger(library).setLevel(logging.WARNING)
     return asyncio.run(run(options))
 
 

@@ -11,7 +11,7 @@ from typing import NoReturn
 
 from parley_local.dead_letters import DeadLetters
 from parley_local.execution import EnvironmentLost
-from parley_local.pool import Pool
+from parley_local.pool import Invocable
 from parley_local.queue_delivery import deliver
 from parley_local.queue_server import QueueServer
 from parley_local.queue_state import RETRY_SECONDS, QueueState
@@ -31,7 +31,7 @@ class LocalQueue:
         self.url = url
         self._state = state
 
-    async def deliver(self, pool: Pool, *, at_once: int) -> NoReturn:
+    async def deliver(self, pool: Invocable, *, at_once: int) -> NoReturn:
         """Start the queue's function, and invoke it on messages, at most `at_once` at a time."""
         try:
             await pool.prewarm()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from parley_local.execution import Answer, EnvironmentLost, ExecutionEnvironment
 from parley_local.template import Function
@@ -20,6 +20,20 @@ class PayloadTooLarge(Exception):
     def __init__(self, size: int) -> None:
         super().__init__(f"{size} bytes, over {PAYLOAD_LIMIT}")
         self.size = size
+
+
+class Invocable(Protocol):
+    """What runs one function: its pool, or that of whichever code serves at the moment."""
+
+    @property
+    def function(self) -> Function:
+        """Which."""
+
+    async def invoke(self, event: Any, request_id: str) -> Answer:
+        """Run the function on one event."""
+
+    async def prewarm(self) -> None:
+        """Start one process."""
 
 
 class Pool:

@@ -9,13 +9,13 @@ import uuid
 from typing import Any, NoReturn
 
 from parley_local.lambda_identity import ACCOUNT, REGION
-from parley_local.pool import Pool
+from parley_local.pool import Invocable
 from parley_local.queue_state import Message, QueueState
 
 log = logging.getLogger(__name__)
 
 
-async def deliver(queue: QueueState, pool: Pool, *, at_once: int) -> NoReturn:
+async def deliver(queue: QueueState, pool: Invocable, *, at_once: int) -> NoReturn:
     """Invoke the queue's function on one message after the other.
 
     A message is deleted when the function returns; when it fails, it is delivered again.
@@ -34,7 +34,7 @@ async def deliver(queue: QueueState, pool: Pool, *, at_once: int) -> NoReturn:
             delivery.add_done_callback(lambda _: places.release())
 
 
-async def _invoke(queue: QueueState, pool: Pool, message: Message) -> None:
+async def _invoke(queue: QueueState, pool: Invocable, message: Message) -> None:
     event = sqs_event(queue.settings.name, message)
     receipt, receives = message.receipt or "", message.receives
     answer = await pool.invoke(event, str(uuid.uuid4()))

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, NoReturn
 
 from parley_local.execution import EnvironmentLost
-from parley_local.pool import Pool
+from parley_local.pool import Invocable
 from parley_local.template import Schedule
 
 _RATE = re.compile(r"rate\(([1-9]\d*) (minute|hour|day)s?\)")
@@ -45,7 +45,7 @@ def next_run(expression: str, after: datetime) -> datetime:
 
 async def keep(
     schedule: Schedule,
-    pools: Mapping[str, Pool],
+    pools: Mapping[str, Invocable],
     *,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
     sleep: Callable[[float], Awaitable[Any]] = asyncio.sleep,

@@ -1,0 +1,100 @@
+"""`make dev` while files of the project change."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from parley_local.issuer import issue_token
+from parley_testing.api.terminal import CTRL_C, Terminal
+from parley_testing.waiting import HANG_SECONDS, wait_for
+
+PROJECT = """
+[tool.parley.agents.shop]
+target = "shop.agent:build"
+description = "Sells."
+"""
+AGENT = """
+from pathlib import Path
+from agents import Agent, function_tool
+
+@function_tool
+def add_task(title: str, notes: str | None, due_at: str | None) -> str:
+    "Sell something; the offline model knows this name."
+    return (Path(__file__).parent / "price.txt").read_text() + " {}"
+
+def build():
+    return Agent(name="shop", tools=[add_task])
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    root = tmp_path / "own"
+    (root / "shop").mkdir(parents=True)
+    (root / "pyproject.toml").write_text(PROJECT)
+    (root / "shop" / "price.txt").write_text("3 EUR")
+    (root / "shop" / "agent.py").write_text(AGENT.format("before"))
+    return root
+
+
+@pytest.fixture
+def shown(project: Path, tmp_path: Path) -> Iterator[Terminal]:
+    """`make dev` of that project on a terminal."""
+    hidden = ("OPENAI", "LOG_", "POWERTOOLS", "NO_COLOR")
+    environ = {name: value for name, value in os.environ.items() if not name.startswith(hidden)}
+    command = [
+        sys.executable, "-m", "parley_local.dev", "--port", "0",
+        "--data-dir", str(tmp_path / "data"), "--project", str(project),
+    ]  # fmt: skip
+    shown = Terminal(command, environ)
+    yield shown
+    shown.press(CTRL_C)
+    try:
+        assert shown.ended() == 0
+    finally:
+        shown.close()
+
+
+def test_new_code_serves_and_code_that_does_not_import_leaves_the_old_one_serving(
+    shown: Terminal, project: Path, tmp_path: Path
+) -> None:
+    url = re.search(r"answers at (http://[\d.:]+)", shown.wait_for("with the offline model"))
+    assert url is not None
+    agent = project / "shop" / "agent.py"
+    headers = {"Authorization": f"Bearer {issue_token(tmp_path / 'data', 'anna')}"}
+
+    def sold() -> str:
+        answer = client.post("/messages", json={"text": "add milk"}).json()
+        session, turn = answer["turn"]["session_id"], answer["turn"]["id"]
+        told = client.get(f"/sessions/{session}/turns/{turn}/events").text
+        (output,) = re.findall(r"EUR \w+", told)
+        return str(output)
+
+    with httpx.Client(
+        base_url=url[1], headers=headers, trust_env=False, timeout=HANG_SECONDS
+    ) as client:
+        assert sold() == "EUR before"
+
+        agent.write_text("import numpyy\n")
+        said = shown.wait_for("shop/agent.py changed; the code of before goes on serving.")
+        assert "No module named 'numpyy'" in said
+        assert re.search(rf"{re.escape(str(agent))}.*line 1", said)
+        assert sold() == "EUR before"
+
+        agent.write_text(AGENT.format("after"))
+        shown.wait_for("Reloaded shop/agent.py in ")
+        assert sold() == "EUR after"
+
+        (project / "pyproject.toml").write_text(PROJECT + 'modl = "gpt"\n')
+        said = shown.wait_for("pyproject.toml changed; the code of before goes on serving.")
+        assert "did you mean model?" in said
+        assert sold() == "EUR after"
+        # Of what has served before nothing is left.
+        wait_for(lambda: len(list((tmp_path / "data" / "project").iterdir())) == 1)
