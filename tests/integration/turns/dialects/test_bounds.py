@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from parley.agents.bounds import MOST_CALLS
+from parley.agents.bounds import DEEPEST, MOST_CALLS, MOST_VALUES
 from parley_testing.models.dialects import (
     alike,
     called,
@@ -229,3 +229,68 @@ async def test_nothing_that_was_held_back_is_lost(conversation: Conversation, en
     asked = conversation.last_input[-2]
     assert asked["content"] == "The one half, " * 600 + "?"
     assert json.loads(asked["tool_calls"][0]["function"]["arguments"]) == {"title": "x" * 3_000}
+
+
+@pytest.fixture
+def roomy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bounds in bytes that leave the bound on values to decide."""
+    for name in ("whole_bytes", "stream_bytes"):
+        monkeypatch.setattr(f"parley.agents.bounds.Bounds.{name}", 100_000_000)
+
+
+def unknown(which: str, value: Any) -> Any:
+    if which == "chat_completions":
+        return alike({"content": "Hi", "unknown": value})
+    return responding(response(said("Hi") | {"unknown": value}))
+
+
+@pytest.mark.usefixtures("roomy")
+async def test_one_of_too_many_values_is_not_read(conversation: Conversation, which: str) -> None:
+    conversation.script(unknown(which, [{}] * (MOST_VALUES + 1)))
+
+    view = await conversation.say()
+
+    assert (view.turn.status, view.turn.error_code) == ("failed", "model_failed")
+    assert f"more than {MOST_VALUES} values" in (view.turn.error_detail or "")
+    assert len(conversation.server.asked) == 1
+
+
+@pytest.mark.usefixtures("roomy")
+async def test_one_that_nests_without_end_is_not_read(
+    conversation: Conversation, which: str
+) -> None:
+    value: Any = {}
+    for _ in range(DEEPEST):
+        value = [value]
+    conversation.script(unknown(which, value))
+
+    view = await conversation.say()
+
+    assert (view.turn.status, view.turn.error_code) == ("failed", "model_failed")
+    assert f"more than {DEEPEST} levels" in (view.turn.error_detail or "")
+
+
+@pytest.mark.usefixtures("roomy")
+@STREAMED
+@pytest.mark.parametrize("which", ["responses"])
+async def test_what_a_stream_s_items_hold_together_is_bounded(conversation: Conversation) -> None:
+    item = said("Hi") | {"unknown": [{}] * (MOST_VALUES // 3)}
+    done = {"type": "response.output_item.done", "output_index": 0, "item": item}
+    conversation.script(responding(response(said("Hi")), done, done, done))
+
+    view = await conversation.say()
+
+    assert (view.turn.status, view.turn.error_code) == ("failed", "model_failed")
+    assert f"more than {MOST_VALUES} values" in (view.turn.error_detail or "")
+
+
+async def test_brackets_and_commas_in_a_text_are_no_values(
+    conversation: Conversation, which: str
+) -> None:
+    told = '[{,\\"' * (LIMIT // 5)
+    conversation.script(answer(which, told))
+
+    view = await conversation.say()
+
+    assert view.reply is not None, view.turn.error_detail
+    assert view.reply.content == told

@@ -71,6 +71,7 @@ class ResponseAnswer:
 
 def _count(item: Mapping[str, Any], kept: Kept) -> None:
     kept.add(item)
+    kept.add_values(item)
     if item.get("type") in _CALLS:
         kept.add_call()
 

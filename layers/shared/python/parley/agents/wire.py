@@ -12,7 +12,7 @@ from typing import Any, cast
 
 import httpx2
 
-from parley.agents.bounds import LINE_BYTES, Bounds, too_long
+from parley.agents.bounds import LINE_BYTES, Bounds, require_small, too_long
 from parley.agents.chat_answers import ChatAnswer
 from parley.agents.response_answers import ResponseAnswer
 from parley.runner.model_faults import TRIES, BadAnswer, BrokenOff
@@ -68,8 +68,9 @@ class _Event(ServerSentEvent):
         """Give the data; an error is under `error`, as the client looks for it.
 
         Raises:
-            BadAnswer: It is no JSON.
+            BadAnswer: It is no JSON, or too much of it.
         """
+        require_small(self.data.encode(errors="replace"))
         try:
             data = super().json()
         except ValueError as error:
@@ -156,6 +157,7 @@ def bounded(bounds: Bounds) -> Callable[[httpx2.Response], Any]:
             nonlocal limit, line_bytes
             limit, line_bytes = bounds.whole_bytes, 0
             content = await read_whole()
+            require_small(content)
             if response.is_success and content.strip()[:1] != b"{":
                 raise BadAnswer("it is no JSON object", tries=TRIES)
             return content
