@@ -15,6 +15,11 @@ class MigrationFailed(Exception):
     """The schema could not be brought up to date; the message says why."""
 
 
+def migrating(template: Template) -> list[str]:
+    """Return the logical ids of the functions that migrate the database; best one."""
+    return [name for name, each in template.functions.items() if each.folder.name == _FOLDER]
+
+
 async def migrate(template: Template, variables: Mapping[str, str], *, owner_url: str) -> None:
     """Invoke the function in the folder `migrate` as a direct call, and wait for its end.
 
@@ -26,10 +31,10 @@ async def migrate(template: Template, variables: Mapping[str, str], *, owner_url
     Raises:
         MigrationFailed: It failed, or the template has no such function.
     """
-    functions = [f for f in template.functions.values() if f.folder.name == _FOLDER]
-    if not functions:
+    names = migrating(template)
+    if not names:
         raise MigrationFailed(f"the template has no function in a folder named {_FOLDER}.")
-    pool = Pool(functions[0], {**variables, "DATABASE_URL": owner_url}, limit=1)
+    pool = Pool(template.functions[names[0]], {**variables, "DATABASE_URL": owner_url}, limit=1)
     try:
         answer = await pool.invoke({"action": "migrate"}, str(uuid.uuid4()))
     finally:

@@ -26,7 +26,7 @@ from parley_local.cloudformation import load
 from parley_local.data_directory import Address, DirectoryInUse, locked, published
 from parley_local.function_variables import NO_ACCOUNT, function_variables
 from parley_local.lambda_identity import ACCOUNT, REGION
-from parley_local.migration import MigrationFailed, migrate
+from parley_local.migration import MigrationFailed, migrate, migrating
 from parley_local.postgres import DATABASE, RUNTIME_ROLE, EmbeddedPostgres, PostgresFailed
 from parley_local.sam_local.bridge import (
     HOST_NAME,
@@ -64,8 +64,10 @@ async def run(options: argparse.Namespace) -> int:
     bridge = find_bridge(IMAGE.format(architecture=architecture()))
     async with AsyncExitStack() as started:
         started.enter_context(locked(options.data_dir))
-        variables = await _surroundings(options, bridge, started)
-        template, values = declare(options.build, variables)
+        variables, owner_url = await _surroundings(options, bridge, started)
+        of_migrate = {"DATABASE_URL": owner_url}
+        only = {name: of_migrate for name in migrating(read_template(options.template))}
+        template, values = declare(options.build, variables, only)
         common = _common(bridge, template, values)
         if options.invoke:
             command = [_sam(), "local", "invoke", options.invoke, *common]
@@ -82,8 +84,13 @@ async def run(options: argparse.Namespace) -> int:
 
 async def _surroundings(
     options: argparse.Namespace, bridge: Bridge, started: AsyncExitStack
-) -> dict[str, str]:
-    """Start Postgres, DynamoDB and the issuer's keys; return the functions' variables."""
+) -> tuple[dict[str, str], str]:
+    """Start Postgres, DynamoDB and the issuer's keys.
+
+    Returns:
+        The variables of all functions, and the database's URL for its owner, which only the
+        migration is given.
+    """
     data_dir = options.data_dir
     postgres = EmbeddedPostgres(data_dir / "postgres", data_dir / "postgres.log")
     started.callback(postgres.stop)
@@ -105,15 +112,13 @@ async def _surroundings(
     _, aws = moto.get_host_and_port()
     _make_table(options.template, f"http://{bridge.address}:{aws}")
     _client("sqs", f"http://{bridge.address}:{aws}").create_queue(QueueName=QUEUE)
+    door_to = f"{HOST_NAME}:{database}/{DATABASE}"
     machine = {"PATH", "HOME", "LANG", "TMPDIR", "PYTHONPATH", "VIRTUAL_ENV"}
     # `sam local` sets credentials itself, which lead nowhere either.
     left_out = machine | NO_ACCOUNT.keys()
-    return {
+    variables = {
         **{name: value for name, value in own.items() if name not in left_out},
-        "DATABASE_URL": f"postgresql+psycopg://postgres@{HOST_NAME}:{database}/{DATABASE}",
-        "DATABASE_RUNTIME_URL": (
-            f"postgresql+psycopg://{RUNTIME_ROLE}@{HOST_NAME}:{database}/{DATABASE}"
-        ),
+        "DATABASE_RUNTIME_URL": f"postgresql+psycopg://{RUNTIME_ROLE}@{door_to}",
         "AGENT_SESSION_STORE": "dynamodb",
         "AGENT_SESSION_DB_PATH": "",
         "AGENT_SESSION_TABLE": TABLE,
@@ -128,6 +133,7 @@ async def _surroundings(
         "NO_PROXY": HOST_NAME,
         "no_proxy": HOST_NAME,
     }
+    return variables, f"postgresql+psycopg://postgres@{door_to}"
 
 
 def _host_of(url: str) -> str:

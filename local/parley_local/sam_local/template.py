@@ -12,7 +12,11 @@ FILE = "sam-local.json"
 VARIABLES_FILE = "sam-local-variables.json"
 
 
-def declare(build: Path, variables: Mapping[str, str]) -> tuple[Path, Path]:
+def declare(
+    build: Path,
+    variables: Mapping[str, str],
+    only: Mapping[str, Mapping[str, str]] | None = None,
+) -> tuple[Path, Path]:
     """Write a template beside the built one, and the file for `--env-vars`; return both.
 
     `sam local` gives a function no variable that its template does not name, and names such as
@@ -21,16 +25,22 @@ def declare(build: Path, variables: Mapping[str, str]) -> tuple[Path, Path]:
     Args:
         build: The folder that `sam build` wrote.
         variables: For every function, over what the template says.
+        only: More for some functions, by their logical ids. It stands in the written template,
+            which others may read, so it holds no secrets.
 
     Raises:
         OSError: There is no built template.
     """
     document = load(build / "template.yaml")
-    for resource in document["Resources"].values():
+    for name, resource in document["Resources"].items():
         if resource.get("Type") == "AWS::Serverless::Function":
             environment = resource["Properties"].setdefault("Environment", {})
             declared = environment.setdefault("Variables", {})
-            environment["Variables"] = dict.fromkeys(variables, "") | declared
+            environment["Variables"] = {
+                **dict.fromkeys(variables, ""),
+                **declared,
+                **(only or {}).get(name, {}),
+            }
     template, values = build / FILE, build / VARIABLES_FILE
     template.write_text(json.dumps(document, indent=1), encoding="utf-8")
     # Made first for this user only: a model's key may be in it.

@@ -11,9 +11,11 @@ from samcli.local.lambdafn.env_vars import (  # type: ignore[import-untyped]
     EnvironmentVariables,
 )
 
+from parley_local.migration import migrating
 from parley_local.sam_local.__main__ import NOWHERE
 from parley_local.sam_local.bridge import door
 from parley_local.sam_local.template import declare
+from parley_local.template_file import read_template
 from parley_testing.account.template import PARAMETERS
 
 BUILT = """
@@ -46,6 +48,36 @@ def test_a_function_gets_variables_that_its_template_does_not_name(build: Path) 
         declared = functions[name]["Properties"]["Environment"]["Variables"]
         found = EnvironmentVariables(name, 128, 3, "app.handler", {}, declared, {}, given).resolve()
         assert found["DATABASE_URL"] == "postgresql://x"
+
+
+def test_only_one_function_gets_what_is_only_its_own(build: Path) -> None:
+    variables = {"DATABASE_RUNTIME_URL": "postgresql://runtime@x"}
+    only = {"Work": {"DATABASE_URL": "postgresql://owner@x"}}
+
+    template, values = declare(build, variables, only)
+
+    functions = json.loads(template.read_text())["Resources"]
+    given = json.loads(values.read_text())["Parameters"]
+    found = {
+        name: EnvironmentVariables(
+            name,
+            128,
+            3,
+            "app.handler",
+            {},
+            functions[name]["Properties"]["Environment"]["Variables"],
+            {},
+            given,
+        ).resolve()
+        for name in ("Work", "Bare")
+    }
+    assert found["Work"]["DATABASE_URL"] == "postgresql://owner@x"
+    assert "DATABASE_URL" not in found["Bare"]
+    assert {each["DATABASE_RUNTIME_URL"] for each in found.values()} == {"postgresql://runtime@x"}
+
+
+def test_the_function_that_migrates_is_known_by_its_folder() -> None:
+    assert migrating(read_template(Path("template.yaml"))) == ["Migrate"]
 
 
 def test_what_the_template_says_stays(build: Path) -> None:
