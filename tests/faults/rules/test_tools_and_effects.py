@@ -225,7 +225,7 @@ async def test_a_fence_is_not_told_to_the_model(
     kept: bool, rule: Any, new_bench: NewBench, expire: Any
 ) -> None:
     """As the text that the SDK makes of errors, it lets who was replaced go on talking."""
-    rule.instead(tools, "_explain", default_tool_error_function)
+    rule.instead(tools, "explain", default_tool_error_function)
     rule.instead(Lease, "check", lambda self: None)
     rule.instead(Journal, "record_output", _unrecorded)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from agents import Agent
+from agents import Agent, Runner, Tool, function_tool
 
 from parley.turns.context import TurnContext
 from parley_testing.models.dialects import (
@@ -141,6 +141,45 @@ async def test_a_refusal_to_fill_a_form_has_a_code_of_its_own_and_its_words(
 
     assert (view.turn.status, view.turn.error_code) == ("failed", "model_refused")
     assert "I would rather not." in (view.turn.error_detail or "")
+
+
+@function_tool
+async def ask(input: str) -> str:
+    """Ask another agent."""
+    return str((await Runner.run(Agent[Any](name="other"), input)).final_output)
+
+
+@pytest.mark.parametrize(
+    "tool",
+    [
+        pytest.param(Agent[Any](name="other").as_tool("ask", "Ask."), id="an agent"),
+        pytest.param(
+            Agent[Any](name="other", output_type=list[str]).as_tool("ask", "Ask."),
+            id="one that promises a form",
+        ),
+        pytest.param(ask, id="a run of one's own"),
+    ],
+)
+async def test_an_agent_is_told_what_another_refused_with(
+    conversation: Conversation, which: str, tool: Tool
+) -> None:
+    conversation.bench.agent = Agent[TurnContext](name="todo", tools=[tool])
+    asking = {"name": "ask", "arguments": '{"input": "Why?"}'}
+    call = {"id": "call_0", "type": "function", "index": 0, "function": asking}
+    chat = which == "chat_completions"
+    conversation.script(
+        alike({"tool_calls": [call]}, "tool_calls")
+        if chat
+        else responding(response(called(**asking))),
+        refusal(which),
+        Said("It would rather not."),
+    )
+
+    view = await conversation.say()
+
+    assert view.turn.status == "completed", view.turn.error_detail
+    output = conversation.last_input[-1]
+    assert output["content" if chat else "output"] == "The model refused: I would rather not."
 
 
 @STREAMED

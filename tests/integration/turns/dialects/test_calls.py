@@ -221,7 +221,9 @@ async def test_arguments_that_are_no_object_are_told_of_and_not_sent_back(
         assert all(isinstance(json.loads(each), dict) for each in sent)
         assert arguments not in sent
     output = conversation.server.asked[1].input[-1]
-    assert "rror" in str(output.get("output", output.get("content")))
+    assert "Invalid JSON input for tool add_task" in str(
+        output.get("output", output.get("content"))
+    )
 
 
 def _calling(which: str, arguments: str) -> Any:

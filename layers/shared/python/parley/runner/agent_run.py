@@ -29,11 +29,11 @@ from parley.errors import StoreUnavailable
 from parley.memory.shape import lasting, user_message, with_own_call_ids
 from parley.memory.store import Item, TurnMemory
 from parley.runner.agent_graph import UnsupportedAgent
-from parley.runner.missing_tools import tell_missing
 from parley.runner.model_faults import fault_of
 from parley.runner.nested_runs import keeping_runs
 from parley.runner.recording_model import RecordingProvider
 from parley.runner.told import as_text
+from parley.runner.tool_errors import tell_error
 from parley.text import storable
 from parley.turns.attempt import Attempt, running
 from parley.turns.context import TurnContext
@@ -103,7 +103,7 @@ class AgentRunner:
             model_provider=RecordingProvider(self.provider, attempt),
             tracing_disabled=True,
             tool_not_found_behavior="return_error_to_model",
-            tool_error_formatter=tell_missing,
+            tool_error_formatter=tell_error,
         )
         try:
             with running(attempt):

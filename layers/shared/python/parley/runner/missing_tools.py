@@ -22,10 +22,7 @@ _NAMES_TOLD = 50
 
 
 async def tell_missing(asked: ToolErrorFormatterArgs[Any]) -> str | None:
-    """Return what the model is told of a call of a tool that does not exist.
-
-    For `RunConfig.tool_error_formatter`; of other errors the SDK tells its own.
-    """
+    """Return what the model is told of a call of a tool that does not exist; of others, None."""
     attempt = current_attempt()
     if attempt is None or asked.kind != "tool_not_found":
         return None

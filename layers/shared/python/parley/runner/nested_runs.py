@@ -19,11 +19,11 @@ from agents import Agent, Model, MultiProvider, RunConfig, RunItemStreamEvent, S
 from agents.result import RunResult, RunResultStreaming
 
 from parley.runner.agent_graph import UnsupportedAgent
-from parley.runner.missing_tools import tell_missing
 from parley.runner.prepare import prepare
 from parley.runner.recording_model import RecordingModel, RecordingProvider
 from parley.runner.sdk_private import AgentRunner as SdkRunner
 from parley.runner.sdk_private import get_default_agent_runner, set_default_agent_runner
+from parley.runner.tool_errors import tell_error
 from parley.runner.tool_results import give_hooks_values, show_values
 from parley.turns.attempt import Attempt, attempt_of_body
 
@@ -177,7 +177,7 @@ def _config(turn: _Turn, agent: Agent[Any], given: RunConfig | dict[str, Any] | 
         model=RecordingModel(model, turn.attempt) if isinstance(model, Model) else model,
         tracing_disabled=True,
         tool_not_found_behavior="return_error_to_model",
-        tool_error_formatter=config.tool_error_formatter or tell_missing,
+        tool_error_formatter=config.tool_error_formatter or tell_error,
     )
 
 

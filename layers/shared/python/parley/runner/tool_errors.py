@@ -8,19 +8,76 @@ from __future__ import annotations
 
 from typing import Any
 
-from agents import FunctionTool, ModelBehaviorError
+from agents import (
+    FunctionTool,
+    ModelBehaviorError,
+    ModelRefusalError,
+    RunContextWrapper,
+    default_tool_error_function,
+)
+from agents.run_config import ToolErrorFormatterArgs
+from agents.tool import (
+    resolve_function_tool_failure_error_function,
+    set_function_tool_failure_error_function,
+)
 from agents.tool_context import ToolContext
 
 from parley.errors import Fenced, InvalidField, NotFound, StoreUnavailable
 from parley.observability import logger, traced
 from parley.runner.agent_graph import UnsupportedAgent
-from parley.runner.sdk_private import ErrorHandler, wrap_error_handler
+from parley.runner.missing_tools import tell_missing
+from parley.runner.sdk_private import ErrorHandler, agent_of_tool, wrap_error_handler
 from parley.turns.attempt import current_attempt
 
 # They end the attempt, or the turn, which says so itself.
 _NOT_THE_TOOL_S = (Fenced, StoreUnavailable, UnsupportedAgent)
 # A tool says by these what is wrong with its arguments, and the model may call it better.
 _REFUSALS = (InvalidField, NotFound, ModelBehaviorError)
+_BAD_ARGUMENTS = "Invalid JSON input for tool"  # so the SDK's message begins
+
+
+def explain(context: RunContextWrapper[Any], error: Exception) -> str:
+    """Return what the model is told of a tool's exception.
+
+    Raises:
+        Exception: The turn cannot go on after it.
+    """
+    if isinstance(error, _NOT_THE_TOOL_S):
+        raise error
+    return _explained(error) or default_tool_error_function(context, error)
+
+
+async def tell_error(asked: ToolErrorFormatterArgs[Any]) -> str | None:
+    """Return what the model is told of a tool that failed or is missing; None for the SDK's words.
+
+    For `RunConfig.tool_error_formatter`, which is asked about tools that leave this to the SDK.
+    """
+    if asked.kind == "tool_exception" and asked.error is not None:
+        return _explained(asked.error)
+    return await tell_missing(asked)
+
+
+def _explained(error: Exception) -> str | None:
+    match error:
+        case NotFound(kind=kind, id=id):
+            return f"There is no {kind} {id}."
+        case InvalidField(field=field, reason=reason):
+            return f"{field} {reason}."
+        case ModelRefusalError(refusal=words):  # of an agent that the tool asked
+            return f"The model refused: {words}"
+        case ModelBehaviorError(message=message) if message.startswith(_BAD_ARGUMENTS):
+            return message
+    return None
+
+
+def explain_errors(tool: FunctionTool) -> None:
+    """Have the model told why an agent that is used as a tool failed, in place.
+
+    The formatter is not asked about such a tool; the SDK says itself only that it failed.
+    """
+    says = resolve_function_tool_failure_error_function(tool)
+    if agent_of_tool(tool) is not None and says is default_tool_error_function:
+        set_function_tool_failure_error_function(tool, explain)
 
 
 def note_errors(tool: FunctionTool) -> None:

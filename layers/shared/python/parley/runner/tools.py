@@ -10,13 +10,11 @@ import inspect
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Concatenate, ParamSpec, get_type_hints
 
-from agents import FunctionTool, RunContextWrapper, Tool, default_tool_error_function, function_tool
+from agents import FunctionTool, Tool, function_tool
 from agents.tool_context import ToolContext
 
-from parley.errors import Fenced, InvalidField, NotFound, StoreUnavailable
-from parley.runner.agent_graph import UnsupportedAgent
 from parley.runner.told import told
-from parley.runner.tool_errors import note_errors, tool_failed
+from parley.runner.tool_errors import explain, explain_errors, note_errors, tool_failed
 from parley.runner.tool_guardrails import record_tool_verdicts
 from parley.runner.tool_results import give_extractor_value, named, tell_returned
 from parley.tracing import subsegment
@@ -91,7 +89,7 @@ def _in_transaction(body: Callable[Concatenate[Effect, P], Any], *, changes: boo
     parameters += [other.replace(annotation=hints[other.name]) for other in others]
     invoke.__annotations__ = hints
     invoke.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    return function_tool(invoke, failure_error_function=_explain)
+    return function_tool(invoke, failure_error_function=explain)
 
 
 def _is_async(body: Any) -> bool:
@@ -99,19 +97,6 @@ def _is_async(body: Any) -> bool:
         body = body.func
     called = body if inspect.isroutine(body) else type(body).__call__
     return inspect.iscoroutinefunction(called) or inspect.isasyncgenfunction(called)
-
-
-def _explain(context: RunContextWrapper[Any], error: Exception) -> str:
-    """Tell the model what went wrong with a tool, unless the turn cannot go on after it."""
-    match error:
-        case Fenced() | StoreUnavailable() | UnsupportedAgent():
-            raise error
-        case NotFound(kind=kind, id=id):
-            return f"There is no {kind} {id}."
-        case InvalidField(field=field, reason=reason):
-            return f"{field} {reason}."
-        case _:
-            return default_tool_error_function(context, error)
 
 
 def record_outputs(tools: Iterable[Tool]) -> None:
@@ -126,6 +111,7 @@ def record_outputs(tools: Iterable[Tool]) -> None:
             give_extractor_value(tool)
             if not isinstance(tool.on_invoke_tool, _Recorded):
                 note_errors(tool)
+                explain_errors(tool)
                 tool.on_invoke_tool = _Recorded(tool, tool.on_invoke_tool)
 
 
