@@ -24,7 +24,7 @@ help: ## Say what there is
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "%-14s %s\n", $$1, $$2}'
 
 dev: .venv/.run ## Run Parley on this machine (PORT=3000, DATA_DIR=.parley)
-	@exec $(BIN)/python -m parley_local.start --port $(PORT) --data-dir $(DATA_DIR)
+	@exec $(BIN)/parley dev --port $(PORT) --data-dir $(DATA_DIR)
 
 check: lint types imports unit ## The quick checks: before each commit
 

@@ -11,7 +11,7 @@ from parley_cli.clean import clean_line
 from parley_cli.errors import CommandFailed
 
 DATA_DIR = Path(".parley")
-"""The data directory of `make dev`, unless another is named."""
+"""The data directory of `parley dev`, unless another is named."""
 
 
 def located(data_dir: Path) -> Path:
@@ -20,12 +20,19 @@ def located(data_dir: Path) -> Path:
     Who names none means that of the project which the working directory is in; in no project, that
     of the checkout, where Parley is installed from one.
     """
-    if data_dir != DATA_DIR or data_dir.exists():
+    if data_dir != DATA_DIR:
         return data_dir
-    from parley_backend import backend
+    from parley_project.faults import ProjectFaults
+    from parley_project.file import find_project
 
-    folders = (*Path.cwd().parents, backend())
-    return next((each / DATA_DIR for each in folders if (each / DATA_DIR).is_dir()), data_dir)
+    try:
+        root = find_project(Path()).parent
+    except ProjectFaults:  # it is in none, or nobody can read whose it is
+        from parley_backend import backend
+
+        root = Path() if data_dir.exists() else backend()
+    found = root / DATA_DIR
+    return data_dir if root == Path.cwd() or not found.is_dir() else found
 
 
 @dataclass(frozen=True)
@@ -58,7 +65,7 @@ def find_target(
     chosen = url or environ.get("PARLEY_URL") or local
     if chosen is None:
         raise CommandFailed(
-            f"make dev is not running on {data_dir}. Start it, or name another API with --url "
+            f"parley dev is not running on {data_dir}. Start it, or name another API with --url "
             "or PARLEY_URL."
         )
     _check(chosen)
@@ -68,7 +75,7 @@ def find_target(
         return Target(chosen.rstrip("/"), given)
     if local is None or not same_place(chosen, local):
         raise CommandFailed(
-            f"The local issuer's tokens are for make dev on {data_dir} only, which is not "
+            f"The local issuer's tokens are for parley dev on {data_dir} only, which is not "
             f"{chosen}. Set PARLEY_TOKEN."
         )
     return Target(chosen.rstrip("/"), local_token(data_dir, user or "local", admin=admin))
@@ -131,7 +138,9 @@ def local_token(data_dir: Path, user: str, *, admin: bool = False) -> str:
     except ImportError as error:
         raise CommandFailed(f"The local issuer is not installed: {error}.") from error
     if not has_key(data_dir):
-        raise CommandFailed(f"make dev has not run on {data_dir} yet, so nobody knows its tokens.")
+        raise CommandFailed(
+            f"parley dev has not run on {data_dir} yet, so nobody knows its tokens."
+        )
     try:
         return issue_token(data_dir, user, admin=admin)
     except (OSError, ValueError) as error:

@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 
 Url = Annotated[
-    str | None, typer.Option("--url", help="Address of the API; else PARLEY_URL, or make dev.")
+    str | None, typer.Option("--url", help="Address of the API; else PARLEY_URL, or parley dev.")
 ]
 User = Annotated[
-    str | None, typer.Option("--user", help="Who speaks, on make dev; PARLEY_TOKEN if absent.")
+    str | None, typer.Option("--user", help="Who speaks, on parley dev; PARLEY_TOKEN if absent.")
 ]
 DataDir = Annotated[
-    Path, typer.Option("--data-dir", envvar="DATA_DIR", help="The data directory of make dev.")
+    Path, typer.Option("--data-dir", envvar="DATA_DIR", help="The data directory of parley dev.")
 ]
 
 
@@ -47,7 +47,7 @@ def as_user(command: Callable[Concatenate[Parley, P], None]) -> Callable[..., No
 def as_admin(command: Callable[Concatenate[Parley, P], None]) -> Callable[..., None]:
     """Make a command of a function whose first argument is an administrator's client.
 
-    Without PARLEY_TOKEN that is make dev's own. `--user` is free for whom the command is about.
+    Without PARLEY_TOKEN that is parley dev's own. `--user` is free for whom the command is about.
     """
     return _command(command, {"url": Url, "data_dir": DataDir}, admin=True)
 

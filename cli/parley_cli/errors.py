@@ -23,7 +23,7 @@ def explain(error: ParleyError) -> str:
         case ApiError():
             return _refusal(error)
         case Unreachable():
-            hint = " Is make dev running?" if is_loopback(error.url) else ""
+            hint = " Is parley dev running?" if is_loopback(error.url) else ""
             perhaps = " It may have been done all the same." if error.perhaps_done else ""
             return clean(f"{error.url} cannot be reached: {_sentence(error.reason)}{perhaps}{hint}")
         case UnexpectedAnswer():

@@ -16,13 +16,16 @@ from parley_cli.errors import CommandFailed
 from parley_cli.lazily import Commands, Offered
 
 COMMANDS = {
+    "check": Offered("project", "check", "Say what is wrong with your project."),
+    "dev": Offered("project", "dev", "Run the whole backend, with your agents, on this machine."),
+    "test": Offered("project", "test", "Run your project's tests.", passes_on=True),
     "chat": Offered("chat", "chat", "A conversation with an agent."),
     "message": Offered("message", "message", "Send a message and print the reply."),
     "sessions": Offered("sessions", "app", "Your sessions."),
     "turns": Offered("turns", "app", "A session's turns, and what was done in each."),
     "tasks": Offered("tasks", "app", "Your tasks, as the agent keeps them."),
     "memory": Offered("memory", "app", "What the agent remembers of a session."),
-    "token": Offered("token", "token", "Print a token of make dev's."),
+    "token": Offered("token", "token", "Print a token of parley dev's."),
     "migrate": Offered("migrate", "migrate", "Bring a database's schema up to date."),
     "stats": Offered("statistics", "stats", "How the deployment does. (administrators)"),
     "escalations": Offered("escalations", "app", "What agents handed to people. (administrators)"),

@@ -19,18 +19,21 @@ class Offered:
         module: Where it is, below `parley_cli`.
         name: The function, or the `Typer` of a group, in it.
         summary: What it does, for the list of commands.
+        passes_on: Whether arguments that it does not know are for a program that it runs.
     """
 
     module: str
     name: str
     summary: str
+    passes_on: bool = False
 
     def load(self, name: str) -> Any:
         """Import the command and return it, under the name that it is called by."""
         found = getattr(import_module(f"parley_cli.{self.module}"), self.name)
         if not isinstance(found, typer.Typer):
             alone = typer.Typer(add_completion=False, rich_markup_mode=None)
-            alone.command(name)(found)
+            more = {"allow_extra_args": True, "ignore_unknown_options": True}
+            alone.command(name, context_settings=more if self.passes_on else None)(found)
             found = alone
         command = get_command(found)
         command.name = name

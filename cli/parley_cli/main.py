@@ -12,7 +12,7 @@ app = typer.Typer(
     cls=CommandGroup,
     help=(
         "Talk to Parley. PARLEY_URL and PARLEY_TOKEN name a deployed one; without them it is the"
-        " one that make dev runs. What is piped is plain: tab-separated columns, or JSON lines"
+        " one that parley dev runs. What is piped is plain: tab-separated columns, or JSON lines"
         " with --json."
     ),
     no_args_is_help=True,

@@ -24,7 +24,7 @@ def migrate(
         typer.Option(
             "--database-url",
             envvar="DATABASE_URL",
-            help="The database, as postgresql://user:password@host/name; else make dev's.",
+            help="The database, as postgresql://user:password@host/name; else parley dev's.",
         ),
     ] = None,
     runtime_url: Annotated[
@@ -39,7 +39,7 @@ def migrate(
 ) -> None:
     """Bring a database's schema up to date, and print its revision; safe to repeat.
 
-    make dev does it when it starts, and a deployment when it is made.
+    parley dev does it when it starts, and a deployment when it is made.
     """
     url = database_url or _local_database(located(data_dir))
     for each in (url, runtime_url or url):
@@ -51,7 +51,7 @@ def migrate(
 
 
 def _local_database(data_dir: Path) -> str:
-    """Return the database of the `make dev` that runs on the directory.
+    """Return the database of the `parley dev` that runs on the directory.
 
     Raises:
         CommandFailed: None runs there.
@@ -68,10 +68,10 @@ def _local_database(data_dir: Path) -> str:
     except FileNotFoundError:
         running = None
     except (IndexError, OSError, ValueError) as error:
-        raise CommandFailed(f"make dev on {data_dir} cannot be found: {error}") from error
+        raise CommandFailed(f"parley dev on {data_dir} cannot be found: {error}") from error
     if running is None:
         raise CommandFailed(
-            f"make dev is not running on {data_dir}. Start it, which migrates too, or name a "
+            f"parley dev is not running on {data_dir}. Start it, which migrates too, or name a "
             "database with --database-url or DATABASE_URL."
         )
     return f"postgresql+psycopg://postgres@/{DATABASE}?host={quote(socket_dir, safe='')}"

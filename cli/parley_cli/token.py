@@ -15,5 +15,5 @@ def token(
     admin: Annotated[bool, typer.Option("--admin", help="With the scope parley:admin.")] = False,
     data_dir: DataDir = DATA_DIR,
 ) -> None:
-    """Print a token of make dev's issuer, and nothing else."""
+    """Print a token of parley dev's issuer, and nothing else."""
     typer.echo(local_token(located(data_dir), user, admin=admin))

@@ -1,86 +1,93 @@
-"""Building each agent that is offered, when `make dev` starts: what is wrong with one is said then.
-
-Run as `python -m parley_local.agent_check FILE` in a process of its own, with the functions'
-variables: an agent's module may do anything when it is imported, and the Agents SDK takes its time.
-"""
+"""Building each agent of a project before anything of it is served, in a process of its own."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-import os
 import sys
-import threading
-import time
+import textwrap
 from collections.abc import Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
-from parley_local.process_group import kill_group
+from parley_local.function_variables import function_variables
+from parley_local.process_group import how_it_ended, kill_group
+from parley_project.environment import local_values, with_dotenv
+from parley_project.faults import ProjectFaults
+from parley_project.file import find_project, shown
+from parley_project.generated import python_path
+from parley_project.project import Project, read_project
 
 
-async def check_agents(variables: Mapping[str, str], report: Path) -> frozenset[str] | None:
-    """Build the agents in another process, which logs what is wrong; it ends with this.
+def check_project(start: Path, shell: Mapping[str, str]) -> Project:
+    """Read a project, and build its agents with the variables that `parley dev` gives them.
+
+    Those that the project requires may be missing.
 
     Args:
-        variables: The environment of the functions.
-        report: A file that the process writes, which is not there yet.
+        start: The project's folder, or one below it.
+        shell: The environment of the process that somebody has started.
 
-    Returns:
-        The names of the agents that cannot be built; None if the process ended before it knew.
+    Raises:
+        ProjectFaults: All that is wrong with `[tool.parley]`, or else with the agents.
     """
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "parley_local.agent_check",
-        str(report),
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=2,
-        env=dict(variables),
-        start_new_session=True,
-    )
-    try:
-        await process.wait()
-    finally:
-        if process.returncode is None:
-            await kill_group(process)
-    return _reported(report)
+    project = read_project(find_project(start))
+    own = local_values(project.manifest.environment, project.root, shell, all_required=False)
+    with TemporaryDirectory(prefix="parley-check-") as folder:
+        variables = function_variables(
+            with_dotenv(project.root, shell), data_dir=Path(folder), runtime_url="", jwks_url=""
+        )
+        path = python_path(project, Path(folder), variables.get("PYTHONPATH", ""))
+        asyncio.run(check_agents(project, {**variables, **own, "PYTHONPATH": path}))
+    return project
 
 
-def _reported(report: Path) -> frozenset[str] | None:
-    if not report.is_file():
-        return None
-    return frozenset(json.loads(report.read_text(encoding="utf-8")))
+async def check_agents(project: Project, variables: Mapping[str, str]) -> None:
+    """Build a project's agents in another process, which ends with this.
 
+    Args:
+        project: Whose agents.
+        variables: The environment of its functions.
 
-def main(report: str) -> int:
-    """Build every agent that is offered, and write the names of those that cannot be."""
-    os.nice(10)  # whoever sends a first message meanwhile is not to wait for this
-    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
-    from parley.agents.registry import load
-    from parley.manifest import manifest
-    from parley.observability import logger, traced
-    from parley.runner.prepare import prepare
-
-    broken = []
-    for name in manifest().agents:
+    Raises:
+        ProjectFaults: What is wrong with them; below a sentence there may be a traceback.
+    """
+    with TemporaryDirectory(prefix="parley-check-") as folder:
+        report = Path(folder) / "report.jsonl"
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "parley_project.agents",
+            shown(project.file),
+            str(report),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=2,
+            # Tracebacks are written for people.
+            env={**variables, "LOG_FORMAT": "text", "PYTHONDONTWRITEBYTECODE": "1"},
+            start_new_session=True,
+        )
         try:
-            prepare(load(name))
-        except Exception as error:
-            broken.append(name)
-            # Where it went wrong begins below the call here.
-            below = error.__traceback__ and error.__traceback__.tb_next
-            facts = traced(error.with_traceback(below), quoting=True)
-            logger().error("the agent cannot be built", agent=name, **facts)
-    Path(report).write_text(json.dumps(broken), encoding="utf-8")
-    return 0
+            code = await process.wait()
+        finally:
+            if process.returncode is None:
+                await kill_group(process)
+        said = report.read_text(encoding="utf-8") if report.is_file() else ""
+    _raise_reported(project, [json.loads(line) for line in said.splitlines()], code)
 
 
-def _end_with(parent: int) -> None:
-    """End this process when `make dev` is gone, though an agent's module hangs."""
-    while os.getppid() == parent:
-        time.sleep(1)
-    os._exit(1)
-
-
-if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:]))
+def _raise_reported(project: Project, lines: list[dict[str, str | None]], code: int) -> None:
+    sentences: list[str] = []
+    building: str | None = ""
+    for line in lines:
+        if "sentence" in line:
+            below = textwrap.indent(line["traceback"] or "", "    ")
+            sentences.append(f"{line['sentence']}\n{below}".rstrip())
+        else:
+            building = line["building"]
+    if building is not None:
+        place = f"[tool.parley.agents.{building}] target" if building else "[tool.parley.agents]"
+        sentences.append(
+            f"{shown(project.file)}: {place}: what builds the agents ended: {how_it_ended(code)}"
+        )
+    if sentences:
+        raise ProjectFaults(sentences)

@@ -1,4 +1,4 @@
-"""`make dev`: Parley whole on one machine, with one command.
+"""`parley dev`: Parley whole on one machine, with one command.
 
 It owns all that it starts. The order of stopping is the order of starting, backwards: the HTTP
 server, what delivers messages, the functions' processes, the queue, PostgreSQL, the data
@@ -12,6 +12,7 @@ import asyncio
 import logging
 import os
 import shlex
+import shutil
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -23,6 +24,7 @@ from typing import Any, NoReturn
 
 from parley_backend import backend
 from parley_local import front_page
+from parley_local.agent_check import check_agents
 from parley_local.data_directory import Address, DirectoryInUse, forget_address, locked, published
 from parley_local.execution import EnvironmentLost
 from parley_local.full_disk import disk_was_full, size_of
@@ -39,6 +41,7 @@ from parley_local.log_lines import LogFormat, chosen_format, write_log
 from parley_local.migration import MigrationFailed, migrate
 from parley_local.open_turns import ring_for_what_was_left
 from parley_local.postgres import EmbeddedPostgres, PostgresFailed
+from parley_local.prepared_project import Prepared, prepare
 from parley_local.schedules import keep
 from parley_local.served_project import ServedProject
 from parley_local.server import PortInUse, listen, serving, url_of
@@ -49,7 +52,8 @@ from parley_project.project import find_project, read_project
 
 log = logging.getLogger(__name__)
 
-DEFAULT_DATA_DIR = Path(".parley")
+DATA_DIR = Path(".parley")
+"""The data directory, in the project's folder, unless another is named."""
 POSTGRES_LOG = "postgres.log"
 """Where PostgreSQL's log is, in the data directory."""
 
@@ -58,7 +62,7 @@ _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 class DevFailed(Exception):
-    """`make dev` cannot go on; the message is for the person who started it."""
+    """`parley dev` cannot go on; the message is for the person who started it."""
 
 
 @dataclass(frozen=True)
@@ -75,10 +79,10 @@ class Options:
 
 def parse_options(arguments: list[str] | None = None) -> Options:
     """Read the command line; wrong usage ends the process with status 2."""
-    parser = argparse.ArgumentParser("make dev", description="Run Parley on this machine.")
+    parser = argparse.ArgumentParser("parley dev", description="Run Parley on this machine.")
     parser.add_argument("--host", default="127.0.0.1", choices=_LOOPBACK)
     parser.add_argument("--port", type=_port, default=3000, help="0 for any free one")
-    parser.add_argument("--data-dir", type=Path, default=DEFAULT_DATA_DIR)
+    parser.add_argument("--data-dir", type=Path, help=".parley in the project's folder if none")
     parser.add_argument("--template", type=Path, default=backend("template.yaml"))
     parser.add_argument("--project", type=Path, default=Path(), help="its folder, or one below it")
     known = parser.parse_args(arguments)
@@ -86,9 +90,17 @@ def parse_options(arguments: list[str] | None = None) -> Options:
         log_format = chosen_format(os.environ, sys.stderr)
     except ValueError as error:
         parser.error(str(error))
-    return Options(
-        known.host, known.port, known.data_dir, known.template, log_format, known.project
-    )
+    data_dir = known.data_dir or _data_dir_of(known.project)
+    return Options(known.host, known.port, data_dir, known.template, log_format, known.project)
+
+
+def _data_dir_of(project: Path) -> Path:
+    """Return where a project's data is kept, from the working directory if that is the project."""
+    try:
+        root = find_project(project).parent
+    except ProjectFaults:
+        return DATA_DIR  # nothing will be written there
+    return DATA_DIR if root == Path.cwd() else root / DATA_DIR
 
 
 def _port(text: str) -> int:
@@ -117,10 +129,10 @@ async def run(options: Options) -> int:
         except asyncio.CancelledError:
             return 0
         except _EXPLAINED as failure:
-            print(f"make dev: {_explain(failure)}", file=sys.stderr)
+            print(f"parley dev: {_explain(failure)}", file=sys.stderr)
             if disk_was_full(failure, server_log, logged):
                 print(
-                    f"make dev: The disk of {options.data_dir} is full. What was committed is "
+                    f"parley dev: The disk of {options.data_dir} is full. What was committed is "
                     "still there: make room, and start it again.",
                     file=sys.stderr,
                 )
@@ -130,7 +142,7 @@ async def run(options: Options) -> int:
 async def _serve(options: Options, started: AsyncExitStack) -> NoReturn:
     """Start all, each with its end on the stack, and serve until something ends by itself."""
     data_dir = options.data_dir
-    read_project(find_project(options.project))  # before anything is started
+    read_project(find_project(options.project))  # what is wrong there is said before all else
     started.enter_context(locked(data_dir))
     forget_address(data_dir)
     ensure_key(data_dir)
@@ -139,25 +151,31 @@ async def _serve(options: Options, started: AsyncExitStack) -> NoReturn:
     listener = started.enter_context(listen(options.host, options.port))
     url = url_of(listener)
     template = read_template(options.template, parameters=_parameters(os.environ))
+    copies = data_dir / "project"
+    shutil.rmtree(copies, ignore_errors=True)
+    prepared = prepare(options.project, copies / "1")
+    made = partial(
+        function_variables,
+        data_dir=data_dir,
+        jwks_url=url + JWKS_PATH,
+        log_format=options.log_format,
+    )
+    checking = asyncio.create_task(_check(template, prepared, made))
+    started.push_async_callback(_cancelled, [checking])
     postgres = EmbeddedPostgres(data_dir / "postgres", data_dir / POSTGRES_LOG)
     started.push_async_callback(_in_thread, postgres.stop)
     await _in_thread(postgres.start)
+    await checking
     queue = await _queue_of(template, data_dir, started)
-    variables = function_variables(
-        os.environ,
-        data_dir=data_dir,
-        runtime_url=postgres.runtime_url(),
-        jwks_url=url + JWKS_PATH,
-        queue_url=queue.url if queue else None,
-        log_format=options.log_format,
+    variables = partial(
+        made, runtime_url=postgres.runtime_url(), queue_url=queue.url if queue else None
     )
-    served = ServedProject(options.project, template, variables, data_dir / "project")
-    prepared = served.prepare()
     migrated = partial(migrate, template, owner_url=postgres.url())
-    await migrated(prepared.variables)
+    await migrated(prepared.variables(variables))
     pages = {JWKS_PATH: keys_page(data_dir), front_page.PATH: lambda: front_page.front_page(url)}
+    served = ServedProject(options.project, template, variables, copies, pages)
     started.push_async_callback(served.generations.aclose)
-    await served.serve(prepared, pages)
+    await served.serve(prepared)
     pools = served.generations.pools(template.functions)
     background = [asyncio.create_task(keep(each, pools)) for each in template.schedules]
     if template.queue and queue:
@@ -167,9 +185,9 @@ async def _serve(options: Options, started: AsyncExitStack) -> NoReturn:
     started.push_async_callback(_cancelled, background)
     server = await started.enter_async_context(serving(served.generations, listener))
     started.enter_context(published(data_dir, Address(url, os.getpid())))
-    _greet(url, data_dir)
+    _greet(url, data_dir, prepared)
     if _runs_agents(template):
-        background.append(asyncio.create_task(served.follow(prepared, pages, migrated)))
+        background.append(asyncio.create_task(served.follow(prepared.project, migrated)))
     while postgres.running:
         ended, _ = await asyncio.wait(
             {server, *background}, timeout=0.5, return_when=asyncio.FIRST_COMPLETED
@@ -179,6 +197,17 @@ async def _serve(options: Options, started: AsyncExitStack) -> NoReturn:
         if ended:
             raise DevFailed("The HTTP server ended.")
     raise DevFailed(f"PostgreSQL ended; its log is {data_dir / POSTGRES_LOG}.")
+
+
+async def _check(template: Template, prepared: Prepared, made: Callable[..., Any]) -> None:
+    """Build the agents, beside what takes its time too; nothing is kept of what they are for.
+
+    Raises:
+        ProjectFaults: One of them cannot be built.
+    """
+    if _runs_agents(template):
+        variables = prepared.variables(partial(made, runtime_url=""))
+        await check_agents(prepared.project, variables)
 
 
 async def _queue_of(
@@ -226,13 +255,13 @@ def _explain(failure: Exception) -> str:
     match failure:
         case DirectoryInUse():
             return (
-                f"{failure.directory} is in use by another make dev (process "
-                f"{failure.pid or 'unknown'}). Stop that one, or choose another DATA_DIR."
+                f"{failure.directory} is in use by another parley dev (process "
+                f"{failure.pid or 'unknown'}). Stop that one, or choose another data directory."
             )
         case PortInUse():
             return (
                 f"Port {failure.port} is already in use. Stop what listens there, or choose "
-                "another PORT."
+                "another port."
             )
         case MigrationFailed():
             return f"The migration failed: {failure}"
@@ -264,26 +293,29 @@ async def _in_thread(function: Callable[[], None]) -> None:
         raise
 
 
-def _greet(url: str, data_dir: Path) -> None:
+def _greet(url: str, data_dir: Path, prepared: Prepared) -> None:
     """Say where it is, and give one line to paste."""
     program = Path(sys.executable).with_name("parley")
-    if program.is_relative_to(Path.cwd()):
+    found = shutil.which("parley")
+    if found is not None and Path(found) == program:
+        program = Path("parley")
+    elif program.is_relative_to(Path.cwd()):
         program = program.relative_to(Path.cwd())
-    command = [str(program), "message", "add buy milk", "--session", "groceries"]
-    if data_dir != DEFAULT_DATA_DIR:
+    todo = prepared.project.manifest.default == "todo"
+    text, session = ("add buy milk", "groceries") if todo else ("Hello", "first")
+    command = [str(program), "message", text, "--session", session]
+    if data_dir.resolve() != prepared.project.root / DATA_DIR:
         command += ["--data-dir", str(data_dir)]
-    offline = uses_offline_model(os.environ)
+    offline = uses_offline_model(prepared.caller)
     model = "the offline model" if offline else "the model of OPENAI_API_KEY"
     print(f"Parley answers at {url}, with {model}. Ctrl-C stops it. Talk to it:")
     # As a person would type it: shlex prefers the other kind of quotes.
-    line = " ".join(
-        f'"{part}"' if part == "add buy milk" else shlex.quote(part) for part in command
-    )
+    line = " ".join(f'"{part}"' if part == text else shlex.quote(part) for part in command)
     print(f"  {line}", flush=True)
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run `make dev`; return its exit status."""
+    """Run `parley dev`; return its exit status."""
     options = parse_options(arguments)
     write_log(sys.stderr, options.log_format)
     for library in ("uvicorn", "watchfiles"):

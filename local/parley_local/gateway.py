@@ -203,7 +203,7 @@ class Gateway:
                 limit=min(limit, function.function.timeout),
             )
         except asyncio.CancelledError:
-            relay.ending = "make dev is ending"
+            relay.ending = "parley dev is ending"
             raise
         except NotBegun as error:
             log.error("%s gave no response: %s", route.function, error)

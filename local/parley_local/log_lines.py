@@ -55,6 +55,8 @@ class _Lines(logging.Formatter):
         }
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
+        elif traceback := getattr(record, "traceback", ""):  # of another process
+            line["traceback"] = traceback
         if self._form == "text":
             return readable(line)
         return json.dumps(line | getattr(record, "fields", {}), ensure_ascii=False)

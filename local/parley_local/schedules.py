@@ -36,7 +36,7 @@ def next_run(expression: str, after: datetime) -> datetime:
         return after + timedelta(**{f"{rate[2]}s": int(rate[1])})
     daily = _DAILY.fullmatch(expression)
     if daily is None or int(daily[1]) > 59 or int(daily[2]) > 23:
-        raise ValueError(f"{expression} is not a schedule that make dev knows.")
+        raise ValueError(f"{expression} is not a schedule that parley dev knows.")
     today = after.astimezone(UTC).replace(
         hour=int(daily[2]), minute=int(daily[1]), second=0, microsecond=0
     )

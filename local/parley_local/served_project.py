@@ -2,46 +2,27 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
-import shutil
+import textwrap
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass
-from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import NoReturn
 
 from parley_local.agent_check import check_agents
-from parley_local.code_copy import copied
 from parley_local.execution import EnvironmentLost
 from parley_local.gateway import Gateway, LocalPage
 from parley_local.generations import Generations
 from parley_local.migration import MigrationFailed
+from parley_local.prepared_project import FunctionVariables, Prepared, prepare
 from parley_local.template import Template
 from parley_local.watching import changes
 from parley_project.faults import ProjectFaults
-from parley_project.generated import python_path
-from parley_project.project import Project, find_project, read_project
+from parley_project.project import Project
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """A project as its files were at one time, with a copy of its code.
-
-    Attributes:
-        project: What it says.
-        variables: The environment of the functions that run it.
-        folder: Where the copy is.
-    """
-
-    project: Project
-    variables: Mapping[str, str]
-    folder: Path
 
 
 class ServedProject:
@@ -52,117 +33,94 @@ class ServedProject:
     """
 
     def __init__(
-        self, start: Path, template: Template, variables: Mapping[str, str], folder: Path
+        self,
+        start: Path,
+        template: Template,
+        variables: FunctionVariables,
+        folder: Path,
+        pages: Mapping[str, LocalPage],
     ) -> None:
         """Read nothing yet.
 
         Args:
             start: The project's folder, or one below it.
             template: The functions.
-            variables: Their environment, but for what the project adds.
-            folder: Where copies of its code are kept while they serve; emptied first.
+            variables: Gives their environment, but for what the project adds.
+            folder: Where copies of its code are kept while they serve.
+            pages: The gateway's own.
         """
         self.generations = Generations()
         self._start = start
         self._template = template
         self._variables = variables
         self._folder = folder
-        self._numbers = count(1)
-        self._broken: frozenset[str] | None = None
-        shutil.rmtree(folder, ignore_errors=True)
+        self._pages = pages
+        self._numbers = count(2)  # the first is made before there is anything to serve with
 
-    def prepare(self) -> Prepared:
-        """Read the project as it is now, and copy its code.
-
-        Raises:
-            ProjectFaults: It cannot be used.
-            OSError: It cannot be read, or copied.
-        """
-        project = read_project(find_project(self._start))
-        folder = self._folder / str(next(self._numbers))
-        path = self._variables.get("PYTHONPATH", "")
-        variables = {
-            **self._variables,
-            "PYTHONPATH": python_path(copied(project, folder / "code"), folder, path),
-        }
-        return Prepared(project, variables, folder)
-
-    async def serve(self, prepared: Prepared, pages: Mapping[str, LocalPage]) -> None:
+    async def serve(self, prepared: Prepared) -> None:
         """Let requests be served by this code from now on.
 
         Raises:
             EnvironmentLost: A function cannot be started with it; the code before goes on serving.
         """
-        gateway = Gateway(self._template, prepared.variables, pages=pages)
+        variables = prepared.variables(self._variables)
+        gateway = Gateway(self._template, variables, pages=self._pages)
         try:
             await gateway.prewarm()
         except BaseException:
             await gateway.aclose()
             raise
-        self.generations.serve(gateway, partial(shutil.rmtree, prepared.folder, ignore_errors=True))
+        self.generations.serve(gateway, prepared.forget)
 
     async def follow(
-        self,
-        prepared: Prepared,
-        pages: Mapping[str, LocalPage],
-        migrated: Callable[[Mapping[str, str]], Awaitable[None]],
+        self, project: Project, migrated: Callable[[Mapping[str, str]], Awaitable[None]]
     ) -> NoReturn:
         """Serve the new code whenever files have changed; what does not work leaves the old one.
 
         Args:
-            prepared: What is served now.
-            pages: The gateway's own.
+            project: As it is served now.
             migrated: Brings the database up to date, given the functions' environment.
         """
-        checking = asyncio.create_task(_check(prepared))
-        try:
-            project = prepared.project
-            while True:
-                async with aclosing(changes(project)) as changed:
-                    async for files in changed:
-                        if self._broken is None:
-                            self._broken = await checking
-                        named, before = _named(files, project.root), project
-                        project = await self._taken_over(named, pages, migrated) or project
-                        if _watched(project) != _watched(before):
-                            break  # other files are watched from now on
-        finally:
-            checking.cancel()
-            await asyncio.gather(checking, return_exceptions=True)
+        while True:
+            async with aclosing(changes(project)) as changed:
+                async for files in changed:
+                    before = project
+                    project = await self._taken_over(files, project, migrated)
+                    if _watched(project) != _watched(before):
+                        break  # other files are watched from now on
 
     async def _taken_over(
         self,
-        named: str,
-        pages: Mapping[str, LocalPage],
+        files: list[Path],
+        before: Project,
         migrated: Callable[[Mapping[str, str]], Awaitable[None]],
-    ) -> Project | None:
-        """Serve the files as they are now; return the project, None if it does not work."""
+    ) -> Project:
+        """Serve the files as they are now; return the project that serves then."""
         begun = time.monotonic()
+        named = _named(files, before.root)
         prepared = None
         try:
-            prepared = self.prepare()
-            broken = await _check(prepared)
-            # Of several agents some may have been broken before, and one of those be mended now.
-            if broken <= (self._broken or frozenset()):
-                if prepared.project.manifest.migrations:
-                    await migrated(prepared.variables)
-                await self.serve(prepared, pages)
-                self._broken = broken
-                log.info("Reloaded %s in %.1f s.", named, time.monotonic() - begun)
-                return prepared.project
+            prepared = prepare(self._start, self._folder / str(next(self._numbers)))
+            variables = prepared.variables(self._variables)
+            await check_agents(prepared.project, variables)
+            if prepared.project.manifest.migrations:
+                await migrated(variables)
+            await self.serve(prepared)
         except (ProjectFaults, MigrationFailed, EnvironmentLost, OSError) as fault:
-            for line in str(fault).splitlines():
-                log.error("%s", line)
-        if prepared is not None:
-            shutil.rmtree(prepared.folder, ignore_errors=True)
-        log.error("%s changed; the code of before goes on serving.", named)
-        return None
+            _tell(fault)
+            log.error("%s changed; the code of before goes on serving.", named)
+            if prepared is not None:
+                prepared.forget()
+            return before
+        log.info("Reloaded %s in %.1f s.", named, time.monotonic() - begun)
+        return prepared.project
 
 
-async def _check(prepared: Prepared) -> frozenset[str]:
-    """Build each agent, which logs what is wrong with it; return those that cannot be built."""
-    broken = await check_agents(prepared.variables, prepared.folder.resolve() / "broken.json")
-    return frozenset(prepared.project.manifest.agents) if broken is None else broken
+def _tell(fault: Exception) -> None:
+    sentences = fault.sentences if isinstance(fault, ProjectFaults) else [str(fault)]
+    for each in sentences:
+        sentence, _, traceback = each.partition("\n")
+        log.error("%s", sentence, extra={"traceback": textwrap.dedent(traceback)})
 
 
 def _watched(project: Project) -> tuple[object, ...]:

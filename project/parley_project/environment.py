@@ -43,8 +43,27 @@ def read_environment(table: Table) -> tuple[Variable, ...]:
     return tuple(variables)
 
 
+def with_dotenv(root: Path, shell: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables of this machine: the shell's, and those of `.env` that it has not.
+
+    Args:
+        root: The project's folder, where `.env` may be.
+        shell: The environment of the process that somebody has started.
+
+    Raises:
+        ProjectFaults: `.env` cannot be read.
+    """
+    file = root / ".env"
+    written = read_dotenv(file) if file.is_file() else {}
+    return {**written, **{name: value for name, value in shell.items() if value}}
+
+
 def local_values(
-    variables: tuple[Variable, ...], root: Path, shell: Mapping[str, str]
+    variables: tuple[Variable, ...],
+    root: Path,
+    shell: Mapping[str, str],
+    *,
+    all_required: bool = True,
 ) -> dict[str, str]:
     """Return the values of a project's variables on this machine.
 
@@ -54,22 +73,22 @@ def local_values(
         variables: What the project lists.
         root: The project's folder, where `.env` is.
         shell: The environment of the process that somebody has started.
+        all_required: Whether one that is required must have a value.
 
     Raises:
         ProjectFaults: A variable that is required has no value, or `.env` cannot be read.
     """
-    file = root / ".env"
-    written = read_dotenv(file) if file.is_file() else {}
+    set_here = with_dotenv(root, shell)
     values, missing = {}, []
     for variable in variables:
         name = variable.name
-        value = shell.get(name) or written.get(name) or variable.default
+        value = set_here.get(name) or variable.default
         if value:
             values[name] = value
-        elif variable.required:
+        elif variable.required and all_required:
             missing.append(
                 f"{name} is not set, and [tool.parley.environment] requires it: set it in the"
-                f" shell, or write {name}=… into {file}."
+                f" shell, or write {name}=… into {root / '.env'}."
             )
     if missing:
         raise ProjectFaults(missing)

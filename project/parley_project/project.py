@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 from parley.manifest import Manifest, ModelApi, Offer
 from parley_project.code import find_code
 from parley_project.environment import read_environment
 from parley_project.faults import ProjectFaults
+from parley_project.file import FILE as FILE
+from parley_project.file import find_project as find_project
+from parley_project.file import section_of, shown
 from parley_project.table import Faults, Table
-
-FILE = "pyproject.toml"
 
 DEPLOYMENTS_KEY = "OPENAI_API_KEY"
 """What an agent's `key` may be besides the project's variables."""
@@ -52,35 +52,6 @@ class Project:
         return self.file.parent
 
 
-def find_project(start: Path) -> Path:
-    """Find the `pyproject.toml` that has `[tool.parley]`, in a folder or one above it.
-
-    Args:
-        start: The folder to begin in.
-
-    Returns:
-        Its path.
-
-    Raises:
-        ProjectFaults: There is none, or one on the way is no TOML.
-    """
-    passed: list[Path] = []
-    for folder in (start.resolve(), *start.resolve().parents):
-        file = folder / FILE
-        if not file.is_file():
-            continue
-        if _section(file, _shown(file)) is not None:
-            return file
-        passed.append(file)
-    if passed:
-        raise ProjectFaults(
-            [f"{_shown(passed[0])}: [tool.parley] is missing: it says which agents are offered."]
-        )
-    raise ProjectFaults(
-        [f"There is no {FILE} with [tool.parley] in {start.resolve()} or above it."]
-    )
-
-
 def read_project(file: Path) -> Project:
     """Read a project. Nothing of its code is imported.
 
@@ -90,11 +61,10 @@ def read_project(file: Path) -> Project:
     Raises:
         ProjectFaults: All that is wrong with it.
     """
-    shown = _shown(file)
-    section = _section(file, shown)
+    section = section_of(file)
     if section is None:
-        raise ProjectFaults([f"{shown}: [tool.parley] is missing."])
-    faults = Faults(shown)
+        raise ProjectFaults([f"{shown(file)}: [tool.parley] is missing."])
+    faults = Faults(shown(file))
     table = Table(section, "tool.parley", faults)
     root = file.parent
     agents = {name: _offer(each) for name, each in _agents(table.table("agents"))}
@@ -124,20 +94,6 @@ def read_project(file: Path) -> Project:
         raise ProjectFaults(faults.sentences)
     manifest = Manifest(agents, default, routes, user_data, migrations, environment)
     return Project(file.resolve(), manifest, source, packages, template, policies)
-
-
-def _section(file: Path, shown: str) -> dict[str, Any] | None:
-    try:
-        document = tomllib.loads(file.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ProjectFaults([f"{shown}: it is no TOML: {error}"]) from error
-    except OSError as error:
-        raise ProjectFaults([f"{shown}: cannot be read: {error.strerror}"]) from error
-    tool = document.get("tool")
-    section = tool.get("parley") if isinstance(tool, dict) else None
-    if section is not None and not isinstance(section, dict):
-        raise ProjectFaults([f"{shown}: [tool] parley: must be a table"])
-    return section
 
 
 def _agents(table: Table) -> Iterator[tuple[str, Table]]:
@@ -221,9 +177,3 @@ def _inside(table: Table, key: str, root: Path, value: str, *, folder: bool) -> 
     elif not (path.is_dir() if folder else path.is_file()):
         table.fault(key, f"there is no {'folder' if folder else 'file'} {value} in {root}")
     return path
-
-
-def _shown(file: Path) -> str:
-    """Return a file as its reader finds it: from the working directory, if it is below that."""
-    path, here = file.resolve(), Path.cwd()
-    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)

@@ -277,7 +277,7 @@ def test_nothing_is_left_of_a_stream_however_it_ends(
     assert "Traceback" not in said
     if number == signal.SIGTERM:
         assert "GET /tick 200" in said
-        assert "4 bytes streamed, make dev is ending" in said
+        assert "4 bytes streamed, parley dev is ending" in said
 
 
 def test_a_killed_one_is_followed_by_one_that_works_on_the_same_data(
@@ -319,7 +319,7 @@ def test_a_second_one_on_the_same_data_is_refused_and_the_first_goes_on(
         second = run_dev(template, stack.data_dir, "--port", "0")
 
         assert second.returncode == 1
-        assert f"in use by another make dev (process {stack.pid})" in second.stderr
+        assert f"in use by another parley dev (process {stack.pid})" in second.stderr
         assert "Traceback" not in second.stderr
         assert httpx.get(stack.url + "/notes", trust_env=False).status_code == 200
         assert read_address(stack.data_dir) is not None
@@ -352,7 +352,7 @@ def test_a_migration_that_fails_is_named_and_nothing_is_left(
     done = run_dev(template, tmp_path / "data", "--port", "0")
 
     assert done.returncode == 1
-    assert done.stderr.splitlines()[-1] == "make dev: The migration failed: no schema"
+    assert done.stderr.splitlines()[-1] == "parley dev: The migration failed: no schema"
     assert not (tmp_path / "data" / "postgres" / "postmaster.pid").exists()
 
 
@@ -429,7 +429,7 @@ def test_a_function_that_cannot_start_is_named_and_nothing_is_left(
 ) -> None:
     (tmp_path / "functions" / "Notes" / "app.py").write_text("raise RuntimeError('no settings')")
 
-    with pytest.raises(StackFailed, match="make dev: A function cannot start: no settings"):
+    with pytest.raises(StackFailed, match="parley dev: A function cannot start: no settings"):
         stack_on().start()
 
     assert not (tmp_path / "data" / "postgres" / "postmaster.pid").exists()

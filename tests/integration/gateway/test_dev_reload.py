@@ -1,4 +1,4 @@
-"""`make dev` while files of the project change."""
+"""`parley dev` while files of the project change."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def project(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def shown(project: Path, tmp_path: Path) -> Iterator[Terminal]:
-    """`make dev` of that project on a terminal."""
+    """`parley dev` of that project on a terminal."""
     hidden = ("OPENAI", "LOG_", "POWERTOOLS", "NO_COLOR")
     environ = {name: value for name, value in os.environ.items() if not name.startswith(hidden)}
     command = [
@@ -85,7 +85,9 @@ def test_new_code_serves_and_code_that_does_not_import_leaves_the_old_one_servin
         agent.write_text("import numpyy\n")
         said = shown.wait_for("shop/agent.py changed; the code of before goes on serving.")
         assert "No module named 'numpyy'" in said
-        assert re.search(rf"{re.escape(str(agent))}.*line 1", said)
+        assert f"[tool.parley.agents.shop] target: {agent}:1 <module>: ModuleNotFoundError" in said
+        below = said.split("Traceback (most recent call last):", 1)[1]
+        assert f'File "{agent}", line 1' in below.splitlines()[1]
         assert sold() == "EUR before"
 
         agent.write_text(AGENT.format("after"))

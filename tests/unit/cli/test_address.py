@@ -31,7 +31,7 @@ def test_make_dev_is_found_by_what_it_announced(tmp_path: Path) -> None:
 
 
 def test_without_make_dev_and_without_an_address_it_says_so(tmp_path: Path) -> None:
-    with pytest.raises(CommandFailed, match="make dev is not running"):
+    with pytest.raises(CommandFailed, match="parley dev is not running"):
         find_target({}, url=None, data_dir=tmp_path, user=None)
 
 
@@ -41,7 +41,7 @@ def test_a_make_dev_that_was_killed_does_not_run(tmp_path: Path) -> None:
 
     with (
         published(tmp_path, Address(DEV, ended.pid)),
-        pytest.raises(CommandFailed, match="make dev is not running"),
+        pytest.raises(CommandFailed, match="parley dev is not running"),
     ):
         find_target({}, url=None, data_dir=tmp_path, user=None)
 

@@ -253,7 +253,7 @@ def test_a_token_that_nobody_would_believe_is_not_made(parley: Any, tmp_path: Pa
     result = parley("token", "--user", "alice", "--data-dir", str(elsewhere))
 
     assert (result.exit_code, result.stdout) == (1, "")
-    assert "make dev has not run" in result.stderr
+    assert "parley dev has not run" in result.stderr
     assert not elsewhere.exists()
 
 

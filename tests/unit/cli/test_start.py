@@ -98,18 +98,26 @@ def test_ctrl_c_while_it_starts_shows_no_traceback(
     assert said == ""
 
 
-def test_from_elsewhere_the_data_directory_of_the_source_is_meant(
+def test_the_data_directory_is_that_of_the_project_or_of_the_source(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    source, elsewhere = tmp_path / "source", tmp_path / "elsewhere"
-    for folder in (source, elsewhere):
-        folder.mkdir()
+    source, elsewhere, project = (tmp_path / name for name in ("source", "elsewhere", "project"))
+    for folder in (source / DATA_DIR, elsewhere, project / DATA_DIR, project / "shop" / DATA_DIR):
+        folder.mkdir(parents=True)
+    (project / "pyproject.toml").write_text("[tool.parley]\n")
     monkeypatch.setattr(parley_backend, "backend", lambda: source)
-    monkeypatch.chdir(elsewhere)
 
+    monkeypatch.chdir(project)
     assert located(DATA_DIR) == DATA_DIR
-    (source / DATA_DIR).mkdir()
-    assert located(DATA_DIR) == source / DATA_DIR
+    monkeypatch.chdir("shop")
+    assert located(DATA_DIR) == project / DATA_DIR
     assert located(Path("other")) == Path("other")
+
+    # In no project, or in one that nobody can read at the moment.
+    for text in (None, "[tool.parley"):
+        monkeypatch.chdir(elsewhere)
+        if text is not None:
+            (elsewhere / "pyproject.toml").write_text(text)
+        assert located(DATA_DIR) == source / DATA_DIR
     (elsewhere / DATA_DIR).mkdir()
     assert located(DATA_DIR) == DATA_DIR

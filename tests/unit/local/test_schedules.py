@@ -37,7 +37,7 @@ def test_when_it_comes_next(expression: str, expected: datetime) -> None:
     "expression", ["", "rate(0 hours)", "cron(0 24 * * ? *)", "cron(60 1 * * ? *)", "at(2026)"]
 )
 def test_another_kind_is_refused(expression: str) -> None:
-    with pytest.raises(ValueError, match="is not a schedule that make dev knows"):
+    with pytest.raises(ValueError, match="is not a schedule that parley dev knows"):
         next_run(expression, NOON)
 
 

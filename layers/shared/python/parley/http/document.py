@@ -31,7 +31,7 @@ Errors are problem documents (RFC 9457): `code` is for programs, `detail` for pe
 paged: pass `next_cursor` as `cursor` until it is null."""
 
 _TOKEN = """\
-An access token. Of `make dev`: `parley token` prints one, for another user with `--user`, for an
+An access token. Of `parley dev`: `parley token` prints one, for another user with `--user`, for an
 administrator with `--admin`. Of a deployment: one of its issuer's, such as Cognito's, made for its
 audience."""
 

@@ -1,0 +1,104 @@
+"""Commands for a project of one's own: `parley check`, `parley dev` and `parley test`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from parley_cli.errors import CommandFailed
+from parley_cli.screen import waiting
+
+if TYPE_CHECKING:
+    from parley_project.project import Project
+
+ProjectFolder = Annotated[
+    Path, typer.Option("--project", help="The project's folder, or one below it.")
+]
+_HERE = Path()
+
+
+def check(project: ProjectFolder = _HERE) -> None:
+    """Say what is wrong with [tool.parley] and the agents that it names; status 1 if anything is.
+
+    Each fault is a sentence with its file and key, and a traceback where the code raises.
+    """
+    found = checked(project)
+    default = found.manifest.default
+    for name in found.manifest.agents:
+        typer.echo(f"{name} can be built{', and is the default' if name == default else ''}")
+
+
+def dev(
+    port: Annotated[int, typer.Option("--port", min=0, max=65_535, help="0 for any free one.")] = (
+        3000
+    ),
+    host: Annotated[str, typer.Option("--host", help="A name of loopback.")] = "127.0.0.1",
+    data_dir: Annotated[
+        Path | None,
+        typer.Option(
+            "--data-dir", envvar="DATA_DIR", help=".parley in the project's folder if none."
+        ),
+    ] = None,
+    project: ProjectFolder = _HERE,
+) -> None:
+    """Run the whole backend on this machine, with the project's agents.
+
+    It starts again when a file of the project changes. Ctrl-C stops it.
+    """
+    _require("uvicorn")
+    from parley_local.dev import main
+
+    arguments = ["--port", str(port), "--host", host, "--project", str(project)]
+    if data_dir is not None:
+        arguments += ["--data-dir", str(data_dir)]
+    raise typer.Exit(main(arguments))
+
+
+def test(context: typer.Context) -> None:
+    """Check the project, and run its tests with pytest, which is given all arguments."""
+    _require("pytest")
+    project = checked(_HERE)
+    from parley_project.environment import local_values
+    from parley_project.generated import python_path
+
+    path = os.environ.get("PYTHONPATH", "")
+    variables = {
+        **os.environ,
+        **local_values(project.manifest.environment, project.root, os.environ, all_required=False),
+        "PYTHONPATH": python_path(project, project.root / ".parley" / "test", path),
+    }
+    sys.stdout.flush()
+    command = [sys.executable, "-m", "pytest", *(context.args or [str(project.root)])]
+    os.execve(sys.executable, command, variables)
+
+
+def checked(start: Path) -> Project:
+    """Return a project of which nothing is wrong; the others are told of, with status 1.
+
+    Raises:
+        CommandFailed: What it takes is not installed.
+    """
+    _require("psutil")
+    from parley_local.agent_check import check_project
+    from parley_project.faults import ProjectFaults
+
+    try:
+        with waiting("Building the agents …"):
+            return check_project(start, os.environ)
+    except ProjectFaults as faults:
+        for sentence in faults.sentences:
+            typer.echo(sentence, err=True)
+        raise typer.Exit(1) from None
+
+
+def _require(module: str) -> None:
+    from importlib.util import find_spec
+
+    if find_spec(module) is None:
+        raise CommandFailed(
+            "This takes what is not installed: pip install 'parley-serverless[dev]'"
+        )

@@ -1,0 +1,65 @@
+"""Where a project is: the `pyproject.toml` that has `[tool.parley]`."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from parley_project.faults import ProjectFaults
+
+FILE = "pyproject.toml"
+
+
+def find_project(start: Path) -> Path:
+    """Find the `pyproject.toml` that has `[tool.parley]`, in a folder or one above it.
+
+    Args:
+        start: The folder to begin in.
+
+    Returns:
+        Its path.
+
+    Raises:
+        ProjectFaults: There is none, or one on the way is no TOML.
+    """
+    passed: list[Path] = []
+    for folder in (start.resolve(), *start.resolve().parents):
+        file = folder / FILE
+        if not file.is_file():
+            continue
+        if section_of(file) is not None:
+            return file
+        passed.append(file)
+    if passed:
+        raise ProjectFaults(
+            [f"{shown(passed[0])}: [tool.parley] is missing: it says which agents are offered."]
+        )
+    raise ProjectFaults(
+        [f"There is no {FILE} with [tool.parley] in {start.resolve()} or above it."]
+    )
+
+
+def section_of(file: Path) -> dict[str, Any] | None:
+    """Return `[tool.parley]` of a file; None if it has none.
+
+    Raises:
+        ProjectFaults: It cannot be read, or is no TOML.
+    """
+    try:
+        document = tomllib.loads(file.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ProjectFaults([f"{shown(file)}: it is no TOML: {error}"]) from error
+    except OSError as error:
+        raise ProjectFaults([f"{shown(file)}: cannot be read: {error.strerror}"]) from error
+    tool = document.get("tool")
+    section = tool.get("parley") if isinstance(tool, dict) else None
+    if section is not None and not isinstance(section, dict):
+        raise ProjectFaults([f"{shown(file)}: [tool] parley: must be a table"])
+    return section
+
+
+def shown(file: Path) -> str:
+    """Return a file as its reader finds it: from the working directory, if it is below that."""
+    path, here = file.resolve(), Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)

@@ -1,0 +1,201 @@
+"""What is wrong with a project's agents: said by `parley check`, and by all that would run them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from parley_testing.waiting import HANG_SECONDS
+
+AGENTS = """
+from agents import Agent, ApplyPatchTool, function_tool, handoff
+
+@function_tool
+def price(what: str) -> str:
+    "Tell a price."
+    return "3 EUR"
+
+def good():
+    return Agent(name="good", tools=[price])
+
+right = Agent(name="right")
+text = "not an agent"
+
+def nothing():
+    pass
+
+async def later():
+    return right
+
+def asks(why):
+    return right
+
+def raises():
+    return {}["gone"]
+
+def twice():
+    return Agent(name="twice", handoffs=[Agent(name="other", tools=[price, price])])
+
+def twice_handed():
+    return Agent(name="handed", handoffs=[right, handoff(right)])
+
+def unrecorded():
+    return Agent(name="patches", tools=[ApplyPatchTool(editor=None)])
+
+def leaves():
+    raise SystemExit(3)
+"""
+WRONG = {
+    "text": "The agent's build() returned str; it must return an Agent.",
+    "nothing": "The agent's build() returned nothing; it must return an Agent.",
+    "later": "The agent's build() is an async function; it must be an ordinary one",
+    "asks": "TypeError: asks() missing 1 required positional argument: 'why'",
+    "raises": "shop/good.py:25 raises: KeyError: 'gone'",
+    "twice": "The agent other has 2 tools of the name price.",
+    "twice_handed": "The agent handed has 2 tools of the name transfer_to_right.",
+    "unrecorded": "The agent patches has the tool apply_patch, of a kind that is not supported",
+    "rihgt": "shop.good has no rihgt; did you mean right?",
+}
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    (tmp_path / "shop").mkdir()
+    (tmp_path / "shop" / "good.py").write_text(AGENTS)
+    (tmp_path / "shop" / "imports.py").write_text("import numpyy\n")
+    (tmp_path / "shop" / "typo.py").write_text("def build(:\n")
+    return tmp_path
+
+
+def offer(root: Path, **targets: str) -> None:
+    lines = ["[tool.parley]", f'default = "{next(iter(targets))}"']
+    for name, target in targets.items():
+        lines += [f"[tool.parley.agents.{name}]", 'description = "Of a test."']
+        lines += [f'target = "{target}"']
+    (root / "pyproject.toml").write_text("\n".join(lines) + "\n")
+
+
+def parley(root: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    hidden = ("OPENAI", "LOG_", "POWERTOOLS", "SHOP_")
+    environ = {name: value for name, value in os.environ.items() if not name.startswith(hidden)}
+    return subprocess.run(
+        [sys.executable, "-m", "parley_cli.start", *arguments],
+        cwd=root,
+        env=environ | variables,
+        capture_output=True,
+        text=True,
+        timeout=HANG_SECONDS,
+        check=False,
+    )
+
+
+def test_agents_that_can_be_built_are_listed(root: Path) -> None:
+    offer(root, good="shop.good:good", right="shop.good:right")
+
+    done = parley(root / "shop", "check")
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == "good can be built, and is the default\nright can be built\n"
+    # Nothing is left beside the code, nor written into the project.
+    assert sorted(each.name for each in root.iterdir()) == ["pyproject.toml", "shop"]
+
+
+def test_each_agent_that_cannot_be_built_is_told_of_in_a_sentence(root: Path) -> None:
+    targets = {name: f"shop.good:{name}" for name in WRONG}
+    offer(root, good="shop.good:good", **targets, missing="shop.nowhere:build",
+          imports="shop.imports:build", typo="shop.typo:build")  # fmt: skip
+
+    done = parley(root, "check")
+
+    assert (done.returncode, done.stdout) == (1, "")
+    said = [line for line in done.stderr.splitlines() if not line.startswith(" ")]
+    for name, fault in WRONG.items():
+        (line,) = [each for each in said if f".{name}] " in each]
+        assert line.startswith(f"pyproject.toml: [tool.parley.agents.{name}] target: "), line
+        assert fault in line
+    assert "agents.missing] target: there is no module shop.nowhere" in done.stderr
+    assert (
+        "shop/imports.py:1 <module>: ModuleNotFoundError: No module named 'numpyy'" in done.stderr
+    )
+    assert "shop/typo.py:1: SyntaxError: invalid syntax" in done.stderr
+    assert len(said) == len(WRONG) + 3
+    # Below those that raise stands where, from the project's own code on.
+    assert f'    Traceback (most recent call last):\n      File "{root}/shop/imports.py"' in (
+        done.stderr
+    )
+    assert "importlib" not in done.stderr
+
+
+def test_an_agent_whose_module_ends_the_process_is_named(root: Path) -> None:
+    offer(root, good="shop.good:good", leaves="shop.good:leaves")
+
+    done = parley(root, "check")
+
+    assert done.returncode == 1
+    assert "[tool.parley.agents.leaves] target: what builds the agents ended: exit status 3" in (
+        done.stderr
+    )
+
+
+def test_an_agent_is_built_with_the_variables_that_parley_dev_gives_it(root: Path) -> None:
+    offer(root, reads="shop.reads:build")
+    with (root / "pyproject.toml").open("a") as file:
+        file.write("[tool.parley.environment]\nSHOP_URL = {}\n")
+    (root / "shop" / "reads.py").write_text(
+        "import os\nfrom agents import Agent\nassert 'SHOP_OTHER' not in os.environ\n"
+        "def build(): return Agent(name=os.environ['SHOP_URL'])\n"
+    )
+
+    missing = parley(root, "check")
+    (root / ".env").write_text("SHOP_URL=http://shop.example\n")
+    written = parley(root, "check", SHOP_OTHER="not listed")
+
+    assert missing.returncode == 1
+    assert "KeyError: 'SHOP_URL'" in missing.stderr
+    assert (written.returncode, written.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("command", ["check", "dev", "test"])
+def test_nothing_starts_with_an_agent_that_cannot_be_built(root: Path, command: str) -> None:
+    offer(root, good="shop.good:good", imports="shop.imports:build")
+
+    done = parley(root, command, *(["--port", "0"] if command == "dev" else []))
+
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "pyproject.toml: [tool.parley.agents.imports] target: " in done.stderr
+    assert f'File "{root}/shop/imports.py", line 1' in done.stderr
+    assert "answers at" not in done.stderr
+
+
+def test_what_a_project_requires_and_nobody_sets_stops_the_start(root: Path) -> None:
+    offer(root, good="shop.good:good")
+    with (root / "pyproject.toml").open("a") as file:
+        file.write("[tool.parley.environment]\nSHOP_KEY = { secret = true }\n")
+
+    done = parley(root, "dev", "--port", "0")
+
+    assert done.returncode == 1
+    assert "SHOP_KEY is not set" in done.stderr
+    assert str(root / ".env") in done.stderr
+
+
+def test_a_projects_tests_find_its_code_and_its_manifest(root: Path) -> None:
+    offer(root, good="shop.good:good")
+    (root / "tests").mkdir()
+    (root / "tests" / "test_good.py").write_text(
+        "from parley.manifest import manifest\nfrom shop.good import good\n"
+        "def test_it(): assert list(manifest().agents) == [good().name]\n"
+        "def test_other(): assert False\n"
+    )
+
+    some = parley(root, "test", "tests", "-k", "test_it", "-q", "-p", "no:cacheprovider")
+    every = parley(root / "tests", "test", "-q")
+
+    assert some.returncode == 0, some.stdout + some.stderr
+    assert "1 passed, 1 deselected" in some.stdout
+    assert every.returncode == 1
+    assert "1 failed, 1 passed" in every.stdout
