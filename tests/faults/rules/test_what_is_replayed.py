@@ -190,7 +190,7 @@ async def test_the_output_of_a_tool_that_is_gone_is_given_by_call_id(
     kept: bool, rule: Any, new_bench: NewBench, failure: Any
 ) -> None:
     """Without it the model is told after a deploy that what it did could not be done."""
-    rule.instead(agent_run, "tell_missing", lambda _: None)
+    rule.instead(agent_run, "tell_error", lambda _: None)
     bench = new_bench(in_order(call("add_task", title="milk"), DOWN, say("Added.")))
     asked = await interrupted(bench)
     bench.agent = Agent(name="todo")

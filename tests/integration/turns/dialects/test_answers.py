@@ -258,6 +258,75 @@ async def test_content_that_is_a_list_is_read(conversation: Conversation) -> Non
     assert view.reply.content == "Hi there."
 
 
+@CHAT
+@pytest.mark.parametrize(
+    "field",
+    [
+        {"reasoning": 5},
+        {"reasoning_content": ["Hm."]},
+        {"refusal": {}},
+        {"thinking_blocks": 5},
+        {"annotations": "none"},
+        {"audio": {"id": "audio_1"}},
+        {"role": "tool"},
+        {"tool_calls": "none"},
+    ],
+    ids=lambda field: next(iter(field)),
+)
+async def test_a_field_that_cannot_be_read_takes_nothing_from_the_text(
+    conversation: Conversation, field: dict[str, Any]
+) -> None:
+    conversation.script(alike({"content": "Hi there.", **field}))
+
+    view = await conversation.say()
+
+    assert view.reply is not None, view.turn.error_detail
+    assert view.reply.content == "Hi there."
+
+
+@RESPONSES
+@pytest.mark.parametrize(
+    "beside", [{"type": "of_next_year", "id": "x_1"}, {"type": None}, {**said(""), "content": []}]
+)
+async def test_an_item_that_is_not_known_is_passed_over(
+    conversation: Conversation, beside: dict[str, Any]
+) -> None:
+    conversation.script(
+        responding(response(beside, called("list_tasks", "{}"))),
+        responding(response(beside)),
+        responding(response(beside, said("None."))),
+    )
+
+    view = await conversation.say()
+
+    assert view.reply is not None, view.turn.error_detail
+    assert view.reply.content == "None."
+    assert view.turn.model_calls == 3
+
+
+@RESPONSES
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"role": None},
+        {"content": {"type": "output_text", "text": "Hi there."}},
+        {"content": [{"type": "text", "text": "Hi there.", "annotations": None}]},
+        {"content": [None, {"type": "output_text", "text": None}, *said("Hi there.")["content"]]},
+    ],
+)
+async def test_a_message_in_another_form_is_read(
+    conversation: Conversation, message: dict[str, Any]
+) -> None:
+    conversation.script(responding(response({**said("Hi there."), **message})), Said("Fine."))
+
+    view = await conversation.say()
+    await conversation.say("thanks")
+
+    assert view.reply is not None, view.turn.error_detail
+    assert view.reply.content == "Hi there."
+    assert conversation.last_input[1] == {"role": "assistant", "content": "Hi there."}
+
+
 @RESPONSES
 async def test_content_that_is_a_text_is_read(conversation: Conversation) -> None:
     item = {**said(""), "content": "Hi there."}

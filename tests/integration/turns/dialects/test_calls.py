@@ -37,6 +37,7 @@ def titles(sql: psycopg.Connection) -> list[str]:
     [
         call(type="left out"),
         call(type=None),
+        call(type="tool"),
         call(id=None),
         call(id=""),
         call(id="left out"),
@@ -56,6 +57,35 @@ async def test_one_that_leaves_something_out_is_made(
     assert titles(sql) == ["milk"]
     asked, output = conversation.last_input[-2:]
     assert asked["tool_calls"][0]["id"] == output["tool_call_id"] != ""
+
+
+@CHAT
+async def test_one_that_stands_alone_is_made(
+    conversation: Conversation, sql: psycopg.Connection
+) -> None:
+    conversation.script(alike({"tool_calls": call()}, "tool_calls"), Said("Ok."))
+
+    view = await conversation.say()
+
+    assert view.turn.status == "completed", view.turn.error_detail
+    assert titles(sql) == ["milk"]
+
+
+@pytest.mark.parametrize("name", [5, ["add_task"], {}])
+async def test_one_whose_name_is_no_text_is_of_no_tool(
+    conversation: Conversation, which: str, name: Any
+) -> None:
+    wrong = (
+        alike({"tool_calls": [_named(call(), name)]}, "tool_calls")
+        if which == "chat_completions"
+        else responding(response(called("", "{}") | {"name": name}))
+    )
+    conversation.script(wrong, Said("Sorry."))
+
+    view = await conversation.say()
+
+    assert view.turn.status == "completed", view.turn.error_detail
+    assert "There is no tool unnamed." in json.dumps(conversation.last_input[-1])
 
 
 @CHAT
@@ -151,7 +181,7 @@ async def test_one_of_a_tool_that_is_not_there_is_sent_back_by_a_name_that_serve
     assert f"There is no tool {name or 'unnamed'}." in told
 
 
-def _named(made: dict[str, Any], name: str | None) -> dict[str, Any]:
+def _named(made: dict[str, Any], name: Any) -> dict[str, Any]:
     return {**made, "function": {**made["function"], "name": name}}
 
 

@@ -17,6 +17,8 @@ from parley.agents.pieces import Growing, Nesting
 from parley.runner.model_faults import TRIES, BadAnswer, cut_off
 
 _TEXTS = ("content", "reasoning_content", "reasoning", "refusal")
+_LISTS = ("tool_calls", "thinking_blocks", "annotations")
+_UNREAD = ("audio", "function_call")  # nobody asks for them, and a stream fails for them
 
 _FAILED = frozenset({"error", "abort", "network_error", "insufficient_system_resource"})
 _WITHHELD = frozenset({"content_filter", "sensitive", "safety", "recitation", "prohibited_content"})
@@ -108,8 +110,8 @@ class ChatAnswer:
         return {
             "index": 0,
             "logprobs": choice.get("logprobs"),
-            "finish_reason": reason,
-            key: {"role": "assistant", **message},
+            "finish_reason": reason if reason is None else str(reason),
+            key: {**message, "role": "assistant"},
         }
 
     def _judge(self, reason: Any, error: Any) -> None:
@@ -127,13 +129,16 @@ class ChatAnswer:
             self.fault = cut_off()
 
     def _message(self, given: Mapping[str, Any], *, apart: bool) -> dict[str, Any]:
-        message = dict(given)
-        message["content"], thoughts = fields.text_and_thoughts(given.get("content"))
-        if thoughts and not given.get("reasoning_content"):
+        message = {key: value for key, value in given.items() if key not in _UNREAD}
+        message |= {key: fields.text_and_thoughts(given[key])[0] for key in _TEXTS if key in given}
+        thoughts = fields.text_and_thoughts(given.get("content"))[1]
+        if thoughts and not message.get("reasoning_content"):
             message["reasoning_content"] = thoughts
-        calls = given.get("tool_calls")
-        begun = [key for key in _TEXTS if message.get(key) and isinstance(message[key], str)]
-        self._kept.add(given.get("thinking_blocks"))
+        for key in _LISTS:
+            message[key] = fields.objects(given.get(key)) or None
+        calls = message.pop("tool_calls")
+        begun = [key for key in _TEXTS if message.get(key)]
+        self._kept.add(message["thinking_blocks"])
         for key in _TEXTS:
             if key in begun:
                 self._kept.add(message[key])
@@ -142,8 +147,7 @@ class ChatAnswer:
             elif (calls or begun) and key in self._texts:  # what comes now stands behind it
                 self._flush_text(message, key)
         if calls:
-            made = [self._call(call, apart=apart) for call in calls if isinstance(call, Mapping)]
-            message["tool_calls"] = made
+            message["tool_calls"] = [self._call(call, apart=apart) for call in calls]
         return message
 
     def _flush(self, message: dict[str, Any]) -> None:
@@ -159,11 +163,11 @@ class ChatAnswer:
             message[key] = (message.get(key) or "") + rest
 
     def _call(self, given: Mapping[str, Any], *, apart: bool) -> dict[str, Any]:
-        function = given.get("function")
-        function = function if isinstance(function, Mapping) else {}
-        name = function.get("name") or ""
+        function = fields.called(given)
+        name = function["name"]
         call = None if apart else self._begun(given, name)
-        mended = {**given, "type": given.get("type") or "function"}
+        # The SDK passes over a call of another type in a whole answer, and in a stream makes it.
+        mended = {**given, "type": "function"}
         if call is None:
             self._kept.add_call()
             given_id = fields.call_id(given.get("id"))

@@ -54,6 +54,29 @@ def arguments(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
+def called(call: Mapping[str, Any]) -> dict[str, Any]:
+    """Give what a call calls, with a name that is text: it may be empty.
+
+    A call of a custom tool, which nobody offers, is one of a function; the model is told.
+    """
+    function, custom = call.get("function"), call.get("custom")
+    if not isinstance(function, Mapping):
+        given = custom if isinstance(custom, Mapping) else {}
+        function = {"name": given.get("name"), "arguments": given.get("input")}
+    return {**function, "name": name(function.get("name"))}
+
+
+def name(value: Any) -> str:
+    """Give the name of what is called; empty if it is no text."""
+    return value if isinstance(value, str) else ""
+
+
+def objects(value: Any) -> list[Mapping[str, Any]]:
+    """Give the objects in a list; one that stands alone is a list of its own."""
+    given = value if isinstance(value, list) else [value]
+    return [each for each in given if isinstance(each, Mapping)]
+
+
 def text_and_thoughts(content: Any) -> tuple[str | None, str]:
     """Split content into what is said and what is thought.
 

@@ -87,13 +87,27 @@ def _usage(given: Any) -> dict[str, Any] | None:
 def _item(item: Mapping[str, Any]) -> dict[str, Any]:
     mended = dict(item)
     match item.get("type"):
-        case "function_call":
+        case "function_call" | "custom_tool_call":
             mended["call_id"] = fields.call_id(item.get("call_id"))
+            mended["name"] = fields.name(item.get("name"))
             mended["arguments"] = fields.arguments(item.get("arguments"))
         case "message":
+            mended["role"] = "assistant"
             content = item.get("content")
-            if isinstance(content, str):
-                mended["content"] = [{"type": "output_text", "text": content, "annotations": []}]
-            elif not isinstance(content, list):
-                mended["content"] = []
+            parts = content if isinstance(content, list) else [content]
+            mended["content"] = [read for part in parts if (read := _part(part)) is not None]
     return mended
+
+
+def _part(part: Any) -> dict[str, Any] | None:
+    """Give a part of a message as one of the two kinds that there are; None if it says nothing."""
+    match part:
+        case str():
+            return {"type": "output_text", "text": part, "annotations": []}
+        case {"type": "refusal", "refusal": str()}:
+            return dict(part)
+        case {"type": "output_text" | "text", "text": str()}:
+            annotations = part.get("annotations")
+            known = annotations if isinstance(annotations, list) else []
+            return {**part, "type": "output_text", "annotations": known}
+    return None

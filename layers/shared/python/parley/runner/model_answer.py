@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable
-from typing import Any
+from typing import Any, get_args
 from uuid import uuid4
 
 from agents import ModelResponse
+from openai.types.responses import ResponseOutputItem
 from pydantic_core import from_json, to_json
 
 from parley.runner.model_faults import no_answer
@@ -18,6 +19,13 @@ from parley.runner.model_stream import text_of
 from parley.text import not_too_deep, storable_in_json, storable_json
 
 CALLS = ("function_call", "custom_tool_call")
+
+_KINDS = {
+    kind
+    for item in get_args(get_args(ResponseOutputItem)[0])
+    for kind in get_args(item.model_fields["type"].annotation)
+}
+"""What the SDK knows; it takes any other item for a message, and fails over it."""
 
 _UNNAMED = "unnamed"
 _REFUSED_IN_NAMES = re.compile(r"[^a-zA-Z0-9_-]")
@@ -38,7 +46,7 @@ def recorded(response: ModelResponse, taken: set[str]) -> dict[str, Any]:
         BadAnswer: It holds nothing.
     """
     given = storable_json([_dictionary(item) for item in response.output])
-    output = [_as_function(item) for item in given]
+    output = [_as_function(item) for item in given if _is_known(item)]
     usage = _tokens(response)
     if not _says_something(output):
         raise no_answer(usage)
@@ -86,6 +94,12 @@ def _sendable_call(call: dict[str, Any], offered: Collection[str]) -> dict[str, 
     return {**call, "name": name, "arguments": arguments if _is_object(arguments) else "{}"}
 
 
+def _is_known(item: dict[str, Any]) -> bool:
+    """Whether an item is one that the SDK knows; a message that holds nothing is refused later."""
+    kind = item.get("type")
+    return kind in _KINDS and (kind != "message" or bool(item.get("content")))
+
+
 def _as_function(item: dict[str, Any]) -> dict[str, Any]:
     """Take a call of a custom tool for one of a function.
 
@@ -106,7 +120,7 @@ def _as_function(item: dict[str, Any]) -> dict[str, Any]:
 def _dictionary(item: Any) -> dict[str, Any]:
     if isinstance(item, dict):
         return dict(item)
-    dumped: dict[str, Any] = item.model_dump(mode="json", exclude_unset=True)
+    dumped: dict[str, Any] = item.model_dump(mode="json", exclude_unset=True, warnings=False)
     return dumped
 
 
