@@ -27,6 +27,7 @@ COMMANDS = {
     "memory": Offered("memory", "app", "What the agent remembers of a session."),
     "token": Offered("token", "token", "Print a token of parley dev's."),
     "migrate": Offered("migrate", "migrate", "Bring a database's schema up to date."),
+    "migrations": Offered("migrations", "app", "The migrations of your own tables."),
     "stats": Offered("statistics", "stats", "How the deployment does. (administrators)"),
     "escalations": Offered("escalations", "app", "What agents handed to people. (administrators)"),
     "cleanup": Offered("cleanup", "cleanup", "Remove what is past its time. (administrators)"),

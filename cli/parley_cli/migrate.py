@@ -39,7 +39,8 @@ def migrate(
 ) -> None:
     """Bring a database's schema up to date, and print its revision; safe to repeat.
 
-    parley dev does it when it starts, and a deployment when it is made.
+    In a project's folder, or below it, its own migrations are run too. parley dev does it when it
+    starts, and a deployment when it is made.
     """
     url = database_url or _local_database(located(data_dir))
     for each in (url, runtime_url or url):
@@ -97,13 +98,32 @@ def _upgrade(url: str, runtime_url: str | None) -> str:
     database = Database(lambda: url, statement_timeout=10, as_owner=True)
     try:
         runtime = None if runtime_url is None else parse_url(runtime_url)
-        revision: str = schema.upgrade(database, waking_seconds=0, runtime=runtime)
+        revision: str = schema.upgrade(
+            database, waking_seconds=0, runtime=runtime, project=_migrations_here()
+        )
     except (CommandError, ParleyError, RuntimeError, SQLAlchemyError, ValueError) as error:
         why = clean_line(diagnose(error).sentence)
         raise CommandFailed(f"The migration failed: {why}") from error
     finally:
         database.close()
     return revision
+
+
+def _migrations_here() -> Path | None:
+    """Return the folder of the migrations of the project that this is called in, if any.
+
+    Raises:
+        CommandFailed: The project cannot be read.
+    """
+    from parley_project.faults import ProjectFaults
+    from parley_project.file import project_above
+    from parley_project.project import read_project
+
+    try:
+        file = project_above(Path.cwd())
+        return None if file is None else read_project(file).migrations
+    except ProjectFaults as faults:
+        raise CommandFailed(str(faults)) from faults
 
 
 def _schema() -> ModuleType:

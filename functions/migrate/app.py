@@ -91,7 +91,7 @@ def _reason(error: BaseException) -> str:
 
 
 def _migrate(seconds: float) -> str:
-    from schema import upgrade
+    from schema import project_migrations, upgrade
 
     from parley.composition import Composition
     from parley.config import load_settings
@@ -101,7 +101,12 @@ def _migrate(seconds: float) -> str:
     runtime = parts.runtime_url()
     database = parts.owned_database
     try:
-        return upgrade(database, seconds, runtime=None if runtime is None else parse_url(runtime))
+        return upgrade(
+            database,
+            seconds,
+            runtime=None if runtime is None else parse_url(runtime),
+            project=project_migrations(),
+        )
     finally:
         database.close()
 

@@ -1,8 +1,9 @@
-"""Migrations: bring the database's schema to this code's revision."""
+"""Migrations: bring the database's schema to this code's revision, and to the project's own."""
 
 from __future__ import annotations
 
 import time
+import traceback
 from pathlib import Path
 
 from alembic import command
@@ -11,10 +12,12 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import URL, Connection, text
 
-from parley.errors import StoreUnavailable
-from parley.repository.database import Database
+from parley.errors import ProjectMigrationFault, StoreUnavailable
+from parley.manifest import manifest
+from parley.repository.database import Database, translated
 from parley.repository.diagnosis import diagnose
 from parley.repository.roles import arrange, try_logins
+from parley.repository.row_security import PROJECT_VERSIONS
 
 WAKING_SECONDS = 60.0
 """How long a database that cannot serve is tried: one that was asleep takes a quarter of a minute.
@@ -22,13 +25,33 @@ No try begins later. What does not pass by itself, such as a refused password, e
 
 _PAUSES = (0.5, 1.0, 2.0, 5.0)
 _LOCK = 7_275_695  # any number that only Parley's migrations use in this database
+_VERSIONS = "alembic_version"
 
 
-def config() -> Config:
-    """Give Alembic's configuration; nothing is read from a file."""
+def config(project: Path | None = None) -> Config:
+    """Return Alembic's configuration; nothing is read from a file.
+
+    Args:
+        project: The folder of a project's migrations, which have a table of versions of their own:
+            neither line of revisions waits for the other. None for Parley's.
+    """
     configuration = Config()
     configuration.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    configuration.attributes["version_table"] = _VERSIONS if project is None else PROJECT_VERSIONS
+    if project is not None:
+        configuration.set_main_option("path_separator", "newline")
+        configuration.set_main_option("version_locations", str(project).replace("%", "%%"))
     return configuration
+
+
+def project_migrations() -> Path | None:
+    """Return the folder of the project's migrations; None where it has none.
+
+    Raises:
+        MissingManifest: No project was given to this process.
+    """
+    folder = manifest().migrations
+    return None if folder is None else Path(__file__).parent / folder
 
 
 def upgrade(
@@ -37,12 +60,14 @@ def upgrade(
     *,
     waking_seconds: float | None = None,
     runtime: URL | None = None,
+    project: Path | None = None,
 ) -> str:
     """Migrate to the newest revision that this code knows, in one transaction.
 
     Safe when several run at once: the others wait on an advisory lock and find nothing to do.
     A schema of a revision that this code does not know was made by newer code, which a rollback
-    has replaced by this; it is left as it is, since migrations only expand.
+    has replaced by this; it is left as it is, since migrations only expand. The project's own
+    migrations come behind Parley's, in the same transaction, by the same rules.
 
     Args:
         database: Which.
@@ -50,12 +75,14 @@ def upgrade(
         waking_seconds: How long a database that cannot serve is tried; `WAKING_SECONDS` if None.
         runtime: As whom the functions log in; their roles are made what they must be, in the same
             transaction. None leaves roles alone.
+        project: The folder of the project's migrations. None leaves its tables alone.
 
     Returns:
-        The revision that the database is at.
+        The revision of Parley's that the database is at.
 
     Raises:
         StoreUnavailable: Postgres could not serve for so long.
+        ProjectMigrationFault: One of the project's cannot be run; nothing was changed.
         RuntimeRoleFault: The schema is as it was, and the functions' logins cannot be made; or it
             is up to date, and they cannot be used or lead to another database.
     """
@@ -66,7 +93,7 @@ def upgrade(
     tries = 0
     while True:
         try:
-            reached = _upgrade(database, max(1.0, end - time.monotonic()), runtime)
+            reached = _upgrade(database, max(1.0, end - time.monotonic()), runtime, project)
             break
         except StoreUnavailable as error:
             pause = _PAUSES[min(tries, len(_PAUSES) - 1)]
@@ -80,24 +107,49 @@ def upgrade(
     return reached
 
 
-def _upgrade(database: Database, seconds: float, runtime: URL | None) -> str:
-    configuration = config()
-    script = ScriptDirectory.from_config(configuration)
+def _upgrade(database: Database, seconds: float, runtime: URL | None, project: Path | None) -> str:
     with database.long_transaction(seconds) as connection:
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
-        current = _revision(connection)
-        known = {revision.revision for revision in script.walk_revisions()}
-        if current is not None and current not in known:
-            return current
-        configuration.attributes["connection"] = connection
-        command.upgrade(configuration, "head")
-        reached = _revision(connection)
-        if runtime is not None:
+        reached, known = _advance(connection, config())
+        if project is not None:
+            _advance_project(connection, project)
+        # What this code says of rights is of another schema than that of newer code.
+        if runtime is not None and known:
             arrange(connection, runtime)
     if reached is None:
         raise RuntimeError("the migrations left no revision behind")
     return reached
 
 
-def _revision(connection: Connection) -> str | None:
-    return MigrationContext.configure(connection).get_current_revision()
+def _advance(connection: Connection, configuration: Config) -> tuple[str | None, bool]:
+    """Go to the newest revision of one line; return the one reached, and whether it is known."""
+    script = ScriptDirectory.from_config(configuration)
+    table = configuration.attributes["version_table"]
+    current = _revision(connection, table)
+    known = {revision.revision for revision in script.walk_revisions()}
+    if current is not None and current not in known:
+        return current, False
+    configuration.attributes["connection"] = connection
+    command.upgrade(configuration, "head")
+    return _revision(connection, table), True
+
+
+def _advance_project(connection: Connection, folder: Path) -> None:
+    try:
+        with translated():
+            _advance(connection, config(folder))
+    except StoreUnavailable:
+        raise
+    except Exception as error:
+        frames = traceback.extract_tb(error.__traceback__)
+        own = [frame for frame in frames if Path(frame.filename).is_relative_to(folder)]
+        place = f" at {Path(own[-1].filename).name}:{own[-1].lineno}" if own else ""
+        raise ProjectMigrationFault(
+            f"The project's own migrations failed{place}: {diagnose(error).sentence}"
+        ) from error
+
+
+def _revision(connection: Connection, table: str) -> str | None:
+    return MigrationContext.configure(
+        connection, opts={"version_table": table}
+    ).get_current_revision()

@@ -18,7 +18,7 @@ from parley_packages.requirements import group, project
 from parley_packages.slim import slim
 from parley_packages.target import Target, UnknownTarget, target_of_environment
 from parley_project.faults import ProjectFaults
-from parley_project.generated import write_manifest
+from parley_project.generated import PACKAGED_MIGRATIONS, packaged, write_manifest
 from parley_project.project import FILE, Project, read_project
 
 _LEFT_OUT = shutil.ignore_patterns("__pycache__", "Makefile")
@@ -30,6 +30,7 @@ def install(
     requirements: str,
     target: Target,
     offered: Project | None = None,
+    migrations: Path | None = None,
 ) -> None:
     """Make the package of a layer or a function.
 
@@ -39,6 +40,7 @@ def install(
         requirements: The locked dependencies that it carries.
         target: What it is made for.
         offered: The project whose agents it offers; its packages go along.
+        migrations: The folder of the project's own migrations, for what runs them.
 
     Raises:
         subprocess.CalledProcessError: A dependency cannot be installed, or a module not compiled.
@@ -52,9 +54,11 @@ def install(
     for code, name in _code_of(source):
         shutil.copytree(code, modules / name, ignore=_LEFT_OUT, dirs_exist_ok=True)
     if offered is not None:
-        write_manifest(offered.manifest, modules)
+        write_manifest(packaged(offered.manifest), modules)
         for package in offered.packages:
             _copy(package, modules)
+    if migrations is not None:
+        shutil.copytree(migrations, modules / PACKAGED_MIGRATIONS, ignore=_LEFT_OUT)
     interpreter = target.interpreter()
     # Without it there is no byte code; parley_packages.sizes says so at the end of `make build`.
     if interpreter is not None:
@@ -110,16 +114,19 @@ def main() -> None:
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--project", action="store_true", help="with the project's dependencies")
     which.add_argument("--group", help="with a group's, but for those in the shared layer")
+    parser.add_argument("--migrations", action="store_true", help="with the project's own")
     parser.add_argument("--without", action="append", default=[], help="leave out of the group")
     given = parser.parse_args()
-    requirements, offered = "", None
+    requirements, offered, migrations = "", None, None
+    if given.migrations:
+        migrations = _offered().migrations
     if given.project:
         requirements, offered = project(), _offered()
     elif given.group:
         requirements = group(given.group, given.without)
     try:
         target = target_of_environment()
-        install(backend() / given.folder, given.into, requirements, target, offered)
+        install(backend() / given.folder, given.into, requirements, target, offered, migrations)
     except UnknownTarget as error:
         sys.exit(str(error))
     except subprocess.CalledProcessError as error:

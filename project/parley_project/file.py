@@ -11,6 +11,18 @@ from parley_project.faults import ProjectFaults
 FILE = "pyproject.toml"
 
 
+def project_above(start: Path) -> Path | None:
+    """Return the `pyproject.toml` that has `[tool.parley]`, in a folder or one above it, if any.
+
+    Raises:
+        ProjectFaults: One on the way is no TOML.
+    """
+    for file in _files_above(start):
+        if section_of(file) is not None:
+            return file
+    return None
+
+
 def find_project(start: Path) -> Path:
     """Find the `pyproject.toml` that has `[tool.parley]`, in a folder or one above it.
 
@@ -23,21 +35,20 @@ def find_project(start: Path) -> Path:
     Raises:
         ProjectFaults: There is none, or one on the way is no TOML.
     """
-    passed: list[Path] = []
-    for folder in (start.resolve(), *start.resolve().parents):
-        file = folder / FILE
-        if not file.is_file():
-            continue
-        if section_of(file) is not None:
-            return file
-        passed.append(file)
-    if passed:
+    if (found := project_above(start)) is not None:
+        return found
+    if passed := _files_above(start):
         raise ProjectFaults(
             [f"{shown(passed[0])}: [tool.parley] is missing: it says which agents are offered."]
         )
     raise ProjectFaults(
         [f"There is no {FILE} with [tool.parley] in {start.resolve()} or above it."]
     )
+
+
+def _files_above(start: Path) -> list[Path]:
+    folders = (start.resolve(), *start.resolve().parents)
+    return [folder / FILE for folder in folders if (folder / FILE).is_file()]
 
 
 def section_of(file: Path) -> dict[str, Any] | None:

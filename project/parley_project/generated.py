@@ -4,10 +4,19 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from parley.manifest import MODULE, Manifest
 from parley_project.project import Project, find_project, read_project
+
+PACKAGED_MIGRATIONS = "project_migrations"
+"""Where a project's migrations are in the package of `migrate`."""
+
+
+def packaged(manifest: Manifest) -> Manifest:
+    """Return the manifest as the packages of a deployment hold it."""
+    return replace(manifest, migrations=manifest.migrations and PACKAGED_MIGRATIONS)
 
 
 def write_manifest(manifest: Manifest, folder: Path) -> Path:
@@ -38,7 +47,9 @@ def python_path(project: Project, folder: Path, before: str = "") -> str:
         folder: Where the module goes.
         before: What the path is without.
     """
-    write_manifest(project.manifest, folder)
+    here = project.migrations
+    manifest = replace(project.manifest, migrations=None if here is None else str(here))
+    write_manifest(manifest, folder)
     own = [str(project.source)] if project.packages else []
     entries = [str(folder.resolve()), *own, *before.split(os.pathsep)]
     return os.pathsep.join(dict.fromkeys(filter(None, entries)))

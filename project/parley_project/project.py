@@ -51,6 +51,12 @@ class Project:
         """The folder that it is in."""
         return self.file.parent
 
+    @property
+    def migrations(self) -> Path | None:
+        """The folder of its migrations; None where it has none."""
+        folder = self.manifest.migrations
+        return None if folder is None else (self.root / folder).resolve()
+
 
 def read_project(file: Path) -> Project:
     """Read a project. Nothing of its code is imported.

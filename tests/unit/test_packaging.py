@@ -147,6 +147,26 @@ def test_what_offers_agents_has_the_manifest_and_the_project_s_packages(tmp_path
     assert made == {"parley_manifest.py", "shop/agents.py", "shop/prices.csv", "weather.py"}
 
 
+def test_what_migrates_has_the_project_s_migrations_where_the_manifest_says(
+    tmp_path: Path,
+) -> None:
+    own = tmp_path / "own"
+    write(own, "migrations/one.py", "migrations/__pycache__/one.pyc", "shop.py")
+    manifest = Manifest({"desk": Offer("x", "shop:desk")}, "desk", migrations="migrations")
+    project = Project(own / "pyproject.toml", manifest, own, (own / "shop.py",))
+    target = Target("arm64", "3.0")
+
+    install(
+        ROOT / "functions" / "migrate", tmp_path / "migrate", "", target,
+        migrations=project.migrations,
+    )  # fmt: skip
+    install(tmp_path / "layers" / "shared", tmp_path / "layer", "", target, project)
+
+    written = (tmp_path / "layer" / "python" / "parley_manifest.py").read_text()
+    (folder,) = re.findall(r"migrations='(.*?)'", written)
+    assert files(tmp_path / "migrate" / folder) == {"one.py"}
+
+
 def test_a_zip_is_the_same_whoever_makes_it_and_when(tmp_path: Path) -> None:
     for folder in ("one", "two"):
         write(tmp_path / folder, *(["b.py", "a.py"] if folder == "one" else ["a.py", "b.py"]))

@@ -1,4 +1,4 @@
-"""Alembic's entry: runs on the connection that `schema.upgrade` hands it."""
+"""Alembic's entry: runs on the connection and for the versions that `schema.upgrade` hands it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from parley.repository.models import Base
 
 context.configure(
     connection=context.config.attributes["connection"],
+    version_table=context.config.attributes["version_table"],
     target_metadata=Base.metadata,
     compare_server_default=True,
 )

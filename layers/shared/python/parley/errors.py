@@ -35,6 +35,10 @@ class RuntimeRoleFault(ParleyError):
     """The functions' logins cannot be made or used; the message says so, for whoever deploys."""
 
 
+class ProjectMigrationFault(ParleyError):
+    """A migration of the project's cannot be run; the message says which, and why."""
+
+
 class Unauthenticated(ParleyError):
     """The event names no user: the authorizer did not run, or its answer has expired."""
 

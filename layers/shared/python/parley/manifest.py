@@ -71,7 +71,8 @@ class Manifest:
         default: The agent of a session that names none.
         routes: Modules with routes of the project's own.
         user_data: Where its tables with rows of users are told, as `package.module:object`.
-        migrations: The folder of its migrations, from the project's own.
+        migrations: The folder of its migrations: a path from the project's own, and in what is
+            generated from the code of `functions/migrate`.
         environment: The variables that its code reads.
     """
 

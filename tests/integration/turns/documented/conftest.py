@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
-import shutil
 import sys
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -16,7 +15,7 @@ from parley_project.project import read_project
 from parley_testing import projects
 from parley_testing.agents_brought import documented
 from parley_testing.agents_brought.documented import Talk
-from parley_testing.api.handlers import FUNCTIONS, Api
+from parley_testing.api.handlers import Api, load_function
 from parley_testing.models.server import ModelServer
 from parley_testing.postgres.databases import owner_url
 
@@ -25,7 +24,6 @@ from parley_testing.postgres.databases import owner_url
 def page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Write the page's files as a project, and offer its agents."""
     root = tmp_path / "page"
-    shutil.copytree(FUNCTIONS / "migrate", root / "functions" / "migrate")
     for path, code in documented.files().items():
         (root / path).parent.mkdir(parents=True, exist_ok=True)
         (root / path).write_text(code)
@@ -42,18 +40,12 @@ def page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 @pytest.fixture
-def migrated(page: Path, database_url: str) -> str:
-    """Migrate the test's database with the page's migration, and give the revision."""
-    file = page / "functions" / "migrate" / "schema.py"
-    spec = importlib.util.spec_from_file_location("schema_of_the_page", file)
-    assert spec is not None
-    assert spec.loader is not None
-    schema = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(schema)
+def migrated(page: Path, database_url: str) -> None:
+    """Migrate the test's database with the page's migration."""
+    load_function("migrate")
     owner = Database(lambda: owner_url(database_url), statement_timeout=10, as_owner=True)
-    revision: str = schema.upgrade(owner)
+    import_module("schema").upgrade(owner, project=page / "migrations")
     owner.close()
-    return revision
 
 
 @pytest.fixture

@@ -7,13 +7,11 @@ from datetime import UTC, datetime, timedelta
 
 import psycopg
 import pytest
-from alembic.config import Config
-from alembic.script import ScriptDirectory
 
 from parley.agents import registry
 from parley_testing.agents_brought import documented
 from parley_testing.agents_brought.documented import Talk
-from parley_testing.api.handlers import FUNCTIONS, Api
+from parley_testing.api.handlers import Api
 from parley_testing.api.problems import problem
 from parley_testing.models.server import Called, ModelServer, Said, in_order
 
@@ -40,16 +38,6 @@ def test_tools_answer_and_know_whose_turn_it_is(talk: Talk) -> None:
     assert told.utcoffset() == timedelta(hours=5.5)
     assert abs(datetime.now(UTC) - told) < timedelta(hours=1)
     assert outputs["call_0"] == "bob"
-
-
-def test_the_page_s_migration_follows_parley_s_newest(migrated: str) -> None:
-    config = Config()
-    config.set_main_option("script_location", str(FUNCTIONS / "migrate" / "migrations"))
-    newest = ScriptDirectory.from_config(config).get_current_head()
-    (code,) = (code for path, code in documented.files().items() if path.parent.name == "versions")
-
-    assert f'down_revision = "{newest}"' in code, "docs/agents.md names an older revision"
-    assert migrated == "restaurant_1"
 
 
 @pytest.mark.usefixtures("migrated")

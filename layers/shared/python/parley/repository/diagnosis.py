@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from psycopg import Error as PsycopgError
 from sqlalchemy.exc import DBAPIError
 
-from parley.errors import RuntimeRoleFault, StoreUnavailable
+from parley.errors import ProjectMigrationFault, RuntimeRoleFault, StoreUnavailable
 
 _SAID_LIMIT = 300
 
@@ -139,7 +139,7 @@ def diagnose(error: BaseException) -> Diagnosis:
     """Return what is wrong, by what the error and its causes say."""
     if isinstance(error, StoreUnavailable) and error.store != "postgres":
         return Diagnosis(str(error), lasts=False)
-    if isinstance(error, RuntimeRoleFault):
+    if isinstance(error, RuntimeRoleFault | ProjectMigrationFault):
         return Diagnosis(str(error), lasts=True)
     cause = _driver_error(error)
     if cause is None:

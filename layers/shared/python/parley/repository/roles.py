@@ -21,7 +21,14 @@ from parley.errors import RuntimeRoleFault, StoreUnavailable
 from parley.repository.address import service_url
 from parley.repository.database import Database, sqlstate
 from parley.repository.diagnosis import diagnose
-from parley.repository.row_security import EVERY_RIGHT, EVERYONE, GUARDS, policies
+from parley.repository.row_security import (
+    EVERY_RIGHT,
+    EVERYONE,
+    GUARDS,
+    PROJECT_VERSIONS,
+    Guard,
+    policies,
+)
 from parley.repository.scope import SERVICE, OfUser, Scope
 
 _INSUFFICIENT_PRIVILEGE = "42501"
@@ -49,8 +56,10 @@ def arrange(connection: Connection, runtime: URL) -> None:
     _grant_schema(connection, user, service)
     _grant_others(connection, user, service)
     for table in GUARDS:
-        _grant(connection, table, user, service)
+        _grant(connection, table, GUARDS[table], user, service)
         _bind(connection, table, user)
+    if connection.execute(_THERE, {"table": PROJECT_VERSIONS}).scalar_one():
+        _grant(connection, PROJECT_VERSIONS, GUARDS["alembic_version"], user, service)
 
 
 def try_logins(runtime: URL, owner: Database) -> None:
@@ -203,7 +212,7 @@ def _grant_schema(connection: Connection, *roles: str) -> None:
 def _grant_others(connection: Connection, *roles: str) -> None:
     """Grant what is not Parley's own, and what will be made, to those who were not granted it."""
     schemas = [row.nspname for row in connection.execute(_SCHEMAS)]
-    others = connection.execute(_OTHERS, {"own": list(GUARDS)}).all()
+    others = connection.execute(_OTHERS, {"own": [*GUARDS, PROJECT_VERSIONS]}).all()
     for role in roles:
         if connection.execute(_BY_DEFAULT, {"role": role}).first() is not None:
             continue
@@ -218,8 +227,7 @@ def _grant_others(connection: Connection, *roles: str) -> None:
             _run(connection, granting.format(to))
 
 
-def _grant(connection: Connection, table: str, user: str, service: str) -> None:
-    guard = GUARDS[table]
+def _grant(connection: Connection, table: str, guard: Guard, user: str, service: str) -> None:
     for role, rights in ((user, guard.rights), (service, guard.service)):
         place = Identifier(table), Identifier(role)
         # Default privileges may have given more.
@@ -297,6 +305,8 @@ _OTHERS = text(
     " AND NOT (n.nspname = current_schema() AND c.relname = ANY(CAST(:own AS text[])))"
     + _OWNED.format("c")
 ).bindparams(catalog="pg_class")
+
+_THERE = text("SELECT to_regclass(:table) IS NOT NULL")
 
 _SECURED = text("SELECT relrowsecurity FROM pg_class WHERE oid = to_regclass(:table)")
 

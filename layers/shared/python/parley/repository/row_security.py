@@ -71,6 +71,9 @@ GUARDS: Mapping[str, Guard] = {
 }
 """All of Parley's own tables; a table that is not here is a user's own."""
 
+PROJECT_VERSIONS = "parley_project_version"
+"""Where Alembic keeps the revision of the project's own migrations, once there is one."""
+
 EVERYONE = "parley_everyone"
 """The policy that leaves everybody else what they are granted."""
 

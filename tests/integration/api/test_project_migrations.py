@@ -1,0 +1,142 @@
+"""A project's own migrations: behind Parley's, in one transaction, with versions of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from parley.manifest import manifest
+from parley_testing import projects
+from parley_testing.api.handlers import load_function
+from parley_testing.postgres.databases import runtime_url
+
+Write = Callable[[str, str | None, str], Path]
+BOOKINGS = 'op.execute("CREATE TABLE bookings (id uuid PRIMARY KEY, user_id text NOT NULL)")'
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Write:
+    """Write a migration of the project's: its revision, the one before, and what it does."""
+    folder = tmp_path / "migrations of 100%"
+    folder.mkdir()
+
+    def write(revision: str, before: str | None, does: str) -> Path:
+        file = folder / f"{revision}.py"
+        lines = (
+            "from alembic import op",
+            f"revision = {revision!r}",
+            f"down_revision = {before!r}",
+            "def upgrade():",
+            f"    {does}",
+        )
+        file.write_text("\n".join(lines) + "\n")
+        return file
+
+    return write
+
+
+@pytest.fixture
+def migrate(
+    environment: pytest.MonkeyPatch, write: Write, tmp_path: Path, empty_database_url: str
+) -> Callable[[], str]:
+    """The function of a project with migrations, over a database without a schema."""
+    environment.setenv("DATABASE_URL", empty_database_url)
+    environment.setenv("DATABASE_RUNTIME_URL", runtime_url(empty_database_url))
+    own = replace(manifest(), migrations=str(tmp_path / "migrations of 100%"))
+    projects.offer(environment, own)
+    handler = load_function("migrate").handler
+    return lambda: str(handler({"action": "migrate"}, None)["revision"])
+
+
+def versions(sql: psycopg.Connection) -> list[tuple[Any, ...]]:
+    return sql.execute(
+        "SELECT 'parley', version_num FROM alembic_version"
+        " UNION ALL SELECT 'project', version_num FROM parley_project_version ORDER BY 1"
+    ).fetchall()
+
+
+def test_they_come_behind_parley_s_and_leave_its_revision_as_it_is(
+    migrate: Callable[[], str], write: Write, empty: psycopg.Connection
+) -> None:
+    write("one", None, BOOKINGS)
+    write("two", "one", 'op.execute("ALTER TABLE bookings ADD turn uuid REFERENCES turns")')
+
+    reached = migrate()
+
+    assert versions(empty) == [("parley", reached), ("project", "two")]
+    assert migrate() == reached
+    write("three", "two", 'op.execute("ALTER TABLE bookings ADD day date")')
+    assert migrate() == reached
+    assert versions(empty) == [("parley", reached), ("project", "three")]
+
+
+def test_the_functions_may_use_their_tables_but_not_their_versions(
+    migrate: Callable[[], str], write: Write, empty: psycopg.Connection
+) -> None:
+    write("one", None, BOOKINGS)
+    migrate()
+    write("two", "one", 'op.execute("CREATE SCHEMA later CREATE TABLE notes (id int)")')
+    migrate()
+
+    may = "SELECT has_table_privilege('parley_app', %s, %s)"
+    for table in ("bookings", "later.notes"):
+        for right in ("SELECT", "INSERT", "UPDATE", "DELETE"):
+            assert empty.execute(may, [table, right]).fetchone() == (True,), (table, right)
+    assert empty.execute(may, ["parley_project_version", "SELECT"]).fetchone() == (False,)
+
+
+def test_one_that_fails_is_named_with_its_line_and_nothing_is_changed(
+    migrate: Callable[[], str], write: Write, empty: psycopg.Connection
+) -> None:
+    write("one", None, BOOKINGS)
+    write("two", "one", 'op.execute("ALTER TABLE nothing ADD x int")')
+
+    with pytest.raises(Exception, match=r"at two\.py:5: .*\"nothing\" does not exist"):
+        migrate()
+
+    tables = empty.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+    assert tables.fetchall() == []
+
+
+@pytest.mark.parametrize(
+    ("does", "said"),
+    [("unknown_name()", r"broken\.py:5: NameError"), ("return (", r"SyntaxError")],
+)
+def test_one_whose_code_is_wrong_is_named(
+    migrate: Callable[[], str], write: Write, does: str, said: str
+) -> None:
+    write("broken", None, does)
+
+    with pytest.raises(Exception, match=said):
+        migrate()
+
+
+def test_two_newest_are_refused_with_what_to_do(migrate: Callable[[], str], write: Write) -> None:
+    write("one", None, BOOKINGS)
+    write("by_ann", "one", "pass")
+    write("by_bob", "one", "pass")
+
+    with pytest.raises(Exception, match=r"own migrations failed: .*Multiple head revisions"):
+        migrate()
+
+
+def test_a_revision_of_newer_code_of_either_holds_the_other_up_in_nothing(
+    migrate: Callable[[], str], write: Write, empty: psycopg.Connection
+) -> None:
+    reached = migrate()
+    empty.execute("UPDATE alembic_version SET version_num = '9999'")
+    write("one", None, BOOKINGS)
+
+    assert migrate() == "9999"
+    assert versions(empty) == [("parley", "9999"), ("project", "one")]
+
+    empty.execute("UPDATE alembic_version SET version_num = %s", [reached])
+    empty.execute("UPDATE parley_project_version SET version_num = 'of_newer_code'")
+
+    assert migrate() == reached
+    assert versions(empty) == [("parley", reached), ("project", "of_newer_code")]
