@@ -13,6 +13,7 @@ from typing import Any, Concatenate, ParamSpec, get_type_hints
 from agents import FunctionTool, Tool, function_tool
 from agents.tool_context import ToolContext
 
+from parley.failpoints import failpoint
 from parley.runner.told import told
 from parley.runner.tool_errors import explain, explain_errors, note_errors, tool_failed
 from parley.runner.tool_guardrails import record_tool_verdicts
@@ -145,6 +146,7 @@ class _Recorded:
             attempt.journal.own.put_back(attempt.journal.outputs[call_id].context)
         else:
             attempt.journal.begin_call(call_id)
+            failpoint(f"before the tool {called.name}")
             try:
                 with inside_call(call_id), subsegment(f"tool {context.tool_name}"):
                     value = await self._invoke(context, arguments)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -32,6 +33,9 @@ _BODIES = OwnThreads("parley-tool", at_once=1)
 BODY_SECONDS = 1.0
 """How long a tool's body is waited for when its turn must end: a commit that is under way takes
 less, and a thread cannot be stopped."""
+
+
+os.register_at_fork(after_in_child=_BODIES.leave)  # which has none of its parent's threads
 
 
 class Effects:

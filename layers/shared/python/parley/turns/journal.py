@@ -155,6 +155,10 @@ class Journal:
         self._positions[whole] = place + 1
         return "/".join((*whole, str(place)))
 
+    def position(self) -> str:
+        """Return the name that the last one got where the caller stands."""
+        return "/".join((*path(), str(self._positions[path()] - 1)))
+
     def inside_run(self) -> AbstractContextManager[None]:
         """Let the model calls of a run inside the block stand by themselves.
 
