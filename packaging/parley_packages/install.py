@@ -21,7 +21,8 @@ from parley_project.faults import ProjectFaults
 from parley_project.generated import PACKAGED_MIGRATIONS, packaged, write_manifest
 from parley_project.project import FILE, Project, read_project
 
-_LEFT_OUT = shutil.ignore_patterns("__pycache__", "Makefile")
+# `parley.testing` is for whoever tests agents.
+_LEFT_OUT = shutil.ignore_patterns("__pycache__", "Makefile", "testing")
 
 
 def install(

@@ -132,6 +132,8 @@ def test_the_code_of_a_layer_lies_in_a_folder_named_python(tmp_path: Path) -> No
     made = files(tmp_path / "built")
     assert {"python/parley/__init__.py", "python/parley/py.typed"} <= made
     assert all(path.startswith("python/parley/") for path in made)
+    assert (Path(parley.__file__).parent / "testing" / "__init__.py").exists()
+    assert not [path for path in made if path.startswith("python/parley/testing")]
 
 
 def test_what_offers_agents_has_the_manifest_and_the_project_s_packages(tmp_path: Path) -> None:

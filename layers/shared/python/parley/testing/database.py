@@ -1,0 +1,69 @@
+"""The database that a test's turns run on, past Parley's code."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+import psycopg
+from psycopg.rows import dict_row
+from psycopg.sql import SQL, Identifier
+
+Rows = list[dict[str, Any]]
+
+_GENERATED = (
+    "SELECT attname FROM pg_attribute a LEFT JOIN pg_attrdef d"
+    " ON d.adrelid = a.attrelid AND d.adnum = a.attnum WHERE a.attrelid = %s::regclass"
+    " AND (a.attidentity <> ''"
+    " OR pg_get_expr(d.adbin, d.adrelid) ~ 'nextval|now|uuid|clock|CURRENT')"
+)
+
+
+class TestDatabase:
+    """A database as its owner sees it. Every statement commits itself.
+
+    Attributes:
+        url: Its SQLAlchemy URL.
+    """
+
+    __test__ = False  # pytest takes it for tests by its name
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    def rows(self, query: str, values: Mapping[str, Any] | None = None) -> Rows:
+        """Return a query's rows by column name."""
+        with self.connect() as connection:
+            return connection.cursor(row_factory=dict_row).execute(query, values).fetchall()
+
+    def execute(self, statements: str) -> None:
+        """Execute statements."""
+        with self.connect() as connection:
+            connection.execute(statements)
+
+    def connect(self) -> psycopg.Connection[Any]:
+        """Open a connection."""
+        return psycopg.connect(psycopg_url(self.url), autocommit=True)
+
+    def tables(self) -> set[str]:
+        """Return the names of the schema `public`'s tables."""
+        found = self.rows("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+        return {row["tablename"] for row in found}
+
+    def contents(self, table: str) -> Rows:
+        """Return a table's rows, without the columns that the database fills by itself."""
+        with self.connect() as connection:
+            generated = {name for (name,) in connection.execute(_GENERATED, [f'public."{table}"'])}
+            cursor = connection.cursor(row_factory=dict_row)
+            query = SQL("SELECT * FROM {}").format(Identifier("public", table))
+            return [
+                {name: value for name, value in row.items() if name not in generated}
+                for row in cursor.execute(query).fetchall()
+            ]
+
+
+def psycopg_url(url: str, database: str | None = None) -> str:
+    """Return a SQLAlchemy URL as libpq takes it, of another database if one is named."""
+    parts = urlsplit(url.replace("+psycopg", "", 1))
+    return urlunsplit(parts if database is None else parts._replace(path=f"/{database}"))

@@ -1,0 +1,122 @@
+"""An embedded PostgreSQL for a pytest session, and migrated databases in it."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from itertools import count
+from pathlib import Path
+
+import psycopg
+from psycopg.sql import SQL, Identifier
+from sqlalchemy import make_url
+
+from parley.repository.database import Database
+from parley.testing.database import TestDatabase, psycopg_url
+from parley.testing.turn import Mode
+from parley_backend import backend
+from parley_local.postgres import RUNTIME_ROLE, EmbeddedPostgres
+
+_TEMPLATE = "parley_template"
+_numbers = count(1)
+
+Schema = str | Callable[[psycopg.Connection[object]], object] | None
+"""A project's own tables: SQL, or a function of a connection."""
+
+
+class Databases:
+    """Copies of one migrated database.
+
+    Attributes:
+        core: The names of Parley's own tables.
+        warm: The modes in which a turn has been carried out to warm the process up.
+    """
+
+    def __init__(self, server: EmbeddedPostgres, schema: Schema) -> None:
+        """Migrate a database to copy.
+
+        Args:
+            server: Where.
+            schema: What is made after Parley's own tables, as the database's owner.
+        """
+        self.warm: set[Mode] = set()
+        self._server = server
+        server.create_database(_TEMPLATE)
+        url = server.url(_TEMPLATE)
+        _migrate(url)
+        made = TestDatabase(url)
+        self.core = frozenset(made.tables())
+        if schema is not None:
+            with made.connect() as connection:
+                if isinstance(schema, str):
+                    connection.execute(schema.encode())
+                else:
+                    schema(connection)
+            _migrate(url)  # gives the functions' role its rights on these
+
+    def copy(self, url: str | None = None) -> str:
+        """Copy a database, the migrated one if none is given, and return the owner's URL."""
+        name = f"parley_{next(_numbers)}"
+        source = _TEMPLATE if url is None else _name(url)
+        with self._admin() as admin:
+            admin.execute(
+                SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY").format(
+                    Identifier(name), Identifier(source)
+                )
+            )
+        return self._server.url(name)
+
+    def drop(self, url: str) -> None:
+        """Remove a database, whoever is connected to it."""
+        with self._admin() as admin:
+            admin.execute(
+                SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(Identifier(_name(url)))
+            )
+
+    def _admin(self) -> psycopg.Connection[tuple[object, ...]]:
+        return psycopg.connect(psycopg_url(self._server.url("postgres")), autocommit=True)
+
+
+@contextmanager
+def temporary_server() -> Iterator[EmbeddedPostgres]:
+    """A real server on a directory of its own, which goes with it."""
+    directory = Path(tempfile.mkdtemp(prefix="parley-test-"))
+    try:
+        with EmbeddedPostgres(directory / "data", directory / "log") as server:
+            with psycopg.connect(
+                psycopg_url(server.url("postgres")), autocommit=True
+            ) as connection:
+                # Nobody misses the data after the run, so nobody has to wait for the disk.
+                connection.execute("ALTER SYSTEM SET fsync = off")
+                connection.execute("ALTER SYSTEM SET full_page_writes = off")
+                connection.execute("SELECT pg_reload_conf()")
+            yield server
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def runtime_url(url: str) -> str:
+    """Return the URL of a database as the functions have it, from the owner's."""
+    return url.replace("postgres@", f"{RUNTIME_ROLE}@", 1)
+
+
+def _migrate(url: str) -> None:
+    folder = str(backend("functions", "migrate"))
+    sys.path.insert(0, folder)
+    try:
+        schema = import_module("schema")
+    finally:
+        sys.path.remove(folder)
+    database = Database(lambda: url, statement_timeout=60, as_owner=True)
+    try:
+        schema.upgrade(database, runtime=make_url(runtime_url(url)))
+    finally:
+        database.close()
+
+
+def _name(url: str) -> str:
+    return url.partition("@/")[2].partition("?")[0]

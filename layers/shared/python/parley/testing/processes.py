@@ -1,0 +1,115 @@
+"""Processes that are copies of the test's, each of which may be killed at a point."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import traceback
+import warnings
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Sequence
+from threading import Lock, get_ident
+
+from parley import failpoints
+from parley.testing.recording import Recording
+
+Point = tuple[str, int]
+"""A point's name, and the how manieth passing of it."""
+
+
+class ForkMissing(RuntimeError):
+    """This system cannot copy a process."""
+
+
+def require_fork() -> None:
+    """Check that processes can be copied here.
+
+    Raises:
+        ForkMissing: They cannot.
+    """
+    if not hasattr(os, "fork"):
+        raise ForkMissing(
+            f"survives(turn) copies the process with os.fork, which {sys.platform} does not have:"
+            " run it on Linux or macOS, or in WSL."
+        )
+
+
+def fork(work: Callable[[], object], recording: Recording, at: Point | None = None) -> int:
+    """Do work in a copy of this process, which ends with it, and return the copy's id.
+
+    It has what the test has: objects, patches, the environment. What it changes in them is lost.
+
+    Args:
+        work: What to do.
+        recording: Gets the name of each point that is passed in the file `points`.
+        at: Where the copy kills itself.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    with warnings.catch_warnings():
+        # Of the threads that may run here the copy uses none.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        pid = os.fork()
+    if pid:
+        return pid
+    code = 70
+    logging.disable()  # each run would log the same again
+    sys.stdout = open(os.devnull, "w")  # noqa: SIM115 -- the process ends with it
+    try:
+        with failpoints.observed(_Observer(recording, at)):
+            work()
+        code = 0
+    except BaseException:
+        recording.add("died", traceback.format_exc())
+    finally:
+        os._exit(code)
+
+
+def wait(copies: Iterable[int]) -> None:
+    """Wait for the end of copies; if this is interrupted, end them."""
+    left = list(copies)
+    try:
+        while left:
+            os.waitpid(left[0], 0)
+            left.pop(0)
+    except BaseException:
+        for pid in left:
+            os.kill(pid, signal.SIGKILL)
+        for pid in left:
+            os.waitpid(pid, 0)
+        raise
+
+
+def places_to_kill(passed: Sequence[str], ledgers: Collection[str]) -> list[Point]:
+    """Return the points at which a kill leaves something different.
+
+    Between a point after a write of Parley's and one before the next nothing is done that lasts.
+    Behind an entry in a ledger the tool goes on.
+    """
+    of_tools = {f"after {name}" for name in ledgers}
+    seen: Counter[str] = Counter()
+    found: list[Point] = []
+    for place, point in enumerate(passed):
+        seen[point] += 1
+        following = passed[place + 1] if place + 1 < len(passed) else ""
+        merges = point.startswith("after ") and following.startswith("before ")
+        if point in of_tools or not merges:
+            found.append((point, seen[point]))
+    return found
+
+
+class _Observer:
+    def __init__(self, recording: Recording, at: Point | None) -> None:
+        self._recording, self._at = recording, at
+        self._passed: Counter[str] = Counter()
+        self._lock = Lock()
+
+    def __call__(self, point: str) -> None:
+        with self._lock:
+            self._passed[point] += 1
+            here = (point, self._passed[point])
+            self._recording.add("points", point)
+        if here == self._at:
+            signal.pthread_kill(get_ident(), signal.SIGKILL)

@@ -1,0 +1,45 @@
+"""What became of a turn."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from parley.testing.script import Asked
+
+
+@dataclass(frozen=True)
+class ToolCalled:
+    """A tool call as it was recorded."""
+
+    name: str
+    arguments: Any
+    output: Any
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of a turn.
+
+    Attributes:
+        status: `completed`, `failed` or `cancelled`.
+        reply: What the assistant said; None unless the turn completed.
+        error: A word for why it did not.
+        error_detail: A sentence for why it did not.
+        transcript: The session's messages so far, as (role, text), oldest first.
+        tool_calls: The turn's, in the order in which they ended.
+        asked: Each call of the model.
+        events: What a reader of the stream was told, by type; empty unless it was streamed.
+        session_id: Send the next message there.
+    """
+
+    status: str
+    reply: str | None
+    error: str | None
+    error_detail: str | None
+    transcript: list[tuple[str, str]]
+    tool_calls: list[ToolCalled]
+    asked: list[Asked]
+    events: list[str]
+    session_id: UUID

@@ -1,0 +1,164 @@
+"""Runs turns in the test's process, and kills copies of it. Importing this imports the SDK."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Collection
+from contextlib import AbstractContextManager
+from itertools import count
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from parley.ids import new_id
+from parley.testing.database import TestDatabase
+from parley.testing.ledger import Ledger
+from parley.testing.parts import Parts, Sending, parts_of
+from parley.testing.postgres import Databases
+from parley.testing.processes import require_fork
+from parley.testing.recording import Recording
+from parley.testing.report import NotSurvived, Report
+from parley.testing.result import Result
+from parley.testing.script import Script, ScriptEnded
+from parley.testing.survival import Survival, World
+from parley.testing.turn import Mode, Turn
+from parley.testing.warm_up import warm_up
+
+
+class Workbench:
+    """One test's backend: a database and memory of its own.
+
+    Attributes:
+        database: The database, past Parley's code.
+    """
+
+    def __init__(self, databases: Databases, folder: Path) -> None:
+        self._databases = databases
+        self._folder = folder
+        self._numbers = count(1)
+        self._url = databases.copy()
+        self._memory = folder / "memory.db"
+        self._recording = Recording(folder / "run-0")
+        self._ledgers: dict[str, Ledger] = {}
+        self.database = TestDatabase(self._url)
+
+    def close(self) -> None:
+        """Remove the database."""
+        self._databases.drop(self._url)
+
+    def turn(
+        self,
+        agent: Any,
+        text: str,
+        *,
+        model: Script,
+        user: str = "alice",
+        mode: Mode = "wait",
+        session_id: UUID | None = None,
+        context: Callable[[Any], Any] | None = None,
+    ) -> Turn:
+        """Describe a turn; nothing is run yet.
+
+        Args:
+            agent: Its name in the registry, the agent itself, or a function that gives it.
+            text: What the user says.
+            model: What the model answers: see `says` and `calls`.
+            user: Who says it.
+            mode: How it is sent.
+            session_id: The session that it is sent to, of an earlier result; a new one if None.
+            context: Makes the agent's own context of the turn's.
+        """
+        return Turn(agent, text, model, user, mode, session_id, context)
+
+    def ledger(self, name: str) -> Ledger:
+        """Return what keeps effects elsewhere, such as mails; `survives` compares it."""
+        return self._ledgers.setdefault(name, Ledger(name, self._recording))
+
+    def run(self, turn: Turn) -> Result:
+        """Run a turn in this process and return what became of it.
+
+        Raises:
+            ScriptEnded: The model was asked more often than the test has answers for.
+        """
+        sending = self._sending(turn)
+        self._recording.take("asked")  # of an earlier turn
+        with self._parts(turn) as parts:
+            parts.carry_out(sending)
+            if wrong := self._recording.take("wrong"):
+                raise ScriptEnded(wrong[0])
+            return parts.result(sending)
+
+    def survives(
+        self,
+        turn: Turn,
+        *,
+        effects: Callable[[TestDatabase], Any] | None = None,
+        may_repeat: Collection[str] = (),
+    ) -> Report:
+        """Kill the process at every point of a turn, and carry the turn on in a new one.
+
+        Each kill is of a copy of this process on copies of the database and of memory: nothing of
+        it is seen here. What comes of each is compared with a run that is not killed.
+
+        Args:
+            turn: The turn.
+            effects: Returns what is to be as it is without a kill; of the tables that are not
+                Parley's, all rows are compared without it, but for columns with made-up values.
+            may_repeat: Plain function tools that do no harm if they run twice.
+
+        Returns:
+            What was done.
+
+        Raises:
+            NotSurvived: Something happened twice, was lost, or came out otherwise.
+            ForkMissing: This system cannot copy a process.
+            ScriptEnded: The model was asked more often than the test has answers for.
+        """
+        require_fork()
+        warm_up(self._databases, self._folder, turn.mode)
+        sending = self._sending(turn)
+        base = self._world(self._url, self._memory)  # not even the undisturbed run is seen here
+        survival = Survival(
+            turn,
+            sending,
+            lambda: self._world(base.url, base.memory),
+            self._drop,
+            self._recording,
+            self._databases.core,
+            sorted(self._ledgers),
+            effects,
+            frozenset(may_repeat),
+        )
+        try:
+            report = survival.report()
+        finally:
+            self._drop(base)
+        if report.findings:
+            raise NotSurvived(report)
+        return report
+
+    def _world(self, url: str, memory: Path) -> World:
+        folder = self._folder / f"run-{next(self._numbers)}"
+        folder.mkdir()
+        copy = folder / "memory.db"
+        for file in memory.parent.glob(f"{memory.name}*"):
+            shutil.copy(file, folder / file.name)
+        for name in self._ledgers:
+            kept = self._recording.folder / f"ledger-{name}"
+            if kept.exists():
+                shutil.copy(kept, folder / kept.name)
+        return World(self._databases.copy(url), copy, folder)
+
+    def _drop(self, world: World) -> None:
+        self._databases.drop(world.url)
+        shutil.rmtree(world.folder)
+
+    def _sending(self, turn: Turn) -> Sending:
+        session_id = turn.session_id
+        if session_id is None:
+            with self._parts(turn) as parts:
+                session_id = parts.new_session()
+        return Sending(session_id, new_id(), new_id())
+
+    def _parts(self, turn: Turn) -> AbstractContextManager[Parts]:
+        return parts_of(self._url, self._memory, turn, self._recording)

@@ -1,0 +1,137 @@
+"""`survives` tells tools that do something twice from those that do not."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import pytest
+from agents import Agent, function_tool
+from sqlalchemy import text
+
+from parley.runner.tools import effect_tool
+from parley.testing import ForkMissing, Ledger, NotSurvived, Script, Turn, Workbench, calls, says
+from parley.turns.context import Effect, TurnContext
+
+MODEL: Script = [calls("book", size=4), says("Booked.")]
+
+
+def booking(parley: Workbench, tool: Any, **fields: Any) -> Turn:
+    agent = Agent[TurnContext](name="bookings", tools=[tool])
+    return parley.turn(agent, "A table for four", model=MODEL, **fields)
+
+
+def insert(effect: Effect, size: int) -> None:
+    effect.db.execute(
+        text("INSERT INTO bookings (guest, size) VALUES (:guest, :size)"),
+        {"guest": effect.user_id, "size": size},
+    )
+
+
+@effect_tool
+def book(effect: Effect, size: int) -> str:
+    """Book a table."""
+    insert(effect, size)
+    return "booked"
+
+
+def plain(parley: Workbench, mails: Ledger) -> Any:
+    @function_tool(name_override="book")
+    def sends(size: int) -> str:
+        """Book a table."""
+        mails.add(f"a table for {size}")
+        return "booked"
+
+    return sends
+
+
+def mailing(mails: Ledger, *, with_key: bool) -> Any:
+    @effect_tool
+    def book(effect: Effect, size: int) -> str:
+        """Book a table."""
+        insert(effect, size)
+        key = f"{effect.turn_id}/{effect.call_id}" if with_key else None
+        mails.add(f"a table for {size}", key=key)
+        return "booked"
+
+    return book
+
+
+def test_an_effect_tool_survives_and_leaves_nothing_behind(parley: Workbench) -> None:
+    report = parley.survives(booking(parley, book))
+
+    assert len(report.points) > 10
+    assert "inside the transaction of book" in report.points
+    assert parley.database.rows("SELECT * FROM bookings") == []
+
+
+@pytest.mark.parametrize("mode", ["stream", "background"])
+def test_it_survives_in_every_mode(parley: Workbench, mode: str) -> None:
+    parley.survives(booking(parley, book, mode=mode))
+
+
+def test_a_plain_tool_that_sends_mail_is_found_to_send_it_twice(parley: Workbench) -> None:
+    mails = parley.ledger("mail")
+
+    with pytest.raises(NotSurvived) as caught:
+        parley.survives(booking(parley, plain(parley, mails)))
+
+    told = str(caught.value)
+    assert "The tool book ran 2 times." in told
+    assert "a table for 4" in told
+    assert "after mail" in told
+    assert "effect_tool" in told
+    assert "idempotency key" in told
+    assert mails.entries == []
+
+
+def test_a_mail_out_of_an_effect_tool_needs_a_key(parley: Workbench) -> None:
+    mails = parley.ledger("mail")
+
+    with pytest.raises(NotSurvived, match="idempotency key"):
+        parley.survives(booking(parley, mailing(mails, with_key=False)))
+
+    parley.survives(booking(parley, mailing(mails, with_key=True)))
+
+
+def test_a_plain_tool_that_does_no_harm_may_be_said_to(parley: Workbench) -> None:
+    turn = booking(parley, plain(parley, Ledger("nobody looks", parley.ledger("x")._recording)))
+
+    with pytest.raises(NotSurvived):
+        parley.survives(turn)
+    parley.survives(turn, may_repeat=["book"])
+
+
+@pytest.mark.parametrize("mode", ["wait", "stream", "background"])
+def test_a_turn_is_run_and_told_of(parley: Workbench, mode: str) -> None:
+    result = parley.run(booking(parley, book, mode=mode))
+
+    assert (result.status, result.reply) == ("completed", "Booked.")
+    assert result.transcript == [("user", "A table for four"), ("assistant", "Booked.")]
+    assert [(call.name, call.arguments) for call in result.tool_calls] == [("book", {"size": 4})]
+    assert [asked.place for asked in result.asked] == ["0", "1"]
+    assert result.asked[0].tools == ["book"]
+    assert [row["size"] for row in parley.database.rows("SELECT size FROM bookings")] == [4]
+
+
+def test_a_later_turn_of_the_session_survives(parley: Workbench) -> None:
+    first = parley.run(booking(parley, book))
+
+    parley.survives(booking(parley, book, session_id=first.session_id))
+
+    assert len(parley.database.rows("SELECT * FROM bookings")) == 1
+
+
+async def test_it_is_used_in_tests_with_a_loop_too(parley: Workbench) -> None:
+    assert parley.run(booking(parley, book)).status == "completed"
+
+    assert parley.survives(booking(parley, book)).findings == []
+
+
+def test_where_no_process_can_be_copied_it_says_so(
+    parley: Workbench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(os, "fork")
+
+    with pytest.raises(ForkMissing, match="WSL"):
+        parley.survives(booking(parley, book))
