@@ -45,6 +45,7 @@ class ToolCall:
         error: The type of the exception that the tool failed with; its output is then what the
             model was told of that.
         milliseconds: How long the call took.
+        raised: Whether the exception fails the run, also when the turn is carried on.
     """
 
     call_id: str
@@ -57,6 +58,7 @@ class ToolCall:
     context: Mapping[str, Any] = field(default_factory=dict)
     error: str | None = None
     milliseconds: int | None = None
+    raised: bool = False
 
 
 class ToolCallRepository:
@@ -88,6 +90,7 @@ class ToolCallRepository:
                 row.output.get("context", {}),
                 row.output.get("error"),
                 row.output.get("milliseconds"),
+                row.output.get("raised", False),
             )
             for row in rows
         }
@@ -135,6 +138,8 @@ def _parameters(turn: RunningTurn, call: ToolCall) -> Mapping[str, Any]:
         output["error"] = call.error
     if call.milliseconds is not None:
         output["milliseconds"] = call.milliseconds
+    if call.raised:
+        output["raised"] = True
     return {
         "turn_id": turn.id,
         "attempt": turn.attempt,

@@ -14,10 +14,12 @@ from agents import FunctionTool, Tool, function_tool
 from agents.tool_context import ToolContext
 
 from parley.failpoints import failpoint
+from parley.repository.tool_calls import Called
 from parley.runner.told import told
 from parley.runner.tool_errors import explain, explain_errors, note_errors, tool_failed
 from parley.runner.tool_guardrails import record_tool_verdicts
 from parley.runner.tool_results import give_extractor_value, named, tell_returned
+from parley.runner.tool_timeouts import NO_LIMIT, OutOfTime, take_limit
 from parley.tracing import subsegment
 from parley.turns.attempt import Attempt, current_attempt, in_body
 from parley.turns.caps import cut
@@ -114,6 +116,8 @@ def record_outputs(tools: Iterable[Tool]) -> None:
                 note_errors(tool)
                 explain_errors(tool)
                 tool.on_invoke_tool = _Recorded(tool, tool.on_invoke_tool)
+            if (limit := take_limit(tool)) is not None:
+                tool.on_invoke_tool.limit = limit
 
 
 _NOT_CALLED = (
@@ -122,18 +126,25 @@ _NOT_CALLED = (
 
 
 class _Recorded:
-    """Calls a tool inside its place in the turn, and keeps what it answers."""
+    """Calls a tool inside its place in the turn, and keeps what it answers.
+
+    Attributes:
+        limit: How long a call may take.
+    """
 
     def __init__(
-        self, tool: FunctionTool, invoke: Callable[[ToolContext[Any], str], Awaitable[Any]]
+        self,
+        tool: FunctionTool,
+        invoke: Callable[[ToolContext[Any], str], Awaitable[Any]],
     ) -> None:
+        self.limit = NO_LIMIT
         self._tool = tool
         self._invoke = invoke
 
     async def __call__(self, context: ToolContext[Any], arguments: str) -> Any:
         attempt = current_attempt()
         if attempt is None:
-            return await self._invoke(context, arguments)
+            return await self._outside(context, arguments)
         attempt.lease.check()
         called, call_id = named(context), context.tool_call_id
         if attempt.event_writer is not None:
@@ -145,24 +156,51 @@ class _Recorded:
         if call_id in attempt.journal.outputs:
             attempt.journal.own.put_back(attempt.journal.outputs[call_id].context)
         else:
-            attempt.journal.begin_call(call_id)
-            failpoint(f"before the tool {called.name}")
-            try:
-                with inside_call(call_id), subsegment(f"tool {context.tool_name}"):
-                    value = await self._invoke(context, arguments)
-            except Exception as error:
-                tool_failed(context, error)
-                raise
-            attempt.lease.check()
-            if attempt.refused is not None:
-                raise attempt.refused  # which the tool's own error function may have hidden
-            if call_id not in attempt.journal.outputs:
-                await attempt.journal.record_output(called, _told(attempt, call_id, value))
+            await self._make(attempt, called, context, arguments)
         call = attempt.journal.outputs[call_id]
+        if call.raised:
+            raise self.limit.error(call.name)
         answer = attempt.journal.answered[call_id] = cut(call.output, call.told)
         if not self._tool.tool_output_guardrails:  # or the last of them tells it
             tell_returned(context, answer)
         return answer
+
+    async def _make(
+        self, attempt: Attempt, called: Called, context: ToolContext[Any], arguments: str
+    ) -> None:
+        """Call the tool, and record what it gives."""
+        call_id, late = called.call_id, False
+        attempt.journal.begin_call(call_id)
+        failpoint(f"before the tool {called.name}")
+        try:
+            with inside_call(call_id), subsegment(f"tool {context.tool_name}"):
+                value = await self.limit.keep(self._invoke(context, arguments))
+        except OutOfTime:
+            late, error = True, self.limit.error(called.name)
+            tool_failed(context, error)
+            value = await self.limit.told(context, error)
+        except Exception as failure:
+            tool_failed(context, failure)
+            raise
+        attempt.lease.check()
+        if attempt.refused is not None:
+            raise attempt.refused  # which the tool's own error function may have hidden
+        if call_id not in attempt.journal.outputs:
+            raised = late and self.limit.raises
+            output = _told(attempt, call_id, value)
+            await attempt.journal.record_output(called, output, raised=raised)
+        if late:  # a transaction of the call's may have been committed before
+            attempt.journal.outputs[call_id] = (await attempt.journal.recorded())[call_id]
+
+    async def _outside(self, context: ToolContext[Any], arguments: str) -> Any:
+        """Call the tool outside of a turn, as the SDK does."""
+        try:
+            return await self.limit.keep(self._invoke(context, arguments))
+        except OutOfTime:
+            error = self.limit.error(context.tool_name)
+        if self.limit.raises:
+            raise error
+        return await self.limit.told(context, error)
 
 
 def _told(attempt: Attempt, call_id: str, value: Any) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from typing import Any
 
 from parley.memory.codec import Unreadable
@@ -225,14 +226,19 @@ class Journal:
             self._store.record, self.conversation, turn.key, turn.attempt, position, record
         )
 
-    async def record_output(self, called: Called, output: Any) -> None:
+    async def record_output(self, called: Called, output: Any, *, raised: bool = False) -> None:
         """Keep what a tool answered before the model is told of it.
+
+        Args:
+            called: The call.
+            output: A JSON value.
+            raised: Whether the model is not told: the tool's exception fails the run.
 
         Raises:
             Fenced: This attempt was replaced, or the turn is over.
             StoreUnavailable: Postgres cannot serve now.
         """
-        call = self.answer(called, output, effect=False)
+        call = replace(self.answer(called, output, effect=False), raised=raised)
         await self._lease.write(self._tool_calls.record, self._lease.turn, call)
         self.outputs[call.call_id] = call
 
