@@ -103,8 +103,9 @@ def test_a_function_is_given_the_settings_that_it_reads_and_no_others(
             from parley.composition import Composition
 
             assert Composition(load_settings(*needs(function))).database
-        if function == "Sessions":  # whose store is opened by the request that comes to it
-            assert module.parts.store
+        if function == "Sessions":  # where the request that comes to them makes the rest
+            for part in ("store", "forgetter", "cleaner", "eraser", "exporter", "renamer"):
+                assert getattr(module.parts, part)
 
     given = {name for name in variables(function) if not name.startswith(OF_LIBRARIES)}
     assert given == settings_read - OF_LAPTOPS

@@ -54,6 +54,20 @@ class Composition:
 
     settings: Settings
 
+    def prepare_sending(self) -> None:
+        """Make what the first message needs, while a function starts: imports the Agents SDK."""
+        self.wake_queue.prepare()
+        _ = self.sender
+
+    def prepare_reading(self) -> None:
+        """Make what most requests that run no agent need, while a function starts."""
+        _ = self.sessions, self.transcript, self.canceller
+
+    @property
+    def message_max_chars(self) -> int:
+        """How many characters a message may have."""
+        return self.settings.message_max_chars
+
     @made_once
     def database(self) -> Database:
         """The way to Postgres: as the run-time role, or as the owner where there is none."""

@@ -2,46 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Annotated
+from collections.abc import Sequence
 
 from aws_lambda_powertools.event_handler.api_gateway import Router
-from aws_lambda_powertools.event_handler.depends import Depends
 
-from parley.http.administration import administrator
 from parley.http.documented import answers
-from parley.http.identity import Caller
+from parley.http.parts import Administrator, Database, Store
 from parley.http.statistics_schemas import MemoryFigures, Statistics
 from parley.ids import conversation_key
 from parley.memory.store import AgentSessionStore
-from parley.repository.database import Database
 from parley.repository.progress import read_progress
 from parley.repository.statistics import SampledSession, read_activity, read_standing
 
+router = Router()
 
-def statistics_routes(database: Database, open_store: Callable[[], AgentSessionStore]) -> Router:
-    """Make the route; the agent-session store is made when it is asked for."""
-    router = Router()
 
-    @router.get(
-        "/admin/stats",
-        operation_id="readStatistics",
-        tags=["admin"],
-        summary="Show the deployment's figures",
-        responses=answers({200: "The figures."}, 403),
+@router.get(
+    "/admin/stats",
+    operation_id="readStatistics",
+    tags=["admin"],
+    summary="Show the deployment's figures",
+    responses=answers({200: "The figures."}, 403),
+)
+def read_statistics(user: Administrator, database: Database, store: Store) -> Statistics:
+    activity = read_activity(database)
+    return Statistics.of(
+        read_standing(database),
+        messages=activity.messages,
+        memory=_memory(store, activity.newest),
+        turns=activity.turns,
+        newest_turns=activity.newest_turns,
+        cleanup=read_progress(database, "retention"),
     )
-    def statistics(user: Annotated[Caller, Depends(administrator)]) -> Statistics:
-        activity = read_activity(database)
-        return Statistics.of(
-            read_standing(database),
-            messages=activity.messages,
-            memory=_memory(open_store(), activity.newest),
-            turns=activity.turns,
-            newest_turns=activity.newest_turns,
-            cleanup=read_progress(database, "retention"),
-        )
-
-    return router
 
 
 def _memory(store: AgentSessionStore, sample: Sequence[SampledSession]) -> MemoryFigures:

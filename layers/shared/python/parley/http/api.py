@@ -10,7 +10,6 @@ from typing import Any, NoReturn, cast
 from aws_lambda_powertools.event_handler import (
     APIGatewayRestResolver,
     CORSConfig,
-    Request,
     Response,
 )
 from aws_lambda_powertools.event_handler.api_gateway import Router
@@ -22,7 +21,8 @@ from parley.errors import NotFound, StoreUnavailable, Unauthenticated
 from parley.http.audit import PREFIX, Audit
 from parley.http.body import ROOM_BYTES, body_refusal, read_json
 from parley.http.headers import SAFE, safe_besides
-from parley.http.identity import Caller, identify
+from parley.http.identity import identify
+from parley.http.parts import context_of
 from parley.http.paths import methods_of, named_ids, seen_from, without_slash
 from parley.http.problems import (
     CONTENT_TYPE,
@@ -52,21 +52,13 @@ _EXPOSED = [
 ]
 
 
-def caller(request: Request) -> Caller:
-    """Give the user whose request this is: a dependency of every route but the open ones.
-
-    Raises:
-        Unauthenticated: The event names no user.
-    """
-    return identify(request.resolved_event)
-
-
 class Api:
     """A Lambda handler for REST API events."""
 
     def __init__(
         self,
         routers: Iterable[Router],
+        parts: object,
         *,
         body_max_bytes: int = ROOM_BYTES,
         audit: Audit | None = None,
@@ -75,9 +67,11 @@ class Api:
 
         Args:
             routers: The routes.
+            parts: What they may ask for: a `Composition`, or what has as much of one as they need.
             body_max_bytes: How many bytes any of them takes as a body.
             audit: Records what administrators do; None if none of the routes is theirs.
         """
+        self._parts = parts
         self._body_max_bytes = body_max_bytes
         self._audit = audit
         self.resolver = APIGatewayRestResolver(
@@ -127,6 +121,7 @@ class Api:
             return refused(event, refusal)
 
         def resolve() -> dict[str, Any]:
+            self.resolver.append_context(**context_of(self._parts, context))
             return self.resolver.resolve(asked, cast(LambdaContext, context))
 
         if self._audit is not None and asked["path"].startswith(PREFIX):

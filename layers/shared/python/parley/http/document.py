@@ -7,22 +7,24 @@ to know another's routes; a test holds the two together, `make openapi` writes i
 from __future__ import annotations
 
 import json
-from typing import Any, cast
+from typing import Any
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 from aws_lambda_powertools.event_handler.openapi.models import HTTPBearer, Server
 
 import parley
-from parley.http.admin import admin_routes
-from parley.http.admin_stats import statistics_routes
-from parley.http.memory import memory_routes
-from parley.http.messages import message_routes
-from parley.http.open import open_routes
-from parley.http.sessions import session_routes
-from parley.http.stream_routes import stream_routes
-from parley.http.tasks import task_routes
-from parley.http.transcript import transcript_routes
-from parley.http.turns import turn_routes
+from parley.http import (
+    admin,
+    admin_stats,
+    memory,
+    messages,
+    open,
+    sessions,
+    stream_routes,
+    tasks,
+    transcript,
+    turns,
+)
 
 _DESCRIPTION = """\
 Conversations with agents that survive what happens to the processes that run them.
@@ -38,21 +40,20 @@ audience."""
 
 def document() -> dict[str, Any]:
     """Make the document."""
-    nothing = cast(Any, None)  # routes are described, not called
     resolver = APIGatewayRestResolver(enable_validation=True)
-    for router in (
-        session_routes(nothing, nothing, nothing),
-        message_routes(nothing, max_chars=0),
-        stream_routes(nothing, max_chars=0),
-        transcript_routes(nothing),
-        turn_routes(nothing),
-        memory_routes(nothing),
-        task_routes(nothing),
-        admin_routes(nothing, nothing, nothing, nothing, nothing, nothing, nothing),
-        statistics_routes(nothing, nothing),
-        open_routes(),
+    for routes in (
+        sessions,
+        messages,
+        stream_routes,
+        transcript,
+        turns,
+        memory,
+        tasks,
+        admin,
+        admin_stats,
+        open,
     ):
-        resolver.include_router(router)
+        resolver.include_router(routes.router)
     generated = resolver.get_openapi_json_schema(
         title="Parley",
         version=parley.__version__,

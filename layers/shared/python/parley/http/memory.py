@@ -2,60 +2,53 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.api_gateway import Router
-from aws_lambda_powertools.event_handler.depends import Depends
 
-from parley.cleanup.forgetting import Forgetter
-from parley.http.api import caller
 from parley.http.documented import answers
-from parley.http.identity import Caller
+from parley.http.parts import Caller, Forgetter
 from parley.http.schemas import Memory, Pruned
 from parley.http.sessions import SessionId
 
+router = Router()
 
-def memory_routes(forgetter: Forgetter) -> Router:
-    """Make the routes."""
-    router = Router()
 
-    @router.get(
-        "/sessions/<session_id>/memory",
-        operation_id="countMemory",
-        tags=["memory"],
-        summary="Count what the agent remembers",
-        responses=answers({200: "The figures."}, 404, 422),
+@router.get(
+    "/sessions/<session_id>/memory",
+    operation_id="countMemory",
+    tags=["memory"],
+    summary="Count what the agent remembers",
+    responses=answers({200: "The figures."}, 404, 422),
+)
+def count_memory(user: Caller, forgetter: Forgetter, session_id: SessionId) -> Memory:
+    counted = forgetter.statistics(user.user_id, session_id)
+    return Memory(
+        turns=counted.turns,
+        items=counted.items,
+        bytes=counted.bytes,
+        last_activity_at=counted.last_activity_at,
     )
-    def statistics(user: Annotated[Caller, Depends(caller)], session_id: SessionId) -> Memory:
-        counted = forgetter.statistics(user.user_id, session_id)
-        return Memory(
-            turns=counted.turns,
-            items=counted.items,
-            bytes=counted.bytes,
-            last_activity_at=counted.last_activity_at,
-        )
 
-    @router.delete(
-        "/sessions/<session_id>/memory",
-        status_code=204,
-        operation_id="clearMemory",
-        tags=["memory"],
-        summary="Make the agent forget; the transcript stays",
-        responses=answers({204: "It is forgotten."}, 404, 422),
-    )
-    def clear(user: Annotated[Caller, Depends(caller)], session_id: SessionId) -> Response[None]:
-        forgetter.clear(user.user_id, session_id)
-        return Response(status_code=204)
 
-    @router.post(
-        "/sessions/<session_id>/memory/prune",
-        operation_id="pruneMemory",
-        tags=["memory"],
-        summary="Remove memory that is too old for the agent to be shown",
-        responses=answers({200: "What was removed."}, 404, 422),
-    )
-    def prune(user: Annotated[Caller, Depends(caller)], session_id: SessionId) -> Pruned:
-        return Pruned(turns=forgetter.prune(user.user_id, session_id))
+@router.delete(
+    "/sessions/<session_id>/memory",
+    status_code=204,
+    operation_id="clearMemory",
+    tags=["memory"],
+    summary="Make the agent forget; the transcript stays",
+    responses=answers({204: "It is forgotten."}, 404, 422),
+)
+def clear_memory(user: Caller, forgetter: Forgetter, session_id: SessionId) -> Response[None]:
+    forgetter.clear(user.user_id, session_id)
+    return Response(status_code=204)
 
-    return router
+
+@router.post(
+    "/sessions/<session_id>/memory/prune",
+    operation_id="pruneMemory",
+    tags=["memory"],
+    summary="Remove memory that is too old for the agent to be shown",
+    responses=answers({200: "What was removed."}, 404, 422),
+)
+def prune_memory(user: Caller, forgetter: Forgetter, session_id: SessionId) -> Pruned:
+    return Pruned(turns=forgetter.prune(user.user_id, session_id))

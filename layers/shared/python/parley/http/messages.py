@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from math import ceil
-from typing import Annotated, Any
+from typing import Any, Self
 
-from aws_lambda_powertools.event_handler import Response
+from aws_lambda_powertools.event_handler import Request, Response
 from aws_lambda_powertools.event_handler.api_gateway import Router
-from aws_lambda_powertools.event_handler.depends import Depends
 
 from parley import loop
-from parley.http.api import caller
 from parley.http.arrival import GATEWAY_SECONDS, seconds_to_answer
 from parley.http.documented import answers
 from parley.http.idempotency import IdempotencyKey
-from parley.http.identity import Caller
+from parley.http.parts import Caller, MessageMaxChars, Sender, TimeLeft
 from parley.http.preferences import RESPOND_ASYNC, Prefer, responds_async
 from parley.http.schemas import (
     AcceptedTurn,
@@ -27,7 +26,7 @@ from parley.http.sessions import SessionId
 from parley.repository.begin import MAX_QUEUED
 from parley.repository.transcript import TurnView
 from parley.repository.turns import TurnRequest
-from parley.turns.send import QueuedTurn, Sender
+from parley.turns.send import QueuedTurn
 
 MARGIN_SECONDS = 12.0
 """What an invocation keeps for letting go of a turn that will not end in time: a statement that is
@@ -64,84 +63,111 @@ _HOW = (
 )
 
 
-def message_routes(sender: Sender, *, max_chars: int) -> Router:
-    """Make the routes.
+router = Router()
+
+
+@router.post(
+    "/sessions/<session_id>/messages",
+    status_code=201,
+    operation_id="sendMessage",
+    tags=["messages"],
+    summary="Send a message, and wait for the reply or not",
+    description=_HOW,
+    responses=_ANSWERS,
+)
+def send_message(
+    user: Caller,
+    sender: Sender,
+    max_chars: MessageMaxChars,
+    left: TimeLeft,
+    http: Request,
+    session_id: SessionId,
+    body: MessageSending,
+    idempotency_key: IdempotencyKey = None,
+    prefer: Prefer = None,
+) -> Response[Answered]:
+    wanted = to_session(user, session_id, body, idempotency_key, max_chars=max_chars)
+    waits = None if responds_async(prefer) else _Waits.of(http, left)
+    return _answered(sender, wanted, waits, enqueue=body.on_conflict == "enqueue")
+
+
+@router.post(
+    "/messages",
+    status_code=201,
+    operation_id="sendFirstMessage",
+    tags=["messages"],
+    summary="Send a message to a session that is made if it is not there",
+    description=f"One session, however often a first message is retried. {_HOW}",
+    responses=_ANSWERS,
+)
+def send_first_message(
+    user: Caller,
+    sender: Sender,
+    max_chars: MessageMaxChars,
+    left: TimeLeft,
+    http: Request,
+    body: FirstMessageSending,
+    idempotency_key: IdempotencyKey = None,
+    prefer: Prefer = None,
+) -> Response[Answered]:
+    wanted = to_any_session(user, body, idempotency_key, max_chars=max_chars)
+    waits = None if responds_async(prefer) else _Waits.of(http, left)
+    return _answered(
+        sender, wanted, waits, enqueue=body.on_conflict == "enqueue", names_session=False
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Waits:
+    """How long a turn is waited for, in seconds: at most, and behind others."""
+
+    seconds: float
+    patience: float
+
+    @classmethod
+    def of(cls, http: Request, left: TimeLeft) -> Self:
+        """Read it from a request."""
+        return cls(left() - MARGIN_SECONDS, seconds_to_answer(http.resolved_event.raw_event))
+
+
+def _answered(
+    sender: Sender,
+    wanted: TurnRequest,
+    waits: _Waits | None,
+    *,
+    enqueue: bool,
+    names_session: bool = True,
+) -> Response[Answered]:
+    """Send a message and return the answer.
 
     Args:
-        sender: Sends messages.
-        max_chars: How long a message may be.
+        sender: Sends it.
+        wanted: The turn.
+        waits: How long to wait for it; None to leave it to a worker.
+        enqueue: Whether to wait behind a turn that runs.
+        names_session: Whether the request's path does, which `Location` is relative to.
     """
-    router = Router()
-
-    def answered(
-        request: TurnRequest, body: MessageSending, prefer: list[str] | None
-    ) -> Response[Answered]:
-        enqueue = body.on_conflict == "enqueue"
-        if responds_async(prefer):
-            queued = loop.run(sender.queue(request, enqueue=enqueue))
-            headers = headed(request, queued.view, replayed=queued.replayed)
-            headers["Preference-Applied"] = RESPOND_ASYNC
-            return _json(202, AcceptedTurn.of(queued.view), headers)
-        left: float = router.lambda_context.get_remaining_time_in_millis() / 1000
-        sent = loop.run(
-            sender.send(
-                request,
-                seconds=left - MARGIN_SECONDS,
-                patience=seconds_to_answer(router.current_event.raw_event),
-                enqueue=enqueue,
-            )
-        )
-        headers = headed(request, sent.view, replayed=sent.replayed)
-        if isinstance(sent, QueuedTurn):
-            headers["Retry-After"] = str(_asked_again_after(sent.least_seconds))
-            return _json(202, AcceptedTurn.of(sent.view), headers)
-        return _json(201, TurnWithMessages.of(sent.view), headers)
-
-    def headed(request: TurnRequest, view: TurnView, *, replayed: bool) -> dict[str, str]:
-        # Relative to the request, which may be below a stage or a domain's base path.
-        path = f"turns/{view.turn.id}"
-        if request.opens is not None or router.current_event.path.strip("/") == "messages":
-            path = f"sessions/{view.turn.session_id}/{path}"
-        return {"Location": path} | ({"Idempotent-Replayed": "true"} if replayed else {})
-
-    @router.post(
-        "/sessions/<session_id>/messages",
-        status_code=201,
-        operation_id="sendMessage",
-        tags=["messages"],
-        summary="Send a message, and wait for the reply or not",
-        description=_HOW,
-        responses=_ANSWERS,
+    if waits is None:
+        queued = loop.run(sender.queue(wanted, enqueue=enqueue))
+        headers = _headers(queued.view, replayed=queued.replayed, names_session=names_session)
+        headers["Preference-Applied"] = RESPOND_ASYNC
+        return _json(202, AcceptedTurn.of(queued.view), headers)
+    sent = loop.run(
+        sender.send(wanted, seconds=waits.seconds, patience=waits.patience, enqueue=enqueue)
     )
-    def send(
-        user: Annotated[Caller, Depends(caller)],
-        session_id: SessionId,
-        body: MessageSending,
-        idempotency_key: IdempotencyKey = None,
-        prefer: Prefer = None,
-    ) -> Response[Answered]:
-        request = to_session(user, session_id, body, idempotency_key, max_chars=max_chars)
-        return answered(request, body, prefer)
+    headers = _headers(sent.view, replayed=sent.replayed, names_session=names_session)
+    if isinstance(sent, QueuedTurn):
+        headers["Retry-After"] = str(_asked_again_after(sent.least_seconds))
+        return _json(202, AcceptedTurn.of(sent.view), headers)
+    return _json(201, TurnWithMessages.of(sent.view), headers)
 
-    @router.post(
-        "/messages",
-        status_code=201,
-        operation_id="sendFirstMessage",
-        tags=["messages"],
-        summary="Send a message to a session that is made if it is not there",
-        description=f"One session, however often a first message is retried. {_HOW}",
-        responses=_ANSWERS,
-    )
-    def send_first(
-        user: Annotated[Caller, Depends(caller)],
-        body: FirstMessageSending,
-        idempotency_key: IdempotencyKey = None,
-        prefer: Prefer = None,
-    ) -> Response[Answered]:
-        request = to_any_session(user, body, idempotency_key, max_chars=max_chars)
-        return answered(request, body, prefer)
 
-    return router
+def _headers(view: TurnView, *, replayed: bool, names_session: bool) -> dict[str, str]:
+    # Relative to the request, which may be below a stage or a domain's base path.
+    path = f"turns/{view.turn.id}"
+    if not names_session:
+        path = f"sessions/{view.turn.session_id}/{path}"
+    return {"Location": path} | ({"Idempotent-Replayed": "true"} if replayed else {})
 
 
 def _asked_again_after(least_seconds: float) -> int:

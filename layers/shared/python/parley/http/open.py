@@ -6,79 +6,73 @@ import re
 from base64 import b64encode
 from hashlib import sha256
 from importlib import resources
-from typing import Annotated
 
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.api_gateway import Router
-from aws_lambda_powertools.event_handler.depends import Depends
 
-from parley.http.api import caller
 from parley.http.documented import answers
-from parley.http.identity import Caller
+from parley.http.parts import Caller
 from parley.http.paths import document
 from parley.http.schemas import AgentList, Health, OfferedAgent
 from parley.manifest import manifest
 
+router = Router()
 
-def open_routes() -> Router:
-    """Make the routes. `/health`, `/openapi.json` and `/docs` answer without a token."""
-    router = Router()
 
-    @router.get(
-        "/agents",
-        operation_id="listAgents",
-        tags=["agents"],
-        summary="List the agents that this deployment offers",
-        responses=answers({200: "All agents."}),
+@router.get(
+    "/agents",
+    operation_id="listAgents",
+    tags=["agents"],
+    summary="List the agents that this deployment offers",
+    responses=answers({200: "All agents."}),
+)
+def list_agents(user: Caller) -> AgentList:
+    offered = manifest()
+    return AgentList(
+        items=[
+            OfferedAgent(name=name, description=offer.description, default=name == offered.default)
+            for name, offer in offered.agents.items()
+        ]
     )
-    def agents(user: Annotated[Caller, Depends(caller)]) -> AgentList:
-        offered = manifest()
-        return AgentList(
-            items=[
-                OfferedAgent(
-                    name=name, description=offer.description, default=name == offered.default
-                )
-                for name, offer in offered.agents.items()
-            ]
-        )
 
-    @router.get(
-        "/health",
-        operation_id="checkHealth",
-        tags=["deployment"],
-        summary="Tell that the function runs; touches no store",
-        responses={200: {"description": "It runs."}},
-        openapi_extensions={"security": []},
+
+@router.get(
+    "/health",
+    operation_id="checkHealth",
+    tags=["deployment"],
+    summary="Tell that the function runs; touches no store",
+    responses={200: {"description": "It runs."}},
+    openapi_extensions={"security": []},
+)
+def check_health() -> Health:
+    return Health(status="ok")
+
+
+@router.get("/openapi.json", include_in_schema=False)
+def openapi() -> Response[str]:
+    return Response(status_code=200, content_type="application/json", body=document())
+
+
+@router.get("/docs", include_in_schema=False, compress=True)
+def docs() -> Response[str]:
+    # Only this page needs it, and importing it costs every cold start.
+    from aws_lambda_powertools.event_handler.openapi import swagger_ui
+
+    files = resources.files(swagger_ui)
+    page = swagger_ui.generate_swagger_html(
+        spec=document().replace("</", "<\\/"),
+        swagger_js=(files / "swagger-ui-bundle.min.js").read_text("utf-8"),
+        swagger_css=(files / "swagger-ui.min.css").read_text("utf-8"),
+        swagger_base_url="",
+        oauth2_config=None,
+        persist_authorization=False,
     )
-    def health() -> Health:
-        return Health(status="ok")
-
-    @router.get("/openapi.json", include_in_schema=False)
-    def openapi() -> Response[str]:
-        return Response(status_code=200, content_type="application/json", body=document())
-
-    @router.get("/docs", include_in_schema=False, compress=True)
-    def docs() -> Response[str]:
-        # Only this page needs it, and importing it costs every cold start.
-        from aws_lambda_powertools.event_handler.openapi import swagger_ui
-
-        files = resources.files(swagger_ui)
-        page = swagger_ui.generate_swagger_html(
-            spec=document().replace("</", "<\\/"),
-            swagger_js=(files / "swagger-ui-bundle.min.js").read_text("utf-8"),
-            swagger_css=(files / "swagger-ui.min.css").read_text("utf-8"),
-            swagger_base_url="",
-            oauth2_config=None,
-            persist_authorization=False,
-        )
-        return Response(
-            status_code=200,
-            content_type="text/html; charset=utf-8",
-            body=page,
-            headers={"Content-Security-Policy": _policy_of(page)},
-        )
-
-    return router
+    return Response(
+        status_code=200,
+        content_type="text/html; charset=utf-8",
+        body=page,
+        headers={"Content-Security-Policy": _policy_of(page)},
+    )
 
 
 def _policy_of(page: str) -> str:

@@ -7,24 +7,20 @@ from uuid import UUID
 
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.api_gateway import Router
-from aws_lambda_powertools.event_handler.depends import Depends
 from aws_lambda_powertools.event_handler.openapi.params import Path, Query
 
-from parley.cleanup.forgetting import Forgetter
 from parley.errors import InvalidField
 from parley.fingerprints import fingerprint
-from parley.http.api import caller
 from parley.http.documented import answers
 from parley.http.idempotency import IdempotencyKey
-from parley.http.identity import Caller
 from parley.http.paging import Cursor, Limit
+from parley.http.parts import Caller, Database, Forgetter, Sessions
 from parley.http.schemas import Session, SessionChange, SessionCreation, SessionList
 from parley.ids import new_id
 from parley.manifest import manifest
-from parley.repository.database import Database
+from parley.repository import session_list
 from parley.repository.models import SessionStatus
-from parley.repository.session_list import SessionFilter, list_sessions
-from parley.repository.sessions import SessionRepository
+from parley.repository.session_list import SessionFilter
 
 SessionId = Annotated[UUID, Path(description="The session's id.")]
 
@@ -42,123 +38,124 @@ def offered_agent(name: str | None) -> str:
     return name
 
 
-def session_routes(database: Database, sessions: SessionRepository, forgetter: Forgetter) -> Router:
-    """Make the routes."""
-    router = Router()
+router = Router()
 
-    @router.post(
-        "/sessions",
-        status_code=201,
-        operation_id="createSession",
-        tags=["sessions"],
-        summary="Make a session",
-        description=(
-            "A name that you already have returns that session with 200. The same"
-            " `Idempotency-Key` returns the session that it made."
-        ),
-        responses=answers(
-            {201: "The session.", 200: "The session; it was there already."},
-            400,
-            404,
-            413,
-            415,
-            422,
-        ),
+
+@router.post(
+    "/sessions",
+    status_code=201,
+    operation_id="createSession",
+    tags=["sessions"],
+    summary="Make a session",
+    description=(
+        "A name that you already have returns that session with 200. The same"
+        " `Idempotency-Key` returns the session that it made."
+    ),
+    responses=answers(
+        {201: "The session.", 200: "The session; it was there already."},
+        400,
+        404,
+        413,
+        415,
+        422,
+    ),
+)
+def create_session(
+    user: Caller,
+    sessions: Sessions,
+    body: SessionCreation,
+    idempotency_key: IdempotencyKey = None,
+) -> Response[Session]:
+    agent = offered_agent(body.agent)
+    row, made = sessions.create(
+        new_id(),
+        user.user_id,
+        agent=agent,
+        name=body.name,
+        platform=body.platform,
+        metadata=body.metadata,
+        idempotency_key=idempotency_key,
+        fingerprint=fingerprint("session", **body.model_dump(mode="json")),
     )
-    def create(
-        user: Annotated[Caller, Depends(caller)],
-        body: SessionCreation,
-        idempotency_key: IdempotencyKey = None,
-    ) -> Response[Session]:
-        agent = offered_agent(body.agent)
-        row, made = sessions.create(
-            new_id(),
-            user.user_id,
-            agent=agent,
-            name=body.name,
-            platform=body.platform,
-            metadata=body.metadata,
-            idempotency_key=idempotency_key,
-            fingerprint=fingerprint("session", **body.model_dump(mode="json")),
-        )
-        # Found by its name it is not replayed: it may have been made of other fields.
-        replayed = not made and idempotency_key and row.idempotency_key == idempotency_key
-        location = {"Location": f"sessions/{row.id}"}  # relative: there may be a stage
-        return Response(
-            status_code=201 if made else 200,
-            content_type="application/json",
-            body=Session.of(row),
-            headers=location | ({"Idempotent-Replayed": "true"} if replayed else {}),
-        )
-
-    @router.get(
-        "/sessions",
-        operation_id="listSessions",
-        tags=["sessions"],
-        summary="List sessions, newest activity first",
-        description=(
-            "Pages show the sessions as they stood when the first page was read: none comes"
-            " twice or is left out because of what happens meanwhile."
-        ),
-        responses=answers({200: "A page."}, 422),
+    # Found by its name it is not replayed: it may have been made of other fields.
+    replayed = not made and idempotency_key and row.idempotency_key == idempotency_key
+    location = {"Location": f"sessions/{row.id}"}  # relative: there may be a stage
+    return Response(
+        status_code=201 if made else 200,
+        content_type="application/json",
+        body=Session.of(row),
+        headers=location | ({"Idempotent-Replayed": "true"} if replayed else {}),
     )
-    def list_(
-        user: Annotated[Caller, Depends(caller)],
-        status: Annotated[SessionStatus | None, Query()] = None,
-        agent: Annotated[str | None, Query(max_length=100)] = None,
-        name: Annotated[str | None, Query(max_length=200)] = None,
-        platform: Annotated[str | None, Query(max_length=32)] = None,
-        limit: Limit = 20,
-        cursor: Cursor = None,
-    ) -> SessionList:
-        page = list_sessions(
-            database,
-            user.user_id,
-            SessionFilter(status=status, agent=agent, name=name, platform=platform),
-            limit=limit,
-            cursor=cursor,
-        )
-        return SessionList(
-            items=[Session.of(row) for row in page.items], next_cursor=page.next_cursor
-        )
 
-    @router.get(
-        "/sessions/<session_id>",
-        operation_id="readSession",
-        tags=["sessions"],
-        summary="Read a session",
-        responses=answers({200: "The session."}, 404, 422),
+
+@router.get(
+    "/sessions",
+    operation_id="listSessions",
+    tags=["sessions"],
+    summary="List sessions, newest activity first",
+    description=(
+        "Pages show the sessions as they stood when the first page was read: none comes"
+        " twice or is left out because of what happens meanwhile."
+    ),
+    responses=answers({200: "A page."}, 422),
+)
+def list_sessions(
+    user: Caller,
+    database: Database,
+    status: Annotated[SessionStatus | None, Query()] = None,
+    agent: Annotated[str | None, Query(max_length=100)] = None,
+    name: Annotated[str | None, Query(max_length=200)] = None,
+    platform: Annotated[str | None, Query(max_length=32)] = None,
+    limit: Limit = 20,
+    cursor: Cursor = None,
+) -> SessionList:
+    page = session_list.list_sessions(
+        database,
+        user.user_id,
+        SessionFilter(status=status, agent=agent, name=name, platform=platform),
+        limit=limit,
+        cursor=cursor,
     )
-    def read(user: Annotated[Caller, Depends(caller)], session_id: SessionId) -> Session:
-        return Session.of(sessions.get(user.user_id, session_id))
+    return SessionList(items=[Session.of(row) for row in page.items], next_cursor=page.next_cursor)
 
-    @router.patch(
-        "/sessions/<session_id>",
-        operation_id="changeSession",
-        tags=["sessions"],
-        summary="Change a session's name, status or metadata",
-        description=(
-            "An escalated session keeps its status until an administrator sets it back: 409"
-            " `session_escalated`."
-        ),
-        responses=answers({200: "The session as it is now."}, 400, 404, 409, 413, 415, 422),
-    )
-    def change(
-        user: Annotated[Caller, Depends(caller)], session_id: SessionId, body: SessionChange
-    ) -> Session:
-        changes = body.model_dump(exclude_unset=True)
-        return Session.of(sessions.change(user.user_id, session_id, changes))
 
-    @router.delete(
-        "/sessions/<session_id>",
-        status_code=204,
-        operation_id="deleteSession",
-        tags=["sessions"],
-        summary="Delete a session with its transcript and memory",
-        responses=answers({204: "It is gone."}, 404, 422),
-    )
-    def delete(user: Annotated[Caller, Depends(caller)], session_id: SessionId) -> Response[None]:
-        forgetter.delete(user.user_id, session_id)
-        return Response(status_code=204)
+@router.get(
+    "/sessions/<session_id>",
+    operation_id="readSession",
+    tags=["sessions"],
+    summary="Read a session",
+    responses=answers({200: "The session."}, 404, 422),
+)
+def read_session(user: Caller, sessions: Sessions, session_id: SessionId) -> Session:
+    return Session.of(sessions.get(user.user_id, session_id))
 
-    return router
+
+@router.patch(
+    "/sessions/<session_id>",
+    operation_id="changeSession",
+    tags=["sessions"],
+    summary="Change a session's name, status or metadata",
+    description=(
+        "An escalated session keeps its status until an administrator sets it back: 409"
+        " `session_escalated`."
+    ),
+    responses=answers({200: "The session as it is now."}, 400, 404, 409, 413, 415, 422),
+)
+def change_session(
+    user: Caller, sessions: Sessions, session_id: SessionId, body: SessionChange
+) -> Session:
+    changes = body.model_dump(exclude_unset=True)
+    return Session.of(sessions.change(user.user_id, session_id, changes))
+
+
+@router.delete(
+    "/sessions/<session_id>",
+    status_code=204,
+    operation_id="deleteSession",
+    tags=["sessions"],
+    summary="Delete a session with its transcript and memory",
+    responses=answers({204: "It is gone."}, 404, 422),
+)
+def delete_session(user: Caller, forgetter: Forgetter, session_id: SessionId) -> Response[None]:
+    forgetter.delete(user.user_id, session_id)
+    return Response(status_code=204)

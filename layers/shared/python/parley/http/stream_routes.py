@@ -8,18 +8,18 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from annotated_types import Interval
-from aws_lambda_powertools.event_handler import Response
+from aws_lambda_powertools.event_handler import Request, Response
 from aws_lambda_powertools.event_handler.api_gateway import Router
 from aws_lambda_powertools.event_handler.depends import Depends
 from aws_lambda_powertools.event_handler.openapi.params import Header, Query
 
-from parley.http.api import Api, caller
+from parley.http.api import Api
 from parley.http.body import body_max_bytes
 from parley.http.documented import answers
 from parley.http.event_schemas import TurnEvent
 from parley.http.idempotency import IdempotencyKey
-from parley.http.identity import Caller
 from parley.http.numbers import IN_DIGITS
+from parley.http.parts import Caller, MessageMaxChars, parts_of
 from parley.http.schemas import FirstMessageSending, MessageSending
 from parley.http.sending import to_any_session, to_session
 from parley.http.sessions import SessionId
@@ -77,6 +77,108 @@ class Following:
 Wanted = Sending | Following
 
 
+def _taker(request: Request) -> Callable[[Wanted], None]:
+    """Return what is given what is to be streamed; what a route answers is the head of that."""
+    take: Callable[[Wanted], None] = parts_of(request).take
+    return take
+
+
+Take = Annotated[Callable[[Wanted], None], Depends(_taker)]
+
+router = Router()
+
+
+def _path(resource: str) -> str:
+    """Write a path as the router does."""
+    return resource.replace("{", "<").replace("}", ">")
+
+
+def _streamed(take: Take, wanted: Wanted) -> Response[str]:
+    take(wanted)
+    return Response(
+        status_code=200,
+        content_type=MEDIA_TYPE,
+        body="",
+        headers={"X-Accel-Buffering": "no"},
+    )
+
+
+@router.post(
+    _path(SEND),
+    operation_id="streamMessage",
+    tags=["messages"],
+    summary="Send a message and get the turn as it happens",
+    description=_STREAMED,
+    responses=_SENT,
+)
+def stream_message(
+    user: Caller,
+    take: Take,
+    max_chars: MessageMaxChars,
+    session_id: SessionId,
+    body: MessageSending,
+    idempotency_key: IdempotencyKey = None,
+) -> Response[str]:
+    request = to_session(user, session_id, body, idempotency_key, max_chars=max_chars)
+    return _streamed(take, Sending(request, body.on_conflict == "enqueue", to_session=True))
+
+
+@router.post(
+    _path(SEND_FIRST),
+    operation_id="streamFirstMessage",
+    tags=["messages"],
+    summary="Do the same in a session that is made if it is not there",
+    description=f"One session, however often a first message is retried. {_STREAMED}",
+    responses=_SENT,
+)
+def stream_first_message(
+    user: Caller,
+    take: Take,
+    max_chars: MessageMaxChars,
+    body: FirstMessageSending,
+    idempotency_key: IdempotencyKey = None,
+) -> Response[str]:
+    request = to_any_session(user, body, idempotency_key, max_chars=max_chars)
+    return _streamed(take, Sending(request, body.on_conflict == "enqueue", to_session=False))
+
+
+@router.get(
+    _path(FOLLOW),
+    operation_id="followTurn",
+    tags=["turns"],
+    summary="Get a turn's events, from its start or from any other, and those to come",
+    description=(
+        "From any process, any number of readers at once. The stream ends with the turn's last"
+        " event, or after about a minute: come back with `Last-Event-ID`, as browsers do by"
+        " themselves. What a turn that nobody streamed lacks in events is told in short."
+    ),
+    responses=answers({204: "The turn is over, and no event comes after that one."}, 404, 422)
+    | {200: _EVENTS},
+)
+def follow_turn(
+    user: Caller,
+    take: Take,
+    session_id: SessionId,
+    turn_id: TurnId,
+    after: Annotated[
+        int,
+        Interval(ge=0, le=_SEQUENCE_MAX),
+        IN_DIGITS,
+        Query(description="Only events after this sequence number."),
+    ] = 0,
+    last_event_id: Annotated[
+        str | None,
+        Header(
+            alias="Last-Event-ID",
+            pattern=_SEQUENCE,
+            description="The same, and counts if both are given.",
+        ),
+    ] = None,
+) -> Response[str]:
+    last = after if last_event_id is None else int(last_event_id)
+    return _streamed(take, Following(user.user_id, session_id, turn_id, last))
+
+
 class StreamRoutes:
     """Reads from requests what is to be streamed. For one thread."""
 
@@ -87,8 +189,8 @@ class StreamRoutes:
             max_chars: How long a message may be.
         """
         self._wanted: Wanted | None = None
-        routes = stream_routes(self._take, max_chars=max_chars)
-        self._api = Api([routes], body_max_bytes=body_max_bytes(max_chars))
+        self.message_max_chars = max_chars
+        self._api = Api([router], self, body_max_bytes=body_max_bytes(max_chars))
 
     def read(self, event: dict[str, Any]) -> tuple[dict[str, Any], Wanted | None]:
         """Give the response to an event; if all is well its head only, and what is to follow."""
@@ -96,99 +198,6 @@ class StreamRoutes:
         response = self._api.answer(event, None)
         return response, self._wanted if response["statusCode"] == 200 else None
 
-    def _take(self, wanted: Wanted) -> None:
+    def take(self, wanted: Wanted) -> None:
+        """Keep what a route was asked for."""
         self._wanted = wanted
-
-
-def stream_routes(take: Callable[[Wanted], None], *, max_chars: int) -> Router:
-    """Make the routes.
-
-    Args:
-        take: Is given what is to be streamed; what the routes answer is the head of that.
-        max_chars: How long a message may be.
-    """
-    router = Router()
-
-    def streamed(wanted: Wanted) -> Response[str]:
-        take(wanted)
-        return Response(
-            status_code=200,
-            content_type=MEDIA_TYPE,
-            body="",
-            headers={"X-Accel-Buffering": "no"},
-        )
-
-    @router.post(
-        _path(SEND),
-        operation_id="streamMessage",
-        tags=["messages"],
-        summary="Send a message and get the turn as it happens",
-        description=_STREAMED,
-        responses=_SENT,
-    )
-    def send(
-        user: Annotated[Caller, Depends(caller)],
-        session_id: SessionId,
-        body: MessageSending,
-        idempotency_key: IdempotencyKey = None,
-    ) -> Response[str]:
-        request = to_session(user, session_id, body, idempotency_key, max_chars=max_chars)
-        return streamed(Sending(request, body.on_conflict == "enqueue", to_session=True))
-
-    @router.post(
-        _path(SEND_FIRST),
-        operation_id="streamFirstMessage",
-        tags=["messages"],
-        summary="Do the same in a session that is made if it is not there",
-        description=f"One session, however often a first message is retried. {_STREAMED}",
-        responses=_SENT,
-    )
-    def send_first(
-        user: Annotated[Caller, Depends(caller)],
-        body: FirstMessageSending,
-        idempotency_key: IdempotencyKey = None,
-    ) -> Response[str]:
-        request = to_any_session(user, body, idempotency_key, max_chars=max_chars)
-        return streamed(Sending(request, body.on_conflict == "enqueue", to_session=False))
-
-    @router.get(
-        _path(FOLLOW),
-        operation_id="followTurn",
-        tags=["turns"],
-        summary="Get a turn's events, from its start or from any other, and those to come",
-        description=(
-            "From any process, any number of readers at once. The stream ends with the turn's last"
-            " event, or after about a minute: come back with `Last-Event-ID`, as browsers do by"
-            " themselves. What a turn that nobody streamed lacks in events is told in short."
-        ),
-        responses=answers({204: "The turn is over, and no event comes after that one."}, 404, 422)
-        | {200: _EVENTS},
-    )
-    def follow(
-        user: Annotated[Caller, Depends(caller)],
-        session_id: SessionId,
-        turn_id: TurnId,
-        after: Annotated[
-            int,
-            Interval(ge=0, le=_SEQUENCE_MAX),
-            IN_DIGITS,
-            Query(description="Only events after this sequence number."),
-        ] = 0,
-        last_event_id: Annotated[
-            str | None,
-            Header(
-                alias="Last-Event-ID",
-                pattern=_SEQUENCE,
-                description="The same, and counts if both are given.",
-            ),
-        ] = None,
-    ) -> Response[str]:
-        last = after if last_event_id is None else int(last_event_id)
-        return streamed(Following(user.user_id, session_id, turn_id, last))
-
-    return router
-
-
-def _path(resource: str) -> str:
-    """Write a path as the router does."""
-    return resource.replace("{", "<").replace("}", ">")

@@ -1,0 +1,113 @@
+"""What a route asks for besides its parameters: who calls, the process's parts, the time left.
+
+A route is a function of a module-level `Router`; each of these is the annotation of one argument:
+
+    router = Router()
+
+    @router.get("/notes")
+    def list_notes(user: Caller, database: Database) -> NoteList: ...
+
+Each is looked up when a request comes, in the order in which the route names them, so whoever may
+not call is refused before any part is made. The parts are those of the `Composition` that the
+function's `Api` was given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+from aws_lambda_powertools.event_handler import Request
+from aws_lambda_powertools.event_handler.depends import Depends
+
+from parley.cleanup import cleaner, forgetting
+from parley.http import identity
+from parley.memory import store
+from parley.repository import database, sessions, transcript
+from parley.turns import cancel, send
+from parley.users import erasure, export, renaming
+
+if TYPE_CHECKING:
+    from parley.composition import Composition
+
+T = TypeVar("T")
+
+_PARTS = "parts"
+_INVOCATION = "invocation"
+
+
+def context_of(parts: object, invocation: object) -> dict[str, Any]:
+    """Return what is to be in a request's context, so that its route is given what it asks for.
+
+    Args:
+        parts: The process's parts: a `Composition`, or what has those of its attributes that the
+            routes ask for.
+        invocation: Lambda's context; None where no route asks how long is left.
+    """
+    return {_PARTS: parts, _INVOCATION: invocation}
+
+
+def parts_of(request: Request) -> Any:
+    """Return the parts that the function's `Api` was given."""
+    return request.context[_PARTS]
+
+
+def caller(request: Request) -> identity.Caller:
+    """Return the user whose request this is.
+
+    Raises:
+        Unauthenticated: The event names no user.
+    """
+    return identity.identify(request.resolved_event)
+
+
+def administrator(request: Request) -> identity.Caller:
+    """Return the administrator whose request this is.
+
+    That it was asked for, allowed or refused is recorded before (`audit`).
+
+    Raises:
+        Unauthenticated: The event names no user.
+        MissingScope: The caller may not administer.
+    """
+    user = caller(request)
+    user.require(identity.ADMIN)
+    return user
+
+
+def time_left(request: Request) -> Callable[[], float]:
+    """Return a function that tells how many seconds are left of the invocation."""
+    invocation = request.context[_INVOCATION]
+
+    def left() -> float:
+        seconds: float = invocation.get_remaining_time_in_millis() / 1000
+        return seconds
+
+    return left
+
+
+def part(pick: Callable[[Composition], T]) -> Depends:
+    """Return a dependency on one of the parts, which is made when it is first asked for."""
+
+    def picked(request: Request) -> Any:
+        return pick(parts_of(request))
+
+    return Depends(picked)
+
+
+Caller = Annotated[identity.Caller, Depends(caller)]
+Administrator = Annotated[identity.Caller, Depends(administrator)]
+TimeLeft = Annotated[Callable[[], float], Depends(time_left)]
+
+Database = Annotated[database.Database, part(lambda parts: parts.database)]
+Sessions = Annotated[sessions.SessionRepository, part(lambda parts: parts.sessions)]
+Transcript = Annotated[transcript.Transcript, part(lambda parts: parts.transcript)]
+Store = Annotated[store.AgentSessionStore, part(lambda parts: parts.store)]
+Forgetter = Annotated[forgetting.Forgetter, part(lambda parts: parts.forgetter)]
+Sender = Annotated[send.Sender, part(lambda parts: parts.sender)]
+Canceller = Annotated[cancel.Canceller, part(lambda parts: parts.canceller)]
+Cleaner = Annotated[cleaner.Cleaner, part(lambda parts: parts.cleaner)]
+Eraser = Annotated[erasure.Eraser, part(lambda parts: parts.eraser)]
+Exporter = Annotated[export.Exporter, part(lambda parts: parts.exporter)]
+Renamer = Annotated[renaming.Renamer, part(lambda parts: parts.renamer)]
+MessageMaxChars = Annotated[int, part(lambda parts: parts.message_max_chars)]
