@@ -17,6 +17,7 @@ from parley.events.log import EventLog
 from parley.ids import conversation_key, new_id
 from parley_testing.account.wake_queue import ReceivedWakeups
 from parley_testing.api.handlers import Context, load_function, rest_event
+from parley_testing.at_length import times
 from parley_testing.models.scripted import ScriptedProvider, in_order
 from parley_testing.scenarios.functions import settings_of
 from parley_testing.scenarios.outcome import Outcome, asked_again, in_flight
@@ -221,7 +222,10 @@ def test_wakeups_for_a_turn_that_runs_elsewhere_change_nothing(
 
 
 @pytest.mark.parametrize(
-    ("place", "seeds"), [("sqlite", 8), ("dynamodb", 2)], indirect=["place"], ids=STORES
+    ("place", "seeds"),
+    [("sqlite", times(enough=2, full=8)), ("dynamodb", 2)],
+    indirect=["place"],
+    ids=STORES,
 )
 def test_whatever_becomes_of_wakeups_each_turn_runs_once_and_in_its_order(
     new_worker_setup: NewWorkerSetup, sql: psycopg.Connection, seeds: int

@@ -48,9 +48,10 @@ async def test_a_process_that_wakes_up_after_it_was_replaced_changes_nothing(
             ahead = start(setup, next_point)
         # The zombie stays stopped, and nothing bounds its transaction: who waits for it waits until
         # the server ends it, as it does with whoever leaves one idle.
+        holders = in_transactions(sql)
         takeover = asyncio.create_task(played.send_again())
         if holds(point):
-            await until(lambda: end_blockers(sql))
+            await until(lambda holders=holders: end_blockers(sql, holders))
         assert await takeover == setup.scenario.reply, point
         await played.next_turn()
         before, asked = played.rows(), len(played.asked)
@@ -75,11 +76,26 @@ def holds(point: Point) -> bool:
     return point[0].startswith("before the commit of")
 
 
-def end_blockers(sql: psycopg.Connection) -> bool:
-    """End whoever holds a lock that another waits for; False if nobody waits."""
+def in_transactions(sql: psycopg.Connection) -> list[int]:
+    """The connections that have left a transaction idle."""
     found = sql.execute(
-        "SELECT pg_terminate_backend(holder) FROM pg_stat_activity,"
-        " unnest(pg_blocking_pids(pid)) holder WHERE datname = current_database()"
+        "SELECT pid FROM pg_stat_activity"
+        " WHERE datname = current_database() AND state LIKE 'idle in transaction%'"
+    )
+    return [pid for (pid,) in found]
+
+
+def end_blockers(sql: psycopg.Connection, holders: list[int]) -> bool:
+    """End those of the holders that another waits for; False if nobody waits for one.
+
+    Who takes over may have several statements waiting in a row, each of which blocks the next:
+    none of those may be ended.
+    """
+    found = sql.execute(
+        "SELECT pg_terminate_backend(holder) FROM (SELECT DISTINCT holder FROM pg_stat_activity,"
+        " unnest(pg_blocking_pids(pid)) holder WHERE datname = current_database()) blocking"
+        " WHERE holder = ANY(%s)",
+        [holders],
     )
     return bool(found.fetchall())
 

@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
@@ -53,6 +54,7 @@ APP = """
         return StreamingResponse(parts(), media_type="text/event-stream")
 
     async def late(request):
+        pathlib.Path(request.query_params["gate"] + ".come").touch()
         try:
             await until(request.query_params["gate"])
         finally:
@@ -247,8 +249,12 @@ def test_a_client_that_goes_away_is_noticed_by_the_function(
         with client.stream("GET", path, params={"gate": str(gate)}) as response:
             next(response.iter_raw())
     else:
-        with pytest.raises(httpx.ReadTimeout):
-            client.get(path, params={"gate": str(gate)}, timeout=0.5)
+        url = client.base_url
+        with socket.create_connection((url.host, url.port)) as connection:
+            connection.sendall(
+                f"GET {path}?gate={gate} HTTP/1.1\r\nHost: {url.host}\r\n\r\n".encode()
+            )
+            wait_for((tmp_path / "gate.come").exists)
 
     # It never was let on by the gate: only the end of its connection can have ended it.
     if begun:

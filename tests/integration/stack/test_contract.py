@@ -25,6 +25,7 @@ from schemathesis.specs.openapi.checks import (
 
 from parley.http.document import document
 from parley_local.stack import LocalStack
+from parley_testing.at_length import times
 from parley_testing.waiting import HANG_SECONDS
 
 # Unknown query parameters are passed over, as everywhere on the web.
@@ -100,7 +101,7 @@ def _test_of(operation_id: str, *, narrow: bool = False) -> Any:
     @pytest.mark.timeout(3000)
     @(narrowed if narrow else schema).include(operation_id=operation_id).parametrize()
     @hypothesis.settings(
-        max_examples=25,
+        max_examples=times(enough=10, full=25),
         derandomize=True,
         database=None,
         deadline=None,

@@ -12,11 +12,13 @@ from psycopg.sql import SQL, Identifier, Literal
 from sqlalchemy import text
 
 from parley.errors import StoreUnavailable
+from parley.repository import connection
 from parley.repository.database import Database
 from parley.repository.scope import OfUser
 from parley_testing.api.handlers import Api, load_function
 from parley_testing.postgres.databases import connect, runtime_url
 from parley_testing.postgres.poolers import PGBOUNCER, pgbouncer, stand_in
+from parley_testing.waiting import HANG_SECONDS
 
 Pooler = Callable[[str], AbstractContextManager[str]]
 
@@ -43,7 +45,9 @@ def pooled_url(pooler: Pooler, database_url: str) -> Iterator[str]:
 
 
 @pytest.fixture
-def pooled(pooled_url: str) -> Iterator[Database]:
+def pooled(pooled_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Database]:
+    # Postgres ends what takes too long; this process may be as late as it likes to hear of it.
+    monkeypatch.setattr(connection, "_ANSWER_SECONDS", HANG_SECONDS)
     database = Database(lambda: pooled_url, statement_timeout=0.3)
     yield database
     database.close()
@@ -75,9 +79,9 @@ def test_every_statement_has_its_limit(pooled: Database) -> None:
 
 def sleep_later(database: Database) -> None:
     """Sleep in a transaction, with its second statement."""
-    with database.transaction(OfUser("alice")) as connection:
-        connection.execute(text("SELECT 1"))
-        connection.execute(text("SELECT pg_sleep(20)"))
+    with database.transaction(OfUser("alice")) as opened:
+        opened.execute(text("SELECT 1"))
+        opened.execute(text("SELECT pg_sleep(20)"))
 
 
 def test_nothing_is_left_behind_for_the_next_client(

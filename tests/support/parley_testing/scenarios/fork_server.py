@@ -18,6 +18,7 @@ from typing import Any, Self
 
 from parley.repository.turns import LEASE_SECONDS
 from parley_testing.scenarios.parts import Place
+from parley_testing.waiting import HANG_SECONDS
 
 
 class Child:
@@ -97,7 +98,7 @@ class ForkServer:
         assert self._process.stdout is not None
         self._process.stdin.close()
         try:
-            self._process.wait(30)
+            self._process.wait(HANG_SECONDS)
         finally:
             self._process.kill()
             self._process.wait()
