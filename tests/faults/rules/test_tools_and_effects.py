@@ -159,8 +159,8 @@ def test_a_transaction_that_is_left_idle_is_ended(
     assert free is kept
 
 
-async def _unrecorded(self: Journal, called: Called, output: Any) -> None:
-    self.outputs[called.call_id] = ToolCall(*called, output, effect=False)
+async def _unrecorded(self: Journal, called: Called, output: Any, *, raised: bool = False) -> None:
+    self.outputs[called.call_id] = ToolCall(*called, output, effect=False, raised=raised)
 
 
 async def test_an_effect_that_is_under_way_when_time_is_up_is_waited_for(
