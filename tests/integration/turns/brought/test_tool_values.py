@@ -27,6 +27,7 @@ from agents import (
 )
 from pydantic import BaseModel
 
+from parley.repository.paging import PAGE_BYTES
 from parley.runner.tools import read_tool
 from parley.turns.context import TurnContext
 from parley_testing.models.scripted import by_model, call, in_order, say
@@ -124,6 +125,18 @@ async def test_a_value_can_be_the_answer(carry: Any) -> None:
     carried = await carry(agent, in_order(both))
 
     assert carried.reply == "Oslo Oslo"
+
+
+async def test_an_answer_that_no_response_could_carry_fails_the_turn(
+    carry: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Lambda takes 6 MB, and what is escaped counts as it is sent: it could never be read."""
+    monkeypatch.setitem(VALUES, "text", '"' * (PAGE_BYTES // 4 + 1))
+    agent = Agent[TurnContext](name="one", tools=TOOLS, tool_use_behavior="stop_on_first_tool")
+
+    carried = await carry(agent, in_order(call("weather", "c", kind="text")))
+
+    assert (carried.view.turn.status, carried.code) == ("failed", "reply_too_long")
 
 
 @pytest.mark.parametrize(

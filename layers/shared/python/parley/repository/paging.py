@@ -54,14 +54,14 @@ def fitting(rows: Sequence[T], limit: int, texts: Callable[[T], Iterable[object]
     """
     size = 0
     for count, row in enumerate(rows[:limit]):
-        size += sum(_written(text) for text in texts(row) if text is not None)
+        size += sum(written_bytes(text) for text in texts(row) if text is not None)
         if size > PAGE_BYTES and count:
             return count
     return min(len(rows), limit)
 
 
-def _written(text: object) -> int:
-    """Count the bytes that a text takes in a function's answer: JSON, in a string of JSON."""
+def written_bytes(text: object) -> int:
+    """Return the bytes that a text takes in a function's answer: JSON, in a string of JSON."""
     return len(to_json(to_json(text).decode()))
 
 

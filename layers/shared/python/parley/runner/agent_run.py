@@ -28,6 +28,7 @@ from agents import (
 from parley.errors import StoreUnavailable
 from parley.memory.shape import lasting, user_message, with_own_call_ids
 from parley.memory.store import Item, TurnMemory
+from parley.repository.paging import PAGE_BYTES, written_bytes
 from parley.runner.agent_graph import UnsupportedAgent
 from parley.runner.model_faults import fault_of
 from parley.runner.nested_runs import keeping_runs
@@ -48,7 +49,7 @@ class RunFailed(Exception):
     Attributes:
         code: A word for programs: `model_failed`, `model_refused`, `content_filtered`,
             `context_overflow`, `agent_failed`, `guardrail_tripped`, `too_many_steps`,
-            `agent_changed`, `agent_not_supported`, `approval_not_supported`.
+            `reply_too_long`, `agent_changed`, `agent_not_supported`, `approval_not_supported`.
         detail: A sentence for people.
         quoting: Whether the log may have the cause's message: nobody had said anything yet.
     """
@@ -129,12 +130,16 @@ class AgentRunner:
         if result.interruptions:
             waiting = ", ".join(sorted({item.name or "?" for item in result.interruptions}))
             raise RunFailed("approval_not_supported", f"The agent asked for approval of {waiting}.")
+        reply = as_text(result.final_output)
+        if written_bytes(reply) > PAGE_BYTES:  # as a tool's output may be that is the answer
+            detail = f"The agent's answer is longer than {PAGE_BYTES} bytes, as JSON."
+            raise RunFailed("reply_too_long", detail)
         made = with_own_call_ids(
             lasting(item.to_input_item() for item in result.new_items), attempt.turn.id
         )
         return TurnMemory(
             [said, *made],
-            as_text(result.final_output),
+            reply,
             _usage(attempt),
             len(attempt.journal.outputs),
         )
