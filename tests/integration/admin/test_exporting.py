@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -291,3 +292,83 @@ def test_another_users_cursor_shows_nothing_of_theirs(
     bob = next(iter(bobs))
     memory = admin.export("alice", encode(["memory", bob, 100]))
     assert bob not in memory.body
+
+
+def test_outputs_of_tools_of_any_length_are_told_in_pages_that_can_be_carried(
+    admin: Any, alice: Aged, sql: psycopg.Connection
+) -> None:
+    """One message whose model listed all tasks 20 times, and one whose tool gave a whole book."""
+    sql.execute(
+        "INSERT INTO tool_calls (turn_id, call_id, name, arguments, output, effect)"
+        " SELECT id, 'list ' || n, 'list_tasks', '{}',"
+        "  jsonb_build_object('value', repeat('a\"', CASE n WHEN 7 THEN %s ELSE %s END)), false"
+        " FROM (SELECT id FROM turns WHERE user_id = 'alice' ORDER BY id LIMIT 1) t,"
+        "  generate_series(1, 20) n",
+        [BOOK, LIST],
+    )
+
+    pages = []
+    cursor = None
+    while True:
+        answer = admin.export("alice", cursor)
+        assert len(json.dumps({"body": answer.body})) < LAMBDA_BYTES
+        pages.append(answer.body)
+        if (cursor := answer.headers.get("next-cursor")) is None:
+            break
+
+    records = list(whole("".join(pages)))
+    assert set(Counter(map(identity, records)).values()) == {1}
+    told = {r["call_id"]: r["output"]["value"] for r in records if r["type"] == "tool_call"}
+    lengths = [len(told[f"list {n}"]) / 2 for n in range(1, 21)]
+    assert lengths == [BOOK if n == 7 else LIST for n in range(1, 21)]
+    kinds = Counter(record["type"] for record in records)
+    assert {kind: kinds[kind] for kind in TABLES} == {
+        kind: len(rows_of(sql, "alice")[table]) for kind, table in TABLES.items()
+    }
+
+
+LAMBDA_BYTES = 6 * 1024 * 1024
+LIST, BOOK = 100_000, 1_500_000
+
+
+def whole(body: str) -> Iterator[dict[str, Any]]:
+    """Read records, putting those together that stand in parts."""
+    parts: list[dict[str, Any]] = []
+    for line in body.splitlines():
+        record = json.loads(line)
+        if record["type"] != "part":
+            assert not parts
+            yield record
+            continue
+        parts.append(record)
+        assert record["number"] == len(parts)
+        if len(parts) == record["parts"]:
+            yield json.loads("".join(part["text"] for part in parts))
+            parts = []
+
+
+def test_of_a_turn_that_is_gone_meanwhile_nothing_else_is_left_out(
+    admin: Any, alice: Aged, sql: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (all_of_them,) = admin.exported("alice")
+    monkeypatch.setattr(export, "PAGE_BYTES", 1)
+    sessions = [r for r in all_of_them if r["type"] == "session"]
+    ((gone,),) = sql.execute(
+        "SELECT session_id::text FROM turns WHERE user_id = 'alice' ORDER BY id LIMIT 1"
+    ).fetchall()
+    read, cursor = [], None
+    for _ in range(len(sessions) + 2):  # into the first turn
+        answer = admin.export("alice", cursor)
+        read += [json.loads(line) for line in answer.body.splitlines()]
+        cursor = answer.headers["next-cursor"]
+    assert [record["type"] for record in read[-2:]] == ["turn", "message"]
+
+    sql.execute("DELETE FROM sessions WHERE id = %s", (gone,))
+    while cursor is not None:
+        answer = admin.export("alice", cursor)
+        read += [json.loads(line) for line in answer.body.splitlines()]
+        cursor = answer.headers.get("next-cursor")
+
+    left = {identity(r) for r in all_of_them if r.get("session_id") != gone and r["type"] == "turn"}
+    assert left <= set(map(identity, read))
+    assert set(Counter(map(identity, read)).values()) == {1}

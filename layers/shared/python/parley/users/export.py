@@ -8,6 +8,7 @@ from typing import Any, Literal
 from uuid import UUID
 
 from pydantic import TypeAdapter
+from pydantic_core import to_json
 
 from parley.events.log import KEPT_SECONDS, EventLog
 from parley.ids import conversation_key
@@ -25,17 +26,25 @@ from parley.repository.user_data import (
 from parley.text import json_line
 
 PAGE_BYTES = 2_000_000
-"""About how large a page gets: Lambda takes 6 MB, and the last record may be a long one."""
+"""About how large a page gets, in a string of JSON as Lambda takes it: 6 MB, and the last line may
+be a long one."""
+
+LINE_BYTES = 2_000_000
+PART_CHARS = 300_000
+"""How long a line may be, so, and how many characters of a longer record stand in each of several
+lines: none takes more than 13 bytes there."""
 
 _ROWS_AT_ONCE = 20
+_TURNS_AT_ONCE = 2  # the outputs of one's tools may come to many megabytes
 _WRITTEN_LATE_SECONDS = 3600
 
 _Part = Literal["sessions", "turns", "tasks", "memory", "events"]
 _PARTS: tuple[_Part, ...] = ("sessions", "turns", "tasks", "memory", "events")
-_PLACE: TypeAdapter[tuple[_Part, UUID | None, Number | None]] = TypeAdapter(
-    tuple[_Part, UUID | None, Number | None]
-)
-_Place = tuple[_Part, UUID | None, int | None]
+_Place = tuple[_Part, UUID | None, Number | None]
+# Of a page that ends among records which belong together: where these begin and end, how many of
+# them were told, and how many parts of the next one.
+_Among = tuple[_Place, _Place, tuple[Number, Number]]
+_CURSOR: TypeAdapter[_Place | _Among] = TypeAdapter(_Place | _Among)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +74,8 @@ class Exporter:
         Sessions come first, then turns with their messages and tool calls, tasks, what the agent
         remembers, and the events of turns, which are kept for a day: only there is what was said in
         a turn that did not come to its reply. What changes meanwhile may be in it as it was or as
-        it is.
+        it is. A record that is too long for one line is told in several of type `part`, one after
+        the other, whose texts together are its line.
 
         Args:
             user_id: Who.
@@ -77,15 +87,25 @@ class Exporter:
             InvalidField: The cursor is not one of an export.
             StoreUnavailable: A store cannot serve now.
         """
-        place: _Place = (_PARTS[0], None, None) if cursor is None else decode(cursor, _PLACE)
+        place, within, told = _read(cursor)
         written: list[bytes] = []
         size = 0
         for records, after in self._records(user_id, place):
-            lines = [json_line(record) + b"\n" for record in records]
-            written += lines
-            size += sum(map(len, lines))
+            # If those are gone, others stand there, of which none was told.
+            first, parts = told if after == within else (0, 0)
+            for number, record in enumerate(records[first:], first + 1):
+                lines = _lines(record)
+                for part, line in enumerate(lines[parts:], parts + 1):
+                    written.append(line)
+                    size += len(to_json(line.decode()))
+                    ended = part == len(lines)
+                    if size >= PAGE_BYTES and not (ended and number == len(records)):
+                        so_far = (number, 0) if ended else (number - 1, part)
+                        return Exported(b"".join(written), encode((place, after, so_far)))
+                parts = 0
             if size >= PAGE_BYTES or left() <= 0:
                 return Exported(b"".join(written), encode(after))
+            place = after
         return Exported(b"".join(written), None)
 
     def _records(
@@ -106,7 +126,8 @@ class Exporter:
         self, user_id: str, part: _Part, after: UUID | None
     ) -> Iterator[tuple[list[dict[str, Any]], _Place]]:
         read = {"sessions": export_sessions, "turns": export_turns, "tasks": export_tasks}[part]
-        while rows := read(self.database, user_id, after, _ROWS_AT_ONCE):
+        limit = _TURNS_AT_ONCE if part == "turns" else _ROWS_AT_ONCE
+        while rows := read(self.database, user_id, after, limit):
             for row in rows:
                 after = row.id
                 yield _told(row._mapping), (part, after, None)
@@ -178,6 +199,28 @@ class Exporter:
                 yield [record], ("events", turn.key.id, after)
         # A place past it also where nothing is kept, so that a page can end here.
         yield [], ("events", turn.key.id, None)
+
+
+def _read(cursor: str | None) -> tuple[_Place, _Place | None, tuple[int, int]]:
+    """Give the place at which a page starts, and what was told up to another place."""
+    if cursor is None:
+        return (_PARTS[0], None, None), None, (0, 0)
+    found = decode(cursor, _CURSOR)
+    return found if isinstance(found[0], tuple) else (found, None, (0, 0))
+
+
+def _lines(record: dict[str, Any]) -> list[bytes]:
+    """Write a record as one line, or as several if it is too long."""
+    line = json_line(record)
+    if len(to_json(line.decode())) <= LINE_BYTES:
+        return [line + b"\n"]
+    text = line.decode()
+    texts = [text[first : first + PART_CHARS] for first in range(0, len(text), PART_CHARS)]
+    part = {"type": "part", "of": record["type"], "parts": len(texts)}
+    return [
+        json_line({**part, "number": number, "text": each}) + b"\n"
+        for number, each in enumerate(texts, 1)
+    ]
 
 
 def _told(row: Any) -> list[dict[str, Any]]:
