@@ -62,18 +62,9 @@ def test(context: typer.Context) -> None:
     """Check the project, and run its tests with pytest, which is given all arguments."""
     _require("pytest")
     project = checked(_HERE)
-    from parley_project.environment import local_values
-    from parley_project.generated import python_path
-
-    path = os.environ.get("PYTHONPATH", "")
-    variables = {
-        **os.environ,
-        **local_values(project.manifest.environment, project.root, os.environ, all_required=False),
-        "PYTHONPATH": python_path(project, project.root / ".parley" / "test", path),
-    }
     sys.stdout.flush()
     command = [sys.executable, "-m", "pytest", *(context.args or [str(project.root)])]
-    os.execve(sys.executable, command, variables)
+    os.execv(sys.executable, command)
 
 
 def checked(start: Path) -> Project:

@@ -108,7 +108,8 @@ def test_a_turn_is_run_and_told_of(parley: Workbench, mode: str) -> None:
 
     assert (result.status, result.reply) == ("completed", "Booked.")
     assert result.transcript == [("user", "A table for four"), ("assistant", "Booked.")]
-    assert [(call.name, call.arguments) for call in result.tool_calls] == [("book", {"size": 4})]
+    (call,) = result.tool_calls
+    assert (call.name, call.arguments, call.output) == ("book", {"size": 4}, "booked")
     assert [asked.place for asked in result.asked] == ["0", "1"]
     assert result.asked[0].tools == ["book"]
     assert [row["size"] for row in parley.database.rows("SELECT size FROM bookings")] == [4]

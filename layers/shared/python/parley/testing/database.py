@@ -8,7 +8,6 @@ from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 from psycopg.rows import dict_row
-from psycopg.sql import SQL, Identifier
 
 Rows = list[dict[str, Any]]
 
@@ -47,19 +46,26 @@ class TestDatabase:
         return psycopg.connect(psycopg_url(self.url), autocommit=True)
 
     def tables(self) -> set[str]:
-        """Return the names of the schema `public`'s tables."""
-        found = self.rows("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
-        return {row["tablename"] for row in found}
+        """Return the names of all tables, outside of the schema `public` with their schema."""
+        found = self.rows(
+            "SELECT c.oid::regclass::text AS name FROM pg_class c"
+            " JOIN pg_namespace n ON n.oid = relnamespace WHERE relkind IN ('r', 'p')"
+            " AND NOT relispartition AND nspname !~ '^pg_' AND nspname <> 'information_schema'"
+        )
+        return {row["name"] for row in found}
 
     def contents(self, table: str) -> Rows:
-        """Return a table's rows, without the columns that the database fills by itself."""
+        """Return a table's rows, without the columns that the database fills by itself.
+
+        Args:
+            table: Its name, as `tables` gives it.
+        """
         with self.connect() as connection:
-            generated = {name for (name,) in connection.execute(_GENERATED, [f'public."{table}"'])}
-            cursor = connection.cursor(row_factory=dict_row)
-            query = SQL("SELECT * FROM {}").format(Identifier("public", table))
+            generated = {name for (name,) in connection.execute(_GENERATED, [table])}
+            rows = connection.cursor(row_factory=dict_row).execute(f"TABLE {table}".encode())
             return [
                 {name: value for name, value in row.items() if name not in generated}
-                for row in cursor.execute(query).fetchall()
+                for row in rows.fetchall()
             ]
 
 

@@ -193,11 +193,11 @@ def _run(work: Coroutine[Any, Any, None]) -> None:
 
 def _tool_calls(database: TestDatabase, turn_id: UUID) -> list[ToolCalled]:
     rows = database.rows(
-        "SELECT name, arguments, output->'output' AS output FROM tool_calls"
-        " WHERE turn_id = %(turn)s ORDER BY created_at",
+        "SELECT name, arguments, output->'value' AS output, output->>'error' AS error"
+        " FROM tool_calls WHERE turn_id = %(turn)s ORDER BY created_at, call_id",
         {"turn": turn_id},
     )
-    return [ToolCalled(row["name"], _json(row["arguments"]), row["output"]) for row in rows]
+    return [ToolCalled(**row | {"arguments": _json(row["arguments"])}) for row in rows]
 
 
 def _json(text: Any) -> Any:

@@ -1,54 +1,70 @@
-"""The pytest plugin: the fixture `parley`, and what it stands on. Imports nothing until used."""
+"""The pytest plugin: the project of the tests, and the fixture `parley`.
+
+It is loaded by every pytest of its environment, and imports nothing until there is something to do.
+"""
 
 from __future__ import annotations
 
 import os
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
+from parley_project.faults import ProjectFaults
+from parley_project.file import project_above
+
 if TYPE_CHECKING:
-    from parley.testing.postgres import Databases
+    from parley.testing.postgres import Databases, Schema
     from parley.testing.workbench import Workbench
-    from parley_project.project import Project
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the project that the tests belong to known to this process.
+
+    Its `pyproject.toml` with `[tool.parley]` is looked for from pytest's root folder upwards. Its
+    code can be imported then, its agents have their names, and the variables that it lists have
+    the values of `parley dev`, where they have any.
+
+    Raises:
+        pytest.UsageError: What is wrong with the project.
+    """
+    try:
+        if (file := project_above(config.rootpath)) is not None:
+            _serve(config, file.parent)
+    except ProjectFaults as faults:
+        raise pytest.UsageError(*faults.sentences) from None
+
+
+def _serve(config: pytest.Config, root: Path) -> None:
+    from parley_project.environment import local_values
+    from parley_project.generated import serve_here
+
+    folder = tempfile.TemporaryDirectory(prefix="parley-manifest-")
+    config.add_cleanup(folder.cleanup)
+    patch = pytest.MonkeyPatch()
+    config.add_cleanup(patch.undo)
+    patch.setattr(sys, "path", [*sys.path])
+    patch.setenv("PYTHONPATH", os.environ.get("PYTHONPATH", ""))
+    project = serve_here(root, Path(folder.name))
+    variables = project.manifest.environment
+    values = local_values(variables, project.root, os.environ, all_required=False)
+    for name, value in values.items():
+        patch.setenv(name, value)
 
 
 @pytest.fixture(scope="session")
-def parley_schema() -> Any:
-    """The project's own tables: SQL, or a function of a connection. Override it in a conftest."""
+def parley_schema() -> Schema:
+    """Tables that no migration makes: SQL, or a function of a connection; override it."""
     return None
 
 
 @pytest.fixture(scope="session")
-def parley_project(
-    pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Project | None]:
-    """The project whose `pyproject.toml` has `[tool.parley]`: its agents are known by name.
-
-    It is looked for from pytest's root folder upwards; None, and agents are given as objects, if
-    there is none.
-    """
-    from parley_project.faults import ProjectFaults
-    from parley_project.generated import serve_here
-    from parley_project.project import find_project
-
-    try:
-        find_project(pytestconfig.rootpath)
-    except ProjectFaults:
-        yield None
-        return
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "path", [*sys.path])
-        patch.setenv("PYTHONPATH", os.environ.get("PYTHONPATH", ""))
-        yield serve_here(pytestconfig.rootpath, tmp_path_factory.mktemp("parley-manifest"))
-
-
-@pytest.fixture(scope="session")
-def parley_databases(parley_project: Project | None, parley_schema: Any) -> Iterator[Databases]:
-    """One embedded PostgreSQL for the session, migrated."""
+def parley_databases(parley_schema: Schema) -> Iterator[Databases]:
+    """One embedded PostgreSQL for the session, with the project's tables."""
     from parley.testing.postgres import Databases, temporary_server
 
     with temporary_server() as server:

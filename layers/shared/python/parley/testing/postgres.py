@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import shutil
-import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from importlib import import_module
+from importlib.util import module_from_spec, spec_from_file_location
 from itertools import count
 from pathlib import Path
 
@@ -15,6 +14,8 @@ import psycopg
 from psycopg.sql import SQL, Identifier
 from sqlalchemy import make_url
 
+from parley.errors import MissingManifest
+from parley.manifest import manifest
 from parley.repository.database import Database
 from parley.testing.database import TestDatabase, psycopg_url
 from parley.testing.turn import Mode
@@ -41,22 +42,24 @@ class Databases:
 
         Args:
             server: Where.
-            schema: What is made after Parley's own tables, as the database's owner.
+            schema: What is made behind Parley's own tables and the project's migrations, as the
+                database's owner.
         """
         self.warm: set[Mode] = set()
         self._server = server
         server.create_database(_TEMPLATE)
         url = server.url(_TEMPLATE)
-        _migrate(url)
+        _migrate(url, None)
         made = TestDatabase(url)
         self.core = frozenset(made.tables())
+        if (project := _project_migrations()) is not None:
+            _migrate(url, project)
         if schema is not None:
             with made.connect() as connection:
                 if isinstance(schema, str):
                     connection.execute(schema.encode())
                 else:
                     schema(connection)
-            _migrate(url)  # gives the functions' role its rights on these
 
     def copy(self, url: str | None = None) -> str:
         """Copy a database, the migrated one if none is given, and return the owner's URL."""
@@ -104,18 +107,33 @@ def runtime_url(url: str) -> str:
     return url.replace("postgres@", f"{RUNTIME_ROLE}@", 1)
 
 
-def _migrate(url: str) -> None:
-    folder = str(backend("functions", "migrate"))
-    sys.path.insert(0, folder)
-    try:
-        schema = import_module("schema")
-    finally:
-        sys.path.remove(folder)
+def _migrate(url: str, project: Path | None) -> None:
+    """Do what the function `migrate` does.
+
+    Args:
+        url: The database, as its owner has it.
+        project: The folder of the project's own migrations, which come behind Parley's.
+    """
+    file = backend("functions", "migrate", "schema.py")
+    # Under a name of its own: a project may have a module `schema`.
+    spec = spec_from_file_location("parley_migrate_schema", file)
+    assert spec is not None
+    assert spec.loader is not None
+    schema = module_from_spec(spec)
+    spec.loader.exec_module(schema)
     database = Database(lambda: url, statement_timeout=60, as_owner=True)
     try:
-        schema.upgrade(database, runtime=make_url(runtime_url(url)))
+        schema.upgrade(database, runtime=make_url(runtime_url(url)), project=project)
     finally:
         database.close()
+
+
+def _project_migrations() -> Path | None:
+    try:
+        named = manifest().migrations
+    except MissingManifest:  # there is no project: the agents are given as objects
+        return None
+    return None if named is None else Path(named)
 
 
 def _name(url: str) -> str:

@@ -11,11 +11,19 @@ from parley.testing.script import Asked
 
 @dataclass(frozen=True)
 class ToolCalled:
-    """A tool call as it was recorded."""
+    """A tool call as it was recorded.
+
+    Attributes:
+        name: The tool's name.
+        arguments: By name; the text itself where the model wrote no JSON.
+        output: What the tool returned, a JSON value.
+        error: The type of the exception that it failed with; None if it did not.
+    """
 
     name: str
     arguments: Any
     output: Any
+    error: str | None = None
 
 
 @dataclass(frozen=True)

@@ -186,10 +186,12 @@ class Survival:
                     " service an idempotency key made of `effect.turn_id` and `effect.call_id`"
                     " (`Ledger.add(…, key=…)` stands for a service that takes one)."
                 )
-        for what in ("status", "reply", "error", "transcript", "tool_calls"):
+        for what in ("status", "reply", "error", "transcript"):
             expected, found = getattr(whole.result, what), getattr(killed.result, what)
             if _shown(expected) != _shown(found):
-                said.append(f"The {what.replace('_', ' ')}: {found!r} instead of {expected!r}.")
+                said.append(f"The {what}: {found!r} instead of {expected!r}.")
+        if (calls := _calls(killed.result)) != (expected := _calls(whole.result)):
+            said.append(f"The tool calls: {calls} instead of {expected}.")
         if (again := (killed.asked - whole.asked).total()) > 1:
             said.append(f"{again} model calls were made again; one can be in flight.")
         return said
@@ -201,6 +203,11 @@ class Survival:
 def _told(point: Point) -> str:
     name, times = point
     return name if times == 1 else f"{name} (passing {times})"
+
+
+def _calls(result: Result) -> list[str]:
+    """Return what was called; of several at once any may come first, and outputs may vary."""
+    return sorted(f"{call.name}({_shown(call.arguments)})" for call in result.tool_calls)
 
 
 def _shown(value: Any) -> str:

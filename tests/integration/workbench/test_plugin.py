@@ -1,0 +1,152 @@
+"""The plugin in a project of somebody's, under a pytest of its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PROJECT = """
+[tool.parley]
+default = "desk"
+migrations = "migrations"
+
+[tool.parley.agents.desk]
+target = "desk:agent"
+description = "Books tables."
+
+[tool.parley.environment]
+GREETING = { default = "Hello" }
+SIGN = { secret = true }
+"""
+
+DESK = """
+import os
+
+from agents import Agent
+from sqlalchemy import text
+
+from parley import Effect, effect_tool
+
+
+@effect_tool
+def book(effect: Effect, size: int) -> str:
+    "Book a table."
+    effect.db.execute(
+        text("INSERT INTO desk.bookings VALUES (:turn, :guest, :size)"),
+        {"turn": effect.turn_id, "guest": effect.user_id, "size": size},
+    )
+    return f"{os.environ['GREETING']}, booked. {os.environ['SIGN']}"
+
+
+agent = Agent(name="desk", tools=[book])
+"""
+
+MIGRATION = """
+from alembic import op
+
+revision = "one"
+down_revision = None
+
+
+def upgrade():
+    op.execute("CREATE SCHEMA desk")
+    op.execute("CREATE TABLE desk.bookings (turn uuid PRIMARY KEY, guest text, size int)")
+"""
+
+TESTS = """
+import schema  # a module of the project's
+import pytest
+
+from parley.testing import NotSurvived, calls, says
+
+MODEL = [calls("book", size=4), says("Booked.")]
+
+
+@pytest.mark.parametrize("mode", ["wait", "background"])
+def test_it_books(parley, mode):
+    result = parley.run(parley.turn("desk", "A table for four", model=MODEL, mode=mode))
+
+    assert result.reply == "Booked."
+    assert result.tool_calls[0].output == "Hello, booked. Yours"
+    assert parley.database.rows("SELECT size FROM desk.bookings") == [{"size": 4}]
+
+
+def test_it_survives(parley):
+    assert parley.survives(parley.turn("desk", "A table for four", model=MODEL)).points
+
+
+def test_its_own_tables_are_compared(parley):
+    turn = parley.turn("desk", "A table for four", model=MODEL)
+    parley.database.execute("ALTER TABLE desk.bookings DROP CONSTRAINT bookings_pkey")
+    parley.database.execute(
+        "CREATE FUNCTION doubled() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+        " IF (SELECT attempt > 1 FROM turns WHERE id = NEW.turn) THEN NEW.size := 8; END IF;"
+        " RETURN NEW; END $$;"
+        "CREATE TRIGGER doubled BEFORE INSERT ON desk.bookings"
+        " FOR EACH ROW EXECUTE FUNCTION doubled()"
+    )
+
+    with pytest.raises(NotSurvived, match="In the table desk.bookings"):
+        parley.survives(turn)
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    root = tmp_path / "desk"
+    for name, text in {
+        "pyproject.toml": PROJECT,
+        ".env": "SIGN=Yours\n",
+        "desk.py": DESK,
+        "schema.py": "",
+        "migrations/one.py": MIGRATION,
+        "tests/test_desk.py": TESTS,
+    }.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text)
+    return root
+
+
+def run_pytest(project: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    # Nothing of the manifest that this process has: a plain pytest in the folder.
+    environment = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "PYTEST_ADDOPTS")}
+    command = [sys.executable, "-m", "pytest", "-q", *arguments]
+    return subprocess.run(
+        command, cwd=project, env=environment, capture_output=True, text=True, check=False
+    )
+
+
+@pytest.mark.parametrize("arguments", [("-p", "no:asyncio", "-p", "no:xdist"), ("-n", "2")])
+def test_the_tests_of_a_project_have_its_agents_tables_and_variables(
+    project: Path, arguments: tuple[str, ...]
+) -> None:
+    done = run_pytest(project, *arguments)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "4 passed" in done.stdout
+
+
+def test_what_is_wrong_with_the_project_is_said_before_any_test(project: Path) -> None:
+    (project / "pyproject.toml").write_text(PROJECT.replace('"desk"', '"dusk"'))
+
+    done = run_pytest(project)
+
+    assert done.returncode == pytest.ExitCode.USAGE_ERROR
+    assert "pyproject.toml" in done.stderr
+    assert "dusk" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_pytest_elsewhere_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "test_it.py").write_text(
+        "import sys\n\n\ndef test_it():\n"
+        "    assert not {'agents', 'pydantic', 'sqlalchemy', 'parley_manifest'} & {*sys.modules}\n"
+    )
+
+    done = run_pytest(tmp_path, "-p", "no:asyncio")
+
+    assert done.returncode == 0, done.stdout
