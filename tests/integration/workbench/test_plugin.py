@@ -5,9 +5,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from parley_testing.agents_brought import documented
 
 PROJECT = """
 [tool.parley]
@@ -97,15 +101,19 @@ def test_its_own_tables_are_compared(parley):
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    root = tmp_path / "desk"
-    for name, text in {
+    files = {
         "pyproject.toml": PROJECT,
         ".env": "SIGN=Yours\n",
         "desk.py": DESK,
         "schema.py": "",
         "migrations/one.py": MIGRATION,
         "tests/test_desk.py": TESTS,
-    }.items():
+    }
+    return write(tmp_path, files)
+
+
+def write(root: Path, files: Mapping[Any, str]) -> Path:
+    for name, text in files.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text(text)
     return root
@@ -128,6 +136,16 @@ def test_the_tests_of_a_project_have_its_agents_tables_and_variables(
 
     assert done.returncode == 0, done.stdout + done.stderr
     assert "4 passed" in done.stdout
+
+
+def test_what_the_page_on_testing_shows_is_so(tmp_path: Path) -> None:
+    files = {**documented.files(), **documented.files("testing.md")}
+    project = write(tmp_path, {"pyproject.toml": documented.table()} | files)
+
+    done = run_pytest(project, "-n", "2")
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "5 passed" in done.stdout
 
 
 def test_what_is_wrong_with_the_project_is_said_before_any_test(project: Path) -> None:

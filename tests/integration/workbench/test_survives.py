@@ -78,6 +78,7 @@ def test_a_plain_tool_that_sends_mail_is_found_to_send_it_twice(parley: Workbenc
 
     told = str(caught.value)
     assert "The tool book ran 2 times." in told
+    assert "before the tool book" not in told  # where it was only about to run
     assert "a table for 4" in told
     assert "after mail" in told
     assert "effect_tool" in told

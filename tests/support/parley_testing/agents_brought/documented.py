@@ -1,4 +1,4 @@
-"""The examples of docs/agents.md, taken out of the page, and a way to talk to them."""
+"""The examples of pages in docs/, taken out of them, and a way to talk to those of agents.md."""
 
 from __future__ import annotations
 
@@ -11,12 +11,14 @@ from typing import Any
 from parley_testing.api.handlers import Answer, Api
 from parley_testing.models.server import ModelServer
 
-_PAGE = (Path(__file__).parents[4] / "docs" / "agents.md").read_text(encoding="utf-8")
+_DOCS = Path(__file__).parents[4] / "docs"
+_PAGE = (_DOCS / "agents.md").read_text(encoding="utf-8")
 
 
-def files() -> dict[Path, str]:
-    """Give each example that is a file, by the path that its first line names."""
-    found = re.findall(r"^```python\n# (\S+\.py)\n(.*?)^```$", _PAGE, re.MULTILINE | re.DOTALL)
+def files(page: str = "agents.md") -> dict[Path, str]:
+    """Give each example of a page that is a file, by the path that its first line names."""
+    text = (_DOCS / page).read_text(encoding="utf-8")
+    found = re.findall(r"^```python\n# (\S+\.py)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
     return {Path(path): code for path, code in found}
 
 

@@ -18,6 +18,9 @@ from parley.testing.recording import Recording
 Point = tuple[str, int]
 """A point's name, and the how manieth passing of it."""
 
+TOOL_BEGINS = "before the tool "
+"""What the name of the point where a tool begins is, up to the tool's."""
+
 
 class ForkMissing(RuntimeError):
     """This system cannot copy a process."""
@@ -86,16 +89,21 @@ def places_to_kill(passed: Sequence[str], ledgers: Collection[str]) -> list[Poin
     """Return the points at which a kill leaves something different.
 
     Between a point after a write of Parley's and one before the next nothing is done that lasts.
-    Behind an entry in a ledger the tool goes on.
+    Behind an entry in a ledger the tool goes on. Who dies where a tool begins has not run it, and
+    would be counted as if: the point before that stands for it.
     """
     of_tools = {f"after {name}" for name in ledgers}
     seen: Counter[str] = Counter()
     found: list[Point] = []
-    for place, point in enumerate(passed):
+    for point, following in zip(passed, [*passed[1:], ""], strict=True):
         seen[point] += 1
-        following = passed[place + 1] if place + 1 < len(passed) else ""
-        merges = point.startswith("after ") and following.startswith("before ")
-        if point in of_tools or not merges:
+        merges = (
+            point.startswith("after ")
+            and following.startswith("before ")
+            and not following.startswith(TOOL_BEGINS)
+            and point not in of_tools
+        )
+        if not merges and not point.startswith(TOOL_BEGINS):
             found.append((point, seen[point]))
     return found
 

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from parley.testing.database import TestDatabase
 from parley.testing.parts import Sending, parts_of
-from parley.testing.processes import Point, fork, places_to_kill, wait
+from parley.testing.processes import TOOL_BEGINS, Point, fork, places_to_kill, wait
 from parley.testing.recording import Recording
 from parley.testing.report import Finding, Report
 from parley.testing.result import Result
@@ -28,7 +28,6 @@ _MADE_UP = re.compile(
     r"|\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?([+-]\d\d:\d\d|Z)?"
 )
 _AT_ONCE = 2 * (os.cpu_count() or 1)
-_BEGUN = "before the tool "
 _COMMITTED = "after the commit of "
 
 
@@ -140,7 +139,7 @@ class Survival:
         return _Outcome(
             result,
             self._effects(TestDatabase(world.url)),
-            Counter(p.removeprefix(_BEGUN) for p in passed if p.startswith(_BEGUN)),
+            Counter(p.removeprefix(TOOL_BEGINS) for p in passed if p.startswith(TOOL_BEGINS)),
             Counter(asked.place for asked in result.asked),
             passed,
         )
