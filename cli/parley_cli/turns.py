@@ -84,8 +84,8 @@ def follow(
 ) -> None:
     """Show what happens in a turn until it ends, and its reply; it may have ended already.
 
-    Piped: the reply alone, or with --json each event as it comes. Ctrl-C stops following; the
-    turn goes on.
+    Piped: the reply alone, and what was done in the turn on the standard error; or with --json
+    each event as it comes. Ctrl-C stops following; the turn goes on.
     """
     session_id = get_session(parley, session).id
     turn = turn or str(_last(parley, session_id))
@@ -97,8 +97,9 @@ def follow(
     try:
         show_turn(parley, session_id, events, screen)
     finally:
-        # Of a turn that nobody followed while it ran, no events were kept.
-        if on_terminal() and not screen.tools:
+        # Piped nothing of it is shown yet; and of a turn that nobody followed while it ran, no
+        # events were kept.
+        if not on_terminal() or not screen.tools:
             for step in parley.read_turn(session_id, turn).steps:
                 note(f"→ {told_step(step)}")
 

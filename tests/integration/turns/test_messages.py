@@ -30,7 +30,7 @@ def test_the_answer_is_the_turn_as_it_reads_later(api: Api) -> None:
     shown = later.json
     steps = shown.pop("steps")
     assert (later.status, shown) == (200, answer.json)
-    assert [step["name"] for step in steps] == ["add_task"]
+    assert [step["name"] for step in steps] == ["offline", "add_task", "offline"]
 
 
 def test_the_answer_tells_the_usage(model_api: Api, model: ModelServer) -> None:

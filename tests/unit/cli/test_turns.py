@@ -205,6 +205,29 @@ def test_a_turn_is_followed_to_its_reply(
     assert (result.exit_code, result.stdout, result.stderr) == (0, "**Hello**\n", "")
 
 
+def test_what_was_done_in_a_turn_that_is_followed_is_told_beside_its_reply(
+    parley: Any,
+    api: Any,
+    running: dict[str, Any],
+    turns: str,
+    session: dict[str, Any],
+) -> None:
+    api.streams(f"GET {turns}/{TURN}/events", replied("Hel", "lo"))
+    done = {"outcome": "succeeded", "error": None, "ended_at": session["created_at"]}
+    steps = [
+        done | {"kind": "model", "name": "small", "milliseconds": 800, "call_id": None},
+        done | {"kind": "tool", "name": "add_task", "milliseconds": 3, "call_id": "c1"},
+    ]
+    api.answers(f"GET {turns}/{TURN}", running | {"steps": steps})
+
+    result = parley("turns", "follow", "groceries", str(TURN))
+
+    assert (result.exit_code, result.stdout) == (0, "Hello\n")
+    assert result.stderr == (
+        "→ model small succeeded, 800 ms\n→ tool add_task succeeded, 3 ms, c1\n"
+    )
+
+
 def test_its_events_are_a_line_of_json_each(
     parley: Any, api: Any, running: dict[str, Any], turns: str
 ) -> None:

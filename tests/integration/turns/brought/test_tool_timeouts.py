@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from io import StringIO
 from typing import Any
+from uuid import UUID
 
 import pytest
 from agents import Agent, FunctionTool, RunContextWrapper, function_tool
@@ -16,6 +17,7 @@ from agents.tool import invoke_function_tool
 from agents.tool_context import ToolContext
 
 from parley.errors import StoreUnavailable
+from parley.repository.values import Step
 from parley.runner.tools import effect_tool
 from parley.turns.context import Effect, TurnContext
 from parley_testing.models.scripted import Answer, Asked, call, in_order, say
@@ -46,6 +48,10 @@ def failures(log: StringIO) -> list[dict[str, Any]]:
     return [line for line in lines if line["message"] == "tool failed"]
 
 
+def tools(bench: Workbench, turn_id: UUID) -> list[Step]:
+    return [step for step in bench.transcript.steps("alice", turn_id) if step.kind == "tool"]
+
+
 async def late(context: RunContextWrapper[Any], error: Exception) -> str:
     return f"Late: {type(error).__name__}."
 
@@ -67,8 +73,9 @@ async def test_the_model_is_told_and_the_tool_is_not_called_again(
     (told,) = failures(log_lines)
     assert (told["tool"], told["exception"]) == ("slow", ["agents.exceptions.ToolTimeoutError"])
     assert told["call_id"]
-    (recorded,) = carried.bench.transcript.tool_calls("alice", carried.view.turn.id)
+    (recorded,) = tools(carried.bench, carried.view.turn.id)
     assert (recorded.name, recorded.error) == ("slow", "ToolTimeoutError")
+    assert recorded.milliseconds is not None
     assert recorded.milliseconds >= 50
     assert carried.outputs() == {"call_1": words}
 
@@ -95,7 +102,7 @@ async def test_a_run_that_it_fails_is_failed_by_every_attempt(
 
     assert calls.made == 1
     assert view.turn.error_detail == "The agent failed: ToolTimeoutError."
-    (recorded,) = bench.transcript.tool_calls("alice", turn.id)
+    (recorded,) = tools(bench, turn.id)
     assert (recorded.name, recorded.error) == ("slow", "ToolTimeoutError")
     assert len(failures(log_lines)) == 1
 

@@ -55,6 +55,8 @@ class OfflineModel(Model):
         words_per_second: How fast it speaks when it streams; at once if None.
     """
 
+    model = "offline"
+
     def __init__(self, words_per_second: float | None = None) -> None:
         self._words_per_second = words_per_second
 

@@ -302,27 +302,30 @@ class TurnWithMessages(BaseModel):
 
 
 class TurnStep(BaseModel):
-    """Something that was done in a turn; what it was given and what it gave is not shown."""
+    """Something that was done in a turn; what it was given and what it gave is not shown.
+
+    Calls of the model are shown when the turn has ended, the first 200 of them.
+    """
 
     kind: Literal["model", "tool"]
-    name: str = Field(description="The tool's.")
+    name: str = Field(description="The model's, or the tool's.")
     outcome: Literal["succeeded", "failed"]
     error: str | None = Field(description="The type of the exception that it failed with.")
     milliseconds: int | None = Field(description="How long it took, where that is known.")
     ended_at: Time
-    call_id: str | None = Field(description="The model's id of the call.")
+    call_id: str | None = Field(description="The model's id of the call of a tool.")
 
     @classmethod
-    def of_tool(cls, call: values.RecordedCall) -> Self:
-        """Show a call of a tool."""
+    def of(cls, step: values.Step) -> Self:
+        """Show a step."""
         return cls(
-            kind="tool",
-            name=call.name,
-            outcome="succeeded" if call.error is None else "failed",
-            error=call.error,
-            milliseconds=call.milliseconds,
-            ended_at=call.ended_at,
-            call_id=call.call_id,
+            kind=step.kind,
+            name=step.name,
+            outcome="succeeded" if step.error is None else "failed",
+            error=step.error,
+            milliseconds=step.milliseconds,
+            ended_at=step.ended_at,
+            call_id=step.call_id,
         )
 
 
@@ -332,10 +335,10 @@ class TurnDetails(TurnWithMessages):
     steps: list[TurnStep]
 
     @classmethod
-    def shown(cls, view: TurnView, calls: Iterable[values.RecordedCall]) -> Self:
+    def shown(cls, view: TurnView, steps: Iterable[values.Step]) -> Self:
         """Show a turn, its messages and its steps."""
         whole = TurnWithMessages.of(view)
-        return cls(**dict(whole), steps=[TurnStep.of_tool(call) for call in calls])
+        return cls(**dict(whole), steps=[TurnStep.of(step) for step in steps])
 
 
 class CancelledTurn(TurnWithMessages):

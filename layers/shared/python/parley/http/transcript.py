@@ -66,11 +66,11 @@ def list_turns(
     "/sessions/<session_id>/turns/<turn_id>",
     operation_id="readTurn",
     tags=["turns"],
-    summary="Read a turn: its state, reply and usage, and the tools that were called",
+    summary="Read a turn: its state, reply and usage, and the calls of the model and of tools",
     responses=answers({200: "The turn."}, 404, 422),
 )
 def read_turn(
     user: Caller, transcript: Transcript, session_id: SessionId, turn_id: TurnId
 ) -> TurnDetails:
     view = transcript.turn(user.user_id, session_id, turn_id)
-    return TurnDetails.shown(view, transcript.tool_calls(user.user_id, turn_id))
+    return TurnDetails.shown(view, transcript.steps(user.user_id, turn_id))

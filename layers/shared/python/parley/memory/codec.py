@@ -41,6 +41,7 @@ def pack_memory(memory: TurnMemory) -> bytes:
             "reply": memory.reply,
             "usage": memory.usage,
             "tool_calls": memory.tool_calls,
+            "model_steps": memory.model_steps,
         }
     )
 
@@ -55,5 +56,6 @@ def unpack_memory(payload: bytes) -> TurnMemory:
     match value:
         case {"items": list(items), "reply": str() | None as reply, "usage": dict(usage)}:
             if all(isinstance(item, dict) for item in items):
-                return TurnMemory(items, reply, usage, value.get("tool_calls", 0))
+                calls, steps = value.get("tool_calls", 0), value.get("model_steps", [])
+                return TurnMemory(items, reply, usage, calls, steps)
     raise Unreadable("not what a turn leaves")

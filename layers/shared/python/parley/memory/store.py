@@ -40,12 +40,14 @@ class TurnMemory:
         usage: Model calls, input and output tokens of all attempts.
         tool_calls: How many outputs of tools Postgres had recorded. If it has fewer, it was
             restored to a moment before them.
+        model_steps: What became of each model call, for who completes the turn.
     """
 
     items: list[Item]
     reply: str | None = None
     usage: dict[str, int] = field(default_factory=dict)
     tool_calls: int = 0
+    model_steps: list[Any] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)

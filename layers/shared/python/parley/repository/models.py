@@ -125,6 +125,8 @@ class TurnRow(Base):
     # The recovery's own statements read it, nobody else.
     woken_at: Mapped[datetime | None] = mapped_column(deferred=True)
     model_calls: Mapped[int] = mapped_column(server_default="0")
+    # What each of them came to; only who looks at the one turn reads it.
+    model_steps: Mapped[list[dict[str, Any]] | None] = mapped_column(JSONB, deferred=True)
     input_tokens: Mapped[int] = mapped_column(server_default="0")
     output_tokens: Mapped[int] = mapped_column(server_default="0")
     created_at: Mapped[datetime] = mapped_column(server_default=_NOW)

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Literal, Self
 from uuid import UUID
 
 from pydantic import TypeAdapter
 from sqlalchemy import Select, case, func, select, tuple_
-from sqlalchemy.orm import aliased
+from sqlalchemy.orm import Session, aliased
 
 from parley.errors import NotFound
 from parley.repository.database import Database
 from parley.repository.models import MessageRow, SessionRow, ToolCallRow, TurnRow, TurnStatus
 from parley.repository.paging import Number, Page, decode, encode, fitting
 from parley.repository.scope import OfUser
-from parley.repository.values import Message, RecordedCall, Turn
+from parley.repository.values import Message, Step, Turn
 
 # Of a turn, the user speaks first.
 _PLACE = case((MessageRow.role == "user", 0), else_=1)
@@ -132,15 +133,26 @@ class Transcript:
             raise NotFound("turn", turn_id)
         return TurnView.of(*row)
 
-    def tool_calls(self, user_id: str, turn_id: UUID) -> Sequence[RecordedCall]:
-        """Read the calls of tools that a turn has recorded, oldest first."""
-        query = (
+    def steps(self, user_id: str, turn_id: UUID) -> Sequence[Step]:
+        """Read what was done in a turn, in the order in which it ended.
+
+        Calls of tools are there as they are recorded, those of the model when the turn has ended.
+        """
+        calls = (
             select(ToolCallRow)
             .where(ToolCallRow.turn_id == turn_id)
             .order_by(ToolCallRow.created_at, ToolCallRow.call_id)
         )
-        rows = self._database.read(OfUser(user_id), lambda session: session.scalars(query).all())
-        return [RecordedCall.of(row) for row in rows]
+        model = select(TurnRow.model_steps).where(TurnRow.id == turn_id)
+
+        def read(session: Session) -> list[Step]:
+            asked = session.scalars(model).one_or_none() or []
+            return [
+                *map(Step.of_model, asked),
+                *map(Step.of_tool, session.scalars(calls).all()),
+            ]
+
+        return sorted(self._database.read(OfUser(user_id), read), key=attrgetter("ended_at"))
 
     def of_turns(
         self, user_id: str, session_id: UUID, numbers: Sequence[int], *, max_bytes: int

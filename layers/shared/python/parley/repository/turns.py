@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict
 from uuid import UUID
 
 from pydantic_core import to_json
@@ -164,23 +164,52 @@ class HeadClaim:
     user_id: str | None = field(default=None, compare=False)
 
 
+MODEL_STEPS_MAX = 200
+"""How many of a turn's calls of the model are told of one by one."""
+
+
+class ModelStep(TypedDict):
+    """What became of one call of the model, as JSON.
+
+    `error` is the type of the exception that it failed with, and `ended_at` a time in ISO's form.
+    """
+
+    name: str
+    error: str | None
+    milliseconds: int
+    ended_at: str
+
+
 @dataclass(frozen=True, slots=True)
 class Usage:
     """What a turn's model calls came to, over all attempts.
 
     A server may say that it took more tokens than there are: what a column cannot hold is made the
     most that it can.
+
+    Attributes:
+        steps: The first of the calls, as they ended, those that failed among them.
     """
 
     model_calls: int = 0
     input_tokens: int = 0
     output_tokens: int = 0
+    steps: tuple[ModelStep, ...] = field(default=(), compare=False)
 
     def __post_init__(self) -> None:
         """Bring each count into what a column can hold."""
+        object.__setattr__(self, "steps", self.steps[:MODEL_STEPS_MAX])
         for name in ("model_calls", "input_tokens", "output_tokens"):
             count = min(max(getattr(self, name), 0), COUNT_MAX)
             object.__setattr__(self, name, count)
+
+    def counts(self) -> dict[str, int]:
+        """Return the counts, by name."""
+        return {
+            "model_calls": self.model_calls,
+            "input_tokens": self.input_tokens,
+            "output_tokens": self.output_tokens,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -425,9 +454,8 @@ def _of_attempt(turn: RunningTurn, usage: Usage, digest: str | None) -> dict[str
         "turn_id": turn.id,
         "attempt": turn.attempt,
         "agent_digest": digest,
-        "model_calls": usage.model_calls,
-        "input_tokens": usage.input_tokens,
-        "output_tokens": usage.output_tokens,
+        **usage.counts(),
+        "model_steps": to_json(usage.steps).decode() if usage.steps else None,
     }
 
 

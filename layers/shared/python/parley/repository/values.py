@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Self
+from typing import Any, Literal, Self
 from uuid import UUID
 
 from parley.repository.models import (
@@ -132,25 +132,40 @@ class Message:
 
 
 @dataclass(frozen=True, slots=True)
-class RecordedCall:
-    """A call of a tool as the transcript shows it.
+class Step:
+    """A call of the model, or of a tool, as the transcript shows it.
 
     Attributes:
-        milliseconds: How long the tool took; None where that is not known.
+        name: The model's, or the tool's.
+        milliseconds: How long it took; None where that is not known.
         error: The type of the exception that it failed with; None if it did not.
-        ended_at: When its output was recorded.
+        ended_at: When it had answered, or a tool's output was recorded.
+        call_id: The model's id of the call of a tool.
     """
 
-    call_id: str
+    kind: Literal["model", "tool"]
     name: str
     milliseconds: int | None
     error: str | None
     ended_at: datetime
+    call_id: str | None = None
 
     @classmethod
-    def of(cls, row: ToolCallRow) -> Self:
+    def of_model(cls, step: Mapping[str, Any]) -> Self:
+        """Make the value of what a turn's row has of a call."""
+        return cls(
+            kind="model",
+            name=step["name"],
+            milliseconds=step["milliseconds"],
+            error=step["error"],
+            ended_at=datetime.fromisoformat(step["ended_at"]),
+        )
+
+    @classmethod
+    def of_tool(cls, row: ToolCallRow) -> Self:
         """Make the value of a row."""
         return cls(
+            kind="tool",
             call_id=row.call_id,
             name=row.name,
             milliseconds=row.output.get("milliseconds"),

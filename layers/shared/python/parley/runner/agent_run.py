@@ -140,18 +140,10 @@ class AgentRunner:
         return TurnMemory(
             [said, *made],
             reply,
-            _usage(attempt),
+            attempt.journal.usage.counts(),
             len(attempt.journal.outputs),
+            [*attempt.journal.usage.steps],
         )
-
-
-def _usage(attempt: Attempt) -> dict[str, int]:
-    usage = attempt.journal.usage
-    return {
-        "model_calls": usage.model_calls,
-        "input_tokens": usage.input_tokens,
-        "output_tokens": usage.output_tokens,
-    }
 
 
 def _said_instead(refused: RunErrorHandlerInput[Any]) -> RunErrorHandlerResult | None:

@@ -10,7 +10,7 @@ import inspect
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 from agents import Agent
@@ -45,7 +45,7 @@ from parley.tracing import subsegment
 from parley.turns.attempt import Attempt
 from parley.turns.caps import Caps
 from parley.turns.context import TurnContext
-from parley.turns.finalize import Finalizer, release
+from parley.turns.finalize import Finalizer, release, usage_of
 from parley.turns.lease import held
 from parley.turns.wakeup import LONGEST_DELAY_SECONDS, Waker, retry_seconds
 
@@ -278,7 +278,7 @@ class TurnExecutor:
             if left.tool_calls > len(attempt.journal.outputs):
                 raise RunFailed("database_restored", _UNDONE)
             if left.reply is None:  # the note of an attempt that died while it failed the turn
-                attempt.journal.usage = Usage(**left.usage)
+                attempt.journal.usage = usage_of(left)
                 raise AlreadyNoted(left.items[-1]["content"])
             return left
         if attempt.journal.outputs.keys() - attempt.journal.call_ids:
@@ -402,4 +402,4 @@ def _rebuilt(view: TurnView, tool_calls: int) -> TurnMemory:
     answer = reply if reply is not None else turn.error_detail or ""
     usage = Usage(turn.model_calls, turn.input_tokens, turn.output_tokens)
     items = [user_message(view.user_message.content), assistant_message(answer)]
-    return TurnMemory(items, reply, asdict(usage), tool_calls)
+    return TurnMemory(items, reply, usage.counts(), tool_calls)

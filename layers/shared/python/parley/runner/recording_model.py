@@ -6,7 +6,9 @@ as tools are recorded too. Importing this module imports the Agents SDK.
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator, Callable, Iterable
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
@@ -21,12 +23,14 @@ from agents.tool import Tool
 from openai.types.responses import Response, ResponseCompletedEvent, ResponsePromptParam
 
 from parley.failpoints import failpoint
+from parley.repository.turns import ModelStep
 from parley.runner.missing_tools import stand_ins
 from parley.runner.model_answer import CALLS, call_ids, recorded, sendable
 from parley.runner.model_faults import billed
 from parley.runner.model_retry import asked
 from parley.runner.model_stream import streamed, text_of
 from parley.runner.tools import record_outputs
+from parley.text import storable
 from parley.tracing import subsegment
 from parley.turns.attempt import Attempt
 
@@ -40,15 +44,17 @@ class RecordingProvider(ModelProvider):
 
     def get_model(self, model_name: str | None) -> Model:
         """Give the provider's model of that name, recorded."""
-        return RecordingModel(self._provider.get_model(model_name), self._attempt)
+        model = self._provider.get_model(model_name)
+        return RecordingModel(model, self._attempt, model_name)
 
 
 class RecordingModel(Model):
     """Asks the model only what no earlier attempt has asked."""
 
-    def __init__(self, model: Model, attempt: Attempt) -> None:
+    def __init__(self, model: Model, attempt: Attempt, name: str | None = None) -> None:
         self._model = model
         self._attempt = attempt
+        self._name = storable(str(getattr(model, "model", name) or type(model).__name__))
 
     async def get_response(
         self,
@@ -84,10 +90,19 @@ class RecordingModel(Model):
             ask = partial(self._streamed, partial(event_writer.delta, int(position)))
         taken = journal.call_ids | call_ids([] if isinstance(input, str) else input)
 
+        begun = 0.0
+
+        def ended(error: Exception | None) -> None:
+            if begun:
+                journal.add_step(_step(self._name, begun, error))
+
         async def once() -> dict[str, Any]:
+            nonlocal begun
+            begun = 0.0
             failpoint("before a model call")
             # Nobody pays for an answer that cannot be recorded.
             await self._attempt.lease.ensure_held()
+            begun = time.monotonic()
             with subsegment("model call"):
                 response = await ask(
                     system_instructions,
@@ -104,6 +119,7 @@ class RecordingModel(Model):
             return recorded(response, taken)
 
         def failed(error: Exception) -> None:
+            ended(error)
             if (tokens := billed(error)) is not None:
                 journal.count_failed(tokens)
             if event_writer is not None and "/" not in position:
@@ -117,6 +133,7 @@ class RecordingModel(Model):
             if event_writer is not None and step is not None:
                 event_writer.void(step)
             raise
+        ended(None)
         failpoint("after a model call")
         calls = [item for item in record["output"] if item.get("type") == "function_call"]
         if surplus := [item["call_id"] for item in calls[journal.caps.step_calls :]]:
@@ -184,6 +201,15 @@ class RecordingModel(Model):
             prompt=prompt,
         )
         yield _completed(response)
+
+
+def _step(name: str, begun: float, error: Exception | None) -> ModelStep:
+    return ModelStep(
+        name=name,
+        error=None if error is None else type(error).__name__,
+        milliseconds=round((time.monotonic() - begun) * 1000),
+        ended_at=datetime.now(UTC).isoformat(),
+    )
 
 
 def _require_outputs(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Literal
 
 from sqlalchemy.exc import DBAPIError
@@ -44,7 +44,7 @@ class Finalizer:
 
     async def complete(self, attempt: Attempt, memory: TurnMemory) -> TurnView:
         """Complete a turn whose memory is done."""
-        turn, usage, reply = attempt.turn, Usage(**memory.usage), memory.reply or ""
+        turn, usage, reply = attempt.turn, usage_of(memory), memory.reply or ""
         await _settled(attempt)
         completion = await attempt.lease.write(
             self.turns.complete, turn, reply, usage, attempt.journal.digest or None
@@ -120,7 +120,13 @@ class Finalizer:
         note = [user_message(attempt.turn.text), assistant_message(detail)]
         if attempt.journal.holds_memory:
             try:
-                left = TurnMemory(note, usage=asdict(attempt.journal.usage), tool_calls=len(done))
+                usage = attempt.journal.usage
+                left = TurnMemory(
+                    note,
+                    usage=usage.counts(),
+                    tool_calls=len(done),
+                    model_steps=[*usage.steps],
+                )
                 await attempt.journal.finish(left)
             except _REFUSALS as error:
                 _without("a note of what was done is in the transcript only", error)
@@ -189,7 +195,7 @@ class Finalizer:
         left = claimed.done.memory if claimed.done is not None else None
         attempt.journal.finished = claimed.done is not None
         if left is not None:
-            attempt.journal.usage = Usage(**left.usage)
+            attempt.journal.usage = usage_of(left)
         return left
 
 
@@ -204,6 +210,11 @@ async def _settled(attempt: Attempt) -> None:
     """Tell what has happened before the turn is over: its end is all that comes after it."""
     if attempt.event_writer is not None:
         await attempt.event_writer.settle()
+
+
+def usage_of(left: TurnMemory) -> Usage:
+    """Return what the model calls came to of a turn that has left its memory."""
+    return Usage(**left.usage, steps=tuple(left.model_steps))
 
 
 async def release(turns: TurnRepository, turn: RunningTurn, *, crashed: bool = False) -> bool:

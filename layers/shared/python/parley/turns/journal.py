@@ -6,12 +6,13 @@ import time
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
+from operator import itemgetter
 from typing import Any
 
 from parley.memory.codec import Unreadable
 from parley.memory.store import AgentSessionStore, ClaimedTurn, TurnMemory
 from parley.repository.tool_calls import Called, ToolCall, ToolCallRepository
-from parley.repository.turns import Usage
+from parley.repository.turns import ModelStep, Usage
 from parley.threads import in_thread, in_thread_with_retry
 from parley.turns.caps import Allotment, Caps
 from parley.turns.lease import Lease
@@ -85,6 +86,7 @@ class Journal:
         self._runs: dict[tuple[str, ...], int] = {}
         self._offered: dict[tuple[str, ...], tuple[str, ...]] = {}
         self._not_kept: list[Mapping[str, int]] = []
+        self._steps_not_kept: list[ModelStep] = []
 
     def resume(
         self, records: Mapping[str, dict[str, Any]], outputs: Mapping[str, ToolCall]
@@ -104,6 +106,9 @@ class Journal:
         for record in records.values():
             for usage in record.get("failed", ()):
                 self.count(usage)
+        steps = [step for record in records.values() for step in record.get("steps", ())]
+        steps.sort(key=itemgetter("ended_at"))
+        self.usage = replace(self.usage, steps=(*self.usage.steps, *steps))
         for record in self.records.values():
             self.count(record["usage"])
             self.call_ids |= {item["call_id"] for item in record["output"] if "call_id" in item}
@@ -112,11 +117,17 @@ class Journal:
 
     def count(self, usage: Mapping[str, int]) -> None:
         """Add a model call's tokens."""
-        self.usage = Usage(
-            self.usage.model_calls + 1,
-            self.usage.input_tokens + usage["input_tokens"],
-            self.usage.output_tokens + usage["output_tokens"],
+        self.usage = replace(
+            self.usage,
+            model_calls=self.usage.model_calls + 1,
+            input_tokens=self.usage.input_tokens + usage["input_tokens"],
+            output_tokens=self.usage.output_tokens + usage["output_tokens"],
         )
+
+    def add_step(self, step: ModelStep) -> None:
+        """Add what became of a model call; the next record keeps it."""
+        self.usage = replace(self.usage, steps=(*self.usage.steps, step))
+        self._steps_not_kept.append(step)
 
     def count_failed(self, usage: Mapping[str, int]) -> None:
         """Add the tokens of a model call that was of no use; the next record keeps them."""
@@ -222,6 +233,9 @@ class Journal:
         if self._not_kept:
             record = {**record, "failed": self._not_kept}
             self._not_kept = []
+        if self._steps_not_kept:
+            record = {**record, "steps": self._steps_not_kept}
+            self._steps_not_kept = []
         await self._lease.write(
             self._store.record, self.conversation, turn.key, turn.attempt, position, record
         )

@@ -1,6 +1,6 @@
 -- Complete a turn: its reply, and the voucher for its memory.
 -- Parameters: session_id, turn_id, attempt, message_id, reply, agent_digest, model_calls, input_tokens,
--- output_tokens.
+-- output_tokens, model_steps.
 -- The session is locked before the turn: the other order deadlocked with deletion (turn-protocol,
 -- section 2).
 WITH locked AS MATERIALIZED (
@@ -8,7 +8,8 @@ WITH locked AS MATERIALIZED (
 ended AS (
   UPDATE turns t SET status = 'completed', remembered = true, ended_at = now(),
          lease_expires_at = NULL, agent_digest = :agent_digest, model_calls = :model_calls,
-         input_tokens = :input_tokens, output_tokens = :output_tokens
+         input_tokens = :input_tokens, output_tokens = :output_tokens,
+         model_steps = CAST(:model_steps AS jsonb)
   FROM locked WHERE t.session_id = locked.id AND t.id = :turn_id AND t.attempt = :attempt
     AND t.status = 'running'
   RETURNING t.id, t.ended_at),

@@ -1,6 +1,6 @@
 -- End a turn without a reply: failed or cancelled.
 -- Parameters: session_id, turn_id, attempt, status, remembered, error_code, error_detail, agent_digest,
--- model_calls, input_tokens, output_tokens.
+-- model_calls, input_tokens, output_tokens, model_steps.
 -- The session is locked before the turn: the other order deadlocked with deletion (turn-protocol,
 -- section 2).
 WITH locked AS MATERIALIZED (
@@ -9,7 +9,8 @@ ended AS (
   UPDATE turns t SET status = :status, remembered = :remembered, ended_at = now(),
          lease_expires_at = NULL, error_code = :error_code, error_detail = :error_detail,
          agent_digest = :agent_digest, model_calls = :model_calls,
-         input_tokens = :input_tokens, output_tokens = :output_tokens
+         input_tokens = :input_tokens, output_tokens = :output_tokens,
+         model_steps = CAST(:model_steps AS jsonb)
   FROM locked WHERE t.session_id = locked.id AND t.id = :turn_id AND t.attempt = :attempt
     AND t.status = 'running'
   RETURNING t.id),
