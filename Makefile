@@ -5,7 +5,7 @@ DATA_DIR ?= .parley
 UV_VERSION := 0.13.8
 BIN := .venv/bin
 FUNCTIONS := $(notdir $(patsubst %/app.py,%,$(wildcard functions/*/app.py)))
-SOURCES := layers/shared/python cli local project functions packaging bench tests
+SOURCES := layers/shared/python cli local project functions packaging examples bench tests
 # Tests that leave each other alone, two files at a time.
 AT_ONCE := -n 2 --dist loadfile
 # Nothing of these may reach for AWS, a browser or a newer version of itself. Some want a region all

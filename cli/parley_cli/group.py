@@ -16,6 +16,7 @@ from parley_cli.errors import CommandFailed
 from parley_cli.lazily import Commands, Offered
 
 COMMANDS = {
+    "init": Offered("project", "init", "Make a project of your own."),
     "check": Offered("project", "check", "Say what is wrong with your project."),
     "dev": Offered("project", "dev", "Run the whole backend, with your agents, on this machine."),
     "test": Offered("project", "test", "Run your project's tests.", passes_on=True),

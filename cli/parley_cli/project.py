@@ -1,8 +1,10 @@
-"""Commands for a project of one's own: `parley check`, `parley dev` and `parley test`."""
+"""Commands for a project of one's own: `parley init`, `check`, `dev` and `test`."""
 
 from __future__ import annotations
 
 import os
+import shlex
+import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from parley_cli.errors import CommandFailed
-from parley_cli.screen import waiting
+from parley_cli.screen import note, waiting
 
 if TYPE_CHECKING:
     from parley_project.project import Project
@@ -19,6 +21,37 @@ ProjectFolder = Annotated[
     Path, typer.Option("--project", help="The project's folder, or one below it.")
 ]
 _HERE = Path()
+
+
+def init(
+    folder: Annotated[
+        Path, typer.Argument(metavar="NAME", help="The project's name: of its folder, made here.")
+    ],
+    example: Annotated[
+        str, typer.Option("--example", help="What it begins with: todo or blank.")
+    ] = "todo",
+) -> None:
+    """Make a project: an agent with its tools, its table and its tests, and what they need.
+
+    The folder must be empty, if there is one already. Nothing is asked.
+    """
+    from parley_project.faults import ProjectFaults
+    from parley_project.starting import EXAMPLES, start_project
+
+    if example not in EXAMPLES:
+        raise typer.BadParameter(
+            f"{example!r} is none of {', '.join(EXAMPLES)}.", param_hint="--example"
+        )
+    try:
+        written = start_project(folder, example)
+    except ProjectFaults as faults:
+        raise CommandFailed(str(faults)) from faults
+    except OSError as error:
+        raise CommandFailed(f"{folder} cannot be written: {error.strerror}.") from error
+    for file in written:
+        typer.echo(folder / file)
+    here = "" if folder.resolve() == Path.cwd() else f"cd {shlex.quote(str(folder))} && "
+    note(f"Next: {here}{_program()} dev")
 
 
 def check(project: ProjectFolder = _HERE) -> None:
@@ -84,6 +117,13 @@ def checked(start: Path) -> Project:
         for sentence in faults.sentences:
             typer.echo(sentence, err=True)
         raise typer.Exit(1) from None
+
+
+def _program() -> str:
+    """Return how this command is called again."""
+    program = Path(sys.argv[0])
+    found = shutil.which("parley")
+    return "parley" if found and Path(found).samefile(program) else shlex.quote(str(program))
 
 
 def _require(module: str) -> None:

@@ -55,6 +55,7 @@ def prepare(start: Path, folder: Path) -> Prepared:
     """
     project = read_project(find_project(start))
     own = local_values(project.manifest.environment, project.root, os.environ)
-    code = copied(project, folder / "code")
+    # Functions run in folders of their own.
+    code = copied(project, folder.resolve() / "code")
     own["PYTHONPATH"] = python_path(code, folder, os.environ.get("PYTHONPATH", ""))
     return Prepared(project, with_dotenv(project.root, os.environ), own, folder)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from parley_project.table import Table
 
-_TAKEN = {
+TAKEN = {
     "agents": "the Agents SDK",
     "openai": "OpenAI's client",
     "parley": "Parley",
@@ -43,9 +43,9 @@ def find_code(
     packages = []
     for name, key in wanted.items():
         found = _find(source, name)
-        if name in _TAKEN and found is not None:
+        if name in TAKEN and found is not None:
             table.fault(
-                key, f"{found.name} has the name of {_TAKEN[name]}, and would hide it; rename it"
+                key, f"{found.name} has the name of {TAKEN[name]}, and would hide it; rename it"
             )
         elif name in sys.stdlib_module_names:
             table.fault(key, f"{name} is a module of Python's own; rename yours")

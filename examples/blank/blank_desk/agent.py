@@ -1,0 +1,12 @@
+"""The agent."""
+
+from __future__ import annotations
+
+from agents import Agent
+
+from parley import TurnContext
+
+
+def build() -> Agent[TurnContext]:
+    """Give the agent."""
+    return Agent(name="assistant", instructions="Answer the user's questions, briefly.")
