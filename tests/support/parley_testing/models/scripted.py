@@ -23,15 +23,13 @@ from agents.exceptions import ModelBehaviorError
 from openai import APIConnectionError
 from openai.types.responses import (
     Response,
-    ResponseFunctionToolCall,
     ResponseOutputItem,
-    ResponseOutputMessage,
-    ResponseOutputText,
     ResponseReasoningItem,
     ResponseStreamEvent,
 )
 from pydantic import TypeAdapter
 
+from parley.agents.answer_items import function_call, message
 from parley_testing.models.steps import Gate, Streamed
 from parley_testing.models.stream import response_events
 
@@ -73,29 +71,13 @@ Script = Callable[[Asked], Answer]
 
 def say(text: str) -> Items:
     """The model thinks, and says something."""
-    return [
-        ResponseReasoningItem(id="rs_1", type="reasoning", summary=[]),
-        ResponseOutputMessage(
-            id="msg_1",
-            type="message",
-            role="assistant",
-            status="completed",
-            content=[ResponseOutputText(type="output_text", text=text, annotations=[])],
-        ),
-    ]
+    thought = ResponseReasoningItem(id="rs_1", type="reasoning", summary=[])
+    return [thought, message(text, id="msg_1")]
 
 
 def call(name: str, call_id: str = "call_1", /, **arguments: Any) -> Items:
     """The model calls a tool. Add two to have it call two at once."""
-    return [
-        ResponseFunctionToolCall(
-            id="fc_1",
-            type="function_call",
-            call_id=call_id,
-            name=name,
-            arguments=json.dumps(arguments),
-        )
-    ]
+    return [function_call(name, json.dumps(arguments), call_id=call_id, id="fc_1")]
 
 
 def in_order(*answers: Answer) -> Script:

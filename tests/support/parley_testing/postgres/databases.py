@@ -6,8 +6,6 @@ With `PARLEY_TEST_POOLER=pgbouncer` the functions reach it through PgBouncer in 
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from itertools import count
@@ -18,6 +16,9 @@ import psycopg
 from psycopg.sql import SQL, Composed, Identifier, Literal
 
 from parley.repository.address import service_login
+from parley.testing import TestDatabase
+from parley.testing import postgres as testing
+from parley.testing.postgres import copy_database, database_name, temporary_server
 from parley_local.postgres import RUNTIME_ROLE, EmbeddedPostgres
 from parley_testing.postgres.poolers import pooled_logins
 
@@ -52,23 +53,11 @@ _POOLED = "-pooled"
 @contextmanager
 def temporary_postgres() -> Iterator[EmbeddedPostgres]:
     """A real server on a directory of its own, which goes with it."""
-    directory = Path(tempfile.mkdtemp(prefix="parley-test-"))
-    try:
-        with ExitStack() as stack:
-            server = stack.enter_context(EmbeddedPostgres(directory / "data", directory / "log"))
-            with connect(server.url("postgres")) as connection:
-                # Nobody misses the data after the run, so nobody has to wait for the disk.
-                connection.execute("ALTER SYSTEM SET fsync = off")
-                connection.execute("ALTER SYSTEM SET full_page_writes = off")
-                # What a test reads of statistics and plans depends on that test only.
-                connection.execute("ALTER SYSTEM SET autovacuum = off")
-                connection.execute("SELECT pg_reload_conf()")
-            if goes_through_a_pooler():
-                logins = (RUNTIME_ROLE, service_login(RUNTIME_ROLE))
-                stack.enter_context(pooled_logins(server.url("postgres"), logins, _POOLED))
-            yield server
-    finally:
-        shutil.rmtree(directory)
+    with temporary_server() as server, ExitStack() as stack:
+        if goes_through_a_pooler():
+            logins = (RUNTIME_ROLE, service_login(RUNTIME_ROLE))
+            stack.enter_context(pooled_logins(server.url("postgres"), logins, _POOLED))
+        yield server
 
 
 class DatabasePool:
@@ -107,11 +96,7 @@ class DatabasePool:
     def copy(self) -> str:
         """Make a new database and return its URL, as the functions have it."""
         name = next(self._names)
-        self._admin.execute(
-            SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY").format(
-                Identifier(name), Identifier(self._template)
-            )
-        )
+        copy_database(self._admin, self._template, name)
         return runtime_url(self._server.url(name))
 
     @contextmanager
@@ -119,7 +104,7 @@ class DatabasePool:
         """Give the URL of a database that is as the template was, and take it back at the end."""
         url = self._used_again() or self.copy()
         yield url
-        self._given_back.append(_name(url))
+        self._given_back.append(database_name(url))
 
     def _used_again(self) -> str | None:
         in_use = {
@@ -167,12 +152,12 @@ class DatabasePool:
 
 def connect(url: str) -> psycopg.Connection:
     """Connect past Parley's code, as the owner; every statement commits itself."""
-    return psycopg.connect(owner_url(url).replace("+psycopg", ""), autocommit=True)
+    return TestDatabase(owner_url(url)).connect()
 
 
 def runtime_url(url: str) -> str:
     """Return the URL of a database as the functions have it, from the owner's."""
-    functions = url.replace("postgres@", f"{RUNTIME_ROLE}@")
+    functions = testing.runtime_url(url)
     # A wire or a pooler of a test's own has none beside it.
     pooled = Path(parse_qs(urlsplit(functions).query)["host"][0] + _POOLED).exists()
     return functions + _POOLED if pooled else functions
@@ -191,10 +176,6 @@ def past_pooler(url: str) -> str:
 def goes_through_a_pooler() -> bool:
     """Return whether the functions of this run reach Postgres through PgBouncer."""
     return os.environ.get("PARLEY_TEST_POOLER") == "pgbouncer"
-
-
-def _name(url: str) -> str:
-    return url.partition("@/")[2].partition("?")[0]
 
 
 def _tables(connection: psycopg.Connection) -> list[Identifier]:

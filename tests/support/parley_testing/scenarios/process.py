@@ -13,8 +13,8 @@ import signal
 import sys
 import threading
 import traceback
-from collections import Counter
 from contextlib import AbstractContextManager, closing, nullcontext, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -26,6 +26,7 @@ from parley import failpoints
 from parley.agents import todo  # noqa: F401 - before the fork
 from parley.repository import turns
 from parley.repository.database import Database
+from parley.testing.processes import EndAt
 from parley_local.server import listen
 from parley_testing.models.scripted import call, say
 from parley_testing.scenarios.contending import contend
@@ -36,27 +37,10 @@ from parley_testing.waiting import HANG_SECONDS
 from parley_testing.workbench import request
 
 
-class Ends:
-    """Keeps each point that is passed in a file, and ends or stops the process at one of them."""
-
-    def __init__(self, file: Path, at: tuple[str, int] | None, signal_number: int) -> None:
-        self._file, self._at, self._signal = file, at, signal_number
-        self._lock = threading.Lock()
-        self._passed: Counter[str] = Counter()
-
-    def __call__(self, point: str) -> None:
-        with self._lock:
-            self._passed[point] += 1
-            here = (point, self._passed[point])
-            append(self._file, point)
-        if here == self._at:
-            # To this very thread: sent to the process, a stop lets it run on for a moment.
-            signal.pthread_kill(threading.get_ident(), self._signal)
-
-
 def _observed(job: dict[str, Any]) -> AbstractContextManager[None]:
     at = job["at"] and (job["at"][0], job["at"][1])
-    return failpoints.observed(Ends(Path(job["points"]), at, job["signal"]))
+    keep = partial(append, Path(job["points"]))
+    return failpoints.observed(EndAt(keep, at, job["signal"]))
 
 
 def _run(job: dict[str, Any]) -> dict[str, Any]:

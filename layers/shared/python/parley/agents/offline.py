@@ -14,12 +14,9 @@ from uuid import uuid4
 
 from agents import Model, ModelProvider, ModelResponse, Usage
 from agents.items import TResponseStreamEvent
-from openai.types.responses import (
-    ResponseFunctionToolCall,
-    ResponseOutputMessage,
-    ResponseOutputText,
-)
+from openai.types.responses import ResponseFunctionToolCall, ResponseOutputMessage
 
+from parley.agents.answer_items import function_call, message
 from parley.agents.offline_stream import streamed
 
 NAME = "offline model"
@@ -224,17 +221,5 @@ def _support(text: str, since: Sequence[Any]) -> str | _Call:
 
 def _output(answer: str | _Call) -> ResponseFunctionToolCall | ResponseOutputMessage:
     if isinstance(answer, _Call):
-        return ResponseFunctionToolCall(
-            type="function_call",
-            call_id=f"call_{uuid4().hex}",
-            name=answer.name,
-            arguments=answer.arguments,
-        )
-    text = ResponseOutputText(type="output_text", text=f"[{NAME}] {answer}", annotations=[])
-    return ResponseOutputMessage(
-        id=f"msg_{uuid4().hex}",
-        type="message",
-        role="assistant",
-        status="completed",
-        content=[text],
-    )
+        return function_call(answer.name, answer.arguments, call_id=f"call_{uuid4().hex}")
+    return message(f"[{NAME}] {answer}", id=f"msg_{uuid4().hex}")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 from psycopg.rows import dict_row
@@ -43,7 +42,7 @@ class TestDatabase:
 
     def connect(self) -> psycopg.Connection[Any]:
         """Open a connection."""
-        return psycopg.connect(psycopg_url(self.url), autocommit=True)
+        return psycopg.connect(self.url.replace("+psycopg", "", 1), autocommit=True)
 
     def tables(self) -> set[str]:
         """Return the names of all tables, outside of the schema `public` with their schema."""
@@ -67,9 +66,3 @@ class TestDatabase:
                 {name: value for name, value in row.items() if name not in generated}
                 for row in rows.fetchall()
             ]
-
-
-def psycopg_url(url: str, database: str | None = None) -> str:
-    """Return a SQLAlchemy URL as libpq takes it, of another database if one is named."""
-    parts = urlsplit(url.replace("+psycopg", "", 1))
-    return urlunsplit(parts if database is None else parts._replace(path=f"/{database}"))

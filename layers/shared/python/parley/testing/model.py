@@ -8,13 +8,9 @@ from typing import Any
 
 from agents import Model, ModelProvider, ModelResponse, Usage
 from agents.items import TResponseStreamEvent
-from openai.types.responses import (
-    ResponseFunctionToolCall,
-    ResponseOutputItem,
-    ResponseOutputMessage,
-    ResponseOutputText,
-)
+from openai.types.responses import ResponseOutputItem
 
+from parley.agents.answer_items import function_call, message
 from parley.agents.offline_stream import streamed
 from parley.testing.recording import Recording
 from parley.testing.script import Asked, Calls, Fails, Script, ScriptEnded, answer, call_id
@@ -72,9 +68,11 @@ class _Scripted(Model):
         for one in given:
             if isinstance(one, Calls):
                 number = sum(item.type == "function_call" for item in output)
-                output.append(_call(one, call_id(attempt.turn.number, place, number)))
+                id = call_id(attempt.turn.number, place, number)
+                arguments = json.dumps(one.arguments)
+                output.append(function_call(one.name, arguments, call_id=id, id=f"fc_{id}"))
             else:
-                output.append(_message(one.text))
+                output.append(message(one.text, id="msg_1"))
         return ModelResponse(output, Usage(requests=1), response_id=None)
 
     async def stream_response(
@@ -83,23 +81,3 @@ class _Scripted(Model):
         """Give what `get_response` gives, word by word."""
         async for event in streamed(await self.get_response(*args, **named), words_per_second=None):
             yield event
-
-
-def _call(called: Calls, id: str) -> ResponseFunctionToolCall:
-    return ResponseFunctionToolCall(
-        type="function_call",
-        id=f"fc_{id}",
-        call_id=id,
-        name=called.name,
-        arguments=json.dumps(called.arguments),
-    )
-
-
-def _message(text: str) -> ResponseOutputMessage:
-    return ResponseOutputMessage(
-        id="msg_1",
-        type="message",
-        role="assistant",
-        status="completed",
-        content=[ResponseOutputText(type="output_text", text=text, annotations=[])],
-    )

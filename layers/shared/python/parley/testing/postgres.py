@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from importlib.util import module_from_spec, spec_from_file_location
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import psycopg
 from psycopg.sql import SQL, Identifier
@@ -17,7 +18,7 @@ from sqlalchemy import make_url
 from parley.errors import MissingManifest
 from parley.manifest import manifest
 from parley.repository.database import Database
-from parley.testing.database import TestDatabase, psycopg_url
+from parley.testing.database import TestDatabase
 from parley.testing.turn import Mode
 from parley_backend import backend
 from parley_local.postgres import RUNTIME_ROLE, EmbeddedPostgres
@@ -64,24 +65,21 @@ class Databases:
     def copy(self, url: str | None = None) -> str:
         """Copy a database, the migrated one if none is given, and return the owner's URL."""
         name = f"parley_{next(_numbers)}"
-        source = _TEMPLATE if url is None else _name(url)
         with self._admin() as admin:
-            admin.execute(
-                SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY").format(
-                    Identifier(name), Identifier(source)
-                )
-            )
+            copy_database(admin, _TEMPLATE if url is None else database_name(url), name)
         return self._server.url(name)
 
     def drop(self, url: str) -> None:
         """Remove a database, whoever is connected to it."""
         with self._admin() as admin:
             admin.execute(
-                SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(Identifier(_name(url)))
+                SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(
+                    Identifier(database_name(url))
+                )
             )
 
-    def _admin(self) -> psycopg.Connection[tuple[object, ...]]:
-        return psycopg.connect(psycopg_url(self._server.url("postgres")), autocommit=True)
+    def _admin(self) -> psycopg.Connection[Any]:
+        return TestDatabase(self._server.url("postgres")).connect()
 
 
 @contextmanager
@@ -90,12 +88,12 @@ def temporary_server() -> Iterator[EmbeddedPostgres]:
     directory = Path(tempfile.mkdtemp(prefix="parley-test-"))
     try:
         with EmbeddedPostgres(directory / "data", directory / "log") as server:
-            with psycopg.connect(
-                psycopg_url(server.url("postgres")), autocommit=True
-            ) as connection:
+            with TestDatabase(server.url("postgres")).connect() as connection:
                 # Nobody misses the data after the run, so nobody has to wait for the disk.
                 connection.execute("ALTER SYSTEM SET fsync = off")
                 connection.execute("ALTER SYSTEM SET full_page_writes = off")
+                # What a test reads of statistics and plans depends on that test only.
+                connection.execute("ALTER SYSTEM SET autovacuum = off")
                 connection.execute("SELECT pg_reload_conf()")
             yield server
     finally:
@@ -136,5 +134,12 @@ def _project_migrations() -> Path | None:
     return None if named is None else Path(named)
 
 
-def _name(url: str) -> str:
+def copy_database(admin: psycopg.Connection[Any], source: str, name: str) -> None:
+    """Make a database as another is, to which nobody may be connected."""
+    copying = SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY")
+    admin.execute(copying.format(Identifier(name), Identifier(source)))
+
+
+def database_name(url: str) -> str:
+    """Return the name of the database of an embedded server's URL."""
     return url.partition("@/")[2].partition("?")[0]

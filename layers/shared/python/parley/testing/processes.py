@@ -10,6 +10,7 @@ import traceback
 import warnings
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
+from functools import partial
 from threading import Lock, get_ident
 
 from parley import failpoints
@@ -61,7 +62,7 @@ def fork(work: Callable[[], object], recording: Recording, at: Point | None = No
     logging.disable()  # each run would log the same again
     sys.stdout = open(os.devnull, "w")  # noqa: SIM115 -- the process ends with it
     try:
-        with failpoints.observed(_Observer(recording, at)):
+        with failpoints.observed(EndAt(partial(recording.add, "points"), at)):
             work()
         code = 0
     except BaseException:
@@ -108,16 +109,32 @@ def places_to_kill(passed: Sequence[str], ledgers: Collection[str]) -> list[Poin
     return found
 
 
-class _Observer:
-    def __init__(self, recording: Recording, at: Point | None) -> None:
-        self._recording, self._at = recording, at
+class EndAt:
+    """Observes failpoints: keeps each that is passed, and ends or stops the process at one."""
+
+    def __init__(
+        self,
+        keep: Callable[[str], object],
+        at: Point | None,
+        signal_number: int = signal.SIGKILL,
+    ) -> None:
+        """Keep what to do.
+
+        Args:
+            keep: Is given the name of each point.
+            at: Where the signal is sent; None for nowhere.
+            signal_number: SIGKILL, or SIGSTOP.
+        """
+        self._keep, self._at, self._signal = keep, at, signal_number
         self._passed: Counter[str] = Counter()
         self._lock = Lock()
 
     def __call__(self, point: str) -> None:
+        """Pass a point, in whichever thread."""
         with self._lock:
             self._passed[point] += 1
             here = (point, self._passed[point])
-            self._recording.add("points", point)
+            self._keep(point)
         if here == self._at:
-            signal.pthread_kill(get_ident(), signal.SIGKILL)
+            # To this very thread: sent to the process, a stop lets it run on for a moment.
+            signal.pthread_kill(get_ident(), self._signal)
