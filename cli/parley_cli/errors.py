@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from parley import errors
 from parley_cli.clean import clean
 
 if TYPE_CHECKING:
     from parley_client import ApiError, ParleyError
 
 
-class CommandFailed(Exception):
+class CommandFailed(errors.ParleyError):
     """The command did not do what it was asked; the message is for standard error."""
 
 

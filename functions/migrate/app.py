@@ -12,6 +12,8 @@ import traceback
 import urllib.request
 from typing import Any
 
+from parley.errors import ParleyError
+
 PHYSICAL_ID = "parley-schema"
 """The same always: another id would make CloudFormation delete the one before."""
 
@@ -19,7 +21,7 @@ _MARGIN_SECONDS = 10.0
 _WITHOUT_CONTEXT_SECONDS = 280.0
 
 
-class MigrationFailed(Exception):
+class MigrationFailed(ParleyError):
     """The schema could not be brought up to date; the message says why, in a sentence."""
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from parley.errors import ParleyError
 from parley_local.pool import Pool
 from parley_local.proxy import proxy_event
 from parley_local.request_context import RequestContext
@@ -16,7 +17,7 @@ from parley_local.template import Authorizer
 EXPLICIT_DENY = "User is not authorized to access this resource with an explicit deny"
 
 
-class Refused(Exception):
+class Refused(ParleyError):
     """The request may not go on; `kind` is the gateway response that says so."""
 
     def __init__(self, kind: str, message: str | None = None) -> None:

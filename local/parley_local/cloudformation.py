@@ -13,6 +13,8 @@ from typing import Any
 
 import yaml
 
+from parley.errors import ParleyError
+
 _PSEUDO = {
     "AWS::AccountId": "123456789012",
     "AWS::Partition": "aws",
@@ -23,7 +25,7 @@ _PSEUDO = {
 _PLACEHOLDER = re.compile(r"\$\{([^!}][^}]*)\}")
 
 
-class Unresolved(Exception):
+class Unresolved(ParleyError):
     """The value is known only to a deployed stack (or is `AWS::NoValue`)."""
 
 

@@ -10,11 +10,13 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from parley.errors import ParleyError
+
 _ADDRESS_FILE = "dev.json"
 _LOCK_FILE = "dev.lock"
 
 
-class DirectoryInUse(Exception):
+class DirectoryInUse(ParleyError):
     """Another `make dev` runs on the directory. `pid` is its process, where it said so."""
 
     def __init__(self, directory: Path, pid: str) -> None:

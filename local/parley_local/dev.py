@@ -22,6 +22,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
+from parley.errors import ParleyError
 from parley_backend import backend
 from parley_local import front_page
 from parley_local.agent_check import check_agents
@@ -61,7 +62,7 @@ _LAST_PORT = 65_535
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
-class DevFailed(Exception):
+class DevFailed(ParleyError):
     """`parley dev` cannot go on; the message is for the person who started it."""
 
 

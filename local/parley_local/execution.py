@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from parley.errors import ParleyError
 from parley_local import frames
 from parley_local.lambda_identity import function_arn, lambda_variables
 from parley_local.process_group import STOP_SECONDS, how_it_ended, kill_group, stop_group
@@ -25,7 +26,7 @@ class Answer:
     error: dict[str, Any] | None = None
 
 
-class EnvironmentLost(Exception):
+class EnvironmentLost(ParleyError):
     """The process ended, or had to be ended; carries Lambda's error for it."""
 
     def __init__(self, error: dict[str, Any]) -> None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping
 
+from parley.errors import ParleyError
 from parley_local.pool import Pool
 from parley_local.template import Template
 
 _FOLDER = "migrate"
 
 
-class MigrationFailed(Exception):
+class MigrationFailed(ParleyError):
     """The schema could not be brought up to date; the message says why."""
 
 

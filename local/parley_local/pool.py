@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, Protocol
 
+from parley.errors import ParleyError
 from parley_local.execution import Answer, EnvironmentLost, ExecutionEnvironment
 from parley_local.template import Function
 
@@ -14,7 +15,7 @@ PAYLOAD_LIMIT = 6_291_556
 """Bytes that Lambda takes and gives as one synchronous payload."""
 
 
-class PayloadTooLarge(Exception):
+class PayloadTooLarge(ParleyError):
     """The event is over Lambda's limit; the function did not see it."""
 
     def __init__(self, size: int) -> None:

@@ -23,6 +23,7 @@ from urllib.parse import quote
 import psycopg
 from psycopg import sql
 
+from parley.errors import ParleyError
 from parley_local.postgres_leftovers import SOCKET_DIR_PREFIX, stop_left_behind
 from parley_local.unprivileged import bring_within_reach, give, make_readable, run_as
 
@@ -39,7 +40,7 @@ _START_SECONDS = 30.0
 _STOP_SECONDS = 10.0
 
 
-class PostgresFailed(Exception):
+class PostgresFailed(ParleyError):
     """PostgreSQL did not start; the message says why."""
 
 

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from parley.errors import ParleyError
 from parley_local.messages import HttpRequest, HttpResponse
 from parley_local.request_context import RequestContext
 
@@ -32,7 +33,7 @@ _REMAPPED = frozenset({"connection", "date", "server", "www-authenticate", "cont
 _MADE_BY_THE_GATEWAY = frozenset({"content-length", "transfer-encoding", "x-amzn-requestid"})
 
 
-class MalformedAnswer(Exception):
+class MalformedAnswer(ParleyError):
     """The function's answer is no proxy response; says which part."""
 
 

@@ -12,6 +12,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from parley.errors import ParleyError
 from parley_local.dead_letters import DeadLetters
 from parley_local.lambda_identity import ACCOUNT
 from parley_local.queue_delivery import md5_of, queue_arn
@@ -25,7 +26,7 @@ _LONGEST_VISIBILITY = 43_200
 log = logging.getLogger(__name__)
 
 
-class _Fault(Exception):
+class _Fault(ParleyError):
     """What SQS would refuse; `code` is its name for it."""
 
     def __init__(self, code: str, message: str) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from math import inf
 
+from parley.errors import ParleyError
 from parley_local.template import Queue
 
 log = logging.getLogger(__name__)
@@ -23,7 +24,7 @@ function on a laptop waits for the next try.
 """
 
 
-class UnknownReceipt(Exception):
+class UnknownReceipt(ParleyError):
     """No message in flight has been received under this handle."""
 
 

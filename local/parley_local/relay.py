@@ -8,11 +8,12 @@ from contextlib import AbstractAsyncContextManager
 
 from starlette.types import Receive, Send
 
+from parley.errors import ParleyError
 from parley_local.execution import EnvironmentLost
 from parley_local.web_function import WebResponse
 
 
-class NotBegun(Exception):
+class NotBegun(ParleyError):
     """The stream came to its end before the client was sent anything."""
 
     def __init__(self, reason: str, *, timed_out: bool) -> None:

@@ -12,12 +12,13 @@ from collections.abc import AsyncIterator, Iterator
 import uvicorn
 from starlette.types import ASGIApp
 
+from parley.errors import ParleyError
 from parley_local.own_hosts import OwnHosts
 
 _GRACE_SECONDS = 3
 
 
-class PortInUse(Exception):
+class PortInUse(ParleyError):
     """Somebody else listens on the port."""
 
     def __init__(self, port: int) -> None:

@@ -12,11 +12,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from parley.errors import ParleyError
 from parley_local.data_directory import read_address
 from parley_local.issuer import issue_token
 
 
-class StackFailed(Exception):
+class StackFailed(ParleyError):
     """`make dev` ended, or did not get ready; the message holds what it wrote."""
 
 

@@ -21,11 +21,11 @@ from parley_backend import backend
 _OLDEST_SERVER = 150_000
 
 
-class Fault(Exception):
+class Fault(ParleyError):
     """Something that a deployment needs is not as it must be; the message says how."""
 
 
-class Untried(Exception):
+class Untried(ParleyError):
     """Something cannot be tried from this machine; the message says why."""
 
 

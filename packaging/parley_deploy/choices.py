@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from parley.errors import ParleyError
+
 SECRETS = {"DatabaseSecretArn": "DATABASE_SECRET_ARN", "OpenAiSecretArn": "OPENAI_SECRET_ARN"}
 """The parameters without a default, and the variables that they are taken from."""
 
@@ -21,7 +23,7 @@ _OF_ONE_DATABASE = {
 }
 
 
-class MissingSecret(Exception):
+class MissingSecret(ParleyError):
     """A secret's ARN was not given.
 
     Attributes:

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from parley.errors import ParleyError
+
 PYTHON: Final = "3.13"
 """The version of Python that the template's functions run on."""
 
@@ -24,7 +26,7 @@ _PLATFORMS: Final = {
 _QUESTION: Final = "import sys; print('%d.%d' % sys.version_info[:2], sys.executable)"
 
 
-class UnknownTarget(Exception):
+class UnknownTarget(ParleyError):
     """ARCH or PARLEY_PYTHON has a value that nothing can be built for; the message says which."""
 
 

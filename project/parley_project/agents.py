@@ -20,13 +20,14 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
+from parley.errors import ParleyError
 from parley.manifest import Offer, manifest
 
 if TYPE_CHECKING:
     from agents import Agent
 
 
-class _Fault(Exception):
+class _Fault(ParleyError):
     """What is wrong is known; the message says it."""
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from parley.errors import ParleyError
 
-class ProjectFaults(Exception):
+
+class ProjectFaults(ParleyError):
     """A project cannot be used.
 
     Attributes:

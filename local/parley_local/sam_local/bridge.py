@@ -19,11 +19,13 @@ from docker.errors import (  # type: ignore[import-untyped]
     ImageNotFound,
 )
 
+from parley.errors import ParleyError
+
 HOST_NAME = "host.docker.internal"
 """What containers call this machine."""
 
 
-class NoDocker(Exception):
+class NoDocker(ParleyError):
     """There is no engine that answers; the message says why."""
 
 

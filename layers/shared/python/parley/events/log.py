@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, Protocol, get_args
 
+from parley.errors import ParleyError
 from parley.ids import TurnKey
 
 EventType = Literal[
@@ -54,7 +55,7 @@ class TurnEvent:
     data: Mapping[str, Any]
 
 
-class PlaceTaken(Exception):
+class PlaceTaken(ParleyError):
     """Other events stand where these should: read on from there."""
 
 

@@ -1,8 +1,8 @@
-"""The one place where errors become responses: problem documents (RFC 9457)."""
+"""The one table of what a client is told of an error: problem documents (RFC 9457)."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, Literal
@@ -95,65 +95,42 @@ class InvalidFields(errors.ParleyError):
 
 
 def answer(error: Exception) -> Answer:
-    """Say what a client is told of an error.
+    """Say what a client is told of an error, by its class or the nearest one above it.
 
-    An error that this does not know is a defect of ours: 500, and nothing of it is told.
+    An error that the table does not know is a defect of ours: 500, and nothing of it is told.
     """
-    match error:
-        case errors.Unauthenticated():
-            return Answer(
-                HTTPStatus.UNAUTHORIZED,
-                "unauthorized",
-                "A valid bearer token is needed.",
-                headers={"WWW-Authenticate": "Bearer"},
-            )
-        case errors.MissingScope(scope=scope):
-            return Answer(HTTPStatus.FORBIDDEN, "forbidden", f"This needs the scope {scope}.")
-        case errors.NotFound(kind=kind):
-            return Answer(HTTPStatus.NOT_FOUND, "not_found", f"There is no such {kind}.")
-        case MalformedBody(reason=reason):
-            return Answer(HTTPStatus.BAD_REQUEST, "bad_request", f"The body is not JSON: {reason}.")
-        case BodyTooLarge(limit=limit, unit=unit):
-            return Answer(
-                HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-                "content_too_large",
-                f"A body may have {limit} {unit} at most.",
-            )
-        case UnsupportedMediaType():
-            return Answer(
-                HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-                "unsupported_media_type",
-                "The body must be application/json.",
-            )
-        case MethodNotAllowed(allowed=allowed):
-            return Answer(
-                HTTPStatus.METHOD_NOT_ALLOWED,
-                "method_not_allowed",
-                f"This takes {allowed} only.",
-                headers={"Allow": allowed},
-            )
-        case InvalidFields(faults=faults):
-            return _invalid(faults)
-        case errors.InvalidField(field=name, reason=reason):
-            return _invalid([FieldError(field=name, reason=reason)])
-        case errors.StoreUnavailable():
-            return Answer(
-                HTTPStatus.SERVICE_UNAVAILABLE,
-                "store_unavailable",
-                "A store cannot be reached now. Nothing was lost; send the same request again.",
-                headers={"Retry-After": str(RETRY_AFTER_SECONDS)},
-            )
-        case _:
-            return _conflict(error) or _turn(error) or _UNKNOWN
+    return next(_ANSWERS[kind] for kind in type(error).__mro__ if kind in _ANSWERS)(error)
 
 
-_ESCALATED = "a person has to see to it, who sets it back to active."
+def _told(
+    status: HTTPStatus,
+    code: str,
+    detail: str,
+    *,
+    facts: tuple[str, ...] = (),
+    headers: Mapping[str, str] | None = None,
+) -> Callable[[Any], Answer]:
+    """Return what makes the answer to an error.
 
-_UNKNOWN = Answer(
-    HTTPStatus.INTERNAL_SERVER_ERROR,
-    "internal_error",
-    "Something went wrong on our side. The request id helps to find it in the logs.",
-)
+    Args:
+        status: The answer's.
+        code: The answer's; like the detail, with attributes of the error in braces.
+        detail: A sentence.
+        facts: Attributes of the error that are further members of the document.
+        headers: The answer's; with attributes too.
+    """
+
+    def of(error: Exception) -> Answer:
+        known = vars(error)
+        return Answer(
+            status,
+            code.format_map(known),
+            detail.format_map(known),
+            {name: str(known[name]) for name in facts},
+            {name: value.format_map(known) for name, value in (headers or {}).items()},
+        )
+
+    return of
 
 
 def _invalid(faults: list[FieldError]) -> Answer:
@@ -170,76 +147,106 @@ def _invalid(faults: list[FieldError]) -> Answer:
     )
 
 
-def _conflict(error: Exception) -> Answer | None:
-    match error:
-        case errors.TurnInProgress(session_id=session_id, turn_id=turn_id):
-            return Answer(
-                HTTPStatus.CONFLICT,
-                "turn_in_progress",
-                f"The turn {turn_id} of this session is still running.",
-                {"session_id": str(session_id), "turn_id": str(turn_id)},
-            )
-        case errors.SessionEscalated(session_id=session_id):
-            return Answer(
-                HTTPStatus.CONFLICT,
-                "session_escalated",
-                f"The session is escalated: {_ESCALATED}",
-                {"session_id": str(session_id), "session_status": "escalated"},
-            )
-        case errors.SessionNotActive(session_id=session_id, status=status):
-            way_on = "set its status to active to go on with it."
-            return Answer(
-                HTTPStatus.CONFLICT,
-                "session_not_active",
-                f"The session is {status}: {_ESCALATED if status == 'escalated' else way_on}",
-                {"session_id": str(session_id), "session_status": status},
-            )
-        case errors.QueueFull(session_id=session_id, limit=limit):
-            return Answer(
-                HTTPStatus.CONFLICT,
-                "queue_full",
-                f"{limit} turns wait on this session already; more may not.",
-                {"session_id": str(session_id)},
-            )
-        case errors.NameTaken(name=name):
-            return Answer(
-                HTTPStatus.CONFLICT, "name_taken", f"Another session of yours is named {name!r}."
-            )
-        case errors.IdempotencyKeyReused():
-            return Answer(
-                HTTPStatus.UNPROCESSABLE_ENTITY,
-                "idempotency_key_reused",
-                "This Idempotency-Key came with another request before.",
-            )
-        case _:
-            return None
+def _not_active(error: errors.SessionNotActive | errors.SessionEscalated) -> Answer:
+    if isinstance(error, errors.SessionEscalated):
+        code, status = "session_escalated", "escalated"
+    else:
+        code, status = "session_not_active", error.status
+    way_on = (
+        "a person has to see to it, who sets it back to active."
+        if status == "escalated"
+        else "set its status to active to go on with it."
+    )
+    facts = {"session_id": str(error.session_id), "session_status": status}
+    return Answer(HTTPStatus.CONFLICT, code, f"The session is {status}: {way_on}", facts)
 
 
-def _turn(error: Exception) -> Answer | None:
-    match error:
-        case errors.TurnFailed(
-            session_id=session_id, turn_id=turn_id, status="cancelled", detail=detail
-        ):
-            return Answer(
-                HTTPStatus.CONFLICT,
-                "turn_cancelled",
-                detail,
-                {"session_id": str(session_id), "turn_id": str(turn_id)},
-            )
-        case errors.TurnFailed(session_id=session_id, turn_id=turn_id, code=code, detail=detail):
-            return Answer(
-                HTTPStatus.BAD_GATEWAY,
-                code,
-                detail,
-                {"session_id": str(session_id), "turn_id": str(turn_id)},
-            )
-        case errors.TurnUnfinished(session_id=session_id, turn_id=turn_id):
-            return Answer(
-                HTTPStatus.GATEWAY_TIMEOUT,
-                "turn_timeout",
-                "The turn goes on. Send the same request with the same Idempotency-Key to join"
-                " it, or read the turn.",
-                {"session_id": str(session_id), "turn_id": str(turn_id)},
-            )
-        case _:
-            return None
+def _turn_over(error: errors.TurnFailed) -> Answer:
+    cancelled = error.status == "cancelled"
+    return Answer(
+        HTTPStatus.CONFLICT if cancelled else HTTPStatus.BAD_GATEWAY,
+        "turn_cancelled" if cancelled else error.code,
+        error.detail,
+        {"session_id": str(error.session_id), "turn_id": str(error.turn_id)},
+    )
+
+
+_SESSION = ("session_id",)
+_TURN = ("session_id", "turn_id")
+
+_ANSWERS: dict[type[BaseException], Callable[[Any], Answer]] = {
+    # Who asks
+    errors.Unauthenticated: _told(
+        HTTPStatus.UNAUTHORIZED,
+        "unauthorized",
+        "A valid bearer token is needed.",
+        headers={"WWW-Authenticate": "Bearer"},
+    ),
+    errors.MissingScope: _told(HTTPStatus.FORBIDDEN, "forbidden", "This needs the scope {scope}."),
+    errors.NotFound: _told(HTTPStatus.NOT_FOUND, "not_found", "There is no such {kind}."),
+    # What is asked
+    MethodNotAllowed: _told(
+        HTTPStatus.METHOD_NOT_ALLOWED,
+        "method_not_allowed",
+        "This takes {allowed} only.",
+        headers={"Allow": "{allowed}"},
+    ),
+    MalformedBody: _told(HTTPStatus.BAD_REQUEST, "bad_request", "The body is not JSON: {reason}."),
+    BodyTooLarge: _told(
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+        "content_too_large",
+        "A body may have {limit} {unit} at most.",
+    ),
+    UnsupportedMediaType: _told(
+        HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+        "unsupported_media_type",
+        "The body must be application/json.",
+    ),
+    InvalidFields: lambda error: _invalid(error.faults),
+    errors.InvalidField: lambda error: _invalid(
+        [FieldError(field=error.field, reason=error.reason)]
+    ),
+    errors.IdempotencyKeyReused: _told(
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+        "idempotency_key_reused",
+        "This Idempotency-Key came with another request before.",
+    ),
+    # What stands against it
+    errors.NameTaken: _told(
+        HTTPStatus.CONFLICT, "name_taken", "Another session of yours is named {name!r}."
+    ),
+    errors.SessionEscalated: _not_active,
+    errors.SessionNotActive: _not_active,
+    errors.TurnInProgress: _told(
+        HTTPStatus.CONFLICT,
+        "turn_in_progress",
+        "The turn {turn_id} of this session is still running.",
+        facts=_TURN,
+    ),
+    errors.QueueFull: _told(
+        HTTPStatus.CONFLICT,
+        "queue_full",
+        "{limit} turns wait on this session already; more may not.",
+        facts=_SESSION,
+    ),
+    # What became of it
+    errors.TurnFailed: _turn_over,
+    errors.TurnUnfinished: _told(
+        HTTPStatus.GATEWAY_TIMEOUT,
+        "turn_timeout",
+        "The turn goes on. Send the same request with the same Idempotency-Key to join it, or read"
+        " the turn.",
+        facts=_TURN,
+    ),
+    errors.StoreUnavailable: _told(
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "store_unavailable",
+        "A store cannot be reached now. Nothing was lost; send the same request again.",
+        headers={"Retry-After": str(RETRY_AFTER_SECONDS)},
+    ),
+    BaseException: _told(
+        HTTPStatus.INTERNAL_SERVER_ERROR,
+        "internal_error",
+        "Something went wrong on our side. The request id helps to find it in the logs.",
+    ),
+}

@@ -7,12 +7,13 @@ from typing import Any
 
 from pydantic_core import from_json, to_json
 
+from parley.errors import ParleyError
 from parley.memory.store import TurnMemory
 
 _LEVEL = 1  # measured: level 6 takes three times as long and saves a twentieth
 
 
-class Unreadable(ValueError):
+class Unreadable(ParleyError, ValueError):
     """The payload is damaged, or not of a shape that this code writes."""
 
 

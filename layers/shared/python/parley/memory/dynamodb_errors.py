@@ -14,7 +14,7 @@ from botocore.exceptions import (
     ParamValidationError,
 )
 
-from parley.errors import StoreMisconfigured, StoreRefused, StoreUnavailable
+from parley.errors import ParleyError, StoreMisconfigured, StoreRefused, StoreUnavailable
 
 _STORE = "agent-session store"
 
@@ -40,7 +40,7 @@ _INVALID = "ValidationException"
 _REFUSED = frozenset({_INVALID, "ItemCollectionSizeLimitExceededException"})
 
 
-class ConditionFailed(Exception):
+class ConditionFailed(ParleyError):
     """A conditional write was refused.
 
     Attributes:

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
 
-from parley.errors import StoreMisconfigured, StoreRefused, StoreUnavailable
+from parley.errors import ParleyError, StoreMisconfigured, StoreRefused, StoreUnavailable
 from parley.memory.set_aside import FileIdentity, identity, set_aside
 from parley.memory.store import NO_TURN
 
@@ -116,7 +116,7 @@ _MISCONFIGURED = frozenset({sqlite3.SQLITE_ERROR, sqlite3.SQLITE_SCHEMA})
 _STORE = "agent-session store"
 
 
-class _OfALaterParley(Exception):
+class _OfALaterParley(ParleyError):
     """The file's format is one that this code does not know."""
 
 

@@ -18,13 +18,14 @@ from agents import (
     ShellTool,
 )
 
+from parley.errors import ParleyError
 from parley.runner.sdk_private import agent_of_handoff, agent_of_tool
 
 # These run in our process but go past what records outputs, so an attempt would repeat them.
 _UNRECORDED = (ApplyPatchTool, ComputerTool, CustomTool, LocalShellTool, ShellTool)
 
 
-class UnsupportedAgent(Exception):
+class UnsupportedAgent(ParleyError):
     """The agent has something that a turn cannot carry; the message names it."""
 
 

@@ -25,7 +25,7 @@ from agents import (
     ToolOutputGuardrailTripwireTriggered,
 )
 
-from parley.errors import StoreUnavailable
+from parley.errors import ParleyError, StoreUnavailable
 from parley.memory.shape import lasting, user_message, with_own_call_ids
 from parley.memory.store import Item, TurnMemory
 from parley.repository.paging import PAGE_BYTES, written_bytes
@@ -43,7 +43,7 @@ MAX_MODEL_CALLS = 30
 """How often one run may ask the model; an agent that has not answered by then goes in circles."""
 
 
-class RunFailed(Exception):
+class RunFailed(ParleyError):
     """The agent could not answer.
 
     Attributes:

@@ -17,6 +17,8 @@ from typing import Any, Literal
 from agents import ModelBehaviorError
 from openai import APIConnectionError, APIError, APIStatusError
 
+from parley.errors import ParleyError
+
 TRIES = 3
 """How often a model is asked the same, if what went wrong may pass; as often as by its client."""
 
@@ -26,7 +28,7 @@ NO_ANSWER_TRIES = 2
 FaultCode = Literal["context_overflow", "content_filtered", "model_failed"]
 
 
-class BadAnswer(ModelBehaviorError):
+class BadAnswer(ParleyError, ModelBehaviorError):
     """An answer that is none: it failed, was cut off, or holds nothing.
 
     Attributes:
@@ -60,7 +62,7 @@ class BadAnswer(ModelBehaviorError):
         self.tries = tries
 
 
-class BrokenOff(APIConnectionError):
+class BrokenOff(ParleyError, APIConnectionError):
     """The connection broke in the middle of an answer."""
 
 

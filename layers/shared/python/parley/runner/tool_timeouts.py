@@ -17,8 +17,10 @@ from agents import FunctionTool, ToolTimeoutError
 from agents.tool import ToolErrorFunction, default_tool_timeout_error_message
 from agents.tool_context import ToolContext
 
+from parley.errors import ParleyError
 
-class OutOfTime(Exception):
+
+class OutOfTime(ParleyError):
     """A call took longer than its tool says."""
 
 

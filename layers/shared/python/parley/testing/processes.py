@@ -14,6 +14,7 @@ from functools import partial
 from threading import Lock, get_ident
 
 from parley import failpoints
+from parley.errors import ParleyError
 from parley.testing.recording import Recording
 
 Point = tuple[str, int]
@@ -23,7 +24,7 @@ TOOL_BEGINS = "before the tool "
 """What the name of the point where a tool begins is, up to the tool's."""
 
 
-class ForkMissing(RuntimeError):
+class ForkMissing(ParleyError, RuntimeError):
     """This system cannot copy a process."""
 
 

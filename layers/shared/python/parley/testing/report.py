@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from parley.errors import ParleyError
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -49,7 +51,7 @@ class Report:
         return "\n".join([f"{head} It does not survive:", *told, *self.advice])
 
 
-class NotSurvived(AssertionError):
+class NotSurvived(ParleyError, AssertionError):
     """A turn does not survive; the message says what happened twice or was lost, and where."""
 
     def __init__(self, report: Report) -> None:

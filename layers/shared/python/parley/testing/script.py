@@ -10,6 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
+from parley.errors import ParleyError
+
 
 @dataclass(frozen=True)
 class Says:
@@ -70,7 +72,7 @@ Such a function must answer by what it is asked only: the next call may be anoth
 """
 
 
-class ScriptEnded(AssertionError):
+class ScriptEnded(ParleyError, AssertionError):
     """A model was asked more often than the test has answers for; the message says where."""
 
 
