@@ -8,7 +8,7 @@ from uuid import UUID
 
 import typer
 
-from parley_cli.connection import as_user
+from parley_cli.connection import as_admin, as_user
 from parley_cli.errors import CommandFailed
 from parley_cli.named import get_session
 from parley_cli.screen import Json, note, on_terminal, show_fields, show_json, show_table
@@ -69,6 +69,24 @@ def show(parley: Parley, session: Named, turn: TurnId = None, json: Json = False
     else:
         steps = [("step", told_step(step)) for step in found.steps]
         show_fields(found, ("steps",), steps)
+
+
+@app.command()
+@as_admin
+def find(
+    parley: Parley,
+    named: Annotated[str, typer.Argument(metavar="ID", help="The turn's id, or a request's.")],
+    json: Json = False,
+) -> None:
+    """Show anybody's turn, by its id alone or by that of the request which made it.
+
+    For administrators. A request's id is in its problem document and in each line of its log.
+    """
+    found = parley.read_any_turn(named)
+    if json:
+        show_json(found)
+    else:
+        show_fields(found, ("steps",), [("step", told_step(step)) for step in found.steps])
 
 
 @app.command()

@@ -6,13 +6,20 @@ from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
-from parley_client.models import Model, Session
+from parley_client.models import Model, Session, TurnDetails
 
 
 class AdminSession(Session):
     """A session, and whose it is."""
 
     user_id: str
+
+
+class AdminTurn(TurnDetails):
+    """A turn with what was said and done in it, whose it is, and which request made it."""
+
+    user_id: str
+    request_id: str | None
 
 
 class Counted(Model):

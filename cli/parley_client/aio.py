@@ -230,6 +230,7 @@ class AsyncParley:
 
     list_all_sessions = _each(admin.list_all_sessions)
     read_any_transcript = _each(admin.read_any_transcript)
+    read_any_turn = _one(admin.read_any_turn)
     change_session_status = _one(admin.change_session_status)
     clean_up = _each(admin.clean_up)
     read_statistics = _one(admin.read_statistics)

@@ -10,6 +10,7 @@ import httpx
 
 from parley_client.admin_models import (
     AdminSession,
+    AdminTurn,
     CleanupReport,
     Erasure,
     Renaming,
@@ -52,6 +53,11 @@ def read_any_transcript(
             query={"order": order, "limit": page_size, "cursor": cursor},
         )
     )
+
+
+def read_any_turn(turn_id: UUID | str) -> Call[AdminTurn]:
+    """Read any user's turn, by its id or by that of the request which made it."""
+    return Call("GET", below_name("/admin/turns", str(turn_id)), shown_as(AdminTurn))
 
 
 def change_session_status(session_id: UUID | str, *, status: SessionStatus) -> Call[AdminSession]:

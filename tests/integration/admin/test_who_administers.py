@@ -18,6 +18,7 @@ SESSION = "018f0000-0000-7000-8000-000000000001"
 USES: list[tuple[str, str, Any]] = [
     ("GET", "/admin/sessions", None),
     ("GET", f"/admin/sessions/{SESSION}/messages", None),
+    ("GET", f"/admin/turns/{SESSION}", None),
     ("PATCH", f"/admin/sessions/{SESSION}", {"status": "active"}),
     ("POST", "/admin/cleanup", {"older_than_seconds": 0}),
     ("DELETE", "/admin/users/alice", None),

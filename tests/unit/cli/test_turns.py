@@ -91,6 +91,19 @@ def test_a_turn_is_shown_with_what_was_done_in_it(
     ]
 
 
+def test_anybodys_turn_is_found_by_its_id_or_its_requests(
+    parley: Any, api: Any, running: dict[str, Any]
+) -> None:
+    found = running | {"steps": [], "user_id": "anna", "request_id": "req/1"}
+    api.answers("GET /admin/turns/req/1", found)
+
+    result = parley("turns", "find", "req/1")
+
+    assert result.exit_code == 0, result.stderr
+    assert "user_id\tanna\n" in result.stdout
+    assert "turn.status\trunning\n" in result.stdout
+
+
 @pytest.mark.parametrize("named", [(), (str(TURN),)], ids=["the running one", "by id"])
 @pytest.mark.parametrize(
     ("outcome", "told"),

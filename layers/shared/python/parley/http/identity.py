@@ -8,8 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from parley.errors import MissingScope, Unauthenticated
+from parley.text import storable
 
 ADMIN = "parley:admin"
+
+REQUEST_ID_MAX_CHARS = 200
 
 LEEWAY_SECONDS = 30
 """How far clocks may be apart: as much as the authorizer allows."""
@@ -22,10 +25,12 @@ class Caller:
     Attributes:
         user_id: The token's subject.
         scopes: What the token allows.
+        request_id: Of the request.
     """
 
     user_id: str
     scopes: frozenset[str]
+    request_id: str | None = None
 
     def require(self, scope: str) -> None:
         """Let only a caller with the scope go on.
@@ -46,7 +51,8 @@ def identify(event: Mapping[str, Any]) -> Caller:
     Raises:
         Unauthenticated: There is no user, or the token has ended.
     """
-    answer = (event.get("requestContext") or {}).get("authorizer") or {}
+    context = event.get("requestContext") or {}
+    answer = context.get("authorizer") or {}
     user_id, expiry = answer.get("user_id"), answer.get("exp")
     if not isinstance(user_id, str) or not user_id:
         raise Unauthenticated("the event names no user")
@@ -56,4 +62,5 @@ def identify(event: Mapping[str, Any]) -> Caller:
         raise Unauthenticated("the event does not say until when the token is good") from error
     if not end + LEEWAY_SECONDS >= time.time():  # so asked, what is not a number has expired too
         raise Unauthenticated("the token has expired")
-    return Caller(user_id, frozenset(str(answer.get("scopes") or "").split()))
+    request_id = storable(str(context.get("requestId") or ""))[:REQUEST_ID_MAX_CHARS] or None
+    return Caller(user_id, frozenset(str(answer.get("scopes") or "").split()), request_id)

@@ -37,6 +37,7 @@ def to_session(
         text=body.text,
         idempotency_key=key,
         fingerprint=fingerprint("message", session_id=session_id, text=body.text),
+        request_id=user.request_id,
     )
 
 
@@ -71,6 +72,7 @@ def to_any_session(
             platform=body.platform,
             metadata=body.metadata,
         ),
+        request_id=user.request_id,
     )
 
 

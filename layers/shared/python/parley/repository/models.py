@@ -125,6 +125,8 @@ class TurnRow(Base):
     # The recovery's own statements read it, nobody else.
     woken_at: Mapped[datetime | None] = mapped_column(deferred=True)
     model_calls: Mapped[int] = mapped_column(server_default="0")
+    # Of the API's request that made it; only administration reads it.
+    request_id: Mapped[str | None] = mapped_column(deferred=True)
     # What each of them came to; only who looks at the one turn reads it.
     model_steps: Mapped[list[dict[str, Any]] | None] = mapped_column(JSONB, deferred=True)
     input_tokens: Mapped[int] = mapped_column(server_default="0")
@@ -159,6 +161,7 @@ class TurnRow(Base):
             postgresql_include=["attempt", "id", "user_id"],
         ),
         Index("ix_turns_lease", "lease_expires_at", postgresql_where=text("status = 'running'")),
+        Index("ix_turns_request", "request_id", postgresql_where=text("request_id IS NOT NULL")),
     )
 
 

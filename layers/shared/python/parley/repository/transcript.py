@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from operator import attrgetter
 from typing import Literal, Self
@@ -16,7 +17,7 @@ from parley.errors import NotFound
 from parley.repository.database import Database
 from parley.repository.models import MessageRow, SessionRow, ToolCallRow, TurnRow, TurnStatus
 from parley.repository.paging import Number, Page, decode, encode, fitting
-from parley.repository.scope import OfUser
+from parley.repository.scope import SERVICE, OfUser
 from parley.repository.values import Message, Step, Turn
 
 # Of a turn, the user speaks first.
@@ -38,6 +39,16 @@ class TurnView:
         """Make the view of its rows."""
         said = None if reply is None else Message.of(reply)
         return cls(Turn.of(turn), Message.of(user_message), said)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Whose a turn is, and where; `request_id` is of the API's request that made it, if known."""
+
+    user_id: str
+    session_id: UUID
+    turn_id: UUID
+    request_id: str | None
 
 
 class Transcript:
@@ -132,6 +143,22 @@ class Transcript:
         if row is None:
             raise NotFound("turn", turn_id)
         return TurnView.of(*row)
+
+    def find(self, named: str) -> Found:
+        """Find anybody's turn by its id, or by that of the API's request which made it.
+
+        Raises:
+            NotFound: There is none.
+        """
+        wanted = TurnRow.request_id == named
+        with suppress(ValueError):  # it can only be a request's
+            wanted |= TurnRow.id == UUID(named)
+        query = select(TurnRow.user_id, TurnRow.session_id, TurnRow.id, TurnRow.request_id)
+        rows = self._database.run(SERVICE, query.where(wanted).limit(1))
+        if not rows:
+            raise NotFound("turn", named)
+        (row,) = rows
+        return Found(row.user_id, row.session_id, row.id, row.request_id)
 
     def steps(self, user_id: str, turn_id: UUID) -> Sequence[Step]:
         """Read what was done in a turn, in the order in which it ended.

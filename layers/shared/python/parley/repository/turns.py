@@ -65,6 +65,7 @@ class TurnRequest:
         opens: Fields of the session to open if neither key nor name finds one; None where the
             session must be there.
         fingerprint: A digest of all that makes this request the same as another.
+        request_id: Of the API's request, where one asks.
     """
 
     user_id: str
@@ -75,6 +76,7 @@ class TurnRequest:
     idempotency_key: str | None
     fingerprint: bytes
     opens: NewSession | None = None
+    request_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,6 +288,7 @@ class TurnRepository:
             "turn_id": request.turn_id,
             "message_id": request.message_id,
             "text": request.text,
+            "request_id": request.request_id,
             "key": request.idempotency_key,
             "fingerprint": bytes(request.fingerprint),
             "fingerprints": list(all_of(request.fingerprint)),

@@ -2,7 +2,7 @@
 -- It answers one of the protocol's outcomes (turn-protocol, section 1). begin_by_name.sql is the same but
 -- for how it finds the session.
 -- Parameters: user_id, key, turn_id, session_id, enqueue, queue, lease, fingerprint, fingerprints,
--- message_id, text, window, max_queued, pace_turns.
+-- message_id, text, request_id, window, max_queued, pace_turns.
 WITH prior AS MATERIALIZED (
   SELECT t.* FROM turns t
   WHERE t.user_id = :user_id AND (t.idempotency_key = :key OR t.id = :turn_id)),
@@ -53,9 +53,9 @@ numbered AS (
   SELECT id, agent, number FROM bumped UNION ALL SELECT id, agent, 1 FROM opened),
 made AS (
   INSERT INTO turns (id, session_id, user_id, number, agent, idempotency_key, fingerprint,
-                     status, attempt, lease_expires_at, started_at)
+                     request_id, status, attempt, lease_expires_at, started_at)
   SELECT :turn_id, n.id, :user_id, n.number, n.agent, :key, :fingerprint,
-         CASE WHEN q.queued THEN 'queued' ELSE 'running' END,
+         :request_id, CASE WHEN q.queued THEN 'queued' ELSE 'running' END,
          CASE WHEN q.queued THEN 0 ELSE 1 END,
          CASE WHEN NOT q.queued THEN now() + make_interval(secs => :lease) END,
          CASE WHEN NOT q.queued THEN now() END

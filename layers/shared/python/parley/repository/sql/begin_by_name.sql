@@ -66,9 +66,9 @@ numbered AS (
   SELECT id, agent, number FROM bumped UNION ALL SELECT id, agent, 1 FROM opened),
 made AS (
   INSERT INTO turns (id, session_id, user_id, number, agent, idempotency_key, fingerprint,
-                     status, attempt, lease_expires_at, started_at)
+                     request_id, status, attempt, lease_expires_at, started_at)
   SELECT :turn_id, n.id, :user_id, n.number, n.agent, :key, :fingerprint,
-         CASE WHEN q.queued THEN 'queued' ELSE 'running' END,
+         :request_id, CASE WHEN q.queued THEN 'queued' ELSE 'running' END,
          CASE WHEN q.queued THEN 0 ELSE 1 END,
          CASE WHEN NOT q.queued THEN now() + make_interval(secs => :lease) END,
          CASE WHEN NOT q.queued THEN now() END
