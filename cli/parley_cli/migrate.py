@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
 from pathlib import Path
 from types import ModuleType
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 from urllib.parse import quote
 
 import typer
@@ -16,6 +17,9 @@ from parley_cli.clean import clean_line
 from parley_cli.connection import DataDir
 from parley_cli.errors import CommandFailed
 from parley_cli.screen import waiting
+
+if TYPE_CHECKING:
+    from parley_project.project import Project
 
 
 def migrate(
@@ -92,16 +96,26 @@ def _upgrade(url: str, runtime_url: str | None) -> str:
         from parley.repository.address import parse_url
         from parley.repository.database import Database
         from parley.repository.diagnosis import diagnose
+        from parley.user_tables import read_kept
     except ImportError as error:
         raise CommandFailed(f"What migrates is not installed: {error}.") from error
-    schema = _schema()
+    schema, project = _schema(), _project_here()
     database = Database(lambda: url, statement_timeout=10, as_owner=True)
     try:
         runtime = None if runtime_url is None else parse_url(runtime_url)
+        if project is not None:
+            sys.path.insert(0, str(project.source))
         revision: str = schema.upgrade(
-            database, waking_seconds=0, runtime=runtime, project=_migrations_here()
+            database,
+            waking_seconds=0,
+            runtime=runtime,
+            project=None if project is None else project.migrations,
+            kept=None if project is None else read_kept(project.manifest.user_data),
         )
-    except (CommandError, ParleyError, RuntimeError, SQLAlchemyError, ValueError) as error:
+    except (
+        CommandError, ParleyError, RuntimeError, SQLAlchemyError, ValueError,
+        ImportError, AttributeError,
+    ) as error:  # fmt: skip
         why = clean_line(diagnose(error).sentence)
         raise CommandFailed(f"The migration failed: {why}") from error
     finally:
@@ -109,8 +123,8 @@ def _upgrade(url: str, runtime_url: str | None) -> str:
     return revision
 
 
-def _migrations_here() -> Path | None:
-    """Return the folder of the migrations of the project that this is called in, if any.
+def _project_here() -> Project | None:
+    """Return the project that this is called in, if any.
 
     Raises:
         CommandFailed: The project cannot be read.
@@ -121,7 +135,7 @@ def _migrations_here() -> Path | None:
 
     try:
         file = project_above(Path.cwd())
-        return None if file is None else read_project(file).migrations
+        return None if file is None else read_project(file)
     except ProjectFaults as faults:
         raise CommandFailed(str(faults)) from faults
 

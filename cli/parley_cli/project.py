@@ -57,9 +57,13 @@ def init(
 def check(project: ProjectFolder = _HERE) -> None:
     """Say what is wrong with [tool.parley] and the agents that it names; status 1 if anything is.
 
-    Each fault is a sentence with its file and key, and a traceback where the code raises.
+    Each fault is a sentence with its file and key, and a traceback where the code raises. The
+    migrations are run on an empty database, and tables that erasing a user would leave are warned
+    of.
     """
     found = checked(project)
+    for sentence in _warnings(found):
+        typer.echo(f"Warning: {sentence}", err=True)
     default = found.manifest.default
     for name in found.manifest.agents:
         typer.echo(f"{name} can be built{', and is the default' if name == default else ''}")
@@ -124,6 +128,19 @@ def _program() -> str:
     program = Path(sys.argv[0])
     found = shutil.which("parley")
     return "parley" if found and Path(found).samefile(program) else shlex.quote(str(program))
+
+
+def _warnings(project: Project) -> list[str]:
+    from parley_local.table_check import check_tables
+    from parley_project.faults import ProjectFaults
+
+    try:
+        with waiting("Running the migrations …"):
+            return check_tables(project, os.environ)
+    except ProjectFaults as faults:
+        for sentence in faults.sentences:
+            typer.echo(sentence, err=True)
+        raise typer.Exit(1) from None
 
 
 def _require(module: str) -> None:

@@ -58,7 +58,10 @@ def erase(
 ) -> None:
     """Remove all that there is of a user, after asking; nothing brings it back."""
     if not yes:
-        consequence = f"All sessions, tasks and memory of {user} will be removed for good."
+        consequence = (
+            f"All that is kept of {user} will be removed for good: sessions, tasks, memory, and"
+            " rows in the project's own tables."
+        )
         ask_before(consequence, declined="Nothing was removed.")
     total: Erasure | None = None
     try:
@@ -69,13 +72,17 @@ def erase(
     finally:
         # What was removed before something failed is gone.
         if total is not None:
-            (show_json if json else show_fields)(total)
+            if json:
+                show_json(total)
+            else:
+                show_fields(total, () if total.project else ("project",))
 
 
 def _sum(one: Erasure, other: Erasure) -> Erasure:
     figures = {
         name: getattr(one, name) + getattr(other, name)
         for name in Erasure.model_fields
-        if name != "done"
+        if name not in ("done", "project")
     }
-    return other.model_copy(update=figures)
+    project = Counter(one.project) + Counter(other.project)
+    return other.model_copy(update={**figures, "project": dict(project)})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from itertools import islice
 from typing import Annotated
 
@@ -56,7 +57,10 @@ def rename(
 ) -> None:
     """Put all that there is of a user under another id; safe to repeat."""
     if not yes:
-        consequence = f"All sessions, tasks and memory of {old} will be those of {new}."
+        consequence = (
+            f"All that is kept of {old} will be of {new}: sessions, tasks, memory, and rows in the"
+            " project's own tables."
+        )
         ask_before(consequence, declined="Nothing was renamed.")
     total: Renaming | None = None
     try:
@@ -67,7 +71,10 @@ def rename(
     finally:
         # What was renamed before something failed is.
         if total is not None:
-            (show_json if json else show_fields)(total)
+            if json:
+                show_json(total)
+            else:
+                show_fields(total, () if total.project else ("project",))
     if total is not None and total.waiting:
         note(f"{total.waiting:,} sessions have an open turn. Rename again when they are over.")
 
@@ -75,7 +82,8 @@ def rename(
 def _sum(one: Renaming, other: Renaming) -> Renaming:
     # Those that wait are met again by each step.
     figures = {name: getattr(one, name) + getattr(other, name) for name in _ADDED}
-    return other.model_copy(update=figures)
+    project = Counter(one.project) + Counter(other.project)
+    return other.model_copy(update={**figures, "project": dict(project)})
 
 
 _ADDED = ("sessions", "tasks", "items")

@@ -6,6 +6,8 @@ from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
+from pydantic import Field
+
 from parley_client.models import Model, Session, TurnDetails
 
 
@@ -166,12 +168,14 @@ class Statistics(Model):
 class Renaming(Model):
     """What one call of rename put under the new id.
 
+    `project` has what the project's own tables hold, by name; an older API does not tell of them.
     `waiting` sessions have a turn that is open; renaming again takes them when it is over.
     """
 
     sessions: int
     tasks: int
     items: int
+    project: dict[str, int] = Field(default_factory=dict)
     waiting: int
     done: bool
 
@@ -179,6 +183,7 @@ class Renaming(Model):
 class Erasure(Model):
     """What one call of erase removed of a user.
 
+    `project` has what the project's own tables held, by name, which is in `rows` too.
     `waiting` conversations could not be removed from the agent-session store yet; the hourly
     recovery does that.
     """
@@ -188,5 +193,6 @@ class Erasure(Model):
     rows: int
     items: int
     bytes: int
+    project: dict[str, int] = Field(default_factory=dict)
     waiting: int
     done: bool

@@ -34,7 +34,8 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         context: Lambda's; says how much time there is. None if the caller has time.
 
     Returns:
-        The revision that the database is at; on a custom resource's failure, the reason.
+        The revision that the database is at, and warnings, if there are any, of tables that erasing
+        a user would leave; on a custom resource's failure, the reason.
 
     Raises:
         ValueError: The event is neither.
@@ -44,7 +45,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         return _custom_resource(event, context)
     if event.get("action") == "migrate":
         try:
-            return {"revision": _migrate(_seconds(context))}
+            return _migrate(_seconds(context))
         except Exception as error:
             raise MigrationFailed(_reason(error)) from error
     raise ValueError("expected a custom resource's event or {'action': 'migrate'}")
@@ -58,7 +59,7 @@ def _custom_resource(event: dict[str, Any], context: Any) -> dict[str, Any]:
 
     def work() -> None:
         try:
-            finished["data"] = {"revision": _migrate(seconds)}
+            finished["data"] = {"revision": _migrate(seconds)["revision"]}
         except BaseException as error:
             print("".join(traceback.format_exception(error)))  # noqa: T201 -- more than the reason
             finished["reason"] = _reason(error)
@@ -92,23 +93,29 @@ def _reason(error: BaseException) -> str:
     return diagnose(error).sentence
 
 
-def _migrate(seconds: float) -> str:
-    from schema import project_migrations, upgrade
+def _migrate(seconds: float) -> dict[str, Any]:
+    from schema import project_migrations, upgrade, what_erasing_leaves
 
     from parley.composition import Composition
     from parley.config import load_settings
     from parley.repository.address import parse_url
+    from parley.user_tables import kept_of_users
 
     parts = Composition(load_settings("owner"))
     runtime = parts.runtime_url()
-    database = parts.owned_database
+    database, project, kept = parts.owned_database, project_migrations(), kept_of_users()
     try:
-        return upgrade(
+        revision = upgrade(
             database,
             seconds,
             runtime=None if runtime is None else parse_url(runtime),
-            project=project_migrations(),
+            project=project,
+            kept=kept,
         )
+        warnings = [] if project is None and not kept else what_erasing_leaves(database, kept)
+        for warning in warnings:
+            print(json.dumps({"message": "migration", "warning": warning}))  # noqa: T201
+        return {"revision": revision, **({"warnings": warnings} if warnings else {})}
     finally:
         database.close()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import traceback
+from collections.abc import Sequence
 from pathlib import Path
 
 from alembic import command
@@ -14,10 +15,13 @@ from sqlalchemy import URL, Connection, text
 
 from parley.errors import ProjectMigrationFault, StoreUnavailable
 from parley.manifest import manifest
+from parley.repository import project_tables
 from parley.repository.database import Database, translated
 from parley.repository.diagnosis import diagnose
 from parley.repository.roles import arrange, try_logins
 from parley.repository.row_security import PROJECT_VERSIONS
+from parley.repository.scope import SERVICE
+from parley.user_tables import Kept, tables_named, user_tables
 
 WAKING_SECONDS = 60.0
 """How long a database that cannot serve is tried: one that was asleep takes a quarter of a minute.
@@ -61,6 +65,7 @@ def upgrade(
     waking_seconds: float | None = None,
     runtime: URL | None = None,
     project: Path | None = None,
+    kept: Sequence[Kept] | None = None,
 ) -> str:
     """Migrate to the newest revision that this code knows, in one transaction.
 
@@ -76,6 +81,8 @@ def upgrade(
         runtime: As whom the functions log in; their roles are made what they must be, in the same
             transaction. None leaves roles alone.
         project: The folder of the project's migrations. None leaves its tables alone.
+        kept: What the project says that it keeps of users: the run-time role is bound to its own
+            user's rows there. None leaves the project's tables as they are bound.
 
     Returns:
         The revision of Parley's that the database is at.
@@ -83,6 +90,7 @@ def upgrade(
     Raises:
         StoreUnavailable: Postgres could not serve for so long.
         ProjectMigrationFault: One of the project's cannot be run; nothing was changed.
+        UserDataFault: What it says that it keeps of users is not there; nothing was changed.
         RuntimeRoleFault: The schema is as it was, and the functions' logins cannot be made; or it
             is up to date, and they cannot be used or lead to another database.
     """
@@ -93,7 +101,7 @@ def upgrade(
     tries = 0
     while True:
         try:
-            reached = _upgrade(database, max(1.0, end - time.monotonic()), runtime, project)
+            reached = _upgrade(database, max(1.0, end - time.monotonic()), runtime, project, kept)
             break
         except StoreUnavailable as error:
             pause = _PAUSES[min(tries, len(_PAUSES) - 1)]
@@ -107,15 +115,37 @@ def upgrade(
     return reached
 
 
-def _upgrade(database: Database, seconds: float, runtime: URL | None, project: Path | None) -> str:
+def what_erasing_leaves(database: Database, kept: Sequence[Kept]) -> list[str]:
+    """Return a sentence for each table of the project's that erasing a user would leave.
+
+    Args:
+        database: Which, as its owner, with its schema.
+        kept: What the project says that it keeps of users.
+
+    Raises:
+        StoreUnavailable: Postgres cannot serve now.
+    """
+    with database.transaction(SERVICE) as connection:
+        return project_tables.what_erasing_leaves(connection, tables_named(kept))
+
+
+def _upgrade(
+    database: Database,
+    seconds: float,
+    runtime: URL | None,
+    project: Path | None,
+    kept: Sequence[Kept] | None,
+) -> str:
     with database.long_transaction(seconds) as connection:
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
         reached, known = _advance(connection, config())
         if project is not None:
             _advance_project(connection, project)
+        tables = None if kept is None else user_tables(kept)
+        project_tables.check_tables(connection, tables or ())
         # What this code says of rights is of another schema than that of newer code.
         if runtime is not None and known:
-            arrange(connection, runtime)
+            arrange(connection, runtime, tables)
     if reached is None:
         raise RuntimeError("the migrations left no revision behind")
     return reached

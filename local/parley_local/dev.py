@@ -39,7 +39,7 @@ from parley_local.issuer import ensure_key
 from parley_local.local_keys import JWKS_PATH, keys_page
 from parley_local.local_queue import LocalQueue, local_queue
 from parley_local.log_lines import LogFormat, chosen_format, write_log
-from parley_local.migration import MigrationFailed, migrate
+from parley_local.migration import MigrationFailed, migrate_and_tell
 from parley_local.open_turns import ring_for_what_was_left
 from parley_local.postgres import EmbeddedPostgres, PostgresFailed
 from parley_local.prepared_project import Prepared, prepare
@@ -171,7 +171,7 @@ async def _serve(options: Options, started: AsyncExitStack) -> NoReturn:
     variables = partial(
         made, runtime_url=postgres.runtime_url(), queue_url=queue.url if queue else None
     )
-    migrated = partial(migrate, template, owner_url=postgres.url())
+    migrated = partial(migrate_and_tell, template, owner_url=postgres.url())
     await migrated(prepared.variables(variables))
     pages = {JWKS_PATH: keys_page(data_dir), front_page.PATH: lambda: front_page.front_page(url)}
     served = ServedProject(options.project, template, variables, copies, pages)

@@ -35,6 +35,9 @@ def main(shown: str, report: str) -> int:
     """Build every agent that is offered, and write what is wrong with each."""
     threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     with Path(report).open("w", encoding="utf-8") as lines:
+        for fault, traceback in _faults_of_user_data():
+            place = f"{shown}: [tool.parley] user_data"
+            _write(lines, sentence=f"{place}: {fault}", traceback=traceback)
         for name, offer in manifest().agents.items():
             # A module can end the process, and then this line is the last.
             _write(lines, building=name)
@@ -49,9 +52,40 @@ def _write(lines: TextIO, **line: str | None) -> None:
     print(json.dumps(line), file=lines, flush=True)
 
 
+def _faults_of_user_data() -> Iterator[tuple[str, str]]:
+    """Give what is wrong with what the project says that it keeps of users."""
+    from parley.errors import UserDataFault
+    from parley.user_tables import kept_of_users
+
+    target = manifest().user_data
+    if target is None:
+        return
+    try:
+        _find(target)
+        kept_of_users()
+    except (_Fault, UserDataFault) as error:
+        yield str(error), ""
+    except Exception as error:
+        yield _why(error)
+    if "agents" in sys.modules:
+        yield "importing it imports the Agents SDK, which what erases and exports does not have", ""
+
+
+def _why(error: Exception) -> tuple[str, str]:
+    """Return where the project's code raised and what, and the traceback if that says more."""
+    from parley.faults import traced
+
+    below = error.__traceback__
+    while below is not None and below.tb_frame.f_code.co_filename == __file__:
+        below = below.tb_next  # of these, nobody has to know
+    facts = traced(error.with_traceback(below), quoting=True)
+    at = [str(facts["at"])] if "at" in facts else []
+    why = ": ".join([*at, type(error).__name__, str(facts["reason"]).splitlines()[0]])
+    return why, str(facts.get("traceback", ""))
+
+
 def _faults(name: str, offer: Offer) -> Iterator[tuple[str, str, str]]:
     """Give the key of each fault, the fault, and the traceback if that says more."""
-    from parley.faults import traced
     from parley.runner.agent_graph import UnsupportedAgent
 
     for key, look in (("target", _look_at_agent), ("context", _look_at_context)):
@@ -60,13 +94,7 @@ def _faults(name: str, offer: Offer) -> Iterator[tuple[str, str, str]]:
         except (_Fault, UnsupportedAgent) as error:
             yield key, str(error), ""
         except Exception as error:
-            below = error.__traceback__
-            while below is not None and below.tb_frame.f_code.co_filename == __file__:
-                below = below.tb_next  # of these, nobody has to know
-            facts = traced(error.with_traceback(below), quoting=True)
-            at = [str(facts["at"])] if "at" in facts else []
-            why = ": ".join([*at, type(error).__name__, str(facts["reason"]).splitlines()[0]])
-            yield key, why, str(facts.get("traceback", ""))
+            yield key, *_why(error)
 
 
 def _look_at_agent(name: str, offer: Offer) -> None:

@@ -108,7 +108,7 @@ def test_erasing_again_finds_nothing(api: Api, admin: Any, aged: Aged) -> None:
 
     again = admin.erase("alice")
 
-    assert again == {**dict.fromkeys(again, 0), "done": True}
+    assert again == {**dict.fromkeys(again, 0), "project": {}, "done": True}
 
 
 def test_who_is_not_known_has_nothing_to_erase(admin: Any) -> None:

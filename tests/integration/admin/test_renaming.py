@@ -79,7 +79,9 @@ def test_all_that_was_theirs_is_the_others(
 
     renamed = rename(admin, "ada", "anna")
 
-    assert renamed == {"sessions": 1, "tasks": 1, "items": 3, "waiting": 0, "done": True}
+    assert renamed == {
+        "sessions": 1, "tasks": 1, "items": 3, "project": {}, "waiting": 0, "done": True
+    }  # fmt: skip
     for table in ("sessions", "turns", "tasks", "idempotency_tombstones"):
         users = sql.execute(f"SELECT DISTINCT user_id FROM {table}").fetchall()
         assert users == [("anna",)], table
@@ -100,7 +102,7 @@ def test_it_is_safe_to_repeat(api: Api, admin: Any, aged: Aged) -> None:
     rows, memory = aged.rows(), aged.memory()
 
     assert rename(admin, "ada", "anna") == {
-        "sessions": 0, "tasks": 0, "items": 0, "waiting": 0, "done": True,
+        "sessions": 0, "tasks": 0, "items": 0, "project": {}, "waiting": 0, "done": True,
     }  # fmt: skip
 
     assert (aged.rows(), aged.memory()) == (rows, memory)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -43,14 +43,16 @@ def write(tmp_path: Path) -> Write:
 @pytest.fixture
 def migrate(
     environment: pytest.MonkeyPatch, write: Write, tmp_path: Path, empty_database_url: str
-) -> Callable[[], str]:
+) -> Iterator[Callable[[], str]]:
     """The function of a project with migrations, over a database without a schema."""
     environment.setenv("DATABASE_URL", empty_database_url)
     environment.setenv("DATABASE_RUNTIME_URL", runtime_url(empty_database_url))
     own = replace(manifest(), migrations=str(tmp_path / "migrations of 100%"))
-    projects.offer(environment, own)
     handler = load_function("migrate").handler
-    return lambda: str(handler({"action": "migrate"}, None)["revision"])
+    with pytest.MonkeyPatch.context() as patch:
+        projects.offer(patch, own)
+        yield lambda: str(handler({"action": "migrate"}, None)["revision"])
+    projects.forget()
 
 
 def versions(sql: psycopg.Connection) -> list[tuple[Any, ...]]:

@@ -199,3 +199,56 @@ def test_a_projects_tests_find_its_code_and_its_manifest(root: Path) -> None:
     assert "1 passed, 1 deselected" in some.stdout
     assert every.returncode == 1
     assert "1 failed, 1 passed" in every.stdout
+
+
+TABLES = """
+from alembic import op
+revision, down_revision = "one", None
+def upgrade():
+    op.execute("CREATE TABLE bookings (id int PRIMARY KEY, user_id text)")
+    op.execute("CREATE TABLE diary (id int PRIMARY KEY, user_id text)")
+"""
+
+
+def keep(root: Path, code: str) -> None:
+    """Let the project have tables, and say in a module what it keeps of users."""
+    (root / "migrations").mkdir()
+    (root / "migrations" / "one.py").write_text(TABLES)
+    (root / "kept.py").write_text(code)
+    file = root / "pyproject.toml"
+    added = '[tool.parley]\nmigrations = "migrations"\nuser_data = "kept:tables"\n'
+    file.write_text(added + file.read_text().replace("[tool.parley]\n", ""))
+
+
+def test_tables_that_erasing_a_user_would_leave_are_warned_of(root: Path) -> None:
+    offer(root, right="shop.good:right")
+    keep(root, "from parley import UserTable\ntables = [UserTable('bookings')]\n")
+
+    checked = parley(root, "check")
+
+    assert (checked.returncode, checked.stdout.splitlines()[0].split()[0]) == (0, "right")
+    (warning,) = [line for line in checked.stderr.splitlines() if "Warning" in line]
+    assert warning.startswith("Warning: diary: erasing a user would leave its rows.")
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ("tables = [3]\n", "] user_data: kept:tables has int in it"),
+        ("tabels = []\n", "] user_data: kept has no tables; did you mean tabels?"),
+        ("1 / 0\n", "kept.py:1"),
+        ("import agents\ntables = []\n", "imports the Agents SDK"),
+        (
+            "from parley import UserTable\ntables = [UserTable('nothing')]\n",
+            "user_data names the table nothing, which is not there",
+        ),
+    ],
+)
+def test_what_is_said_wrongly_of_tables_is_a_fault(root: Path, code: str, said: str) -> None:
+    offer(root, right="shop.good:right")
+    keep(root, code)
+
+    checked = parley(root, "check")
+
+    assert checked.returncode == 1
+    assert said in checked.stderr

@@ -10,6 +10,7 @@ import pytest
 
 from parley.agents import registry
 from parley.manifest import MODULE, Manifest, manifest
+from parley.user_tables import kept_of_users
 
 
 def offer(patch: pytest.MonkeyPatch, made: Manifest) -> None:
@@ -21,4 +22,5 @@ def offer(patch: pytest.MonkeyPatch, made: Manifest) -> None:
 def forget() -> None:
     """Have the manifest read, and its agents built, again."""
     manifest.cache_clear()
+    kept_of_users.cache_clear()
     registry.load.cache_clear()

@@ -1,8 +1,9 @@
 """Parley: a serverless backend for agent conversations.
 
-What agents' authors use is here: `Effect`, `TurnContext`, `effect_tool`, `read_tool`. Everything
-else of the package may change with any release. Importing `parley` alone does not import the Agents
-SDK; asking it for a tool's decorator does.
+What agents' authors use is here: `Effect`, `TurnContext`, `effect_tool`, `read_tool`; and what says
+which of their tables hold rows of users: `UserTable`, `UserData`, `NotOfUsers`. Everything else of
+the package may change with any release. Importing `parley` alone does not import the Agents SDK;
+asking it for a tool's decorator does.
 """
 
 from __future__ import annotations
@@ -13,13 +14,25 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from parley.runner.tools import effect_tool, read_tool
     from parley.turns.context import Effect, TurnContext
+    from parley.user_tables import NotOfUsers, UserData, UserTable
 
 __version__ = "0.1.0"
-__all__ = ["Effect", "TurnContext", "effect_tool", "read_tool"]
+__all__ = [
+    "Effect",
+    "NotOfUsers",
+    "TurnContext",
+    "UserData",
+    "UserTable",
+    "effect_tool",
+    "read_tool",
+]
 
 _PUBLIC = {
     "Effect": "parley.turns.context",
+    "NotOfUsers": "parley.user_tables",
     "TurnContext": "parley.turns.context",
+    "UserData": "parley.user_tables",
+    "UserTable": "parley.user_tables",
     "effect_tool": "parley.runner.tools",
     "read_tool": "parley.runner.tools",
 }

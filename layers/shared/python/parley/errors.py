@@ -39,6 +39,10 @@ class ProjectMigrationFault(ParleyError):
     """A migration of the project's cannot be run; the message says which, and why."""
 
 
+class UserDataFault(ParleyError):
+    """What a project says that it keeps of users does not hold; the message says what."""
+
+
 class Unauthenticated(ParleyError):
     """The event names no user: the authorizer did not run, or its answer has expired."""
 

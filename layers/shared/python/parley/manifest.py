@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
-from typing import Literal, cast
+from operator import attrgetter
+from typing import Any, Literal, cast
 
 from parley.errors import MissingManifest
 
@@ -98,3 +99,13 @@ def manifest() -> Manifest:
             raise
         raise MissingManifest(MODULE) from None
     return cast("Manifest", module.MANIFEST)
+
+
+def locate(target: str) -> Any:
+    """Import what `package.module:object` names, and return it.
+
+    Raises:
+        Exception: Whatever the import raises, and AttributeError if there is no such object.
+    """
+    module, _, name = target.partition(":")
+    return attrgetter(name)(import_module(module))

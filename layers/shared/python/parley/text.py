@@ -104,7 +104,12 @@ def storable_json(value: Any) -> Any:
 
 def json_line(value: Any) -> bytes:
     """Return a value as JSON that is one line, whatever reads it takes for the end of one."""
-    return to_json(value).decode().translate(_ENDS_OF_LINES).encode()
+    return as_line(to_json(value).decode())
+
+
+def as_line(written: str) -> bytes:
+    """Return JSON that is written already as one line."""
+    return written.translate(_ENDS_OF_LINES).encode()
 
 
 def jsonable(value: Any) -> Any:

@@ -11,6 +11,7 @@ import pytest
 
 from parley.manifest import Manifest, manifest
 from parley.repository.database import Database
+from parley.user_tables import kept_of_users
 from parley_project.project import read_project
 from parley_testing import projects
 from parley_testing.agents_brought import documented
@@ -31,7 +32,8 @@ def page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     project = read_project(root / "pyproject.toml")
     monkeypatch.syspath_prepend(project.source)
     page, own = project.manifest, manifest()
-    projects.offer(monkeypatch, Manifest({**own.agents, **page.agents}, own.default))
+    agents = {**own.agents, **page.agents}
+    projects.offer(monkeypatch, Manifest(agents, own.default, user_data=page.user_data))
     yield root
     for name in [name for name in sys.modules if name.partition(".")[0] == "my_desk"]:
         del sys.modules[name]
@@ -44,7 +46,7 @@ def migrated(page: Path, database_url: str) -> None:
     """Migrate the test's database with the page's migration."""
     load_function("migrate")
     owner = Database(lambda: owner_url(database_url), statement_timeout=10, as_owner=True)
-    import_module("schema").upgrade(owner, project=page / "migrations")
+    import_module("schema").upgrade(owner, project=page / "migrations", kept=kept_of_users())
     owner.close()
 
 

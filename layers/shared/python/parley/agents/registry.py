@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from functools import cache
 from importlib import import_module
-from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from parley.errors import NotFound
-from parley.manifest import Offer, manifest
+from parley.manifest import Offer, locate, manifest
 
 if TYPE_CHECKING:
     from agents import Agent
@@ -45,16 +44,6 @@ def make_context(name: str, turn: TurnContext) -> Any:
         return locate(offer.context)(turn)
     make = getattr(import_module(offer.target.partition(":")[0]), "context", None)
     return make(turn) if callable(make) else turn
-
-
-def locate(target: str) -> Any:
-    """Import what `package.module:object` names, and return it.
-
-    Raises:
-        Exception: Whatever the import raises, and AttributeError if there is no such object.
-    """
-    module, _, name = target.partition(":")
-    return attrgetter(name)(import_module(module))
 
 
 def _offer(name: str) -> Offer:

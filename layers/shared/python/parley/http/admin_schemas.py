@@ -169,13 +169,15 @@ class UserRename(RequestBody):
 class Renaming(BaseModel):
     """What goes under the new id now.
 
-    `waiting` sessions were left because a turn of theirs is open: renaming again takes them. Where
-    it is not `done`, time was up: renaming again goes on.
+    `project` has what the project's own tables hold, by name. `waiting` sessions were left because
+    a turn of theirs is open: renaming again takes them. Where it is not `done`, time was up:
+    renaming again goes on.
     """
 
     sessions: int
     tasks: int
     items: int
+    project: dict[str, int] = Field(default_factory=dict)
     waiting: int
     done: bool
 
@@ -188,8 +190,9 @@ class Renaming(BaseModel):
 class Erasure(BaseModel):
     """What was erased of a user.
 
-    `waiting` conversations could not be removed from the agent-session store yet; the hourly
-    recovery does. Where it is not `done`, time was up: erasing again goes on.
+    `project` has what the project's own tables held, by name, which is in `rows` too. `waiting`
+    conversations could not be removed from the agent-session store yet; the hourly recovery does.
+    Where it is not `done`, time was up: erasing again goes on.
     """
 
     sessions: int
@@ -197,6 +200,7 @@ class Erasure(BaseModel):
     rows: int
     items: int
     bytes: int
+    project: dict[str, int] = Field(default_factory=dict)
     waiting: int
     done: bool
 

@@ -12,7 +12,12 @@ from dataclasses import dataclass
 from psycopg import Error as PsycopgError
 from sqlalchemy.exc import DBAPIError
 
-from parley.errors import ProjectMigrationFault, RuntimeRoleFault, StoreUnavailable
+from parley.errors import (
+    ProjectMigrationFault,
+    RuntimeRoleFault,
+    StoreUnavailable,
+    UserDataFault,
+)
 
 _SAID_LIMIT = 300
 
@@ -139,7 +144,7 @@ def diagnose(error: BaseException) -> Diagnosis:
     """Return what is wrong, by what the error and its causes say."""
     if isinstance(error, StoreUnavailable) and error.store != "postgres":
         return Diagnosis(str(error), lasts=False)
-    if isinstance(error, RuntimeRoleFault | ProjectMigrationFault):
+    if isinstance(error, RuntimeRoleFault | ProjectMigrationFault | UserDataFault):
         return Diagnosis(str(error), lasts=True)
     cause = _driver_error(error)
     if cause is None:

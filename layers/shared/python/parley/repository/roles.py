@@ -9,7 +9,7 @@ with the password of the run-time URL. Where it may not, somebody who may makes 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from psycopg import Error as PsycopgError
@@ -21,6 +21,7 @@ from parley.errors import RuntimeRoleFault, StoreUnavailable
 from parley.repository.address import service_url
 from parley.repository.database import Database, sqlstate
 from parley.repository.diagnosis import diagnose
+from parley.repository.project_tables import quoted
 from parley.repository.row_security import (
     EVERY_RIGHT,
     EVERYONE,
@@ -28,24 +29,31 @@ from parley.repository.row_security import (
     PROJECT_VERSIONS,
     Guard,
     policies,
+    policies_of_user,
 )
 from parley.repository.scope import SERVICE, OfUser, Scope
+from parley.user_tables import UserTable
 
 _INSUFFICIENT_PRIVILEGE = "42501"
 _LOGINS_SECONDS = 60.0
 """How long the owner's transaction may wait for the logins that are tried meanwhile."""
 
 
-def arrange(connection: Connection, runtime: URL) -> None:
+def arrange(
+    connection: Connection, runtime: URL, tables: Sequence[UserTable] | None = None
+) -> None:
     """Make both logins what they must be in this database: there, granted, and bound.
 
     What is so already is left as it is. Tables of the owner's that are not Parley's own, in
     whichever schema, are granted to both when this is done first, and by default privileges when
-    they are made later; after that their grants are their owner's to change.
+    they are made later; after that their grants are their owner's to change. Those of them that
+    hold rows of users are under a policy like Parley's own.
 
     Args:
         connection: A transaction of the owner's, who has made the tables.
         runtime: The run-time role's URL.
+        tables: The project's tables with a user column; others are not bound. None leaves tables
+            of the project's as they are.
 
     Raises:
         RuntimeRoleFault: A role cannot be made, or is more than a run-time role may be.
@@ -57,9 +65,11 @@ def arrange(connection: Connection, runtime: URL) -> None:
     _grant_others(connection, user, service)
     for table in GUARDS:
         _grant(connection, table, GUARDS[table], user, service)
-        _bind(connection, table, user)
+        _bind(connection, quoted(table), policies(table, user), user, everyone=True)
     if connection.execute(_THERE, {"table": PROJECT_VERSIONS}).scalar_one():
         _grant(connection, PROJECT_VERSIONS, GUARDS["alembic_version"], user, service)
+    if tables is not None:
+        _bind_others(connection, tables, user)
 
 
 def try_logins(runtime: URL, owner: Database) -> None:
@@ -236,15 +246,48 @@ def _grant(connection: Connection, table: str, guard: Guard, user: str, service:
             _run(connection, SQL(f"GRANT {', '.join(rights)} ON {{}} TO {{}}").format(*place))
 
 
-def _bind(connection: Connection, table: str, user: str) -> None:
-    wanted = policies(table, user)
+def _bind_others(connection: Connection, tables: Sequence[UserTable], user: str) -> None:
+    """Bind the role to its user's rows in tables of the project's, and in no others of them."""
+    bound = [table for table in tables if table.row_security]
+    for table in bound:
+        name = quoted(table.name)
+        secured = connection.execute(_SECURED, {"table": name}).scalar_one()
+        # One that its owner has secured has policies of its own, which decide for everybody.
+        wanted = policies_of_user(quoted(table.user_column), user)
+        _bind(connection, name, wanted, user, everyone=not secured)
+    known = [quoted(each) for each in (*GUARDS, *(table.name for table in bound))]
+    for row in connection.execute(_BOUND, {"known": known, "role": user}).all():
+        dropping = SQL("DROP POLICY {} ON {}")
+        _run(
+            connection,
+            dropping.format(Identifier(row.polname), Identifier(row.nspname, row.relname)),
+        )
+
+
+def _bind(
+    connection: Connection,
+    table: str,
+    wanted: Mapping[str, tuple[str, str]],
+    user: str,
+    *,
+    everyone: bool,
+) -> None:
+    """Let policies bind the role.
+
+    Args:
+        connection: The owner's.
+        table: As SQL has it, in quotes.
+        wanted: Command and rule of each, by its name.
+        user: The role.
+        everyone: Whether a policy is made that leaves all others what they are granted.
+    """
     if not wanted:
         return
     secured = connection.execute(_SECURED, {"table": table}).scalar_one()
     there = {row.polname for row in connection.execute(_POLICIES, {"table": table, "role": user})}
-    everyone = connection.execute(_EVERYONE, {"table": table, "name": EVERYONE}).first()
-    name, to = Identifier(table), Identifier(user)
-    if everyone is None:
+    open_already = connection.execute(_EVERYONE, {"table": table, "name": EVERYONE}).first()
+    name, to = SQL(table), Identifier(user)
+    if everyone and open_already is None:
         _run(
             connection,
             SQL("CREATE POLICY {} ON {} USING (true)").format(Identifier(EVERYONE), name),
@@ -314,6 +357,15 @@ _POLICIES = text(r"""
 SELECT polname FROM pg_policy
 WHERE polrelid = to_regclass(:table) AND polname LIKE 'parley\_%'
   AND polroles = ARRAY(SELECT oid FROM pg_roles WHERE rolname = :role)
+""")
+
+_BOUND = text(r"""
+SELECT n.nspname, c.relname, p.polname
+FROM pg_policy p JOIN pg_class c ON c.oid = p.polrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE p.polname LIKE 'parley\_%' AND pg_has_role(c.relowner, 'USAGE')
+  AND p.polroles = ARRAY(SELECT oid FROM pg_roles WHERE rolname = :role)
+  AND NOT EXISTS (SELECT FROM unnest(CAST(:known AS text[])) AS known(name)
+                  WHERE to_regclass(known.name) = c.oid)
 """)
 
 _EVERYONE = text("""

@@ -79,13 +79,25 @@ EVERYONE = "parley_everyone"
 
 
 def policies(table: str, role: str) -> dict[str, tuple[str, str]]:
-    """Return the policies that bind a role, as command and rule by name.
+    """Return the policies of a table of Parley's that bind a role, as command and rule by name."""
+    return named(GUARDS[table].policies, role)
 
-    The name tells what is in it, so that one that says something else is another policy.
+
+def policies_of_user(column: str, role: str) -> dict[str, tuple[str, str]]:
+    """Return the policies that bind a role to the rows whose column names its scope's user.
+
+    Args:
+        column: As SQL has it, in quotes.
+        role: Whom.
     """
+    return named({"ALL": f"USING ({_MINE.replace('user_id', column)})"}, role)
+
+
+def named(rules: Mapping[str, str], role: str) -> dict[str, tuple[str, str]]:
+    """Return policies by a name that tells what is in them: another rule is another policy."""
     return {
         f"parley_{command.lower()}_{_digest(role, command, rule)}": (command, rule)
-        for command, rule in GUARDS[table].policies.items()
+        for command, rule in rules.items()
     }
 
 

@@ -1,9 +1,9 @@
-"""Erasing a user: sessions, transcripts, memory, tasks and keys."""
+"""Erasing a user: sessions, transcripts, memory, tasks, keys, and what the project keeps."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from uuid import UUID
 
 from parley.ids import conversation_key
@@ -11,15 +11,19 @@ from parley.memory.store import AgentSessionStore, Held
 from parley.observability import logger, traced
 from parley.repository.database import Database
 from parley.repository.deletion import by_rows
+from parley.repository.project_tables import delete_rows
+from parley.repository.scope import OfUser
 from parley.repository.user_data import (
     delete_keys,
     delete_sessions,
     delete_tasks,
     own_sessions,
 )
+from parley.user_tables import NotOfUsers, UserData, UserTable, kept_of_users
 
 SESSIONS_A_PAGE = 50
 TASKS_A_PAGE = 1000
+ROWS_A_PAGE = 1000
 
 
 @dataclass(slots=True)
@@ -32,6 +36,7 @@ class Erased:
         rows: All rows in Postgres.
         items: Items in the agent-session store, one a turn.
         bytes: Their compressed size.
+        project: What the project keeps of users, by name; rows of its tables are in `rows` too.
         waiting: Conversations whose memory could not be removed yet; the outbox knows them.
         done: Whether nothing is left to erase.
     """
@@ -41,6 +46,7 @@ class Erased:
     rows: int = 0
     items: int = 0
     bytes: int = 0
+    project: dict[str, int] = field(default_factory=dict)
     waiting: int = 0
     done: bool = False
 
@@ -78,10 +84,33 @@ class Eraser:
             erased.tasks += tasks
             erased.rows += tasks
             if not sessions and tasks < TASKS_A_PAGE:
+                # When no turn of theirs can write there any more.
+                if not self._erase_projects(user_id, left, erased):
+                    break
                 erased.rows += delete_keys(self.database, user_id)
                 erased.done = True
                 break
         return erased
+
+    def _erase_projects(self, user_id: str, left: Callable[[], float], erased: Erased) -> bool:
+        """Erase what the project keeps of the user; return whether there was time for all."""
+        for kept in kept_of_users():
+            if isinstance(kept, NotOfUsers):
+                continue
+            found = ROWS_A_PAGE
+            while found == ROWS_A_PAGE:
+                if left() <= 0:
+                    return False
+                found = 0
+                match kept:
+                    case UserTable():
+                        found = gone = delete_rows(self.database, user_id, kept, ROWS_A_PAGE)
+                        erased.rows += gone
+                    case UserData():
+                        with self.database.transaction(OfUser(user_id)) as connection:
+                            gone = kept.erase(connection, user_id)
+                erased.project[kept.name] = erased.project.get(kept.name, 0) + gone
+        return True
 
     def _forget(self, user_id: str, sessions: set[UUID], erased: Erased) -> None:
         store, held = self.open_store(), Held()

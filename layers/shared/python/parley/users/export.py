@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Literal
 from uuid import UUID
 
 from pydantic import TypeAdapter
 from pydantic_core import to_json
 
+from parley.errors import InvalidField
 from parley.events.log import KEPT_SECONDS, EventLog
 from parley.ids import conversation_key
 from parley.memory.store import AgentSessionStore
 from parley.repository.database import Database
 from parley.repository.paging import Number, decode, encode
+from parley.repository.project_tables import Place, export_rows
+from parley.repository.scope import OfUser
 from parley.repository.user_data import (
     LoggedTurn,
     export_sessions,
@@ -23,7 +27,8 @@ from parley.repository.user_data import (
     logged_turns,
     own_sessions,
 )
-from parley.text import json_line
+from parley.text import as_line, json_line
+from parley.user_tables import NotOfUsers, UserData, UserTable, kept_of_users
 
 PAGE_BYTES = 2_000_000
 """About how large a page gets, in a string of JSON as Lambda takes it: 6 MB, and the last line may
@@ -38,13 +43,17 @@ _ROWS_AT_ONCE = 20
 _TURNS_AT_ONCE = 2  # the outputs of one's tools may come to many megabytes
 _WRITTEN_LATE_SECONDS = 3600
 
-_Part = Literal["sessions", "turns", "tasks", "memory", "events"]
-_PARTS: tuple[_Part, ...] = ("sessions", "turns", "tasks", "memory", "events")
+_Part = Literal["sessions", "turns", "tasks", "project", "memory", "events"]
+_PARTS: tuple[_Part, ...] = ("sessions", "turns", "tasks", "project", "memory", "events")
 _Place = tuple[_Part, UUID | None, Number | None]
+# In what the project keeps: the name of what, and behind which row of it.
+_ProjectPlace = tuple[Literal["project"], str, Place]
 # Of a page that ends among records which belong together: where these begin and end, how many of
 # them were told, and how many parts of the next one.
-_Among = tuple[_Place, _Place, tuple[Number, Number]]
-_CURSOR: TypeAdapter[_Place | _Among] = TypeAdapter(_Place | _Among)
+_Among = tuple[_Place | _ProjectPlace, _Place | _ProjectPlace, tuple[Number, Number]]
+_CURSOR: TypeAdapter[_Place | _ProjectPlace | _Among] = TypeAdapter(_Place | _ProjectPlace | _Among)
+# Records that belong together, as objects or as JSON, each time with the place after them.
+_Records = Iterator[tuple[Sequence[dict[str, Any] | str], _Place | _ProjectPlace]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +80,10 @@ class Exporter:
     def page(self, user_id: str, cursor: str | None, *, left: Callable[[], float]) -> Exported:
         """Give the next page of what is kept of a user; an empty one for who is not known.
 
-        Sessions come first, then turns with their messages and tool calls, tasks, what the agent
-        remembers, and the events of turns, which are kept for a day: only there is what was said in
-        a turn that did not come to its reply. What changes meanwhile may be in it as it was or as
-        it is. A record that is too long for one line is told in several of type `part`, one after
+        Sessions come first, then turns with their messages and tool calls, tasks, what the project
+        keeps, what the agent remembers, and the events of turns, which are kept for a day: only
+        there is what was said in a turn that did not come to its reply. What changes meanwhile may
+        be in it as it was or as it is. A record that is too long for one line is told in several of type `part`, one after
         the other, whose texts together are its line.
 
         Args:
@@ -108,13 +117,17 @@ class Exporter:
             place = after
         return Exported(b"".join(written), None)
 
-    def _records(
-        self, user_id: str, place: _Place
-    ) -> Iterator[tuple[list[dict[str, Any]], _Place]]:
-        """Give records that belong together, each time with the place after them."""
-        part, after, before = place
-        for each in _PARTS[_PARTS.index(part) :]:
-            if each == "memory":
+    def _records(self, user_id: str, place: _Place | _ProjectPlace) -> _Records:
+        # Where an earlier page ended, in its own part; the others are given from their start.
+        after, before, kept, row = None, None, None, None
+        if isinstance(place[1], str) and isinstance(place[2], tuple):
+            kept, row = place[1], place[2]
+        elif not isinstance(place[1], str) and not isinstance(place[2], tuple):
+            after, before = place[1], place[2]
+        for each in _PARTS[_PARTS.index(place[0]) :]:
+            if each == "project":
+                yield from self._project(user_id, kept, row)
+            elif each == "memory":
                 yield from self._memory(user_id, after, before)
             elif each == "events":
                 yield from self._events(user_id, after, before)
@@ -122,9 +135,7 @@ class Exporter:
                 yield from self._rows(user_id, each, after)
             after = before = None
 
-    def _rows(
-        self, user_id: str, part: _Part, after: UUID | None
-    ) -> Iterator[tuple[list[dict[str, Any]], _Place]]:
+    def _rows(self, user_id: str, part: _Part, after: UUID | None) -> _Records:
         read = {"sessions": export_sessions, "turns": export_turns, "tasks": export_tasks}[part]
         limit = _TURNS_AT_ONCE if part == "turns" else _ROWS_AT_ONCE
         while rows := read(self.database, user_id, after, limit):
@@ -132,9 +143,37 @@ class Exporter:
                 after = row.id
                 yield _told(row._mapping), (part, after, None)
 
-    def _memory(
-        self, user_id: str, session_id: UUID | None, before: int | None
-    ) -> Iterator[tuple[list[dict[str, Any]], _Place]]:
+    def _project(self, user_id: str, name: str | None, after: Place | None) -> _Records:
+        """Give what the project keeps of the user, from behind a row of it on."""
+        all_kept = kept_of_users()
+        names = [kept.name for kept in all_kept]
+        if name is not None and name not in names:
+            raise InvalidField("cursor", "is of what the project keeps no more")
+        for kept in all_kept[names.index(name) if name is not None else 0 :]:
+            match kept:
+                case UserTable():
+                    while rows := export_rows(self.database, user_id, kept, after, _ROWS_AT_ONCE):
+                        for row in rows:
+                            after = row.place
+                            yield [row.line], ("project", kept.name, after)
+                case UserData():
+                    yield from self._told_by_project(user_id, kept, after)
+                case NotOfUsers():
+                    pass
+            after = None
+
+    def _told_by_project(self, user_id: str, kept: UserData, after: Place | None) -> _Records:
+        if after is not None and not (len(after) == 1 and after[0].isdecimal()):
+            raise InvalidField("cursor", "is not a cursor that this list gave")
+        told = int(after[0]) if after is not None else 0
+        with self.database.transaction(OfUser(user_id)) as connection:
+            records = list(islice(kept.export(connection, user_id), told, None))
+        for record in records:
+            told += 1
+            line = {"type": "row", "table": kept.name, "row": dict(record)}
+            yield [line], ("project", kept.name, (str(told),))
+
+    def _memory(self, user_id: str, session_id: UUID | None, before: int | None) -> _Records:
         if session_id is not None:
             yield from self._remembered(user_id, session_id, before)
         after = session_id
@@ -145,9 +184,7 @@ class Exporter:
                 # A place past it also where nothing is remembered, so that a page can end here.
                 yield [], ("memory", session.id, 1)
 
-    def _remembered(
-        self, user_id: str, session_id: UUID, before: int | None
-    ) -> Iterator[tuple[list[dict[str, Any]], _Place]]:
+    def _remembered(self, user_id: str, session_id: UUID, before: int | None) -> _Records:
         """Give what the agent remembers of a session, the newest turn first."""
         conversation, store = conversation_key(user_id, session_id), self.open_store()
         while turns := store.read_newest(conversation, _ROWS_AT_ONCE, before=before):
@@ -161,9 +198,7 @@ class Exporter:
                 }
                 yield [record], ("memory", session_id, before)
 
-    def _events(
-        self, user_id: str, turn_id: UUID | None, told: int | None
-    ) -> Iterator[tuple[list[dict[str, Any]], _Place]]:
+    def _events(self, user_id: str, turn_id: UUID | None, told: int | None) -> _Records:
         again = told is not None
         while turns := logged_turns(
             self.database,
@@ -179,9 +214,7 @@ class Exporter:
                 yield from self._happened(user_id, turn, after)
             turn_id, again = turns[-1].key.id, False
 
-    def _happened(
-        self, user_id: str, turn: LoggedTurn, after: int
-    ) -> Iterator[tuple[list[dict[str, Any]], _Place]]:
+    def _happened(self, user_id: str, turn: LoggedTurn, after: int) -> _Records:
         """Give what happened in a turn, as far as it is still kept."""
         conversation, log = conversation_key(user_id, turn.session_id), self.open_log()
         while events := log.read(conversation, turn.key, after=after, limit=_ROWS_AT_ONCE):
@@ -201,7 +234,9 @@ class Exporter:
         yield [], ("events", turn.key.id, None)
 
 
-def _read(cursor: str | None) -> tuple[_Place, _Place | None, tuple[int, int]]:
+def _read(
+    cursor: str | None,
+) -> tuple[_Place | _ProjectPlace, _Place | _ProjectPlace | None, tuple[int, int]]:
     """Give the place at which a page starts, and what was told up to another place."""
     if cursor is None:
         return (_PARTS[0], None, None), None, (0, 0)
@@ -209,14 +244,18 @@ def _read(cursor: str | None) -> tuple[_Place, _Place | None, tuple[int, int]]:
     return found if isinstance(found[0], tuple) else (found, None, (0, 0))
 
 
-def _lines(record: dict[str, Any]) -> list[bytes]:
+def _lines(record: dict[str, Any] | str) -> list[bytes]:
     """Write a record as one line, or as several if it is too long."""
-    line = json_line(record)
+    line = as_line(record) if isinstance(record, str) else json_line(record)
     if len(to_json(line.decode())) <= LINE_BYTES:
         return [line + b"\n"]
     text = line.decode()
     texts = [text[first : first + PART_CHARS] for first in range(0, len(text), PART_CHARS)]
-    part = {"type": "part", "of": record["type"], "parts": len(texts)}
+    part = {
+        "type": "part",
+        "of": "row" if isinstance(record, str) else record["type"],
+        "parts": len(texts),
+    }
     return [
         json_line({**part, "number": number, "text": each}) + b"\n"
         for number, each in enumerate(texts, 1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from uuid import UUID
 
 from parley.errors import Fenced
@@ -18,9 +18,13 @@ from parley.repository.ownership import (
     move_tasks,
     owned_sessions,
 )
+from parley.repository.project_tables import move_rows
+from parley.repository.scope import SERVICE
+from parley.user_tables import NotOfUsers, UserData, UserTable, kept_of_users
 
 SESSIONS_A_PAGE = 50
 TASKS_A_PAGE = 1000
+ROWS_A_PAGE = 1000
 TURNS_A_PAGE = 20
 
 
@@ -32,6 +36,7 @@ class Renamed:
         sessions: Sessions.
         tasks: Tasks.
         items: Items of memory, one a turn.
+        project: What the project keeps of users, by name.
         waiting: Sessions that were left since a turn of theirs is open; renaming again takes them.
         done: Whether all that could be renamed is.
     """
@@ -39,6 +44,7 @@ class Renamed:
     sessions: int = 0
     tasks: int = 0
     items: int = 0
+    project: dict[str, int] = field(default_factory=dict)
     waiting: int = 0
     done: bool = False
 
@@ -58,7 +64,8 @@ class Renamer:
         key after it: whoever dies in between leaves a copy that nobody believes, and renaming again
         goes on. What is not copied is rebuilt from the transcript. If the other user has sessions
         of the same names, or has used the same idempotency keys, theirs stay as they are: a session
-        gets a part of its id behind its name, and loses its key.
+        gets a part of its id behind its name, and loses its key. What the project keeps of users
+        comes last.
 
         Args:
             old: Whom.
@@ -67,6 +74,8 @@ class Renamer:
 
         Raises:
             StoreUnavailable: A store cannot serve now; renaming again goes on.
+            InvalidField: The other user has rows in a table of the project's that leave no room
+                for these; what was renamed before stays so.
         """
         renamed, after = Renamed(), None
         while sessions := owned_sessions(self.database, old, after=after, limit=SESSIONS_A_PAGE):
@@ -79,10 +88,33 @@ class Renamer:
             tasks = move_tasks(self.database, old, new, TASKS_A_PAGE)
             renamed.tasks += tasks
             if tasks < TASKS_A_PAGE:
+                if not self._rename_projects(old, new, left, renamed):
+                    break
                 move_keys(self.database, old, new)
                 renamed.done = True
                 break
         return renamed
+
+    def _rename_projects(
+        self, old: str, new: str, left: Callable[[], float], renamed: Renamed
+    ) -> bool:
+        """Rename the user in what the project keeps; return whether there was time for all."""
+        for kept in kept_of_users():
+            if isinstance(kept, NotOfUsers):
+                continue
+            found = ROWS_A_PAGE
+            while found == ROWS_A_PAGE:
+                if left() <= 0:
+                    return False
+                found = 0
+                match kept:
+                    case UserTable():
+                        found = moved = move_rows(self.database, old, new, kept, ROWS_A_PAGE)
+                    case UserData():
+                        with self.database.transaction(SERVICE) as connection:
+                            moved = kept.rename(connection, old, new)
+                renamed.project[kept.name] = renamed.project.get(kept.name, 0) + moved
+        return True
 
     def _session(self, old: str, new: str, session: OwnedSession, renamed: Renamed) -> None:
         if session.open:
