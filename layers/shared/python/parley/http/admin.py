@@ -201,8 +201,8 @@ def erase_user(user: Administrator, eraser: Eraser, left: TimeLeft, user_id: Use
     summary="Put all that is kept of a user under another id",
     description=(
         "For users whom another issuer names otherwise. Sessions, memory, tasks, keys, and what the"
-        " project's own tables hold. Each request works for as long as it may last; as long as it is"
-        " not `done`, renaming again goes on."
+        " project's own tables hold. Each request works for as long as it may last; as long as it"
+        " is not `done`, renaming again goes on."
     ),
     responses=answers({200: "What was renamed."}, 400, 403, 413, 415, 422),
 )
@@ -225,8 +225,8 @@ def rename_user(
     summary="Export all that is kept of a user, as JSON lines",
     description=(
         "Each line is a JSON object with its `type`: session, turn, message, tool_call, task,"
-        " row (of a `table` of the project's own), memory or event (what happened in a turn, kept for"
-        " a day). The header `Next-Cursor` says that there is more."
+        " row (of a `table` of the project's own), memory or event (what happened in a turn, kept"
+        " for a day). The header `Next-Cursor` says that there is more."
     ),
     responses=answers({}, 403, 422) | {200: _LINES},
 )

@@ -83,8 +83,8 @@ class Exporter:
         Sessions come first, then turns with their messages and tool calls, tasks, what the project
         keeps, what the agent remembers, and the events of turns, which are kept for a day: only
         there is what was said in a turn that did not come to its reply. What changes meanwhile may
-        be in it as it was or as it is. A record that is too long for one line is told in several of type `part`, one after
-        the other, whose texts together are its line.
+        be in it as it was or as it is. A record that is too long for one line is told in several of
+        type `part`, one after the other, whose texts together are its line.
 
         Args:
             user_id: Who.
