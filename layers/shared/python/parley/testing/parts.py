@@ -193,7 +193,7 @@ def _run(work: Coroutine[Any, Any, None]) -> None:
 
 def _tool_calls(database: TestDatabase, turn_id: UUID) -> list[ToolCalled]:
     rows = database.rows(
-        "SELECT name, arguments, output->'value' AS output, output->>'error' AS error"
+        "SELECT call_id, name, arguments, output->'value' AS output, output->>'error' AS error"
         " FROM tool_calls WHERE turn_id = %(turn)s ORDER BY created_at, call_id",
         {"turn": turn_id},
     )

@@ -14,12 +14,14 @@ class ToolCalled:
     """A tool call as it was recorded.
 
     Attributes:
+        call_id: The model's id of the call.
         name: The tool's name.
         arguments: By name; the text itself where the model wrote no JSON.
         output: What the tool returned, a JSON value.
         error: The type of the exception that it failed with; None if it did not.
     """
 
+    call_id: str
     name: str
     arguments: Any
     output: Any

@@ -5,10 +5,11 @@ The place is the same in every attempt, so that any process may ask a scripted m
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
+
+from pydantic_core import to_json
 
 from parley.errors import ParleyError
 
@@ -77,11 +78,14 @@ class ScriptEnded(ParleyError, AssertionError):
 
 
 def says(text: Any) -> Says:
-    """Return an answer that says something; what is no text is said as JSON, for output types."""
-    if isinstance(text, str):
-        return Says(text)
-    dump = getattr(text, "model_dump", None)
-    return Says(json.dumps(text if dump is None else dump(mode="json")))
+    """Return an answer that says something.
+
+    Args:
+        text: What; the JSON of it if it is no text, as of an agent with an output type. A type that
+            is neither a Pydantic model nor a dictionary is wrapped by the SDK, and its model says
+            `{"response": …}`.
+    """
+    return Says(text if isinstance(text, str) else to_json(text).decode())
 
 
 def calls(tool: str, /, *, inside: Sequence[Step] = (), **arguments: Any) -> Calls:

@@ -70,12 +70,12 @@ class Survival:
         points = places_to_kill(whole.passed, self.ledgers)
         findings: list[Finding] = []
         repeated = 0
-        transactional = {p.removeprefix(_COMMITTED) for p in whole.passed if _COMMITTED in p}
+        carried_on = _carried_on(whole)
         for point, killed in zip(points, self._killed(points), strict=True):
             repeated += (killed.asked - whole.asked).total()
             findings += [
                 Finding(_told(point), sentence)
-                for sentence in self._compared(whole, killed, transactional)
+                for sentence in self._compared(whole, killed, carried_on)
             ]
         return Report([_told(point) for point in points], findings, list(self._advice), repeated)
 
@@ -159,11 +159,11 @@ class Survival:
         }
 
     def _compared(
-        self, whole: _Outcome, killed: _Outcome, transactional: Collection[str]
+        self, whole: _Outcome, killed: _Outcome, carried_on: Collection[str]
     ) -> list[str]:
         said = []
         for name, times in (killed.begun - whole.begun).items():
-            if name not in transactional and name not in self.may_repeat:
+            if name not in carried_on and name not in self.may_repeat:
                 said.append(f"The tool {name} ran {times + whole.begun[name]} times.")
                 self._advise(
                     f"{name} is a plain function tool: a process that dies after the tool's work"
@@ -202,6 +202,16 @@ class Survival:
 def _told(point: Point) -> str:
     name, times = point
     return name if times == 1 else f"{name} (passing {times})"
+
+
+def _carried_on(whole: _Outcome) -> set[str]:
+    """Return the names of tools that may be begun twice without doing their work twice.
+
+    Those that work in a transaction, and those that run agents, whose steps are recorded each.
+    """
+    around = {part for place in whole.asked for part in place.split("/")[:-1]}
+    with_agents = {call.name for call in whole.result.tool_calls if call.call_id in around}
+    return with_agents | {p.removeprefix(_COMMITTED) for p in whole.passed if _COMMITTED in p}
 
 
 def _calls(result: Result) -> list[str]:

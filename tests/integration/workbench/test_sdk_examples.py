@@ -1,0 +1,128 @@
+"""Agents of the SDK's own examples run as they are, and survive."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from parley.testing import Asked, Says, Script, Workbench, calls, says
+from parley_testing.agents_brought import sdk_examples as sdk
+
+
+def airline(_: object) -> sdk.AirlineAgentContext:
+    return sdk.AirlineAgentContext()
+
+
+def test_customer_service_hands_off_and_keeps_its_context(parley: Workbench) -> None:
+    seat = calls("update_seat", confirmation_number="LL0EZ6", new_seat="12A")
+    turn = parley.turn(
+        sdk.triage_agent,
+        "I want another seat",
+        model=[calls("transfer_to_seat_booking_agent"), seat, says("You sit in 12A.")],
+        context=airline,
+    )
+
+    result = parley.run(turn)
+
+    (call,) = [call for call in result.tool_calls if call.name == "update_seat"]
+    assert call.output == "Updated seat to 12A for confirmation number LL0EZ6"
+    assert result.reply == "You sit in 12A."
+    assert "seat booking agent" in (result.asked[1].instructions or "")
+    assert result.asked[1].tools == ["update_seat", "transfer_to_triage_agent"]
+    parley.survives(turn, may_repeat=["update_seat"])  # it changes the context only
+
+
+def test_a_handoff_goes_back_and_forth(parley: Workbench) -> None:
+    turn = parley.turn(
+        sdk.triage_agent,
+        "May I bring a bag, and sit elsewhere?",
+        model=[
+            calls("transfer_to_faq_agent"),
+            calls("faq_lookup_tool", question="bag"),
+            calls("transfer_to_triage_agent"),
+            calls("transfer_to_seat_booking_agent"),
+            says("One bag. Which seat?"),
+        ],
+        context=airline,
+        mode="stream",
+    )
+
+    assert parley.run(turn).reply == "One bag. Which seat?"
+    parley.survives(turn, may_repeat=["faq_lookup_tool"])
+
+
+def test_agents_are_tools_at_once(parley: Workbench) -> None:
+    turn = parley.turn(
+        sdk.orchestrator_agent,
+        "Say hi in Spanish and French",
+        model=[
+            [
+                calls("translate_to_spanish", input="Hi", inside=[says("Hola")]),
+                calls("translate_to_french", input="Hi", inside=[says("Salut")]),
+            ],
+            says("Hola, salut"),
+        ],
+    )
+
+    result = parley.run(turn)
+
+    assert {call.output for call in result.tool_calls} == {"Hola", "Salut"}
+    assert result.reply == "Hola, salut"
+    parley.survives(turn)
+
+
+def test_structured_output_is_the_reply(parley: Workbench) -> None:
+    model: Script = [says({"response": sdk.OutputType({1: "A man walks into a bar."})})]
+    turn = parley.turn(sdk.joker, "Tell me a joke", model=model)
+
+    result = parley.run(turn)
+
+    assert json.loads(result.reply or "") == {"jokes": {"1": "A man walks into a bar."}}, result
+    parley.survives(turn)
+
+
+@pytest.mark.parametrize("style", ["haiku", "pirate"])
+def test_instructions_are_made_of_the_context(parley: Workbench, style: Any) -> None:
+    turn = parley.turn(
+        sdk.chat_agent,
+        "Tell me a joke",
+        model=[says("Arr.")],
+        context=lambda _: sdk.CustomContext(style),
+    )
+
+    assert parley.run(turn).asked[0].instructions == f"Only respond as a {style}."
+
+
+def judged(homework: bool) -> Script:
+    def answer(asked: Asked) -> Says:
+        if "math homework" in (asked.instructions or ""):
+            return says(sdk.MathHomeworkOutput(reasoning="-", is_math_homework=homework))
+        return says("Sacramento.")
+
+    return answer
+
+
+def test_a_guardrail_asks_an_agent(parley: Workbench) -> None:
+    allowed = parley.turn(sdk.support_agent, "The capital of California?", model=judged(False))
+    refused = parley.turn(sdk.support_agent, "Solve 2x + 5 = 11", model=judged(True))
+
+    assert parley.run(allowed).reply == "Sacramento."
+    assert parley.run(refused).error == "guardrail_tripped"
+    parley.survives(allowed)
+    parley.survives(refused)
+
+
+@pytest.mark.parametrize(
+    ("response", "status"), [("In Oslo, I think.", "completed"), ("In 650.", "failed")]
+)
+def test_a_guardrail_looks_at_the_output(parley: Workbench, response: str, status: str) -> None:
+    said = sdk.MessageOutput(reasoning="-", response=response, user_name=None)
+    turn = parley.turn(sdk.discreet_agent, "Where do I live?", model=[says(said)])
+
+    result = parley.run(turn)
+
+    assert result.status == status
+    assert result.error == (None if status == "completed" else "guardrail_tripped")
+    parley.survives(turn)
