@@ -15,7 +15,7 @@ def test_what_was_added_is_listed(parley: Workbench) -> None:
     )
 
     assert added.reply == "I have added it."
-    assert [called.output for called in listed.tool_calls] == ['[{"title":"Buy milk"}]']
+    assert [called.output for called in listed.tool_calls] == [[{"title": "Buy milk"}]]
 
 
 def test_other_users_do_not_see_it(parley: Workbench) -> None:
@@ -23,7 +23,7 @@ def test_other_users_do_not_see_it(parley: Workbench) -> None:
 
     listed = parley.run(parley.turn("todo", "What do I have?", model=LISTS, user="bob"))
 
-    assert [called.output for called in listed.tool_calls] == ["[]"]
+    assert [called.output for called in listed.tool_calls] == [[]]
 
 
 def test_a_task_is_added_once_wherever_the_process_dies(parley: Workbench) -> None:

@@ -193,11 +193,24 @@ def _run(work: Coroutine[Any, Any, None]) -> None:
 
 def _tool_calls(database: TestDatabase, turn_id: UUID) -> list[ToolCalled]:
     rows = database.rows(
-        "SELECT call_id, name, arguments, output->'value' AS output, output->>'error' AS error"
-        " FROM tool_calls WHERE turn_id = %(turn)s ORDER BY created_at, call_id",
+        "SELECT call_id, name, arguments, output FROM tool_calls"
+        " WHERE turn_id = %(turn)s ORDER BY created_at, call_id",
         {"turn": turn_id},
     )
-    return [ToolCalled(**row | {"arguments": _json(row["arguments"])}) for row in rows]
+    return [
+        ToolCalled(
+            row["call_id"],
+            row["name"],
+            _json(row["arguments"]),
+            _returned(row["output"]),
+            row["output"].get("error"),
+        )
+        for row in rows
+    ]
+
+
+def _returned(output: dict[str, Any]) -> Any:
+    return _json(output["value"]) if "made_from" in output else output["value"]
 
 
 def _json(text: Any) -> Any:

@@ -17,7 +17,7 @@ class ToolCalled:
         call_id: The model's id of the call.
         name: The tool's name.
         arguments: By name; the text itself where the model wrote no JSON.
-        output: What the tool returned, a JSON value.
+        output: What the tool returned, as a JSON value; or what the model was told of its failure.
         error: The type of the exception that it failed with; None if it did not.
     """
 
