@@ -13,7 +13,7 @@ import boto3
 import botocore.session
 from botocore.exceptions import BotoCoreError, ClientError
 
-from parley_deploy.account import decided, find_account
+from parley_deploy.account import decided, deployed_parameters, find_account
 from parley_deploy.choices import EVERY_SECRET, MissingSecret, chosen, quoted, stamp, written_for
 from parley_deploy.region import Region, check_secrets, region_of
 from parley_local.cloudformation import load
@@ -76,7 +76,12 @@ def main() -> int:
         from parley_deploy.check import faults
 
         os.environ |= region.variables
-        return 1 if faults(parameters, print) else 0
+
+        def deployed() -> Mapping[str, str] | None:
+            session = boto3.Session(region_name=region.name)
+            return deployed_parameters(session.client("cloudformation"), stack)
+
+        return 1 if faults(parameters, deployed, print) else 0
     parameters |= _of_the_account(parameters, stack, region)
     stamp(parameters, published(asked.build))
     overrides = [f"{name}={quoted(value)}" for name, value in parameters.items()]

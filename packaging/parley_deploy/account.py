@@ -56,11 +56,21 @@ def find_account(session: Any, stack: str) -> Account:
     return Account(
         concurrency=limits["ConcurrentExecutions"],
         unreserved=limits["UnreservedConcurrentExecutions"],
-        deployed=_parameters(session.client("cloudformation"), stack),
+        deployed=deployed_parameters(session.client("cloudformation"), stack),
     )
 
 
-def _parameters(client: Any, stack: str) -> Mapping[str, str] | None:
+def deployed_parameters(client: Any, stack: str) -> Mapping[str, str] | None:
+    """Return the parameters of a stack; None where there is none.
+
+    Args:
+        client: CloudFormation's.
+        stack: The stack's name.
+
+    Raises:
+        botocore.exceptions.ClientError: AWS refuses an answer.
+        botocore.exceptions.BotoCoreError: AWS cannot be asked.
+    """
     # By listing, since a stack that is not there is the same error as a wrong request.
     for page in client.get_paginator("describe_stacks").paginate():
         for found in page["Stacks"]:

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from importlib import import_module
 
-from botocore.exceptions import BotoCoreError
+from botocore.exceptions import BotoCoreError, ClientError
 from sqlalchemy import text
 
 from parley.errors import ParleyError, StoreUnavailable
@@ -29,10 +29,30 @@ class Untried(ParleyError):
     """Something cannot be tried from this machine; the message says why."""
 
 
-def faults(parameters: Mapping[str, str], say: Callable[[str], None]) -> int:
-    """Try each thing, say what came of it, and return how many cannot be used."""
+def faults(
+    parameters: Mapping[str, str],
+    deployed: Callable[[], Mapping[str, str] | None],
+    say: Callable[[str], None],
+) -> int:
+    """Try each thing, say what came of it, and return how many cannot be used.
+
+    Args:
+        parameters: Those that were given.
+        deployed: Asks AWS for those of the stack, None where there is none yet: what is not given
+            keeps the value that it has there.
+        say: Is told a line for each thing.
+    """
     found = 0
-    for name, attempt in _attempts(parameters):
+    kept: Mapping[str, str] | None = None
+    try:
+        kept = deployed() or {}
+    except (BotoCoreError, ClientError) as error:
+        say(f"the stack: not tried. Whether it is there, and with what, cannot be read: {error}")
+    else:
+        said = "is there; what is not given stays as it is" if kept else "is not there yet"
+        say(f"the stack: {said}")
+    whole = {**(kept or {}), **parameters}
+    for name, attempt in _attempts(whole, stack_known=kept is not None):
         try:
             say(f"{name}: {attempt()}")
         except Untried as why:
@@ -43,7 +63,9 @@ def faults(parameters: Mapping[str, str], say: Callable[[str], None]) -> int:
     return found
 
 
-def _attempts(parameters: Mapping[str, str]) -> Iterator[tuple[str, Callable[[], str]]]:
+def _attempts(
+    parameters: Mapping[str, str], *, stack_known: bool
+) -> Iterator[tuple[str, Callable[[], str]]]:
     database, model = (
         Secret(parameters[name]) for name in ("DatabaseSecretArn", "OpenAiSecretArn")
     )
@@ -51,7 +73,10 @@ def _attempts(parameters: Mapping[str, str]) -> Iterator[tuple[str, Callable[[],
     yield "the model's secret", lambda: _fetched(model)
     yield "the database's secret", lambda: _fetched(database)
     yield "the database", lambda: _database(database, in_vpc=bool(parameters.get("SubnetIds")))
-    yield "the run-time role", lambda: _runtime(database, Secret(runtime) if runtime else None)
+    if runtime is None and not stack_known:
+        yield "the run-time role", _unknown
+    else:
+        yield "the run-time role", lambda: _runtime(database, Secret(runtime) if runtime else None)
     if parameters.get("OidcIssuer"):
         yield (
             "the issuer",
@@ -98,12 +123,16 @@ def _database(secret: Secret, *, in_vpc: bool) -> str:
     return "connected" + (", with a schema of Parley's that will be brought up" if migrated else "")
 
 
+def _unknown() -> str:
+    raise Untried("None is given, and the stack, which may have one, could not be read.")
+
+
 def _runtime(owner: Secret, runtime: Secret | None) -> str:
     if runtime is None:
         return (
-            "none is given, so the functions log in as the database's owner. Give"
-            " DatabaseRuntimeSecretArn, and they may change no table and see one user's rows at a"
-            " time (docs/deploy.md)."
+            "none is given, and the stack has none, so the functions log in as the database's"
+            " owner. Give DatabaseRuntimeSecretArn, and they may change no table and see one"
+            " user's rows at a time (docs/deploy.md)."
         )
     _fetched(runtime)
     if "value" not in owner.__dict__:

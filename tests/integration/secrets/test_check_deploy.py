@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import boto3
 import psycopg
 import pytest
+from botocore.exceptions import ClientError
 from moto import mock_aws
 
+from parley_deploy.account import deployed_parameters
 from parley_deploy.check import faults
 from parley_testing.postgres.databases import owner_url
 
@@ -40,9 +42,11 @@ def given(database: str, **others: str) -> dict[str, str]:
     return {"DatabaseSecretArn": arns[0], "OpenAiSecretArn": arns[1], **others}
 
 
-def said_of(parameters: dict[str, str]) -> tuple[int, dict[str, str]]:
+def said_of(
+    parameters: dict[str, str], deployed: Callable[[], Any] = lambda: None
+) -> tuple[int, dict[str, str]]:
     lines: list[str] = []
-    found = faults(parameters, lines.append)
+    found = faults(parameters, deployed, lines.append)
     assert PASSWORD not in "\n".join(lines)
     return found, dict(line.split(": ", 1) for line in lines)
 
@@ -159,6 +163,42 @@ def test_without_a_run_time_role_it_is_said_what_one_would_guard(database_url: s
     assert found == 0
     assert "log in as the database's owner" in said["the run-time role"]
     assert "DatabaseRuntimeSecretArn" in said["the run-time role"]
+
+
+def test_the_role_that_the_stack_has_is_the_one_that_is_tried(database_url: str) -> None:
+    owner = owner_url(database_url)
+    runtime = owner.replace("postgres@", f"app:{PASSWORD}@")
+    kept = boto3.client("secretsmanager").create_secret(Name="runtime", SecretString=runtime)
+    template = {
+        "Parameters": {"DatabaseRuntimeSecretArn": {"Type": "String"}},
+        "Resources": {"Topic": {"Type": "AWS::SNS::Topic"}},
+    }
+    client = boto3.client("cloudformation")
+    client.create_stack(
+        StackName="parley",
+        TemplateBody=json.dumps(template),
+        Parameters=[
+            {"ParameterKey": "DatabaseRuntimeSecretArn", "ParameterValue": kept["ARN"]},
+        ],
+    )
+
+    found, said = said_of(given(owner), lambda: deployed_parameters(client, "parley"))
+
+    assert found == 0
+    assert said["the stack"].startswith("is there")
+    assert said["the run-time role"] == "migrate makes app and app_service, or finds them"
+
+
+def test_of_a_stack_that_cannot_be_read_nothing_is_said(database_url: str) -> None:
+    def refused() -> Any:
+        answer: Any = {"Error": {"Code": "AccessDenied", "Message": "no"}}
+        raise ClientError(answer, "DescribeStacks")
+
+    found, said = said_of(given(owner_url(database_url)), refused)
+
+    assert found == 0
+    assert "AccessDenied" in said["the stack"]
+    assert said["the run-time role"].startswith("not tried")
 
 
 def test_both_logins_of_a_run_time_secret_are_named(database_url: str) -> None:
