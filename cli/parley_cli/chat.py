@@ -186,7 +186,8 @@ class Chat:
     def _find_running(self, session_id: UUID, text: str) -> UUID | None:
         for running in self._parley.list_turns(session_id, status="running"):
             # Another client's turn is none of ours.
-            if self._parley.read_turn(session_id, running.id).user_message.content == text:
+            asked = self._parley.read_turn(session_id, running.id).user_message
+            if asked is not None and asked.content == text:
                 return running.id
         return None
 

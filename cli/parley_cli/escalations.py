@@ -45,7 +45,13 @@ def show(parley: Parley, session: SessionId, json: Json = False) -> None:
 
 @app.command()
 @as_admin
-def resolve(parley: Parley, session: SessionId) -> None:
-    """Make the session active again, so that its user and its agent go on."""
-    parley.change_session_status(session, status="active")
+def resolve(
+    parley: Parley,
+    session: SessionId,
+    answer: Annotated[
+        str | None, typer.Option("--note", help="What the user is told, and the agent shown.")
+    ] = None,
+) -> None:
+    """Make the session active again, so that its user and its agent go on; with --note, answer."""
+    parley.change_session_status(session, status="active", note=answer)
     note(f"The session {session} is active again.")

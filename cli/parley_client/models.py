@@ -83,7 +83,7 @@ class TurnWithMessages(Model):
     """A turn with what was said in it; `reply` is None until the turn completes."""
 
     turn: Turn
-    user_message: TranscriptMessage
+    user_message: TranscriptMessage | None
     reply: TranscriptMessage | None
 
 

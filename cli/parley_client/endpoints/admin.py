@@ -60,16 +60,23 @@ def read_any_turn(turn_id: UUID | str) -> Call[AdminTurn]:
     return Call("GET", below_name("/admin/turns", str(turn_id)), shown_as(AdminTurn))
 
 
-def change_session_status(session_id: UUID | str, *, status: SessionStatus) -> Call[AdminSession]:
+def change_session_status(
+    session_id: UUID | str, *, status: SessionStatus, note: str | None = None
+) -> Call[AdminSession]:
     """Set the status of any user's session, as who has dealt with an escalation does.
 
     It is not sent again when its answer is lost: the session may have been escalated anew.
+
+    Args:
+        session_id: The session.
+        status: What it is to be.
+        note: What the user is told, and the agent shown as the last thing that was said.
     """
     return Call(
         "PATCH",
         below("/admin/sessions", session_id),
         shown_as(AdminSession),
-        body={"status": status},
+        body={"status": status, **present(note=note)},
         repeatable=False,
     )
 

@@ -120,6 +120,7 @@ async def test_a_key_belongs_to_its_request(kept: bool, rule: Any, new_bench: Ne
         assert kept
     else:
         assert not kept
+        assert sent.view.user_message is not None
         assert sent.view.user_message.content == "first"
 
 

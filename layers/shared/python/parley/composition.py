@@ -30,6 +30,7 @@ from parley.repository.turns import TurnRepository
 from parley.repository.waiting import WaitingSessions
 from parley.secrets import Secret, database_url
 from parley.turns.cancel import Canceller
+from parley.turns.notes import Noter
 from parley.turns.recover import Recovery
 from parley.turns.send import Sender
 from parley.turns.wakeup import Waker
@@ -195,6 +196,11 @@ class Composition:
             self.waker,
             lambda: self.events,
         )
+
+    @made_once
+    def noter(self) -> Noter:
+        """Leaves administrators' notes in sessions."""
+        return Noter(self.database, lambda: self.store)
 
     @property
     def _window(self) -> int:

@@ -33,6 +33,7 @@ from parley.http.parts import (
     Database,
     Eraser,
     Exporter,
+    Noter,
     Renamer,
     Sessions,
     TimeLeft,
@@ -107,16 +108,27 @@ def list_all_sessions(
     "/admin/sessions/<session_id>",
     operation_id="changeSessionStatus",
     tags=["admin"],
-    summary="Set a session's status, such as an escalated one's back to active",
+    summary="Set a session's status, such as an escalated one's back to active, and answer in it",
+    description=(
+        "With a `note` the user is answered: it stands in the transcript, and the agent goes on"
+        " from it. It is left again if the request is repeated."
+    ),
     responses=answers({200: "The session as it is now."}, 400, 403, 404, 413, 415, 422),
 )
 def change_session_status(
-    user: Administrator, sessions: Sessions, session_id: SessionId, body: StatusChange
+    user: Administrator,
+    sessions: Sessions,
+    noter: Noter,
+    session_id: SessionId,
+    body: StatusChange,
 ) -> AdminSession:
     owner = sessions.owner(session_id)
-    note_use("change status", user_id=owner, status_asked=body.status)
-    changed = sessions.change(owner, session_id, {"status": body.status}, by_administrator=True)
-    return AdminSession.of(changed)
+    note_use("change status", user_id=owner, status_asked=body.status, noted=body.note is not None)
+    if body.note is None:
+        changed = sessions.change(owner, session_id, {"status": body.status}, by_administrator=True)
+        return AdminSession.of(changed)
+    noter.leave(owner, session_id, body.status, body.note)
+    return AdminSession.of(sessions.get(owner, session_id))
 
 
 @router.get(

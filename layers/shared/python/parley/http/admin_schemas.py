@@ -8,13 +8,22 @@ from typing import Annotated, Literal, Self
 from uuid import UUID
 
 from annotated_types import Interval
-from pydantic import BaseModel, Field, StrictBool
+from pydantic import AfterValidator, BaseModel, Field, StrictBool
 
 from parley.cleanup import report
 from parley.cleanup.retention import CleanupRequest
 from parley.http.numbers import A_NUMBER
 from parley.http.paging import CURSOR
-from parley.http.schemas import Platform, RequestBody, Session, Time, TurnDetails, example
+from parley.http.schemas import (
+    WORDED,
+    Platform,
+    RequestBody,
+    Session,
+    Time,
+    TurnDetails,
+    example,
+    worded,
+)
 from parley.repository import values
 from parley.repository.expired_sessions import Scope
 from parley.repository.models import SessionStatus
@@ -25,6 +34,9 @@ from parley.users.renaming import Renamed
 CleanupKind = Literal[
     "closed_sessions", "empty_sessions", "memory", "keys", "audit_records", "orphaned_memory"
 ]
+
+
+NOTE_MAX_CHARS = 8_000
 
 
 class AdminSession(Session):
@@ -61,9 +73,23 @@ class AdminTurn(TurnDetails):
 class StatusChange(RequestBody):
     """What a session's status is to be; only an active session runs turns."""
 
-    model_config = example(status="active")
+    model_config = example(status="active", note="Your parcel is on its way. Anna, support")
 
     status: SessionStatus
+    note: (
+        Annotated[
+            str,
+            Field(min_length=1, max_length=NOTE_MAX_CHARS, json_schema_extra={**WORDED}),
+            AfterValidator(worded),
+        ]
+        | None
+    ) = Field(
+        None,
+        description=(
+            "What the user is told, and the agent is shown as the last thing that was said: it"
+            " stands in the transcript as the assistant's."
+        ),
+    )
 
 
 class Cleaning(RequestBody):

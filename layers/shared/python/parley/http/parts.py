@@ -24,7 +24,7 @@ from parley.cleanup import cleaner, forgetting
 from parley.http import identity
 from parley.memory import store
 from parley.repository import database, sessions, transcript
-from parley.turns import cancel, send
+from parley.turns import cancel, notes, send
 from parley.users import erasure, export, renaming
 
 if TYPE_CHECKING:
@@ -110,4 +110,5 @@ Cleaner = Annotated[cleaner.Cleaner, part(lambda parts: parts.cleaner)]
 Eraser = Annotated[erasure.Eraser, part(lambda parts: parts.eraser)]
 Exporter = Annotated[export.Exporter, part(lambda parts: parts.exporter)]
 Renamer = Annotated[renaming.Renamer, part(lambda parts: parts.renamer)]
+Noter = Annotated[notes.Noter, part(lambda parts: parts.noter)]
 MessageMaxChars = Annotated[int, part(lambda parts: parts.message_max_chars)]

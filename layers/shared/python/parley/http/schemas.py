@@ -281,14 +281,18 @@ class AcceptedTurn(BaseModel):
     @classmethod
     def of(cls, view: TurnView) -> Self:
         """Show a turn as it is now."""
+        assert view.user_message is not None, view.turn.id  # only a note has none
         return cls(turn=Turn.of(view.turn), user_message=TranscriptMessage.of(view.user_message))
 
 
 class TurnWithMessages(BaseModel):
-    """A turn with what was said in it; `reply` is null until the turn completes."""
+    """A turn with what was said in it; `reply` is null until the turn completes.
+
+    An administrator's note is the `reply` of a turn whose `user_message` is null.
+    """
 
     turn: Turn
-    user_message: TranscriptMessage
+    user_message: TranscriptMessage | None
     reply: TranscriptMessage | None
 
     @classmethod
@@ -296,9 +300,13 @@ class TurnWithMessages(BaseModel):
         """Show a turn and its messages."""
         return cls(
             turn=Turn.of(view.turn),
-            user_message=TranscriptMessage.of(view.user_message),
-            reply=TranscriptMessage.of(view.reply) if view.reply is not None else None,
+            user_message=_said(view.user_message),
+            reply=_said(view.reply),
         )
+
+
+def _said(message: values.Message | None) -> TranscriptMessage | None:
+    return None if message is None else TranscriptMessage.of(message)
 
 
 class TurnStep(BaseModel):

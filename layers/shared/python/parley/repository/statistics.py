@@ -170,7 +170,9 @@ def _newest_turns(database: Database, since: UUID) -> NewestTurns:
 _NEWEST_TURNS = text("""
 WITH newest AS (
   SELECT agent, status, error_code, input_tokens, output_tokens,
-    extract(epoch FROM ended_at - created_at)::float AS seconds
+    -- An administrator's note was never started.
+    CASE WHEN started_at IS NOT NULL
+      THEN extract(epoch FROM ended_at - created_at)::float END AS seconds
   FROM turns WHERE id >= :since ORDER BY id DESC LIMIT :most),
 failed AS (
   SELECT agent, error_code AS code, count(*) AS turns FROM newest

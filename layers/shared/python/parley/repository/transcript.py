@@ -28,17 +28,22 @@ _TURN_POSITION: TypeAdapter[tuple[Number]] = TypeAdapter(tuple[Number])
 
 @dataclass(frozen=True, slots=True)
 class TurnView:
-    """A turn with what was said in it; `reply` is None until it completes."""
+    """A turn with what was said in it.
+
+    Attributes:
+        user_message: What it answers; None of an administrator's note, which answers nothing.
+        reply: None until it completes.
+    """
 
     turn: Turn
-    user_message: Message
+    user_message: Message | None
     reply: Message | None
 
     @classmethod
-    def of(cls, turn: TurnRow, user_message: MessageRow, reply: MessageRow | None) -> Self:
+    def of(cls, turn: TurnRow, user_message: MessageRow | None, reply: MessageRow | None) -> Self:
         """Make the view of its rows."""
-        said = None if reply is None else Message.of(reply)
-        return cls(Turn.of(turn), Message.of(user_message), said)
+        asked, said = (None if row is None else Message.of(row) for row in (user_message, reply))
+        return cls(Turn.of(turn), asked, said)
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,7 +222,9 @@ def _views() -> Select[TurnRow, MessageRow, MessageRow]:
     user_message, reply = aliased(MessageRow), aliased(MessageRow)
     return (
         select(TurnRow, user_message, reply)
-        .join(user_message, (user_message.turn_id == TurnRow.id) & (user_message.role == "user"))
+        .outerjoin(
+            user_message, (user_message.turn_id == TurnRow.id) & (user_message.role == "user")
+        )
         .outerjoin(reply, (reply.turn_id == TurnRow.id) & (reply.role == "assistant"))
     )
 
