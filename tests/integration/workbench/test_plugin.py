@@ -61,6 +61,17 @@ def upgrade():
     op.execute("CREATE TABLE desk.bookings (turn uuid PRIMARY KEY, guest text, size int)")
 """
 
+RETURNS = """
+from alembic import op
+
+revision = "one"
+down_revision = None
+
+
+def upgrade():
+    op.execute("CREATE TABLE returns (id bigserial PRIMARY KEY, user_id text, number text)")
+"""
+
 TESTS = """
 import schema  # a module of the project's
 import pytest
@@ -146,6 +157,27 @@ def test_what_the_page_on_testing_shows_is_so(tmp_path: Path) -> None:
 
     assert done.returncode == 0, done.stdout + done.stderr
     assert "5 passed" in done.stdout
+
+
+def test_an_export_of_agent_builder_becomes_a_project(tmp_path: Path) -> None:
+    table, files = documented.table("agent-builder.md"), documented.files("agent-builder.md")
+    exported, stub = Path("my_desk/exported.py"), "@function_tool\ndef return_order(number: str):"
+    assert f"{stub}\n    pass\n" in files[exported]
+    files[exported] = files[exported].replace(
+        f"{stub}\n    pass\n", "from my_desk.tools import return_order\n"
+    )
+    more = {
+        "pyproject.toml": table.replace(
+            "[tool.parley]", '[tool.parley]\nmigrations = "migrations"'
+        ),
+        "migrations/one.py": RETURNS,
+    }
+    project = write(tmp_path, {**files, **more})
+
+    done = run_pytest(project, "-n", "2")
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "2 passed" in done.stdout
 
 
 def test_what_is_wrong_with_the_project_is_said_before_any_test(project: Path) -> None:

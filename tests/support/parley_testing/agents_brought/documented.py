@@ -22,11 +22,10 @@ def files(page: str = "agents.md") -> dict[Path, str]:
     return {Path(path): code for path, code in found}
 
 
-def table() -> str:
-    """Give the lines of `pyproject.toml`."""
-    (lines,) = re.findall(
-        r"^```toml\n(\[tool\.parley\]\n.*?)^```$", _PAGE, re.MULTILINE | re.DOTALL
-    )
+def table(page: str = "agents.md") -> str:
+    """Give a page's lines of `pyproject.toml`."""
+    text = (_DOCS / page).read_text(encoding="utf-8")
+    (lines,) = re.findall(r"^```toml\n(\[tool\.parley\]\n.*?)^```$", text, re.MULTILINE | re.DOTALL)
     return str(lines)
 
 

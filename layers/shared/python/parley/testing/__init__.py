@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from parley.testing.processes import ForkMissing
     from parley.testing.report import Finding, NotSurvived, Report
     from parley.testing.result import Result
-    from parley.testing.script import Asked, Calls, Fails, Says, Script, calls, fails, says
+    from parley.testing.script import Asked, Calls, Fails, Says, Script, Step, calls, fails, says
     from parley.testing.turn import Turn
     from parley.testing.workbench import Workbench
 
@@ -32,6 +32,7 @@ __all__ = [
     "Rows",
     "Says",
     "Script",
+    "Step",
     "TestDatabase",
     "Turn",
     "Workbench",
@@ -46,7 +47,7 @@ _MODULES = {
     "processes": ("ForkMissing",),
     "report": ("Finding", "NotSurvived", "Report"),
     "result": ("Result",),
-    "script": ("Asked", "Calls", "Fails", "Says", "Script", "calls", "fails", "says"),
+    "script": ("Asked", "Calls", "Fails", "Says", "Script", "Step", "calls", "fails", "says"),
     "turn": ("Turn",),
     "workbench": ("Workbench",),
 }
