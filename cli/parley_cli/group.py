@@ -20,6 +20,8 @@ COMMANDS = {
     "check": Offered("project", "check", "Say what is wrong with your project."),
     "dev": Offered("project", "dev", "Run the whole backend, with your agents, on this machine."),
     "test": Offered("project", "test", "Run your project's tests.", passes_on=True),
+    "build": Offered("deployment", "build", "Package your project for AWS Lambda."),
+    "deploy": Offered("deployment", "deploy", "Deploy your project into your AWS account."),
     "chat": Offered("chat", "chat", "A conversation with an agent."),
     "message": Offered("message", "message", "Send a message and print the reply."),
     "sessions": Offered("sessions", "app", "Your sessions."),

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 ProjectFolder = Annotated[
     Path, typer.Option("--project", help="The project's folder, or one below it.")
 ]
-_HERE = Path()
+HERE = Path()
+"""The working directory."""
 
 
 def init(
@@ -54,7 +55,7 @@ def init(
     note(f"Next: {here}{_program()} dev")
 
 
-def check(project: ProjectFolder = _HERE) -> None:
+def check(project: ProjectFolder = HERE) -> None:
     """Say what is wrong with [tool.parley] and the agents that it names; status 1 if anything is.
 
     Each fault is a sentence with its file and key, and a traceback where the code raises. The
@@ -80,7 +81,7 @@ def dev(
             "--data-dir", envvar="DATA_DIR", help=".parley in the project's folder if none."
         ),
     ] = None,
-    project: ProjectFolder = _HERE,
+    project: ProjectFolder = HERE,
 ) -> None:
     """Run the whole backend on this machine, with the project's agents.
 
@@ -98,7 +99,7 @@ def dev(
 def test(context: typer.Context) -> None:
     """Check the project, and run its tests with pytest, which is given all arguments."""
     _require("pytest")
-    project = checked(_HERE)
+    project = checked(HERE)
     sys.stdout.flush()
     command = [sys.executable, "-m", "pytest", *(context.args or [str(project.root)])]
     os.execv(sys.executable, command)

@@ -18,8 +18,6 @@ from parley_deploy.choices import EVERY_SECRET, MissingSecret, chosen, quoted, s
 from parley_deploy.region import Region, check_secrets, region_of
 from parley_local.cloudformation import load
 
-SAMCONFIG = Path("samconfig.toml")
-
 
 def published(build: Path) -> list[Path]:
     """Return the built packages of which versions are published."""
@@ -40,26 +38,29 @@ def main() -> int:
     parser.add_argument("--build", type=Path, required=True)
     parser.add_argument("--env", required=True, help="an environment of samconfig.toml")
     parser.add_argument("--architecture", required=True)
+    parser.add_argument("--project", type=Path, help="the folder of somebody's own project")
     parser.add_argument("--check", action="store_true", help="only say what is missing")
     parser.add_argument("--try", dest="tries", action="store_true", help="try what it needs")
     parser.add_argument("--delete", action="store_true", help="take the deployment down")
     parser.add_argument("parameters", nargs="*", help="Name=value")
     asked = parser.parse_args()
-    target = "make delete" if asked.delete else "make deploy"
+    program = "parley" if asked.project else "make"
+    target = f"{program} {'delete' if asked.delete else 'deploy'}"
+    samconfig = (asked.project or Path()) / "samconfig.toml"
     try:
-        written = written_for(SAMCONFIG, asked.env, "delete" if asked.delete else "deploy")
+        written = written_for(samconfig, asked.env, "delete" if asked.delete else "deploy")
         region = region_of(written.get("region"), os.environ, _profiles_region)
         stack = written["stack_name"]
         if asked.delete:
             _say(target, stack, region)
-            _become("delete", region, asked.env)
-        parameters = chosen(SAMCONFIG, asked.env, asked.parameters, os.environ, asked.architecture)
+            _become("delete", samconfig, region, asked.env)
+        parameters = chosen(samconfig, asked.env, asked.parameters, os.environ, asked.architecture)
         check_secrets(parameters, region)
     except MissingSecret as missing:
         print(
-            f"make deploy: {missing.variable} is not given. It is the ARN of a secret in Secrets "
-            "Manager or of a SecureString in SSM; docs/deploy.md shows how to make both. Then:\n"
-            "  make deploy DATABASE_SECRET_ARN=arn:… OPENAI_SECRET_ARN=arn:…",
+            f"{target}: {missing.variable} is not given. It is the ARN of a secret in Secrets "
+            "Manager or of a SecureString in SSM; docs/deploy.md shows how to make both. Then:\n  "
+            + _with_secrets(target, own=asked.project is not None),
             file=sys.stderr,
         )
         return 2
@@ -86,7 +87,12 @@ def main() -> int:
     stamp(parameters, published(asked.build))
     overrides = [f"{name}={quoted(value)}" for name, value in parameters.items()]
     template = ["--template-file", str(asked.build / "template.yaml")]
-    _become("deploy", region, asked.env, *template, "--parameter-overrides", *overrides)
+    _become("deploy", samconfig, region, asked.env, *template, "--parameter-overrides", *overrides)
+
+
+def _with_secrets(target: str, *, own: bool) -> str:
+    secrets = "DATABASE_SECRET_ARN=arn:… OPENAI_SECRET_ARN=arn:…"
+    return f"{secrets} {target}" if own else f"{target} {secrets}"
 
 
 def _say(target: str, stack: str, region: Region) -> None:
@@ -98,7 +104,7 @@ def _of_the_account(parameters: Mapping[str, str], stack: str, region: Region) -
         account = find_account(boto3.Session(region_name=region.name), stack)
     except (BotoCoreError, ClientError) as error:
         print(
-            f"make deploy: the account could not be looked at, so no limits are set: {error}",
+            f"The account could not be looked at, so no limits are set: {error}",
             file=sys.stderr,
         )
         return {}
@@ -113,10 +119,10 @@ def _profiles_region() -> str | None:
     return region
 
 
-def _become(command: str, region: Region, env: str, *more: str) -> NoReturn:
+def _become(command: str, samconfig: Path, region: Region, env: str, *more: str) -> NoReturn:
     """Go on as `sam`, to which every way of saying a region now says this one."""
     sam = str(Path(sys.executable).with_name("sam"))
-    own = ["--config-file", str(SAMCONFIG.resolve()), "--config-env", env, "--region", region.name]
+    own = ["--config-file", str(samconfig.resolve()), "--config-env", env, "--region", region.name]
     sys.stdout.flush()
     os.execve(sam, [sam, command, *own, *more], {**os.environ, **region.variables})
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import parley
 from parley_backend import backend
 from parley_packages.byte_code import compile_ahead
+from parley_packages.own import own_requirements
 from parley_packages.requirements import group, project
 from parley_packages.slim import slim
 from parley_packages.target import Target, UnknownTarget, target_of_environment
@@ -100,9 +101,13 @@ def _copy(package: Path, into: Path) -> None:
         shutil.copytree(package, into / package.name, ignore=left_out, dirs_exist_ok=True)
 
 
+def _project_file() -> Path:
+    return Path(os.environ.get("PARLEY_PROJECT") or backend(FILE))
+
+
 def _offered() -> Project:
     try:
-        return read_project(Path(os.environ.get("PARLEY_PROJECT") or backend(FILE)))
+        return read_project(_project_file())
     except ProjectFaults as faults:
         sys.exit(str(faults))
 
@@ -116,6 +121,7 @@ def main() -> None:
     which.add_argument("--project", action="store_true", help="with the project's dependencies")
     which.add_argument("--group", help="with a group's, but for those in the shared layer")
     parser.add_argument("--migrations", action="store_true", help="with the project's own")
+    parser.add_argument("--own", action="store_true", help="with those of the project itself")
     parser.add_argument("--without", action="append", default=[], help="leave out of the group")
     given = parser.parse_args()
     requirements, offered, migrations = "", None, None
@@ -127,8 +133,10 @@ def main() -> None:
         requirements = group(given.group, given.without)
     try:
         target = target_of_environment()
+        if given.own and (file := _project_file()) != backend(FILE):
+            requirements += own_requirements(file, target)
         install(backend() / given.folder, given.into, requirements, target, offered, migrations)
-    except UnknownTarget as error:
+    except (ProjectFaults, UnknownTarget) as error:
         sys.exit(str(error))
     except subprocess.CalledProcessError as error:
         sys.exit(f"The package of {given.folder} could not be made: {error}")

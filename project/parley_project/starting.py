@@ -18,6 +18,7 @@ EXAMPLES = ("todo", "blank")
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9]*([-_][A-Za-z0-9]+)*")
 _NAME_LIMIT = 40  # names of tables and indexes begin with it, and Postgres takes 63
+_SAMCONFIG = "samconfig.toml"
 _OWN_FOLDERS = ("tests", "migrations")
 _LEFT_OUT = frozenset({"__pycache__", ".parley", ".pytest_cache", ".env", ".aws-sam"})
 
@@ -53,8 +54,22 @@ def start_project(folder: Path, example: str) -> list[Path]:
         text = _replaced(file.read_text(encoding="utf-8"), renamed)
         (folder / target).write_text(text, encoding="utf-8")
         written.append(target)
+    (folder / _SAMCONFIG).write_text(_samconfig(name), encoding="utf-8")
     _keep_in_git(folder)
-    return written
+    return sorted([*written, Path(_SAMCONFIG)])
+
+
+def _samconfig(name: str) -> str:
+    """Return Parley's samconfig.toml with stacks of a project's own: two never share one."""
+    text = backend(_SAMCONFIG).read_text(encoding="utf-8")
+    for old, new in (
+        ('"parley"', f'"{name}"'),
+        ('"parley-prod"', f'"{name}-prod"'),
+        ("ENV=default or ENV=prod", "--env default or prod"),
+        ("make deploy", "parley deploy"),
+    ):
+        text = text.replace(old, new)
+    return text
 
 
 def _module_of(name: str) -> str:

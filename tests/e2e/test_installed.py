@@ -10,13 +10,23 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import pytest
 
+from parley_local.cloudformation import load
 from parley_local.data_directory import read_address
+from parley_local.postgres import EmbeddedPostgres
+from parley_testing.account.moto import Account
+from parley_testing.packaged.deployment import Deployment
+from parley_testing.packaged.emulator import architecture
+from parley_testing.packaged.packages import unpack
+from parley_testing.packaged.wheels import wheel
+from parley_testing.postgres.databases import connect
 from parley_testing.waiting import HANG_SECONDS, wait_for
 
 ROOT = Path(__file__).parents[2]
+_PACKAGES = ("UV_", "SSL_", "REQUESTS_", "HTTP_", "HTTPS_", "http_", "https_")
 UV = Path(sys.executable).with_name("uv")
 
 
@@ -26,6 +36,7 @@ class Installed:
 
     bin: Path
     folder: Path
+    cache: str
 
     @property
     def environ(self) -> dict[str, str]:
@@ -35,14 +46,19 @@ class Installed:
             "HOME": str(self.folder),
             "LANG": "C.UTF-8",
             "TMPDIR": os.environ.get("TMPDIR", "/tmp"),
+            # Where packages come from is this machine's matter.
+            "UV_CACHE_DIR": self.cache,
+            **{name: value for name, value in os.environ.items() if name.startswith(_PACKAGES)},
         }
 
-    def run(self, *command: str, within: str = ".") -> subprocess.CompletedProcess[str]:
+    def run(
+        self, *command: str, within: str = ".", **variables: str
+    ) -> subprocess.CompletedProcess[str]:
         """Run one of its programs in the folder, or in one below it."""
         return subprocess.run(
             [self.bin / command[0], *command[1:]],
             cwd=self.folder / within,
-            env=self.environ,
+            env=self.environ | variables,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -67,14 +83,15 @@ def installed(made: Path) -> Installed:
     _uv("venv", "--no-project", "--python", sys.executable, bin_.parent)
     _uv(
         "export", "--project", ROOT, "--frozen", "--no-emit-project", "--no-default-groups",
-        "--extra", "dev", "--output-file", requirements,
+        "--extra", "deploy", "--output-file", requirements,
     )  # fmt: skip
     into = ("pip", "install", "--python", bin_ / "python", "--no-deps")
     _uv(*into, "--requirements", requirements)
     _uv(*into, wheel)
     folder = made / "work"
     folder.mkdir()
-    return Installed(bin_, folder)
+    cache = subprocess.run([UV, "cache", "dir"], capture_output=True, text=True, check=True)
+    return Installed(bin_, folder, cache.stdout.strip())
 
 
 def _uv(*arguments: str | Path) -> None:
@@ -160,3 +177,55 @@ def test_its_own_tests_pass_and_tell_an_effect_that_happens_twice(
     assert "3 passed" in passed.stdout
     assert failed.returncode == 1, failed.stdout + failed.stderr
     assert "The tool add_task ran 2 times." in failed.stdout
+
+
+def test_its_packages_run_its_agent_with_its_own_dependency_and_table(
+    installed: Installed, project: str, made: Path, account: Account, wakeups: str,
+    postgres: EmbeddedPostgres, tmp_path: Path,
+) -> None:  # fmt: skip
+    file = installed.folder / project / "pyproject.toml"
+    wheel(made / "wheels", "shop_prices", "1.0", {"shop_prices.py": "PRICE = 3\n"})
+    text = file.read_text()
+    file.write_text(text.replace('["parley-serverless"]', '["parley-serverless", "shop-prices"]'))
+    agent = installed.folder / project / "my_desk" / "agent.py"
+    agent.write_text(
+        agent.read_text().replace("Added “{title}”.", "{__import__('shop_prices').PRICE} EUR")
+    )
+
+    build = tmp_path / "build"
+    done = installed.run(
+        "parley", "build", "--architecture", architecture(), "--build-dir", str(build),
+        within=project,
+        UV_FIND_LINKS=str(made / "wheels"), PARLEY_PYTHON="{}.{}".format(*sys.version_info),
+    )  # fmt: skip
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Functions with their layers, unzipped" in done.stdout
+    zips = installed.run(
+        "python", "-P", "-m", "parley_packages.zips", str(build), str(made / "zips")
+    )
+    assert zips.returncode == 0, zips.stderr
+    packages = unpack(build, made / "zips", tmp_path)
+    postgres.create_database("installed")
+    memory: dict[str, Any] = load(packages.built.template)["Resources"]["MemoryTable"]
+    variables = {
+        "AWS_ENDPOINT_URL": account.url,
+        "DATABASE_SECRET_ARN": account.secret(postgres.url("installed")),
+        "DATABASE_RUNTIME_SECRET_ARN": account.secret(postgres.runtime_url("installed")),
+        "OPENAI_SECRET_ARN": "",
+        "OFFLINE_MODEL": "true",
+        "AGENT_SESSION_TABLE": account.table(memory["Properties"]),
+        "WAKE_QUEUE_URL": wakeups,
+    }
+    (tmp_path / "logs").mkdir()
+    with Deployment(packages, variables, tmp_path / "logs") as deployment:
+        assert "revision" in deployment["Migrate"].invoke({"action": "migrate"}).json
+        answer = deployment.send("POST", "/messages", {"text": "add buy milk"})
+        agents = deployment.send("GET", "/agents")
+
+    assert answer.status == 201, answer
+    assert answer.json["reply"]["content"] == "[offline model] 3 EUR"
+    assert [each["name"] for each in agents.json["items"]] == ["todo"]
+    with connect(postgres.url("installed")) as connection:
+        rows = connection.execute("SELECT title FROM my_desk_tasks").fetchall()
+    assert rows == [("buy milk",)]

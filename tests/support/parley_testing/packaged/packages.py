@@ -67,6 +67,17 @@ def make_packages(directory: Path) -> Packages:
         check=False,
     )  # fmt: skip
     assert made.returncode == 0, made.stdout
+    return unpack(build, zips, directory)
+
+
+def unpack(build: Path, zips: Path, directory: Path) -> Packages:
+    """Unpack zips as Lambda does.
+
+    Args:
+        build: What `sam build` left.
+        zips: What `parley_packages.zips` made of it.
+        directory: Where everything goes.
+    """
     built = read_build(build)
     runtime = _runtime(directory / "runtime")
     template = read_template(build / "template.yaml")
