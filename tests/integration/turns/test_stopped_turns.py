@@ -11,7 +11,8 @@ import pytest
 
 from parley.errors import Fenced, StoreUnavailable
 from parley.ids import conversation_key
-from parley.memory.store import AgentSessionStore, TurnMemory
+from parley.memory import versions
+from parley.memory.store import FORMAT_VERSION, AgentSessionStore, TurnMemory
 from parley.repository.turns import RunningTurn
 from parley_testing.models.scripted import call, in_order, say
 from parley_testing.workbench import Workbench, held, request
@@ -67,6 +68,32 @@ async def test_a_turn_that_was_cancelled_leaves_no_records_and_what_ran_stays_fe
         store.record(conversation, turn.key, 1, "1", {"output": []})
     with pytest.raises(Fenced):
         store.finish(conversation, turn.key, 1, MEMORY)
+    assert kept(store, turn) == (None, {})
+
+
+@pytest.mark.parametrize("end", ["failed", "cancelled"])
+async def test_records_that_cannot_be_read_are_not_left_either(
+    new_bench: NewBench,
+    store: AgentSessionStore,
+    expire: Callable[[UUID], None],
+    sql: psycopg.Connection,
+    monkeypatch: pytest.MonkeyPatch,
+    end: str,
+) -> None:
+    bench = new_bench()
+    turn = bench.begin(bench.new_session())
+    conversation = conversation_key(turn.user_id, turn.session_id)
+    store.record(conversation, turn.key, 1, "0", {"output": [], "usage": USAGE})
+
+    with monkeypatch.context() as patch:
+        patch.setattr(versions, "FORMAT_VERSION", FORMAT_VERSION + 1)
+        if end == "cancelled":
+            await bench.cancel(turn)
+        else:
+            expire(turn.id)
+            await bench.execute(held(bench.turns.begin(request(turn.session_id))))
+
+    assert state(sql, turn) == (end, False)
     assert kept(store, turn) == (None, {})
 
 

@@ -76,6 +76,7 @@ class Journal:
         self.call_ids: set[str] = set()
         self.holds_memory = lease.turn.attempt == 1
         self.finished = False
+        self._unreadable = False
         self._lease = lease
         self._store = store
         self._tool_calls = tool_calls
@@ -137,7 +138,7 @@ class Journal:
     @property
     def has_records(self) -> bool:
         """Whether anything of the turn is recorded in the agent-session store."""
-        return bool(self.records or self.verdicts)
+        return bool(self.records or self.verdicts) or self._unreadable
 
     @property
     def agent_changed(self) -> bool:
@@ -326,7 +327,7 @@ class Journal:
                 self._store.claim, self.conversation, turn.key, turn.attempt
             )
         except Unreadable:
-            self.holds_memory = True
+            self.holds_memory = self._unreadable = True
             raise
         self.holds_memory = True
         return claimed
