@@ -25,21 +25,23 @@ MARGIN_SECONDS = 10.0
 
 parts = Composition(load_settings("database", "memory", "queue"))
 cleaner, outbox, recovery = parts.cleaner, parts.outbox, parts.recovery
+escalations = parts.escalations
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
-    """Wake for what waits and drain the outbox, or clean up what is past its time.
+    """Wake for what waits and drain the outboxes, or clean up what is past its time.
 
     Args:
         event: `{"action": "recover"}`, which also goes on with a cleanup that had no time to end,
-            or `{"action": "clean"}`.
+            `{"action": "clean"}`, or `{"action": "tell"}`, for the escalations alone.
         context: Lambda's; says how much time there is.
 
     Returns:
         To `recover`: `sessions`, how many were `waiting` for somebody to carry them on, how many
-        of them were `woken` for now, and how many are `left` to be; `conversations`, how many were
+        of them were `woken` for now, and how many are `left` to be; `escalations`, of how many
+        somebody was told; `conversations`, how many were
         removed; `cleanup`, the report if one was gone on with; `done`, whether nothing is left to
-        another recovery. To `clean`: the report.
+        another recovery. To `clean`: the report. To `tell`: the `escalations`.
 
     Raises:
         ValueError: The event asks for something else.
@@ -55,8 +57,10 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
             report = _recover(left)
         case "clean":
             report = summary(cleaner.clean(CleanupRequest(), left=left))
+        case "tell":
+            report = {"escalations": escalations.tell(left=left)}
         case _:
-            raise ValueError("expected {'action': 'recover'} or {'action': 'clean'}")
+            raise ValueError("expected {'action': 'recover'}, {'action': 'clean'} or 'tell'")
     logger().info("cleaned up", action=event["action"], report=report)
     return report
 
@@ -64,6 +68,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
 def _recover(left: Callable[[], float]) -> dict[str, Any]:
     # First, since users wait for it; and it does not take long.
     sessions = loop.run(recovery.recover(seconds=left()))
+    told = escalations.tell(left=left)
     conversations, drained = 0, False
     while not drained and left() > 0:
         removed = outbox.drain(BATCH)
@@ -73,6 +78,7 @@ def _recover(left: Callable[[], float]) -> dict[str, Any]:
     _publish_gauges()
     return {
         "sessions": asdict(sessions),
+        "escalations": told,
         "conversations": conversations,
         "cleanup": None if cleanup is None else summary(cleanup),
         "done": drained and not sessions.left and (cleanup is None or cleanup.done),

@@ -52,7 +52,9 @@ def read_template(
             if event.get("Type") == "Api":
                 events.append((name, event.get("Properties") or {}))
             elif event.get("Type") in ("Schedule", "ScheduleV2"):
-                schedules.append(_schedule(name, event.get("Properties") or {}, resolver))
+                schedule = event.get("Properties") or {}
+                if resolver.get(schedule.get("State")) != "DISABLED":
+                    schedules.append(_schedule(name, schedule, resolver))
             elif event.get("Type") == "SQS":
                 sources.append((name, event.get("Properties") or {}))
     api = _api(resources, shared)

@@ -45,10 +45,15 @@ def test_the_hour_of_the_environment_is_the_templates_parameter() -> None:
     path = Path(__file__).parents[3] / "template.yaml"
 
     by_default = read_template(path).schedules
+    telling = read_template(
+        path, parameters={"EscalationTopicArn": "arn:aws:sns:eu-west-1:123456789012:topic"}
+    ).schedules
     at_five = read_template(path, parameters={"AgentSessionCleanupHour": "5"}).schedules
 
     clean = Schedule("Cleanup", "cron(0 2 * * ? *)", {"action": "clean"})
-    assert by_default == (Schedule("Cleanup", "rate(1 hour)", {"action": "recover"}), clean)
+    recover = Schedule("Cleanup", "rate(1 hour)", {"action": "recover"})
+    assert by_default == (recover, clean)
+    assert telling == (recover, Schedule("Cleanup", "rate(5 minutes)", {"action": "tell"}), clean)
     assert at_five[1].expression == "cron(0 5 * * ? *)"
 
 

@@ -6,9 +6,10 @@ Nothing is opened here: the first statement connects, the first read opens the s
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from parley.cleanup.cleaner import Cleaner
+from parley.cleanup.escalations import Escalations, SnsTopic
 from parley.cleanup.forgetting import Forgetter
 from parley.cleanup.outbox import Outbox
 from parley.cleanup.retention import Retention
@@ -268,6 +269,16 @@ class Composition:
         return Recovery(WaitingSessions(self.database), self.waker)
 
     @made_once
+    def escalations(self) -> Escalations:
+        """Tells somebody of escalations, where there is a topic."""
+        arn = self.settings.escalation_topic_arn
+        return Escalations(self.database, (lambda: self._topic) if arn else None)
+
+    @made_once
+    def _topic(self) -> SnsTopic:
+        return SnsTopic(_sns(), self.settings.escalation_topic_arn or "")
+
+    @made_once
     def outbox(self) -> Outbox:
         """Removes the memory that is left to it."""
         return Outbox(self.database, self.store)
@@ -312,6 +323,12 @@ def _sqs() -> SQSClient:
     import boto3
 
     return boto3.client("sqs", config=_impatient())
+
+
+def _sns() -> Any:
+    import boto3
+
+    return boto3.client("sns", config=_impatient())
 
 
 def _impatient() -> Config:

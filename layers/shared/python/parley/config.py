@@ -54,6 +54,7 @@ class Settings(BaseSettings):
     offline_model_words_per_second: float | None = Field(None, gt=0, le=1000)
 
     wake_queue_url: str | None = None
+    escalation_topic_arn: str | None = None
 
     oidc_issuer: str | None = None
     oidc_audience: str | None = None

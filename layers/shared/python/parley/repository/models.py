@@ -238,6 +238,17 @@ class MemoryDeletionRow(Base):
     __table_args__ = (Index("ix_memory_deletions_due", "not_before"),)
 
 
+class EscalationNoticeRow(Base):
+    """The outbox of escalations that somebody is still to be told of; a trigger fills it."""
+
+    __tablename__ = "escalation_notices"
+
+    session_id: Mapped[UUID] = mapped_column(
+        ForeignKey("sessions.id", ondelete="CASCADE"), primary_key=True
+    )
+    created_at: Mapped[datetime] = mapped_column(server_default=_NOW)
+
+
 class TombstoneRow(Base):
     """An idempotency key of what was deleted, kept until nobody may retry with it any more.
 
