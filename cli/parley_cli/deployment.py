@@ -1,12 +1,14 @@
-"""Commands that take a project to AWS: `parley build` and `parley deploy`."""
+"""Commands that take a project to AWS: `parley build`, `deploy` and `template`."""
 
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from enum import StrEnum
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -17,6 +19,9 @@ from parley_cli.screen import note
 
 if TYPE_CHECKING:
     from parley_project.project import Project
+
+
+_NESTED = "monitoring.yaml"
 
 
 class Architecture(StrEnum):
@@ -46,6 +51,17 @@ def build(
     Docker is needed. What Lambda would refuse fails the build.
     """
     _build(checked(project), architecture, build_dir)
+
+
+def template() -> None:
+    """Print Parley's SAM template, for a project that wants one of its own.
+
+    Kept in the project and named in [tool.parley] as template, it takes the place of Parley's for
+    parley dev, build and deploy; parley check says what it lacks after an upgrade.
+    """
+    from parley_backend import backend
+
+    typer.echo(backend("template.yaml").read_text(encoding="utf-8"), nl=False)
 
 
 def deploy(
@@ -88,29 +104,46 @@ def deploy(
 
 
 def _build(project: Project, architecture: Architecture, build_dir: Path | None) -> None:
-    from parley_backend import backend
-
     sam = Path(sys.executable).with_name("sam")
     if not sam.is_file():
         raise CommandFailed("Not installed yet: pip install 'parley-serverless[deploy]'")
     for variable in project.manifest.environment:
         note(f"{variable.name} is not given to the functions: that is still to come.")
     folder = _build_dir(project, build_dir)
-    _run(
-        [
-            str(sam), "build", "--template", str(backend("template.yaml")), "--build-dir",
-            # Never from SAM's cache, which does not see a change of a lock file.
-            str(folder), "--no-cached", "--parallel",
-            "--parameter-overrides", f"Architecture={architecture}",
-        ],
-        {
-            "ARCH": architecture, "PARLEY_BUILDER": sys.executable,
-            "PARLEY_PROJECT": str(project.file), "SAM_CLI_TELEMETRY": "0",
-            # SAM wants one, though it asks nobody there.
-            "AWS_DEFAULT_REGION": os.environ.get("AWS_DEFAULT_REGION", "eu-west-1"),
-        },
-    )  # fmt: skip
+    with TemporaryDirectory(prefix="parley-build-") as staged:
+        file, root = _staged(project, Path(staged))
+        _run(
+            [
+                str(sam), "build", "--template", str(file), "--base-dir", str(root),
+                # Never from SAM's cache, which does not see a change of a lock file.
+                "--build-dir", str(folder), "--no-cached", "--parallel",
+                "--parameter-overrides", f"Architecture={architecture}",
+            ],
+            {
+                "ARCH": architecture, "PARLEY_BUILDER": sys.executable,
+                "PARLEY_PROJECT": str(project.file), "SAM_CLI_TELEMETRY": "0",
+                # SAM wants one, though it asks nobody there.
+                "AWS_DEFAULT_REGION": os.environ.get("AWS_DEFAULT_REGION", "eu-west-1"),
+            },
+        )  # fmt: skip
     _run([sys.executable, "-P", "-m", "parley_packages.sizes", str(folder)], {})
+
+
+def _staged(project: Project, folder: Path) -> tuple[Path, Path]:
+    """Return a project's template where SAM finds what it nests, and the root of its other paths.
+
+    An alarms' template beside the project's own is taken; else it is Parley's.
+    """
+    from parley_backend import backend
+    from parley_local.own_template import template_of
+
+    file, root = template_of(project)
+    if project.template is None:
+        return file, root
+    beside = file.with_name(_NESTED)
+    shutil.copy(file, folder / "template.yaml")
+    shutil.copy(beside if beside.is_file() else backend(_NESTED), folder / _NESTED)
+    return folder / "template.yaml", root
 
 
 def _build_dir(project: Project, given: Path | None) -> Path:

@@ -21,6 +21,7 @@ COMMANDS = {
     "dev": Offered("project", "dev", "Run the whole backend, with your agents, on this machine."),
     "test": Offered("project", "test", "Run your project's tests.", passes_on=True),
     "build": Offered("deployment", "build", "Package your project for AWS Lambda."),
+    "template": Offered("deployment", "template", "Print the SAM template, to make it your own."),
     "deploy": Offered("deployment", "deploy", "Deploy your project into your AWS account."),
     "chat": Offered("chat", "chat", "A conversation with an agent."),
     "message": Offered("message", "message", "Send a message and print the reply."),

@@ -59,8 +59,8 @@ def check(project: ProjectFolder = HERE) -> None:
     """Say what is wrong with [tool.parley] and the agents that it names; status 1 if anything is.
 
     Each fault is a sentence with its file and key, and a traceback where the code raises. The
-    migrations are run on an empty database, and tables that erasing a user would leave are warned
-    of.
+    migrations are run on an empty database. Warned of are tables that erasing a user would leave,
+    and what a template of the project's own lacks.
     """
     found = checked(project)
     for sentence in _warnings(found):
@@ -132,12 +132,13 @@ def _program() -> str:
 
 
 def _warnings(project: Project) -> list[str]:
+    from parley_local.own_template import check_template
     from parley_local.table_check import check_tables
     from parley_project.faults import ProjectFaults
 
     try:
         with waiting("Running the migrations …"):
-            return check_tables(project, os.environ)
+            return [*check_template(project), *check_tables(project, os.environ)]
     except ProjectFaults as faults:
         for sentence in faults.sentences:
             typer.echo(sentence, err=True)

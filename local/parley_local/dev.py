@@ -41,6 +41,7 @@ from parley_local.local_queue import LocalQueue, local_queue
 from parley_local.log_lines import LogFormat, chosen_format, write_log
 from parley_local.migration import MigrationFailed, migrate_and_tell
 from parley_local.open_turns import ring_for_what_was_left
+from parley_local.own_template import template_of
 from parley_local.postgres import EmbeddedPostgres, PostgresFailed
 from parley_local.prepared_project import Prepared, prepare
 from parley_local.schedules import keep
@@ -73,7 +74,7 @@ class Options:
     host: str
     port: int
     data_dir: Path
-    template: Path
+    template: Path | None
     log_format: LogFormat
     project: Path = Path()
 
@@ -84,7 +85,7 @@ def parse_options(arguments: list[str] | None = None) -> Options:
     parser.add_argument("--host", default="127.0.0.1", choices=_LOOPBACK)
     parser.add_argument("--port", type=_port, default=3000, help="0 for any free one")
     parser.add_argument("--data-dir", type=Path, help=".parley in the project's folder if none")
-    parser.add_argument("--template", type=Path, default=backend("template.yaml"))
+    parser.add_argument("--template", type=Path, help="another than the project's")
     parser.add_argument("--project", type=Path, default=Path(), help="its folder, or one below it")
     known = parser.parse_args(arguments)
     try:
@@ -143,7 +144,7 @@ async def run(options: Options) -> int:
 async def _serve(options: Options, started: AsyncExitStack) -> NoReturn:
     """Start all, each with its end on the stack, and serve until something ends by itself."""
     data_dir = options.data_dir
-    read_project(find_project(options.project))  # what is wrong there is said before all else
+    project = read_project(find_project(options.project))  # its faults are said before all else
     started.enter_context(locked(data_dir))
     forget_address(data_dir)
     ensure_key(data_dir)
@@ -151,7 +152,8 @@ async def _serve(options: Options, started: AsyncExitStack) -> NoReturn:
     (data_dir / MEMORY_FILE).touch(mode=0o600)
     listener = started.enter_context(listen(options.host, options.port))
     url = url_of(listener)
-    template = read_template(options.template, parameters=_parameters(os.environ))
+    file, root = (options.template, None) if options.template else template_of(project)
+    template = read_template(file, root, parameters=_parameters(os.environ))
     copies = data_dir / "project"
     shutil.rmtree(copies, ignore_errors=True)
     prepared = prepare(options.project, copies / "1")

@@ -192,6 +192,16 @@ def test_its_packages_run_its_agent_with_its_own_dependency_and_table(
         agent.read_text().replace("Added “{title}”.", "{__import__('shop_prices').PRICE} EUR")
     )
 
+    template = installed.run("parley", "template", within=project).stdout
+    assert template.count("Description: Parley, a serverless backend") == 1
+    file.with_name("template.yaml").write_text(
+        template.replace(
+            "Description: Parley, a serverless backend", "Description: My desk, a backend"
+        )
+    )
+    text = file.read_text()
+    file.write_text(text.replace("[tool.parley]\n", '[tool.parley]\ntemplate = "template.yaml"\n'))
+
     build = tmp_path / "build"
     done = installed.run(
         "parley", "build", "--architecture", architecture(), "--build-dir", str(build),
@@ -207,7 +217,10 @@ def test_its_packages_run_its_agent_with_its_own_dependency_and_table(
     assert zips.returncode == 0, zips.stderr
     packages = unpack(build, made / "zips", tmp_path)
     postgres.create_database("installed")
-    memory: dict[str, Any] = load(packages.built.template)["Resources"]["MemoryTable"]
+    built = load(packages.built.template)
+    assert built["Description"].startswith("My desk, ")
+    assert (build / built["Resources"]["Monitor"]["Properties"]["TemplateURL"]).is_file()
+    memory: dict[str, Any] = built["Resources"]["MemoryTable"]
     variables = {
         "AWS_ENDPOINT_URL": account.url,
         "DATABASE_SECRET_ARN": account.secret(postgres.url("installed")),
