@@ -191,6 +191,17 @@ def test_what_is_wrong_with_the_project_is_said_before_any_test(project: Path) -
     assert "Traceback" not in done.stderr
 
 
+def test_where_no_process_can_be_copied_it_says_so(tmp_path: Path) -> None:
+    conftest, test = "import os\n\ndel os.fork\n", "def test_it(parley):\n    pass\n"
+    project = write(tmp_path, {"conftest.py": conftest, "test_it.py": test})
+
+    done = run_pytest(project, "-p", "no:xdist")
+
+    assert done.returncode == pytest.ExitCode.TESTS_FAILED
+    assert "ForkMissing" in done.stdout
+    assert "WSL" in done.stdout
+
+
 def test_pytest_elsewhere_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "test_it.py").write_text(
         "import sys\n\n\ndef test_it():\n"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -111,13 +111,15 @@ def test_a_guardrail_asks_an_agent(parley: Workbench) -> None:
     assert parley.run(allowed).reply == "Sacramento."
     assert parley.run(refused).error == "guardrail_tripped"
     parley.survives(allowed)
-    parley.survives(refused)
+    parley.survives(refused, status="failed")
 
 
 @pytest.mark.parametrize(
     ("response", "status"), [("In Oslo, I think.", "completed"), ("In 650.", "failed")]
 )
-def test_a_guardrail_looks_at_the_output(parley: Workbench, response: str, status: str) -> None:
+def test_a_guardrail_looks_at_the_output(
+    parley: Workbench, response: str, status: Literal["completed", "failed"]
+) -> None:
     said = sdk.MessageOutput(reasoning="-", response=response, user_name=None)
     turn = parley.turn(sdk.discreet_agent, "Where do I live?", model=[says(said)])
 
@@ -125,4 +127,4 @@ def test_a_guardrail_looks_at_the_output(parley: Workbench, response: str, statu
 
     assert result.status == status
     assert result.error == (None if status == "completed" else "guardrail_tripped")
-    parley.survives(turn)
+    parley.survives(turn, status=status)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import os
+from pathlib import Path
 from typing import Any
 
 import pytest
 from agents import Agent, function_tool
 from sqlalchemy import text
 
+from parley.errors import NotFound
 from parley.runner.tools import effect_tool
-from parley.testing import ForkMissing, Ledger, NotSurvived, Script, Turn, Workbench, calls, says
+from parley.testing import Ledger, NotSurvived, Script, Turn, Workbench, calls, fails, says
 from parley.turns.context import Effect, TurnContext
 
 MODEL: Script = [calls("book", size=4), says("Booked.")]
@@ -130,10 +131,45 @@ async def test_it_is_used_in_tests_with_a_loop_too(parley: Workbench) -> None:
     assert parley.survives(booking(parley, book)).findings == []
 
 
-def test_where_no_process_can_be_copied_it_says_so(
-    parley: Workbench, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delattr(os, "fork")
+def test_a_turn_that_fails_without_a_kill_is_told_of(parley: Workbench) -> None:
+    turn = parley.turn(Agent(name="bookings"), "Hello", model=[fails(ValueError("broken"))])
 
-    with pytest.raises(ForkMissing, match="WSL"):
-        parley.survives(booking(parley, book))
+    with pytest.raises(NotSurvived, match="Without a kill it is failed"):
+        parley.survives(turn)
+    assert parley.survives(turn, status="failed").result.status == "failed"
+
+
+def test_a_tool_that_may_repeat_must_be_called(parley: Workbench) -> None:
+    with pytest.raises(ValueError, match="does not call bok"):
+        parley.survives(booking(parley, book), may_repeat=["bok"])
+
+
+def test_an_agent_that_cannot_be_built_is_the_test_s_error(parley: Workbench) -> None:
+    def build() -> Agent[Any]:
+        raise LookupError("no such thing")
+
+    with pytest.raises(NotFound, match="nobody"):
+        parley.run(parley.turn("nobody", "Hello", model=[]))
+    with pytest.raises(LookupError):
+        parley.survives(parley.turn(build, "Hello", model=[]))
+
+
+def test_points_that_a_run_does_not_come_by_are_told(parley: Workbench, tmp_path: Path) -> None:
+    post = parley.ledger("post")
+
+    @function_tool(name_override="book")
+    def sends(size: int) -> str:
+        """Send a mail on the first run of all only."""
+        if not (tmp_path / "ran").exists():
+            (tmp_path / "ran").touch()
+            post.add("once")
+        return "booked"
+
+    with pytest.raises(NotSurvived) as caught:
+        parley.survives(booking(parley, sends), may_repeat=["book"])
+
+    report = caught.value.report
+    assert report.missed == ["before post", "after post"]
+    assert "before post" not in report.points
+    assert "once" in str(report)
+    assert "is missing" in str(report)

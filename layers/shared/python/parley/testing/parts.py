@@ -72,14 +72,20 @@ class Parts(Composition):
         made: TurnExecutor = super().executor
         return replace(
             made,
-            load_agent=self._agent,
+            load_agent=lambda _: self.build_agent(),
             make_context=self._context,
             runner=AgentRunner(ScriptedProvider(self.turn.model, self.recording)),
         )
 
-    def _agent(self, name: str) -> Agent[TurnContext]:
+    def build_agent(self) -> Agent[TurnContext]:
+        """Return the agent.
+
+        Raises:
+            NotFound: There is none of this name.
+            Exception: Whatever building it raises.
+        """
         match self.turn.agent:
-            case str():
+            case str() as name:
                 return registry.load(name)
             case Agent() as agent:
                 return agent

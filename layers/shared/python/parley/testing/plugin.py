@@ -65,6 +65,9 @@ def parley_schema() -> Schema:
 @pytest.fixture(scope="session")
 def parley_databases(parley_schema: Schema) -> Iterator[Databases]:
     """One embedded PostgreSQL for the session, with the project's tables."""
+    from parley.testing.processes import require_fork
+
+    require_fork()  # before what follows imports what needs a Unix system
     from parley.testing.postgres import Databases, temporary_server
 
     with temporary_server() as server:

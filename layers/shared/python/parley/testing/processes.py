@@ -36,8 +36,8 @@ def require_fork() -> None:
     """
     if not hasattr(os, "fork"):
         raise ForkMissing(
-            f"survives(turn) copies the process with os.fork, which {sys.platform} does not have:"
-            " run it on Linux or macOS, or in WSL."
+            f"parley.testing copies processes with os.fork, which {sys.platform} does not have: run"
+            " the tests on Linux or macOS, or in WSL."
         )
 
 
@@ -72,13 +72,20 @@ def fork(work: Callable[[], object], recording: Recording, at: Point | None = No
         os._exit(code)
 
 
-def wait(copies: Iterable[int]) -> None:
-    """Wait for the end of copies; if this is interrupted, end them."""
+def wait(copies: Iterable[int]) -> list[bool]:
+    """Wait for the end of copies; if this is interrupted, end them.
+
+    Returns:
+        Of each whether it was killed.
+    """
     left = list(copies)
+    killed = []
     try:
         while left:
-            os.waitpid(left[0], 0)
+            _, status = os.waitpid(left[0], 0)
+            killed.append(os.WIFSIGNALED(status))
             left.pop(0)
+        return killed
     except BaseException:
         for pid in left:
             os.kill(pid, signal.SIGKILL)

@@ -47,6 +47,7 @@ class _Outcome:
     begun: Counter[str]
     asked: Counter[str]
     passed: list[str]
+    killed: bool
 
 
 @dataclass
@@ -62,29 +63,42 @@ class Survival:
     ledgers: Sequence[str]
     effects: Callable[[TestDatabase], Any] | None
     may_repeat: Collection[str]
+    status: str
     _advice: dict[str, None] = field(default_factory=dict)
 
     def report(self) -> Report:
-        """Run the turn whole, then kill it at each point."""
+        """Run the turn whole, then kill it at each point.
+
+        Raises:
+            ValueError: `may_repeat` names what is not called.
+        """
         (whole,) = self._played([None])
-        points = places_to_kill(whole.passed, self.ledgers)
+        if (came_to := whole.result).status != self.status:
+            why = f" ({came_to.error}: {came_to.error_detail})" if came_to.error else ""
+            sentence = f"Without a kill it is {came_to.status}{why}, not {self.status}."
+            return Report(came_to, findings=[Finding("", sentence)])
+        if not_called := sorted(set(self.may_repeat) - set(whole.begun)):
+            raise ValueError(f"may_repeat: this turn does not call {', '.join(not_called)}")
+        points: dict[bool, list[str]] = {True: [], False: []}
         findings: list[Finding] = []
         repeated = 0
         carried_on = _carried_on(whole)
-        for point, killed in zip(points, self._killed(points), strict=True):
+        places = places_to_kill(whole.passed, self.ledgers)
+        for point, killed in zip(map(_told, places), self._killed(places), strict=True):
+            points[killed.killed].append(point)
             repeated += (killed.asked - whole.asked).total()
             findings += [
-                Finding(_told(point), sentence)
-                for sentence in self._compared(whole, killed, carried_on)
+                Finding(point, sentence) for sentence in self._compared(whole, killed, carried_on)
             ]
-        return Report([_told(point) for point in points], findings, list(self._advice), repeated)
+        advice = list(self._advice)
+        return Report(came_to, points[True], points[False], findings, advice, repeated)
 
     def _played(self, ends: Sequence[Point | None]) -> list[_Outcome]:
         """Run the turn in worlds of its own, at once, each killed at a point and carried on."""
         worlds: list[World] = []
         try:
             worlds += (self.new_world() for _ in ends)
-            self._processes(worlds, ends)
+            killed = self._processes(worlds, ends)
             broken = [world for world, at in zip(worlds, ends, strict=True) if at is not None]
             for world in broken:
                 TestDatabase(world.url).execute(
@@ -92,7 +106,10 @@ class Survival:
                     " WHERE status = 'running'"
                 )
             self._processes(broken, [None] * len(broken))
-            return [self._in(world, self._outcome) for world in worlds]
+            return [
+                self._in(world, partial(self._outcome, killed=each))
+                for world, each in zip(worlds, killed, strict=True)
+            ]
         finally:
             for world in worlds:
                 self.drop(world)
@@ -101,7 +118,9 @@ class Survival:
         for place in range(0, len(points), _AT_ONCE):
             yield from self._played(points[place : place + _AT_ONCE])
 
-    def _processes(self, worlds: Sequence[World], ends: Sequence[Point | None]) -> None:
+    def _processes(self, worlds: Sequence[World], ends: Sequence[Point | None]) -> list[bool]:
+        """Carry the turn out in a process for each world; return which were killed."""
+
         def begin(world: World, at: Point | None) -> int:
             return fork(partial(self._carry_out, world), self.recording, at)
 
@@ -110,9 +129,10 @@ class Survival:
             for world, at in zip(worlds, ends, strict=True):
                 begun.append(self._in(world, partial(begin, at=at)))
         finally:
-            wait(begun)
+            killed = wait(begun)
         for world in worlds:
             self._in(world, self._require_sound)
+        return killed
 
     def _carry_out(self, world: World) -> None:
         with parts_of(world.url, world.memory, self.turn, self.recording) as parts:
@@ -132,7 +152,7 @@ class Survival:
         finally:
             self.recording.folder = own
 
-    def _outcome(self, world: World) -> _Outcome:
+    def _outcome(self, world: World, *, killed: bool) -> _Outcome:
         with parts_of(world.url, world.memory, self.turn, self.recording) as parts:
             result = parts.result(self.sending)
         passed = self.recording.read("points")
@@ -142,6 +162,7 @@ class Survival:
             Counter(p.removeprefix(TOOL_BEGINS) for p in passed if p.startswith(TOOL_BEGINS)),
             Counter(asked.place for asked in result.asked),
             passed,
+            killed,
         )
 
     def _effects(self, database: TestDatabase) -> dict[str, Counter[str]]:
@@ -191,8 +212,6 @@ class Survival:
                 said.append(f"The {what}: {found!r} instead of {expected!r}.")
         if (calls := _calls(killed.result)) != (expected := _calls(whole.result)):
             said.append(f"The tool calls: {calls} instead of {expected}.")
-        if (again := (killed.asked - whole.asked).total()) > 1:
-            said.append(f"{again} model calls were made again; one can be in flight.")
         return said
 
     def _advise(self, sentence: str) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 from parley.ids import new_id
@@ -15,7 +15,6 @@ from parley.testing.database import TestDatabase
 from parley.testing.ledger import Ledger
 from parley.testing.parts import Parts, Sending, parts_of
 from parley.testing.postgres import Databases
-from parley.testing.processes import require_fork
 from parley.testing.recording import Recording
 from parley.testing.report import NotSurvived, Report
 from parley.testing.result import Result
@@ -79,6 +78,8 @@ class Workbench:
 
         Raises:
             ScriptEnded: The model was asked more often than the test has answers for.
+            NotFound: There is no agent of this name.
+            Exception: Whatever building the agent raises.
         """
         sending = self._sending(turn)
         self._recording.take("asked")  # of an earlier turn
@@ -92,6 +93,7 @@ class Workbench:
         self,
         turn: Turn,
         *,
+        status: Literal["completed", "failed"] = "completed",
         effects: Callable[[TestDatabase], Any] | None = None,
         may_repeat: Collection[str] = (),
     ) -> Report:
@@ -102,6 +104,7 @@ class Workbench:
 
         Args:
             turn: The turn.
+            status: What it comes to.
             effects: Returns what is to be as it is without a kill; of the tables that are not
                 Parley's, all rows are compared without it, but for columns with made-up values.
             may_repeat: Plain function tools that do no harm if they run twice.
@@ -110,11 +113,11 @@ class Workbench:
             What was done.
 
         Raises:
-            NotSurvived: Something happened twice, was lost, or came out otherwise.
-            ForkMissing: This system cannot copy a process.
+            NotSurvived: Something happened twice, was lost, or came out otherwise; or the turn does
+                not come to this status, even without a kill.
+            ValueError: The turn calls no tool of a name in `may_repeat`.
             ScriptEnded: The model was asked more often than the test has answers for.
         """
-        require_fork()
         warm_up(self._databases, self._folder, turn.mode)
         sending = self._sending(turn)
         base = self._world(self._url, self._memory)  # not even the undisturbed run is seen here
@@ -128,6 +131,7 @@ class Workbench:
             sorted(self._ledgers),
             effects,
             frozenset(may_repeat),
+            status,
         )
         try:
             report = survival.report()
@@ -155,8 +159,9 @@ class Workbench:
 
     def _sending(self, turn: Turn) -> Sending:
         session_id = turn.session_id
-        if session_id is None:
-            with self._parts(turn) as parts:
+        with self._parts(turn) as parts:
+            parts.build_agent()  # what it raises is the test's to see, not the turn's to fail with
+            if session_id is None:
                 session_id = parts.new_session()
         return Sending(session_id, new_id(), new_id())
 
