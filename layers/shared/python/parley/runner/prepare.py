@@ -11,6 +11,7 @@ from agents import Agent
 
 from parley.runner.agent_graph import reachable, require_agent, require_recordable
 from parley.runner.guardrails import record_verdicts
+from parley.runner.instructions import check_instructions
 from parley.runner.tool_results import give_values
 
 
@@ -24,4 +25,5 @@ def prepare(agent: Agent[Any]) -> None:
     require_recordable(agent)
     record_verdicts(agent)
     for found in reachable(agent):
+        check_instructions(found)
         give_values(found)
