@@ -18,11 +18,9 @@ from parley.cleanup.retention import CleanupRequest
 from parley.composition import Composition
 from parley.config import load_settings
 from parley.observability import logger, traced
+from parley.timing import CLEANUP_MARGIN_SECONDS, Deadline
 
 BATCH = 20
-MARGIN_SECONDS = 10.0
-"""What an invocation keeps for a page of cleanup that has begun."""
-
 parts = Composition(load_settings("database", "memory", "queue"))
 cleaner, outbox, recovery = parts.cleaner, parts.outbox, parts.recovery
 escalations = parts.escalations
@@ -47,11 +45,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         ValueError: The event asks for something else.
         StoreUnavailable: A store cannot serve now; what is left stays to be done.
     """
-
-    def left() -> float:
-        seconds: float = context.get_remaining_time_in_millis() / 1000
-        return seconds - MARGIN_SECONDS
-
+    left = Deadline.of_invocation(context).before(CLEANUP_MARGIN_SECONDS).left
     match event.get("action"):
         case "recover":
             report = _recover(left)

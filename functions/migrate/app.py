@@ -12,8 +12,6 @@ import traceback
 import urllib.request
 from typing import Any
 
-from parley.errors import ParleyError
-
 PHYSICAL_ID = "parley-schema"
 """The same always: another id would make CloudFormation delete the one before."""
 
@@ -21,7 +19,7 @@ _MARGIN_SECONDS = 10.0
 _WITHOUT_CONTEXT_SECONDS = 280.0
 
 
-class MigrationFailed(ParleyError):
+class MigrationFailed(Exception):
     """The schema could not be brought up to date; the message says why, in a sentence."""
 
 

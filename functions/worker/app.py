@@ -10,22 +10,15 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
-from parley import loop
+from parley import loop, timing
 from parley.composition import Composition
 from parley.config import load_settings
 from parley.errors import Fenced, StoreUnavailable, TurnUnfinished
 from parley.observability import logger, traced
 from parley.repository.turns import RunningTurn
 from parley.threads import in_thread_with_retry
+from parley.timing import PUT_BACK_SECONDS, WORKER_MARGIN_SECONDS, Deadline
 from parley.turns import wakeup
-
-MARGIN_SECONDS = 15.0
-"""What an invocation keeps for letting go of a turn that will not end in time, and for waking."""
-
-PUT_BACK_SECONDS = 60
-"""When a wake-up comes back that could not be answered, and twice as late after each further time;
-the queue's own time-out is much longer. If its claim was carried out and only the answer lost, the
-lease has run out by then."""
 
 parts = Composition(load_settings("database", "memory", "model", "queue"))
 session_worker, wake_queue = parts.session_worker, parts.wake_queue
@@ -47,14 +40,12 @@ def handler(event: Mapping[str, Any], context: Any) -> None:
     log = logger()
     log.append_keys(function_request_id=context.aws_request_id, message_id=record["messageId"])
     try:
-        comes_back = _put_back(record, wakeup.CRASH_SECONDS)  # in case that this process dies
+        comes_back = _put_back(record, timing.CRASH_SECONDS)  # in case that this process dies
         turn = _claim(record)
         if turn is None:
             return
-        left: float = context.get_remaining_time_in_millis() / 1000
-        carrying = session_worker.execute(
-            turn, seconds=left - MARGIN_SECONDS, comes_back=comes_back
-        )
+        deadline = Deadline.of_invocation(context).before(WORKER_MARGIN_SECONDS)
+        carrying = session_worker.execute(turn, seconds=deadline.left(), comes_back=comes_back)
         try:
             loop.run(carrying)
         except (Fenced, TurnUnfinished, StoreUnavailable) as error:
@@ -74,7 +65,7 @@ def _claim(record: Mapping[str, Any]) -> RunningTurn | None:
     except Exception as error:
         logger().warning("no claim; the wake-up is put back", **traced(error))
         received = int(record["attributes"]["ApproximateReceiveCount"])
-        longest = wakeup.LONGEST_DELAY_SECONDS
+        longest = timing.LONGEST_DELAY_SECONDS
         _put_back(record, min(PUT_BACK_SECONDS << min(received - 1, 10), longest))
         raise
 

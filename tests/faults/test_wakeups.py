@@ -29,7 +29,7 @@ from parley_testing.waiting import wait_for
 
 STORES = ["sqlite", "dynamodb"]
 KILLED = {"killed": signal.SIGKILL}
-AT_ONCE = {"parley.turns.wakeup.CRASH_SECONDS": 0}
+AT_ONCE = {"parley.timing.CRASH_SECONDS": 0}
 """A wake-up comes at once in case of a crash, not in a minute: then it is there to be seen."""
 CLAIMED = "after TurnRepository.claim_head"
 MESSAGES, SENDERS, WORKERS = 20, 4, 2

@@ -1,28 +1,16 @@
-"""The durations that depend on each other: who changes one is told which others it goes with."""
+"""The durations that depend on each other where the module that holds them cannot see it."""
 
 from __future__ import annotations
 
 import ast
-
-import pytest
+import time
 
 from parley import retry, threads
-from parley.config import Settings
-from parley.events import log, reader, writer
-from parley.http import admin, arrival, identity, messages, stream_request
-from parley.memory import expiry
-from parley.repository import deletion, waiting
-from parley.repository.turns import LEASE_SECONDS
-from parley.turns import effects, lease, wakeup
+from parley.http import identity
+from parley.timing import LONGEST_DELAY_SECONDS, PATIENCE_SECONDS, RETRY_SECONDS, Deadline
+from parley.turns import wakeup
 from parley_testing.api.handlers import FUNCTIONS as FOLDER
-
-INVOCATION_SECONDS = 900
-"""The longest that Lambda lets an invocation take."""
-
-QUEUE_DELAY_SECONDS = 900
-"""The longest that SQS keeps a message back."""
-
-STATEMENT_SECONDS: float = Settings.model_fields["database_statement_timeout_seconds"].default
+from parley_testing.api.handlers import Context
 
 
 def of_function(path: str, name: str) -> float:
@@ -34,74 +22,27 @@ def of_function(path: str, name: str) -> float:
     raise AssertionError(f"{path} has no {name}")
 
 
-def test_a_lease_is_renewed_often_enough_to_miss_one() -> None:
-    assert 2 * lease.RENEW_SECONDS < LEASE_SECONDS
-
-
-def test_a_write_that_is_waited_for_ends_before_its_lease() -> None:
-    # Begun just before it is renewed, tried again for as long as it may, and answered late.
-    assert lease.RENEW_SECONDS + retry.PATIENCE_SECONDS + STATEMENT_SECONDS < LEASE_SECONDS
-
-
-def test_who_looks_after_a_crash_finds_the_lease_over() -> None:
-    assert wakeup.CRASH_SECONDS > LEASE_SECONDS
-
-
-def test_a_queued_turn_is_left_to_its_worker_for_longer_than_a_lease() -> None:
-    assert waiting.WOKEN_FOR_SECONDS > LEASE_SECONDS
-
-
-def test_what_is_put_off_the_queue_can_keep_back() -> None:
-    assert wakeup.CRASH_SECONDS <= wakeup.LONGEST_DELAY_SECONDS <= QUEUE_DELAY_SECONDS
+def test_the_wait_for_a_retry_doubles_up_to_what_the_queue_can_keep_back() -> None:
     assert [wakeup.retry_seconds(tries) for tries in (0, 1, 2, 100)] == [
-        wakeup.RETRY_SECONDS,
-        wakeup.RETRY_SECONDS,
-        2 * wakeup.RETRY_SECONDS,
-        wakeup.LONGEST_DELAY_SECONDS,
+        RETRY_SECONDS,
+        RETRY_SECONDS,
+        2 * RETRY_SECONDS,
+        LONGEST_DELAY_SECONDS,
     ]
 
 
-def test_a_put_back_wakeup_comes_when_an_unseen_claim_has_lost_its_lease() -> None:
-    assert of_function("worker/app.py", "PUT_BACK_SECONDS") > LEASE_SECONDS
-
-
-def test_no_try_begins_that_could_not_be_answered_through_the_gateway() -> None:
-    within = arrival.GATEWAY_SECONDS - arrival.ANSWER_SECONDS
-
-    assert within > retry.PATIENCE_SECONDS + STATEMENT_SECONDS
-    assert sum(threads.PAUSES) < retry.PATIENCE_SECONDS
-    assert sum(retry.PAUSES) < retry.PATIENCE_SECONDS
-
-
-@pytest.mark.parametrize(
-    "margin", [messages.MARGIN_SECONDS, of_function("worker/app.py", "MARGIN_SECONDS")]
-)
-def test_an_invocation_keeps_a_whole_statement_and_a_tools_body_for_letting_go(
-    margin: float,
-) -> None:
-    assert margin > STATEMENT_SECONDS + effects.BODY_SECONDS
-
-
-def test_a_page_of_administration_ends_with_its_request() -> None:
-    assert admin.MARGIN_SECONDS < arrival.GATEWAY_SECONDS - arrival.ANSWER_SECONDS
+def test_the_pauses_between_tries_end_before_the_last_one_may_begin() -> None:
+    assert sum(threads.PAUSES) < PATIENCE_SECONDS
+    assert sum(retry.PAUSES) < PATIENCE_SECONDS
 
 
 def test_an_authorizers_answer_is_believed_as_long_as_its_token() -> None:
     assert of_function("authorizer/tokens.py", "LEEWAY_SECONDS") == identity.LEEWAY_SECONDS
 
 
-def test_memory_is_removed_again_when_no_process_can_write_any_more() -> None:
-    assert deletion.GRACE_SECONDS > INVOCATION_SECONDS + LEASE_SECONDS
+def test_a_deadline_is_told_by_the_invocation_or_by_a_moment() -> None:
+    of_invocation = Deadline.of_invocation(Context(seconds=60))
+    at = Deadline.at(time.time() - 60)
 
-
-def test_a_log_is_there_for_as_long_as_its_turn_can_be_told_of() -> None:
-    assert log.KEPT_SECONDS > 2 * INVOCATION_SECONDS
-    assert expiry.OPEN_SECONDS > log.KEPT_SECONDS
-
-
-def test_an_idle_log_is_looked_at_before_a_worker_is_woken() -> None:
-    assert writer.LOOK_SECONDS < reader.QUIET_SECONDS < reader.ASK_SECONDS < reader.WAKE_SECONDS
-
-
-def test_streams_are_counted_on_for_as_long_as_lambda_gives() -> None:
-    assert stream_request.INVOCATION_SECONDS == INVOCATION_SECONDS
+    assert of_invocation.before(100).left() < 0 < of_invocation.left()
+    assert at.left() < 0 < at.before(-1000).left()

@@ -25,9 +25,10 @@ from parley.memory.store import TurnMemory
 from parley.repository import turns
 from parley.repository.begin import MAX_QUEUED
 from parley.repository.turns import RunningTurn
+from parley.timing import CRASH_SECONDS
 from parley.turns.attempt import Attempt
 from parley.turns.finalize import Finalizer
-from parley.turns.wakeup import CRASH_SECONDS, Watchdog
+from parley.turns.wakeup import Watchdog
 from parley_testing.models.scripted import Gate, Items, Streamed, call, in_order, say
 from parley_testing.schedules.bells import Bell, Bells
 from parley_testing.waiting import until

@@ -13,9 +13,9 @@ import pytest
 
 from parley import loop, threads
 from parley.errors import Fenced, TurnUnfinished
-from parley.repository.turns import LEASE_SECONDS
 from parley.runner import execute
 from parley.threads import in_thread
+from parley.timing import LEASE_SECONDS
 from parley.turns import lease
 from parley.turns.lease import Lease
 from parley_testing.models.scripted import Items, call, in_order, say

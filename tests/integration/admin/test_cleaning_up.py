@@ -78,7 +78,7 @@ def test_it_goes_on_over_several_calls(
 
     while not reports[-1]["done"]:
         remaining = iter([60.0, 60.0, 0.0])
-        monkeypatch.setattr(admin_routes, "MARGIN_SECONDS", Countdown(remaining))
+        monkeypatch.setattr(admin_routes, "PAGE_MARGIN_SECONDS", Countdown(remaining))
         asked = {**body, "cursor": reports[-1]["next_cursor"]}
         reports.append(admin("POST", "/admin/cleanup", asked).json)
 

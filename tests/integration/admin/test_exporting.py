@@ -13,10 +13,10 @@ import psycopg
 import pytest
 
 from parley.events.sqlite import SqliteEventLog
-from parley.http import admin as admin_routes
 from parley.ids import TurnKey, conversation_key
 from parley.memory.store import TurnMemory
 from parley.repository.paging import encode
+from parley.timing import PAGE_MARGIN_SECONDS
 from parley.users import export
 from parley_testing.api.handlers import Api
 from parley_testing.stores.aged import Aged
@@ -116,7 +116,7 @@ def test_without_time_a_page_ends_early_and_the_next_goes_on(admin: Any, alice: 
     """A session of which nothing is remembered costs a read as well."""
     (whole,) = admin.exported("alice")
 
-    pages = admin.exported("alice", seconds=admin_routes.MARGIN_SECONDS - 1)
+    pages = admin.exported("alice", seconds=PAGE_MARGIN_SECONDS - 1)
 
     assert [record for page in pages for record in page] == whole
     assert len(pages) > len([r for r in whole if r["type"] in ("session", "turn", "task")])

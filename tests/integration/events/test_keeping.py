@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from parley.events.log import KEPT_SECONDS, EventLog
+from parley.events.log import EventLog
 from parley.ids import TurnKey
 from parley.memory.store import NO_TURN, Held, MemoryStatistics, StoredTurn, TurnMemory
+from parley.timing import KEPT_SECONDS
 from parley_testing.stores.turn_keys import numbered
 from parley_testing.streams.event_writing import deltas
 

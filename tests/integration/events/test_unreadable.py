@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from parley.events.chunks import FORMAT_VERSION
-from parley.events.log import KEPT_SECONDS, EventLog, PlaceTaken
+from parley.events.log import EventLog, PlaceTaken
 from parley.memory.codec import pack
+from parley.timing import KEPT_SECONDS
 from parley_testing.stores.turn_keys import numbered
 from parley_testing.streams.event_writing import deltas
 

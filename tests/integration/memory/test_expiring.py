@@ -9,7 +9,6 @@ import pytest
 
 from parley.errors import Fenced
 from parley.memory.dynamodb import DynamoDbStore
-from parley.memory.expiry import OPEN_SECONDS
 from parley.memory.sqlite import SqliteStore
 from parley.memory.store import (
     AgentSessionStore,
@@ -19,6 +18,7 @@ from parley.memory.store import (
     StoredTurn,
     TurnMemory,
 )
+from parley.timing import OPEN_SECONDS
 from parley_testing.stores.moving_clock import DAY, MovingClock
 from parley_testing.stores.turn_keys import numbered
 

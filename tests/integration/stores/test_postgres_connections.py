@@ -18,6 +18,7 @@ from parley.memory.sqlite import SqliteStore
 from parley.repository.database import Database
 from parley.repository.scope import OfUser
 from parley.threads import in_thread_with_retry
+from parley.timing import PATIENCE_SECONDS
 from parley_testing.models.scripted import call, in_order
 from parley_testing.postgres.postgres_wire import PostgresWire
 from parley_testing.workbench import Workbench
@@ -108,7 +109,7 @@ def test_a_connection_that_was_dropped_without_a_word_is_found_out_soon(wired: D
         with socket.socket(fileno=os.dup(driver.pgconn.socket)) as wire:
             unheard = wire.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT)
 
-    assert unheard < retry.PATIENCE_SECONDS * 1000
+    assert unheard < PATIENCE_SECONDS * 1000
 
 
 @pytest.mark.parametrize("broken", BREAKS)

@@ -20,8 +20,8 @@ from parley.repository import tasks
 from parley.repository.database import Database
 from parley.repository.turns import Ending, RunningTurn, TurnRepository, Usage
 from parley.runner.tools import effect_tool, read_tool
+from parley.timing import CRASH_SECONDS
 from parley.turns.context import Effect, TurnContext
-from parley.turns.wakeup import CRASH_SECONDS
 from parley_testing.models.scripted import Items, call, in_order, say
 from parley_testing.postgres.postgres_wire import PostgresWire
 from parley_testing.workbench import Workbench, request

@@ -12,9 +12,9 @@ import psycopg
 import pytest
 
 from parley.errors import NotFound, TurnFailed, TurnInProgress, TurnUnfinished
-from parley.http.messages import MARGIN_SECONDS
 from parley.ids import new_id
 from parley.repository.turns import NewSession
+from parley.timing import TURN_MARGIN_SECONDS
 from parley_testing.api.handlers import Api
 from parley_testing.models.scripted import Items, call, in_order, say
 from parley_testing.models.server import Asked, ModelServer, Said
@@ -38,7 +38,7 @@ def test_a_turn_that_outlasts_its_invocation_is_joined_by_its_key(
     model_api("POST", path, {"text": "warm up"})
     model.script = slow
 
-    answer = model_api("POST", path, body, headers=key, seconds=MARGIN_SECONDS + 0.2)
+    answer = model_api("POST", path, body, headers=key, seconds=TURN_MARGIN_SECONDS + 0.2)
 
     assert (answer.status, answer.json["code"]) == (504, "turn_timeout")
     row = sql.execute(

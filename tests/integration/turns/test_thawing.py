@@ -12,7 +12,8 @@ import pytest
 
 from parley.errors import Fenced
 from parley.memory.store import AgentSessionStore
-from parley.repository.turns import LEASE_SECONDS, RunningTurn, TurnRepository
+from parley.repository.turns import RunningTurn, TurnRepository
+from parley.timing import LEASE_SECONDS
 from parley.turns import lease
 from parley.turns.effects import Effects
 from parley_testing.models.scripted import Items, call, in_order, say

@@ -20,8 +20,8 @@ from parley.repository import tasks
 from parley.repository.turns import COUNT_MAX
 from parley.runner.execute import MISCONFIGURED_ATTEMPTS
 from parley.runner.tools import effect_tool
+from parley.timing import LONGEST_DELAY_SECONDS
 from parley.turns.context import Effect, TurnContext
-from parley.turns.wakeup import LONGEST_DELAY_SECONDS
 from parley_testing.models import scripted
 from parley_testing.models.scripted import Asked, Items, call, in_order, say
 from parley_testing.schedules.bells import Bells

@@ -8,9 +8,9 @@ from typing import Any
 import psycopg
 import pytest
 
-from parley.http.arrival import GATEWAY_SECONDS
 from parley.repository.begin import PACE_TURNS
 from parley.repository.turns import Begun, RunningTurn, TurnRepository, Usage
+from parley.timing import GATEWAY_SECONDS
 from parley_testing.account.wake_queue import ReceivedWakeups
 from parley_testing.api.handlers import Answer, Api
 from parley_testing.stores.talk import begin, request, say

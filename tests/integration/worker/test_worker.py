@@ -18,8 +18,9 @@ from parley.errors import Fenced, MissingSetting, StoreUnavailable
 from parley.ids import conversation_key, new_id
 from parley.memory.sqlite import SqliteStore
 from parley.repository.database import Database
-from parley.repository.turns import LEASE_SECONDS, Begun, TurnRepository
+from parley.repository.turns import Begun, TurnRepository
 from parley.runner.execute import TurnExecutor
+from parley.timing import LEASE_SECONDS, WORKER_MARGIN_SECONDS
 from parley_testing.account.wake_queue import ReceivedWakeups
 from parley_testing.api.handlers import Api, load_function
 from parley_testing.stores.talk import begin, request
@@ -201,7 +202,7 @@ def test_a_turn_that_takes_too_long_is_let_go_of_and_woken_for(
     queue.send(session_id)
     (record,) = queue.receive()
 
-    work({"Records": [record]}, seconds=worker.MARGIN_SECONDS + 0.5)
+    work({"Records": [record]}, seconds=WORKER_MARGIN_SECONDS + 0.5)
 
     row = sql.execute("SELECT status, lease_expires_at = '-infinity' FROM turns").fetchone()
     assert row == ("running", True)

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from parley.http.arrival import ANSWER_SECONDS, GATEWAY_SECONDS, seconds_to_answer
+from parley.http.arrival import seconds_to_answer
+from parley.timing import ANSWER_SECONDS, GATEWAY_SECONDS
 from parley_local.gateway import INTEGRATION_TIMEOUT
 
 NOW = 1_800_000_000.0

@@ -14,7 +14,7 @@ from parley.composition import Composition
 from parley.http import Caller, Database, Router, parts
 from parley.http.api import Api
 from parley.http.document import document
-from parley.http.parts import Administrator, TimeLeft
+from parley.http.parts import Administrator, Deadline
 from parley.once import made_once
 from parley_testing.api.handlers import Context, rest_event
 
@@ -41,8 +41,8 @@ def read_secret(user: Administrator, database: Database) -> Note:
 
 
 @router.get("/seconds")
-def read_seconds(left: TimeLeft) -> Seconds:
-    return Seconds(left=left())
+def read_seconds(deadline: Deadline) -> Seconds:
+    return Seconds(left=deadline.left())
 
 
 class Untouched:
@@ -58,7 +58,7 @@ def asked(api: Api, path: str, seconds: float = 120, **who: Any) -> Mapping[str,
 
 def parts_asked_for() -> Iterator[tuple[str, Any]]:
     """Return each alias that stands for a part, with its type."""
-    besides = {"Caller", "Administrator", "TimeLeft"}
+    besides = {"Caller", "Administrator", "Deadline"}
     for name, alias in vars(parts).items():
         if get_args(alias) and hasattr(alias, "__metadata__") and name not in besides:
             yield name, alias

@@ -17,7 +17,7 @@ from parley.config import Settings
 from parley.events.fanout import FanOut
 from parley.events.log import EventLog
 from parley.events.reader import Follower
-from parley.memory.expiry import DAY_SECONDS, TimeToLive
+from parley.memory.expiry import TimeToLive
 from parley.memory.store import AgentSessionStore
 from parley.memory.window import vouched_turns
 from parley.once import made_once
@@ -30,6 +30,7 @@ from parley.repository.transcript import Transcript
 from parley.repository.turns import TurnRepository
 from parley.repository.waiting import WaitingSessions
 from parley.secrets import Secret, database_url
+from parley.timing import DAY_SECONDS
 from parley.turns.cancel import Canceller
 from parley.turns.notes import Noter
 from parley.turns.recover import Recovery

@@ -10,6 +10,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from parley.errors import MissingSetting
 from parley.refusals import reason_of
+from parley.timing import STATEMENT_SECONDS
 
 Need = Literal["owner", "database", "memory", "model", "queue", "issuer"]
 
@@ -23,7 +24,7 @@ class Settings(BaseSettings):
     database_secret_arn: str | None = None
     database_runtime_url: SecretStr | None = None
     database_runtime_secret_arn: str | None = None
-    database_statement_timeout_seconds: float = Field(10, ge=0)
+    database_statement_timeout_seconds: float = Field(STATEMENT_SECONDS, ge=0)
 
     agent_session_store: Literal["dynamodb", "sqlite"] = "dynamodb"
     agent_session_table: str | None = None

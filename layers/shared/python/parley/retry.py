@@ -8,16 +8,13 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from parley.errors import StoreUnavailable
+from parley.timing import PATIENCE_SECONDS
 
 T = TypeVar("T")
 
 PAUSES = (0.0, 0.1, 0.5)
 """Seconds before each further try. The first comes at once: what failed on a connection that had
 died, or against another transaction, mostly succeeds then."""
-
-PATIENCE_SECONDS = 4.0
-"""No try begins later than this after the first: one that ran into a time-out is not repeated, so
-that the caller is told before the gateway ends the request at 29 s."""
 
 
 def with_retry(call: Callable[[], T]) -> T:

@@ -10,8 +10,8 @@ from typing import Any, ParamSpec, TypeVar
 
 from parley.errors import StoreMisconfigured, StoreUnavailable
 from parley.failpoints import failpoint
-from parley.retry import PATIENCE_SECONDS
 from parley.store_threads import begin_call
+from parley.timing import PATIENCE_SECONDS
 from parley.tracing import subsegment
 
 P = ParamSpec("P")

@@ -9,7 +9,7 @@ from urllib.parse import urljoin
 from uuid import UUID
 
 from parley.http.event_schemas import TurnEvent
-from parley.http.messages import MARGIN_SECONDS
+from parley.timing import TURN_MARGIN_SECONDS
 from parley_testing.models.scripted import Streamed, in_order, say
 from parley_testing.models.steps import Called, Gate
 from parley_testing.streams.streaming import Streams, data, numbers, text_of
@@ -194,7 +194,7 @@ async def test_a_turn_that_outlasts_its_invocation_is_let_go(
     streams = await new_streams(in_order(Streamed("Hel", gate), say("Hello")))
     session_id = streams.bench.new_session()
 
-    async with streams.send(session_id, seconds=MARGIN_SECONDS + 1) as reading:
+    async with streams.send(session_id, seconds=TURN_MARGIN_SECONDS + 1) as reading:
         told = await reading.until("message.delta")
         await until(lambda: released(session_id))
         assert await streams.bench.session_worker.run_next(session_id, seconds=60)

@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from parley.repository.turns import LEASE_SECONDS
+from parley.timing import LEASE_SECONDS
 from parley_testing.scenarios.parts import Place
 from parley_testing.waiting import HANG_SECONDS
 

@@ -45,7 +45,7 @@ def _observed(job: dict[str, Any]) -> AbstractContextManager[None]:
 
 def _run(job: dict[str, Any]) -> dict[str, Any]:
     place = Place(**job["place"])
-    turns.LEASE_SECONDS = job["lease"]
+    vars(turns)["LEASE_SECONDS"] = job["lease"]
     if "function" in job:
         with _observed(job):
             return run_function(job, place)

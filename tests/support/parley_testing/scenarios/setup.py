@@ -15,8 +15,8 @@ import psycopg
 from parley.events.log import EventLog
 from parley.memory.store import AgentSessionStore
 from parley.repository.database import Database
-from parley.repository.turns import LEASE_SECONDS
 from parley.repository.waiting import WaitingSessions
+from parley.timing import LEASE_SECONDS
 from parley.turns.recover import Recovery
 from parley.turns.wakeup import Waker
 from parley.wake_queue import WakeQueue

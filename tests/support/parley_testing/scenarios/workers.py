@@ -6,6 +6,7 @@ import signal
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from parley.timing import WORKER_MARGIN_SECONDS
 from parley_testing.account.wake_queue import ReceivedWakeups, Record
 from parley_testing.api.handlers import Context
 from parley_testing.models.scripted import Script, ScriptedProvider
@@ -35,7 +36,7 @@ class WorkerSetup:
             model: The model that this one asks.
         """
         self.setup, self.queue = setup, queue
-        self.margin_seconds: float = worker.MARGIN_SECONDS
+        self.margin_seconds: float = WORKER_MARGIN_SECONDS
         self._worker, self._model = worker, model
 
     def start_run(self, *next_texts: str) -> ScenarioRun:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from threading import Lock
 from uuid import UUID
 
-from parley.turns.wakeup import CRASH_SECONDS
+from parley.timing import CRASH_SECONDS
 
 
 @dataclass(frozen=True)

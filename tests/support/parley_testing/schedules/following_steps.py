@@ -8,7 +8,7 @@ from uuid import UUID
 from hypothesis import strategies as st
 from hypothesis.stateful import rule
 
-from parley.turns.wakeup import CRASH_SECONDS
+from parley.timing import CRASH_SECONDS
 from parley_testing.schedules import following
 from parley_testing.schedules.bells import Bell
 from parley_testing.schedules.drawn import (

@@ -17,11 +17,10 @@ from parley.observability import logger, traced
 from parley.repository.database import Database
 from parley.repository.progress import note_progress, read_progress
 from parley.repository.sessions import existing
+from parley.timing import DAY_SECONDS
 
 CONVERSATIONS_A_PAGE = 500
 DAYS_BETWEEN = 7
-
-_DAY_SECONDS = 86_400
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +45,7 @@ class OrphanedMemory:
             progress = read_progress(self.database, "sweep")
             place = None if progress is None else progress.cursor
             age = None if progress is None else progress.ended_seconds_ago
-            if age is not None and age < DAYS_BETWEEN * _DAY_SECONDS:
+            if age is not None and age < DAYS_BETWEEN * DAY_SECONDS:
                 return Batch(Counted(), None)
             begun = place is None
         try:

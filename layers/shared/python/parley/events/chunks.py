@@ -7,10 +7,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from parley.events.log import EVENT_TYPES, KEPT_SECONDS, PlaceTaken, TurnEvent
+from parley.events.log import EVENT_TYPES, PlaceTaken, TurnEvent
 from parley.ids import session_of
 from parley.memory.codec import Unreadable, pack, unpack
 from parley.observability import logger
+from parley.timing import KEPT_SECONDS
 
 FORMAT_VERSION = 1
 """The format in which this code writes payloads. A chunk of another version is unreadable."""

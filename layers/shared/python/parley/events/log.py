@@ -34,9 +34,6 @@ EVENT_TYPES: tuple[EventType, ...] = get_args(EventType)
 FINAL: frozenset[EventType] = frozenset({"turn.completed", "turn.failed", "turn.cancelled"})
 """The events after which none follows."""
 
-KEPT_SECONDS = 86_400
-"""How long each write is kept."""
-
 
 @dataclass(frozen=True, slots=True)
 class TurnEvent:

@@ -16,21 +16,11 @@ from parley.events.log import FINAL, EventLog, TurnEvent
 from parley.ids import TurnKey, conversation_key
 from parley.observability import logger
 from parley.repository.transcript import Transcript, TurnView
-from parley.repository.turns import LEASE_SECONDS
 from parley.threads import in_thread, in_thread_with_retry
+from parley.timing import ASK_SECONDS, QUIET_SECONDS, WAKE_SECONDS
 
 BEAT_SECONDS = 15.0
 """How long nothing happens before who follows is told so."""
-
-QUIET_SECONDS = 2.0
-"""How long a log is idle before Postgres is asked what became of the turn."""
-
-ASK_SECONDS = 5.0
-"""How long it stays idle before Postgres is asked again."""
-
-WAKE_SECONDS = float(LEASE_SECONDS)
-"""How long it stays idle before a worker is woken: who carried the turn out may have died before
-it could leave a wake-up, and a wake-up may be lost."""
 
 _FIRST_PAUSE = 0.1
 _LONGEST_PAUSE = 1.0

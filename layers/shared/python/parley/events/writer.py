@@ -25,12 +25,10 @@ from parley.repository.tool_calls import Called
 from parley.repository.transcript import TurnView
 from parley.repository.turns import RunningTurn
 from parley.threads import in_thread_with_retry, to_its_end
+from parley.timing import LOOK_SECONDS
 
 GATHER_SECONDS = 0.2
 """How long text is gathered before it is written."""
-
-LOOK_SECONDS = 1.0
-"""How long an attempt writes nothing before it looks whether it was replaced."""
 
 PIECE_LIMIT = 50_000
 """Characters of the longest piece of text; some servers give all of it at once."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Annotated, Literal
 from urllib.parse import unquote
 
@@ -31,12 +30,12 @@ from parley.http.parts import (
     Administrator,
     Cleaner,
     Database,
+    Deadline,
     Eraser,
     Exporter,
     Noter,
     Renamer,
     Sessions,
-    TimeLeft,
     Transcript,
 )
 from parley.http.schemas import MessageList, TranscriptMessage
@@ -44,9 +43,7 @@ from parley.http.sessions import SessionId
 from parley.repository.models import SessionStatus
 from parley.repository.session_list import SessionFilter, list_sessions
 from parley.text import storable
-
-MARGIN_SECONDS = 8.0
-"""What a request keeps for the page of work that has begun, and to answer."""
+from parley.timing import PAGE_MARGIN_SECONDS
 
 _LINES = {
     "description": "A page.",
@@ -182,10 +179,12 @@ def read_any_turn(user: Administrator, transcript: Transcript, turn_id: AnyTurnI
     responses=answers({200: "The report."}, 400, 403, 413, 415, 422),
 )
 def clean_up(
-    user: Administrator, cleaner: Cleaner, left: TimeLeft, body: Cleaning
+    user: Administrator, cleaner: Cleaner, deadline: Deadline, body: Cleaning
 ) -> CleanupReport:
     note_use("clean up", **body.model_dump(exclude_defaults=True))
-    return CleanupReport.of(cleaner.clean(body.request(), left=_kept(left)))
+    return CleanupReport.of(
+        cleaner.clean(body.request(), left=deadline.before(PAGE_MARGIN_SECONDS).left)
+    )
 
 
 @router.delete(
@@ -200,8 +199,8 @@ def clean_up(
     ),
     responses=answers({200: "What was erased."}, 403, 422),
 )
-def erase_user(user: Administrator, eraser: Eraser, left: TimeLeft, user_id: UserId) -> Erasure:
-    erased = Erasure.of(eraser.erase(user_id, left=_kept(left)))
+def erase_user(user: Administrator, eraser: Eraser, deadline: Deadline, user_id: UserId) -> Erasure:
+    erased = Erasure.of(eraser.erase(user_id, left=deadline.before(PAGE_MARGIN_SECONDS).left))
     note_use("erase", user_id=user_id, erased=erased.model_dump())
     return erased
 
@@ -219,13 +218,15 @@ def erase_user(user: Administrator, eraser: Eraser, left: TimeLeft, user_id: Use
     responses=answers({200: "What was renamed."}, 400, 403, 413, 415, 422),
 )
 def rename_user(
-    user: Administrator, renamer: Renamer, left: TimeLeft, user_id: UserId, body: UserRename
+    user: Administrator, renamer: Renamer, deadline: Deadline, user_id: UserId, body: UserRename
 ) -> Renaming:
     ids = {"user_id": user_id, "new_user_id": body.new_user_id}
     if body.new_user_id == user_id:
         raise InvalidField("new_user_id", "is the one to be renamed")
     note_use("rename", **ids)
-    renamed = Renaming.of(renamer.rename(user_id, body.new_user_id, left=_kept(left)))
+    renamed = Renaming.of(
+        renamer.rename(user_id, body.new_user_id, left=deadline.before(PAGE_MARGIN_SECONDS).left)
+    )
     note_use("renamed", **ids, renamed=renamed.model_dump())
     return renamed
 
@@ -243,9 +244,13 @@ def rename_user(
     responses=answers({}, 403, 422) | {200: _LINES},
 )
 def export_user(
-    user: Administrator, exporter: Exporter, left: TimeLeft, user_id: UserId, cursor: Cursor = None
+    user: Administrator,
+    exporter: Exporter,
+    deadline: Deadline,
+    user_id: UserId,
+    cursor: Cursor = None,
 ) -> Response[str]:
-    page = exporter.page(user_id, cursor, left=_kept(left))
+    page = exporter.page(user_id, cursor, left=deadline.before(PAGE_MARGIN_SECONDS).left)
     note_use("export", user_id=user_id, bytes=len(page.lines), more=page.next_cursor is not None)
     return Response(
         status_code=200,
@@ -253,8 +258,3 @@ def export_user(
         body=page.lines.decode(),
         headers={"Next-Cursor": page.next_cursor} if page.next_cursor else {},
     )
-
-
-def _kept(left: Callable[[], float]) -> Callable[[], float]:
-    """Return a clock of the seconds that work may still take: `MARGIN_SECONDS` less are left."""
-    return lambda: left() - MARGIN_SECONDS

@@ -6,14 +6,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-GATEWAY_SECONDS = 29.0
-"""How long API Gateway waits for a function's answer, from the request's arrival: the integration
-time-out of a REST API (docs.aws.amazon.com/apigateway/latest/developerguide/limits.html)."""
-
-ANSWER_SECONDS = 1.5
-"""What is kept of that, so that an answer is read, written and back at the gateway in time."""
-
-_INVOCATION_MAX_SECONDS = 900.0
+from parley.timing import ANSWER_SECONDS, GATEWAY_SECONDS, INVOCATION_SECONDS
 
 
 def seconds_to_answer(event: Mapping[str, Any]) -> float:
@@ -30,6 +23,6 @@ def seconds_to_answer(event: Mapping[str, Any]) -> float:
     """
     arrived = event["requestContext"].get("requestTimeEpoch")
     age = time.time() - arrived / 1000 if isinstance(arrived, int | float) else 0.0
-    if not 0 <= age <= _INVOCATION_MAX_SECONDS:
+    if not 0 <= age <= INVOCATION_SECONDS:
         age = 0.0
     return GATEWAY_SECONDS - ANSWER_SECONDS - age

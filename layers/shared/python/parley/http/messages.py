@@ -10,10 +10,10 @@ from aws_lambda_powertools.event_handler import Request, Response
 from aws_lambda_powertools.event_handler.api_gateway import Router
 
 from parley import loop
-from parley.http.arrival import GATEWAY_SECONDS, seconds_to_answer
+from parley.http.arrival import seconds_to_answer
 from parley.http.documented import answers
 from parley.http.idempotency import IdempotencyKey
-from parley.http.parts import Caller, MessageMaxChars, Sender, TimeLeft
+from parley.http.parts import Caller, Deadline, MessageMaxChars, Sender
 from parley.http.preferences import RESPOND_ASYNC, Prefer, responds_async
 from parley.http.schemas import (
     AcceptedTurn,
@@ -26,11 +26,8 @@ from parley.http.sessions import SessionId
 from parley.repository.begin import MAX_QUEUED
 from parley.repository.transcript import TurnView
 from parley.repository.turns import TurnRequest
+from parley.timing import GATEWAY_SECONDS, TURN_MARGIN_SECONDS
 from parley.turns.send import QueuedTurn
-
-MARGIN_SECONDS = 12.0
-"""What an invocation keeps for letting go of a turn that will not end in time: a statement that is
-under way is waited for, and may take its whole time-out."""
 
 RETRY_AFTER_MAX_SECONDS = 60
 """How long a client is asked to wait at most until it asks for a turn that waits: it is told by how
@@ -79,7 +76,7 @@ def send_message(
     user: Caller,
     sender: Sender,
     max_chars: MessageMaxChars,
-    left: TimeLeft,
+    deadline: Deadline,
     http: Request,
     session_id: SessionId,
     body: MessageSending,
@@ -87,7 +84,7 @@ def send_message(
     prefer: Prefer = None,
 ) -> Response[Answered]:
     wanted = to_session(user, session_id, body, idempotency_key, max_chars=max_chars)
-    waits = None if responds_async(prefer) else _Waits.of(http, left)
+    waits = None if responds_async(prefer) else _Waits.of(http, deadline)
     return _answered(sender, wanted, waits, enqueue=body.on_conflict == "enqueue")
 
 
@@ -104,14 +101,14 @@ def send_first_message(
     user: Caller,
     sender: Sender,
     max_chars: MessageMaxChars,
-    left: TimeLeft,
+    deadline: Deadline,
     http: Request,
     body: FirstMessageSending,
     idempotency_key: IdempotencyKey = None,
     prefer: Prefer = None,
 ) -> Response[Answered]:
     wanted = to_any_session(user, body, idempotency_key, max_chars=max_chars)
-    waits = None if responds_async(prefer) else _Waits.of(http, left)
+    waits = None if responds_async(prefer) else _Waits.of(http, deadline)
     return _answered(
         sender, wanted, waits, enqueue=body.on_conflict == "enqueue", names_session=False
     )
@@ -125,9 +122,10 @@ class _Waits:
     patience: float
 
     @classmethod
-    def of(cls, http: Request, left: TimeLeft) -> Self:
+    def of(cls, http: Request, deadline: Deadline) -> Self:
         """Read it from a request."""
-        return cls(left() - MARGIN_SECONDS, seconds_to_answer(http.resolved_event.raw_event))
+        seconds = deadline.before(TURN_MARGIN_SECONDS).left()
+        return cls(seconds, seconds_to_answer(http.resolved_event.raw_event))
 
 
 def _answered(

@@ -1,4 +1,4 @@
-"""What a route asks for besides its parameters: who calls, the process's parts, the time left.
+"""What a route asks for besides its parameters: who calls, the process's parts, the deadline.
 
 A route is a function of a module-level `Router`; each of these is the annotation of one argument:
 
@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 from aws_lambda_powertools.event_handler import Request
 from aws_lambda_powertools.event_handler.depends import Depends
 
+from parley import timing
 from parley.cleanup import cleaner, forgetting
 from parley.http import identity
 from parley.memory import store
@@ -75,15 +76,9 @@ def administrator(request: Request) -> identity.Caller:
     return user
 
 
-def time_left(request: Request) -> Callable[[], float]:
-    """Return a function that tells how many seconds are left of the invocation."""
-    invocation = request.context[_INVOCATION]
-
-    def left() -> float:
-        seconds: float = invocation.get_remaining_time_in_millis() / 1000
-        return seconds
-
-    return left
+def deadline(request: Request) -> timing.Deadline:
+    """Return when the invocation ends."""
+    return timing.Deadline.of_invocation(request.context[_INVOCATION])
 
 
 def part(pick: Callable[[Composition], T]) -> Depends:
@@ -97,7 +92,7 @@ def part(pick: Callable[[Composition], T]) -> Depends:
 
 Caller = Annotated[identity.Caller, Depends(caller)]
 Administrator = Annotated[identity.Caller, Depends(administrator)]
-TimeLeft = Annotated[Callable[[], float], Depends(time_left)]
+Deadline = Annotated[timing.Deadline, Depends(deadline)]
 
 Database = Annotated[database.Database, part(lambda parts: parts.database)]
 Sessions = Annotated[sessions.SessionRepository, part(lambda parts: parts.sessions)]

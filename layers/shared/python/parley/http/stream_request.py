@@ -11,8 +11,7 @@ from urllib.parse import parse_qs
 
 from starlette.requests import Request
 
-INVOCATION_SECONDS = 900.0
-"""How long a request may take where nothing says until when it must be answered."""
+from parley.timing import INVOCATION_SECONDS, Deadline
 
 _CONTEXT = b"x-amzn-request-context"
 _INVOCATION = b"x-amzn-lambda-context"
@@ -24,31 +23,23 @@ class Invocation:
 
     Attributes:
         id: Lambda's id of it.
-        deadline: When it ends, in seconds since 1970.
+        deadline: When it ends.
         trace: The trace that it belongs to, as its header names it.
     """
 
     id: str
-    deadline: float
+    deadline: Deadline
     trace: str | None
-
-    @property
-    def left(self) -> float:
-        """The seconds that are left of it."""
-        return self.deadline - time.time()
 
 
 def invocation_of(request: Request) -> Invocation:
     """Read what the adapter says of the invocation."""
     said = _json_header(request, _INVOCATION)
-    deadline = said.get("deadline")
+    told = said.get("deadline")
+    ends = told / 1000 if isinstance(told, int | float) else time.time() + INVOCATION_SECONDS
     return Invocation(
         id=str(said.get("request_id") or ""),
-        deadline=(
-            deadline / 1000
-            if isinstance(deadline, int | float)
-            else time.time() + INVOCATION_SECONDS
-        ),
+        deadline=Deadline.at(ends),
         trace=request.headers.get("x-amzn-trace-id"),
     )
 

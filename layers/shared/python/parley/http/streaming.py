@@ -17,7 +17,6 @@ from parley.errors import Fenced, TurnUnfinished
 from parley.events.log import TurnEvent
 from parley.events.reader import Follower
 from parley.http.api import logged, refused
-from parley.http.messages import MARGIN_SECONDS
 from parley.http.paths import seen_from
 from parley.http.problems import MethodNotAllowed
 from parley.http.response import Outgoing, headers_of
@@ -26,6 +25,7 @@ from parley.http.sse import give
 from parley.http.stream_request import Invocation
 from parley.http.stream_routes import METHODS, Following, Sending, StreamRoutes, Wanted
 from parley.repository.transcript import TurnView
+from parley.timing import TURN_MARGIN_SECONDS
 from parley.turns.send import OpenedTurn, Sender
 
 _LAST_SECONDS = 2.0
@@ -103,7 +103,7 @@ class Streams:
             response, wanted = self._read(event)
             match wanted:
                 case Sending():
-                    left = invocation.left - MARGIN_SECONDS
+                    left = invocation.deadline.before(TURN_MARGIN_SECONDS).left()
                     opened = await self.running.open(
                         self._sender.open(wanted.request, seconds=left, enqueue=wanted.enqueue)
                     )
@@ -132,7 +132,7 @@ class Streams:
         self, wanted: Sending, opened: OpenedTurn, invocation: Invocation
     ) -> _Stream:
         view = await self._follower.find(wanted.request.user_id, opened.session_id, opened.turn_id)
-        seconds = self._limits.follow if opened.work is None else invocation.left
+        seconds = self._limits.follow if opened.work is None else invocation.deadline.left()
         events = self._follower.follow(view, after=0, seconds=seconds)
         if opened.work is None:
             events = _from(await anext(events, None), events)
@@ -172,7 +172,8 @@ class Streams:
             else:
                 await asyncio.wait([work])
                 _note_end(work)
-            await asyncio.wait([answer], timeout=min(patience, invocation.left - _LAST_SECONDS))
+            left = invocation.deadline.before(_LAST_SECONDS).left()
+            await asyncio.wait([answer], timeout=min(patience, left))
         finally:
             answer.cancel()
             await asyncio.wait([answer])

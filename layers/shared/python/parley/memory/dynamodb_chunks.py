@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from parley.errors import StoreUnavailable
 from parley.memory.dynamodb_table import Attributes, DynamoDbTable, key
-from parley.memory.expiry import DAY_SECONDS
+from parley.timing import DAY_SECONDS
 
 CHUNK_BYTES = 350_000
 """The most that one item carries: 400 KB is the limit, and keys and numbers need room too."""

@@ -13,11 +13,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
-DAY_SECONDS = 86_400.0
-
-OPEN_SECONDS = 90 * DAY_SECONDS
-"""How much longer an open turn lives, from its last record: its records are what the next attempt
-goes on from, and that may have to wait until a deployment that stands still is started again."""
+from parley.timing import DAY_SECONDS, OPEN_SECONDS
 
 _LEAST_SLACK_SECONDS = DAY_SECONDS
 

@@ -11,7 +11,8 @@ from uuid import UUID
 from parley.repository.database import Database
 from parley.repository.scope import OfUser
 from parley.repository.statements import statement
-from parley.repository.turns import LEASE_SECONDS, RunningTurn, taken_over
+from parley.repository.turns import RunningTurn, taken_over
+from parley.timing import LEASE_SECONDS
 
 CANCELLED = "turn_cancelled"
 """The error code of every cancelled turn."""

@@ -10,9 +10,7 @@ from typing import Protocol, TypeVar
 
 from sqlalchemy import TextClause, text
 
-GRACE_SECONDS = 1200
-"""When a deleted session's memory is removed a second time: the longest invocation (15 minutes)
-and a margin later, since a dying process may write late."""
+from parley.timing import GRACE_SECONDS
 
 KEY_KEPT_HOURS = 24
 """How long an idempotency key is good for at least, also past its session's deletion."""

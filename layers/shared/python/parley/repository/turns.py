@@ -31,9 +31,7 @@ from parley.repository.end import (
 from parley.repository.models import TurnStatus
 from parley.repository.scope import OfSession, OfUser
 from parley.retry import with_retry
-
-LEASE_SECONDS = 45
-"""How long an attempt holds its turn without renewing: a crash is noticed after that."""
+from parley.timing import LEASE_SECONDS
 
 COUNT_MAX = 2**31 - 1
 """The most that a turn's counters hold: Postgres's `integer`."""

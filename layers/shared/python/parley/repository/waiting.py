@@ -16,10 +16,7 @@ from sqlalchemy import text
 from parley.repository.database import Database
 from parley.repository.leases import over
 from parley.repository.scope import SERVICE, OfUser
-from parley.repository.turns import LEASE_SECONDS
-
-WOKEN_FOR_SECONDS = 60
-"""How long a queued turn is left to the worker that its sender woke."""
+from parley.timing import LEASE_SECONDS, WOKEN_FOR_SECONDS
 
 AGAIN_SECONDS = 900
 """How long, at least, a session is left to the worker that the recovery woke for.

@@ -41,13 +41,14 @@ from parley.runner.agent_graph import UnsupportedAgent
 from parley.runner.agent_run import AgentRunner, AlreadyNoted, ContextOverflow, RunFailed
 from parley.runner.prepare import prepare
 from parley.threads import in_thread, in_thread_with_retry
+from parley.timing import LONGEST_DELAY_SECONDS
 from parley.tracing import subsegment
 from parley.turns.attempt import Attempt
 from parley.turns.caps import Caps
 from parley.turns.context import TurnContext
 from parley.turns.finalize import Finalizer, release, usage_of
 from parley.turns.lease import held
-from parley.turns.wakeup import LONGEST_DELAY_SECONDS, Waker, retry_seconds
+from parley.turns.wakeup import Waker, retry_seconds
 
 PRUNE_EVERY = 25
 """Old memory is removed in batches: after every so many turns of a session."""

@@ -22,6 +22,7 @@ from parley.repository.tool_calls import (
 )
 from parley.retry import with_retry
 from parley.threads import OwnThreads, to_its_end
+from parley.timing import BODY_SECONDS
 from parley.turns.context import Effect, TurnContext
 from parley.turns.journal import Journal
 from parley.turns.lease import Lease
@@ -29,10 +30,6 @@ from parley.turns.lease import Lease
 # Two tools of one turn on a small pool deadlocked the loop, so bodies that hold a connection run
 # one after another, in one thread (turn-protocol, section 6).
 _BODIES = OwnThreads("parley-tool", at_once=1)
-
-BODY_SECONDS = 1.0
-"""How long a tool's body is waited for when its turn must end: a commit that is under way takes
-less, and a thread cannot be stopped."""
 
 
 os.register_at_fork(after_in_child=_BODIES.leave)  # which has none of its parent's threads

@@ -11,15 +11,13 @@ from sqlalchemy.exc import DBAPIError
 
 from parley.errors import Fenced, StoreMisconfigured, StoreRefused, StoreUnavailable
 from parley.repository.database import refusal
-from parley.repository.turns import LEASE_SECONDS, RunningTurn, TurnRepository
+from parley.repository.turns import RunningTurn, TurnRepository
 from parley.threads import in_thread, in_thread_with_retry
+from parley.timing import LEASE_SECONDS, RENEW_SECONDS
 from parley.turns.wakeup import Watchdog
 
 P = ParamSpec("P")
 T = TypeVar("T")
-
-RENEW_SECONDS = 15
-"""How often a running turn's lease is renewed. Shorter turns never do, and save the round trip."""
 
 
 class Lease:

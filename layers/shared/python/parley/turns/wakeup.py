@@ -6,21 +6,13 @@ import asyncio
 from dataclasses import dataclass
 from uuid import UUID
 
+from parley import timing
 from parley.errors import StoreUnavailable
 from parley.metrics import measure
 from parley.observability import logger
-from parley.repository.turns import LEASE_SECONDS
 from parley.threads import in_thread_with_retry
+from parley.timing import LONGEST_DELAY_SECONDS, RETRY_SECONDS
 from parley.wake_queue import WakeQueue
-
-CRASH_SECONDS = LEASE_SECONDS + 15
-"""When a worker looks whether an attempt still lives: unless renewed, its lease has run out."""
-
-RETRY_SECONDS = 30
-"""When a worker looks for the first time at a turn that its attempt could not go on with."""
-
-LONGEST_DELAY_SECONDS = 900
-"""As long as SQS keeps a message back."""
 
 
 def retry_seconds(tries: int) -> int:
@@ -87,7 +79,7 @@ class Watchdog:
 
     async def _wake(self) -> None:
         self._armed = await self._waker.wake(
-            self._session_id, user_id=self._user_id, delay=CRASH_SECONDS
+            self._session_id, user_id=self._user_id, delay=timing.CRASH_SECONDS
         )
 
     async def settle(self) -> None:

@@ -11,9 +11,10 @@ from parley.memory.store import AgentSessionStore
 from parley.observability import logger
 from parley.repository.turns import HeadClaim, RunningTurn, TurnRepository
 from parley.threads import in_thread
+from parley.timing import LONGEST_DELAY_SECONDS
 from parley.turns.first_read import read_newest
 from parley.turns.send import Executor
-from parley.turns.wakeup import LONGEST_DELAY_SECONDS, Waker
+from parley.turns.wakeup import Waker
 
 
 @dataclass(frozen=True, slots=True)

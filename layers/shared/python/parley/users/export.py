@@ -12,7 +12,7 @@ from pydantic import TypeAdapter
 from pydantic_core import to_json
 
 from parley.errors import InvalidField
-from parley.events.log import KEPT_SECONDS, EventLog
+from parley.events.log import EventLog
 from parley.ids import conversation_key
 from parley.memory.store import AgentSessionStore
 from parley.repository.database import Database
@@ -28,6 +28,7 @@ from parley.repository.user_data import (
     own_sessions,
 )
 from parley.text import as_line, json_line
+from parley.timing import KEPT_SECONDS
 from parley.user_tables import NotOfUsers, UserData, UserTable, kept_of_users
 
 PAGE_BYTES = 2_000_000
