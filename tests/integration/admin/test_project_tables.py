@@ -11,12 +11,12 @@ import psycopg
 import pytest
 from sqlalchemy import text
 
-from parley.http import admin as admin_routes
 from parley.manifest import manifest
 from parley.memory.sqlite import SqliteStore
 from parley.repository.database import Database
 from parley.repository.paging import encode
 from parley.repository.scope import OfUser
+from parley.timing import PAGE_MARGIN_SECONDS
 from parley.users import erasure, export, renaming
 from parley_testing import projects
 from parley_testing.api.handlers import load_function
@@ -145,7 +145,7 @@ def test_over_many_pages_it_is_the_same(admin: Any, monkeypatch: pytest.MonkeyPa
     whole = own_rows(admin.exported("ada"))
     monkeypatch.setattr(export, "_ROWS_AT_ONCE", 2)
 
-    pages = admin.exported("ada", seconds=admin_routes.MARGIN_SECONDS - 1)
+    pages = admin.exported("ada", seconds=PAGE_MARGIN_SECONDS - 1)
 
     assert own_rows(pages) == whole
     assert len(pages) > 45
