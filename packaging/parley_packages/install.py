@@ -134,7 +134,7 @@ def main() -> None:
     try:
         target = target_of_environment()
         if given.own and (file := _project_file()) != backend(FILE):
-            requirements += own_requirements(file, target)
+            requirements += own_requirements(file, target, given.without)
         install(backend() / given.folder, given.into, requirements, target, offered, migrations)
     except (ProjectFaults, UnknownTarget) as error:
         sys.exit(str(error))

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -19,7 +20,7 @@ from parley_project.file import shown
 _PARLEY: Final = frozenset({"parley-serverless", "parley-client"})
 
 
-def own_requirements(file: Path, target: Target) -> str:
+def own_requirements(file: Path, target: Target, without: Sequence[str] = ()) -> str:
     """Return the dependencies of a project that Parley's packages do not hold.
 
     Those in `[project] dependencies`, and what they need, in the form of a requirements file, each
@@ -28,6 +29,7 @@ def own_requirements(file: Path, target: Target) -> str:
     Args:
         file: The project's `pyproject.toml`.
         target: What is built for.
+        without: What Parley's packages leave out of what they depend on, as `group` does.
 
     Raises:
         ProjectFaults: They do not go with Parley's, or one has no wheel for Lambda.
@@ -36,7 +38,7 @@ def own_requirements(file: Path, target: Target) -> str:
     if not listed:
         return ""
     ours = pinned(backend())
-    held = set(names(ours))
+    held = set(names(pinned(backend(), without)))
     pins = ours + "".join(
         line
         for line in _locked(file.parent).splitlines(keepends=True)

@@ -47,18 +47,20 @@ def group(name: str, without: Sequence[str] = (), root: Path | None = None) -> s
     return "".join(lines for name, lines in wanted.items() if name not in shared)
 
 
-def pinned(root: Path | None = None) -> str:
+def pinned(root: Path | None = None, without: Sequence[str] = ()) -> str:
     """Return what a function that runs agents has, at its versions: a line each, without hashes.
 
     What Lambda's runtime has is among it.
 
     Args:
         root: Where pyproject.toml and uv.lock are; the backend's if None.
+        without: What is left out, with everything that only these need.
 
     Raises:
         subprocess.CalledProcessError: The lock file cannot be read.
     """
-    return _export(root, ["--no-default-groups", "--group", "agents", "--no-hashes"], [])
+    which = ["--no-default-groups", "--group", "agents", "--no-hashes"]
+    return _export(root, which, without)
 
 
 def names(requirements: str) -> list[str]:

@@ -84,12 +84,16 @@ def _module_of(name: str) -> str:
              " with single - or _ between them, and begins with a letter."]
         )  # fmt: skip
     module = name.lower().replace("-", "_")
-    taken = {**dict.fromkeys(sys.stdlib_module_names, "Python"), **TAKEN}
-    if module in taken or keyword.iskeyword(module) or module in _OWN_FOLDERS:
-        whose = taken.get(module, "Python" if keyword.iskeyword(module) else "a project's folders")
+    taken = {
+        **dict.fromkeys(_OWN_FOLDERS, "a folder that each project has"),
+        **dict.fromkeys(keyword.kwlist, "a keyword of Python"),
+        **dict.fromkeys(sys.stdlib_module_names, "a module of Python's own"),
+        **TAKEN,
+    }
+    if module in taken:
         raise ProjectFaults(
-            [f"{name!r} cannot be a project's name: its package {module} would have the name of"
-             f" one that {whose} has."]
+            [f"{name!r} cannot be a project's name: its package would be named {module}, like"
+             f" {taken[module]}."]
         )  # fmt: skip
     return module
 

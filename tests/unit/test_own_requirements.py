@@ -26,9 +26,10 @@ def wheels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     wheel(folder, "shop_prices", "1.0", {"shop_prices.py": ""})
     wheel(folder, "shop_prices", "2.0", {"shop_prices.py": ""})
     wheel(folder, "shop_desk", "1.0", {"shop_desk.py": ""}, "shop-prices", "pydantic>=2")
-    ours = re.search(r"^pydantic==(\S+)", pinned(), re.MULTILINE)
-    assert ours is not None
-    wheel(folder, "pydantic", ours[1], {"pydantic.py": ""})
+    for name in ("pydantic", "cryptography"):
+        ours = re.search(rf"^{name}==(\S+)", pinned(), re.MULTILINE)
+        assert ours is not None
+        wheel(folder, name, ours[1], {f"{name}.py": ""})
     wheel(folder, "shop_old", "1.0", {"shop_old.py": ""}, "pydantic<2")
     with tarfile.open(folder / "shop_source-1.0.tar.gz", "w:gz"):
         pass
@@ -55,6 +56,13 @@ def test_what_parley_has_already_is_left_out_and_the_rest_is_pinned_with_hashes(
     assert names(found) == ["shop-desk", "shop-prices"]
     assert "shop-prices==2.0" in found
     assert found.count("--hash=sha256:") == 2
+
+
+def test_what_parley_depends_on_and_leaves_out_is_packaged_for_who_needs_it() -> None:
+    file = project("cryptography")
+
+    assert names(own_requirements(file, TARGET, ["cryptography"])) == ["cryptography"]
+    assert own_requirements(file, TARGET) == ""
 
 
 def test_parley_alone_needs_nothing_more() -> None:

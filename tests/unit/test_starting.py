@@ -65,11 +65,11 @@ def test_a_folder_that_is_not_empty_is_left_as_it_is(tmp_path: Path) -> None:
         ("my desk", "cannot be a project's name"),
         ("a--b", "cannot be a project's name"),
         ("d" * 41, "up to 40"),
-        ("json", "one that Python has"),
-        ("Class", "one that Python has"),
-        ("agents", "one that the Agents SDK has"),
-        ("Parley", "one that Parley has"),
-        ("tests", "one that a project's folders has"),
+        ("json", "like a module of Python's own"),
+        ("Class", "like a keyword of Python"),
+        ("agents", "like the Agents SDK"),
+        ("Parley", "like Parley"),
+        ("tests", "like a folder that each project has"),
     ],
 )
 def test_a_name_that_no_package_can_have_is_refused(tmp_path: Path, name: str, why: str) -> None:
