@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -11,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from parley_backend import backend
 from parley_testing.agents_brought import documented
 
 PROJECT = """
@@ -178,6 +181,41 @@ def test_an_export_of_agent_builder_becomes_a_project(tmp_path: Path) -> None:
 
     assert done.returncode == 0, done.stdout + done.stderr
     assert "2 passed" in done.stdout
+
+
+PLAIN = """
+@function_tool
+def add_task(title: str) -> str:
+    "Add a task, and tell somebody."
+    with open(os.environ["SENT"], "a") as sent:
+        sent.write(title)
+    return f"Added “{title}”."
+
+
+"""
+
+
+@pytest.mark.parametrize("plain", [False, True])
+def test_the_starter_survives_unless_its_effect_tool_is_a_plain_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, plain: bool
+) -> None:
+    project = tmp_path / "todo"
+    shutil.copytree(backend("examples", "todo"), project)
+    monkeypatch.setenv("SENT", str(tmp_path / "sent"))
+    agent = project / "todo_desk" / "agent.py"
+    before, tool, after = re.split(r"(?s)(@effect_tool\n.*?)(?=@read_tool)", agent.read_text())
+    imports = "import os\nfrom agents import function_tool\n\n"
+    agent.write_text(f"{before}{imports}{PLAIN}{after}" if plain else f"{before}{tool}{after}")
+
+    done = run_pytest(project, "-p", "no:xdist", "-k", "wherever_the_process_dies")
+
+    if plain:
+        assert done.returncode == pytest.ExitCode.TESTS_FAILED
+        assert "NotSurvived" in done.stdout
+        assert "The tool add_task ran 2 times." in done.stdout
+    else:
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "1 passed" in done.stdout
 
 
 def test_what_is_wrong_with_the_project_is_said_before_any_test(project: Path) -> None:
