@@ -11,7 +11,7 @@ from parley.snapshot import reseed_after_restore
 
 reseed_after_restore()
 
-parts = Composition(load_settings("database", "memory", "model", "queue"))
+parts = Composition(load_settings("database", "memory", "model", "queue", "project"))
 parts.prepare_sending()
 
 handler = Api(

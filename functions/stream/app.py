@@ -6,7 +6,7 @@ from parley.composition import Composition
 from parley.config import load_settings
 from parley.http.stream import stream_app
 
-parts = Composition(load_settings("database", "memory", "model", "queue"))
+parts = Composition(load_settings("database", "memory", "model", "queue", "project"))
 parts.wake_queue.prepare()
 
 app = stream_app(parts.sender, parts.follower, max_chars=parts.settings.message_max_chars)

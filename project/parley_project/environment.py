@@ -11,6 +11,7 @@ from dotenv.parser import parse_stream
 
 from parley.config import Settings
 from parley.manifest import Variable
+from parley.project_variables import ARN_SUFFIX
 from parley_project.faults import ProjectFaults
 from parley_project.table import Table
 
@@ -20,13 +21,17 @@ _LAMBDA = frozenset({"PATH", "LANG", "TZ", "PYTHONPATH", "LD_LIBRARY_PATH", "HOM
 
 def read_environment(table: Table) -> tuple[Variable, ...]:
     """Read `[tool.parley.environment]`."""
-    variables = []
+    variables: list[Variable] = []
     settings = {name.upper() for name in Settings.model_fields}
     for name, each in table.tables("{ secret = true }"):
         if not _NAME.fullmatch(name):
             table.fault(name, "must be letters, digits and _, and begin with a letter")
         elif name.upper() in settings:
             table.fault(name, "is a setting of Parley's own, which needs no place here")
+        elif name.endswith(ARN_SUFFIX):
+            table.fault(name, f"ends in {ARN_SUFFIX}, as does what gives a secret to a deployment")
+        elif any(_words(name) == _words(other.name) for other in variables):
+            table.fault(name, "differs from another only by letters' case and underscores")
         elif name in _LAMBDA or name.startswith(("AWS_", "LAMBDA_", "PARLEY_", "POWERTOOLS_")):
             table.fault(name, "is taken: by AWS Lambda, by Parley, or by what runs them")
         secret = each.flag("secret") or False
@@ -41,6 +46,11 @@ def read_environment(table: Table) -> tuple[Variable, ...]:
             Variable(name, secret, default is None if required is None else required, default)
         )
     return tuple(variables)
+
+
+def _words(name: str) -> str:
+    """Return what a name comes to as that of a parameter of the template."""
+    return name.replace("_", "").lower()
 
 
 def with_dotenv(root: Path, shell: Mapping[str, str]) -> dict[str, str]:

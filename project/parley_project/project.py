@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
-from parley.manifest import Manifest, ModelApi, Offer
+from parley.manifest import DEPLOYMENTS_KEY, Manifest, ModelApi, Offer
 from parley_project.code import find_code
 from parley_project.environment import read_environment
 from parley_project.faults import ProjectFaults
@@ -16,9 +16,6 @@ from parley_project.file import FILE as FILE
 from parley_project.file import find_project as find_project
 from parley_project.file import section_of, shown
 from parley_project.table import Faults, Table
-
-DEPLOYMENTS_KEY = "OPENAI_API_KEY"
-"""What an agent's `key` may be besides the project's variables."""
 
 _TARGET = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
 _MODULE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*(:[^\W\d]\w*)?")

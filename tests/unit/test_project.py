@@ -87,6 +87,8 @@ def test_the_project_is_found_from_a_folder_below_it(folder: Path) -> None:
         (AGENT.replace(" }", ', key = "K_1" }'), "agents.desk.key", "tool.parley.environment"),
         (AGENT + "[tool.parley.environment]\nA-B = {}\n", "environment] A-B", "letters"),
         (AGENT + "[tool.parley.environment]\nAWS_X = {}\n", "environment] AWS_X", "is taken"),
+        (AGENT + "[tool.parley.environment]\nX_SECRET_ARN = {}\n", "X_SECRET_ARN", "ends in"),
+        (AGENT + "[tool.parley.environment]\nA_B = {}\nAB = {}\n", "environment] AB", "case"),
         (AGENT + "[tool.parley.environment]\nDATABASE_URL = {}\n", "DATABASE_URL", "Parley's own"),
         (
             AGENT + "[tool.parley.environment]\nK_1 = { secret = true, default = 'x' }\n",

@@ -142,7 +142,9 @@ def model_api(model: ModelServer, environment: pytest.MonkeyPatch, api: Api) -> 
     environment.setenv("OPENAI_BASE_URL", model.base_url)
     environment.setenv("OPENAI_MODEL", "scripted")
     yield api
-    client = api.function("messages").parts.sender.executor.runner.provider._provider._client
+    client = (
+        api.function("messages").parts.sender.executor.runner.provider_of("todo")._provider._client
+    )
     loop.run(client.close())
 
 

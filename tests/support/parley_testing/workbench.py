@@ -102,7 +102,7 @@ class Workbench:
             tool_calls=self.tool_calls,
             store=self.store,
             load_agent=lambda name: self.agent or registry.load(name),
-            runner=AgentRunner(provider or self.model),
+            runner=AgentRunner(lambda _: provider or self.model),
             limits=Limits(turn_seconds, crashes, memory_items, memory_bytes, caps or Caps()),
             make_context=lambda _, turn: context(turn),
             waker=self.waker,

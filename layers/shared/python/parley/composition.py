@@ -212,7 +212,7 @@ class Composition:
     def executor(self) -> TurnExecutor:
         """Carries out turns. Asking for it imports the Agents SDK."""
         from parley.agents import registry
-        from parley.agents.provider import model_provider
+        from parley.agents.provider import Providers
         from parley.runner.agent_run import AgentRunner
         from parley.runner.execute import Limits, TurnExecutor
         from parley.turns.caps import Caps
@@ -226,7 +226,7 @@ class Composition:
             store=self.store,
             load_agent=registry.load,
             make_context=registry.make_context,
-            runner=AgentRunner(model_provider(settings)),
+            runner=AgentRunner(Providers(settings).of),
             limits=Limits(
                 turn_seconds=settings.turn_timeout_seconds,
                 crashes=settings.turn_max_crashes,

@@ -9,10 +9,11 @@ from pydantic import AnyHttpUrl, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from parley.errors import MissingSetting
+from parley.project_variables import require_variables
 from parley.refusals import reason_of
 from parley.timing import STATEMENT_SECONDS
 
-Need = Literal["owner", "database", "memory", "model", "queue", "issuer"]
+Need = Literal["owner", "database", "memory", "model", "queue", "issuer", "project"]
 
 
 class Settings(BaseSettings):
@@ -110,6 +111,10 @@ def _issuer(settings: Settings) -> None:
         raise MissingSetting("OIDC_AUDIENCE", "for whom the tokens must be made")
 
 
+def _project(_: Settings) -> None:
+    require_variables()
+
+
 _REQUIREMENTS = {
     "owner": _owner,
     "database": _database,
@@ -117,6 +122,7 @@ _REQUIREMENTS = {
     "model": _model,
     "queue": _queue,
     "issuer": _issuer,
+    "project": _project,
 }
 
 

@@ -19,6 +19,9 @@ from parley.errors import MissingManifest
 MODULE = "parley_manifest"
 """The module that is generated."""
 
+DEPLOYMENTS_KEY = "OPENAI_API_KEY"
+"""What an offer's `key` is that names the deployment's own."""
+
 ModelApi = Literal["responses", "chat_completions"]
 
 
@@ -34,7 +37,8 @@ class Offer:
         model: The model of those of its agents that name none; the deployment's if None.
         base_url: Its model's server; the deployment's if None.
         api: What that server speaks; what the deployment's does if None.
-        key: The variable that holds that server's key.
+        key: The variable of the project's that holds its model's key, or `DEPLOYMENTS_KEY`. None is
+            the deployment's, and none at all for a server of its own.
     """
 
     description: str

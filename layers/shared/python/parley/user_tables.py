@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from parley.errors import UserDataFault
 from parley.manifest import locate, manifest
+from parley.project_variables import fill_environment
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -87,10 +88,14 @@ def kept_of_users() -> tuple[Kept, ...]:
 
     Raises:
         MissingManifest: No project was given to this process.
+        StoreUnavailable: A secret that the project's code reads cannot be had now.
         UserDataFault: As from `read_kept`.
         Exception: Whatever importing the module raises.
     """
-    return read_kept(manifest().user_data)
+    target = manifest().user_data
+    if target is not None:
+        fill_environment()
+    return read_kept(target)
 
 
 def read_kept(target: str | None) -> tuple[Kept, ...]:

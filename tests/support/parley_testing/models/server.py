@@ -12,7 +12,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 
@@ -44,6 +44,7 @@ class Asked:
     body: dict[str, Any]
     connection: int
     key: str
+    headers: dict[str, str] = field(default_factory=dict)
 
     @property
     def input(self) -> list[Any]:
@@ -102,7 +103,13 @@ class ModelServer:
             def do_POST(self) -> None:
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
                 key = self.headers["Authorization"].removeprefix("Bearer ")
-                asked = Asked(self.path.removeprefix("/v1"), body, self.client_address[1], key)
+                asked = Asked(
+                    self.path.removeprefix("/v1"),
+                    body,
+                    self.client_address[1],
+                    key,
+                    dict(self.headers.items()),
+                )
                 model.asked.append(asked)
                 if asked.path == "/responses":
                     model.refused += input.faults(body["input"])

@@ -11,12 +11,17 @@ from agents import Model, ModelProvider, OpenAIProvider
 from agents.models.default_models import get_default_model
 from openai import DefaultAsyncHttpxClient
 from openai.resources.responses import AsyncResponses
+from pydantic import AnyHttpUrl
 
 from parley.agents.bounds import Bounds
 from parley.agents.offline import OfflineProvider
+from parley.agents.registry import offer_of
 from parley.agents.thoughts import Thoughts
 from parley.agents.wire import EndDecoder, bounded, mended
 from parley.config import Settings
+from parley.errors import MissingSetting
+from parley.manifest import DEPLOYMENTS_KEY, Offer
+from parley.project_variables import secret_of
 from parley.runner.sdk_private import HookedClient, SSEDecoder
 from parley.secrets import Secret
 from parley.store_threads import begin_call
@@ -24,6 +29,10 @@ from parley.store_threads import begin_call
 if TYPE_CHECKING:
     from agents.models.reasoning_content_replay import ReasoningContentReplayContext
     from openai.resources.chat import AsyncChat
+
+
+_NO_KEY = "none"
+"""What a server without a key is sent: OpenAI's client takes none for one in the environment."""
 
 
 class _LeanResponses(AsyncResponses):
@@ -47,6 +56,7 @@ class _LeanClient(HookedClient):
     secret: Secret | None = None
     thoughts = Thoughts()
     bounds: Bounds
+    elsewhere = False
 
     @cached_property
     def responses(self) -> AsyncResponses:
@@ -70,6 +80,9 @@ class _LeanClient(HookedClient):
         copied.secret = self.secret
         copied.thoughts = self.thoughts
         copied.bounds = self.bounds
+        copied.elsewhere = self.elsewhere
+        if self.elsewhere:
+            copied.forget_environment()
         return copied
 
     with_options = copy
@@ -95,38 +108,102 @@ class _RenewedKey(httpx2.Auth):
 
 
 def model_provider(settings: Settings) -> ModelProvider:
-    """Make the provider: one client for the life of the process, opened at first use.
+    """Make the deployment's provider: one client, opened at first use.
 
     Args:
         settings: Which server, API and model; the offline model if they hold no key.
     """
-    if settings.openai_api_key is not None:
-        client = _client(settings, settings.openai_api_key.get_secret_value())
-    elif settings.openai_secret_arn is not None:
-        secret = Secret(settings.openai_secret_arn)
-
-        async def key() -> str:
-            return await begin_call(lambda: secret.value)
-
-        client = _client(settings, key)
-        client.secret = secret
-    else:
+    key = _deployments_key(settings)
+    if key is None:
         return OfflineProvider(settings.offline_model_words_per_second)
-    return _Named(client, settings)
+    return _Named(_client(settings, key), settings)
 
 
-def _client(settings: Settings, key: str | Callable[[], Awaitable[str]]) -> _LeanClient:
+class Providers:
+    """The provider of each agent, each made once: the deployment's, but for what an offer says."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Make the deployment's.
+
+        Args:
+            settings: Which that is.
+        """
+        self._settings = settings
+        # At once, while the function starts.
+        deployments = model_provider(settings)
+        self._made: dict[tuple[str | None, ...], ModelProvider] = {(None,) * 4: deployments}
+
+    def of(self, agent: str) -> ModelProvider:
+        """Return an agent's provider.
+
+        A server or a key of its own is used also where the deployment's model is the offline one.
+        A server of its own is never given the deployment's key, unless the offer names that.
+
+        Raises:
+            NotFound: No such agent is offered.
+            MissingSetting: The variable with its key is not set.
+        """
+        offer = offer_of(agent)
+        own = (offer.base_url, offer.api, offer.model, offer.key)
+        if own not in self._made:
+            self._made[own] = self._make(offer)
+        return self._made[own]
+
+    def _make(self, offer: Offer) -> ModelProvider:
+        own: dict[str, Any] = {
+            "openai_model": offer.model,
+            "openai_api": offer.api,
+            "openai_base_url": AnyHttpUrl(offer.base_url) if offer.base_url else None,
+        }
+        given = {name: value for name, value in own.items() if value is not None}
+        settings = self._settings.model_copy(update=given)
+        if offer.key in (None, DEPLOYMENTS_KEY):
+            if offer.base_url is None or offer.key is not None:
+                return model_provider(settings)
+            return _Named(_client(settings, _NO_KEY, elsewhere=True), settings)
+        key = secret_of(offer.key or "")
+        if key is None:
+            raise MissingSetting(offer.key or "", "an agent's key")
+        elsewhere = offer.base_url is not None
+        return _Named(_client(settings, key, elsewhere=elsewhere), settings)
+
+
+def _deployments_key(settings: Settings) -> Secret | str | None:
+    if settings.openai_api_key is not None:
+        return settings.openai_api_key.get_secret_value()
+    return None if settings.openai_secret_arn is None else Secret(settings.openai_secret_arn)
+
+
+def _client(settings: Settings, key: Secret | str, *, elsewhere: bool = False) -> _LeanClient:
+    """Make a client.
+
+    Args:
+        settings: Whose server.
+        key: Its key; a secret is fetched when it is first wanted, and again if it is refused.
+        elsewhere: Whether it is another server than the one that the environment speaks of.
+    """
     base_url = str(settings.openai_base_url) if settings.openai_base_url else None
     bounds = Bounds(settings.model_answer_max_chars)
     client = _LeanClient(
-        api_key=key,
+        api_key=key if isinstance(key, str) else _fetching(key),
         base_url=base_url,
         max_retries=0,  # the recorder asks again, in every mode as often
         http_client=DefaultAsyncHttpxClient(event_hooks={"response": [bounded(bounds)]}),
     )
+    client.secret = key if isinstance(key, Secret) else None
     client.bounds = bounds
     client.thoughts = Thoughts(settings.openai_reasoning, base_url or "")
+    client.elsewhere = elsewhere
+    if elsewhere:
+        client.forget_environment()
     return client
+
+
+def _fetching(secret: Secret) -> Callable[[], Awaitable[str]]:
+    async def key() -> str:
+        return await begin_call(lambda: secret.value)
+
+    return key
 
 
 class _Named(ModelProvider):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from parley.errors import NotFound
 from parley.manifest import Offer, locate, manifest
+from parley.project_variables import fill_environment
 
 if TYPE_CHECKING:
     from agents import Agent
@@ -21,9 +22,12 @@ def load(name: str) -> Agent[TurnContext]:
 
     Raises:
         NotFound: No such agent is offered.
+        StoreUnavailable: A secret that its code reads cannot be had now.
         Exception: Whatever importing or building it raises.
     """
-    found = locate(_offer(name).target)
+    target = offer_of(name).target
+    fill_environment()
+    found = locate(target)
     agent: Agent[TurnContext] = found() if callable(found) else found
     return agent
 
@@ -39,14 +43,19 @@ def make_context(name: str, turn: TurnContext) -> Any:
         NotFound: No such agent is offered.
         Exception: Whatever making it raises.
     """
-    offer = _offer(name)
+    offer = offer_of(name)
     if offer.context is not None:
         return locate(offer.context)(turn)
     make = getattr(import_module(offer.target.partition(":")[0]), "context", None)
     return make(turn) if callable(make) else turn
 
 
-def _offer(name: str) -> Offer:
+def offer_of(name: str) -> Offer:
+    """Return what the manifest says of an agent.
+
+    Raises:
+        NotFound: No such agent is offered.
+    """
     try:
         return manifest().agents[name]
     except KeyError:

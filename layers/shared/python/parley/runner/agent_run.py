@@ -5,7 +5,7 @@ Importing this module imports the Agents SDK.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -77,9 +77,13 @@ class AlreadyNoted(RunFailed):
 
 @dataclass(frozen=True, slots=True)
 class AgentRunner:
-    """Runs agents on a provider's models."""
+    """Runs agents.
 
-    provider: ModelProvider
+    Attributes:
+        provider_of: Gives the provider of an agent's models, by the name that it is offered under.
+    """
+
+    provider_of: Callable[[str], ModelProvider]
 
     async def run(
         self, agent: Agent[TurnContext], attempt: Attempt, remembered: Sequence[Item]
@@ -100,13 +104,14 @@ class AgentRunner:
             StoreUnavailable: A store cannot serve now.
         """
         said = user_message(attempt.turn.text)
-        config = RunConfig(
-            model_provider=RecordingProvider(self.provider, attempt),
-            tracing_disabled=True,
-            tool_not_found_behavior="return_error_to_model",
-            tool_error_formatter=tell_error,
-        )
         try:
+            provider = self.provider_of(attempt.turn.agent)
+            config = RunConfig(
+                model_provider=RecordingProvider(provider, attempt),
+                tracing_disabled=True,
+                tool_not_found_behavior="return_error_to_model",
+                tool_error_formatter=tell_error,
+            )
             with running(attempt):
                 async with keeping_runs(attempt, config):
                     result = await Runner.run(

@@ -315,6 +315,8 @@ class TurnExecutor:
             raise RunFailed("agent_not_offered", detail) from error
         except UnsupportedAgent as error:
             raise RunFailed("agent_not_supported", str(error), quoting=True) from error
+        except StoreUnavailable:
+            raise  # a secret that its code reads could not be fetched
         except Exception as error:
             # A defect of the agent's own: it must not block the session, nor hide.
             what = "built" if building else "given its context"

@@ -17,6 +17,7 @@ from agents.run import AgentRunner, get_default_agent_runner, set_default_agent_
 from agents.tool import ValidToolOutputPydanticModelsTypeAdapter as STRUCTURED_OUTPUT
 from agents.tool_context import ToolContext
 from openai import AsyncOpenAI, AsyncStream
+from openai._base_client import BaseClient
 from openai._streaming import ServerSentEvent, SSEBytesDecoder, SSEDecoder
 
 __all__ = [
@@ -99,6 +100,11 @@ class HookedClient(AsyncOpenAI):
         """
         return data
 
+    def forget_environment(self) -> None:
+        """Drop what the environment has for OpenAI's own server, and no other is to be told."""
+        self.organization = self.project = None
+        self._custom_headers = {}
+
     def _make_sse_decoder(self) -> SSEDecoder | SSEBytesDecoder:
         return self.sse_decoder()
 
@@ -134,6 +140,9 @@ def vanished() -> list[str]:
         ),
         "openai.AsyncOpenAI._make_sse_decoder": hasattr(AsyncOpenAI, "_make_sse_decoder"),
         "openai.AsyncStream._decoder": "_decoder" in AsyncStream.__annotations__,
+        "openai.AsyncOpenAI._custom_headers": (
+            "_custom_headers" in BaseClient.__init__.__code__.co_names
+        ),
         "openai.AsyncOpenAI._process_response_data": hasattr(AsyncOpenAI, "_process_response_data"),
     }
     return [name for name, found in has.items() if not found]

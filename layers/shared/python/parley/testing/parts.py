@@ -70,11 +70,12 @@ class Parts(Composition):
     def executor(self) -> TurnExecutor:
         """Carries out the turn."""
         made: TurnExecutor = super().executor
+        scripted = ScriptedProvider(self.turn.model, self.recording)
         return replace(
             made,
             load_agent=lambda _: self.build_agent(),
             make_context=self._context,
-            runner=AgentRunner(ScriptedProvider(self.turn.model, self.recording)),
+            runner=AgentRunner(lambda _: scripted),
         )
 
     def build_agent(self) -> Agent[TurnContext]:

@@ -1,0 +1,135 @@
+"""The template of a project: the backend's, with the parameters and rights that it adds."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any, Final
+
+from parley.manifest import Variable
+from parley.project_variables import ARN_SUFFIX
+from parley_backend import backend
+from parley_local.cloudformation import load
+from parley_project.faults import ProjectFaults
+from parley_project.project import FILE, Project, read_project
+
+RUN_ITS_CODE: Final = ("Sessions", "Messages", "Stream", "Worker", "Migrate")
+"""The functions that import code of the project's, which may read its variables."""
+
+_PATHS = ("CodeUri", "ContentUri", "TemplateURL")
+
+
+def own_template(project: Project, folder: Path) -> Path:
+    """Return the template to build a project with.
+
+    Args:
+        project: Whose.
+        folder: Where it is written, if the project adds something to the backend's own.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    plain = backend("template.yaml")
+    keeps = project.migrations is not None or project.manifest.user_data is not None
+    if not project.manifest.environment and not keeps:
+        return plain
+    document = load(plain)
+    for entry in document["Resources"].values():
+        properties = entry.get("Properties", {})
+        for name in _PATHS:
+            if isinstance(properties.get(name), str):
+                properties[name] = str(backend(properties[name]))
+    for variable in project.manifest.environment:
+        _add(document, variable)
+    if keeps:
+        # CloudFormation asks for a migration when a property of it has changed.
+        migration = document["Resources"]["Migration"]["Properties"]
+        migration["Project"] = _digest(project)
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / "project-template.json"
+    file.write_text(json.dumps(document, indent=1), encoding="utf-8")
+    return file
+
+
+def parameter_of(variable: Variable) -> str:
+    """Return the name of the template's parameter that gives a variable."""
+    words = "".join(word[:1].upper() + word[1:].lower() for word in variable.name.split("_"))
+    return f"Project{words}{'SecretArn' if variable.secret else ''}"
+
+
+def _add(document: dict[str, Any], variable: Variable) -> None:
+    parameters, resources = document["Parameters"], document["Resources"]
+    name = parameter_of(variable)
+    entry: dict[str, Any] = {"Type": "String", "Description": f"{variable.name} of the project."}
+    if variable.secret:
+        form = parameters["DatabaseSecretArn" if variable.required else "DatabaseRuntimeSecretArn"]
+        entry["AllowedPattern"] = form["AllowedPattern"]
+        entry["ConstraintDescription"] = form["ConstraintDescription"]
+        entry["Description"] = f"ARN of the secret, of either kind, that holds {variable.name}."
+    elif variable.required:
+        entry["MinLength"] = 1
+    if not variable.required:
+        entry["Default"] = variable.default or ""
+    parameters[name] = entry
+    set_as = variable.name + (ARN_SUFFIX if variable.secret else "")
+    for function in RUN_ITS_CODE:
+        properties = resources[function]["Properties"]
+        variables = properties.setdefault("Environment", {}).setdefault("Variables", {})
+        variables[set_as] = {"Ref": name}
+    if variable.secret:
+        resources[f"{name}Policy"] = _policy(name)
+        if not variable.required:
+            document["Conditions"][f"Has{name}"] = {
+                "Fn::Not": [{"Fn::Equals": [{"Ref": name}, ""]}]
+            }
+            resources[f"{name}Policy"]["Condition"] = f"Has{name}"
+
+
+def _policy(parameter: str) -> dict[str, Any]:
+    """Return what lets the functions read one secret: its ARN is of one kind or the other."""
+    statement = {
+        "Sid": "ReadProjectsSecret",
+        "Effect": "Allow",
+        "Action": ["secretsmanager:GetSecretValue", "ssm:GetParameter"],
+        "Resource": {"Ref": parameter},
+    }
+    return {
+        "Type": "AWS::IAM::Policy",
+        "Properties": {
+            "PolicyName": parameter,
+            "Roles": [{"Ref": f"{function}Role"} for function in RUN_ITS_CODE],
+            "PolicyDocument": {"Version": "2012-10-17", "Statement": [statement]},
+        },
+    }
+
+
+def _digest(project: Project) -> str:
+    """Return what changes with the migrations, or with the code that says what is kept of users."""
+    found = hashlib.sha256((project.manifest.user_data or "").encode())
+    places = [project.migrations] if project.migrations is not None else []
+    if project.manifest.user_data is not None:
+        places += project.packages
+    for place in places:
+        for file in sorted(place.rglob("*.py")) if place.is_dir() else [place]:
+            found.update(str(file.relative_to(project.root)).encode() + b"\0" + file.read_bytes())
+    return found.hexdigest()[:16]
+
+
+def main() -> None:
+    """Print the template of the project that the environment names; Parley's own if none."""
+    parser = argparse.ArgumentParser(description="Writes the template of a project.")
+    parser.add_argument("folder", type=Path, help="where it goes, if it is not the backend's own")
+    given = parser.parse_args()
+    try:
+        project = read_project(Path(os.environ.get("PARLEY_PROJECT") or backend(FILE)))
+        print(own_template(project, given.folder))
+    except ProjectFaults as faults:
+        sys.exit(str(faults))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,115 @@
+"""What a project adds to the template: variables, rights for secrets, and its migrations."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from parley.manifest import Manifest, Offer, Variable
+from parley_backend import backend
+from parley_local.cloudformation import load
+from parley_packages.own_template import RUN_ITS_CODE, own_template
+from parley_project.project import Project
+
+ARN = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:bistro-AbCdEf"
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    for name in ("migrations/one.py", "bistro/tables.py"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).write_text("# as it was\n")
+    variables = (
+        Variable("BISTRO_KEY", secret=True),
+        Variable("MAIL_KEY", secret=True, required=False),
+        Variable("BISTRO_MODE", required=False, default="usual"),
+        Variable("BISTRO_CITY"),
+    )
+    manifest = Manifest(
+        {"host": Offer("x", "bistro:a")}, "host",
+        user_data="bistro.tables:T", migrations="migrations", environment=variables,
+    )  # fmt: skip
+    return Project(tmp_path / "pyproject.toml", manifest, tmp_path, (tmp_path / "bistro",))
+
+
+def made(project: Project) -> dict[str, Any]:
+    return load(own_template(project, project.root / "built"))
+
+
+def test_a_project_that_adds_nothing_has_the_backend_s(project: Project) -> None:
+    plain = replace(project, manifest=Manifest({"host": Offer("x", "bistro:a")}, "host"))
+
+    assert own_template(plain, project.root / "built") == backend("template.yaml")
+
+
+def test_each_variable_is_a_parameter_and_secrets_are_named_by_arn(project: Project) -> None:
+    parameters = made(project)["Parameters"]
+
+    assert parameters["ProjectBistroMode"]["Default"] == "usual"
+    assert "Default" not in parameters["ProjectBistroCity"]
+    assert "Default" not in parameters["ProjectBistroKeySecretArn"]
+    assert parameters["ProjectMailKeySecretArn"]["Default"] == ""
+    for name, empty in (("BistroKey", False), ("MailKey", True)):
+        pattern = parameters[f"Project{name}SecretArn"]["AllowedPattern"]
+        assert re.fullmatch(pattern, ARN)
+        assert not re.fullmatch(pattern, "sk-abc")
+        assert bool(re.fullmatch(pattern, "")) == empty
+
+
+def test_the_functions_that_run_its_code_have_them_and_no_others(project: Project) -> None:
+    before, after = load(backend("template.yaml"))["Resources"], made(project)["Resources"]
+    added = {
+        "BISTRO_KEY_SECRET_ARN": {"Ref": "ProjectBistroKeySecretArn"},
+        "MAIL_KEY_SECRET_ARN": {"Ref": "ProjectMailKeySecretArn"},
+        "BISTRO_MODE": {"Ref": "ProjectBistroMode"},
+        "BISTRO_CITY": {"Ref": "ProjectBistroCity"},
+    }
+
+    for name, entry in before.items():
+        if entry["Type"] != "AWS::Serverless::Function":
+            continue
+        had = entry["Properties"]["Environment"]["Variables"]
+        wanted = {**had, **(added if name in RUN_ITS_CODE else {})}
+        assert after[name]["Properties"]["Environment"]["Variables"] == wanted, name
+
+
+def test_exactly_the_secrets_may_be_read(project: Project) -> None:
+    before, document = load(backend("template.yaml"))["Resources"], made(project)
+
+    policies = {n: e for n, e in document["Resources"].items() if n not in before}
+    assert policies.keys() == {"ProjectBistroKeySecretArnPolicy", "ProjectMailKeySecretArnPolicy"}
+    for name, entry in policies.items():
+        (statement,) = entry["Properties"]["PolicyDocument"]["Statement"]
+        assert statement["Resource"] == {"Ref": name.removesuffix("Policy")}
+        assert set(statement["Action"]) == {"secretsmanager:GetSecretValue", "ssm:GetParameter"}
+        roles = {role["Ref"] for role in entry["Properties"]["Roles"]}
+        assert roles == {f"{function}Role" for function in RUN_ITS_CODE} < before.keys()
+    optional = policies["ProjectMailKeySecretArnPolicy"]["Condition"]
+    assert document["Conditions"][optional] == {
+        "Fn::Not": [{"Fn::Equals": [{"Ref": "ProjectMailKeySecretArn"}, ""]}]
+    }
+
+
+@pytest.mark.parametrize("changed", ["migrations/one.py", "bistro/tables.py"])
+def test_a_migration_is_asked_for_when_it_has_changed(project: Project, changed: str) -> None:
+    def asked() -> dict[str, Any]:
+        properties: dict[str, Any] = made(project)["Resources"]["Migration"]["Properties"]
+        return properties
+
+    before = asked()
+    assert asked() == before
+    (project.root / changed).write_text("# another\n")
+
+    assert asked() != before
+
+
+def test_what_it_names_is_found_from_wherever_it_is(project: Project) -> None:
+    for entry in made(project)["Resources"].values():
+        for name in ("CodeUri", "ContentUri", "TemplateURL"):
+            if name in entry.get("Properties", {}):
+                assert Path(entry["Properties"][name]).exists()
+                assert Path(entry["Properties"][name]).is_absolute()
