@@ -11,7 +11,7 @@ PACKAGING := $(BIN)/python -P -m
 
 # Never from SAM's cache, which does not see a change of uv.lock or of parley_packages.
 build: .venv/.test ## Build what is deployed, and show its sizes (ARCH=arm64 or x86_64)
-	@template=$$($(PACKAGING) parley_packages.own_template $(dir $(BUILD_DIR))) && \
+	@template=$$($(PACKAGING) parley_packages.project_template $(dir $(BUILD_DIR))) && \
 		ARCH=$(ARCH) PARLEY_PYTHON=$(PARLEY_PYTHON) $(BIN)/sam build --template $$template \
 		--build-dir $(BUILD_DIR) --no-cached --parallel \
 		--parameter-overrides Architecture=$(ARCH)

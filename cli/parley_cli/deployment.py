@@ -15,7 +15,6 @@ import typer
 
 from parley_cli.errors import CommandFailed
 from parley_cli.project import HERE, ProjectFolder, checked
-from parley_cli.screen import note
 
 if TYPE_CHECKING:
     from parley_project.project import Project
@@ -107,8 +106,6 @@ def _build(project: Project, architecture: Architecture, build_dir: Path | None)
     sam = Path(sys.executable).with_name("sam")
     if not sam.is_file():
         raise CommandFailed("Not installed yet: pip install 'parley-serverless[deploy]'")
-    for variable in project.manifest.environment:
-        note(f"{variable.name} is not given to the functions: that is still to come.")
     folder = _build_dir(project, build_dir)
     with TemporaryDirectory(prefix="parley-build-") as staged:
         file, root = _staged(project, Path(staged))
@@ -132,18 +129,21 @@ def _build(project: Project, architecture: Architecture, build_dir: Path | None)
 def _staged(project: Project, folder: Path) -> tuple[Path, Path]:
     """Return a project's template where SAM finds what it nests, and the root of its other paths.
 
+    It has what the project adds: its variables, and what asks for its migrations.
+
     An alarms' template beside the project's own is taken; else it is Parley's.
     """
     from parley_backend import backend
     from parley_local.own_template import template_of
+    from parley_packages.project_template import project_template
 
     file, root = template_of(project)
-    if project.template is None:
-        return file, root
-    beside = file.with_name(_NESTED)
-    shutil.copy(file, folder / "template.yaml")
-    shutil.copy(beside if beside.is_file() else backend(_NESTED), folder / _NESTED)
-    return folder / "template.yaml", root
+    if project.template is not None:
+        beside = file.with_name(_NESTED)
+        shutil.copy(file, folder / "template.yaml")
+        shutil.copy(beside if beside.is_file() else backend(_NESTED), folder / _NESTED)
+        file = folder / "template.yaml"
+    return project_template(project, file, folder), root
 
 
 def _build_dir(project: Project, given: Path | None) -> Path:

@@ -20,19 +20,7 @@ from parley.threads import in_thread_with_retry
 from parley.timing import PUT_BACK_SECONDS, WORKER_MARGIN_SECONDS, Deadline
 from parley.turns import wakeup
 
-<<<<<<< HEAD
-parts = Composition(load_settings("database", "memory", "model", "queue"))
-=======
-MARGIN_SECONDS = 15.0
-"""What an invocation keeps for letting go of a turn that will not end in time, and for waking."""
-
-PUT_BACK_SECONDS = 60
-"""When a wake-up comes back that could not be answered, and twice as late after each further time;
-the queue's own time-out is much longer. If its claim was carried out and only the answer lost, the
-lease has run out by then."""
-
 parts = Composition(load_settings("database", "memory", "model", "queue", "project"))
->>>>>>> a774900 (An agent's own model, server and key; a project's variables in a deployment)
 session_worker, wake_queue = parts.session_worker, parts.wake_queue
 wake_queue.prepare()
 

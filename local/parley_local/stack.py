@@ -38,6 +38,7 @@ class LocalStack:
         *,
         env: Mapping[str, str] | None = None,
         template: Path | None = None,
+        project: Path | None = None,
         ready_within: float = 60,
     ) -> None:
         """Make a stack; nothing is started.
@@ -46,6 +47,7 @@ class LocalStack:
             data_dir: Where its data is; made where needed.
             env: Set over this process's environment, of which no OPENAI_ variable is taken.
             template: Another template than the project's.
+            project: The folder of the project that is served; that of this process if None.
             ready_within: Seconds that it may take to answer.
         """
         self.data_dir = data_dir
@@ -54,6 +56,7 @@ class LocalStack:
         own = {name: value for name, value in os.environ.items() if "OPENAI" not in name}
         self._env = {**own, **(env or {})}
         self._template = template
+        self._project = project
         self._ready_within = ready_within
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -87,6 +90,8 @@ class LocalStack:
         command += ["--data-dir", str(self.data_dir)]
         if self._template is not None:
             command += ["--template", str(self._template)]
+        if self._project is not None:
+            command += ["--project", str(self._project)]
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self._env

@@ -29,6 +29,12 @@ def published(build: Path) -> list[Path]:
     ]
 
 
+def without_value(template: Path, parameters: Mapping[str, str]) -> list[str]:
+    """Return the parameters of a template that must be given, such as a project's, and are not."""
+    entries = load(template)["Parameters"]
+    return [name for name in entries if "Default" not in entries[name] and name not in parameters]
+
+
 def main() -> int:
     """Deploy; the exit status is `sam`'s, or 2 when something was not given or does not fit.
 
@@ -84,6 +90,10 @@ def main() -> int:
 
         return 1 if faults(parameters, deployed, print) else 0
     parameters |= _of_the_account(parameters, stack, region)
+    unset = without_value(asked.build / "template.yaml", parameters)
+    if unset:
+        print(f"{target}: these parameters have no value: {', '.join(unset)}.", file=sys.stderr)
+        return 2
     stamp(parameters, published(asked.build))
     overrides = [f"{name}={quoted(value)}" for name, value in parameters.items()]
     template = ["--template-file", str(asked.build / "template.yaml")]

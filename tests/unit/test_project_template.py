@@ -11,8 +11,9 @@ import pytest
 
 from parley.manifest import Manifest, Offer, Variable
 from parley_backend import backend
+from parley_deploy.__main__ import without_value
 from parley_local.cloudformation import load
-from parley_packages.own_template import RUN_ITS_CODE, own_template
+from parley_packages.project_template import RUN_ITS_CODE, project_template
 from parley_project.project import Project
 
 ARN = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:bistro-AbCdEf"
@@ -37,13 +38,15 @@ def project(tmp_path: Path) -> Project:
 
 
 def made(project: Project) -> dict[str, Any]:
-    return load(own_template(project, project.root / "built"))
+    return load(project_template(project, backend("template.yaml"), project.root / "built"))
 
 
 def test_a_project_that_adds_nothing_has_the_backend_s(project: Project) -> None:
     plain = replace(project, manifest=Manifest({"host": Offer("x", "bistro:a")}, "host"))
 
-    assert own_template(plain, project.root / "built") == backend("template.yaml")
+    assert project_template(plain, backend("template.yaml"), project.root / "built") == backend(
+        "template.yaml"
+    )
 
 
 def test_each_variable_is_a_parameter_and_secrets_are_named_by_arn(project: Project) -> None:
@@ -113,3 +116,10 @@ def test_what_it_names_is_found_from_wherever_it_is(project: Project) -> None:
             if name in entry.get("Properties", {}):
                 assert Path(entry["Properties"][name]).exists()
                 assert Path(entry["Properties"][name]).is_absolute()
+
+
+def test_a_deployment_without_a_value_that_is_required_is_refused(project: Project) -> None:
+    template = project_template(project, backend("template.yaml"), project.root / "built")
+    given = {"DatabaseSecretArn": ARN, "OpenAiSecretArn": ARN, "ProjectBistroCity": "Oslo"}
+
+    assert without_value(template, given) == ["ProjectBistroKeySecretArn"]

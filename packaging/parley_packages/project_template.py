@@ -23,17 +23,17 @@ RUN_ITS_CODE: Final = ("Sessions", "Messages", "Stream", "Worker", "Migrate")
 _PATHS = ("CodeUri", "ContentUri", "TemplateURL")
 
 
-def own_template(project: Project, folder: Path) -> Path:
+def project_template(project: Project, plain: Path, folder: Path) -> Path:
     """Return the template to build a project with.
 
     Args:
         project: Whose.
-        folder: Where it is written, if the project adds something to the backend's own.
+        plain: What it is made of: the backend's, or an own one of the project's with the same names.
+        folder: Where it is written, if the project adds something.
 
     Raises:
         OSError: It cannot be written.
     """
-    plain = backend("template.yaml")
     keeps = project.migrations is not None or project.manifest.user_data is not None
     if not project.manifest.environment and not keeps:
         return plain
@@ -42,10 +42,12 @@ def own_template(project: Project, folder: Path) -> Path:
         properties = entry.get("Properties", {})
         for name in _PATHS:
             if isinstance(properties.get(name), str):
-                properties[name] = str(backend(properties[name]))
+                nested = name == "TemplateURL"
+                begins = plain.resolve().parent if nested else backend()
+                properties[name] = str(begins / properties[name])
     for variable in project.manifest.environment:
         _add(document, variable)
-    if keeps:
+    if keeps and "Migration" in document["Resources"]:
         # CloudFormation asks for a migration when a property of it has changed.
         migration = document["Resources"]["Migration"]["Properties"]
         migration["Project"] = _digest(project)
@@ -76,20 +78,22 @@ def _add(document: dict[str, Any], variable: Variable) -> None:
         entry["Default"] = variable.default or ""
     parameters[name] = entry
     set_as = variable.name + (ARN_SUFFIX if variable.secret else "")
-    for function in RUN_ITS_CODE:
+    functions = [each for each in RUN_ITS_CODE if each in resources]
+    for function in functions:
         properties = resources[function]["Properties"]
         variables = properties.setdefault("Environment", {}).setdefault("Variables", {})
         variables[set_as] = {"Ref": name}
     if variable.secret:
-        resources[f"{name}Policy"] = _policy(name)
+        roles = [f"{each}Role" for each in functions if f"{each}Role" in resources]
+        resources[f"{name}Policy"] = _policy(name, roles)
         if not variable.required:
-            document["Conditions"][f"Has{name}"] = {
+            document.setdefault("Conditions", {})[f"Has{name}"] = {
                 "Fn::Not": [{"Fn::Equals": [{"Ref": name}, ""]}]
             }
             resources[f"{name}Policy"]["Condition"] = f"Has{name}"
 
 
-def _policy(parameter: str) -> dict[str, Any]:
+def _policy(parameter: str, roles: list[str]) -> dict[str, Any]:
     """Return what lets the functions read one secret: its ARN is of one kind or the other."""
     statement = {
         "Sid": "ReadProjectsSecret",
@@ -101,7 +105,7 @@ def _policy(parameter: str) -> dict[str, Any]:
         "Type": "AWS::IAM::Policy",
         "Properties": {
             "PolicyName": parameter,
-            "Roles": [{"Ref": f"{function}Role"} for function in RUN_ITS_CODE],
+            "Roles": [{"Ref": role} for role in roles],
             "PolicyDocument": {"Version": "2012-10-17", "Statement": [statement]},
         },
     }
@@ -126,7 +130,7 @@ def main() -> None:
     given = parser.parse_args()
     try:
         project = read_project(Path(os.environ.get("PARLEY_PROJECT") or backend(FILE)))
-        print(own_template(project, given.folder))
+        print(project_template(project, project.template or backend("template.yaml"), given.folder))
     except ProjectFaults as faults:
         sys.exit(str(faults))
 
