@@ -28,7 +28,7 @@ def project_template(project: Project, plain: Path, folder: Path) -> Path:
 
     Args:
         project: Whose.
-        plain: What it is made of: the backend's, or an own one of the project's with the same names.
+        plain: What it is made of: the backend's, or one of the project's with the same names.
         folder: Where it is written, if the project adds something.
 
     Raises:
