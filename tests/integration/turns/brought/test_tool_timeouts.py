@@ -71,7 +71,9 @@ async def test_the_model_is_told_and_the_tool_is_not_called_again(
     assert carried.reply == "It took too long."
     assert calls.made == 1
     (told,) = failures(log_lines)
-    assert (told["tool"], told["exception"]) == ("slow", ["agents.exceptions.ToolTimeoutError"])
+    assert (told["tool"], told["exception"][0]) == ("slow", "agents.exceptions.ToolTimeoutError")
+    assert told["at"].startswith(f"{__file__}:")
+    assert told["at"].endswith(" slow")
     assert told["call_id"]
     (recorded,) = tools(carried.bench, carried.view.turn.id)
     assert (recorded.name, recorded.error) == ("slow", "ToolTimeoutError")

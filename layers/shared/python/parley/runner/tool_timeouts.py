@@ -21,7 +21,7 @@ from parley.errors import ParleyError
 
 
 class OutOfTime(ParleyError):
-    """A call took longer than its tool says."""
+    """A call took longer than its tool says; the cause tells where it was stopped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +50,10 @@ class TimeLimit:
         task = asyncio.ensure_future(call)
         try:
             return await asyncio.wait_for(task, self.seconds)
-        except TimeoutError:
+        except TimeoutError as late:
             if task.done() and not task.cancelled():
                 return task.result()
-            raise OutOfTime from None
+            raise OutOfTime from late.__cause__
 
     def error(self, tool: str) -> ToolTimeoutError:
         """Return what a tool of that name fails with."""

@@ -175,8 +175,9 @@ class _Recorded:
         try:
             with inside_call(call_id), subsegment(f"tool {context.tool_name}"):
                 value = await self.limit.keep(self._invoke(context, arguments))
-        except OutOfTime:
+        except OutOfTime as stopped:
             late, error = True, self.limit.error(called.name)
+            error.__cause__ = stopped.__cause__
             tool_failed(context, error)
             value = await self.limit.told(context, error)
         except Exception as failure:
