@@ -71,6 +71,11 @@ class CommandGroup(TyperGroup):
             return super().invoke(ctx)
         except CommandFailed as error:
             _tell(str(error))
+        except typer.BadParameter as error:
+            from parley_cli.refused import reword
+
+            reword(error)
+            raise
         except OSError as error:
             if error.errno == errno.EPIPE:
                 raise  # who reads has enough, which is no failure to be told of
