@@ -17,6 +17,7 @@ from parley_testing.account.moto import Account
 from parley_testing.account.wake_queue import ReceivedWakeups
 from parley_testing.api.handlers import load_function
 from parley_testing.postgres.databases import DatabasePool, connect, temporary_postgres
+from parley_testing.postgres.transitions import refuse_other_transitions
 from parley_testing.scenarios.fork_server import ForkServer
 from parley_testing.scenarios.parts import Place, new_log, new_store
 from parley_testing.scenarios.setup import Setup
@@ -51,6 +52,8 @@ def postgres() -> Iterator[EmbeddedPostgres]:
             patch.setenv("DATABASE_URL", server.url(_TEMPLATE))
             patch.setenv("DATABASE_RUNTIME_URL", server.runtime_url(_TEMPLATE))
             load_function("migrate").handler({"action": "migrate"}, None)
+        with connect(server.url(_TEMPLATE)) as connection:
+            refuse_other_transitions(connection)
         yield server
 
 

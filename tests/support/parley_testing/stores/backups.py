@@ -41,6 +41,8 @@ class PostgresBackup:
         with sql.transaction():
             for table, own in reversed(_TABLES):
                 sql.execute(f"DELETE FROM {table} WHERE {own}", self._user)
+            # As `pg_restore --disable-triggers` does: what was written then is not done again.
+            sql.execute("SET LOCAL session_replication_role = replica")
             for table, _ in _TABLES:
                 sql.execute(
                     f"INSERT INTO {table}"

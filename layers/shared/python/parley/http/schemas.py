@@ -11,7 +11,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, Pl
 from pydantic_core import PydanticCustomError, to_json
 
 from parley.repository import values
-from parley.repository.models import Role, SessionStatus, TurnStatus
+from parley.repository.models import Role, SessionStatus
+from parley.repository.states import TurnStatus
 from parley.repository.transcript import TurnView
 from parley.turns.cancel import Cancellation, CancelOutcome
 

@@ -11,11 +11,9 @@ from pydantic import BaseModel, Field
 from parley.http.admin_schemas import CleanupKind, Counted, Failure
 from parley.http.schemas import Time
 from parley.repository import statistics
-from parley.repository.models import TurnStatus
 from parley.repository.progress import Progress
+from parley.repository.states import STATUSES
 from parley.repository.statistics import Standing
-
-_NAMES_OF_TURNS: tuple[TurnStatus, ...] = ("queued", "running", "completed", "failed", "cancelled")
 
 
 class SessionCounts(BaseModel):
@@ -49,7 +47,7 @@ class TurnCounts(BaseModel):
     @classmethod
     def of(cls, counted: Mapping[str, int]) -> Self:
         """Show the counts; a status that is not among them is one that no turn has."""
-        return cls(**{name: counted.get(name, 0) for name in _NAMES_OF_TURNS})
+        return cls(**{name: counted.get(name, 0) for name in STATUSES})
 
 
 class FailureCount(BaseModel):

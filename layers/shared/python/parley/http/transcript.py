@@ -13,7 +13,7 @@ from parley.http.paging import Cursor, Limit
 from parley.http.parts import Caller, Transcript
 from parley.http.schemas import MessageList, TranscriptMessage, Turn, TurnDetails, TurnList
 from parley.http.sessions import SessionId
-from parley.repository.models import TurnStatus
+from parley.repository.states import TurnStatus
 
 TurnId = Annotated[UUID, Path(description="The turn's id.")]
 

@@ -10,8 +10,9 @@ from sqlalchemy import CheckConstraint, ForeignKey, Index, MetaData, Text, text
 from sqlalchemy.dialects.postgresql import BYTEA, JSONB, TIMESTAMP
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
+from parley.repository.states import TurnStatus
+
 SessionStatus = Literal["active", "ended", "escalated"]
-TurnStatus = Literal["queued", "running", "completed", "failed", "cancelled"]
 Role = Literal["user", "assistant"]
 
 _NOW = text("now()")

@@ -15,9 +15,10 @@ from sqlalchemy.orm import Session, aliased
 
 from parley.errors import NotFound
 from parley.repository.database import Database
-from parley.repository.models import MessageRow, SessionRow, ToolCallRow, TurnRow, TurnStatus
+from parley.repository.models import MessageRow, SessionRow, ToolCallRow, TurnRow
 from parley.repository.paging import Number, Page, decode, encode, fitting
 from parley.repository.scope import SERVICE, OfUser
+from parley.repository.states import TurnStatus
 from parley.repository.values import Message, Step, Turn
 
 # Of a turn, the user speaks first.

@@ -28,8 +28,8 @@ from parley.repository.end import (
     STOP_BARELY,
     STOPPED_BEFORE,
 )
-from parley.repository.models import TurnStatus
 from parley.repository.scope import OfSession, OfUser
+from parley.repository.states import TurnStatus
 from parley.retry import with_retry
 from parley.timing import LEASE_SECONDS
 

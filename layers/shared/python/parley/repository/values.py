@@ -19,8 +19,8 @@ from parley.repository.models import (
     TaskRow,
     ToolCallRow,
     TurnRow,
-    TurnStatus,
 )
+from parley.repository.states import TurnStatus
 
 
 @dataclass(frozen=True, slots=True)

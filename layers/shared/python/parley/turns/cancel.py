@@ -20,7 +20,7 @@ from parley.metrics import measure
 from parley.observability import logger
 from parley.repository.cancel import request_cancel
 from parley.repository.database import Database
-from parley.repository.models import TurnStatus
+from parley.repository.states import TurnStatus
 from parley.repository.tool_calls import ToolCallRepository
 from parley.repository.transcript import Transcript, TurnView
 from parley.repository.turns import RunningTurn, TurnRepository

@@ -21,6 +21,7 @@ from parley.errors import (
 )
 from parley.memory.store import AgentSessionStore, StoredTurn
 from parley.repository.begin import MAX_QUEUED
+from parley.repository.states import OPEN
 from parley.repository.transcript import Transcript, TurnView
 from parley.repository.turns import Begun, RunningTurn, TurnRepository, TurnRequest
 from parley.threads import in_thread, in_thread_with_retry
@@ -162,7 +163,7 @@ class Sender:
                     return Sent(_replied(view), replayed=False)
                 continue  # it was ours of an earlier try: begin tells
             turn_id = _accepted(begun, request)
-            if begun.status not in ("queued", "running"):
+            if begun.status not in OPEN:
                 view = await in_thread(
                     self.transcript.turn, request.user_id, begun.session_id, turn_id
                 )
