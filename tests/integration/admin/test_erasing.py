@@ -32,6 +32,8 @@ def belong(api: Api, aged: Aged, user: str, *, sessions: int = 2) -> None:
             " SELECT id, 'call', 'add_task', '{}', '{}', true FROM turns WHERE session_id = %s",
             (session_id,),
         )
+    for status in ("escalated", "active"):  # somebody is to be told of it
+        aged.sql.execute("UPDATE sessions SET status = %s WHERE id = %s", (status, session_id))
     for title in ("milk", "bread"):
         made = api("POST", "/tasks", {"title": title}, user=user, headers=keyed(f"task-{title}"))
         assert made.status == 201, made
