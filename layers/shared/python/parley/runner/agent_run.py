@@ -34,7 +34,7 @@ from parley.runner.model_faults import fault_of
 from parley.runner.nested_runs import keeping_runs
 from parley.runner.recording_model import RecordingProvider
 from parley.runner.told import as_text
-from parley.runner.tool_errors import tell_error
+from parley.runner.tool_errors import raised_by, tell_error
 from parley.text import storable
 from parley.turns.attempt import Attempt, running
 from parley.turns.context import TurnContext
@@ -183,4 +183,4 @@ def _failure(error: Exception, model_error: Exception | None) -> RunFailed:
         case failed if failed is model_error:  # such as an answer that is not JSON
             return RunFailed("model_failed", f"The model failed: {type(failed).__name__}.")
         case failed:
-            return RunFailed("agent_failed", f"The agent failed: {type(failed).__name__}.")
+            return RunFailed("agent_failed", f"The agent failed: {raised_by(failed)}.")

@@ -9,10 +9,12 @@ from __future__ import annotations
 from typing import Any
 
 from agents import (
+    AgentsException,
     FunctionTool,
     ModelBehaviorError,
     ModelRefusalError,
     RunContextWrapper,
+    UserError,
     default_tool_error_function,
 )
 from agents.run_config import ToolErrorFormatterArgs
@@ -22,7 +24,7 @@ from agents.tool import (
 )
 from agents.tool_context import ToolContext
 
-from parley.errors import Fenced, InvalidField, NotFound, StoreUnavailable
+from parley.errors import Fenced, InvalidField, NotFound, ParleyError, StoreUnavailable
 from parley.observability import logger, traced
 from parley.runner.agent_graph import UnsupportedAgent
 from parley.runner.missing_tools import tell_missing
@@ -34,6 +36,43 @@ _NOT_THE_TOOL_S = (Fenced, StoreUnavailable, UnsupportedAgent)
 # A tool says by these what is wrong with its arguments, and the model may call it better.
 _REFUSALS = (InvalidField, NotFound, ModelBehaviorError)
 _BAD_ARGUMENTS = "Invalid JSON input for tool"  # so the SDK's message begins
+
+
+class RaisedBefore(ParleyError):
+    """A tool has failed the turn in an earlier attempt, and is not called again.
+
+    Attributes:
+        name: The class of what it raised.
+    """
+
+    def __init__(self, name: str, message: str) -> None:
+        super().__init__(message)
+        self.name = name
+
+
+def is_of_tool(error: Exception, tool: FunctionTool, model_error: Exception | None) -> bool:
+    """Whether a tool raised something of its own, which it would perhaps not raise another time.
+
+    What another agent or its model failed with is none of it, however far down it is: the next
+    attempt asks them again, and what they have answered is recorded.
+    """
+    chain: list[BaseException] = [error]
+    while (cause := chain[-1].__cause__ or chain[-1].__context__) is not None:
+        chain.append(cause)
+    others = (*_NOT_THE_TOOL_S, AgentsException)
+    return agent_of_tool(tool) is None and not any(
+        isinstance(each, others) or each is model_error for each in chain
+    )
+
+
+def raised_by(error: Exception) -> str:
+    """Return the name of what ended a run: what a tool raised, not what the SDK made of it."""
+    cause = error.__cause__ if isinstance(error, UserError) else None
+    match cause or error:
+        case RaisedBefore(name=name):
+            return name
+        case raised:
+            return type(raised).__name__
 
 
 def explain(context: RunContextWrapper[Any], error: Exception) -> str:

@@ -14,9 +14,16 @@ from agents import FunctionTool, Tool, function_tool
 from agents.tool_context import ToolContext
 
 from parley.failpoints import failpoint
-from parley.repository.tool_calls import Called
+from parley.repository.tool_calls import Called, ToolCall
 from parley.runner.told import told
-from parley.runner.tool_errors import explain, explain_errors, note_errors, tool_failed
+from parley.runner.tool_errors import (
+    RaisedBefore,
+    explain,
+    explain_errors,
+    is_of_tool,
+    note_errors,
+    tool_failed,
+)
 from parley.runner.tool_guardrails import record_tool_verdicts
 from parley.runner.tool_results import give_extractor_value, named, tell_returned
 from parley.runner.tool_timeouts import NO_LIMIT, OutOfTime, take_limit
@@ -159,7 +166,7 @@ class _Recorded:
             await self._make(attempt, called, context, arguments)
         call = attempt.journal.outputs[call_id]
         if call.raised:
-            raise self.limit.error(call.name)
+            raise self._raised(call)
         answer = attempt.journal.answered[call_id] = cut(call.output, call.told)
         if not self._tool.tool_output_guardrails:  # or the last of them tells it
             tell_returned(context, answer)
@@ -182,6 +189,9 @@ class _Recorded:
             value = await self.limit.told(context, error)
         except Exception as failure:
             tool_failed(context, failure)
+            if is_of_tool(failure, self._tool, attempt.model_error):
+                output = _told(attempt, call_id, str(failure))
+                await attempt.journal.record_output(called, output, raised=True)
             raise
         attempt.lease.check()
         if attempt.refused is not None:
@@ -192,6 +202,13 @@ class _Recorded:
             await attempt.journal.record_output(called, output, raised=raised)
         if late:  # a transaction of the call's may have been committed before
             attempt.journal.outputs[call_id] = (await attempt.journal.recorded())[call_id]
+
+    def _raised(self, call: ToolCall) -> Exception:
+        """Return what a call that is recorded fails the run with."""
+        timeout = self.limit.error(call.name)
+        if call.error == type(timeout).__name__:
+            return timeout
+        return RaisedBefore(call.error or "", str(call.output))
 
     async def _outside(self, context: ToolContext[Any], arguments: str) -> Any:
         """Call the tool outside of a turn, as the SDK does."""
