@@ -98,6 +98,12 @@ def wakeups_unread() -> Iterator[Mapping[str, str]]:
         yield settings
 
 
+@pytest.fixture(scope="session", autouse=True)
+def level_of_a_deployment() -> None:
+    """Have the process log as `environment` says, whichever test makes the logger first."""
+    logger().setLevel("WARNING")
+
+
 @pytest.fixture
 def environment(
     database_url: str,

@@ -55,7 +55,7 @@ def test_while_it_lasts_the_answer_is_503_and_afterwards_the_same_request_succee
     else:
         problem(during, 503, "store_unavailable")
         assert int(during.headers["retry-after"]) > 0
-        logged = [str(vars(record).get("reason")) for record in caplog.records]
+        logged = [str(vars(each)["reason"]) for each in caplog.records if hasattr(each, "reason")]
         assert re.fullmatch(f"postgres: ({reason})", logged[-1])
     talk.expire()
     after = talk.request(operation)
