@@ -65,8 +65,9 @@ def find_target(
     chosen = url or environ.get("PARLEY_URL") or local
     if chosen is None:
         raise CommandFailed(
-            f"parley dev is not running on {data_dir}. Start it, or name another API with --url "
-            "or PARLEY_URL."
+            f"parley dev is not running on {data_dir.absolute()}. Start it; or run this in the "
+            "folder of a project where it runs, or name that one's with --data-dir, or another API "
+            "with --url or PARLEY_URL."
         )
     _check(chosen)
     if (given := environ.get("PARLEY_TOKEN", "").strip()) and user is None:
@@ -75,8 +76,8 @@ def find_target(
         return Target(chosen.rstrip("/"), given)
     if local is None or not same_place(chosen, local):
         raise CommandFailed(
-            f"The local issuer's tokens are for parley dev on {data_dir} only, which is not "
-            f"{chosen}. Set PARLEY_TOKEN."
+            f"The local issuer's tokens are for parley dev on {data_dir.absolute()} only, which is "
+            f"not {chosen}. Set PARLEY_TOKEN."
         )
     return Target(chosen.rstrip("/"), local_token(data_dir, user or "local", admin=admin))
 
@@ -139,7 +140,7 @@ def local_token(data_dir: Path, user: str, *, admin: bool = False) -> str:
         raise CommandFailed(f"The local issuer is not installed: {error}.") from error
     if not has_key(data_dir):
         raise CommandFailed(
-            f"parley dev has not run on {data_dir} yet, so nobody knows its tokens."
+            f"parley dev has not run on {data_dir.absolute()} yet, so nobody knows its tokens."
         )
     try:
         return issue_token(data_dir, user, admin=admin)

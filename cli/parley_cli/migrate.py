@@ -76,8 +76,8 @@ def _local_database(data_dir: Path) -> str:
         raise CommandFailed(f"parley dev on {data_dir} cannot be found: {error}") from error
     if running is None:
         raise CommandFailed(
-            f"parley dev is not running on {data_dir}. Start it, which migrates too, or name a "
-            "database with --database-url or DATABASE_URL."
+            f"parley dev is not running on {data_dir.absolute()}. Start it, which migrates too, or "
+            "name a database with --database-url or DATABASE_URL."
         )
     return f"postgresql+psycopg://postgres@/{DATABASE}?host={quote(socket_dir, safe='')}"
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import jwt
 import pytest
 
-from parley_cli.address import find_target, same_place
+from parley_cli.address import DATA_DIR, find_target, same_place
 from parley_cli.errors import CommandFailed
 from parley_local.data_directory import Address, published
 
@@ -33,6 +33,18 @@ def test_make_dev_is_found_by_what_it_announced(tmp_path: Path) -> None:
 def test_without_make_dev_and_without_an_address_it_says_so(tmp_path: Path) -> None:
     with pytest.raises(CommandFailed, match="parley dev is not running"):
         find_target({}, url=None, data_dir=tmp_path, user=None)
+
+
+def test_it_says_where_it_looked_and_how_another_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / DATA_DIR).mkdir()
+
+    with pytest.raises(CommandFailed, match="--data-dir") as failed:
+        find_target({}, url=None, data_dir=DATA_DIR, user=None)
+
+    assert f"not running on {tmp_path / DATA_DIR}." in str(failed.value)
 
 
 def test_a_make_dev_that_was_killed_does_not_run(tmp_path: Path) -> None:
