@@ -132,12 +132,14 @@ def _program() -> str:
 
 
 def _warnings(project: Project) -> list[str]:
+    from parley_local.own_policies import read_policies
     from parley_local.own_template import check_template
     from parley_local.table_check import check_tables
     from parley_project.faults import ProjectFaults
 
     try:
         with waiting("Running the migrations …"):
+            read_policies(project)
             return [*check_template(project), *check_tables(project, os.environ)]
     except ProjectFaults as faults:
         for sentence in faults.sentences:

@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import sys
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,11 +15,15 @@ from parley.manifest import Variable
 from parley.project_variables import ARN_SUFFIX
 from parley_backend import backend
 from parley_local.cloudformation import load
+from parley_local.own_policies import read_policies
 from parley_project.faults import ProjectFaults
 from parley_project.project import FILE, Project, read_project
 
 RUN_ITS_CODE: Final = ("Sessions", "Messages", "Stream", "Worker", "Migrate")
 """The functions that import code of the project's, which may read its variables."""
+
+RUN_ITS_TOOLS: Final = ("Messages", "Stream", "Worker")
+"""Those of them that carry out turns, and so may do what the project's policies allow."""
 
 _PATHS = ("CodeUri", "ContentUri", "TemplateURL")
 
@@ -33,9 +38,11 @@ def project_template(project: Project, plain: Path, folder: Path) -> Path:
 
     Raises:
         OSError: It cannot be written.
+        ProjectFaults: Its policies cannot be read, or are none.
     """
+    statements = read_policies(project)
     keeps = project.migrations is not None or project.manifest.user_data is not None
-    if not project.manifest.environment and not keeps:
+    if not project.manifest.environment and not keeps and not statements:
         return plain
     document = load(plain)
     for entry in document["Resources"].values():
@@ -47,6 +54,9 @@ def project_template(project: Project, plain: Path, folder: Path) -> Path:
                 properties[name] = str(begins / properties[name])
     for variable in project.manifest.environment:
         _add(document, variable)
+    if statements:
+        resources = document["Resources"]
+        resources["ProjectPolicy"] = _policy("Project", RUN_ITS_TOOLS, statements, resources)
     if keeps and "Migration" in document["Resources"]:
         # CloudFormation asks for a migration when a property of it has changed.
         migration = document["Resources"]["Migration"]["Properties"]
@@ -84,8 +94,14 @@ def _add(document: dict[str, Any], variable: Variable) -> None:
         variables = properties.setdefault("Environment", {}).setdefault("Variables", {})
         variables[set_as] = {"Ref": name}
     if variable.secret:
-        roles = [f"{each}Role" for each in functions if f"{each}Role" in resources]
-        resources[f"{name}Policy"] = _policy(name, roles)
+        # Its ARN is of one kind or the other.
+        statement = {
+            "Sid": "ReadProjectsSecret",
+            "Effect": "Allow",
+            "Action": ["secretsmanager:GetSecretValue", "ssm:GetParameter"],
+            "Resource": {"Ref": name},
+        }
+        resources[f"{name}Policy"] = _policy(name, functions, [statement], resources)
         if not variable.required:
             document.setdefault("Conditions", {})[f"Has{name}"] = {
                 "Fn::Not": [{"Fn::Equals": [{"Ref": name}, ""]}]
@@ -93,20 +109,20 @@ def _add(document: dict[str, Any], variable: Variable) -> None:
             resources[f"{name}Policy"]["Condition"] = f"Has{name}"
 
 
-def _policy(parameter: str, roles: list[str]) -> dict[str, Any]:
-    """Return what lets the functions read one secret: its ARN is of one kind or the other."""
-    statement = {
-        "Sid": "ReadProjectsSecret",
-        "Effect": "Allow",
-        "Action": ["secretsmanager:GetSecretValue", "ssm:GetParameter"],
-        "Resource": {"Ref": parameter},
-    }
+def _policy(
+    name: str,
+    functions: Iterable[str],
+    statements: list[dict[str, Any]],
+    resources: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Return a policy for the roles that some functions have in a template."""
+    roles = [f"{each}Role" for each in functions if f"{each}Role" in resources]
     return {
         "Type": "AWS::IAM::Policy",
         "Properties": {
-            "PolicyName": parameter,
+            "PolicyName": name,
             "Roles": [{"Ref": role} for role in roles],
-            "PolicyDocument": {"Version": "2012-10-17", "Statement": [statement]},
+            "PolicyDocument": {"Version": "2012-10-17", "Statement": statements},
         },
     }
 
