@@ -160,6 +160,7 @@ def test_the_schedule_has_a_worker_told_of_a_turn_that_was_left(
 
     assert report == {
         "sessions": {"waiting": 1, "woken": 1, "left": 0},
+        "escalations": 0,
         "conversations": 0,
         "cleanup": None,
         "done": True,

@@ -47,6 +47,7 @@ STATUSES = {
     "sessions/open-api": (200, 200),
     "sessions/prune-memory": (200, 404),
     "sessions/read-any-transcript": (200, 404),
+    "sessions/read-any-turn": (200, 404),
     "sessions/read-session": (200, 404),
     "sessions/read-statistics": (200, 200),
     "sessions/read-task": (200, 404),

@@ -16,6 +16,8 @@ from parley_testing.account.wake_queue import ReceivedWakeups
 from parley_testing.api.handlers import Api, Context
 from parley_testing.stores.talk import begin, queue, request
 
+NOTHING_ELSE = {"escalations": 0, "conversations": 0, "cleanup": None, "done": True}
+
 Recover = Callable[..., dict[str, Any]]
 Leave = Callable[..., RunningTurn]
 Work = Callable[[], int]
@@ -49,7 +51,7 @@ def test_a_turn_on_which_nobody_writes_is_woken_for_and_carried_on_by_a_worker(
     report = recover()
 
     found = counts(waiting=1, woken=1)
-    assert report == {"sessions": found, "conversations": 0, "cleanup": None, "done": True}
+    assert report == {"sessions": found, **NOTHING_ELSE}
     assert state(sql, turn.id) == ("running", 1, 0), "the recovery runs nothing itself"
     assert work() == 1
     assert state(sql, turn.id) == ("completed", 2, 1)
@@ -78,7 +80,7 @@ def test_a_turn_that_is_being_carried_out_is_left_alone(
 
     report = recover()
 
-    assert report == {"sessions": counts(), "conversations": 0, "cleanup": None, "done": True}
+    assert report == {"sessions": counts(), **NOTHING_ELSE}
     assert work() == 0
     assert state(sql, turn.id) == ("running", 1, 0)
 

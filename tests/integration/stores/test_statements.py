@@ -23,6 +23,7 @@ VALUES = {
     "fingerprint": r"'\x00'::bytea",
     "fingerprints": r"array['\x00'::bytea]",
     "metadata": "'{}'",
+    "model_steps": "'[]'",
     "enqueue": "true",
     "queue": "false",
     "crashed": "false",
