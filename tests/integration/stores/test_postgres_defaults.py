@@ -42,7 +42,7 @@ HOSTILE = {
 
 SPOKEN = "Grüße \\ 🦜 'quoted'"
 
-_IDS = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f-]{21}|call_\w+")
+_IDS = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[47][0-9a-f-]{21}|call_\w+")
 _TIMES = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(?=Z|[+-]\d)")
 _FIGURES = re.compile(r'("\w*(?:bytes|seconds|connections)\w*": ?)[\d.]+')
 

@@ -77,6 +77,24 @@ async def test_a_turn_that_it_fails_is_failed_by_every_attempt(
     assert (step.name, step.error) == ("charge", "LookupError")
 
 
+async def test_an_error_that_is_its_own_cause_is_followed_once(new_bench: NewBench) -> None:
+    one, other = LookupError("no such card"), LookupError("no such account")
+    one.__context__, other.__context__ = other, one
+
+    @function_tool(failure_error_function=None)
+    def charge() -> str:
+        """Charge the card."""
+        raise one
+
+    bench = new_bench(
+        in_order(call("charge")), agent=Agent[TurnContext](name="one", tools=[charge])
+    )
+
+    view = await bench.execute(bench.begin(bench.new_session()))
+
+    assert view.turn.error_detail == "The agent failed: LookupError."
+
+
 async def test_the_turn_says_what_was_raised_and_not_what_the_sdk_made_of_it(
     new_bench: NewBench,
 ) -> None:

@@ -43,6 +43,7 @@ BODIES: Mapping[str, Any] = {
     "listAllSessions": None,
     "changeSessionStatus": {"status": "ended"},
     "readAnyTranscript": None,
+    "readAnyTurn": None,
     "cleanUp": {"dry_run": True},
     "eraseUser": None,
     "renameUser": {"new_user_id": "renamed"},
