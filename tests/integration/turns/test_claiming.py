@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from uuid import UUID
@@ -17,6 +18,7 @@ from parley.repository.database import Database
 from parley.repository.turns import Ending, HeadClaim, RunningTurn, TurnRepository, Usage
 from parley_testing.postgres.postgres_wire import PostgresWire
 from parley_testing.stores.turn_keys import pairs
+from parley_testing.waiting import wait_for
 from parley_testing.workbench import Workbench, request
 
 Expire = Callable[[UUID], None]
@@ -52,6 +54,21 @@ def claimed(bench: Workbench, session_id: UUID) -> RunningTurn:
     assert claim.outcome == "claimed"
     assert claim.turn is not None
     return claim.turn
+
+
+def test_a_turn_starts_when_it_is_taken_and_not_when_it_was_asked_for(
+    bench: Workbench, sql: psycopg.Connection
+) -> None:
+    """The turn before it may end meanwhile, and would seem to overlap with it."""
+    session_id = bench.new_session()
+    queue(bench, session_id)
+    with ThreadPoolExecutor(1) as threads, sql.transaction():
+        sql.execute("SELECT FROM sessions WHERE id = %s FOR NO KEY UPDATE", [session_id])
+        claiming = threads.submit(claimed, bench, session_id)
+        wait_for(lambda: sql.execute("SELECT FROM pg_locks WHERE NOT granted").rowcount)
+        (ended_at,) = sql.execute("SELECT clock_timestamp()").fetchall()[0]
+
+    assert claiming.result().started_at >= ended_at
 
 
 def test_a_turn_that_waits_is_claimed(bench: Workbench, sql: psycopg.Connection) -> None:

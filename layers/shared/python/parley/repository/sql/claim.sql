@@ -1,6 +1,7 @@
 -- Take the head of a session's queue for a worker, or say why not.
 -- Who begins a turn again whose answer was lost knows it by having been started when it was made; a turn
--- that waited is always started later.
+-- that waited is always started later. It starts when it is taken: the turn before it may have ended
+-- since this transaction began, which now() would tell.
 -- Parameters: session_id, lease, window, code, detail.
 WITH head AS MATERIALIZED (
   SELECT t.id, t.session_id, t.user_id, t.attempt, t.status, t.lease_expires_at,
@@ -21,7 +22,7 @@ claimed AS (
          crashes = t.crashes + coalesce(
            t.lease_expires_at > '-infinity' AND t.lease_expires_at < now(), false)::int,
          started_at = coalesce(t.started_at,
-           greatest(now(), t.created_at + interval '1 microsecond'))
+           greatest(clock_timestamp(), t.created_at + interval '1 microsecond'))
   FROM head JOIN locked ON locked.id = head.session_id
   WHERE t.id = head.id AND t.attempt = head.attempt AND t.status = head.status
     AND CASE t.status WHEN 'queued' THEN locked.status = 'active'
