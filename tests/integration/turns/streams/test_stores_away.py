@@ -16,7 +16,7 @@ from botocore.awsrequest import AWSResponse
 from botocore.compat import HTTPHeaders
 
 from parley.errors import StoreUnavailable
-from parley.events import reader
+from parley.events import reader, writer
 from parley.events.dynamodb import DynamoDbEventLog
 from parley.events.sqlite import SqliteEventLog
 from parley.memory.dynamodb import DynamoDbStore
@@ -176,6 +176,13 @@ async def test_a_turn_that_the_store_cannot_take_is_refused_and_not_lost(
     assert sql.execute("SELECT count(*), max(number) FROM turns").fetchone() == (2, 2)
 
 
+@pytest.fixture
+def who_runs_does_not_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The attempt that runs reads nothing of its log, however long others are refused."""
+    monkeypatch.setattr(writer, "LOOK_SECONDS", 3_600.0)
+
+
+@pytest.mark.usefixtures("who_runs_does_not_look")
 async def test_a_turn_that_runs_elsewhere_is_joined_only_if_its_log_can_be_read(
     new_streams: NewStreams, stores: Stores, gate: Gate
 ) -> None:
@@ -215,6 +222,7 @@ async def test_a_turn_that_waits_is_followed_from_before_it_begins(
             assert text_of(await second.rest()) == "second"
 
 
+@pytest.mark.usefixtures("who_runs_does_not_look")
 async def test_a_turn_whose_waiting_cannot_be_looked_at_is_accepted_and_refused_a_stream(
     new_streams: NewStreams, stores: Stores, gate: Gate
 ) -> None:
