@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from uuid import UUID
 
 from sqlalchemy import text
@@ -17,28 +16,16 @@ NOTE_ATTEMPT = 1
 """The attempt that a note's turn is vouched for with."""
 
 
-@dataclass(frozen=True, slots=True)
-class Note:
-    """What was said in a session, to its user and to its agent.
-
-    Attributes:
-        user_id: Whose session it is.
-        turn: The turn that holds it.
-    """
-
-    user_id: str
-    session_id: UUID
-    turn: TurnKey
-    text: str
-
-
 def leave_note(
     database: Database, user_id: str, session_id: UUID, status: SessionStatus, said: str
-) -> Note:
+) -> TurnKey:
     """Say something in a session as its assistant, and set its status, in one statement.
 
     The note has the session's next number, and is vouched for: the agent is shown it as the last
     thing that was said. It is no answer to a message, so its turn has none.
+
+    Returns:
+        The turn that holds it.
 
     Raises:
         NotFound: The user has no such session.
@@ -57,7 +44,7 @@ def leave_note(
     rows = database.run_once(OfUser(user_id), _NOTE, parameters)
     if not rows:
         raise NotFound("session", session_id)
-    return Note(user_id, session_id, TurnKey(rows[0].number, turn_id), said)
+    return TurnKey(rows[0].number, turn_id)
 
 
 # The session is locked before the turn is made: the other order deadlocked with deletion

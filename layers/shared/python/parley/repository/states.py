@@ -34,6 +34,7 @@ class Transition(NamedTuple):
 TRANSITIONS: tuple[Transition, ...] = (
     Transition(None, "running", "begin"),
     Transition(None, "queued", "begin, behind another turn or for a worker"),
+    Transition(None, "completed", "an administrator leaves a note"),
     Transition("queued", "running", "a worker claims it"),
     Transition("queued", "cancelled", "cancel"),
     Transition("queued", "failed", "the session is not active any more"),

@@ -32,8 +32,8 @@ class Noter:
             NotFound: The user has no such session.
             StoreUnavailable: Postgres cannot serve now; the note may have been left all the same.
         """
-        note = leave_note(self.database, user_id, session_id, status, said)
-        left = StoredTurn(note.turn, NOTE_ATTEMPT, TurnMemory([assistant_message(said)], said))
+        turn = leave_note(self.database, user_id, session_id, status, said)
+        left = StoredTurn(turn, NOTE_ATTEMPT, TurnMemory([assistant_message(said)], said))
         try:
             self.open_store().write_back(conversation_key(user_id, session_id), [left])
         except (StoreUnavailable, StoreRefused, StoreMisconfigured) as error:
