@@ -48,12 +48,12 @@ def traced(error: BaseException | None, *, quoting: bool = False) -> dict[str, A
     """
     if error is None:
         return {}
-    chain = list(_chain(error))
-    facts: dict[str, Any] = {"exception": [_name(each) for each in chain]}
-    places = [place for each in chain if (place := _place(each)) is not None]
+    causes = list(chain(error))
+    facts: dict[str, Any] = {"exception": [_name(each) for each in causes]}
+    places = [place for each in causes if (place := _place(each)) is not None]
     if places:
         facts["at"] = places[-1]  # the cause of all
-    for each in chain:
+    for each in causes:
         for name, value in _facts(each).items():
             facts.setdefault(name, value)
     if quoting:
@@ -75,13 +75,20 @@ def redacted(text: str) -> str:
     return text
 
 
-def _chain(error: BaseException) -> Iterator[BaseException]:
+def chain(error: BaseException, *, hidden: bool = False) -> Iterator[BaseException]:
+    """Yield an error and what led to it, newest first; each once, also where they go in a circle.
+
+    Args:
+        error: The error.
+        hidden: Whether what was put out of sight by `raise … from None` is one of them.
+    """
     seen: set[int] = set()
     each: BaseException | None = error
     while each is not None and id(each) not in seen:
         seen.add(id(each))
         yield each
-        each = each.__cause__ or (None if each.__suppress_context__ else each.__context__)
+        sees = hidden or not each.__suppress_context__
+        each = each.__cause__ or (each.__context__ if sees else None)
 
 
 def _name(error: BaseException) -> str:
@@ -145,7 +152,7 @@ def _for_people(error: BaseException) -> str:
     """Write a traceback from where it enters the code that was written for this deployment."""
     told: traceback.TracebackException | None
     told = whole = traceback.TracebackException.from_exception(error)
-    for each in _chain(error):
+    for each in chain(error):
         if told is None:
             break
         own = [number for number, frame in enumerate(told.stack) if _is_own(frame.filename)]

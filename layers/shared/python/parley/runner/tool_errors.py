@@ -25,6 +25,7 @@ from agents.tool import (
 from agents.tool_context import ToolContext
 
 from parley.errors import Fenced, InvalidField, NotFound, ParleyError, StoreUnavailable
+from parley.faults import chain
 from parley.observability import logger, traced
 from parley.runner.agent_graph import UnsupportedAgent
 from parley.runner.missing_tools import tell_missing
@@ -56,14 +57,9 @@ def is_of_tool(error: Exception, tool: FunctionTool, model_error: Exception | No
     What another agent or its model failed with is none of it, however far down it is: the next
     attempt asks them again, and what they have answered is recorded.
     """
-    chain: list[BaseException] = []
-    cause: BaseException | None = error
-    while cause is not None and cause not in chain:  # one that is raised again may be in a circle
-        chain.append(cause)
-        cause = cause.__cause__ or cause.__context__
     others = (*_NOT_THE_TOOL_S, AgentsException)
     return agent_of_tool(tool) is None and not any(
-        isinstance(each, others) or each is model_error for each in chain
+        isinstance(each, others) or each is model_error for each in chain(error, hidden=True)
     )
 
 
