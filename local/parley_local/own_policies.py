@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from parley_local.cloudformation import load
+from parley_local.own_template import load_own
 from parley_project.faults import ProjectFaults
 from parley_project.file import shown
 from parley_project.project import Project
@@ -25,11 +25,7 @@ def read_policies(project: Project) -> list[dict[str, Any]]:
     """
     if project.policies is None:
         return []
-    name = shown(project.policies)
-    try:
-        document = load(project.policies)
-    except (OSError, ValueError) as error:
-        raise ProjectFaults([f"{name}: cannot be read: {error}"]) from error
+    name, document = shown(project.policies), load_own(project.policies)
     if unknown := sorted(map(str, document.keys() - {"Version", "Statement"})):
         raise ProjectFaults([f"{name}: {unknown[0]}: a policy has a Version and a Statement only"])
     given = document.get("Statement")

@@ -25,6 +25,18 @@ def template_of(project: Project) -> tuple[Path, Path]:
     return project.template or backend("template.yaml"), backend()
 
 
+def load_own(file: Path) -> dict[str, Any]:
+    """Read a file of a project's that is written as CloudFormation writes.
+
+    Raises:
+        ProjectFaults: It cannot be read.
+    """
+    try:
+        return load(file)
+    except (OSError, ValueError) as error:
+        raise ProjectFaults([f"{shown(file)}: cannot be read: {error}"]) from error
+
+
 def check_template(project: Project) -> list[str]:
     """Return a sentence for each thing of Parley's template that a project's own does not have.
 
@@ -35,11 +47,7 @@ def check_template(project: Project) -> list[str]:
     """
     if project.template is None:
         return []
-    name = shown(project.template)
-    try:
-        own = load(project.template)
-    except (OSError, ValueError) as error:
-        raise ProjectFaults([f"{name}: cannot be read: {error}"]) from error
+    name, own = shown(project.template), load_own(project.template)
     ours = load(backend("template.yaml"))
     missing = [
         f"{name}: {'.'.join(path)} is missing, which Parley's template has"

@@ -17,7 +17,7 @@ from parley.repository.database import Database
 from parley.repository.paging import encode
 from parley.repository.scope import OfUser
 from parley.timing import PAGE_MARGIN_SECONDS
-from parley.users import erasure, export, renaming
+from parley.users import erasure, export, project_rows
 from parley_testing import projects
 from parley_testing.api.handlers import load_function
 from parley_testing.postgres.databases import owner_url
@@ -173,7 +173,7 @@ def test_a_cursor_that_none_gave_is_refused(admin: Any, place: list[Any]) -> Non
 def test_all_of_the_user_goes_and_nothing_of_others(
     admin: Any, sql: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(erasure, "ROWS_A_PAGE", 20)
+    monkeypatch.setattr(project_rows, "ROWS_A_PAGE", 20)
 
     erased = admin.erase("ada")
 
@@ -190,7 +190,7 @@ def test_all_of_the_user_goes_and_nothing_of_others(
 def test_when_time_is_up_erasing_again_goes_on(
     database: Database, memory: SqliteStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(erasure, "ROWS_A_PAGE", 20)
+    monkeypatch.setattr(project_rows, "ROWS_A_PAGE", 20)
     eraser = erasure.Eraser(database, lambda: memory)
     steps: list[erasure.Erased] = []
 
@@ -207,7 +207,7 @@ def test_when_time_is_up_erasing_again_goes_on(
 def test_renamed_they_are_the_other_s_without_a_key_that_the_other_has(
     admin: Any, sql: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(renaming, "ROWS_A_PAGE", 20)
+    monkeypatch.setattr(project_rows, "ROWS_A_PAGE", 20)
     sql.execute("DELETE FROM \"Stamps\" WHERE user_id = 'bob'")
 
     answer = admin("POST", "/admin/users/ada/rename", {"new_user_id": "bob"})

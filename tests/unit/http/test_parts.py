@@ -13,7 +13,7 @@ import parley.http
 from parley.composition import Composition
 from parley.http import Caller, Database, Router, parts
 from parley.http.api import Api
-from parley.http.document import document
+from parley.http.document import ROUTES, document
 from parley.http.parts import Administrator, Deadline
 from parley.once import made_once
 from parley_testing.api.handlers import Context, rest_event
@@ -120,25 +120,8 @@ def test_the_time_left_is_that_of_the_invocation_that_asks() -> None:
 
 def test_every_operation_is_a_function_that_bears_its_name() -> None:
     """So that a route is found from the document by searching for its name."""
-    from parley.http import (
-        admin,
-        admin_stats,
-        memory,
-        messages,
-        open,
-        sessions,
-        stream_routes,
-        tasks,
-        transcript,
-        turns,
-    )
-
-    modules = (
-        *(admin, admin_stats, memory, messages, open),
-        *(sessions, stream_routes, tasks, transcript, turns),
-    )
     functions = {
-        name.replace("_", "") for module in modules for name in vars(module) if name.islower()
+        name.replace("_", "") for module in ROUTES for name in vars(module) if name.islower()
     }
     named = {
         operation["operationId"].lower()

@@ -38,21 +38,17 @@ administrator with `--admin`. Of a deployment: one of its issuer's, such as Cogn
 audience."""
 
 
+ROUTES = (
+    *(sessions, messages, stream_routes, transcript, turns),
+    *(memory, tasks, admin, admin_stats, open),
+)
+"""The modules of all routes, in the document's order."""
+
+
 def document() -> dict[str, Any]:
     """Make the document."""
     resolver = APIGatewayRestResolver(enable_validation=True)
-    for routes in (
-        sessions,
-        messages,
-        stream_routes,
-        transcript,
-        turns,
-        memory,
-        tasks,
-        admin,
-        admin_stats,
-        open,
-    ):
+    for routes in ROUTES:
         resolver.include_router(routes.router)
     generated = resolver.get_openapi_json_schema(
         title="Parley",

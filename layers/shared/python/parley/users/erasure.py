@@ -19,11 +19,11 @@ from parley.repository.user_data import (
     delete_tasks,
     own_sessions,
 )
-from parley.user_tables import NotOfUsers, UserData, UserTable, kept_of_users
+from parley.user_tables import UserData, UserTable
+from parley.users.project_rows import in_pages
 
 SESSIONS_A_PAGE = 50
 TASKS_A_PAGE = 1000
-ROWS_A_PAGE = 1000
 
 
 @dataclass(slots=True)
@@ -94,23 +94,17 @@ class Eraser:
 
     def _erase_projects(self, user_id: str, left: Callable[[], float], erased: Erased) -> bool:
         """Erase what the project keeps of the user; return whether there was time for all."""
-        for kept in kept_of_users():
-            if isinstance(kept, NotOfUsers):
-                continue
-            found = ROWS_A_PAGE
-            while found == ROWS_A_PAGE:
-                if left() <= 0:
-                    return False
-                found = 0
-                match kept:
-                    case UserTable():
-                        found = gone = delete_rows(self.database, user_id, kept, ROWS_A_PAGE)
-                        erased.rows += gone
-                    case UserData():
-                        with self.database.transaction(OfUser(user_id)) as connection:
-                            gone = kept.erase(connection, user_id)
-                erased.project[kept.name] = erased.project.get(kept.name, 0) + gone
-        return True
+
+        def of_table(table: UserTable, limit: int) -> int:
+            gone = delete_rows(self.database, user_id, table, limit)
+            erased.rows += gone
+            return gone
+
+        def of_data(data: UserData) -> int:
+            with self.database.transaction(OfUser(user_id)) as connection:
+                return data.erase(connection, user_id)
+
+        return in_pages(erased.project, of_table, of_data, left=left)
 
     def _forget(self, user_id: str, sessions: set[UUID], erased: Erased) -> None:
         store, held = self.open_store(), Held()

@@ -20,11 +20,11 @@ from parley.repository.ownership import (
 )
 from parley.repository.project_tables import move_rows
 from parley.repository.scope import SERVICE
-from parley.user_tables import NotOfUsers, UserData, UserTable, kept_of_users
+from parley.user_tables import UserData, UserTable
+from parley.users.project_rows import in_pages
 
 SESSIONS_A_PAGE = 50
 TASKS_A_PAGE = 1000
-ROWS_A_PAGE = 1000
 TURNS_A_PAGE = 20
 
 
@@ -99,22 +99,15 @@ class Renamer:
         self, old: str, new: str, left: Callable[[], float], renamed: Renamed
     ) -> bool:
         """Rename the user in what the project keeps; return whether there was time for all."""
-        for kept in kept_of_users():
-            if isinstance(kept, NotOfUsers):
-                continue
-            found = ROWS_A_PAGE
-            while found == ROWS_A_PAGE:
-                if left() <= 0:
-                    return False
-                found = 0
-                match kept:
-                    case UserTable():
-                        found = moved = move_rows(self.database, old, new, kept, ROWS_A_PAGE)
-                    case UserData():
-                        with self.database.transaction(SERVICE) as connection:
-                            moved = kept.rename(connection, old, new)
-                renamed.project[kept.name] = renamed.project.get(kept.name, 0) + moved
-        return True
+
+        def of_table(table: UserTable, limit: int) -> int:
+            return move_rows(self.database, old, new, table, limit)
+
+        def of_data(data: UserData) -> int:
+            with self.database.transaction(SERVICE) as connection:
+                return data.rename(connection, old, new)
+
+        return in_pages(renamed.project, of_table, of_data, left=left)
 
     def _session(self, old: str, new: str, session: OwnedSession, renamed: Renamed) -> None:
         if session.open:
