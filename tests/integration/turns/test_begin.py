@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import Any
 from uuid import UUID
 
 import psycopg
 import pytest
+from sqlalchemy import Executable, text
 
 from parley.ids import Voucher, new_id
 from parley.repository.begin import MAX_QUEUED
+from parley.repository.scope import Scope
 from parley.repository.turns import Ending, NewSession, Usage
 from parley_testing.stores.turn_keys import pairs
 from parley_testing.workbench import Workbench, held, request
@@ -30,6 +33,29 @@ def test_a_turn_is_made_with_its_message(bench: Workbench, sql: psycopg.Connecti
     assert (turn.number, turn.attempt, turn.crashes, turn.remembered) == (1, 1, 0, ())
     said = sql.execute("SELECT id, turn_id, role, content FROM messages").fetchall()
     assert said == [(wanted.message_id, turn.id, "user", "hello")]
+
+
+@pytest.mark.parametrize("first", [False, True], ids=["of an id", "of a new session"])
+def test_a_turn_starts_when_it_is_made_and_not_when_its_transaction_began(
+    bench: Workbench, sql: psycopg.Connection, monkeypatch: pytest.MonkeyPatch, first: bool
+) -> None:
+    """The turn before it may end in between, and would seem to overlap with it."""
+    moments: list[Any] = []
+
+    def late(scope: Scope, statement: Executable, parameters: Mapping[str, Any]) -> Any:
+        with bench.database.transaction(scope) as connection:
+            connection.execute(text("SELECT 1"))
+            moments.extend(sql.execute("SELECT clock_timestamp()").fetchall()[0])
+            return connection.execute(statement, parameters).fetchall()
+
+    wanted = request(new_id(), opens=SESSION) if first else request(bench.new_session())
+    monkeypatch.setattr(bench.database, "run", late)
+
+    turn = held(bench.turns.begin(wanted))
+
+    assert turn.started_at >= moments[0]
+    rows = sql.execute("SELECT created_at = started_at FROM turns").fetchall()
+    assert rows == [(True,)]  # by which a begin whose answer was lost knows its own turn
 
 
 def test_turns_are_numbered_without_a_gap(bench: Workbench) -> None:

@@ -64,15 +64,18 @@ bumped AS (
   RETURNING x.id, x.agent, seen.next_number AS number),
 numbered AS (
   SELECT id, agent, number FROM bumped UNION ALL SELECT id, agent, 1 FROM opened),
+-- Made at a moment behind what was seen: the turn before may have ended since the transaction began,
+-- which now() would tell.
 made AS (
   INSERT INTO turns (id, session_id, user_id, number, agent, idempotency_key, fingerprint,
-                     request_id, status, attempt, lease_expires_at, started_at)
+                     request_id, status, attempt, lease_expires_at, created_at, started_at)
   SELECT :turn_id, n.id, :user_id, n.number, n.agent, :key, :fingerprint,
          :request_id, CASE WHEN q.queued THEN 'queued' ELSE 'running' END,
          CASE WHEN q.queued THEN 0 ELSE 1 END,
          CASE WHEN NOT q.queued THEN now() + make_interval(secs => :lease) END,
-         CASE WHEN NOT q.queued THEN now() END
-  FROM numbered n, (SELECT :queue OR EXISTS (SELECT FROM head) AS queued) q
+         q.moment, CASE WHEN NOT q.queued THEN q.moment END
+  FROM numbered n, (SELECT :queue OR EXISTS (SELECT FROM head) AS queued,
+                           clock_timestamp() AS moment) q
   RETURNING *),
 said AS (
   INSERT INTO messages (id, turn_id, role, content)
