@@ -78,8 +78,8 @@ made AS (
                            clock_timestamp() AS moment) q
   RETURNING *),
 said AS (
-  INSERT INTO messages (id, turn_id, role, content)
-  SELECT :message_id, id, 'user', :text FROM made)
+  INSERT INTO messages (id, turn_id, role, content, created_at)
+  SELECT :message_id, id, 'user', :text, created_at FROM made)
 SELECT CASE
     WHEN made.id IS NOT NULL THEN made.status
     WHEN prior.fingerprint <> ALL(CAST(:fingerprints AS bytea[])) THEN 'key_reused'
