@@ -160,7 +160,7 @@ async def test_a_reader_that_takes_nothing_is_given_up(new_streams: NewStreams) 
         turn_id = data((await reading.rest())[0])["turn_id"]
 
     async with streams.follow(session_id, turn_id) as stuck:
-        await until(lambda: not streams.follower._tails)
+        await until(lambda: not streams.answering)
         with pytest.raises(httpx.RemoteProtocolError):
             await stuck.rest()
 

@@ -12,6 +12,7 @@ from uuid import UUID, uuid4
 
 import httpx
 import uvicorn
+from starlette.types import Receive, Scope, Send
 
 from parley.events.log import EventLog, TurnEvent
 from parley.events.reader import BEAT_SECONDS, Follower
@@ -109,6 +110,7 @@ class Streams:
 
     Attributes:
         log: Where events are kept; it counts.
+        answering: How many requests the app is answering.
     """
 
     def __init__(
@@ -126,12 +128,14 @@ class Streams:
             lambda: log, bench.transcript, bench.fanout, beat_seconds=beat_seconds
         )
         self.app = stream_app(bench.sender, self.follower, max_chars=max_chars, limits=limits)
+        self.answering = 0
 
     async def __aenter__(self) -> Self:
         self._listener = listen("127.0.0.1", 0)
         self._server = _Server(
             uvicorn.Config(
-                self.app,
+                self._counted,
+                interface="asgi3",
                 access_log=False,
                 log_config=None,
                 lifespan="on",
@@ -148,6 +152,15 @@ class Streams:
         await self.client.aclose()
         await self.stop()
         self._listener.close()
+
+    async def _counted(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return await self.app(scope, receive, send)
+        self.answering += 1
+        try:
+            await self.app(scope, receive, send)
+        finally:
+            self.answering -= 1
 
     async def stop(self) -> None:
         """Stop the server, as a signal does."""
