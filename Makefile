@@ -16,6 +16,8 @@ IN_CALLERS_REGION := env -u AWS_DEFAULT_REGION
 endif
 export SAM_CLI_TELEMETRY := 0
 export UV_PYTHON_DOWNLOADS := never
+# The tests start hundreds of processes: each would compile every module that it imports anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help dev check test format lint types imports template unit integration pooled survival sdk-suite openapi setup clean
