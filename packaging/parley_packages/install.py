@@ -14,7 +14,8 @@ from pathlib import Path
 import parley
 from parley_backend import backend
 from parley_packages.byte_code import compile_ahead
-from parley_packages.own import own_requirements
+from parley_packages.from_source import install_sources
+from parley_packages.own import Own, own_requirements
 from parley_packages.requirements import group, project
 from parley_packages.slim import slim
 from parley_packages.target import Target, UnknownTarget, target_of_environment
@@ -33,6 +34,7 @@ def install(
     target: Target,
     offered: Project | None = None,
     migrations: Path | None = None,
+    own: Own | None = None,
 ) -> None:
     """Make the package of a layer or a function.
 
@@ -41,17 +43,22 @@ def install(
         into: An empty folder.
         requirements: The locked dependencies that it carries.
         target: What it is made for.
-        offered: The project whose agents it offers; its packages go along.
+        offered: The project whose code it has, with the manifest.
         migrations: The folder of the project's own migrations, for what runs them.
+        own: What the project depends on, to go along.
 
     Raises:
+        ProjectFaults: One of those cannot be built, or not for Lambda.
         subprocess.CalledProcessError: A dependency cannot be installed, or a module not compiled.
     """
     is_layer = source.parent.name == "layers"
     modules = into / "python" if is_layer else into
     modules.mkdir(parents=True, exist_ok=True)
-    if requirements:
-        _install(requirements, modules, target)
+    own = own or Own()
+    if requirements or own.wheels:
+        _install(requirements + own.wheels, modules, target)
+    install_sources(own.sources, modules, target)
+    if requirements or own.wheels or own.sources:
         slim(modules)
     for code, name in _code_of(source):
         shutil.copytree(code, modules / name, ignore=_LEFT_OUT, dirs_exist_ok=True)
@@ -118,24 +125,29 @@ def main() -> None:
     parser.add_argument("folder", type=Path, help="in the repository, like layers/shared")
     parser.add_argument("--into", type=Path, required=True, help="where the package goes")
     which = parser.add_mutually_exclusive_group()
-    which.add_argument("--project", action="store_true", help="with the project's dependencies")
+    which.add_argument("--project", action="store_true", help="with Parley's own dependencies")
+    which.add_argument("--code", action="store_true", help="the code of the project itself")
     which.add_argument("--group", help="with a group's, but for those in the shared layer")
     parser.add_argument("--migrations", action="store_true", help="with the project's own")
     parser.add_argument("--own", action="store_true", help="with those of the project itself")
     parser.add_argument("--without", action="append", default=[], help="leave out of the group")
     given = parser.parse_args()
-    requirements, offered, migrations = "", None, None
+    requirements, offered, migrations, own = "", None, None, Own()
     if given.migrations:
         migrations = _offered().migrations
+    has_own_layer = _project_file() != backend(FILE)
+    if given.code or (given.project and not has_own_layer):
+        offered = _offered()
     if given.project:
-        requirements, offered = project(), _offered()
+        requirements = project()
     elif given.group:
         requirements = group(given.group, given.without)
     try:
         target = target_of_environment()
-        if given.own and (file := _project_file()) != backend(FILE):
-            requirements += own_requirements(file, target, given.without)
-        install(backend() / given.folder, given.into, requirements, target, offered, migrations)
+        if given.own and has_own_layer:
+            own = own_requirements(_project_file(), target, given.without)
+        source = backend() / given.folder
+        install(source, given.into, requirements, target, offered, migrations, own)
     except (ProjectFaults, UnknownTarget) as error:
         sys.exit(str(error))
     except subprocess.CalledProcessError as error:

@@ -2,29 +2,45 @@
 
 from __future__ import annotations
 
-import re
 import subprocess
 import sys
 import tempfile
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from parley_backend import backend
-from parley_packages.requirements import names, pinned
+from parley_packages.pylock import Locked, read_pylock
+from parley_packages.requirements import names, normal, pinned
 from parley_packages.target import Target
 from parley_project.faults import ProjectFaults
 from parley_project.file import shown
 
-_PARLEY: Final = frozenset({"parley-serverless", "parley-client"})
+_PARLEY: Final = ("parley-serverless", "parley-client")
 
 
-def own_requirements(file: Path, target: Target, without: Sequence[str] = ()) -> str:
-    """Return the dependencies of a project that Parley's packages do not hold.
+@dataclass(frozen=True)
+class Own:
+    """What of a project's dependencies Parley's packages do not hold.
 
-    Those in `[project] dependencies`, and what they need, in the form of a requirements file, each
-    with its version and hashes. A version that the project's own `uv.lock` names is taken.
+    Attributes:
+        wheels: Those that there are wheels of, in the form of a requirements file, each with its
+            version and hashes.
+        sources: Those that have to be built first: folders, revisions of repositories, archives of
+            source.
+    """
+
+    wheels: str = ""
+    sources: tuple[Locked, ...] = ()
+
+
+def own_requirements(file: Path, target: Target, without: Sequence[str] = ()) -> Own:
+    """Return the dependencies of a project, and what they need.
+
+    Those are in `[project] dependencies`, and `[tool.uv.sources]` says where some are. A version,
+    or a revision of a repository, that the project's own `uv.lock` names is taken.
 
     Args:
         file: The project's `pyproject.toml`.
@@ -34,72 +50,101 @@ def own_requirements(file: Path, target: Target, without: Sequence[str] = ()) ->
     Raises:
         ProjectFaults: They do not go with Parley's, or one has no wheel for Lambda.
     """
-    listed = _listed(file)
-    if not listed:
-        return ""
+    if not own_dependencies(file):
+        return Own()
     ours = pinned(backend())
-    held = set(names(pinned(backend(), without)))
-    pins = ours + "".join(
-        line
-        for line in _locked(file.parent).splitlines(keepends=True)
-        if _name(line) not in held | _PARLEY
-    )
+    held = {*names(pinned(backend(), without)), *_PARLEY}
+    locked = [each for each in _locked(file.parent) if each.name not in held]
+    pins = ours + "".join(f"{each.pin}\n" for each in locked if not each.source)
+    revisions = "".join(f"{each.requirement}\n" for each in locked if each.is_revision)
     with tempfile.TemporaryDirectory() as folder:
-        constraints = Path(folder) / "constraints.txt"
-        constraints.write_text(pins, encoding="utf-8")
+        given = {"--constraints": pins, "--overrides": revisions, "--excludes": "\n".join(_PARLEY)}
+        options = list(_written(given, Path(folder)))
+        if not _has_sources(file):
+            # Else uv would build none of them, not even to read what they need. What then has no
+            # wheel is told of when it is installed.
+            options += ["--only-binary", ":all:"]
         done = _uv(
-            "pip", "compile", "-", "--quiet", "--no-header", "--no-annotate", "--generate-hashes",
-            "--python-platform", target.platform, "--python-version", target.python,
-            "--only-binary", ":all:", "--constraints", str(constraints),
-            cwd=file.parent, given="\n".join(listed),
+            "pip", "compile", file.name, "--quiet", "--generate-hashes", "--format", "pylock.toml",
+            "--python-platform", target.platform, "--python-version", target.python, *options,
+            cwd=file.parent,
         )  # fmt: skip
     if done.returncode != 0:
         raise ProjectFaults(
             [f"{shown(file)}: [project] dependencies: they cannot be packaged for Lambda together"
              f" with Parley's own:\n{done.stderr.strip()}"]
         )  # fmt: skip
-    return "".join(
-        requirement for requirement in _requirements(done.stdout) if _name(requirement) not in held
+    found = [each for each in read_pylock(done.stdout, file.parent) if each.name not in held]
+    return Own(
+        "".join(f"{each.requirement}\n" for each in found if not each.source),
+        tuple(each for each in found if each.source),
     )
 
 
-def _listed(file: Path) -> list[str]:
-    document = tomllib.loads(file.read_text(encoding="utf-8"))
-    listed: list[str] = document.get("project", {}).get("dependencies", [])
-    return [each for each in listed if _name(each) not in _PARLEY]
+def own_dependencies(file: Path) -> list[str]:
+    """Return what a project's `[project] dependencies` list besides Parley itself."""
+    listed: list[str] = _read(file).get("project", {}).get("dependencies", [])
+    return [each for each in listed if normal(each) not in _PARLEY]
 
 
-def _locked(root: Path) -> str:
-    """Return the versions of a project's lock file; nothing if it has none.
+def _has_sources(file: Path) -> bool:
+    """Return whether a project depends on what no index has."""
+    if any("@" in each for each in own_dependencies(file)):
+        return True
+    sources = _read(file).get("tool", {}).get("uv", {}).get("sources", {})
+    return any(
+        "index" not in one
+        for name, each in sources.items()
+        if normal(name) not in _PARLEY
+        for one in (each if isinstance(each, list) else [each])
+    )
+
+
+def _locked(root: Path) -> list[Locked]:
+    """Return what a project's lock file names; nothing if it has none.
 
     Raises:
         ProjectFaults: It cannot be read.
     """
-    lock = root / "uv.lock"
-    if not lock.is_file():
-        return ""
+    lock = _lock_file(root)
+    if lock is None:
+        return []
     done = _uv(
-        "export", "--quiet", "--frozen", "--no-emit-project", "--no-hashes",
-        "--no-annotate", "--no-header", "--no-default-groups", cwd=root,
+        "export", "--quiet", "--frozen", "--no-emit-project", "--no-header",
+        "--no-default-groups", "--format", "pylock.toml", cwd=root,
     )  # fmt: skip
     if done.returncode != 0:
         raise ProjectFaults([f"{shown(lock)}: cannot be used: {done.stderr.strip()}"])
-    return "".join(line for line in done.stdout.splitlines(keepends=True) if "==" in line)
+    return read_pylock(done.stdout, root)
 
 
-def _requirements(text: str) -> list[str]:
-    """Take a requirements file apart: the lines of each requirement."""
-    return re.findall(r"^\S.*\n(?:\s+.*\n)*", text, re.MULTILINE)
+def _lock_file(root: Path) -> Path | None:
+    """Return a project's `uv.lock`, which is its workspace's where it is a member of one."""
+    for folder in (root, *root.parents):
+        lock, file = folder / "uv.lock", folder / "pyproject.toml"
+        of_all = folder == root or (
+            file.is_file() and "workspace" in _read(file).get("tool", {}).get("uv", {})
+        )
+        if of_all and lock.is_file():
+            return lock
+    return None
 
 
-def _name(requirement: str) -> str:
-    """Return a requirement's name, written as packages are compared."""
-    name = re.split(r"[^\w.-]", requirement.strip(), maxsplit=1)[0]
-    return re.sub(r"[-_.]+", "-", name).lower()
+def _read(file: Path) -> dict[str, Any]:
+    return tomllib.loads(file.read_text(encoding="utf-8"))
 
 
-def _uv(*arguments: str, cwd: Path, given: str = "") -> subprocess.CompletedProcess[str]:
+def _written(given: dict[str, str], folder: Path) -> Iterator[str]:
+    """Write the files of options, and give the options."""
+    for option, text in given.items():
+        file = folder / f"{option.strip('-')}.txt"
+        file.write_text(text, encoding="utf-8")
+        yield from (option, str(file))
+
+
+def _uv(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [Path(sys.executable).with_name("uv"), *arguments],
-        cwd=cwd, input=given, capture_output=True, text=True, check=False,
+        # What is wanted are versions for Lambda, not another Python for this machine.
+        [Path(sys.executable).with_name("uv"), *arguments, "--no-python-downloads"],
+        cwd=cwd, capture_output=True, text=True, check=False,
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""The template of a project: the backend's, with the parameters and rights that it adds."""
+"""The template of a project: the backend's, with the layer, parameters and rights that it adds."""
 
 from __future__ import annotations
 
@@ -16,11 +16,9 @@ from parley.project_variables import ARN_SUFFIX
 from parley_backend import backend
 from parley_local.cloudformation import load
 from parley_local.own_policies import read_policies
+from parley_packages.project_layer import RUN_ITS_CODE, add_layer
 from parley_project.faults import ProjectFaults
 from parley_project.project import FILE, Project, read_project
-
-RUN_ITS_CODE: Final = ("Sessions", "Messages", "Stream", "Worker", "Migrate")
-"""The functions that import code of the project's, which may read its variables."""
 
 RUN_ITS_TOOLS: Final = ("Messages", "Stream", "Worker")
 """Those of them that carry out turns, and so may do what the project's policies allow."""
@@ -34,17 +32,21 @@ def project_template(project: Project, plain: Path, folder: Path) -> Path:
     Args:
         project: Whose.
         plain: What it is made of: the backend's, or one of the project's with the same names.
-        folder: Where it is written, if the project adds something.
+        folder: Where it is written. Parley's own agents are in its own layer and add nothing.
 
     Raises:
         OSError: It cannot be written.
-        ProjectFaults: Its policies cannot be read, or are none.
+        ProjectFaults: Its policies cannot be read, or are none; or an own template lacks what the
+            project's code goes into.
     """
     statements = read_policies(project)
     keeps = project.migrations is not None or project.manifest.user_data is not None
-    if not project.manifest.environment and not keeps and not statements:
+    own = project.file != backend(FILE)
+    if not own and not project.manifest.environment and not keeps and not statements:
         return plain
     document = load(plain)
+    if own:
+        add_layer(document, project)
     for entry in document["Resources"].values():
         properties = entry.get("Properties", {})
         for name in _PATHS:

@@ -68,6 +68,12 @@ def names(requirements: str) -> list[str]:
     return list(_by_name(requirements))
 
 
+def normal(requirement: str) -> str:
+    """Return the name that a requirement begins with, written as packages are compared."""
+    name = re.split(r"[^\w.-]", requirement.strip(), maxsplit=1)[0]
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
 def _export(root: Path | None, which: Sequence[str], without: Sequence[str]) -> str:
     command: list[str | Path] = [
         Path(sys.executable).with_name("uv"), "export", "--quiet", "--project", root or backend(),

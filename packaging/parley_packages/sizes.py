@@ -24,8 +24,14 @@ BUDGETS: Final = {
 LAMBDA_LIMIT: Final = 250 * 1024 * 1024
 """How many bytes Lambda takes of a function with its layers, unzipped."""
 
+LAYERS_LIMIT: Final = 5
+"""How many layers Lambda takes of a function."""
+
 _SHOWN: Final = 200_000
 """Modules below this many bytes are shown together."""
+
+_NAMED: Final = 5
+"""How many modules are named of a function that is too large, the largest of all its packages."""
 
 
 def size(folder: Path) -> int:
@@ -58,13 +64,38 @@ def module_sizes(package: Path) -> dict[str, int]:
     return {**shown, "other": found.total() - sum(shown.values())}
 
 
-def over_limit(sizes: dict[str, int]) -> list[str]:
-    """Return a sentence for each function that Lambda would refuse."""
+def over_limit(built: Built, sizes: dict[str, int]) -> list[str]:
+    """Return a sentence for each function that Lambda would refuse, with what is large in it.
+
+    Args:
+        built: The packages.
+        sizes: The bytes of each function with its layers. What layers have that AWS serves is not
+            known here.
+    """
     return [
-        f"{name} has {_megabytes(own)} with its layers; Lambda takes {_megabytes(LAMBDA_LIMIT)}."
+        f"{name} has {_megabytes(own)} with its layers ({_parts(built, name)}); Lambda takes"
+        f" {_megabytes(LAMBDA_LIMIT)}. The largest in it: {_largest(built, name)}."
         for name, own in sizes.items()
         if own > LAMBDA_LIMIT
+    ] + [
+        f"{name} has {count} layers ({', '.join(own)} and {built.others[name]} that AWS serves);"
+        f" Lambda takes {LAYERS_LIMIT}."
+        for name, own in built.layers.items()
+        if (count := len(own) + built.others[name]) > LAYERS_LIMIT
     ]
+
+
+def _parts(built: Built, function: str) -> str:
+    packages = (function, *built.layers[function])
+    return ", ".join(f"{name} {_megabytes(size(built.folders[name]))}" for name in packages)
+
+
+def _largest(built: Built, function: str) -> str:
+    found: Counter[str] = Counter()
+    for name in (function, *built.layers[function]):
+        found.update(module_sizes(built.folders[name]))
+    del found["other"]
+    return ", ".join(f"{name} {_megabytes(own)}" for name, own in found.most_common(_NAMED))
 
 
 def over_budget(sizes: dict[str, int]) -> list[str]:
@@ -81,25 +112,29 @@ def main() -> None:
     """Print the sizes of the build that the command line names."""
     built = read_build(Path(sys.argv[1]))
     for name, folder in built.folders.items():
-        print(f"{name:<28}{_megabytes(size(folder))}")
+        print(f"{name:<28}{_in_column(size(folder))}")
         if size(folder) > _SHOWN:
             for module, own in module_sizes(folder).items():
-                print(f"  {module:<26}{_megabytes(own)}")
+                print(f"  {module:<26}{_in_column(own)}")
     print("\nFunctions with their layers, unzipped")
     sizes = function_sizes(built)
     for name, own in sizes.items():
-        budget = f" of {_megabytes(BUDGETS[name])}" if name in BUDGETS else ""
-        print(f"  {name:<26}{_megabytes(own)}{budget}")
+        budget = f" of {_in_column(BUDGETS[name])}" if name in BUDGETS else ""
+        print(f"  {name:<26}{_in_column(own)}{budget}")
     if not any(path for folder in built.folders.values() for path in folder.rglob("*.pyc")):
         print("No byte code: this machine lacks the functions' Python. They will start slower.")
     for larger in over_budget(sizes):  # as with packages that agents need
         print(larger)
-    if faults := over_limit(sizes):
+    if faults := over_limit(built, sizes):
         sys.exit("\n".join(faults))
 
 
 def _megabytes(count: int) -> str:
-    return f"{count / 1e6:6.1f} MB"
+    return f"{count / 1e6:.1f} MB"
+
+
+def _in_column(count: int) -> str:
+    return f"{_megabytes(count):>9}"
 
 
 if __name__ == "__main__":

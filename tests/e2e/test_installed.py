@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -21,7 +22,7 @@ from parley_testing.account.moto import Account
 from parley_testing.packaged.deployment import Deployment
 from parley_testing.packaged.emulator import architecture
 from parley_testing.packaged.packages import unpack
-from parley_testing.packaged.wheels import wheel
+from parley_testing.packaged.wheels import source_tree, wheel
 from parley_testing.postgres.databases import connect
 from parley_testing.waiting import HANG_SECONDS, wait_for
 
@@ -185,42 +186,56 @@ def test_its_packages_run_its_agent_with_its_own_dependency_and_table(
 ) -> None:  # fmt: skip
     file = installed.folder / project / "pyproject.toml"
     wheel(made / "wheels", "shop_prices", "1.0", {"shop_prices.py": "PRICE = 3\n"})
+    source_tree(
+        file.parent / "shop",
+        "shop",
+        {"__init__.py": "from shop_prices import PRICE\n"},
+        "shop-prices",
+    )
     text = file.read_text()
-    file.write_text(text.replace('["parley-serverless"]', '["parley-serverless", "shop-prices"]'))
+    text += '\n[tool.uv.sources]\nshop = { path = "shop", editable = true }\n'
+    file.write_text(text.replace('["parley-serverless"]', '["parley-serverless", "shop"]'))
     agent = installed.folder / project / "my_desk" / "agent.py"
     agent.write_text(
-        agent.read_text().replace("Added “{title}”.", "{__import__('shop_prices').PRICE} EUR")
+        agent.read_text().replace("Added “{title}”.", "{__import__('shop').PRICE} EUR")
     )
 
-    template = installed.run("parley", "template", within=project).stdout
-    assert template.count("Description: Parley, a serverless backend") == 1
+    plain = installed.run("parley", "template", within=project).stdout
+    assert plain.count("Description: Parley, a serverless backend") == 1
     file.with_name("template.yaml").write_text(
-        template.replace(
+        plain.replace(
             "Description: Parley, a serverless backend", "Description: My desk, a backend"
         )
     )
     text = file.read_text()
     file.write_text(text.replace("[tool.parley]\n", '[tool.parley]\ntemplate = "template.yaml"\n'))
 
-    build = tmp_path / "build"
-    done = installed.run(
-        "parley", "build", "--architecture", architecture(), "--build-dir", str(build),
-        within=project,
-        UV_FIND_LINKS=str(made / "wheels"), PARLEY_PYTHON="{}.{}".format(*sys.version_info),
-    )  # fmt: skip
+    def built(build: Path) -> dict[str, bytes]:
+        done = installed.run(
+            "parley", "build", "--architecture", architecture(), "--build-dir", str(build),
+            within=project,
+            UV_FIND_LINKS=str(made / "wheels"), PARLEY_PYTHON="{}.{}".format(*sys.version_info),
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "Functions with their layers, unzipped" in done.stdout
+        zips = build.with_name(f"{build.name}-zips")
+        done = installed.run("python", "-P", "-m", "parley_packages.zips", str(build), str(zips))
+        assert done.returncode == 0, done.stderr
+        return {zip.stem: sha256(zip.read_bytes()).digest() for zip in zips.glob("*.zip")}
 
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "Functions with their layers, unzipped" in done.stdout
-    zips = installed.run(
-        "python", "-P", "-m", "parley_packages.zips", str(build), str(made / "zips")
-    )
-    assert zips.returncode == 0, zips.stderr
-    packages = unpack(build, made / "zips", tmp_path)
+    before = built(tmp_path / "before")
+    agent.write_text(agent.read_text().replace(" EUR", " pounds"))
+    build = tmp_path / "build"
+    after = built(build)
+
+    assert before.keys() == after.keys()
+    assert {name for name in after if after[name] != before[name]} == {"ProjectLayer"}
+    packages = unpack(build, tmp_path / "build-zips", tmp_path)
     postgres.create_database("installed")
-    built = load(packages.built.template)
-    assert built["Description"].startswith("My desk, ")
-    assert (build / built["Resources"]["Monitor"]["Properties"]["TemplateURL"]).is_file()
-    memory: dict[str, Any] = built["Resources"]["MemoryTable"]
+    template = load(packages.built.template)
+    assert template["Description"].startswith("My desk, ")
+    assert (build / template["Resources"]["Monitor"]["Properties"]["TemplateURL"]).is_file()
+    memory: dict[str, Any] = template["Resources"]["MemoryTable"]
     variables = {
         "AWS_ENDPOINT_URL": account.url,
         "DATABASE_SECRET_ARN": account.secret(postgres.url("installed")),
@@ -237,7 +252,7 @@ def test_its_packages_run_its_agent_with_its_own_dependency_and_table(
         agents = deployment.send("GET", "/agents")
 
     assert answer.status == 201, answer
-    assert answer.json["reply"]["content"] == "[offline model] 3 EUR"
+    assert answer.json["reply"]["content"] == "[offline model] 3 pounds"
     assert [each["name"] for each in agents.json["items"]] == ["todo"]
     with connect(postgres.url("installed")) as connection:
         rows = connection.execute("SELECT title FROM my_desk_tasks").fetchall()

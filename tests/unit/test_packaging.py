@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from zipfile import ZipFile
@@ -14,7 +15,7 @@ import parley
 from parley.manifest import Manifest, Offer
 from parley_backend import backend
 from parley_local.cloudformation import load
-from parley_packages.built import read_build
+from parley_packages.built import Built, read_build
 from parley_packages.byte_code import compile_ahead
 from parley_packages.install import install
 from parley_packages.requirements import group, names, project
@@ -136,17 +137,23 @@ def test_the_code_of_a_layer_lies_in_a_folder_named_python(tmp_path: Path) -> No
     assert not [path for path in made if path.startswith("python/parley/testing")]
 
 
-def test_what_offers_agents_has_the_manifest_and_the_project_s_packages(tmp_path: Path) -> None:
+def test_the_layer_of_a_project_has_the_manifest_and_its_packages_with_their_data(
+    tmp_path: Path,
+) -> None:
     into, own = tmp_path / "built", tmp_path / "own"
     write(own, "shop/agents.py", "shop/prices.csv", "shop/__pycache__/a.pyc", "weather.py", "no.py")
     manifest = Manifest({"desk": Offer("Helps.", "shop.agents:desk")}, "desk")
     packages = (own / "shop", own / "weather.py")
     offered = Project(own / "pyproject.toml", manifest, own, packages)
 
-    install(tmp_path / "layers" / "shared", into, "", Target("arm64", "3.0"), offered)
+    install(tmp_path / "layers" / "project", into, "", Target("arm64", "3.0"), offered)
 
-    made = {path for path in files(into / "python") if not path.startswith("parley/")}
-    assert made == {"parley_manifest.py", "shop/agents.py", "shop/prices.csv", "weather.py"}
+    assert files(into / "python") == {
+        "parley_manifest.py",
+        "shop/agents.py",
+        "shop/prices.csv",
+        "weather.py",
+    }
 
 
 def test_what_migrates_has_the_project_s_migrations_where_the_manifest_says(
@@ -162,7 +169,7 @@ def test_what_migrates_has_the_project_s_migrations_where_the_manifest_says(
         ROOT / "functions" / "migrate", tmp_path / "migrate", "", target,
         migrations=project.migrations,
     )  # fmt: skip
-    install(tmp_path / "layers" / "shared", tmp_path / "layer", "", target, project)
+    install(tmp_path / "layers" / "project", tmp_path / "layer", "", target, project)
 
     written = (tmp_path / "layer" / "python" / "parley_manifest.py").read_text()
     (folder,) = re.findall(r"migrations='(.*?)'", written)
@@ -228,12 +235,36 @@ def test_a_function_over_its_budget_is_named() -> None:
     assert fault.startswith("Sessions has ")
 
 
-def test_only_what_lambda_refuses_fails_a_build() -> None:
+def test_only_what_lambda_refuses_fails_a_build_and_is_named_with_what_is_large_in_it(
+    tmp_path: Path,
+) -> None:
+    folders = {name: tmp_path / name for name in (*BUDGETS, "AgentsLayer")}
+    write(tmp_path, *(f"{name}/app.py" for name in BUDGETS), "AgentsLayer/python/thing.so")
+    (tmp_path / "AgentsLayer/python/thing.so").write_bytes(b"." * 2_000_000)
+    layers: dict[str, tuple[str, ...]] = {
+        name: ("AgentsLayer",) if name == "Worker" else () for name in BUDGETS
+    }
+    built = Built(tmp_path, folders, layers, dict.fromkeys(BUDGETS, 1))
     larger = {name: budget + 50_000_000 for name, budget in BUDGETS.items()}
 
-    assert over_limit(larger) == []  # as with numpy and pandas in the layer of the agents
-    (fault,) = over_limit(larger | {"Worker": LAMBDA_LIMIT + 1})
-    assert fault.startswith("Worker has ")
+    assert over_limit(built, larger) == []  # as with numpy and pandas in the layer of the agents
+    (fault,) = over_limit(built, larger | {"Worker": LAMBDA_LIMIT + 1})
+    assert fault == (
+        "Worker has 262.1 MB with its layers (Worker 0.0 MB, AgentsLayer 2.0 MB); Lambda takes"
+        " 262.1 MB. The largest in it: thing 2.0 MB."
+    )
+
+
+def test_a_function_with_more_layers_than_lambda_takes_fails_a_build() -> None:
+    layers = tuple(f"Layer{number}" for number in range(1, 5))
+    built = Built(Path(), {}, {"Stream": layers}, {"Stream": 1})
+
+    assert over_limit(built, {}) == []
+    (fault,) = over_limit(replace(built, others={"Stream": 2}), {})
+    assert fault == (
+        "Stream has 6 layers (Layer1, Layer2, Layer3, Layer4 and 2 that AWS serves); Lambda takes"
+        " 5."
+    )
 
 
 def test_sizes_are_by_module_with_the_small_ones_together(tmp_path: Path) -> None:
@@ -259,7 +290,10 @@ def test_a_function_carries_the_layers_of_all_and_its_own(tmp_path: Path) -> Non
             Properties: {Layers: [!Sub "arn:${AWS::Region}:layer:1", !Ref Own]}
     """)
 
-    assert read_build(tmp_path).layers == {"One": ("Common",), "Two": ("Common", "Own")}
+    built = read_build(tmp_path)
+
+    assert built.layers == {"One": ("Common",), "Two": ("Common", "Own")}
+    assert built.others == {"One": 0, "Two": 1}
 
 
 @pytest.mark.parametrize("name", BUILT_BY_MAKE)

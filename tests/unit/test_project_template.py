@@ -13,8 +13,10 @@ from parley.manifest import Manifest, Offer, Variable
 from parley_backend import backend
 from parley_deploy.__main__ import without_value
 from parley_local.cloudformation import load
-from parley_packages.project_template import RUN_ITS_CODE, project_template
-from parley_project.project import Project
+from parley_packages.project_layer import RUN_ITS_CODE
+from parley_packages.project_template import project_template
+from parley_project.faults import ProjectFaults
+from parley_project.project import Project, read_project
 
 ARN = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:bistro-AbCdEf"
 
@@ -30,6 +32,7 @@ def project(tmp_path: Path) -> Project:
         Variable("BISTRO_MODE", required=False, default="usual"),
         Variable("BISTRO_CITY"),
     )
+    (tmp_path / "pyproject.toml").write_text("[tool.parley]\n")
     manifest = Manifest(
         {"host": Offer("x", "bistro:a")}, "host",
         user_data="bistro.tables:T", migrations="migrations", environment=variables,
@@ -41,12 +44,70 @@ def made(project: Project) -> dict[str, Any]:
     return load(project_template(project, backend("template.yaml"), project.root / "built"))
 
 
-def test_a_project_that_adds_nothing_has_the_backend_s(project: Project) -> None:
-    plain = replace(project, manifest=Manifest({"host": Offer("x", "bistro:a")}, "host"))
+def test_parley_itself_needs_no_template_but_its_own(tmp_path: Path) -> None:
+    parley = read_project(backend("pyproject.toml"))
 
-    assert project_template(plain, backend("template.yaml"), project.root / "built") == backend(
-        "template.yaml"
-    )
+    assert project_template(parley, backend("template.yaml"), tmp_path) == backend("template.yaml")
+
+
+@pytest.mark.parametrize(
+    ("dependencies", "needing"),
+    [("parley-serverless[dev]>=0.1", set()), ("shop-prices", {"Sessions", "Migrate"})],
+)
+def test_its_code_is_a_layer_of_its_own_for_the_functions_that_run_it(
+    project: Project, dependencies: str, needing: set[str]
+) -> None:
+    project.file.write_text(f'[project]\ndependencies = ["{dependencies}"]\n')
+    plain = load(backend("template.yaml"))
+
+    document = made(project)
+
+    layer, shared = document["Resources"]["ProjectLayer"], document["Resources"]["SharedLayer"]
+    assert layer["Properties"].pop("LayerName") == {"Fn::Sub": "${AWS::StackName}-project"}
+    assert layer["Properties"].pop("ContentUri") == str(backend("layers", "project"))
+    assert layer["Properties"].pop("Description") != shared["Properties"]["Description"]
+    assert layer["Metadata"] == shared["Metadata"]
+    assert layer["Properties"].items() < shared["Properties"].items()
+    for name, entry in plain["Resources"].items():
+        if entry["Type"] == "AWS::Serverless::Function":
+            added = [{"Ref": "AgentsLayer"}] if name in needing else []
+            added += [{"Ref": "ProjectLayer"}] if name in RUN_ITS_CODE else []
+            carried = document["Resources"][name]["Properties"].get("Layers", [])
+            assert carried == [*entry["Properties"].get("Layers", []), *added], name
+
+
+def test_its_dependencies_are_where_no_agent_runs_only_if_code_of_its_own_does(
+    project: Project,
+) -> None:
+    project.file.write_text('[project]\ndependencies = ["shop-prices"]\n')
+    agents = replace(project, manifest=Manifest({"host": Offer("x", "bistro:a")}, "host"))
+
+    resources = made(agents)["Resources"]
+
+    for name in ("Sessions", "Migrate"):
+        assert resources[name]["Properties"]["Layers"] == [{"Ref": "ProjectLayer"}]
+
+
+@pytest.mark.parametrize(
+    ("resources", "fault"),
+    [
+        ("{}", "Resources.SharedLayer is missing, which Parley's template has"),
+        (
+            "{SharedLayer: {Properties: {}}, Sessions: {Properties: {Layers: !Ref One}}}",
+            "Resources.Sessions.Properties.Layers must be a list",
+        ),
+    ],
+)
+def test_an_own_template_into_which_the_code_cannot_go_is_named(
+    project: Project, resources: str, fault: str
+) -> None:
+    file = project.root / "template.yaml"
+    file.write_text(f"Resources: {resources}\n")
+
+    with pytest.raises(ProjectFaults) as raised:
+        project_template(replace(project, template=file), file, project.root / "built")
+
+    assert raised.value.sentences == (f"{file}: {fault}",)
 
 
 def test_each_variable_is_a_parameter_and_secrets_are_named_by_arn(project: Project) -> None:
@@ -84,6 +145,7 @@ def test_exactly_the_secrets_may_be_read(project: Project) -> None:
     before, document = load(backend("template.yaml"))["Resources"], made(project)
 
     policies = {n: e for n, e in document["Resources"].items() if n not in before}
+    del policies["ProjectLayer"]
     assert policies.keys() == {"ProjectBistroKeySecretArnPolicy", "ProjectMailKeySecretArnPolicy"}
     for name, entry in policies.items():
         (statement,) = entry["Properties"]["PolicyDocument"]["Statement"]
