@@ -53,7 +53,7 @@ def own_requirements(file: Path, target: Target, without: Sequence[str] = ()) ->
     if not own_dependencies(file):
         return Own()
     ours = pinned(backend())
-    held = {*names(pinned(backend(), without)), *_PARLEY}
+    held = {*names(pinned(backend(), without) if without else ours), *_PARLEY}
     locked = [each for each in _locked(file.parent) if each.name not in held]
     pins = ours + "".join(f"{each.pin}\n" for each in locked if not each.source)
     revisions = "".join(f"{each.requirement}\n" for each in locked if each.is_revision)

@@ -21,6 +21,7 @@ from typing import Any
 import boto3
 from moto.server import ThreadedMotoServer
 
+from parley.project_variables import ARN_SUFFIX
 from parley_backend import backend
 from parley_local.cloudformation import load
 from parley_local.data_directory import Address, DirectoryInUse, locked, published
@@ -39,6 +40,10 @@ from parley_local.sam_local.bridge import (
 from parley_local.sam_local.keys import keys_served
 from parley_local.sam_local.template import declare
 from parley_local.template_file import read_template
+from parley_project.environment import local_values, with_dotenv
+from parley_project.faults import ProjectFaults
+from parley_project.generated import python_path
+from parley_project.project import FILE, read_project
 
 TABLE = "parley-memory"
 QUEUE = "parley-wake-queue"
@@ -92,17 +97,21 @@ async def _surroundings(
         migration is given.
     """
     data_dir = options.data_dir
+    project = read_project(Path(os.environ.get("PARLEY_PROJECT") or backend(FILE)))
+    of_project = local_values(project.manifest.environment, project.root, os.environ)
     postgres = EmbeddedPostgres(data_dir / "postgres", data_dir / "postgres.log")
     started.callback(postgres.stop)
     await asyncio.to_thread(postgres.start)
     socket = Path(_host_of(postgres.url())) / ".s.PGSQL.5432"
     own = function_variables(
-        os.environ,
+        with_dotenv(project.root, os.environ),
         data_dir=data_dir,
         runtime_url=postgres.runtime_url(),
         jwks_url="http://unused",
     )
-    await migrate(read_template(options.template), own, owner_url=postgres.url())
+    path = python_path(project, data_dir / "project", os.environ.get("PYTHONPATH", ""))
+    migrating_here = {**own, **of_project, "PYTHONPATH": path}
+    await migrate(read_template(options.template), migrating_here, owner_url=postgres.url())
     database = await started.enter_async_context(door(bridge.address, socket))
     keys = started.enter_context(keys_served(data_dir, bridge.address))
     logging.getLogger("werkzeug").setLevel(logging.ERROR)  # a line for each request otherwise
@@ -132,6 +141,9 @@ async def _surroundings(
         "OPENAI_SECRET_ARN": "",
         "NO_PROXY": HOST_NAME,
         "no_proxy": HOST_NAME,
+        # So do those of the project's secrets.
+        **{f"{each.name}{ARN_SUFFIX}": "" for each in project.manifest.environment if each.secret},
+        **of_project,
     }
     return variables, f"postgresql+psycopg://postgres@{door_to}"
 
@@ -204,7 +216,7 @@ def main(arguments: list[str] | None = None) -> int:
             "Stop that one, or choose another DATA_DIR.",
             file=sys.stderr,
         )
-    except (MigrationFailed, OSError, PostgresFailed, ValueError) as failure:
+    except (MigrationFailed, OSError, PostgresFailed, ProjectFaults, ValueError) as failure:
         print(f"make sam-local: {failure}", file=sys.stderr)
     return 1
 

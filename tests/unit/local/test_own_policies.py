@@ -42,6 +42,7 @@ def test_a_project_without_them_adds_nothing(tmp_path: Path) -> None:
 
 def test_they_are_for_the_functions_that_carry_out_turns(tmp_path: Path) -> None:
     plain = backend("template.yaml")
+    (tmp_path / "pyproject.toml").write_text("[tool.parley]\n")
 
     built = load(project_template(project(tmp_path, READS), plain, tmp_path / "built"))
 
