@@ -6,7 +6,8 @@ import asyncio
 import json
 from collections.abc import AsyncGenerator
 from datetime import UTC, datetime
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 from uuid import UUID
 
 import pytest
@@ -14,7 +15,9 @@ from starlette.types import Message
 
 from parley.events.log import TurnEvent
 from parley.http.response import Outgoing
-from parley.http.sse import frame, give
+from parley.http.sse import NumberedEvents, frame, give
+from parley.repository.transcript import TurnView
+from parley.repository.values import Turn
 from parley_client.sse import Parser
 
 TURN = UUID(int=7)
@@ -24,6 +27,20 @@ AT = datetime(2026, 11, 20, 14, 18, 42, 131885, tzinfo=UTC)
 
 def delta(sequence: int, text: str) -> TurnEvent:
     return TurnEvent(sequence, "message.delta", AT, {"step": 0, "text": text})
+
+
+def view() -> TurnView:
+    """A turn that runs."""
+    turn = cast("Turn", SimpleNamespace(id=TURN, session_id=UUID(int=8)))
+    return TurnView(turn, None, None)
+
+
+async def told(
+    events: AsyncGenerator[TurnEvent | None, None], headers: dict[str, str], server: Server
+) -> None:
+    """Answer with events, each with its number."""
+    parts = NumberedEvents("../turns/{turn_id}").parts(view(), events)
+    await give(parts, headers, server.receive, Outgoing(server.send))
 
 
 class Server:
@@ -87,7 +104,7 @@ async def test_a_stream_has_its_hint_first_and_comments_between() -> None:
 
     server = Server()
 
-    await give(events(), TURN, {"X": "y"}, server.receive, Outgoing(server.send))
+    await told(events(), {"X": "y"}, server)
 
     start, *_, last = server.messages
     assert (start["status"], start["headers"]) == (200, [(b"x", b"y")])
@@ -102,7 +119,7 @@ async def test_an_error_ends_the_stream_as_a_stream_ends() -> None:
 
     server = Server()
 
-    await give(events(), TURN, {}, server.receive, Outgoing(server.send))
+    await told(events(), {}, server)
 
     assert b"secret" not in server.body
     assert server.messages[-1]["more_body"] is False
@@ -120,9 +137,7 @@ async def test_nothing_is_asked_for_when_the_reader_has_gone(stuck: bool) -> Non
             closed.append(True)
 
     server = Server()
-    answering = asyncio.ensure_future(
-        give(events(), TURN, {}, server.receive, Outgoing(server.send))
-    )
+    answering = asyncio.ensure_future(told(events(), {}, server))
     while b"message.delta" not in server.body:
         await asyncio.sleep(0)
         server.stuck = stuck and b"retry" in server.body
@@ -149,3 +164,13 @@ async def test_a_whole_response_says_how_long_it_is() -> None:
         b"content-length": b"2",
     }
     assert server.body == "ü".encode()
+
+
+@pytest.mark.parametrize("replayed", [False, True])
+def test_the_turn_s_address_is_relative_to_the_request(replayed: bool) -> None:
+    wire = NumberedEvents("../sessions/{session_id}/turns/{turn_id}")
+
+    assert wire.headers(view(), replayed=replayed) == {
+        "Location": f"../sessions/{UUID(int=8)}/turns/{TURN}",
+        **({"Idempotent-Replayed": "true"} if replayed else {}),
+    }

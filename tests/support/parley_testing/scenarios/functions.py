@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from importlib import import_module
 from pathlib import Path
 from socket import socket
+from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
@@ -19,7 +20,9 @@ import parley.composition
 import parley.http.messages
 import parley.http.stream  # noqa: F401 - before the fork
 from parley.agents import provider, registry
-from parley.http.stream_routes import StreamRoutes
+from parley.http import stream_routes
+from parley.http.api import Api
+from parley.http.streamed import Following, Sending
 from parley.manifest import manifest
 from parley_testing.account.wake_queue import ReceivedWakeups
 from parley_testing.api.handlers import Context, load_function, rest_event
@@ -62,14 +65,14 @@ def run_function(job: Mapping[str, Any], place: Place) -> dict[str, Any]:
 def warm_up() -> None:
     """Have done once what every child would do at its first request."""
     uvicorn.Config(_nothing, lifespan="on", ws="none", log_config=None).load()
-    routes = StreamRoutes(max_chars=100)
+    api = Api([stream_routes.router], SimpleNamespace(message_max_chars=100))
     session, turn = str(UUID(int=1)), str(UUID(int=2))
     for event in (
         rest_event("POST", f"/sessions/{session}/messages/stream", {"text": "hello"}),
         rest_event("GET", f"/sessions/{session}/turns/{turn}/events"),
     ):
-        answer, wanted = routes.read(event)
-        assert wanted is not None, answer
+        answer = api.answer(event, None)
+        assert isinstance(answer["body"], Sending | Following), answer
     ReceivedWakeups("http://localhost", "-").close()
     registry.load(manifest().default)
     asyncio.run(_stream())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
+from dataclasses import dataclass
 from uuid import UUID
 
 from pydantic import TypeAdapter
@@ -14,9 +15,9 @@ from parley.events.log import TurnEvent
 from parley.http.api import logged
 from parley.http.response import Outgoing
 from parley.http.schemas import Time
+from parley.http.streamed import Events
+from parley.repository.transcript import TurnView
 from parley.text import json_line
-
-MEDIA_TYPE = "text/event-stream; charset=utf-8"
 
 RETRY = b"retry: 1000\n\n"
 """Tells a client how many milliseconds to wait before it comes back."""
@@ -43,25 +44,47 @@ def frame(event: TurnEvent, turn_id: UUID) -> bytes:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class NumberedEvents:
+    """A `Wire` on which each event has its number, so that readers come back for the rest.
+
+    Attributes:
+        turn_at: The turn's address, relative to the request, which may be below a stage or a
+            domain's base path; with the names of its ids in braces.
+    """
+
+    turn_at: str
+
+    def headers(self, view: TurnView, *, replayed: bool) -> dict[str, str]:
+        turn = view.turn
+        location = self.turn_at.format(session_id=turn.session_id, turn_id=turn.id)
+        told = {"Location": location}
+        return told | {"Idempotent-Replayed": "true"} if replayed else told
+
+    async def parts(self, view: TurnView, events: Events) -> AsyncGenerator[bytes, None]:
+        async with aclosing(events):
+            yield RETRY
+            async for event in events:
+                yield KEEP_ALIVE if event is None else frame(event, view.turn.id)
+
+
 async def give(
-    events: AsyncGenerator[TurnEvent | None, None],
-    turn_id: UUID,
+    parts: AsyncGenerator[bytes, None],
     headers: Mapping[str, str],
     receive: Receive,
     outgoing: Outgoing,
 ) -> None:
-    """Answer with events until the last, or until the reader has gone.
+    """Answer with a body as it comes, to its end or until the reader has gone.
 
     An error that comes when the answer has begun ends it: the reader comes back for the rest.
 
     Args:
-        events: The events; None wherever nothing has happened for a while. They are closed.
-        turn_id: Whose they are.
+        parts: The body. It is closed.
         headers: The response's.
         receive: Tells that the reader has gone.
         outgoing: The response.
     """
-    writing = asyncio.ensure_future(_write(events, turn_id, headers, outgoing))
+    writing = asyncio.ensure_future(_write(parts, headers, outgoing))
     gone = asyncio.ensure_future(_gone(receive))
     try:
         await asyncio.wait([writing, gone], return_when=asyncio.FIRST_COMPLETED)
@@ -75,17 +98,13 @@ async def give(
 
 
 async def _write(
-    events: AsyncGenerator[TurnEvent | None, None],
-    turn_id: UUID,
-    headers: Mapping[str, str],
-    outgoing: Outgoing,
+    parts: AsyncGenerator[bytes, None], headers: Mapping[str, str], outgoing: Outgoing
 ) -> None:
-    async with aclosing(events):
+    async with aclosing(parts):
         await outgoing.begin(200, headers)
-        await outgoing.part(RETRY)
         try:
-            async for event in events:
-                await outgoing.part(KEEP_ALIVE if event is None else frame(event, turn_id))
+            async for part in parts:
+                await outgoing.part(part)
         except Exception as error:
             logged(error)
     await outgoing.finish()

@@ -1,4 +1,8 @@
-"""Requests as the Lambda Web Adapter forwards them, read as the REST API events that they were."""
+"""Requests as the Lambda Web Adapter forwards them, read as the REST API events that they were.
+
+The resolver, which validates what routes take, reads events and nothing else; and who calls, the
+adapter tells only as the event did.
+"""
 
 from __future__ import annotations
 

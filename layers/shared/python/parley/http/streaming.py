@@ -6,24 +6,27 @@ A turn is carried out by a task of its own. Who reads it, how fast or how long, 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Coroutine
+from collections.abc import Coroutine
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
-from uuid import UUID
 
 from starlette.types import Receive
 
 from parley.errors import Fenced, TurnUnfinished
 from parley.events.log import TurnEvent
 from parley.events.reader import Follower
-from parley.http.api import logged, refused
+from parley.http import stream_routes
+from parley.http.api import Api, logged, refused
+from parley.http.body import body_max_bytes
 from parley.http.paths import seen_from
 from parley.http.problems import MethodNotAllowed
 from parley.http.response import Outgoing, headers_of
 from parley.http.running import RunningTurns
 from parley.http.sse import give
 from parley.http.stream_request import Invocation
-from parley.http.stream_routes import METHODS, Following, Sending, StreamRoutes, Wanted
+from parley.http.stream_routes import METHODS
+from parley.http.streamed import Events, Following, Sending, Wire
 from parley.repository.transcript import TurnView
 from parley.timing import TURN_MARGIN_SECONDS
 from parley.turns.send import OpenedTurn, Sender
@@ -53,9 +56,17 @@ LIMITS = Limits()
 class _Stream:
     """What a reader is to be given."""
 
-    turn_id: UUID
-    events: AsyncGenerator[TurnEvent | None, None]
-    headers: dict[str, str]
+    view: TurnView
+    events: Events
+    wire: Wire
+    replayed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """What the routes ask for."""
+
+    message_max_chars: int
 
 
 class Streams:
@@ -79,7 +90,11 @@ class Streams:
         self.running = RunningTurns()
         self._sender = sender
         self._follower = follower
-        self._routes = StreamRoutes(max_chars=max_chars)
+        self._api = Api(
+            [stream_routes.router],
+            _Parts(max_chars),
+            body_max_bytes=body_max_bytes(max_chars),
+        )
         self._limits = limits
 
     async def answer(
@@ -100,33 +115,35 @@ class Streams:
         opened: OpenedTurn | None = None
         stream: _Stream | None = None
         try:
-            response, wanted = self._read(event)
-            match wanted:
-                case Sending():
+            response = self._routed(event)
+            match response["body"]:
+                case Sending() as sending:
                     left = invocation.deadline.before(TURN_MARGIN_SECONDS).left()
                     opened = await self.running.open(
-                        self._sender.open(wanted.request, seconds=left, enqueue=wanted.enqueue)
+                        self._sender.open(sending.request, seconds=left, enqueue=sending.enqueue)
                     )
-                    stream = await self._of_sent(wanted, opened, invocation)
-                case Following():
-                    stream = await self._of_followed(wanted)
+                    stream = await self._of_sent(sending, opened, invocation)
+                case Following() as following:
+                    stream = await self._of_followed(following)
                     if stream is None:
-                        response |= {"statusCode": 204}
+                        response |= {"statusCode": 204, "body": None}
         except Exception as error:
             response = refused(event, error)
         if stream is None:
             answering = outgoing.whole(response)
         else:
-            location = seen_from(event["path"], stream.headers["Location"])
-            headers = headers_of(response) | stream.headers | {"Location": location}
-            answering = give(stream.events, stream.turn_id, headers, receive, outgoing)
+            headers = dict(stream.wire.headers(stream.view, replayed=stream.replayed))
+            if "Location" in headers:
+                headers["Location"] = seen_from(event["path"], headers["Location"])
+            parts = stream.wire.parts(stream.view, stream.events)
+            answering = give(parts, headers_of(response) | headers, receive, outgoing)
         await self._see_through(answering, opened.work if opened else None, invocation)
 
-    def _read(self, event: dict[str, Any]) -> tuple[dict[str, Any], Wanted | None]:
+    def _routed(self, event: dict[str, Any]) -> dict[str, Any]:
         allowed = METHODS[event["resource"]]
         if event["httpMethod"] != allowed:
             raise MethodNotAllowed(allowed)
-        return self._routes.read(event)
+        return self._api.answer(event, None)
 
     async def _of_sent(
         self, wanted: Sending, opened: OpenedTurn, invocation: Invocation
@@ -136,12 +153,7 @@ class Streams:
         events = self._follower.follow(view, after=0, seconds=seconds)
         if opened.work is None:
             events = _from(await anext(events, None), events)
-        # Relative to the request, which may be below a stage or a domain's base path.
-        above = "../" if wanted.to_session else f"../sessions/{opened.session_id}/"
-        headers = {"Location": f"{above}turns/{opened.turn_id}"}
-        if opened.replayed:
-            headers["Idempotent-Replayed"] = "true"
-        return _Stream(opened.turn_id, events, headers)
+        return _Stream(view, events, wanted.wire, opened.replayed)
 
     async def _of_followed(self, wanted: Following) -> _Stream | None:
         """Follow a turn; None if it is over and no event is left."""
@@ -151,8 +163,7 @@ class Streams:
         if first is None and view.turn.ended_at is not None:
             # All is there already. A browser comes back after each end, until it is told 204.
             return None
-        location = {"Location": f"../{wanted.turn_id}"}
-        return _Stream(wanted.turn_id, _from(first, events), location)
+        return _Stream(view, _from(first, events), wanted.wire)
 
     async def _see_through(
         self,
@@ -188,14 +199,10 @@ def _note_end(work: asyncio.Task[TurnView]) -> None:
         logged(error)
 
 
-async def _from(
-    first: TurnEvent | None, others: AsyncGenerator[TurnEvent | None, None]
-) -> AsyncGenerator[TurnEvent | None, None]:
-    """Give events of which the first was waited for: the store can be read."""
-    try:
+async def _from(first: TurnEvent | None, others: Events) -> Events:
+    """Yield events of which the first was waited for: the store can be read."""
+    async with aclosing(others):
         if first is not None:
             yield first
         async for event in others:
             yield event
-    finally:
-        await others.aclose()

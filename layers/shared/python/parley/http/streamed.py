@@ -1,0 +1,115 @@
+"""What a route of the `stream` function returns: a turn to be made or followed, and how it is told.
+
+The resolver validates what such a route takes, and writes it into the OpenAPI document, as of any
+other route.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import AsyncGenerator, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
+from uuid import UUID
+
+from aws_lambda_powertools.event_handler import Response
+from aws_lambda_powertools.event_handler.api_gateway import Router
+
+from parley.events.log import TurnEvent
+from parley.repository.transcript import TurnView
+from parley.repository.turns import TurnRequest
+
+Events = AsyncGenerator[TurnEvent | None, None]
+"""A turn's events, as the `Follower` yields them: None where nothing has happened for a while."""
+
+
+class Wire(Protocol):
+    """How a turn is told to one reader."""
+
+    def headers(self, view: TurnView, *, replayed: bool) -> Mapping[str, str]:
+        """Return the response's headers.
+
+        Args:
+            view: The turn, as it is now.
+            replayed: Whether an earlier request of the same key had made it.
+        """
+        ...
+
+    def parts(self, view: TurnView, events: Events) -> AsyncGenerator[bytes, None]:
+        """Yield the response's body, from its first byte to its last; it closes the events."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Sending:
+    """A message whose turn is to be told.
+
+    Attributes:
+        request: The turn wanted.
+        enqueue: Whether to wait behind a turn that runs.
+        wire: How it is told.
+    """
+
+    request: TurnRequest
+    enqueue: bool
+    wire: Wire
+
+
+@dataclass(frozen=True, slots=True)
+class Following:
+    """A turn that is to be told from its events after a sequence number on."""
+
+    user_id: str
+    session_id: UUID
+    turn_id: UUID
+    after: int
+    wire: Wire
+
+
+Wanted = Sending | Following
+
+AnyRoute = TypeVar("AnyRoute", bound=Callable[..., Wanted])
+
+
+MEDIA_TYPE = "text/event-stream; charset=utf-8"
+
+
+class StreamRouter(Router):
+    """A router of routes that return what is to be told.
+
+    The resolver would write what a route returns as JSON; it is handed on as it is instead, as the
+    body of the answer.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]  # theirs has no types
+
+    def route(self, *rule: Any, **described: Any) -> Callable[[AnyRoute], AnyRoute]:
+        """Return a decorator that adds a route and leaves the function as it is."""
+        add = super().route(*rule, **described)
+
+        def added(route: AnyRoute) -> AnyRoute:
+            add(_answering(route))
+            return route
+
+        return added
+
+
+def _answering(route: Callable[..., Wanted]) -> Callable[..., Response[Any]]:
+    def answered(**taken: Any) -> Response[Any]:
+        return Response(
+            status_code=200,
+            content_type=MEDIA_TYPE,
+            body=route(**taken),
+            headers={"X-Accel-Buffering": "no"},
+        )
+
+    # What it takes is read from the route; of what it returns nothing is validated or written.
+    taken_as = inspect.signature(route, eval_str=True)
+    signature = taken_as.replace(return_annotation=inspect.Signature.empty)
+    answered.__name__, answered.__doc__ = route.__name__, route.__doc__
+    vars(answered)["__signature__"] = signature
+    answered.__annotations__ = {
+        each.name: each.annotation for each in signature.parameters.values()
+    }
+    return answered
