@@ -1,0 +1,73 @@
+"""An agent is made ready before it runs: all of it, once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from agents import Agent, GuardrailFunctionOutput, InputGuardrail
+
+from parley.runner.agent_graph import UnsupportedAgent
+from parley.runner.prepare import prepare
+from parley_testing.models.scripted import ScriptedProvider, in_order
+
+
+def judge(context: Any, agent: Any, asked: Any) -> GuardrailFunctionOutput:
+    return GuardrailFunctionOutput(None, tripwire_triggered=False)
+
+
+def some_agent(**fields: Any) -> Agent[Any]:
+    return Agent(
+        name="some",
+        instructions=lambda context, agent: "Be brief.",
+        input_guardrails=[InputGuardrail(judge, run_in_parallel=True)],
+        tool_use_behavior="stop_on_first_tool",
+        **fields,
+    )
+
+
+def is_ready(agent: Agent[Any]) -> bool:
+    (guardrail,) = agent.input_guardrails
+    return (
+        getattr(agent.instructions, "checks", False)
+        and getattr(guardrail.guardrail_function, "records", False)
+        and not guardrail.run_in_parallel
+        and callable(agent.tool_use_behavior)
+    )
+
+
+def test_so_is_every_agent_that_it_can_reach() -> None:
+    handed, asked = some_agent(), some_agent()
+    root = some_agent(handoffs=[handed], tools=[asked.as_tool("ask", "Ask.")])
+
+    prepare(root)
+
+    assert [is_ready(each) for each in (root, handed, asked)] == [True, True, True]
+
+
+def test_again_it_changes_nothing() -> None:
+    agent = some_agent()
+    prepare(agent)
+    ready = (
+        agent.instructions,
+        agent.tool_use_behavior,
+        agent.input_guardrails[0].guardrail_function,
+    )
+
+    prepare(agent)
+
+    assert ready == (
+        agent.instructions,
+        agent.tool_use_behavior,
+        agent.input_guardrails[0].guardrail_function,
+    )
+
+
+@pytest.mark.parametrize(
+    "refused",
+    [None, Agent[Any](name="root", model=ScriptedProvider(in_order()).get_model("own"))],
+    ids=["no agent", "a model of its own"],
+)
+def test_what_a_turn_cannot_carry_is_refused(refused: Any) -> None:
+    with pytest.raises(UnsupportedAgent):
+        prepare(refused)
