@@ -1,4 +1,4 @@
-"""Sessions, transcripts, turns, memory and tasks, over HTTP. The Agents SDK is not imported."""
+"""Sessions, turns, memory and tasks over HTTP, and a project's routes, without the Agents SDK."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from parley.http import admin, admin_stats, memory, open, sessions, tasks, trans
 from parley.http.api import Api
 from parley.http.audit import Audit
 from parley.http.body import body_max_bytes
+from parley.http.project_routes import ProjectRoutes
 from parley.http.task_schemas import TEXTS_MAX_CHARS
+from parley.manifest import manifest
 from parley.snapshot import reseed_after_restore
 
 reseed_after_restore()
@@ -23,4 +25,5 @@ handler = Api(
     parts,
     body_max_bytes=body_max_bytes(TEXTS_MAX_CHARS),
     audit=Audit(parts.audit_records),
+    project=ProjectRoutes(manifest().routes),
 )

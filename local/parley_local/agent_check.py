@@ -1,4 +1,4 @@
-"""Building each agent of a project before anything of it is served, in a process of its own."""
+"""Building a project's agents and routes before it is served, in a process of its own."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import json
 import sys
 import textwrap
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -21,6 +22,8 @@ from parley_project.project import Project, read_project
 
 def check_project(start: Path, shell: Mapping[str, str]) -> Project:
     """Read a project, and build its agents with the variables that `parley dev` gives them.
+
+    It is returned with the paths of its routes.
 
     Those that the project requires may be missing.
 
@@ -38,16 +41,18 @@ def check_project(start: Path, shell: Mapping[str, str]) -> Project:
             with_dotenv(project.root, shell), data_dir=Path(folder), runtime_url="", jwks_url=""
         )
         path = python_path(project, Path(folder), variables.get("PYTHONPATH", ""))
-        asyncio.run(check_agents(project, {**variables, **own, "PYTHONPATH": path}))
-    return project
+        return asyncio.run(check_agents(project, {**variables, **own, "PYTHONPATH": path}))
 
 
-async def check_agents(project: Project, variables: Mapping[str, str]) -> None:
-    """Build a project's agents in another process, which ends with this.
+async def check_agents(project: Project, variables: Mapping[str, str]) -> Project:
+    """Build a project's agents in another process, which ends with this, and import its routes.
 
     Args:
         project: Whose agents.
         variables: The environment of its functions.
+
+    Returns:
+        The project, with the paths of its routes.
 
     Raises:
         ProjectFaults: What is wrong with them; below a sentence there may be a traceback.
@@ -72,22 +77,23 @@ async def check_agents(project: Project, variables: Mapping[str, str]) -> None:
             if process.returncode is None:
                 await kill_group(process)
         said = report.read_text(encoding="utf-8") if report.is_file() else ""
-    _raise_reported(project, [json.loads(line) for line in said.splitlines()], code)
+    lines = [json.loads(line) for line in said.splitlines()]
+    _raise_reported(project, lines, code)
+    return replace(project, paths=tuple(line["path"] for line in lines if "path" in line))
 
 
 def _raise_reported(project: Project, lines: list[dict[str, str | None]], code: int) -> None:
     sentences: list[str] = []
-    building: str | None = ""
+    running: str | None = "[tool.parley.agents]"
     for line in lines:
         if "sentence" in line:
             below = textwrap.indent(line["traceback"] or "", "    ")
             sentences.append(f"{line['sentence']}\n{below}".rstrip())
-        else:
-            building = line["building"]
-    if building is not None:
-        place = f"[tool.parley.agents.{building}] target" if building else "[tool.parley.agents]"
+        elif "running" in line:
+            running = line["running"]
+    if running is not None:
         sentences.append(
-            f"{shown(project.file)}: {place}: what builds the agents ended: {how_it_ended(code)}"
+            f"{shown(project.file)}: {running}: what builds the agents ended: {how_it_ended(code)}"
         )
     if sentences:
         raise ProjectFaults(sentences)

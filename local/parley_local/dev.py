@@ -17,7 +17,7 @@ import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
@@ -168,7 +168,7 @@ async def _serve(options: Options, started: AsyncExitStack) -> NoReturn:
     postgres = EmbeddedPostgres(data_dir / "postgres", data_dir / POSTGRES_LOG)
     started.push_async_callback(_in_thread, postgres.stop)
     await _in_thread(postgres.start)
-    await checking
+    prepared = await checking
     queue = await _queue_of(template, data_dir, started)
     variables = partial(
         made, runtime_url=postgres.runtime_url(), queue_url=queue.url if queue else None
@@ -202,15 +202,19 @@ async def _serve(options: Options, started: AsyncExitStack) -> NoReturn:
     raise DevFailed(f"PostgreSQL ended; its log is {data_dir / POSTGRES_LOG}.")
 
 
-async def _check(template: Template, prepared: Prepared, made: Callable[..., Any]) -> None:
+async def _check(template: Template, prepared: Prepared, made: Callable[..., Any]) -> Prepared:
     """Build the agents, beside what takes its time too; nothing is kept of what they are for.
+
+    Returns:
+        The project, with the paths of its routes.
 
     Raises:
         ProjectFaults: One of them cannot be built.
     """
-    if _runs_agents(template):
-        variables = prepared.variables(partial(made, runtime_url=""))
-        await check_agents(prepared.project, variables)
+    if not _runs_agents(template):
+        return prepared
+    variables = prepared.variables(partial(made, runtime_url=""))
+    return replace(prepared, project=await check_agents(prepared.project, variables))
 
 
 async def _queue_of(

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from parley_backend import backend
 from parley_local.cloudformation import load
 from parley_project.faults import ProjectFaults
 from parley_project.file import shown
 from parley_project.project import Project
+
+SERVES_ROUTES: Final = "Sessions"
+"""The function that a project's routes are added to."""
 
 _FOR_READERS = frozenset({"Description", "Metadata"})
 _SCHEMA = ("Resources", "Migration", "Properties", "Revision")

@@ -7,6 +7,7 @@ import textwrap
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import aclosing
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from typing import NoReturn
@@ -16,6 +17,7 @@ from parley_local.execution import EnvironmentLost
 from parley_local.gateway import Gateway, LocalPage
 from parley_local.generations import Generations
 from parley_local.migration import MigrationFailed
+from parley_local.own_template import SERVES_ROUTES
 from parley_local.prepared_project import FunctionVariables, Prepared, prepare
 from parley_local.template import Template
 from parley_local.watching import changes
@@ -64,7 +66,8 @@ class ServedProject:
             EnvironmentLost: A function cannot be started with it; the code before goes on serving.
         """
         variables = prepared.variables(self._variables)
-        gateway = Gateway(self._template, variables, pages=self._pages)
+        template = self._template.with_paths(SERVES_ROUTES, prepared.project.paths)
+        gateway = Gateway(template, variables, pages=self._pages)
         try:
             await gateway.prewarm()
         except BaseException:
@@ -102,7 +105,7 @@ class ServedProject:
         try:
             prepared = prepare(self._start, self._folder / str(next(self._numbers)))
             variables = prepared.variables(self._variables)
-            await check_agents(prepared.project, variables)
+            prepared = replace(prepared, project=await check_agents(prepared.project, variables))
             if prepared.project.manifest.migrations:
                 await migrated(variables)
             await self.serve(prepared)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 ANY = "ANY"
 
@@ -120,3 +120,22 @@ class Template:
     binary_types: tuple[str, ...] = ()
     schedules: tuple[Schedule, ...] = ()
     queue: Queue | None = None
+
+    def with_paths(self, function: str, paths: Iterable[str]) -> Self:
+        """Return this with further paths of a function's, authorized as its others are.
+
+        Each has every method that no other function has there. Paths that are there stay as they
+        are, and where there is no such function, nothing is added.
+        """
+        authorizers = [
+            route.authorizer
+            for route in self.routes
+            if route.function == function and route.authorizer is not None
+        ]
+        there = {route.path for route in self.routes}
+        added = [
+            Route(ANY, path, function, authorizers[0])
+            for path in paths
+            if authorizers and path not in there
+        ]
+        return replace(self, routes=(*self.routes, *added))

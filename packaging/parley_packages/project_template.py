@@ -6,6 +6,7 @@ import argparse
 import hashlib
 import json
 import os
+import re
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -14,8 +15,10 @@ from typing import Any, Final
 from parley.manifest import Variable
 from parley.project_variables import ARN_SUFFIX
 from parley_backend import backend
+from parley_local.agent_check import check_project
 from parley_local.cloudformation import load
 from parley_local.own_policies import read_policies
+from parley_local.own_template import SERVES_ROUTES
 from parley_packages.project_layer import RUN_ITS_CODE, add_layer
 from parley_project.faults import ProjectFaults
 from parley_project.project import FILE, Project, read_project
@@ -30,7 +33,7 @@ def project_template(project: Project, plain: Path, folder: Path) -> Path:
     """Return the template to build a project with.
 
     Args:
-        project: Whose.
+        project: Whose, with the paths of its routes.
         plain: What it is made of: the backend's, or one of the project's with the same names.
         folder: Where it is written. Parley's own agents are in its own layer and add nothing.
 
@@ -42,7 +45,7 @@ def project_template(project: Project, plain: Path, folder: Path) -> Path:
     statements = read_policies(project)
     keeps = project.migrations is not None or project.manifest.user_data is not None
     own = project.file != backend(FILE)
-    if not own and not project.manifest.environment and not keeps and not statements:
+    if not (own or project.manifest.environment or keeps or statements or project.paths):
         return plain
     document = load(plain)
     if own:
@@ -58,7 +61,9 @@ def project_template(project: Project, plain: Path, folder: Path) -> Path:
         _add(document, variable)
     if statements:
         resources = document["Resources"]
-        resources["ProjectPolicy"] = _policy("Project", RUN_ITS_TOOLS, statements, resources)
+        functions = RUN_ITS_TOOLS + ((SERVES_ROUTES,) if project.paths else ())
+        resources["ProjectPolicy"] = _policy("Project", functions, statements, resources)
+    _add_paths(document, project.paths)
     if keeps and "Migration" in document["Resources"]:
         # CloudFormation asks for a migration when a property of it has changed.
         migration = document["Resources"]["Migration"]["Properties"]
@@ -111,6 +116,27 @@ def _add(document: dict[str, Any], variable: Variable) -> None:
             resources[f"{name}Policy"]["Condition"] = f"Has{name}"
 
 
+def _add_paths(document: dict[str, Any], paths: Iterable[str]) -> None:
+    """Add an event with any method for each path that the template has not."""
+    function = document["Resources"].get(SERVES_ROUTES)
+    if function is None:
+        return
+    events = function["Properties"].setdefault("Events", {})
+    of_api = [event["Properties"] for event in events.values() if event["Type"] == "Api"]
+    there = {event["Path"] for event in of_api}
+    for path in paths:
+        if path not in there:
+            properties = {"RestApiId": {"Ref": "Api"}, "Method": "any", "Path": path}
+            events[event_of(path)] = {"Type": "Api", "Properties": properties}
+
+
+def event_of(path: str) -> str:
+    """Return the name of the event of a path; no two have one, and a path keeps it."""
+    words = re.findall(r"[A-Za-z0-9]+", path)
+    digest = hashlib.sha256(path.encode()).hexdigest()[:6]
+    return "Project" + "".join(word[:1].upper() + word[1:] for word in words)[:40] + digest
+
+
 def _policy(
     name: str,
     functions: Iterable[str],
@@ -148,6 +174,8 @@ def main() -> None:
     given = parser.parse_args()
     try:
         project = read_project(Path(os.environ.get("PARLEY_PROJECT") or backend(FILE)))
+        if project.manifest.routes:
+            project = check_project(project.root, os.environ)
         print(project_template(project, project.template or backend("template.yaml"), given.folder))
     except ProjectFaults as faults:
         sys.exit(str(faults))

@@ -38,18 +38,57 @@ def main(shown: str, report: str) -> int:
         for fault, traceback in _faults_of_user_data():
             place = f"{shown}: [tool.parley] user_data"
             _write(lines, sentence=f"{place}: {fault}", traceback=traceback)
+        _write_routes(lines, shown)
         for name, offer in manifest().agents.items():
             # A module can end the process, and then this line is the last.
-            _write(lines, building=name)
+            _write(lines, running=f"[tool.parley.agents.{name}] target")
             for key, fault, traceback in _faults(name, offer):
                 place = f"{shown}: [tool.parley.agents.{name}] {key}"
                 _write(lines, sentence=f"{place}: {fault}", traceback=traceback)
-        _write(lines, building=None)
+        _write(lines, running=None)
     return 0
 
 
 def _write(lines: TextIO, **line: str | None) -> None:
     print(json.dumps(line), file=lines, flush=True)
+
+
+def _write_routes(lines: TextIO, shown: str) -> None:
+    """Write what is wrong with the project's routes, or else their paths."""
+    names = manifest().routes
+    if not names:
+        return
+    # Most projects have none, and the rest of this needs nothing of it.
+    from parley_project.routes import faults_between, found_in
+
+    _write(lines, running="[tool.parley] routes")
+    faults = [(named, *fault) for named in names for fault in _faults_of_routes(named)]
+    if not faults:
+        found = found_in(names)
+        faults = [(named, fault, "") for named, fault in faults_between(found)]
+        for path in sorted({each.route.path for each in found}):
+            _write(lines, path=path)
+    for named, fault, traceback in faults:
+        place = f"{shown}: [tool.parley] routes: {named}"
+        _write(lines, sentence=f"{place}: {fault}", traceback=traceback)
+
+
+def _faults_of_routes(named: str) -> Iterator[tuple[str, str]]:
+    from parley.http.project_routes import target_of
+    from parley.project_variables import fill_environment
+    from parley_project.routes import faults_of_router
+
+    had_the_sdk = "agents" in sys.modules
+    try:
+        fill_environment()
+        _find(target_of(named))
+        yield from ((fault, "") for fault in faults_of_router(named))
+    except _Fault as fault:
+        yield str(fault), ""
+    except Exception as error:
+        yield _why(error)
+    if "agents" in sys.modules and not had_the_sdk:
+        yield "importing it imports the Agents SDK, which what serves routes does not have", ""
 
 
 def _faults_of_user_data() -> Iterator[tuple[str, str]]:

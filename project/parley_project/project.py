@@ -34,6 +34,8 @@ class Project:
         packages: Its packages and modules, in `source`, which are deployed.
         template: Its own template, instead of Parley's.
         policies: What its functions may do beyond what Parley's need.
+        paths: Those of its routes, as API Gateway writes them, such as `/notes/{note_id}`. Reading
+            a project finds none: they are known when its code was imported, to check it.
     """
 
     file: Path
@@ -42,6 +44,7 @@ class Project:
     packages: tuple[Path, ...] = ()
     template: Path | None = None
     policies: Path | None = None
+    paths: tuple[str, ...] = ()
 
     @property
     def root(self) -> Path:

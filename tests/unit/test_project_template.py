@@ -185,3 +185,47 @@ def test_a_deployment_without_a_value_that_is_required_is_refused(project: Proje
     given = {"DatabaseSecretArn": ARN, "OpenAiSecretArn": ARN, "ProjectBistroCity": "Oslo"}
 
     assert without_value(template, given) == ["ProjectBistroKeySecretArn"]
+
+
+def test_each_path_of_its_routes_is_an_event_of_the_function_that_serves_them(
+    project: Project,
+) -> None:
+    routed = replace(project, paths=("/notes", "/notes/{note_id}", "/notes-note-id"))
+    before = load(backend("template.yaml"))["Resources"]["Sessions"]["Properties"]["Events"]
+
+    after = made(routed)["Resources"]["Sessions"]["Properties"]["Events"]
+
+    added = {name: event for name, event in after.items() if name not in before}
+    assert before.items() <= after.items()
+    assert sorted(event["Properties"]["Path"] for event in added.values()) == [
+        "/notes",
+        "/notes-note-id",
+        "/notes/{note_id}",
+    ]
+    for name, event in added.items():
+        assert re.fullmatch("[A-Za-z0-9]{1,60}", name)
+        assert event["Type"] == "Api"
+        # No authorizer of its own: the API's is asked.
+        assert event["Properties"].keys() == {"RestApiId", "Method", "Path"}
+        assert event["Properties"]["Method"] == "any"
+        assert event["Properties"]["RestApiId"] == before["Agents"]["Properties"]["RestApiId"]
+
+
+def test_a_path_that_an_own_template_has_already_is_left_to_it(project: Project) -> None:
+    routed = replace(project, paths=("/agents",))
+
+    events = made(routed)["Resources"]["Sessions"]["Properties"]["Events"]
+
+    assert events == load(backend("template.yaml"))["Resources"]["Sessions"]["Properties"]["Events"]
+
+
+@pytest.mark.parametrize("paths", [(), ("/notes",)])
+def test_what_serves_routes_may_do_what_the_policies_allow(
+    project: Project, paths: tuple[str, ...]
+) -> None:
+    policies = project.root / "policies.yaml"
+    policies.write_text("Statement: {Effect: Allow, Action: 's3:GetObject', Resource: '*'}\n")
+
+    policy = made(replace(project, policies=policies, paths=paths))["Resources"]["ProjectPolicy"]
+
+    assert ({"Ref": "SessionsRole"} in policy["Properties"]["Roles"]) == bool(paths)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -12,6 +12,9 @@ from uuid import UUID
 import pytest
 
 from parley.http.document import document
+from parley_local.own_template import SERVES_ROUTES
+from parley_packages.project_template import event_of
+from parley_project.routes import PATH_MAX_CHARS, PATHS_MAX
 from parley_testing.account.template import API, FUNCTIONS, PARAMETERS, ROOT, of_type, translated
 
 ANY = "any"
@@ -80,6 +83,12 @@ def test_what_has_a_route_of_its_own_is_an_operation_and_not_of_the_function_beh
 def test_a_functions_policy_has_room_for_its_routes_whatever_the_stacks_name() -> None:
     for function in ("Sessions", "Messages", "Stream"):
         assert policy_bytes(function, "p" * 128) <= POLICY_MAX_BYTES, function
+
+
+def test_there_is_room_for_the_routes_of_a_project_too() -> None:
+    own = [f"/{number:02}".ljust(PATH_MAX_CHARS, "x") for number in range(PATHS_MAX)]
+
+    assert policy_bytes(SERVES_ROUTES, "p" * 128, own) <= POLICY_MAX_BYTES
 
 
 @pytest.mark.parametrize("file", SAMPLES, ids=str)
@@ -171,8 +180,14 @@ def test_a_browser_may_use_every_method_from_any_origin_and_preflight_needs_no_t
     assert API["Auth"]["AddDefaultAuthorizerToCorsPreflight"] is False
 
 
-def policy_bytes(function: str, stack: str) -> int:
-    """How large a function's policy is, as AWS writes it, in a stack of this name."""
+def policy_bytes(function: str, stack: str, more: Sequence[str] = ()) -> int:
+    """How large a function's policy is, as AWS writes it, in a stack of this name.
+
+    Args:
+        function: Which.
+        stack: The name.
+        more: Paths that it has besides those of the template.
+    """
     name_of_function = f"{stack}-{function}-ABCDEFGHIJKL"[:64]
     known = {
         "${AWS::Region}": "ap-southeast-1",
@@ -181,10 +196,23 @@ def policy_bytes(function: str, stack: str) -> int:
         "${__Stage__}": "*",
     }
     statements = []
-    for name, permission in of_type(translated(), "AWS::Lambda::Permission").items():
-        properties = permission["Properties"]
-        if properties["FunctionName"] != {"Ref": f"{function}Aliaslive"}:
-            continue
+    permissions = [
+        (name, permission["Properties"])
+        for name, permission in of_type(translated(), "AWS::Lambda::Permission").items()
+        if permission["Properties"]["FunctionName"] == {"Ref": f"{function}Aliaslive"}
+    ]
+    for path in more:
+        (one,) = (
+            each for _, each in permissions if each["SourceArn"]["Fn::Sub"][0].endswith("/*/agents")
+        )
+        source = one["SourceArn"]["Fn::Sub"][0].removesuffix("/agents") + path
+        permissions.append(
+            (
+                f"{function}{event_of(path)}PermissionProd",
+                one | {"SourceArn": {"Fn::Sub": [source, {}]}},
+            )
+        )
+    for name, properties in permissions:
         source, _ = properties["SourceArn"]["Fn::Sub"]
         for variable, value in known.items():
             source = source.replace(variable, value)

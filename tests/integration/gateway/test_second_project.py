@@ -1,4 +1,4 @@
-"""A project of one's own: a table, a setting, a secret, and two agents on two model servers."""
+"""A project of one's own: a table, a setting, a secret, routes, and two agents on two servers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,12 @@ from typing import Any
 import httpx
 import pytest
 
+from parley_backend import backend
+from parley_local.agent_check import check_project
+from parley_local.own_template import SERVES_ROUTES
 from parley_local.stack import LocalStack, StackFailed
+from parley_local.template_file import read_template
+from parley_packages.project_template import project_template
 from parley_testing.models.server import Called, ModelServer, Said, in_order
 from parley_testing.waiting import HANG_SECONDS
 
@@ -25,6 +30,7 @@ version = "1"
 default = "host"
 migrations = "migrations"
 user_data = "bistro.tables:TABLES"
+routes = ["bistro.routes"]
 
 [tool.parley.agents.host]
 target = "bistro.agents:host"
@@ -77,6 +83,28 @@ from parley import UserTable
 TABLES = [UserTable("bookings")]
 """
 
+ROUTES = '''
+"""What guests see of their bookings."""
+from pydantic import BaseModel
+from sqlalchemy import text
+
+from parley.http import Caller, Database, Router
+
+router = Router()
+
+class Booking(BaseModel):
+    people: int
+
+class BookingList(BaseModel):
+    items: list[Booking]
+    of: str
+
+@router.get("/bookings", summary="List bookings")
+def list_bookings(user: Caller, database: Database) -> BookingList:
+    rows = database.run(text("SELECT people FROM bookings"))  # whose, row-level security says
+    return BookingList(items=[Booking(people=row.people) for row in rows], of=user.user_id)
+'''
+
 MIGRATION = """
 import sqlalchemy as sa
 from alembic import op
@@ -113,6 +141,7 @@ def bistro(tmp_path: Path, host: ModelServer, chef: ModelServer) -> Path:
         "bistro/__init__.py": "",
         "bistro/agents.py": AGENTS,
         "bistro/tables.py": TABLES,
+        "bistro/routes.py": ROUTES,
         "migrations/one.py": MIGRATION,
         ".env": "BISTRO_KEY=from the file\nBISTRO_HOUSE=La Source\n",
     }.items():
@@ -147,6 +176,16 @@ def test_its_whole_path(bistro: Path, host: ModelServer, chef: ModelServer) -> N
                 method, stack.url + path, headers=headers, timeout=HANG_SECONDS, trust_env=False
             )
 
+        def booked(user: str) -> Any:
+            headers = stack.headers(user)
+            answer = httpx.get(
+                stack.url + "/bookings", headers=headers, timeout=HANG_SECONDS, trust_env=False
+            )
+            assert answer.status_code == 200, answer.text
+            return answer.json()
+
+        assert booked("ada") == {"items": [{"people": 4}], "of": "ada"}
+        assert booked("eve") == {"items": [], "of": "eve"}
         exported = admin("GET", "/admin/users/ada/export").text
         erased = admin("DELETE", "/admin/users/ada").json()
 
@@ -177,3 +216,14 @@ def test_it_is_checked_whole(bistro: Path) -> None:
 
     assert (checked.returncode, checked.stderr) == (0, "")
     assert [line.split()[0] for line in checked.stdout.splitlines()] == ["host", "chef"]
+
+
+def test_its_routes_are_in_its_template(bistro: Path) -> None:
+    project = check_project(bistro, os.environ)
+
+    built = project_template(project, backend("template.yaml"), bistro / "built")
+
+    own = project.paths
+    assert own == ("/bookings",)
+    served = read_template(backend("template.yaml")).with_paths(SERVES_ROUTES, own)
+    assert set(read_template(built).routes) == set(served.routes)

@@ -252,3 +252,38 @@ def test_what_is_said_wrongly_of_tables_is_a_fault(root: Path, code: str, said: 
 
     assert checked.returncode == 1
     assert said in checked.stderr
+
+
+ROUTES = """
+from parley.http import Router
+router = Router()
+@router.get("/prices")
+def list_prices() -> dict[str, int]:
+    return {}
+"""
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        (ROUTES, None),
+        (ROUTES.replace("/prices", "/sessions"), "shop/routes.py:4 list_prices: GET /sessions: "),
+        (ROUTES.replace("router", "rooter"), "shop.routes has no router; did you mean rooter?"),
+        ("import numpyy\n", "shop/routes.py:1 <module>: ModuleNotFoundError"),
+        ("import agents\n" + ROUTES, "imports the Agents SDK"),
+        ("raise SystemExit(3)", "what builds the agents ended: exit status 3"),
+    ],
+)
+def test_routes_are_looked_at(root: Path, code: str, said: str | None) -> None:
+    offer(root, right="shop.good:right")
+    file = root / "pyproject.toml"
+    file.write_text('[tool.parley]\nroutes = ["shop.routes"]\n' + file.read_text()[14:])
+    (root / "shop" / "routes.py").write_text(code)
+
+    checked = parley(root, "check")
+
+    assert checked.returncode == (1 if said else 0), checked.stderr
+    if said:
+        place, _, fault = checked.stderr.splitlines()[0].partition(": [tool.parley] routes: ")
+        assert place == "pyproject.toml"
+        assert said in fault

@@ -11,10 +11,10 @@ from pydantic import BaseModel
 
 import parley.http
 from parley.composition import Composition
-from parley.http import Caller, Database, Router, parts
+from parley.http import Caller, Router, parts
 from parley.http.api import Api
 from parley.http.document import ROUTES, document
-from parley.http.parts import Administrator, Deadline
+from parley.http.parts import Administrator, Database, Deadline
 from parley.once import made_once
 from parley_testing.api.handlers import Context, rest_event
 
@@ -58,7 +58,7 @@ def asked(api: Api, path: str, seconds: float = 120, **who: Any) -> Mapping[str,
 
 def parts_asked_for() -> Iterator[tuple[str, Any]]:
     """Return each alias that stands for a part, with its type."""
-    besides = {"Caller", "Administrator", "Deadline"}
+    besides = {"Caller", "Administrator", "Deadline", "Routes"}
     for name, alias in vars(parts).items():
         if get_args(alias) and hasattr(alias, "__metadata__") and name not in besides:
             yield name, alias

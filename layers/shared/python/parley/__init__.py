@@ -1,9 +1,10 @@
 """Parley: a serverless backend for agent conversations.
 
 What agents' authors use is here: `Effect`, `TurnContext`, `effect_tool`, `read_tool`; and what says
-which of their tables hold rows of users: `UserTable`, `UserData`, `NotOfUsers`. Everything else of
-the package may change with any release. Importing `parley` alone does not import the Agents SDK;
-asking it for a tool's decorator does.
+which of their tables hold rows of users: `UserTable`, `UserData`, `NotOfUsers`. What routes of
+their own are made of is in `parley.http`. Everything else of the package may change with any
+release. Importing `parley` alone does not import the Agents SDK; asking it for a tool's decorator
+does.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """The HTTP API: events in, responses out.
 
-What routes of one's own are made of can be imported from here: `Router`, and the annotations of
-what a route asks for, `Caller` and `Database`, with `Cursor` and `Limit` for lists. `answers` says
-what a route answers.
+What routes of one's own are made of can be imported from here, and docs/routes.md tells of it:
+`Router`, and the annotations of what a route asks for: `Caller`, `Database`, `IdempotencyKey`, and
+`Cursor` and `Limit` for lists. `answers` says what a route answers; `NotFound` and `InvalidField`
+are raised to refuse. `encode_cursor` and `decode_cursor` write and read a list's cursors.
 """
 
 from __future__ import annotations
@@ -11,26 +12,47 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from aws_lambda_powertools.event_handler.api_gateway import Router
-
+    from parley.errors import InvalidField, NotFound
+    from parley.http.declared import OwnRouter as Router
     from parley.http.documented import answers
-    from parley.http.paging import Cursor, Limit
-    from parley.http.parts import Caller, Database
+    from parley.http.idempotency import IdempotencyKey
+    from parley.http.paging import Cursor, Limit, decode_cursor, encode_cursor
+    from parley.http.parts import Caller
+    from parley.http.user_database import Database
 
 _HOMES = {
     "Caller": "parley.http.parts",
     "Cursor": "parley.http.paging",
-    "Database": "parley.http.parts",
+    "Database": "parley.http.user_database",
+    "IdempotencyKey": "parley.http.idempotency",
+    "InvalidField": "parley.errors",
     "Limit": "parley.http.paging",
-    "Router": "aws_lambda_powertools.event_handler.api_gateway",
+    "NotFound": "parley.errors",
+    "Router": "parley.http.declared",
     "answers": "parley.http.documented",
+    "decode_cursor": "parley.http.paging",
+    "encode_cursor": "parley.http.paging",
 }
+_NAMES = {"Router": "OwnRouter"}
+"""What is called otherwise at home."""
 
-__all__ = ["Caller", "Cursor", "Database", "Limit", "Router", "answers"]
+__all__ = [
+    "Caller",
+    "Cursor",
+    "Database",
+    "IdempotencyKey",
+    "InvalidField",
+    "Limit",
+    "NotFound",
+    "Router",
+    "answers",
+    "decode_cursor",
+    "encode_cursor",
+]
 
 
 def __getattr__(name: str) -> Any:
     """Return what is public here; imported then, since not everything in this folder needs it."""
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_HOMES[name]), name)
+    return getattr(import_module(_HOMES[name]), _NAMES.get(name, name))

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterable, Mapping
-from typing import Any, NoReturn, cast
+from http import HTTPStatus
+from typing import Any, cast
 
 from aws_lambda_powertools.event_handler import (
     APIGatewayRestResolver,
@@ -14,18 +15,23 @@ from aws_lambda_powertools.event_handler import (
 )
 from aws_lambda_powertools.event_handler.api_gateway import Router
 from aws_lambda_powertools.event_handler.exceptions import NotFoundError
-from aws_lambda_powertools.event_handler.openapi.exceptions import RequestValidationError
+from aws_lambda_powertools.event_handler.openapi.exceptions import (
+    RequestValidationError,
+    ResponseValidationError,
+)
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from parley.errors import NotFound, StoreUnavailable, Unauthenticated
 from parley.http.audit import PREFIX, Audit
 from parley.http.body import ROOM_BYTES, body_refusal, read_json
+from parley.http.declared import answering, place_of
 from parley.http.headers import SAFE, safe_besides
 from parley.http.identity import identify
 from parley.http.parts import context_of
 from parley.http.paths import methods_of, named_ids, seen_from, without_slash
 from parley.http.problems import (
     CONTENT_TYPE,
+    FAULTS_MAX,
     NAME_MAX_CHARS,
     Answer,
     FieldError,
@@ -34,6 +40,7 @@ from parley.http.problems import (
     Problem,
     answer,
 )
+from parley.http.project_routes import ProjectRoutes
 from parley.observability import logger, request_answered, traced
 from parley.refusals import reason_of
 from parley.text import storable_json
@@ -62,16 +69,23 @@ class Api:
         *,
         body_max_bytes: int = ROOM_BYTES,
         audit: Audit | None = None,
+        project: ProjectRoutes | None = None,
     ) -> None:
         """Take the routes that this function serves.
+
+        Those of the project are imported too. If that fails, Parley's own are served, and it is
+        tried again when somebody asks for one of the project's.
 
         Args:
             routers: The routes.
             parts: What they may ask for: a `Composition`, or what has as much of one as they need.
             body_max_bytes: How many bytes any of them takes as a body.
             audit: Records what administrators do; None if none of the routes is theirs.
+            project: The routes of the project's own, if this is the function that serves them.
         """
         self._parts = parts
+        self._project = project or ProjectRoutes()
+        self._project_is_served = False
         self._body_max_bytes = body_max_bytes
         self._audit = audit
         self.resolver = APIGatewayRestResolver(
@@ -79,12 +93,19 @@ class Api:
             json_body_deserializer=read_json,
             serializer=_written,
             cors=CORSConfig(allow_origin="*", expose_headers=_EXPOSED),
+            # Else an answer of a route's that does not fit its type were the client's fault.
+            response_validation_error_http_code=HTTPStatus.INTERNAL_SERVER_ERROR,
         )
         for router in routers:
             self.resolver.include_router(router)
         self.resolver.not_found(self._no_route)
         self.resolver.exception_handler(RequestValidationError)(self._invalid)
+        self.resolver.exception_handler(ResponseValidationError)(self._unfit)
         self.resolver.exception_handler(Exception)(self._problem)
+        try:
+            self._serve_project()
+        except Exception as error:
+            logger().error("the project's routes cannot be imported", **traced(error))
 
     def __call__(self, event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         """Answer an event."""
@@ -120,8 +141,14 @@ class Api:
         if refusal is not None:
             return refused(event, refusal)
 
+        if not self._project_is_served and not methods_of(asked["path"]):
+            try:
+                self._serve_project()
+            except Exception as error:
+                return refused(event, error)
+
         def resolve() -> dict[str, Any]:
-            self.resolver.append_context(**context_of(self._parts, context))
+            self.resolver.append_context(**context_of(self._parts, context, self._project))
             return self.resolver.resolve(asked, cast(LambdaContext, context))
 
         if self._audit is not None and asked["path"].startswith(PREFIX):
@@ -150,9 +177,16 @@ class Api:
                 return error
         return body_refusal(event, self._body_max_bytes)
 
-    def _no_route(self, error: NotFoundError) -> NoReturn:
+    def _serve_project(self) -> None:
+        for router in self._project.routers:
+            self.resolver.include_router(router)
+        self._project_is_served = True
+
+    def _no_route(self, error: NotFoundError) -> Response[str]:
+        if error.__traceback__ is not None:  # raised by a route; else there is none
+            return self._problem(error)
         event = self.resolver.current_event
-        methods = methods_of(event.path)
+        methods = methods_of(event.path) or self._project.methods_of(event.path)
         # A path that is another function's with this method comes here only by mistake.
         if methods and event.http_method not in methods:
             raise MethodNotAllowed(", ".join(methods)) from error
@@ -160,6 +194,15 @@ class Api:
 
     def _problem(self, error: Exception) -> Response[str]:
         return problem_response(error, _request_id(self.resolver.current_event.raw_event))
+
+    def _unfit(self, error: ResponseValidationError) -> Response[str]:
+        fields = [f"{_name(fault['loc'])}: {fault['type']}" for fault in error.errors()]
+        return problem_response(
+            error,
+            _request_id(self.resolver.current_event.raw_event),
+            at=place_of(answering(self.resolver)),
+            unfit=fields[:FAULTS_MAX],
+        )
 
     def _invalid(self, error: RequestValidationError) -> Response[str]:
         faults = [
@@ -186,9 +229,15 @@ def refused(event: Mapping[str, Any], error: Exception) -> dict[str, Any]:
     }
 
 
-def problem_response(error: Exception, request_id: str) -> Response[str]:
-    """Make the response of an error, and log it."""
-    said = logged(error)
+def problem_response(error: Exception, request_id: str, **known: Any) -> Response[str]:
+    """Make the response of an error, and log it.
+
+    Args:
+        error: The error.
+        request_id: Of the request.
+        known: What the log is told besides, if the error is only our fault.
+    """
+    said = logged(error, **known)
     problem = Problem(
         title=said.status.phrase,
         status=said.status,
@@ -205,11 +254,11 @@ def problem_response(error: Exception, request_id: str) -> Response[str]:
     )
 
 
-def logged(error: Exception) -> Answer:
+def logged(error: Exception, **known: Any) -> Answer:
     """Say what a client is told of an error; one that is only our fault is logged whole."""
     said = answer(error)
     if said.code == "internal_error":
-        logger().error("unexpected error", **traced(error))
+        logger().error("unexpected error", **traced(error), **known)
     elif said.status >= 500:
         logger().warning("request not served", code=said.code, reason=str(error))
     return said

@@ -25,6 +25,7 @@ from parley.http import (
     transcript,
     turns,
 )
+from parley.http.generated_schema import drop_foreign_errors, drop_null_parameters
 
 _DESCRIPTION = """\
 Conversations with agents that survive what happens to the processes that run them.
@@ -60,8 +61,8 @@ def document() -> dict[str, Any]:
         security=[{"bearer": []}],
     )
     made: dict[str, Any] = json.loads(generated)
-    _drop_foreign_errors(made)
-    _drop_null_parameters(made)
+    drop_foreign_errors(made)
+    drop_null_parameters(made)
     _describe_streams(made)
     return made
 
@@ -84,28 +85,6 @@ def _describe_streams(made: dict[str, Any]) -> None:
                     "properties": {"id": text, "event": text, "data": text | data},
                     "required": ["id", "event", "data"],
                 }
-
-
-def _drop_null_parameters(made: dict[str, Any]) -> None:
-    """Take null out of what parameters may be: one that is not there is left out, not sent so."""
-    for path in made["paths"].values():
-        for operation in path.values():
-            for parameter in operation.get("parameters", ()):
-                schema = parameter["schema"]
-                match [each for each in schema.get("anyOf", ()) if each != {"type": "null"}]:
-                    case [only]:
-                        del schema["anyOf"]
-                        parameter["schema"] = only | schema
-
-
-def _drop_foreign_errors(made: dict[str, Any]) -> None:
-    """Take out the error bodies that the framework describes; ours are problem documents."""
-    for path in made["paths"].values():
-        for operation in path.values():
-            if "application/json" in operation["responses"].get("422", {}).get("content", {}):
-                del operation["responses"]["422"]
-    for name in ("HTTPValidationError", "ValidationError", "ResponseValidationError"):
-        made["components"]["schemas"].pop(name, None)
 
 
 def written(made: dict[str, Any]) -> str:

@@ -43,3 +43,20 @@ def answers(success: Mapping[int, str], *errors: int) -> dict[int, Any]:
             "content": {CONTENT_TYPE: {"model": Problem}},
         }
     return described
+
+
+def errors_of_any(*, takes_something: bool) -> dict[str, Any]:
+    """Return the responses of errors that any route may give, as they stand in a document.
+
+    Args:
+        takes_something: Whether the route has parameters or a body, which may be wrong.
+    """
+    statuses = sorted({*_ALWAYS, *((422,) if takes_something else ())})
+    schema = {"$ref": f"#/components/schemas/{Problem.__name__}"}
+    return {
+        str(status): {
+            "description": _WHEN[status],
+            "content": {CONTENT_TYPE: {"schema": schema}},
+        }
+        for status in statuses
+    }

@@ -11,8 +11,8 @@ from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.api_gateway import Router
 
 from parley.http.documented import answers
-from parley.http.parts import Caller
-from parley.http.paths import document
+from parley.http.parts import Caller, Routes
+from parley.http.project_routes import ProjectRoutes
 from parley.http.schemas import AgentList, Health, OfferedAgent
 from parley.manifest import manifest
 
@@ -49,18 +49,18 @@ def check_health() -> Health:
 
 
 @router.get("/openapi.json", include_in_schema=False)
-def openapi() -> Response[str]:
-    return Response(status_code=200, content_type="application/json", body=document())
+def openapi(routes: Routes) -> Response[str]:
+    return Response(status_code=200, content_type="application/json", body=_document(routes))
 
 
 @router.get("/docs", include_in_schema=False, compress=True)
-def docs() -> Response[str]:
+def docs(routes: Routes) -> Response[str]:
     # Only this page needs it, and importing it costs every cold start.
     from aws_lambda_powertools.event_handler.openapi import swagger_ui
 
     files = resources.files(swagger_ui)
     page = swagger_ui.generate_swagger_html(
-        spec=document().replace("</", "<\\/"),
+        spec=_document(routes).replace("</", "<\\/"),
         swagger_js=(files / "swagger-ui-bundle.min.js").read_text("utf-8"),
         swagger_css=(files / "swagger-ui.min.css").read_text("utf-8"),
         swagger_base_url="",
@@ -73,6 +73,13 @@ def docs() -> Response[str]:
         body=page,
         headers={"Content-Security-Policy": _policy_of(page)},
     )
+
+
+def _document(routes: ProjectRoutes) -> str:
+    # Seldom asked for, as above.
+    from parley.http.project_document import with_routes
+
+    return with_routes(routes.routers)
 
 
 def _policy_of(page: str) -> str:

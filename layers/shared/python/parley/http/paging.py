@@ -9,6 +9,10 @@ from aws_lambda_powertools.event_handler.openapi.params import Query
 
 from parley.http.numbers import IN_DIGITS
 from parley.repository.paging import MAX_LIMIT
+from parley.repository.paging import decode as decode_cursor
+from parley.repository.paging import encode as encode_cursor
+
+__all__ = ["Cursor", "Limit", "decode_cursor", "encode_cursor"]
 
 Limit = Annotated[
     int, Interval(ge=1, le=MAX_LIMIT), IN_DIGITS, Query(description="How many at most.")

@@ -22,7 +22,7 @@ from aws_lambda_powertools.event_handler.depends import Depends
 
 from parley import timing
 from parley.cleanup import cleaner, forgetting
-from parley.http import identity
+from parley.http import identity, project_routes
 from parley.memory import store
 from parley.repository import database, sessions, transcript
 from parley.turns import cancel, notes, send
@@ -35,17 +35,21 @@ T = TypeVar("T")
 
 _PARTS = "parts"
 _INVOCATION = "invocation"
+_ROUTES = "routes"
 
 
-def context_of(parts: object, invocation: object) -> dict[str, Any]:
+def context_of(
+    parts: object, invocation: object, routes: project_routes.ProjectRoutes | None = None
+) -> dict[str, Any]:
     """Return what is to be in a request's context, so that its route is given what it asks for.
 
     Args:
         parts: The process's parts: a `Composition`, or what has those of its attributes that the
             routes ask for.
         invocation: Lambda's context; None where no route asks how long is left.
+        routes: Those of the project; None where no route asks for them.
     """
-    return {_PARTS: parts, _INVOCATION: invocation}
+    return {_PARTS: parts, _INVOCATION: invocation, _ROUTES: routes}
 
 
 def parts_of(request: Request) -> Any:
@@ -81,6 +85,12 @@ def deadline(request: Request) -> timing.Deadline:
     return timing.Deadline.of_invocation(request.context[_INVOCATION])
 
 
+def routes(request: Request) -> project_routes.ProjectRoutes:
+    """Return the routes of the project's own."""
+    found: project_routes.ProjectRoutes = request.context[_ROUTES]
+    return found
+
+
 def part(pick: Callable[[Composition], T]) -> Depends:
     """Return a dependency on one of the parts, which is made when it is first asked for."""
 
@@ -93,6 +103,7 @@ def part(pick: Callable[[Composition], T]) -> Depends:
 Caller = Annotated[identity.Caller, Depends(caller)]
 Administrator = Annotated[identity.Caller, Depends(administrator)]
 Deadline = Annotated[timing.Deadline, Depends(deadline)]
+Routes = Annotated[project_routes.ProjectRoutes, Depends(routes)]
 
 Database = Annotated[database.Database, part(lambda parts: parts.database)]
 Sessions = Annotated[sessions.SessionRepository, part(lambda parts: parts.sessions)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib import resources
 from typing import Any
@@ -53,8 +54,22 @@ def methods_of(path: str) -> list[str]:
 
     Asked where no route was found, so the document is read for it only then.
     """
+    return methods_among(_methods(), path)
+
+
+def methods_among(known: Mapping[str, Sequence[str]], path: str) -> list[str]:
+    """Return the methods that a path has, sorted; none if it has none.
+
+    Args:
+        known: The methods of each path, as OpenAPI writes paths.
+        path: A request's.
+    """
     plain = without_slash(path)
-    return next((methods for rule, methods in _methods() if rule.fullmatch(plain)), [])
+    # A literal segment goes before a parameter, as in API Gateway.
+    for each in sorted(known, key=lambda each: each.count("{")):
+        if _rule(each).fullmatch(plain):
+            return sorted(known[each])
+    return []
 
 
 def document() -> str:
@@ -62,13 +77,19 @@ def document() -> str:
     return (resources.files("parley.http") / "openapi.json").read_text("utf-8")
 
 
+def taken_segments() -> frozenset[str]:
+    """Return with which first segments the paths of Parley's own begin."""
+    return frozenset(path.split("/")[1] for path in _methods())
+
+
 @cache
-def _methods() -> list[tuple[re.Pattern[str], list[str]]]:
+def _rule(path: str) -> re.Pattern[str]:
+    return re.compile(re.sub(r"\\{\w+\\}", "[^/]+", re.escape(path)))
+
+
+@cache
+def _methods() -> dict[str, list[str]]:
+    """Return the methods of each path of Parley's own."""
     paths: dict[str, dict[str, Any]] = json.loads(document())["paths"]
-    named = {path: sorted(method.upper() for method in item) for path, item in paths.items()}
-    named |= {path: [method] for path, method in _UNDOCUMENTED.items()}
-    # A literal segment goes before a parameter, as in API Gateway.
-    return [
-        (re.compile(re.sub(r"\\{\w+\\}", "[^/]+", re.escape(path))), methods)
-        for path, methods in sorted(named.items(), key=lambda item: item[0].count("{"))
-    ]
+    named = {path: [method.upper() for method in item] for path, item in paths.items()}
+    return named | {path: [method] for path, method in _UNDOCUMENTED.items()}

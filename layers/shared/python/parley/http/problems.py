@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, Literal
 
+from aws_lambda_powertools.event_handler.exceptions import ServiceError
 from pydantic import BaseModel, ConfigDict
 
 from parley import errors
@@ -171,6 +172,15 @@ def _turn_over(error: errors.TurnFailed) -> Answer:
     )
 
 
+def _of_a_project(error: ServiceError) -> Answer:
+    """Tell what a route of a project's own says, by raising one of Powertools' errors."""
+    try:
+        status = HTTPStatus(error.status_code)
+    except ValueError:
+        status = HTTPStatus.INTERNAL_SERVER_ERROR
+    return Answer(status, status.name.lower(), str(error.msg))
+
+
 _SESSION = ("session_id",)
 _TURN = ("session_id", "turn_id")
 
@@ -244,6 +254,7 @@ _ANSWERS: dict[type[BaseException], Callable[[Any], Answer]] = {
         "A store cannot be reached now. Nothing was lost; send the same request again.",
         headers={"Retry-After": str(RETRY_AFTER_SECONDS)},
     ),
+    ServiceError: _of_a_project,
     BaseException: _told(
         HTTPStatus.INTERNAL_SERVER_ERROR,
         "internal_error",

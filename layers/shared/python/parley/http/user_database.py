@@ -1,0 +1,64 @@
+"""Postgres as a project's own routes are given it: the rows of who calls, and no others."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from aws_lambda_powertools.event_handler.depends import Depends
+from sqlalchemy import Connection, Executable, Row
+
+from parley.http import parts
+from parley.repository.database import Database as Everything
+from parley.repository.scope import OfUser
+
+
+@dataclass(frozen=True, slots=True)
+class UserDatabase:
+    """Runs statements for one user.
+
+    Row-level security holds them to that user's rows in Parley's tables, and in those that the
+    project's `user_data` names.
+    """
+
+    _everything: Everything
+    _user_id: str
+
+    def run(
+        self, statement: Executable, parameters: Mapping[str, Any] | None = None
+    ) -> Sequence[Row[Any]]:
+        """Run one statement in its own transaction and one round trip.
+
+        It is run again after a passing failure, so it must be safe to repeat: an INSERT has an id
+        that was made before, and `ON CONFLICT DO NOTHING`.
+
+        Args:
+            statement: What is run.
+            parameters: The statement's, by name.
+
+        Returns:
+            The rows that it gives; none for a statement without RETURNING.
+
+        Raises:
+            StoreUnavailable: Postgres cannot be reached or cannot serve now; answered with 503.
+        """
+        return self._everything.run(OfUser(self._user_id), statement, parameters)
+
+    def transaction(self) -> AbstractContextManager[Connection]:
+        """Return a transaction, committed at the end of the block, rolled back on an exception.
+
+        Raises:
+            StoreUnavailable: Postgres cannot be reached or cannot serve now; answered with 503.
+                Whether the transaction was committed is then not known.
+        """
+        return self._everything.transaction(OfUser(self._user_id))
+
+
+def of_caller(user: parts.Caller, everything: parts.Database) -> UserDatabase:
+    """Return the database as far as it is the caller's."""
+    return UserDatabase(everything, user.user_id)
+
+
+Database = Annotated[UserDatabase, Depends(of_caller)]
