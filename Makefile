@@ -6,8 +6,13 @@ UV_VERSION := 0.13.8
 BIN := .venv/bin
 FUNCTIONS := $(notdir $(patsubst %/app.py,%,$(wildcard functions/*/app.py)))
 SOURCES := layers/shared/python cli local project functions packaging examples bench tests
-# Tests that leave each other alone, two files at a time.
-AT_ONCE := -n 2 --dist loadfile
+# Tests that leave each other alone, two files at a time, in the order that they are collected in.
+AT_ONCE := -n 2 --dist loadfile --no-loadscope-reorder
+# Many tests wait more than they work: beside each target there is time for another. What one has to
+# say is said when it has ended; after one that fails none is begun, and make names it at the end.
+CHECKS := unit lint types imports
+TESTS := integration $(CHECKS) template survival e2e
+SIDE_BY_SIDE := $(MAKE) --jobs=2 --output-sync=target --no-print-directory
 # Nothing of these may reach for AWS, a browser or a newer version of itself. Some want a region all
 # the same; whatever deploys must not take this one for the caller's.
 ifeq ($(origin AWS_DEFAULT_REGION),undefined)
@@ -28,9 +33,11 @@ help: ## Say what there is
 dev: .venv/.run ## Run Parley on this machine (PORT=3000, DATA_DIR=.parley)
 	@exec $(BIN)/parley dev --port $(PORT) --data-dir $(DATA_DIR)
 
-check: lint types imports unit ## The quick checks: before each commit
+check: .venv/.test ## The quick checks: before each commit
+	@+$(SIDE_BY_SIDE) $(CHECKS)
 
-test: check template integration survival e2e ## All checks and tests, as CI runs them
+test: .venv/.test ## All checks and tests, as CI runs them
+	@+$(SIDE_BY_SIDE) $(TESTS)
 
 lint: .venv/.test ## Style, and whether the code is formatted
 	$(BIN)/ruff check $(SOURCES)

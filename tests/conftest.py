@@ -12,7 +12,11 @@ import pytest
 from parley_project.generated import serve_here
 from parley_testing.models import input
 
-pytest_plugins = ["parley_testing.slowest_files", "parley_testing.temporary_root"]
+pytest_plugins = [
+    "parley_testing.file_order",
+    "parley_testing.slowest_files",
+    "parley_testing.temporary_root",
+]
 
 
 def pytest_configure(config: pytest.Config) -> None:
