@@ -5,21 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import psycopg
 import pytest
 from moto.server import ThreadedMotoServer
 
-from parley_local.cloudformation import load
 from parley_local.issuer import AUDIENCE, ISSUER, jwks
 from parley_local.postgres import EmbeddedPostgres
 from parley_testing.account.moto import Account
 from parley_testing.api.pages import Pages
 from parley_testing.models.server import ModelServer
-from parley_testing.packaged.deployment import Deploy, Deployment
+from parley_testing.packaged.deployment import (
+    Deploy,
+    Deployment,
+    new_memory_table,
+    stack_variables,
+)
 from parley_testing.packaged.packages import Packages, make_packages
-from parley_testing.postgres.databases import DatabasePool, connect, owner_url, temporary_postgres
+from parley_testing.postgres.databases import DatabasePool, connect, temporary_postgres
 
 _TEMPLATE = "parley_template"
 
@@ -79,9 +82,8 @@ def sql(database_url: str) -> Iterator[psycopg.Connection]:
 
 @pytest.fixture
 def memory_table(account: Account, packages: Packages) -> str:
-    """An empty table, as the template describes it."""
-    template: dict[str, Any] = load(packages.built.template)
-    return account.table(template["Resources"]["MemoryTable"]["Properties"])
+    """An empty table."""
+    return new_memory_table(account, packages)
 
 
 @pytest.fixture
@@ -123,13 +125,7 @@ def deploy(
         logs = tmp_path / f"deployment-{len(made)}"
         logs.mkdir()
         stack = {
-            "AWS_ENDPOINT_URL": account.url,
-            "DATABASE_SECRET_ARN": account.secret(owner_url(database_url)),
-            "DATABASE_RUNTIME_SECRET_ARN": account.secret(database_url),
-            "OPENAI_SECRET_ARN": account.parameter("sk-of-the-test"),
-            "OPENAI_BASE_URL": model.base_url,
-            "AGENT_SESSION_TABLE": memory_table,
-            "WAKE_QUEUE_URL": wakeups,
+            **stack_variables(account, database_url, memory_table, wakeups, model),
             "OIDC_ISSUER": ISSUER,
             "OIDC_AUDIENCE": AUDIENCE,
             "OIDC_JWKS_URL": f"{pages.url}/keys",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -17,7 +19,9 @@ from parley_local.issuer import issue_token
 from parley_testing.account.moto import Account
 from parley_testing.api.pages import Pages
 from parley_testing.models.server import ModelServer, Said
-from parley_testing.packaged.deployment import Deployment
+from parley_testing.packaged.deployment import Deployment, new_memory_table, stack_variables
+from parley_testing.packaged.packages import Packages
+from parley_testing.postgres.databases import DatabasePool, connect
 from parley_testing.stores.talk import begin, request, say
 
 EVENTS = Path(__file__).parents[2] / "events"
@@ -45,15 +49,44 @@ OF_STREAM = sorted(f"stream/{path.stem}" for path in (EVENTS / "stream").glob("*
 MESSAGES = "/sessions/{session_id}/messages"
 
 
+@dataclass(frozen=True)
+class Warm:
+    """A stack that serves one event after the other, and where it keeps what they leave."""
+
+    deployment: Deployment
+    database_url: str
+    memory_table: str
+
+
 def read_event(name: str) -> dict[str, Any]:
     found: dict[str, Any] = json.loads((EVENTS / f"{name}.json").read_text())
     return found
 
 
+@pytest.fixture(scope="module")
+def warm(
+    packages: Packages,
+    account: Account,
+    databases: DatabasePool,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Warm]:
+    """A stack for all events of the API: each function is started once."""
+    with databases.lend() as url, ModelServer(lambda _: Said("You have nothing to do.")) as model:
+        table = new_memory_table(account, packages)
+        variables = stack_variables(account, url, table, account.queue(), model)
+        with Deployment(packages, variables, tmp_path_factory.mktemp("warm")) as deployment:
+            yield Warm(deployment, url, table)
+
+
 @pytest.fixture
-def belongings(database_url: str, sql: psycopg.Connection) -> None:
-    """Alice's session with one completed turn, and her task, under the ids that the events have."""
-    database = Database(lambda: database_url, statement_timeout=10)
+def alices(warm: Warm, databases: DatabasePool, account: Account) -> Deployment:
+    """The stack in which nothing is but what the events name.
+
+    That is Alice's session with one completed turn, and her task.
+    """
+    databases.empty(warm.database_url)
+    account.empty(warm.memory_table)
+    database = Database(lambda: warm.database_url, statement_timeout=10)
     SessionRepository(database).create(
         SESSION,
         "alice",
@@ -66,30 +99,25 @@ def belongings(database_url: str, sql: psycopg.Connection) -> None:
     )
     say(TurnRepository(database, window=100), request("alice", str(SESSION), turn_id=TURN))
     database.close()
-    sql.execute("INSERT INTO tasks (id, user_id, title) VALUES (%s, 'alice', 'buy milk')", [TASK])
+    with connect(warm.database_url) as sql:
+        sql.execute(
+            "INSERT INTO tasks (id, user_id, title) VALUES (%s, 'alice', 'buy milk')", [TASK]
+        )
+    return warm.deployment
 
 
-@pytest.mark.usefixtures("belongings")
 @pytest.mark.parametrize("name", OF_API)
-def test_an_event_of_the_api_is_served(
-    name: str, deployment: Deployment, model: ModelServer
-) -> None:
-    model.script = lambda asked: Said("You have nothing to do.")
+def test_an_event_of_the_api_is_served(name: str, alices: Deployment) -> None:
     function = name.split("/")[0].capitalize()
 
-    answer = deployment[function].invoke(read_event(name)).answer
+    answer = alices[function].invoke(read_event(name)).answer
 
     assert answer.status == STATUSES.get(name, 200), answer
 
 
-@pytest.mark.usefixtures("belongings")
 @pytest.mark.parametrize("name", OF_STREAM)
-def test_an_event_of_a_stream_is_served(
-    name: str, deployment: Deployment, model: ModelServer
-) -> None:
-    model.script = lambda asked: Said("You have nothing to do.")
-
-    with deployment.stream.forward(read_event(name)) as answer:
+def test_an_event_of_a_stream_is_served(name: str, alices: Deployment) -> None:
+    with alices.stream.forward(read_event(name)) as answer:
         kinds = [frame.event for frame in answer]
 
     assert (answer.status, kinds[0], kinds[-1]) == (200, "turn.started", "turn.completed")

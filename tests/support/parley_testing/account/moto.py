@@ -72,6 +72,14 @@ class Account:
             found: list[dict[str, Any]] = client.scan(TableName=table)["Items"]
             return found
 
+    def empty(self, table: str) -> None:
+        """Remove all that stands in a table."""
+        with closing(self._client("dynamodb")) as client:
+            keys = client.describe_table(TableName=table)["Table"]["KeySchema"]
+            for item in client.scan(TableName=table)["Items"]:
+                key = {name: item[name] for name in (each["AttributeName"] for each in keys)}
+                client.delete_item(TableName=table, Key=key)
+
     def _client(self, service: Any) -> Any:
         return boto3.client(
             service,

@@ -80,7 +80,6 @@ class Adapter:
         self._command = function.task / handler
         self._log = log
         self._timeout = timeout
-        self._port = _free_port()
         self._ready = variables["AWS_LWA_READINESS_CHECK_PATH"]
         self._variables = {
             "PATH": f"{_with_python(shims)}:{os.defpath}",
@@ -90,16 +89,24 @@ class Adapter:
             "AWS_ACCESS_KEY_ID": "testing",
             "AWS_SECRET_ACCESS_KEY": "testing",
             **variables,
-            "AWS_LWA_PORT": str(self._port),
             "AWS_LAMBDA_FUNCTION_NAME": function.task.name,
             "LAMBDA_TASK_ROOT": str(function.task),
             "LAMBDA_RUNTIME_DIR": str(function.runtime),
             "PYTHONPATH": str(function.opt / "python"),  # /opt/python is not ours here
         }
         self._process: subprocess.Popen[bytes] | None = None
-        self._client = httpx.Client(base_url=f"http://127.0.0.1:{self._port}", timeout=HANG_SECONDS)
+        self._client = httpx.Client()
 
     def __enter__(self) -> Self:
+        for _ in range(3):
+            if self._start():
+                return self
+        raise AssertionError(f"The server did not start: {self.log}")
+
+    def _start(self) -> bool:
+        """Start it on a free port. Say whether it runs: somebody may have taken that meanwhile."""
+        port = _free_port()
+        self._client = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=HANG_SECONDS)
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 [self._command],
@@ -107,16 +114,16 @@ class Adapter:
                 stdout=log,
                 stderr=log,
                 cwd=self._command.parent,
-                env=self._variables,
+                env={**self._variables, "AWS_LWA_PORT": str(port)},
                 start_new_session=True,
             )
         deadline = time.monotonic() + HANG_SECONDS
         while not self._is_ready():
             if self._process.poll() is not None or time.monotonic() > deadline:
                 self.stop()
-                raise AssertionError(f"The server did not start: {self.log}")
+                return False
             time.sleep(0.01)
-        return self
+        return True
 
     def __exit__(self, *_: object) -> None:
         self.stop()

@@ -7,10 +7,14 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Protocol, Self
 
+from parley_local.cloudformation import load
+from parley_testing.account.moto import Account
 from parley_testing.api.handlers import Answer, rest_event
+from parley_testing.models.server import ModelServer
 from parley_testing.packaged.adapter import Adapter
 from parley_testing.packaged.emulator import Emulator
 from parley_testing.packaged.packages import Packages
+from parley_testing.postgres.databases import owner_url
 
 
 class Deployment:
@@ -100,3 +104,24 @@ class Deploy(Protocol):
     """Makes deployments; see the fixture of that name."""
 
     def __call__(self, *, timeout: int | None = None, **variables: str) -> Deployment: ...
+
+
+def new_memory_table(account: Account, packages: Packages) -> str:
+    """Make an empty table, as the template describes it."""
+    template: dict[str, Any] = load(packages.built.template)
+    return account.table(template["Resources"]["MemoryTable"]["Properties"])
+
+
+def stack_variables(
+    account: Account, database_url: str, memory_table: str, wakeups: str, model: ModelServer
+) -> dict[str, str]:
+    """Return what a stack tells its functions of what they work on."""
+    return {
+        "AWS_ENDPOINT_URL": account.url,
+        "DATABASE_SECRET_ARN": account.secret(owner_url(database_url)),
+        "DATABASE_RUNTIME_SECRET_ARN": account.secret(database_url),
+        "OPENAI_SECRET_ARN": account.parameter("sk-of-the-test"),
+        "OPENAI_BASE_URL": model.base_url,
+        "AGENT_SESSION_TABLE": memory_table,
+        "WAKE_QUEUE_URL": wakeups,
+    }

@@ -106,6 +106,11 @@ class DatabasePool:
         yield url
         self._given_back.append(database_name(url))
 
+    def empty(self, url: str) -> None:
+        """Make the rows of a database what the template's are, whoever is connected to it."""
+        with connect(url) as connection:
+            self._remove_rows(connection)
+
     def _used_again(self) -> str | None:
         in_use = {
             name
@@ -141,10 +146,13 @@ class DatabasePool:
         with connect(url) as connection:
             if self._read_state(connection) != self._state:
                 return None
-            # Neither foreign keys nor triggers are asked: all goes.
-            connection.execute("SET session_replication_role = replica")
-            connection.execute(self._clean)
+            self._remove_rows(connection)
         return runtime_url(url)
+
+    def _remove_rows(self, connection: psycopg.Connection) -> None:
+        # Neither foreign keys nor triggers are asked: all goes.
+        connection.execute("SET session_replication_role = replica")
+        connection.execute(self._clean)
 
     def _read_state(self, connection: psycopg.Connection) -> object:
         return connection.execute(self._state_query).fetchone()
