@@ -27,7 +27,7 @@ from bench.stream_setup import PATIENCE_SECONDS, Setup, setup
 
 
 async def first_deltas(at: Setup, client: httpx.AsyncClient, turns: int) -> list[float]:
-    """Give the milliseconds from the model's first delta to the client's, of each turn."""
+    """Return the milliseconds from the model's first delta to the client's, of each turn."""
     took = []
     for number in range(turns + 5):  # the first are the process's cold start
         turn = words(3, rate=20)
@@ -79,7 +79,7 @@ def _told(lines: Sequence[tuple[str, int]]) -> dict[str, Any]:
 async def durations(
     at: Setup, client: httpx.AsyncClient, letters: int, seconds: float, repeat: int
 ) -> dict[str, list[float]]:
-    """Give the seconds that the same turn took with different readers, fastest first."""
+    """Return the seconds that the same turn took with different readers, fastest first."""
     took: dict[str, list[float]] = {name: [] for name in CASES}
     for _ in range(repeat):
         for name, reading in CASES.items():

@@ -67,7 +67,7 @@ def words(number: int, *, rate: float, letters: int = 5) -> Turn:
 
 
 def adapter_headers(method: str, path: str) -> dict[str, str]:
-    """Give the headers that the Lambda Web Adapter sets on a request."""
+    """Return the headers that the Lambda Web Adapter sets on a request."""
     deadline = int((time.time() + 900) * 1000)
     return {
         "x-amzn-request-context": json.dumps(rest_event(method, path)["requestContext"]),
@@ -76,7 +76,7 @@ def adapter_headers(method: str, path: str) -> dict[str, str]:
 
 
 def sending(turn: Turn) -> tuple[str, dict[str, str], bytes]:
-    """Give path, headers and body of the request that begins a turn in a new session."""
+    """Return path, headers and body of the request that begins a turn in a new session."""
     path = "/messages/stream"
     headers = adapter_headers("POST", path) | {
         "content-type": "application/json",

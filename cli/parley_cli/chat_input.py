@@ -28,7 +28,7 @@ class Interrupted:
 
 
 def lines(prompt: Callable[[], str], complete: Complete) -> Iterator[str | Interrupted]:
-    """Give each message until the end of the input; the prompt is shown to a person only.
+    """Yield each message until the end of the input; the prompt is shown to a person only.
 
     Args:
         prompt: What stands before what is typed.

@@ -30,7 +30,7 @@ DataDir = Annotated[
 
 
 def connect(target: Target) -> Parley:
-    """Give a client; nothing is sent."""
+    """Return a client; nothing is sent."""
     from parley_client import Parley
 
     return Parley(target.url, target.token)

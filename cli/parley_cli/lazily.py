@@ -60,5 +60,5 @@ class Commands(dict[str, Any]):
         return self[name]
 
     def summaries(self) -> Iterator[tuple[str, str]]:
-        """Give each name with what the command does."""
+        """Return each name with what the command does."""
         return ((name, offered.summary) for name, offered in self.offered.items())

@@ -49,7 +49,7 @@ def show_json(value: BaseModel | dict[str, Any]) -> None:
 
 
 def as_json(value: BaseModel | dict[str, Any], *, ascii_only: bool = False) -> str:
-    """Give a value as one line of JSON."""
+    """Return a value as one line of JSON."""
     plain = value.model_dump(mode="json") if isinstance(value, BaseModel) else value
     return clean_json(json.dumps(plain, ensure_ascii=ascii_only))
 

@@ -29,7 +29,7 @@ Limit = Annotated[int, typer.Option("--limit", min=1, help="How many at most.")]
 
 
 def columns(session: Session) -> tuple[object, ...]:
-    """Give a session's row below HEADINGS."""
+    """Return a session's row below HEADINGS."""
     return (session.name, session.agent, session.status, session.last_activity_at, session.id)
 
 

@@ -23,7 +23,7 @@ def stats(parley: Parley, json: Json = False) -> None:
 
 
 def in_words(figures: Statistics) -> Iterator[tuple[str, str]]:
-    """Give the figures by names that a person reads."""
+    """Yield the figures by names that a person reads."""
     sessions, turns, memory = figures.sessions, figures.turns, figures.memory
     yield (
         "Sessions",

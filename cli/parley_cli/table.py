@@ -18,7 +18,7 @@ _LONGEST_WORD = 24
 
 
 def console(*, stderr: bool = False) -> Console:
-    """Give what draws on a terminal; nothing that it prints is read as markup."""
+    """Return what draws on a terminal; nothing that it prints is read as markup."""
     from rich.console import Console
 
     return Console(stderr=stderr, markup=False, emoji=False, highlight=False)
@@ -141,7 +141,7 @@ def _blocks(screen: Console, headings: Sequence[str], rows: Sequence[Sequence[ob
 
 
 def told(cell: object) -> str:
-    """Give a value as people read it: times are theirs."""
+    """Return a value as people read it: times are theirs."""
     match cell:
         case None:
             return "–"  # noqa: RUF001

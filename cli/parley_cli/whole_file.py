@@ -14,7 +14,7 @@ from parley_cli.errors import CommandFailed
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[TextIO]:
-    """Give a file for text, which only its owner can read; it is at the path when all went well.
+    """Return a file for text, which only its owner can read; it is at the path when all went well.
 
     Raises:
         CommandFailed: It cannot be written there.

@@ -139,7 +139,7 @@ class AsyncParley:
                 return result(self._url, call, over.value)
 
     async def each(self, series: Series[T]) -> AsyncIterator[T]:
-        """Give the items of all pages; each page is asked for when it is needed.
+        """Yield the items of all pages; each page is asked for when it is needed.
 
         Raises:
             ParleyError: As `do` does, while it is iterated over.
@@ -154,7 +154,7 @@ class AsyncParley:
             cursor = page.next_cursor
 
     async def follow(self, events: Events) -> AsyncGenerator[TurnEvent, None]:
-        """Give a turn's events, each once and in order, until the turn ends.
+        """Yield a turn's events, each once and in order, until the turn ends.
 
         Connections that break are made anew, and go on where the last one ended. Nothing is sent
         before the first event is asked for. Whoever stops before the end calls `aclose()`; the

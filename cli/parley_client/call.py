@@ -160,7 +160,7 @@ def present(**fields: Any) -> dict[str, Any]:
 
 
 def key_or_new(key: str | None) -> str:
-    """Give the caller's Idempotency-Key, or make one.
+    """Return the caller's Idempotency-Key, or make one.
 
     Raises:
         NotSendable: It is none.

@@ -61,7 +61,7 @@ class Following:
         self.wait = next(self._policy).wait
 
     def take(self, chunk: bytes) -> Iterator[TurnEvent]:
-        """Give the events that are whole with these bytes of the stream: each once, in order.
+        """Yield the events that are whole with these bytes of the stream: each once, in order.
 
         Raises:
             httpx.RemoteProtocolError: An event is missing; the stream is `lost`.

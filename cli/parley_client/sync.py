@@ -136,7 +136,7 @@ class Parley:
                 return result(self._url, call, over.value)
 
     def each(self, series: Series[T]) -> Iterator[T]:
-        """Give the items of all pages; each page is asked for when it is needed.
+        """Yield the items of all pages; each page is asked for when it is needed.
 
         Raises:
             ParleyError: As `do` does, while it is iterated over.
@@ -150,7 +150,7 @@ class Parley:
             cursor = page.next_cursor
 
     def follow(self, events: Events) -> Generator[TurnEvent, None, None]:
-        """Give a turn's events, each once and in order, until the turn ends.
+        """Yield a turn's events, each once and in order, until the turn ends.
 
         Connections that break are made anew, and go on where the last one ended. Nothing is sent
         before the first event is asked for. Whoever stops before the end calls `close()`; the turn

@@ -234,7 +234,7 @@ def _runs_agents(template: Template) -> bool:
 
 
 def _parameters(environment: Mapping[str, str]) -> dict[str, str]:
-    """Give the template's parameters that the environment sets and no function reads."""
+    """Return the template's parameters that the environment sets and no function reads."""
     hour = environment.get("AGENT_SESSION_CLEANUP_HOUR")
     return {"AgentSessionCleanupHour": hour} if hour else {}
 

@@ -41,7 +41,7 @@ def read_policies(project: Project) -> list[dict[str, Any]]:
 
 
 def _faults(statement: Any) -> Iterator[str]:
-    """Give what AWS would refuse only after minutes, when the stack is made."""
+    """Yield what AWS would refuse only after minutes, when the stack is made."""
     if not isinstance(statement, dict):
         yield "must be a mapping with Effect, Action and Resource"
         return

@@ -64,7 +64,7 @@ def check_template(project: Project) -> list[str]:
 
 
 def _missing(ours: Any, own: Any, path: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
-    """Give the path of each key that only the first has; what is below it goes without saying."""
+    """Yield the path of each key that only the first has; what is below it goes without saying."""
     if not isinstance(ours, Mapping) or not isinstance(own, Mapping) or _computed(own):
         return
     for key, value in ours.items():

@@ -17,7 +17,7 @@ _OF_THE_ROOT = frozenset({"pyproject.toml", ".env", "uv.lock"})
 
 
 async def changes(project: Project) -> AsyncGenerator[list[Path]]:
-    """Give the files that changed, each time that some have, in the order of their names.
+    """Yield the files that changed, each time that some have, in the order of their names.
 
     Watched are the project's packages, its migrations, and the files that say how it is run.
     """

@@ -75,7 +75,7 @@ def install(
 
 
 def _code_of(source: Path) -> Iterator[tuple[Path, str]]:
-    """Give each folder of code that a package has, and below which name."""
+    """Yield each folder of code that a package has, and below which name."""
     if source.parent.name == "functions":
         yield source, "."
     elif source.name == "shared":

@@ -92,7 +92,7 @@ def _faults_of_routes(named: str) -> Iterator[tuple[str, str]]:
 
 
 def _faults_of_user_data() -> Iterator[tuple[str, str]]:
-    """Give what is wrong with what the project says that it keeps of users."""
+    """Yield what is wrong with what the project says that it keeps of users."""
     from parley.errors import UserDataFault
     from parley.user_tables import kept_of_users
 
@@ -124,7 +124,7 @@ def _why(error: Exception) -> tuple[str, str]:
 
 
 def _faults(name: str, offer: Offer) -> Iterator[tuple[str, str, str]]:
-    """Give the key of each fault, the fault, and the traceback if that says more."""
+    """Yield the key of each fault, the fault, and the traceback if that says more."""
     from parley.runner.agent_graph import UnsupportedAgent
 
     for key, look in (("target", _look_at_agent), ("context", _look_at_context)):

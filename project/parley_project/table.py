@@ -95,7 +95,7 @@ class Table:
         return Table(value or {}, f"{self._name}.{_quoted(key)}", self._faults)
 
     def tables(self, example: str) -> Iterator[tuple[str, Table]]:
-        """Give each table in this one, by its name; every key must be one."""
+        """Yield each table in this one, by its name; every key must be one."""
         for key, value in self._values.items():
             if isinstance(value, dict):
                 yield key, self.table(key)

@@ -27,7 +27,7 @@ def caught(fails: Callable[[], object]) -> Exception:
 
 @pytest.fixture
 def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Exception]:
-    """Give what importing a module of this text raises."""
+    """Return what importing a module of this text raises."""
     monkeypatch.syspath_prepend(tmp_path)
 
     def raised(text: str) -> Exception:

@@ -137,7 +137,7 @@ def rename_user(user_id: str, new_user_id: str) -> Series[Renaming]:
 
 
 def export_user(user_id: str) -> Series[dict[str, Any]]:
-    """Give all that there is of a user, one object at a time; `type` says what each is."""
+    """Return all that there is of a user, one object at a time; `type` says what each is."""
     path = below_name("/admin/users", user_id, "export")
     return Series(lambda cursor: Call("GET", path, _exported_page, query={"cursor": cursor}))
 

@@ -72,7 +72,7 @@ def stream_first_message(
 
 
 def follow_turn(session_id: UUID | str, turn_id: UUID | str, *, after: int = 0) -> Events:
-    """Give what happened in a turn, and then what happens, until it ends.
+    """Return what happened in a turn, and then what happens, until it ends.
 
     Events are kept for a day; of an older turn there are the first and the last ones.
 

@@ -8,5 +8,5 @@ from parley import TurnContext
 
 
 def build() -> Agent[TurnContext]:
-    """Give the agent."""
+    """Return the agent."""
     return Agent(name="assistant", instructions="Answer the user's questions, briefly.")

@@ -40,5 +40,5 @@ def list_tasks(effect: Effect) -> list[dict[str, Any]]:
 
 
 def build() -> Agent[TurnContext]:
-    """Give the agent."""
+    """Return the agent."""
     return Agent(name="todo", instructions=INSTRUCTIONS, tools=[add_task, list_tasks])

@@ -37,7 +37,7 @@ class Administrator:
         return answer
 
     def exported(self, user: str, **parts: Any) -> list[list[dict[str, Any]]]:
-        """Give the records of all pages."""
+        """Return the records of all pages."""
         pages, cursor = [], None
         while True:
             answer = self.export(user, cursor, **parts)

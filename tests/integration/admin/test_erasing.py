@@ -86,7 +86,7 @@ def test_of_other_users_nothing_goes(api: Api, admin: Any, aged: Aged) -> None:
 
 
 def belongings(aged: Aged, user: str) -> tuple[Any, ...]:
-    """Give what both stores hold of a user, whatever is in the name."""
+    """Return what both stores hold of a user, whatever is in the name."""
     rows = {
         table: [row for row in rows if f'"user_id": "{user}"' in row or f"user_{user}_conv" in row]
         for table, rows in aged.rows().items()

@@ -32,7 +32,7 @@ print(json.dumps(sorted({"agents", "openai", "mcp"} & set(sys.modules))))
 
 
 def run(function: str, event: str) -> tuple[dict[str, object], list[str]]:
-    """Give what the handler answered, and what of the SDK had been imported by then."""
+    """Return what the handler answered, and what of the SDK had been imported by then."""
     process = subprocess.run(
         [sys.executable, "-c", RUN, str(EVENTS / event)],
         cwd=FUNCTIONS / function,

@@ -12,7 +12,7 @@ BASES = ["https://api.example", "https://id.execute-api.eu-west-1.amazonaws.com/
 
 
 def location(api: Api, function: str, path: str, body: object) -> str:
-    """Give the header as it is sent."""
+    """Return the header as it is sent."""
     response = api.function(function).handler(rest_event("POST", path, body), Context())
     assert response["statusCode"] == 201, response
     (sent,) = response["multiValueHeaders"]["Location"]

@@ -44,7 +44,7 @@ class World:
             api.new_session(user=self.user)
 
     def in_order(self) -> list[str]:
-        """Give the ids, newest activity first."""
+        """Return the ids, newest activity first."""
         rows = self._sql.execute(
             "SELECT id::text FROM sessions WHERE user_id = %s"
             " ORDER BY last_activity_at DESC, id DESC",

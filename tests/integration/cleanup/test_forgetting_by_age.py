@@ -21,7 +21,7 @@ Clean = Callable[..., Any]
 
 
 def removed(aged: Aged, held: Held) -> Counted:
-    """Give what a cleanup counts of memory that has expired: DynamoDB removes it itself."""
+    """Return what a cleanup counts of memory that has expired: DynamoDB removes it itself."""
     if not isinstance(aged.store, SqliteStore):
         return Counted()
     return Counted(found=held.turns, items=held.turns, bytes=held.bytes)

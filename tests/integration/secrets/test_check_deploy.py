@@ -151,7 +151,7 @@ def test_an_issuer_of_another_name_is_found_out(database_url: str, issuer: Any) 
 
 
 def run_time_role_of(owner: str, runtime: str) -> tuple[int, str]:
-    """Give what is said of a run-time secret that holds this, and how many things failed."""
+    """Return what is said of a run-time secret that holds this, and how many things failed."""
     kept = boto3.client("secretsmanager").create_secret(Name="runtime", SecretString=runtime)
     found, said = said_of(given(owner, DatabaseRuntimeSecretArn=kept["ARN"]))
     return found, said["the run-time role"]

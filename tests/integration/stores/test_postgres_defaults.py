@@ -48,7 +48,7 @@ _FIGURES = re.compile(r'("\w*(?:bytes|seconds|connections)\w*": ?)[\d.]+')
 
 
 def let_default(url: str, whose: str, settings: dict[str, str]) -> None:
-    """Give settings as the database's, or as the functions' roles' in it."""
+    """Return settings as the database's, or as the functions' roles' in it."""
     with connect(url) as sql:
         name = Identifier(sql.info.dbname)
         alter = {

@@ -96,7 +96,7 @@ OUTPUTS = {
 
 @read_tool
 def output(effect: Effect, kind: str) -> Any:
-    """Give an output."""
+    """Return an output."""
     return OUTPUTS[kind][0]
 
 
@@ -325,7 +325,7 @@ async def test_what_would_have_to_be_waited_for_is_no_success(
     new_bench: NewBench, sql: psycopg.Connection
 ) -> None:
     def waits(effect: Effect) -> Any:
-        """Give what was not waited for."""
+        """Return what was not waited for."""
         tasks.add(effect.db, effect.user_id, "half done")
         return asyncio.sleep(0)
 

@@ -280,7 +280,7 @@ async def test_a_turn_is_carried_on_from_its_records_however_late(
 
 
 def said_in(store: AgentSessionStore, session_id: UUID) -> list[Any]:
-    """Give what memory holds, oldest first."""
+    """Return what memory holds, oldest first."""
     turns = store.read_newest(conversation_key("alice", session_id), None)
     return [
         item.get("content")

@@ -196,6 +196,6 @@ def request(
 
 
 def held(begun: Begun) -> RunningTurn:
-    """Give the turn that a begin got hold of."""
+    """Return the turn that a begin got hold of."""
     assert begun.turn is not None, begun
     return begun.turn

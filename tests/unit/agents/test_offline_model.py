@@ -35,7 +35,7 @@ def called(name: str, output: Any) -> list[dict[str, Any]]:
 
 
 def ask(*items: Any, tools: tuple[str, ...] = ("add_task",)) -> Any:
-    """Give the model's reply, or the (tool, arguments) of its call."""
+    """Return the model's reply, or the (tool, arguments) of its call."""
     model: Any = OfflineProvider().get_model(None)
     offered = [SimpleNamespace(name=name) for name in tools]
     response = asyncio.run(

@@ -36,7 +36,7 @@ def _issuer(tmp_path: Path) -> None:
 
 
 def again(response: httpx.Response) -> httpx.Response:
-    """Give a response that was not read; those that are whole may be given several times."""
+    """Return a response that was not read; those that are whole may be given several times."""
     if isinstance(response.stream, Stream):
         return response
     return httpx.Response(response.status_code, headers=response.headers, content=response.content)

@@ -47,7 +47,7 @@ def fingerprint(kind: str, **fields: Any) -> Fingerprint:
 
 
 def all_of(made: bytes) -> tuple[bytes, ...]:
-    """Give what may be stored of a request: by the current rule, then by the older ones."""
+    """Return what may be stored of a request: by the current rule, then by the older ones."""
     return (bytes(made), *(made.older if isinstance(made, Fingerprint) else ()))
 
 

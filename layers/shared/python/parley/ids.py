@@ -46,7 +46,7 @@ def new_id() -> UUID:
 
 
 def first_id(moment: datetime) -> UUID:
-    """Give the lowest UUIDv7 of the moment's millisecond: whatever is made later is above it."""
+    """Return the lowest UUIDv7 of the moment's millisecond: whatever is made later is above it."""
     milliseconds = int(moment.timestamp() * 1000)
     return UUID(int=milliseconds << 80 | 7 << 76 | 2 << 62)
 
@@ -64,6 +64,6 @@ _CONVERSATION = re.compile(r"user_(.*)_conv_([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9
 
 
 def session_of(conversation: str) -> tuple[str, UUID] | None:
-    """Give the user and the session that a conversation key names; None if it is not such a key."""
+    """Return the user and the session that a conversation key names; None of another text."""
     found = _CONVERSATION.fullmatch(conversation)
     return None if found is None else (found[1], UUID(found[2]))

@@ -56,7 +56,7 @@ class TurnUsage(Protocol):
 
 @cache
 def logger() -> Logger:
-    """Give the process's logger: its lines have the ids of the request, session and turn."""
+    """Return the process's logger: its lines have the ids of the request, session and turn."""
     made = Logger(service="parley", logger_formatter=formatter())
 
     def of_request() -> bool:

@@ -44,14 +44,14 @@ class Pieces:
         self._held = ""
 
     def add(self, piece: str) -> str:
-        """Give what can be told of the text so far and was not yet, when a piece has come."""
+        """Return what can be told of the text so far and was not yet, when a piece has come."""
         text = self._held + piece
         cut = bool(text) and "\ud800" <= text[-1] <= "\udbff"
         self._held = text[-1] if cut else ""
         return storable(text[:-1] if cut else text)
 
     def rest(self) -> str:
-        """Give what is left when no further piece comes."""
+        """Return what is left when no further piece comes."""
         held, self._held = self._held, ""
         return storable(held)
 
@@ -113,7 +113,7 @@ def as_line(written: str) -> bytes:
 
 
 def jsonable(value: Any) -> Any:
-    """Give a value as the storable JSON that it is, or its text where it is none, or too deep."""
+    """Return a value as the storable JSON that it is, or its text where it is none, or too deep."""
     try:
         return storable_json(from_json(to_json(value)))
     except ValueError:  # of either: what one still writes is too deep for the other

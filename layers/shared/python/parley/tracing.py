@@ -91,7 +91,7 @@ def subsegment(name: str, **annotations: str | int | bool) -> Iterator[Annotatio
 
 
 def _invocation() -> tuple[tuple[str, int], str, str] | None:
-    """Give the daemon's address, the trace and Lambda's segment of it, if a trace is wanted."""
+    """Return the daemon's address, the trace and Lambda's segment of it, if a trace is wanted."""
     host, _, port = os.environ.get("AWS_XRAY_DAEMON_ADDRESS", "").rpartition(":")
     header = _of_request.get() or os.environ.get("_X_AMZN_TRACE_ID", "")
     said = dict(part.split("=", 1) for part in header.split(";") if "=" in part)

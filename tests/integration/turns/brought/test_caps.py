@@ -27,19 +27,19 @@ calls: list[str] = []
 
 @function_tool
 def long_text() -> str:
-    """Give a long text."""
+    """Return a long text."""
     return LONG
 
 
 @read_tool
 def long_rows(effect: Any) -> list[str]:
-    """Give long rows."""
+    """Return long rows."""
     return [LONG]
 
 
 @function_tool
 def long_parts() -> list[ToolOutputText]:
-    """Give parts."""
+    """Return parts."""
     return [ToolOutputText(text="short"), ToolOutputText(text=LONG)]
 
 
@@ -50,7 +50,7 @@ def picture(size: int) -> ToolOutputImage:
 
 @function_tool
 def pictures() -> list[ToolOutputText | ToolOutputImage | ToolOutputFileContent]:
-    """Give pictures and a file beside a text."""
+    """Return pictures and a file beside a text."""
     return [
         ToolOutputText(text="these:"),
         picture(9_000),
@@ -62,7 +62,7 @@ def pictures() -> list[ToolOutputText | ToolOutputImage | ToolOutputFileContent]
 
 @function_tool
 def one_picture() -> ToolOutputImage:
-    """Give a picture alone."""
+    """Return a picture alone."""
     return picture(20_000)
 
 

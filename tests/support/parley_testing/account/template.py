@@ -76,5 +76,5 @@ def monitoring() -> dict[str, Any]:
 
 
 def of_type(template: dict[str, Any], kind: str) -> dict[str, Any]:
-    """Give a template's resources of one type, by their names."""
+    """Return a template's resources of one type, by their names."""
     return {n: r for n, r in template["Resources"].items() if r["Type"] == kind}

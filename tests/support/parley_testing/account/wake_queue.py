@@ -80,7 +80,7 @@ class ReceivedWakeups:
         return {word: int(found[name]) for word, name in names.items()}
 
     def deliver(self, handler: Callable[[dict[str, Any]], object]) -> int:
-        """Give the function message after message until none is visible, and count them.
+        """Hand the function message after message until none is visible, and return their number.
 
         One that it takes without an error is deleted, as Lambda does.
         """
@@ -99,7 +99,7 @@ class ReceivedWakeups:
         return _record(message | {"Attributes": {"ApproximateReceiveCount": "1"}, "MD5OfBody": ""})
 
     def wake_queue(self) -> SqsWakeQueue:
-        """Give the wake-up that wakes through it."""
+        """Return the wake-up that wakes through it."""
         return SqsWakeQueue(lambda: self._client, self.url)
 
     def come_back(self, record: Record) -> None:

@@ -16,27 +16,27 @@ _PAGE = (_DOCS / "agents.md").read_text(encoding="utf-8")
 
 
 def files(page: str = "agents.md") -> dict[Path, str]:
-    """Give each example of a page that is a file, by the path that its first line names."""
+    """Return each example of a page that is a file, by the path that its first line names."""
     text = (_DOCS / page).read_text(encoding="utf-8")
     found = re.findall(r"^```python\n# (\S+\.py)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
     return {Path(path): code for path, code in found}
 
 
 def table(page: str = "agents.md") -> str:
-    """Give a page's lines of `pyproject.toml`."""
+    """Return a page's lines of `pyproject.toml`."""
     text = (_DOCS / page).read_text(encoding="utf-8")
     (lines,) = re.findall(r"^```toml\n(\[tool\.parley\]\n.*?)^```$", text, re.MULTILINE | re.DOTALL)
     return str(lines)
 
 
 def offers() -> Mapping[str, Any]:
-    """Give the agents that the page offers, by name."""
+    """Return the agents that the page offers, by name."""
     agents: dict[str, Any] = tomllib.loads(table())["tool"]["parley"]["agents"]
     return agents
 
 
 def variables() -> dict[str, str]:
-    """Give the variables for another model."""
+    """Return the variables for another model."""
     (lines,) = re.findall(r"^```sh\n(OPENAI_.*?)^```$", _PAGE, re.MULTILINE | re.DOTALL)
     return dict(line.split("=", 1) for line in lines.splitlines())
 

@@ -18,7 +18,7 @@ Handler = Callable[[Mapping[str, Any], Any], dict[str, Any]]
 
 
 def handler_of(app: ASGIApp) -> Handler:
-    """Give a handler that answers an event with all that the app says to it, until its end."""
+    """Return a handler that answers an event with all that the app says to it, until its end."""
 
     def handle(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
         return loop.run(_answer(app, event, context))

@@ -121,13 +121,13 @@ class Api:
         self._functions: dict[str, ModuleType] = {}
 
     def function(self, name: str) -> ModuleType:
-        """Give a function's module, the same one for the life of this object: a warm process."""
+        """Return a function's module, the same one for the life of this object: a warm process."""
         if name not in self._functions:
             self._functions[name] = load_function(name)
         return self._functions[name]
 
     def handler(self, method: str, path: str) -> Any:
-        """Give the handler of the function that serves a route."""
+        """Return the handler of the function that serves a route."""
         last = path.rstrip("/").rsplit("/", 1)[-1]
         if last in ("stream", "events"):
             return handler_of(self.function("stream").app)

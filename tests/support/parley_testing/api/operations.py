@@ -84,7 +84,7 @@ class Operation:
 
 
 def operations() -> list[Operation]:
-    """Give every operation of the document."""
+    """Return every operation of the document."""
     made = document()
     return [
         Operation(said["operationId"], method.upper(), path, said.get("security") == [])

@@ -16,7 +16,7 @@ def read_pages(
     between: Callable[[int], None] = lambda page: None,
     user: str = "alice",
 ) -> list[dict[str, Any]]:
-    """Give the items of all pages, in the order in which they came.
+    """Return the items of all pages, in the order in which they came.
 
     Args:
         api: The deployment.

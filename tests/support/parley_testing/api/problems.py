@@ -8,7 +8,7 @@ from parley_testing.api.handlers import Answer
 
 
 def problem(answer: Answer, status: int, code: str) -> dict[str, Any]:
-    """Give the problem document, after seeing that it is whole and says this."""
+    """Return the problem document, after seeing that it is whole and says this."""
     assert (answer.status, answer.json.get("code")) == (status, code), answer
     document: dict[str, Any] = answer.json
     assert answer.headers["content-type"] == "application/problem+json"
@@ -19,5 +19,5 @@ def problem(answer: Answer, status: int, code: str) -> dict[str, Any]:
 
 
 def wrong_fields(answer: Answer) -> list[str]:
-    """Give the names of the fields that could not be taken."""
+    """Return the names of the fields that could not be taken."""
     return [fault["field"] for fault in problem(answer, 422, "invalid_field")["errors"]]

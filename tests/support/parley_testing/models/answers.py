@@ -14,7 +14,7 @@ Speaking = Said | Called | list[Called] | Streamed
 
 
 def text_and_calls(step: Speaking) -> tuple[str | None, list[Called]]:
-    """Give what the model says, if it says anything, and the tools that it calls then."""
+    """Return what the model says, if it says anything, and the tools that it calls then."""
     match step:
         case Said(text):
             return text, []

@@ -36,7 +36,7 @@ def check(items: str | Iterable[Any]) -> None:
 
 
 def faults(items: str | Iterable[Any]) -> list[str]:
-    """Give a sentence for each rule that the input breaks; none if a model would take it."""
+    """Return a sentence for each rule that the input breaks; none if a model would take it."""
     if isinstance(items, str):
         return [] if items else ["the input is empty"]
     given: list[Any] = list(items)
@@ -51,7 +51,7 @@ def faults(items: str | Iterable[Any]) -> list[str]:
 
 
 def name_faults(items: str | Iterable[Any]) -> list[str]:
-    """Give a sentence for each call in what is sent whose tool has a name that OpenAI refuses."""
+    """Return a sentence for each call in what is sent whose tool has a name that OpenAI refuses."""
     return [
         f"item {place} is a call with a name that OpenAI's servers refuse"
         for place, item in enumerate(items)
@@ -61,7 +61,7 @@ def name_faults(items: str | Iterable[Any]) -> list[str]:
 
 
 def chat_faults(messages: Iterable[Mapping[str, Any]]) -> list[str]:
-    """Give a sentence for each rule that messages of Chat Completions break.
+    """Return a sentence for each rule that messages of Chat Completions break.
 
     A call's outputs stand directly behind the message that makes it, and its arguments are a JSON
     object: many servers read them again to write the conversation down for their model.

@@ -220,7 +220,7 @@ def _whole(output: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _broken(answer: Streamed) -> Exception:
-    """Give what the SDK's models raise for such an end."""
+    """Return what the SDK's models raise for such an end."""
     match answer.end:
         case "cut":
             return APIConnectionError(request=httpx2.Request("POST", "http://scripted"))

@@ -38,7 +38,7 @@ class Stream:
         self._response = response
 
     def __iter__(self) -> Iterator[Frame]:
-        """Give its events, each when it is there."""
+        """Yield its events, each when it is there."""
         parser = Parser()
         for piece in self._response.iter_raw():
             yield from parser.feed(piece)

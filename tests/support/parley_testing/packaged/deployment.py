@@ -48,7 +48,7 @@ class Deployment:
         self._stack.close()
 
     def __getitem__(self, name: str) -> Emulator:
-        """Give a function's environment, warm from the second time on."""
+        """Return a function's environment, warm from the second time on."""
         if name not in self._started:
             self._started[name] = self._stack.enter_context(self._emulator(name))
         return self._started[name]

@@ -101,7 +101,7 @@ class DatabasePool:
 
     @contextmanager
     def lend(self) -> Iterator[str]:
-        """Give the URL of a database that is as the template was, and take it back at the end."""
+        """Return the URL of a database that is as the template was, and take it back at the end."""
         url = self._used_again() or self.copy()
         yield url
         self._given_back.append(database_name(url))

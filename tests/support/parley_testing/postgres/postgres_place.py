@@ -207,7 +207,7 @@ class Conversation:
         )
 
     def state(self) -> dict[str, Any]:
-        """Give all that its turns left, without what is another in each conversation."""
+        """Return all that its turns left, without what is another in each conversation."""
         conversation = conversation_key(self.user, UUID(self.session_id))
         memory = self.place.store.read_newest(conversation, None, consistent=True)
         return {

@@ -164,7 +164,7 @@ def _drop(_: threading.Event) -> None:
 
 
 def _messages(source: socket.socket, *, startup: bool) -> Iterator[tuple[bytes, bytes]]:
-    """Give (kind, the whole message) until the connection is closed."""
+    """Yield (kind, the whole message) until the connection is closed."""
     with source.makefile("rb") as stream:
         try:
             # Whoever is cut off may have sent half a message.

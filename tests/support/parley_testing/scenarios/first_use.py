@@ -48,7 +48,7 @@ def _session_with_a_turn(parts: Composition) -> tuple[UUID, UUID]:
 
 
 def _uses(parts: Composition, session_id: UUID, turn_id: UUID) -> list[Callable[[], object]]:
-    """Give what the functions ask Postgres for, each with all that it needs."""
+    """Return what the functions ask Postgres for, each with all that it needs."""
 
     def keep_a_task() -> None:
         with parts.database.transaction(OfUser(USER)) as connection:

@@ -56,7 +56,7 @@ class Child:
         self._server.ask({"do": "continue", "pid": self._pid})
 
     def result(self) -> dict[str, Any]:
-        """Give what it found out, once it has exited: a reply, or the name of an error."""
+        """Return what it found out, once it has exited: a reply, or the name of an error."""
         found: dict[str, Any] = json.loads(self._result.read_text())
         return found
 
@@ -132,7 +132,7 @@ class ForkServer:
         return Child(self, made["pid"], folder, made.get("port"))
 
     def ask(self, order: dict[str, Any]) -> dict[str, Any]:
-        """Give an order and wait for its answer."""
+        """Send an order and return its answer."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         with self._asking:

@@ -90,7 +90,7 @@ async def _stream() -> None:
 
 
 def settings_of(place: Place, *, patience: float) -> dict[str, str]:
-    """Give the settings of a function that has its stores there."""
+    """Return the settings of a function that has its stores there."""
     settings = {
         "DATABASE_RUNTIME_URL": place.database_url,
         "DATABASE_STATEMENT_TIMEOUT_SECONDS": str(patience),

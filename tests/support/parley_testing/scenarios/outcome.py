@@ -21,7 +21,7 @@ _MADE_UP = re.compile(
 
 
 def without_ids(value: Any) -> Any:
-    """Give the value with every id that was made up replaced by its place among them."""
+    """Return the value with every id that was made up replaced by its place among them."""
     places: dict[str, str] = {}
     told = json.dumps(value, sort_keys=True, default=str)
     return json.loads(_MADE_UP.sub(lambda id: places.setdefault(id[0], f"id {len(places)}"), told))

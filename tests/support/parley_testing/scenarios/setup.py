@@ -153,7 +153,7 @@ class ScenarioRun:
         )
 
     def rows(self) -> dict[str, Any]:
-        """Give all that both stores hold of the user and the session, ids and times too."""
+        """Return all that both stores hold of the user and the session, ids and times too."""
         place = self._stage.place
         if place.sqlite is not None:
             memory: Any = memory_of(Path(place.sqlite), self.user)

@@ -60,7 +60,7 @@ class Theatre:
         return self._fork(played, function="worker", events=[event], seconds=60, tuned=TUNED)
 
     def last_event(self, played: ScenarioRun) -> str | None:
-        """Give the type of the last event that stands in the first turn's log."""
+        """Return the type of the last event that stands in the first turn's log."""
         assert self.setup.events is not None
         page = played.parts.transcript.turns(
             played.user, played.session_id, status=None, limit=100, cursor=None
@@ -152,7 +152,7 @@ class Reader:
 
 
 def written(events: Sequence[TurnEvent]) -> list[str]:
-    """Give the messages as a reader sees them in the end, by what was told piece by piece.
+    """Return the messages as a reader sees them in the end, by what was told piece by piece.
 
     Raises:
         AssertionError: What was told of a message is not how it begins.
@@ -176,5 +176,5 @@ def written(events: Sequence[TurnEvent]) -> list[str]:
 
 
 def shown(events: Sequence[TurnEvent]) -> list[dict[str, Any]]:
-    """Give all that was told."""
+    """Return all that was told."""
     return [event.model_dump(mode="json") for event in events]

@@ -138,7 +138,7 @@ class Actions:
         return "answered"
 
     def earlier(self, sent: TurnRequest) -> SeenTurn | None:
-        """Give the turn that a message's key had before."""
+        """Return the turn that a message's key had before."""
         turn_id = self.promises.keys.get(sent.idempotency_key or "")
         return None if turn_id is None else self.promises.seen.turn(turn_id)
 

@@ -50,6 +50,6 @@ class Bells:
         return taken
 
     def sessions(self) -> set[UUID]:
-        """Give the sessions that a worker will look at, not only in case that an attempt dies."""
+        """Return the sessions that a worker will look at, not only in case that an attempt dies."""
         with self._lock:
             return {bell.session_id for bell in self._armed if bell.delay < CRASH_SECONDS}

@@ -90,7 +90,7 @@ class Logs:
             self._ahead.add(place)
 
     def of(self, turn: SeenTurn) -> list[TurnEvent]:
-        """Give what a turn's log held at the last look."""
+        """Return what a turn's log held at the last look."""
         place = turn.session_id, TurnKey(turn.number, turn.id)
         # What was there when a store was restored is believed only where Postgres says the same.
         known = [] if place in self._ahead else self._known.get(place, [])

@@ -40,12 +40,12 @@ Canonical = tuple[str, ...]
 
 
 def rounds(text: str) -> list[str]:
-    """Give the rounds of calls that a text asks for."""
+    """Return the rounds of calls that a text asks for."""
     return [word.lstrip("'") for word in _words(text)]
 
 
 def spoken(text: str, number: int) -> str | None:
-    """Give what the model says before it makes a round's calls, if anything."""
+    """Return what the model says before it makes a round's calls, if anything."""
     if not _words(text)[number].startswith("'"):
         return None
     return f"round {number} of {text.split()[0]}"
@@ -69,7 +69,7 @@ def asked_of(text: str, number: int) -> str:
 
 
 def calls(text: str) -> list[list[Call]]:
-    """Give the calls of each round."""
+    """Return the calls of each round."""
     return [
         [_call(letter, f"{text.split()[0]}/{number}.{place}") for place, letter in enumerate(round)]
         for number, round in enumerate(rounds(text))
@@ -77,7 +77,7 @@ def calls(text: str) -> list[list[Call]]:
 
 
 def all_texts(text: str) -> Iterator[str]:
-    """Give a text and those that agents used as tools are sent because of it."""
+    """Yield a text and those that agents used as tools are sent because of it."""
     yield text
     for name, told in (call for round in calls(text) for call in round):
         if name == "ask_helper":
@@ -85,7 +85,7 @@ def all_texts(text: str) -> Iterator[str]:
 
 
 def all_recorded(text: str) -> list[Call]:
-    """Give the calls whose outputs are recorded by the end, in any order."""
+    """Return the calls whose outputs are recorded by the end, in any order."""
     made = [call for each in all_texts(text) for round in calls(each) for call in round]
     return [call for call in made if call[0] != NAMES["h"]]
 
@@ -100,7 +100,7 @@ def _call(letter: str, tag: str) -> Call:
 
 
 def told_rounds(text: str, outputs: Outputs) -> list[Canonical]:
-    """Give what memory holds of the rounds of a text."""
+    """Return what memory holds of the rounds of a text."""
     items: list[Canonical] = []
     left = {call: list(given) for call, given in outputs.items()}
     for number, round in enumerate(calls(text)):
@@ -156,12 +156,12 @@ def _canonical(item: Mapping[str, Any]) -> Canonical:
 
 
 def told(arguments: str) -> str:
-    """Give what a tool was told, from the arguments of its call."""
+    """Return what a tool was told, from the arguments of its call."""
     given = json.loads(arguments)
     return str(given.get("title", given.get("input", "")))
 
 
 def shown(output: Any) -> str:
-    """Give what an output says: of a task, its title."""
+    """Return what an output says: of a task, its title."""
     task = json.loads(output) if isinstance(output, str) and output.startswith("{") else {}
     return str(task.get("title", output))

@@ -155,7 +155,7 @@ class Promises:
         return session_id is None or session_id in self.gone
 
     def vouched(self, turn: SeenTurn) -> list[Voucher]:
-        """Give the turns that a turn which is begun now is to remember, newest first."""
+        """Return the turns that a turn which is begun now is to remember, newest first."""
         session = self.seen.sessions[turn.session_id]
         return [
             Voucher(other.number, other.attempt, other.id)
@@ -166,7 +166,7 @@ class Promises:
     def shown(
         self, session_id: UUID, vouched: Vouched, lost: Iterable[tuple[UUID, int]]
     ) -> tuple[list[Canonical], int]:
-        """Give what the model is to be shown of vouched turns, oldest first.
+        """Return what the model is to be shown of vouched turns, oldest first.
 
         Returns:
             The items, and the number of the lowest turn among them.
@@ -183,7 +183,7 @@ class Promises:
 
 
 def left_by(turn: SeenTurn, *, whole: bool = True) -> list[Canonical]:
-    """Give what a turn leaves in memory, or what the transcript tells of it."""
+    """Return what a turn leaves in memory, or what the transcript tells of it."""
     said = ("user", turn.text)
     if turn.status != "completed":
         return [said, ("assistant", turn.error_detail or "")]

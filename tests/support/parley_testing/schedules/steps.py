@@ -88,7 +88,7 @@ class Steps(RuleBasedStateMachine):
         return made
 
     def patience(self, course: tuple[str, int, str]) -> float:
-        """Give the seconds that an invocation has: few if nobody will end what it waits for."""
+        """Return the seconds that an invocation has: few if nobody will end what it waits for."""
         return 0.4 if course[2] in ("claim", "work and die") else 30
 
     def meanwhile(self, kind: str, session_id: UUID | None) -> None:

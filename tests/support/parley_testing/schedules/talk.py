@@ -70,7 +70,7 @@ class ModelBroke(Exception):
 
 
 def text_of(asked: Asked) -> tuple[str, int]:
-    """Give the text that the model answers, and the place of that text among the items."""
+    """Return the text that the model answers, and the place of that text among the items."""
     place = max(n for n, item in enumerate(asked.input) if item.get("role") == "user")
     return str(asked.input[place]["content"]), place
 

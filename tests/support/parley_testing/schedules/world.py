@@ -341,7 +341,7 @@ class World:
         return int(count)
 
     def claimed(self, turn: RunningTurn) -> int:
-        """Give the attempt that memory knows of a turn; 0 if it knows none."""
+        """Return the attempt that memory knows of a turn; 0 if it knows none."""
         with sqlite3.connect(self.memory) as connection:
             row = connection.execute(
                 "SELECT attempt FROM turns WHERE conversation = ? AND turn_id = ?",

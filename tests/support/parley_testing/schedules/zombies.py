@@ -27,7 +27,7 @@ class Zombies:
         self._wrote_late: list[RunningTurn] = []
 
     def late(self) -> list[RunningTurn]:
-        """Give the attempts that may still write to memory though all is over, so far too late.
+        """Return the attempts that may still write to memory though all is over, so far too late.
 
         First those at turns that the agent remembers by another attempt: they could be believed.
         """

@@ -94,7 +94,7 @@ class Aged:
         )
 
     def rows(self) -> dict[str, list[str]]:
-        """Give all rows of all tables, each as text, but the records of administration."""
+        """Return all rows of all tables, each as text, but the records of administration."""
         tables = self.sql.execute(
             "SELECT table_name FROM information_schema.tables WHERE table_schema = 'public'"
         )
@@ -114,7 +114,7 @@ class Aged:
         }
 
     def memory(self) -> dict[str, Any]:
-        """Give all finished turns that have not expired, by conversation."""
+        """Return all finished turns that have not expired, by conversation."""
         found: dict[str, Any] = {}
         place, more = None, True
         while more:
@@ -125,9 +125,9 @@ class Aged:
         return found
 
     def remembered(self) -> set[UUID]:
-        """Give the sessions of which there is memory."""
+        """Return the sessions of which there is memory."""
         return {UUID(key.rpartition("_")[2]) for key, turns in self.memory().items() if turns}
 
     def sessions(self) -> set[UUID]:
-        """Give the sessions that there are."""
+        """Return the sessions that there are."""
         return {row[0] for row in self.sql.execute("SELECT id FROM sessions").fetchall()}

@@ -19,5 +19,5 @@ def other_turn(number: int) -> TurnKey:
 
 
 def pairs(vouched: Iterable[Voucher]) -> list[tuple[int, int]]:
-    """Give number and attempt of vouchers, for tests that do not care whose they are."""
+    """Return number and attempt of vouchers, for tests that do not care whose they are."""
     return [(each.number, each.attempt) for each in vouched]

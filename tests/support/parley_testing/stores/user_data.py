@@ -23,7 +23,7 @@ _OF_USER = {
 
 
 def rows_of(sql: psycopg.Connection, user: str) -> dict[str, list[str]]:
-    """Give the user's rows in every table, each as text."""
+    """Return the user's rows in every table, each as text."""
     there = sql.execute(
         "SELECT table_name FROM information_schema.tables WHERE table_schema = 'public'"
     )
@@ -42,7 +42,7 @@ def rows_of(sql: psycopg.Connection, user: str) -> dict[str, list[str]]:
 
 
 def memory_of(path: Path, user: str) -> dict[str, list[tuple[Any, ...]]]:
-    """Give what the SQLite file holds of the user's conversations, by table."""
+    """Return what the SQLite file holds of the user's conversations, by table."""
     connection = sqlite3.connect(path)
     try:
         tables = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")

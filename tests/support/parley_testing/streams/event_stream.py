@@ -20,7 +20,7 @@ Event = dict[str, Any]
 
 
 def numbered(*events: tuple[str, Event], turn_id: UUID = TURN_ID) -> list[Event]:
-    """Give what happened, by type and data, its place in the turn."""
+    """Return what happened, by type and data, its place in the turn."""
     return [
         {"sequence": place, "type": type_, "at": AT, "turn_id": str(turn_id), **data}
         for place, (type_, data) in enumerate(events, 1)
@@ -56,7 +56,7 @@ def replied(*parts: str) -> list[Event]:
 
 
 def frame(event: Event) -> bytes:
-    """Give an event as it is on the wire."""
+    """Return an event as it is on the wire."""
     lines = (
         f"id: {event['sequence']}",
         f"event: {event['type']}",
@@ -66,7 +66,7 @@ def frame(event: Event) -> bytes:
 
 
 def wire(events: Sequence[Event], *, retry: int = 1000) -> bytes:
-    """Give a stream's bytes."""
+    """Return a stream's bytes."""
     return f"retry: {retry}\n\n".encode() + b"".join(map(frame, events))
 
 
@@ -99,6 +99,6 @@ class Stream(httpx.SyncByteStream, httpx.AsyncByteStream):
 
 
 def answer(content: bytes | Stream, kind: str = "text/event-stream; charset=utf-8") -> Any:
-    """Give a response that is a stream."""
+    """Return a response that is a stream."""
     stream = Stream(content) if isinstance(content, bytes) else content
     return httpx.Response(200, headers={"Content-Type": kind}, stream=stream)

@@ -69,7 +69,7 @@ class Reading:
         return json.loads(await self.response.aread())
 
     async def next(self) -> Frame:
-        """Give the next event."""
+        """Return the next event."""
         return await anext(self._frames)
 
     async def until(self, kind: str) -> list[Frame]:
@@ -211,7 +211,7 @@ class Streams:
         return self.ask("GET", f"/sessions/{session_id}/turns/{turn_id}/events", headers=headers)
 
     def turns(self, session_id: UUID, user: str = "alice") -> Any:
-        """Give a session's turns, newest first."""
+        """Return a session's turns, newest first."""
         return self.bench.transcript.turns(
             user, session_id, status=None, limit=100, cursor=None
         ).items

@@ -8,7 +8,7 @@ from parley.turns.context import TurnContext
 
 
 def build() -> Agent[TurnContext]:
-    """Give the agent."""
+    """Return the agent."""
     return Agent(
         name="assistant",
         instructions="You are a helpful assistant. Answer briefly and say so if you do not know.",

@@ -92,7 +92,7 @@ class ChatAnswer:
         return {**data, "choices": mended, "usage": usage}
 
     def rest(self) -> dict[str, Any]:
-        """Give what is held back of the answer, as what a last chunk adds."""
+        """Return what is held back of the answer, as what a last chunk adds."""
         delta: dict[str, Any] = {}
         self._flush(delta)
         return delta

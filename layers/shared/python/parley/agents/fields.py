@@ -9,14 +9,14 @@ from typing import Any
 
 
 def tokens(value: Any) -> int:
-    """Give a number of tokens as a whole number that is not negative; 0 if it is none."""
+    """Return a number of tokens as a whole number that is not negative; 0 if it is none."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return 0
     return max(0, math.ceil(value)) if math.isfinite(value) else 0
 
 
 def usage(value: Any, into: str, out_of: str) -> dict[str, Any] | None:
-    """Give what an answer came to with whole numbers, and without what is missing.
+    """Return what an answer came to with whole numbers, and without what is missing.
 
     Args:
         value: As the server gave it. Some give fractions, or leave fields out.
@@ -43,19 +43,19 @@ def usage(value: Any, into: str, out_of: str) -> dict[str, Any] | None:
 
 
 def call_id(value: Any) -> str:
-    """Give a call's id as text; some servers give a number, or nothing."""
+    """Return a call's id as text; some servers give a number, or nothing."""
     return "" if value is None else str(value)
 
 
 def arguments(value: Any) -> str:
-    """Give a call's arguments as JSON text; some servers give the object itself, or nothing."""
+    """Return a call's arguments as JSON text; some servers give the object itself, or nothing."""
     if value is None or value == "":
         return ""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def called(call: Mapping[str, Any]) -> dict[str, Any]:
-    """Give what a call calls, with a name that is text: it may be empty.
+    """Return what a call calls, with a name that is text: it may be empty.
 
     A call of a custom tool, which nobody offers, is one of a function; the model is told.
     """
@@ -67,12 +67,12 @@ def called(call: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def name(value: Any) -> str:
-    """Give the name of what is called; empty if it is no text."""
+    """Return the name of what is called; empty if it is no text."""
     return value if isinstance(value, str) else ""
 
 
 def objects(value: Any) -> list[Mapping[str, Any]]:
-    """Give the objects in a list; one that stands alone is a list of its own."""
+    """Return the objects in a list; one that stands alone is a list of its own."""
     given = value if isinstance(value, list) else [value]
     return [each for each in given if isinstance(each, Mapping)]
 

@@ -41,7 +41,7 @@ class OfflineProvider(ModelProvider):
         self._words_per_second = words_per_second
 
     def get_model(self, model_name: str | None) -> Model:
-        """Give the model."""
+        """Return the model."""
         return OfflineModel(self._words_per_second)
 
 
@@ -86,7 +86,7 @@ class OfflineModel(Model):
     async def stream_response(
         self, *args: Any, **kwargs: Any
     ) -> AsyncIterator[TResponseStreamEvent]:
-        """Give what `get_response` gives, word by word."""
+        """Yield what `get_response` gives, word by word."""
         given = await self.get_response(*args, **kwargs)
         async for event in streamed(given, words_per_second=self._words_per_second):
             yield event
@@ -150,7 +150,7 @@ def _after(tool: str, given: Any, command: str) -> str | _Call:
 
 
 def _tasks(given: Any) -> list[dict[str, Any]]:
-    """Give the tasks of a list, of which there may be more than it has."""
+    """Return the tasks of a list, of which there may be more than it has."""
     tasks: list[dict[str, Any]] = given["tasks"] if isinstance(given, dict) else given
     return tasks
 
@@ -175,7 +175,7 @@ def _deletes(command: str) -> bool:
 
 
 def _last_task(past: Sequence[Any]) -> dict[str, Any] | None:
-    """Give the task that a tool showed last, if it showed just one."""
+    """Return the task that a tool showed last, if it showed just one."""
     for item in reversed(past):
         if item.get("type") != "function_call_output":
             continue

@@ -26,14 +26,14 @@ class Growing:
         self._given = 0
 
     def add(self, piece: str) -> str:
-        """Give what is to be given on when a piece has come; it may be nothing."""
+        """Return what is to be given on when a piece has come; it may be nothing."""
         text = self._pieces.add(piece)
         self._held.append(text)
         self._holding += len(text)
         return self._give() if self._holding > self._given // _HELD_PART else ""
 
     def rest(self) -> str:
-        """Give all that is held back."""
+        """Return all that is held back."""
         self._held.append(self._pieces.rest())
         return self._give()
 

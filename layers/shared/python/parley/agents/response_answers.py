@@ -100,7 +100,7 @@ def _item(item: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _part(part: Any) -> dict[str, Any] | None:
-    """Give a part of a message as one of the two kinds that there are; None if it says nothing."""
+    """Return a part of a message as one of the two kinds; None if it says nothing."""
     match part:
         case str():
             return {"type": "output_text", "text": part, "annotations": []}

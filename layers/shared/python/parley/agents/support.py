@@ -27,5 +27,5 @@ def escalate(effect: Effect, reason: str) -> str:
 
 
 def build() -> Agent[TurnContext]:
-    """Give the agent."""
+    """Return the agent."""
     return Agent(name="support", instructions=INSTRUCTIONS, tools=[escalate])

@@ -34,7 +34,7 @@ class Thoughts:
         return any(word in f"{model} {self.base_url}".lower() for word in _WANTING)
 
     def in_messages(self, model: Any, messages: Iterable[Mapping[str, Any]]) -> Any:
-        """Give messages of Chat Completions as a model's server wants them.
+        """Return messages of Chat Completions as a model's server wants them.
 
         Args:
             model: The model's name.

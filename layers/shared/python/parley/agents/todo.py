@@ -101,7 +101,7 @@ def delete_task(effect: Effect, task_id: UUID) -> dict[str, Any]:
 
 
 def build() -> Agent[TurnContext]:
-    """Give the agent."""
+    """Return the agent."""
     return Agent(
         name="todo",
         instructions=INSTRUCTIONS,

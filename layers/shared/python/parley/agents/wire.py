@@ -47,7 +47,7 @@ def mended(data: object, kind: object, response: httpx2.Response) -> object:
 
 
 def chat_answer(response: httpx2.Response) -> ChatAnswer:
-    """Give the answer of Chat Completions that comes in with an HTTP response."""
+    """Return the answer of Chat Completions that comes in with an HTTP response."""
     answer = response.extensions.get(_ANSWER)
     if answer is None:
         answer = response.extensions[_ANSWER] = ChatAnswer(response.extensions[_BOUNDS])
@@ -65,7 +65,7 @@ class _Event(ServerSentEvent):
     """An event whose data is a JSON object, or should be."""
 
     def json(self) -> Any:
-        """Give the data; an error is under `error`, as the client looks for it.
+        """Return the data; an error is under `error`, as the client looks for it.
 
         Raises:
             BadAnswer: It is no JSON, or too much of it.
@@ -111,7 +111,7 @@ class EndDecoder(SSEDecoder):
         return None
 
     async def aiter_bytes(self, iterator: AsyncIterator[bytes]) -> AsyncIterator[ServerSentEvent]:
-        """Give the events of what is read."""
+        """Yield the events of what is read."""
         try:
             async for event in super().aiter_bytes(self._bounded(iterator)):
                 yield event

@@ -69,7 +69,7 @@ class Cleaner:
         return self.clean(CleanupRequest(cursor=progress.cursor), left=left)
 
     def _earlier(self, cursor: str | None) -> dict[str, Any]:
-        """Give the report of the run that this one goes on from; empty if it goes on from none."""
+        """Return the report of the run that this one goes on from, or an empty one."""
         progress = None if cursor is None else read_progress(self.database, "retention")
         if progress is None or progress.cursor != cursor:
             return {}
@@ -92,7 +92,7 @@ class Cleaner:
 
 
 def summary(report: CleanupReport) -> dict[str, Any]:
-    """Give the report as JSON, without the sessions that a dry run lists."""
+    """Return the report as JSON, without the sessions that a dry run lists."""
     said: dict[str, Any] = to_jsonable_python(asdict(replace(report, sessions=[])))
     del said["sessions"]
     return said | {"done": report.done}

@@ -131,7 +131,7 @@ class ExpiredSessions:
 
 
 def _caught(act: Callable[[str], Held]) -> Callable[[ExpiredSession], Held | Exception]:
-    """Give an error back instead of raising it, since it must not stop the others."""
+    """Return an error instead of raising it, since it must not stop the others."""
 
     def tried(expired: ExpiredSession) -> Held | Exception:
         try:

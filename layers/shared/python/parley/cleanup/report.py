@@ -121,7 +121,7 @@ class CleanupReport:
         self.sessions += batch.listing
 
     def after(self, earlier: CleanupReport) -> CleanupReport:
-        """Give what both came to: this one, and the one that it went on from."""
+        """Return what both came to: this one, and the one that it went on from."""
         return replace(
             self,
             kinds={kind: earlier.kinds[kind] + counted for kind, counted in self.kinds.items()},

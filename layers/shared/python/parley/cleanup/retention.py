@@ -104,7 +104,7 @@ class Retention:
         return report
 
     def _works(self, request: CleanupRequest) -> Mapping[str, Work]:
-        """Give the kinds of work in their order: what is deleted whole need not first expire."""
+        """Return the kinds of work in their order: what is deleted whole need not first expire."""
         database, store = self.database, self.open_store()
         age = request.older_than_seconds
         ages = self.ages if age is None else Ages(age, age)

@@ -58,7 +58,7 @@ class OrphanedMemory:
         return batch
 
     def _orphans(self, conversations: Sequence[str]) -> list[tuple[str, str]]:
-        """Give the conversation keys of sessions that are not there, with the sessions' ids."""
+        """Return the conversation keys of sessions that are not there, with the sessions' ids."""
         # What is not named as Parley names its conversations is not Parley's to remove.
         sessions = {key: named for key in conversations if (named := session_of(key)) is not None}
         there = existing(self.database, list(sessions.values()))

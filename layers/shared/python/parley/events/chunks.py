@@ -81,7 +81,7 @@ def ensure_same(chunk: Chunk, writer: str, payload: bytes) -> None:
 def unpack_chunks(
     conversation: str, number: int, chunks: Iterable[Chunk], after: int
 ) -> list[TurnEvent]:
-    """Give the chunks' events after a sequence number.
+    """Return the chunks' events after a sequence number.
 
     For a chunk that cannot be read there is one `events.lost` with the number of its last event:
     readers and writers go on behind it, and nobody takes the log for whole.

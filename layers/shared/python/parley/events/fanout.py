@@ -48,7 +48,7 @@ class Subscription:
         self._came.set()
 
     async def take(self, seconds: float) -> list[TurnEvent]:
-        """Give what was announced, waiting for it; nothing if nothing came for some seconds."""
+        """Return what was announced, waiting for it; nothing if nothing came for some seconds."""
         if not self._events:
             try:
                 async with asyncio.timeout(seconds):

@@ -18,7 +18,7 @@ TEXT_LIMIT = 80_000
 
 
 def started(turn: Turn | RunningTurn) -> dict[str, Any]:
-    """Give what there is to tell of a turn's start."""
+    """Return what there is to tell of a turn's start."""
     return {"session_id": str(turn.session_id), "number": turn.number, "agent": turn.agent}
 
 

@@ -78,7 +78,7 @@ class Follower:
     async def follow(
         self, view: TurnView, *, after: int, seconds: float
     ) -> AsyncGenerator[TurnEvent | None, None]:
-        """Give a turn's events, each once and in order, until its last.
+        """Yield a turn's events, each once and in order, until its last.
 
         Events that the log lacks at its end are made up from what Postgres knows.
 
@@ -189,7 +189,7 @@ class _Tail:
         )
 
     def after(self, sequence: int) -> list[TurnEvent]:
-        """Give what has come so far after a sequence number."""
+        """Return what has come so far after a sequence number."""
         return self._events[bisect_right(self._events, sequence, key=_sequence) :]
 
     def check(self) -> None:
@@ -253,7 +253,7 @@ class _Tail:
                 published = await subscription.take(pause)
 
     def _next_of(self, published: Sequence[TurnEvent]) -> Sequence[TurnEvent]:
-        """Give what comes next of what this process wrote; nothing if there is a gap before it."""
+        """Return what comes next of what this process wrote; nothing behind a gap."""
         new = [event for event in published if event.sequence > self._last]
         return new if new and new[0].sequence == self._last + 1 else ()
 
@@ -287,7 +287,7 @@ class _Tail:
         return self._view.turn.ended_at is not None
 
     async def _rest(self) -> Sequence[TurnEvent]:
-        """Give what is left of the log of a turn that has ended, with its end made up if need be.
+        """Return what is left of the log of a turn that has ended, with its end made up if need be.
 
         The whole log is read again: the end depends on what stands before it.
         """

@@ -120,7 +120,7 @@ class Cleaning(RequestBody):
     )
 
     def request(self) -> CleanupRequest:
-        """Give what is asked for."""
+        """Return what is asked for."""
         return CleanupRequest(
             dry_run=self.dry_run,
             older_than_seconds=self.older_than_seconds,

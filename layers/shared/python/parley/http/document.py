@@ -88,5 +88,5 @@ def _describe_streams(made: dict[str, Any]) -> None:
 
 
 def written(made: dict[str, Any]) -> str:
-    """Give the document as it is committed."""
+    """Return the document as it is committed."""
     return json.dumps(made, indent=2, ensure_ascii=False) + "\n"

@@ -58,7 +58,7 @@ class Outgoing:
 
 
 def headers_of(response: Mapping[str, Any]) -> dict[str, str]:
-    """Give the headers of a response of the REST API's form."""
+    """Return the headers of a response of the REST API's form."""
     several = response.get("multiValueHeaders") or {}
     return {name: ", ".join(values) for name, values in several.items()} | {
         **(response.get("headers") or {})

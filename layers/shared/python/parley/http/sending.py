@@ -16,7 +16,7 @@ from parley.repository.turns import NewSession, TurnRequest
 def to_session(
     user: Caller, session_id: UUID, body: MessageSending, key: str | None, *, max_chars: int
 ) -> TurnRequest:
-    """Give what a message to a session asks for.
+    """Return what a message to a session asks for.
 
     Args:
         user: Who sends it.
@@ -44,7 +44,7 @@ def to_session(
 def to_any_session(
     user: Caller, body: FirstMessageSending, key: str | None, *, max_chars: int
 ) -> TurnRequest:
-    """Give what a message asks for whose session is found by its fields, or made.
+    """Return what a message asks for whose session is found by its fields, or made.
 
     Raises:
         InvalidField: It is longer than it may be, a field does not go with another, or no such

@@ -26,7 +26,7 @@ SessionId = Annotated[UUID, Path(description="The session's id.")]
 
 
 def offered_agent(name: str | None) -> str:
-    """Give the agent's name, or the default's.
+    """Return the agent's name, or the default's.
 
     Raises:
         InvalidField: No such agent is offered.

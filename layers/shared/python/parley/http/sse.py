@@ -29,7 +29,7 @@ _TIME: TypeAdapter[object] = TypeAdapter(Time)
 
 
 def frame(event: TurnEvent, turn_id: UUID) -> bytes:
-    """Give an event as it stands on the wire."""
+    """Return an event as it stands on the wire."""
     data = {
         "sequence": event.sequence,
         "type": event.type,

@@ -21,7 +21,7 @@ def is_cut(turns: Sequence[StoredTurn], max_bytes: int) -> bool:
 
 
 def up_to(turns: Iterable[StoredTurn], max_bytes: int | None) -> Iterator[StoredTurn]:
-    """Give turns for as long as they come to no more bytes of JSON, and the one that is too much.
+    """Yield turns for as long as they come to no more bytes of JSON, and the one that is too much.
 
     A window needs to see that one as well: it is why the window ends there.
     """

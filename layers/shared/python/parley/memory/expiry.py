@@ -29,7 +29,7 @@ class TimeToLive:
     retention: float = 7 * DAY_SECONDS
 
     def of_finished(self) -> int:
-        """Give the moment at which a finished turn that is written now expires.
+        """Return the moment at which a finished turn that is written now expires.
 
         That is a quarter later than the retention asks for, and a day at least: what a session
         remembers need not be written anew with each of its turns.
@@ -37,7 +37,7 @@ class TimeToLive:
         return int(time.time() + self.retention + max(self.retention / 4, _LEAST_SLACK_SECONDS))
 
     def of_open(self) -> int:
-        """Give the moment at which an open turn that is written now expires."""
+        """Return the moment at which an open turn that is written now expires."""
         return self.of_finished() + int(OPEN_SECONDS)
 
     def ends_soon(self, expires_at: int | None) -> bool:

@@ -46,7 +46,7 @@ def lasting(items: Iterable[Any]) -> list[Item]:
 
 
 def with_own_call_ids(items: Iterable[Item], turn_id: UUID) -> list[Item]:
-    """Give every tool call and its output an id that no call of another turn has.
+    """Return items in which each call and its output has an id that no other turn's call has.
 
     Some servers start at call_0 in every turn. Which turns will stand beside each other in a
     window cannot be known now: when a turn's memory is lost, older ones move in that its

@@ -241,7 +241,7 @@ def _make_tables(connection: sqlite3.Connection) -> None:
 
 
 def _statements(connection: sqlite3.Connection, found: int) -> tuple[str, ...]:
-    """Give what makes the tables of this format of those that there are, or of none."""
+    """Return what makes the tables of this format of those that there are, or of none."""
     if found == 2:
         return _FROM_THE_SECOND
     old = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'turns'"

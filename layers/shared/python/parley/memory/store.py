@@ -117,7 +117,7 @@ class Held:
     bytes: int = 0
 
     def __add__(self, other: Held) -> Held:
-        """Give what both hold."""
+        """Return what both hold."""
         return Held(self.turns + other.turns, self.bytes + other.bytes)
 
 

@@ -98,7 +98,7 @@ class Window:
         return _flat(self._shown)
 
     def newest_half(self) -> list[Item]:
-        """Give the newest whole turns within half as many items; at least the newest turn."""
+        """Return the newest whole turns within half as many items; at least the newest turn."""
         half: list[list[Item]] = []
         total = 0
         for turn in self._shown:

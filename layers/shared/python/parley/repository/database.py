@@ -280,5 +280,5 @@ def refusal(error: DBAPIError) -> StoreMisconfigured | StoreRefused:
 
 
 def sqlstate(error: DBAPIError) -> str | None:
-    """Give Postgres's code for the error; None if it came from the connection, not the server."""
+    """Return Postgres's code for the error; None if it came from the connection, not the server."""
     return error.orig.sqlstate if isinstance(error.orig, PsycopgError) else None

@@ -33,7 +33,7 @@ class OwnedSession:
 def owned_sessions(
     database: Database, user_id: str, *, after: UUID | None, limit: int
 ) -> list[OwnedSession]:
-    """Give the user's sessions in the order of their ids, at most `limit`."""
+    """Return the user's sessions in the order of their ids, at most `limit`."""
     parameters = {"user_id": user_id, "after": after, "limit": limit}
     return [
         OwnedSession(**row._mapping) for row in database.run(OfUser(user_id), _OWNED, parameters)

@@ -38,7 +38,7 @@ class SessionFilter:
     platform: str | None = None
 
     def conditions(self) -> list[ColumnElement[bool]]:
-        """Give the filter as conditions on the table."""
+        """Return the filter as conditions on the table."""
         wanted: dict[Any, str | None] = {
             SessionRow.status: self.status,
             SessionRow.agent: self.agent,

@@ -219,7 +219,7 @@ class SessionRepository:
     def vouched(
         self, user_id: str, session_id: UUID, turns: int
     ) -> tuple[int, tuple[Voucher, ...]]:
-        """Give what pruning must leave alone.
+        """Return what pruning must leave alone.
 
         Returns:
             The number of the lowest turn that is still open, or of the next one; and the turns

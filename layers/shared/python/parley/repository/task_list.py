@@ -48,7 +48,7 @@ class TaskFilter:
     containing: str | None = None
 
     def conditions(self) -> list[ColumnElement[bool]]:
-        """Give the filter as conditions on the table, but for the text."""
+        """Return the filter as conditions on the table, but for the text."""
         wanted: list[ColumnElement[bool]] = []
         if self.completed is not None:
             done = TaskRow.completed_at.is_not(None)
@@ -133,7 +133,7 @@ def _search(own: Select[TaskRow], text: str) -> Select[TaskRow, bool, UUID]:
 
 
 def _found(rows: Iterable[Row[TaskRow, bool, UUID]]) -> tuple[list[TaskRow], UUID | None]:
-    """Give the tasks that have the text, and the last that was looked at if others follow it."""
+    """Return the tasks that have the text, and the last that was looked at if others follow it."""
     found: list[TaskRow] = []
     for task, past, previous in rows:
         if past:

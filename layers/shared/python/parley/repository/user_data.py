@@ -30,7 +30,7 @@ class OwnSession:
 def own_sessions(
     database: Database, user_id: str, *, after: UUID | None = None, limit: int
 ) -> list[OwnSession]:
-    """Give the user's sessions in the order of their ids, at most `limit`."""
+    """Return the user's sessions in the order of their ids, at most `limit`."""
     parameters = {"user_id": user_id, "after": after, "limit": limit}
     return [
         OwnSession(row.id, row.rows) for row in database.run(OfUser(user_id), _SESSIONS, parameters)
@@ -57,7 +57,7 @@ def delete_keys(database: Database, user_id: str) -> int:
 def export_sessions(
     database: Database, user_id: str, after: UUID | None, limit: int
 ) -> Sequence[Row[Any]]:
-    """Give the user's sessions as `id` and `session`, in the order of their ids."""
+    """Return the user's sessions as `id` and `session`, in the order of their ids."""
     return database.run(
         OfUser(user_id), _EXPORT_SESSIONS, {"user_id": user_id, "after": after, "limit": limit}
     )
@@ -66,7 +66,7 @@ def export_sessions(
 def export_turns(
     database: Database, user_id: str, after: UUID | None, limit: int
 ) -> Sequence[Row[Any]]:
-    """Give the user's turns as `id`, `turn`, `messages` and `tool_calls`, as they were made."""
+    """Return the user's turns as `id`, `turn`, `messages` and `tool_calls`, as they were made."""
     return database.run(
         OfUser(user_id), _EXPORT_TURNS, {"user_id": user_id, "after": after, "limit": limit}
     )
@@ -89,7 +89,7 @@ def logged_turns(
     again: bool,
     within: float,
 ) -> list[LoggedTurn]:
-    """Give the user's turns that went on not long ago, as they were made.
+    """Return the user's turns that went on not long ago, as they were made.
 
     Args:
         database: Where they are.
@@ -115,7 +115,7 @@ def logged_turns(
 def export_tasks(
     database: Database, user_id: str, after: UUID | None, limit: int
 ) -> Sequence[Row[Any]]:
-    """Give the user's tasks as `id` and `task`, as they were made."""
+    """Return the user's tasks as `id` and `task`, as they were made."""
     return database.run(
         OfUser(user_id), _EXPORT_TASKS, {"user_id": user_id, "after": after, "limit": limit}
     )

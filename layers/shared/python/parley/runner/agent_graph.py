@@ -30,7 +30,7 @@ class UnsupportedAgent(ParleyError):
 
 
 def reachable(agent: Agent[Any]) -> Iterator[Agent[Any]]:
-    """Give the agent, those that it may hand over to or uses as tools, and theirs; each once."""
+    """Yield the agent, those that it may hand over to or uses as tools, and theirs; each once."""
     seen: set[int] = set()
     waiting = [agent]
     while waiting:

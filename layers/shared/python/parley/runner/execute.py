@@ -391,7 +391,7 @@ def _crashed(turn: RunningTurn) -> RunFailed:
 
 
 def _ids(turn: RunningTurn) -> dict[str, str | int]:
-    """Give what a trace of the turn is found by."""
+    """Return what a trace of the turn is found by."""
     return {
         "session_id": str(turn.session_id),
         "turn_id": str(turn.id),

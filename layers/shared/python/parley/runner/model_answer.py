@@ -62,7 +62,7 @@ def recorded(response: ModelResponse, taken: set[str]) -> dict[str, Any]:
 
 
 def call_ids(items: Iterable[Any]) -> set[str]:
-    """Give the ids of the tool calls among some items."""
+    """Return the ids of the tool calls among some items."""
     return {item["call_id"] for item in items if item.get("type") in CALLS}
 
 

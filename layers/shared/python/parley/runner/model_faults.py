@@ -154,7 +154,7 @@ def fault_of(error: BaseException | None) -> Fault | None:
 
 
 def billed(error: BaseException) -> Mapping[str, int] | None:
-    """Give the tokens of an answer that was of no use, if its server has told them."""
+    """Return the tokens of an answer that was of no use, if its server has told them."""
     return error.usage if isinstance(error, BadAnswer) else None
 
 

@@ -104,7 +104,7 @@ def _usage(response: Any) -> Usage:
 
 
 def text_of(output: Iterable[dict[str, Any]]) -> str:
-    """Give the text of all messages in a recorded answer, a refusal's words included."""
+    """Return the text of all messages in a recorded answer, a refusal's words included."""
     messages = (item for item in output if item.get("type") == "message")
     parts = (part for message in messages for part in message.get("content") or ())
     return "".join(

@@ -43,7 +43,7 @@ class RecordingProvider(ModelProvider):
         self._attempt = attempt
 
     def get_model(self, model_name: str | None) -> Model:
-        """Give the provider's model of that name, recorded."""
+        """Return the provider's model of that name, recorded."""
         model = self._provider.get_model(model_name)
         return RecordingModel(model, self._attempt, model_name)
 
@@ -70,7 +70,7 @@ class RecordingModel(Model):
         conversation_id: str | None,
         prompt: ResponsePromptParam | None,
     ) -> ModelResponse:
-        """Give the recorded response for this position, or the model's, recorded."""
+        """Return the recorded response for this position, or the model's, recorded."""
         self._attempt.lease.check()
         record_outputs(tools)
         journal = self._attempt.journal
@@ -157,7 +157,7 @@ class RecordingModel(Model):
         tools += standing_in
 
     def get_retry_advice(self, request: ModelRetryAdviceRequest) -> ModelRetryAdvice | None:
-        """Give what the model knows of asking again."""
+        """Return what the model knows of asking again."""
         return self._model.get_retry_advice(request)
 
     async def _streamed(
@@ -187,7 +187,7 @@ class RecordingModel(Model):
         conversation_id: str | None,
         prompt: ResponsePromptParam | None,
     ) -> AsyncIterator[TResponseStreamEvent]:
-        """Give the response as the one event that the runner needs of it: completed."""
+        """Yield the response as the one event that the runner needs of it: completed."""
         response = await self.get_response(
             system_instructions,
             input,

@@ -30,7 +30,7 @@ class ScriptedProvider(ModelProvider):
         self.recording = recording
 
     def get_model(self, model_name: str | None) -> Model:
-        """Give the model."""
+        """Return the model."""
         return _Scripted(self, model_name or "")
 
 
@@ -78,6 +78,6 @@ class _Scripted(Model):
     async def stream_response(
         self, *args: Any, **named: Any
     ) -> AsyncIterator[TResponseStreamEvent]:
-        """Give what `get_response` gives, word by word."""
+        """Yield what `get_response` gives, word by word."""
         async for event in streamed(await self.get_response(*args, **named), words_per_second=None):
             yield event

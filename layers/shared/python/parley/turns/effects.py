@@ -137,7 +137,7 @@ class Effects:
         return call.output
 
     async def made(self) -> list[ToolCall]:
-        """Give the calls that changed something, when no more can be added to them.
+        """Return the calls that changed something, when no more can be added to them.
 
         The SDK leaves a tool that runs beside one that failed to itself, and a commit that is
         under way when time is up is still carried out: both are waited for. A body that takes too

@@ -107,7 +107,7 @@ class Finalizer:
     async def _with_effects(
         self, attempt: Attempt, detail: str, *, noted: bool
     ) -> tuple[str, bool]:
-        """Give the detail with what was done before, and whether the next turn is to know of it."""
+        """Return the detail with what was done, and whether the next turn is to know of it."""
         try:
             done = await attempt.effects.made()
         except _REFUSALS as error:

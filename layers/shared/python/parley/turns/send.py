@@ -323,7 +323,7 @@ def _known(request: TurnRequest, begun: Begun) -> TurnRequest:
 
 
 def _accepted(begun: Begun, request: TurnRequest) -> UUID:
-    """Give the id of the request's turn, which is somebody else's to carry out, or over.
+    """Return the id of the request's turn, which is somebody else's to carry out, or over.
 
     Raises:
         Exception: The request was refused.

@@ -79,7 +79,7 @@ class Exporter:
     open_log: Callable[[], EventLog]
 
     def page(self, user_id: str, cursor: str | None, *, left: Callable[[], float]) -> Exported:
-        """Give the next page of what is kept of a user; an empty one for who is not known.
+        """Return the next page of what is kept of a user; an empty one for who is not known.
 
         Sessions come first, then turns with their messages and tool calls, tasks, what the project
         keeps, what the agent remembers, and the events of turns, which are kept for a day: only
@@ -145,7 +145,7 @@ class Exporter:
                 yield _told(row._mapping), (part, after, None)
 
     def _project(self, user_id: str, name: str | None, after: Place | None) -> _Records:
-        """Give what the project keeps of the user, from behind a row of it on."""
+        """Yield what the project keeps of the user, from behind a row of it on."""
         all_kept = kept_of_users()
         names = [kept.name for kept in all_kept]
         if name is not None and name not in names:
@@ -186,7 +186,7 @@ class Exporter:
                 yield [], ("memory", session.id, 1)
 
     def _remembered(self, user_id: str, session_id: UUID, before: int | None) -> _Records:
-        """Give what the agent remembers of a session, the newest turn first."""
+        """Yield what the agent remembers of a session, the newest turn first."""
         conversation, store = conversation_key(user_id, session_id), self.open_store()
         while turns := store.read_newest(conversation, _ROWS_AT_ONCE, before=before):
             for turn in turns:
@@ -216,7 +216,7 @@ class Exporter:
             turn_id, again = turns[-1].key.id, False
 
     def _happened(self, user_id: str, turn: LoggedTurn, after: int) -> _Records:
-        """Give what happened in a turn, as far as it is still kept."""
+        """Yield what happened in a turn, as far as it is still kept."""
         conversation, log = conversation_key(user_id, turn.session_id), self.open_log()
         while events := log.read(conversation, turn.key, after=after, limit=_ROWS_AT_ONCE):
             for event in events:
@@ -238,7 +238,7 @@ class Exporter:
 def _read(
     cursor: str | None,
 ) -> tuple[_Place | _ProjectPlace, _Place | _ProjectPlace | None, tuple[int, int]]:
-    """Give the place at which a page starts, and what was told up to another place."""
+    """Return the place at which a page starts, and what was told up to another place."""
     if cursor is None:
         return (_PARTS[0], None, None), None, (0, 0)
     found = decode(cursor, _CURSOR)
