@@ -6,14 +6,16 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from parley import project_variables
 from parley.agents import registry
 from parley.config import load_settings
 from parley.errors import MissingSetting, StoreUnavailable
 from parley.manifest import Manifest, Offer, Variable
-from parley.project_variables import fill_environment
+from parley.project_variables import MAX_AGE_SECONDS, fill_environment, renew_environment
 from parley.secrets import Secret
 from parley_testing import projects
 
@@ -32,6 +34,19 @@ def fetched(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
     monkeypatch.setattr(Secret, "value", property(fetch))
     return arns
+
+
+@pytest.fixture
+def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The time, which a test moves."""
+    clock = [1_000.0]
+    monkeypatch.setattr(project_variables, "time", SimpleNamespace(time=lambda: clock[0]))
+    return clock
+
+
+@pytest.fixture(autouse=True)
+def nothing_fetched_yet(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(project_variables, "_fetched", {})
 
 
 @pytest.fixture(autouse=True)
@@ -101,3 +116,54 @@ def test_a_secret_that_cannot_be_had_is_tried_again(monkeypatch: pytest.MonkeyPa
     registry.load("host")
 
     assert sys.modules["bistro_code"].read[0] == "a secret"
+
+
+def test_a_secret_that_was_rotated_is_had_within_five_minutes(
+    monkeypatch: pytest.MonkeyPatch, now: list[float]
+) -> None:
+    kept = {"secret": "before"}
+    monkeypatch.setattr(Secret, "value", property(lambda self: kept["secret"]))
+    monkeypatch.setenv("BISTRO_KEY_SECRET_ARN", ARN)
+    fill_environment()
+    kept["secret"] = "after"
+
+    read = []
+    for seconds in (MAX_AGE_SECONDS - 1, 1):
+        now[0] += seconds
+        renew_environment()
+        read.append(os.environ["BISTRO_KEY"])
+
+    assert read == ["before", "after"]
+
+
+def test_one_that_cannot_be_had_again_stays_and_is_not_asked_for_at_every_turn(
+    monkeypatch: pytest.MonkeyPatch, now: list[float], fetched: list[str]
+) -> None:
+    monkeypatch.setenv("BISTRO_KEY_SECRET_ARN", ARN)
+    fill_environment()
+    tries = []
+
+    def away(self: Secret) -> str:
+        tries.append(now[0])
+        raise StoreUnavailable("secrets", "away")
+
+    monkeypatch.setattr(Secret, "value", property(away))
+    for _ in range(3):
+        now[0] += MAX_AGE_SECONDS / 2 + 1
+        renew_environment()
+
+    assert os.environ["BISTRO_KEY"] == "a secret"
+    assert len(tries) == 1
+
+
+def test_what_the_shell_has_set_is_never_fetched(
+    monkeypatch: pytest.MonkeyPatch, now: list[float], fetched: list[str]
+) -> None:
+    monkeypatch.setenv("BISTRO_KEY_SECRET_ARN", ARN)
+    monkeypatch.setenv("BISTRO_KEY", "mine")
+    fill_environment()
+    now[0] += 2 * MAX_AGE_SECONDS
+
+    renew_environment()
+
+    assert (os.environ["BISTRO_KEY"], fetched) == ("mine", [])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import time
 from collections.abc import Mapping
 from types import SimpleNamespace
 from typing import Any
@@ -10,12 +12,14 @@ from typing import Any
 import pytest
 from aws_lambda_powertools.event_handler.api_gateway import Router as PowertoolsRouter
 
+from parley import project_variables
 from parley.errors import StoreUnavailable
 from parley.http import Router, open, project_routes
 from parley.http.api import Api
 from parley.http.paths import document
 from parley.http.project_routes import ProjectRoutes
-from parley.manifest import Manifest, Offer
+from parley.manifest import Manifest, Offer, Variable
+from parley.secrets import Secret
 from parley_testing.api.handlers import Context, rest_event
 
 router = Router()
@@ -24,6 +28,11 @@ router = Router()
 @router.get("/notes")
 def list_notes() -> list[str]:
     return ["one"]
+
+
+@router.get("/key")
+def read_key() -> str:
+    return os.environ["SHOP_KEY"]
 
 
 class Faulty:
@@ -78,6 +87,22 @@ def test_while_they_cannot_be_had_only_they_are_missing(
     assert asked(api, "/health", user=None)["statusCode"] == 200
     faulty.error = None
     assert asked(api, "/notes")["body"] == '["one"]'
+
+
+@pytest.mark.parametrize(("age", "read"), [(3_600, "before"), (0, "after")])
+def test_a_rotated_secret_is_had_once_the_one_that_it_has_is_old(
+    faulty: Faulty, monkeypatch: pytest.MonkeyPatch, age: int, read: str
+) -> None:
+    variables = (Variable("SHOP_KEY", secret=True),)
+    manifest = Manifest({"a": Offer("A.", "a:a")}, "a", environment=variables)
+    monkeypatch.setattr(project_variables, "manifest", lambda: manifest)
+    monkeypatch.setattr(project_variables, "MAX_AGE_SECONDS", age)
+    monkeypatch.setattr(project_variables, "_fetched", {"SHOP_KEY": time.time()})
+    monkeypatch.setattr(Secret, "value", "after")
+    monkeypatch.setenv("SHOP_KEY_SECRET_ARN", "arn:aws:ssm:eu-west-1:123456789012:parameter/key")
+    monkeypatch.setenv("SHOP_KEY", "before")
+
+    assert asked(made(), "/key")["body"] == read
 
 
 def test_a_method_that_they_have_not_is_told_with_those_that_they_have(faulty: Faulty) -> None:

@@ -1,19 +1,32 @@
 """The variables of the project's own code, as the manifest lists them.
 
 A deployment gives secrets by ARN, in a variable beside the one that the code reads; they are
-fetched when the project's code is first imported.
+fetched when the project's code is first imported, and again when they have been kept for a while,
+since nothing here sees that somebody refuses one that was rotated.
 """
 
 from __future__ import annotations
 
 import os
+import time
+from threading import Lock
 
-from parley.errors import MissingSetting
+from parley.errors import MissingSetting, StoreUnavailable
 from parley.manifest import Variable, manifest
+from parley.observability import logger
 from parley.secrets import Secret
 
 ARN_SUFFIX = "_SECRET_ARN"
 """What the name of the variable with a secret's ARN ends in, behind that of the secret's own."""
+
+
+MAX_AGE_SECONDS = 300
+"""How old a secret in the environment may be when a turn or an HTTP request begins."""
+
+_fetched: dict[str, float] = {}
+"""When each secret that stands in the environment was fetched, by its variable's name."""
+
+_renewing = Lock()
 
 
 def require_variables() -> None:
@@ -43,10 +56,42 @@ def fill_environment() -> None:
     for variable in manifest().environment:
         if os.environ.get(variable.name):
             continue
-        arn = _arn(variable)
-        value = Secret(arn).value if arn is not None else variable.default
-        if value is not None:
-            os.environ[variable.name] = value
+        if (arn := _arn(variable)) is not None:
+            _fetch(variable.name, arn)
+        elif variable.default is not None:
+            os.environ[variable.name] = variable.default
+
+
+def secrets_are_old() -> bool:
+    """Return whether a secret in the environment has been kept for as long as it may."""
+    # Not by a clock that stands still while a function is frozen.
+    oldest = min(_fetched.values(), default=None)
+    return oldest is not None and not 0 <= time.time() - oldest < MAX_AGE_SECONDS
+
+
+def renew_environment() -> None:
+    """Fetch the secrets in the environment again that are old; the others cost nothing.
+
+    One that cannot be had now stays as it is, for as long again.
+    """
+    if not secrets_are_old():
+        return
+    with _renewing:
+        if not secrets_are_old():
+            return  # another thread was first
+        for variable in manifest().environment:
+            arn = _arn(variable)
+            if arn is not None and variable.name in _fetched:
+                try:
+                    _fetch(variable.name, arn)
+                except StoreUnavailable as error:
+                    _fetched[variable.name] = time.time()
+                    logger().warning("a secret could not be fetched again", reason=str(error))
+
+
+def _fetch(name: str, arn: str) -> None:
+    os.environ[name] = Secret(arn).value
+    _fetched[name] = time.time()
 
 
 def secret_of(name: str) -> Secret | str | None:

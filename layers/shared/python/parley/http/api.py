@@ -42,6 +42,7 @@ from parley.http.problems import (
 )
 from parley.http.project_routes import ProjectRoutes
 from parley.observability import logger, request_answered, traced
+from parley.project_variables import renew_environment
 from parley.refusals import reason_of
 from parley.text import storable_json
 from parley.tracing import subsegment
@@ -146,6 +147,7 @@ class Api:
                 self._serve_project()
             except Exception as error:
                 return refused(event, error)
+        renew_environment()
 
         def resolve() -> dict[str, Any]:
             self.resolver.append_context(**context_of(self._parts, context, self._project))

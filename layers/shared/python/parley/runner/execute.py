@@ -32,6 +32,7 @@ from parley.memory.shape import assistant_message, user_message
 from parley.memory.store import AgentSessionStore, StoredTurn, TurnMemory
 from parley.memory.window import Window
 from parley.observability import log_keys, logger, traced, turn_ended
+from parley.project_variables import renew_environment, secrets_are_old
 from parley.repository.database import Database, refusal
 from parley.repository.tool_calls import ToolCallRepository
 from parley.repository.transcript import Transcript, TurnView
@@ -40,6 +41,7 @@ from parley.runner.agent_digest import agent_digest
 from parley.runner.agent_graph import UnsupportedAgent
 from parley.runner.agent_run import AgentRunner, AlreadyNoted, ContextOverflow, RunFailed
 from parley.runner.prepare import prepare
+from parley.store_threads import begin_call
 from parley.threads import in_thread, in_thread_with_retry
 from parley.timing import LONGEST_DELAY_SECONDS
 from parley.tracing import subsegment
@@ -236,6 +238,8 @@ class TurnExecutor:
         try:
             if turn.attempt > 1 and (finished := await self._take_over(attempt)) is not None:
                 return await self._finalizer.complete(attempt, finished)
+            if secrets_are_old():
+                await begin_call(renew_environment)
             agent = self._agent(attempt)
             window = await in_thread_with_retry(self._window, attempt, first_read)
             if attempt.event_writer is not None:
