@@ -50,7 +50,7 @@ from parley_local.server import PortInUse, listen, serving, url_of
 from parley_local.template import Template
 from parley_local.template_file import read_template
 from parley_project.faults import ProjectFaults
-from parley_project.project import find_project, read_project
+from parley_project.project import Project, find_project, read_project
 
 log = logging.getLogger(__name__)
 
@@ -152,8 +152,8 @@ async def _serve(options: Options, started: AsyncExitStack) -> NoReturn:
     (data_dir / MEMORY_FILE).touch(mode=0o600)
     listener = started.enter_context(listen(options.host, options.port))
     url = url_of(listener)
-    file, root = (options.template, None) if options.template else template_of(project)
-    template = read_template(file, root, parameters=_parameters(os.environ))
+    read = partial(_read_template, options.template)
+    template = read(project)
     copies = data_dir / "project"
     shutil.rmtree(copies, ignore_errors=True)
     prepared = prepare(options.project, copies / "1")
@@ -176,7 +176,7 @@ async def _serve(options: Options, started: AsyncExitStack) -> NoReturn:
     migrated = partial(migrate_and_tell, template, owner_url=postgres.url())
     await migrated(prepared.variables(variables))
     pages = {JWKS_PATH: keys_page(data_dir), front_page.PATH: lambda: front_page.front_page(url)}
-    served = ServedProject(options.project, template, variables, copies, pages)
+    served = ServedProject(options.project, read, variables, copies, pages)
     started.push_async_callback(served.generations.aclose)
     await served.serve(prepared)
     pools = served.generations.pools(template.functions)
@@ -225,6 +225,17 @@ async def _queue_of(
     queue = await started.enter_async_context(local_queue(template.queue, data_dir))
     log.info("The queue %s is at %s.", template.queue.name, queue.url)
     return queue
+
+
+def _read_template(another: Path | None, project: Project) -> Template:
+    """Read a project's template, unless another is asked for.
+
+    Raises:
+        OSError: It cannot be read.
+        ValueError: It is not YAML, or misses what the gateway needs.
+    """
+    file, root = (another, None) if another else template_of(project)
+    return read_template(file, root, parameters=_parameters(os.environ))
 
 
 def _runs_agents(template: Template) -> bool:

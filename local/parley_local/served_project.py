@@ -37,7 +37,7 @@ class ServedProject:
     def __init__(
         self,
         start: Path,
-        template: Template,
+        template: Callable[[Project], Template],
         variables: FunctionVariables,
         folder: Path,
         pages: Mapping[str, LocalPage],
@@ -46,14 +46,16 @@ class ServedProject:
 
         Args:
             start: The project's folder, or one below it.
-            template: The functions.
+            template: Gives the functions and routes of a project, read anew for each code; or
+                raises ValueError or OSError.
             variables: Gives their environment, but for what the project adds.
             folder: Where copies of its code are kept while they serve.
             pages: The gateway's own.
         """
         self.generations = Generations()
         self._start = start
-        self._template = template
+        self._read = template
+        self._first: Template | None = None
         self._variables = variables
         self._folder = folder
         self._pages = pages
@@ -64,16 +66,39 @@ class ServedProject:
 
         Raises:
             EnvironmentLost: A function cannot be started with it; the code before goes on serving.
+            OSError: Its template cannot be read.
+            ValueError: Its template cannot be used, or not without another start.
         """
         variables = prepared.variables(self._variables)
-        template = self._template.with_paths(SERVES_ROUTES, prepared.project.paths)
-        gateway = Gateway(template, variables, pages=self._pages)
+        template = self._template_of(prepared.project)
+        gateway = Gateway(
+            template.with_paths(SERVES_ROUTES, prepared.project.paths),
+            variables,
+            pages=self._pages,
+        )
         try:
             await gateway.prewarm()
         except BaseException:
             await gateway.aclose()
             raise
         self.generations.serve(gateway, prepared.forget)
+
+    def _template_of(self, project: Project) -> Template:
+        """Read a project's template, whose schedules and queue are those that it began with.
+
+        Raises:
+            OSError: It cannot be read.
+            ValueError: It cannot be used, or not without another start.
+        """
+        template = self._read(project)
+        first = self._first or template
+        if (template.schedules, template.queue) != (first.schedules, first.queue):
+            raise ValueError(
+                "The template has other schedules, or another queue: parley dev takes them up at"
+                " its next start."
+            )
+        self._first = first
+        return template
 
     async def follow(
         self, project: Project, migrated: Callable[[Mapping[str, str]], Awaitable[None]]
@@ -109,7 +134,7 @@ class ServedProject:
             if prepared.project.manifest.migrations:
                 await migrated(variables)
             await self.serve(prepared)
-        except (ProjectFaults, MigrationFailed, EnvironmentLost, OSError) as fault:
+        except (ProjectFaults, MigrationFailed, EnvironmentLost, OSError, ValueError) as fault:
             _tell(fault)
             log.error("%s changed; the code of before goes on serving.", named)
             if prepared is not None:
@@ -127,7 +152,7 @@ def _tell(fault: Exception) -> None:
 
 
 def _watched(project: Project) -> tuple[object, ...]:
-    return project.packages, project.manifest.migrations
+    return project.packages, project.manifest.migrations, project.template
 
 
 def _named(files: list[Path], root: Path) -> str:

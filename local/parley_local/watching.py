@@ -19,7 +19,7 @@ _OF_THE_ROOT = frozenset({"pyproject.toml", ".env", "uv.lock"})
 async def changes(project: Project) -> AsyncGenerator[list[Path]]:
     """Yield the files that changed, each time that some have, in the order of their names.
 
-    Watched are the project's packages, its migrations, and the files that say how it is run.
+    Watched are the project's packages, its migrations, its template, and what says how it is run.
     """
     found: asyncio.Queue[set[tuple[Change, str]]] = asyncio.Queue()
     folders = [each for each in project.packages if each.is_dir()]
@@ -28,6 +28,8 @@ async def changes(project: Project) -> AsyncGenerator[list[Path]]:
     # By its folder, since an editor puts a new file in the place of the old one.
     files = {each for each in project.packages if each.is_file()}
     files |= {project.root / name for name in _OF_THE_ROOT}
+    if project.template is not None:
+        files.add(project.template)
     watched = [
         asyncio.create_task(_watch(found, folders, recursive=True, only=None)),
         asyncio.create_task(

@@ -11,6 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from parley_backend import backend
 from parley_local.issuer import issue_token
 from parley_testing.api.terminal import CTRL_C, Terminal
 from parley_testing.waiting import HANG_SECONDS, wait_for
@@ -100,3 +101,44 @@ def test_new_code_serves_and_code_that_does_not_import_leaves_the_old_one_servin
         assert sold() == "EUR after"
         # Of what has served before nothing is left.
         wait_for(lambda: len(list((tmp_path / "data" / "project").iterdir())) == 1)
+
+
+@pytest.fixture
+def template(project: Path) -> Path:
+    """A template of the project's own."""
+    file = project / "template.yaml"
+    file.write_text(backend("template.yaml").read_text())
+    named = '[tool.parley]\ntemplate = "template.yaml"\n'
+    (project / "pyproject.toml").write_text(named + PROJECT)
+    return file
+
+
+def test_a_changed_template_serves_and_one_that_takes_another_start_says_so(
+    template: Path, shown: Terminal
+) -> None:
+    url = re.search(r"answers at (http://[\d.:]+)", shown.wait_for("with the offline model"))
+    assert url is not None
+    before = template.read_text()
+    renamed = before.replace("Path: /health,", "Path: /alive,")
+    assert renamed != before
+
+    def statuses() -> list[int]:
+        return [client.get(path).status_code for path in ("/health", "/alive")]
+
+    with httpx.Client(base_url=url[1], trust_env=False, timeout=HANG_SECONDS) as client:
+        assert statuses() == [200, 404]
+
+        template.write_text(renamed)
+        shown.wait_for("Reloaded template.yaml in ")
+        assert statuses()[0] == 404
+
+        template.write_text(before.replace("rate(1 hour)", "rate(2 hours)"))
+        said = shown.wait_for("template.yaml changed; the code of before goes on serving.")
+        assert "takes them up at its next start." in said
+        template.write_text("Resources: [")
+        shown.wait_for("template.yaml changed; the code of before goes on serving.")
+        assert statuses()[0] == 404
+
+        template.write_text(before)
+        shown.wait_for("Reloaded template.yaml in ")
+        assert statuses() == [200, 404]
