@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import httpx2
@@ -67,8 +68,8 @@ async def test_the_newest_turn_is_shown_whatever_its_size(
     newest = window._newest
 
     def within(vouched: Any, known: Any, most: Any) -> Any:
-        shown, keep_from = newest(vouched, known, most)
-        return (shown if sum(map(len, shown)) <= most.items else []), keep_from
+        shown = newest(vouched, known, most)
+        return shown if sum(len(known[each.number]) for each in shown) <= most.items else []
 
     rule.instead(window, "_newest", within)
     bench = new_bench(in_order(call("list_tasks"), say("Nothing."), say("ok")), memory_items=2)
@@ -84,7 +85,7 @@ async def test_the_window_is_halved_when_the_model_says_it_is_too_much(
     kept: bool, rule: Any, new_bench: NewBench, failure: Any
 ) -> None:
     """Without it a conversation that has grown too long is refused for good."""
-    rule.instead(Window, "newest_half", lambda self: self.items)
+    rule.instead(Window, "halve", lambda self: False)
     response = httpx2.Response(400, request=httpx2.Request("POST", "http://model.test"))
     too_long = {"code": "context_length_exceeded"}
     overflow = BadRequestError("Too long.", response=response, body=too_long)
@@ -98,11 +99,26 @@ async def test_the_window_is_halved_when_the_model_says_it_is_too_much(
     assert code == ("" if kept else "context_overflow")
 
 
+async def test_a_window_moves_in_steps(kept: bool, rule: Any, new_bench: NewBench) -> None:
+    """If it lost a turn with each, no request would begin as the one before did."""
+    rule.instead(window._Size, "part", lambda self, percent: self)
+    bench = new_bench(lambda asked: say("ok"), memory_items=10)
+    session_id = bench.new_session()
+    for number in range(1, 14):
+        await bench.send(session_id, str(number))
+
+    first = [asked.input[0]["content"] for asked in bench.model.asked]
+
+    moved = sum(a != b for a, b in pairwise(first))
+    assert moved == (3 if kept else 7)
+
+
 async def test_a_window_is_made_of_whole_turns(
     kept: bool, rule: Any, new_bench: NewBench, asked_of_models: list[str]
 ) -> None:
     """By items it would begin with an output whose call is not shown, which models refuse."""
-    rule.instead(Window, "items", property(lambda self: window._flat(self._shown)[-2:]))
+    whole = vars(Window)["items"].fget
+    rule.instead(Window, "items", property(lambda self: whole(self)[-2:]))
     bench = new_bench(in_order(call("list_tasks"), say("Nothing."), say("ok")), memory_items=2)
     session_id = bench.new_session()
     await bench.send(session_id, "what do I have?")

@@ -26,7 +26,6 @@ def new_world(
     monkeypatch.setattr(retry, "PAUSES", (0.0, 0.0, 0.0))
     monkeypatch.setattr(send, "_FIRST_PAUSE", 0.01)
     monkeypatch.setattr(send, "_LONGEST_PAUSE", 0.02)
-    monkeypatch.setattr(execute, "PRUNE_EVERY", 3)
     # Many metrics, all printed.
     monkeypatch.setattr(execute, "turn_ended", lambda **_: None)
     monkeypatch.setattr(cancel, "measure", lambda *_, **__: None)

@@ -134,15 +134,16 @@ def test_pruning_removes_whole_turns_that_the_agent_is_not_shown(
 ) -> None:
     environment.setenv("AGENT_SESSION_MAX_MESSAGES", "4")
     session_id = api.new_session()
-    for _ in range(6):
+    for _ in range(5):
         say(api, session_id, "help")  # two items each: the agent is shown two turns
+    assert turn_numbers(tmp_path / "memory.db") == [3, 4, 5]  # the fourth turn moved the window
 
     pruned = api("POST", f"/sessions/{session_id}/memory/prune")
 
-    left = turn_numbers(tmp_path / "memory.db")
-    assert (pruned.status, pruned.json) == (200, {"turns": 6 - len(left)})
-    assert left in ([5, 6], [4, 5, 6])
-    assert count(api, session_id)["turns"] == len(left)
+    # The next turn would have moved it: three turns are too many, and one is left.
+    assert (pruned.status, pruned.json) == (200, {"turns": 2})
+    assert turn_numbers(tmp_path / "memory.db") == [5]
+    assert count(api, session_id)["turns"] == 1
     assert api("POST", f"/sessions/{session_id}/memory/prune").json == {"turns": 0}
 
 

@@ -24,6 +24,7 @@ VALUES = {
     "fingerprints": r"array['\x00'::bytea]",
     "metadata": "'{}'",
     "model_steps": "'[]'",
+    "window_from": "0",
     "enqueue": "true",
     "queue": "false",
     "crashed": "false",

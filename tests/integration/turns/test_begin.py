@@ -337,12 +337,22 @@ def test_begin_tells_which_turns_left_memory(bench: Workbench, sql: psycopg.Conn
     assert pairs(bench.begin(session_id).remembered) == [(4, 1), (3, 1)]
 
 
-def test_begin_tells_of_no_more_turns_than_a_window_has(
+def test_begin_tells_of_one_more_turn_than_a_window_can_have(
     new_bench: Callable[..., Workbench],
 ) -> None:
     bench = new_bench(memory_items=4)
     session_id = bench.new_session()
-    for _ in range(3):
+    for _ in range(4):
         bench.turns.complete(bench.begin(session_id), "hi", Usage(), None)
+
+    assert pairs(bench.begin(session_id).remembered) == [(4, 1), (3, 1), (2, 1)]
+
+
+def test_begin_tells_of_no_turn_before_the_window(bench: Workbench) -> None:
+    session_id = bench.new_session()
+    bench.turns.complete(bench.begin(session_id), "hi", Usage(), None)
+    bench.turns.complete(bench.begin(session_id), "hi", Usage(), None, window_from=2)
+    # One that had seen less of the past moves it no way back.
+    bench.turns.complete(bench.begin(session_id), "hi", Usage(), None, window_from=1)
 
     assert pairs(bench.begin(session_id).remembered) == [(3, 1), (2, 1)]

@@ -127,14 +127,23 @@ def test_it_tells_which_turns_left_memory(bench: Workbench, sql: psycopg.Connect
     assert pairs(claimed(bench, session_id).remembered) == [(3, 1), (2, 1)]
 
 
-def test_of_no_more_turns_than_a_window_has(new_bench: Callable[..., Workbench]) -> None:
+def test_of_one_more_turn_than_a_window_can_have(new_bench: Callable[..., Workbench]) -> None:
     bench = new_bench(memory_items=4)
     session_id = bench.new_session()
-    for _ in range(3):
+    for _ in range(4):
         bench.turns.complete(bench.begin(session_id), "hi", Usage(), None)
     queue(bench, session_id)
 
-    assert pairs(claimed(bench, session_id).remembered) == [(3, 1), (2, 1)]
+    assert pairs(claimed(bench, session_id).remembered) == [(4, 1), (3, 1), (2, 1)]
+
+
+def test_of_no_turn_before_the_window(bench: Workbench) -> None:
+    session_id = bench.new_session()
+    bench.turns.complete(bench.begin(session_id), "hi", Usage(), None)
+    bench.turns.complete(bench.begin(session_id), "hi", Usage(), None, window_from=2)
+    queue(bench, session_id)
+
+    assert pairs(claimed(bench, session_id).remembered) == [(2, 1)]
 
 
 def test_a_turn_that_runs_is_held(bench: Workbench, sql: psycopg.Connection) -> None:

@@ -13,7 +13,6 @@ from parley.ids import conversation_key
 from parley.memory.shape import assistant_message, user_message
 from parley.memory.store import AgentSessionStore, TurnMemory
 from parley.repository.turns import Ending, Usage
-from parley.runner.execute import PRUNE_EVERY
 from parley_testing.models.scripted import Answer, Asked, call, in_order, say
 from parley_testing.workbench import Workbench
 
@@ -119,28 +118,6 @@ async def test_no_more_is_rebuilt_than_can_be_shown(new_bench: NewBench) -> None
     assert len(stored) <= 4
 
 
-async def test_turns_that_come_together_late_do_not_share_call_ids(new_bench: NewBench) -> None:
-    """The third turn is not shown the first; the fourth is shown both, since the second is lost."""
-    one, two = call("list_tasks", "call_0"), call("list_tasks", "call_1")
-    bench = new_bench(
-        in_order(one, say("first"), one + two, say("second"), one, say("third"), say("fourth")),
-        memory_items=9,
-    )
-    session_id = bench.new_session()
-    for text in ("one", "two", "three"):
-        await bench.send(session_id, text)
-    assert said(bench.model.asked[-1])[0] == "two"
-    conversation = conversation_key("alice", session_id)
-    second = bench.store.read_newest(conversation, 2)[-1]
-    bench.store.finish(conversation, second.turn, 1, TurnMemory([], "gone"))
-
-    await bench.send(session_id, "four")
-
-    kinds = [item.get("type", item.get("content")) for item in bench.model.asked[-1].input]
-    called = ["function_call", "function_call_output"]
-    assert kinds == ["one", *called, "first", "three", *called, "third", "four"]
-
-
 async def test_rebuilt_memory_tells_why_a_turn_failed(new_bench: NewBench) -> None:
     bench = new_bench(in_order(call("add_task", title="milk"), ValueError(), say("ok")))
     session_id = bench.new_session()
@@ -169,23 +146,24 @@ async def test_a_finished_turn_that_is_not_vouched_for_is_not_shown(new_bench: N
     assert said(bench.model.asked[-1]) == ["hello"]
 
 
-async def test_pruning_leaves_what_the_next_windows_need(new_bench: NewBench) -> None:
+async def test_the_window_moves_in_steps_and_pruning_follows_them(new_bench: NewBench) -> None:
     bench = new_bench(counting(), memory_items=20)
     session_id = bench.new_session()
-    kept = []
+    first = 1
 
     for number in range(1, 61):
         bench.watched.calls.clear()
         await bench.send(session_id, f"question {number}")
-        pruned = ["forget_before"] if number % PRUNE_EVERY == 0 else []
+        steps = 2 * (number - first) > 20
+        if steps:
+            first = number - 6  # 60 % of 20 items are 6 turns
+        pruned = ["forget_before"] if steps else []
         assert bench.watched.calls == ["read_newest", "finish", *pruned]
         shown = said(bench.model.asked[-1])
-        assert len(shown) == min(2 * (number - 1), 20) + 1
-        assert shown[0] == f"question {max(1, number - 10)}"
-        kept.append(_turns(bench, session_id))
-
-    assert max(kept) < PRUNE_EVERY + 12
-    assert kept[49] == 10 + 1  # the ten that the fiftieth was shown, and itself
+        assert shown[0] == f"question {first}"
+        assert len(shown) == 2 * (number - first) + 1
+        assert _turns(bench, session_id) == number - first + 1  # what it was shown, and itself
+    assert first == 51
 
 
 def _turns(bench: Workbench, session_id: UUID) -> int:

@@ -103,7 +103,7 @@ class Workbench:
             store=self.store,
             load_agent=lambda name: self.agent or registry.load(name),
             runner=AgentRunner(lambda _: provider or self.model),
-            limits=Limits(turn_seconds, crashes, memory_items, memory_bytes, caps or Caps()),
+            limits=Limits(turn_seconds, crashes, memory_items, memory_bytes, caps=caps or Caps()),
             make_context=lambda _, turn: context(turn),
             waker=self.waker,
             open_log=open_log,

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from typing import Any
-from uuid import UUID
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from parley.memory.shape import in_order, lasting, well_formed, with_own_call_ids
+from parley.memory.shape import in_order, lasting, well_formed
 
 TEXTS = st.sampled_from(["hello", "nul \0", "lone \ud800", ""])
 IDS = st.sampled_from(["call_0", "call_1", "call_2"])
@@ -128,23 +127,6 @@ def test_whole_pairs_are_kept() -> None:
     ]
 
     assert lasting(pair) == pair
-
-
-def test_a_call_and_its_output_get_one_id_of_the_turns_own() -> None:
-    pair = [
-        {"type": "function_call", "call_id": "call_0", "name": "add", "arguments": "{}"},
-        {"type": "function_call_output", "call_id": "call_0", "output": "ok"},
-    ]
-
-    turn, other = UUID(int=1), UUID(int=2)
-    first, again = with_own_call_ids(pair, turn), with_own_call_ids(pair, turn)
-    elsewhere = with_own_call_ids(pair, other)
-
-    assert first == again
-    ids = [item.pop("call_id") for item in (*first, *elsewhere)]
-    assert ids[0] == ids[1] != ids[2] == ids[3]
-    assert "call_0" not in ids
-    assert first == [{k: v for k, v in item.items() if k != "call_id"} for item in pair]
 
 
 def test_an_output_before_its_call_is_no_pair() -> None:

@@ -15,6 +15,7 @@ from parley.memory.window import Window, vouched_turns
 from parley_testing.stores.turn_keys import numbered, other_turn
 
 SIZES = st.integers(2, 9)
+LOW_MARK = 60
 
 
 class Stored:
@@ -71,19 +72,28 @@ class Past:
                 seen[number] = turn
         self.store, self.first_read = Stored(stored), list(seen.values())
 
-    def window(self, max_items: int, max_bytes: int = 1_000_000) -> Window:
+    def window(self, max_items: int, max_bytes: int = 1_000_000, begins_at: int = 1) -> Window:
         most = vouched_turns(max_items)
+        vouched = [each for each in self.vouched if each.number >= begins_at]
         return Window(
             cast("AgentSessionStore", self.store),
             "conversation",
-            self.vouched[:most],
+            vouched[:most],
             self.first_read[:most],
             max_items=max_items,
             max_bytes=max_bytes,
+            low_mark_percent=LOW_MARK,
             rebuild=lambda numbers: self._rebuild(numbers, max_bytes),
         )
 
     def naive(self, max_items: int, max_bytes: int = 1_000_000) -> list[Item]:
+        """All turns if they are within the limits; else the newest within the low mark."""
+        whole = self.newest(max_items, max_bytes)
+        if len(whole) == sum(map(len, self.items.values())):
+            return whole
+        return self.newest(max_items * LOW_MARK // 100, max_bytes * LOW_MARK // 100)
+
+    def newest(self, max_items: int, max_bytes: int) -> list[Item]:
         """The newest whole turns within the limits, and the newest in any case."""
         shown: list[Item] = []
         size = 0
@@ -120,7 +130,9 @@ def pasts(draw: Any) -> Past:
 
 
 @given(pasts(), st.integers(2, 30))
-def test_it_shows_the_newest_whole_turns_within_the_limit(past: Past, most: int) -> None:
+def test_it_shows_all_turns_or_moves_to_the_newest_within_the_low_mark(
+    past: Past, most: int
+) -> None:
     assert past.window(most).items == past.naive(most)
 
 
@@ -152,22 +164,54 @@ def test_no_more_is_looked_for_again_than_can_be_shown(past: Past, most: int) ->
 
 
 @given(st.lists(SIZES, min_size=1, max_size=30), st.integers(2, 20))
-def test_pruning_never_goes_back_nor_takes_what_a_later_window_needs(
+def test_it_begins_with_the_same_items_until_it_moves_and_needs_nothing_from_before(
     sizes: list[int], most: int
 ) -> None:
-    bound = 1
+    begins_at, before = 1, None
     for turns in range(1, len(sizes) + 1):
-        whole = Past(sizes[:turns]).window(most)
-        pruned = Past(sizes[:turns])
-        pruned.first_read = [turn for turn in pruned.first_read if turn.number >= bound]
-        pruned.store.turns = {turn.number: turn for turn in pruned.first_read}
+        past = Past(sizes[:turns])
+        past.first_read = [turn for turn in past.first_read if turn.number >= begins_at]
+        past.store.turns = {turn.number: turn for turn in past.first_read}
 
-        window = pruned.window(most)
+        window = past.window(most, begins_at=begins_at)
 
-        assert window.items == whole.items
-        assert pruned.store.read_again == []
-        assert bound <= window.keep_from <= turns
-        bound = window.keep_from
+        assert past.store.read_again == []
+        if window.begins_at is None:
+            assert before is None or window.items[: len(before)] == before
+        else:
+            assert begins_at < window.begins_at <= turns or turns == begins_at
+            begins_at = window.begins_at
+        before = window.items
+
+
+@given(st.lists(SIZES, min_size=1, max_size=12), st.integers(2, 60))
+def test_half_of_it_is_the_newest_whole_turns(sizes: list[int], most: int) -> None:
+    past = Past(sizes)
+    window = past.window(most)
+    all_items = window.items
+
+    halved = window.halve()
+
+    assert halved == (len(window.items) < len(all_items))
+    assert window.items == past.newest(len(all_items) // 2, 1_000_000)
+    if halved:
+        assert window.begins_at == window.items[0]["turn"]
+
+
+def test_calls_of_two_turns_that_have_one_id_are_told_apart() -> None:
+    past = Past([4, 4, 4])
+    for number, items in past.items.items():
+        call = {"type": "function_call", "call_id": "call_0", "name": f"of {number}"}
+        items[1:3] = [call, {"type": "function_call_output", "call_id": "call_0"}]
+
+    first, again = past.window(20).items, past.window(20).items
+
+    assert first == again
+    ids = [item["call_id"] for item in first if "call_id" in item]
+    assert ids[0::2] == ids[1::2]
+    assert ids[0] == "call_0"
+    assert len(set(ids)) == 3
+    assert [item["name"] for item in first if "name" in item] == ["of 1", "of 2", "of 3"]
 
 
 # Turns of one item are possible, if only just: a reply without a word.
@@ -182,13 +226,14 @@ def test_what_is_shown_has_no_gap(sizes: list[int], fates: list[str], most: int)
 
     shown = {item["turn"] for item in past.window(most).items}
 
+    assert sizes == [] or shown
     assert shown == set(range(len(sizes) - len(shown) + 1, len(sizes) + 1))
 
 
 def test_nothing_is_shown_of_nothing() -> None:
     window = Past([]).window(20)
 
-    assert (window.items, window.keep_from) == ([], 1)
+    assert (window.items, window.begins_at, window.halve()) == ([], None, False)
 
 
 def test_a_turn_that_the_transcript_does_not_have_either_is_left_out() -> None:

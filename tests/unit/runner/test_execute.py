@@ -26,7 +26,7 @@ from parley.repository.tool_calls import ToolCall
 from parley.repository.transcript import TurnView
 from parley.repository.turns import RunningTurn
 from parley.runner.agent_run import ContextOverflow, RunFailed
-from parley.runner.execute import MISCONFIGURED_ATTEMPTS, PRUNE_EVERY, Limits, TurnExecutor
+from parley.runner.execute import MISCONFIGURED_ATTEMPTS, Limits, TurnExecutor
 from parley.timing import CRASH_SECONDS
 from parley.turns.attempt import Attempt
 from parley.turns.wakeup import retry_seconds
@@ -285,10 +285,12 @@ async def test_so_does_a_context_that_cannot_be_made(context: Any, code: str, wo
 # What the agent is shown
 
 
-def a_past(turns: int) -> tuple[list[StoredTurn], tuple[Voucher, ...]]:
-    """So many turns before, newest first, and what vouches for them."""
+def a_past(turns: int, items: int = 1) -> tuple[list[StoredTurn], tuple[Voucher, ...]]:
+    """So many turns before, of so many items, newest first, and what vouches for them."""
     keys = [TurnKey(number, new_id()) for number in range(turns, 0, -1)]
-    stored = [StoredTurn(key, 1, TurnMemory([user_message(f"turn {key.number}")])) for key in keys]
+    stored = [
+        StoredTurn(key, 1, TurnMemory([user_message(f"turn {key.number}")] * items)) for key in keys
+    ]
     return stored, tuple(Voucher(key.number, 1, key.id) for key in keys)
 
 
@@ -308,13 +310,27 @@ async def test_what_cannot_be_halved_fails_the_turn() -> None:
     assert await world.code() == "context_overflow"
 
 
-@pytest.mark.parametrize(("number", "pruned"), [(PRUNE_EVERY, True), (PRUNE_EVERY + 1, False)])
-async def test_old_memory_is_removed_every_so_many_turns(number: int, pruned: bool) -> None:
+@pytest.mark.parametrize(("turns", "begins_at"), [(5, None), (6, 4)])
+async def test_a_window_that_moves_is_kept_and_what_is_before_it_removed(
+    turns: int, begins_at: int | None
+) -> None:
     world = World()
+    world.stores.memory.newest, vouched = a_past(turns, items=2)
 
-    await world(replace(FIRST_ATTEMPT, number=number))
+    await world(replace(FIRST_ATTEMPT, number=turns + 1, remembered=vouched))
 
-    assert any("forget before" in each for each in world.stores.memory.done) is pruned
+    assert world.stores.turns.window_from == begins_at
+    removed = [each for each in world.stores.memory.done if "forget before" in each]
+    assert removed == ([] if begins_at is None else ["forget before 4"])
+
+
+async def test_less_of_the_past_is_where_the_window_begins_from_then_on() -> None:
+    world = World(ContextOverflow("too much"), REPLY)
+    world.stores.memory.newest, vouched = a_past(4)
+
+    await world(replace(FIRST_ATTEMPT, remembered=vouched))
+
+    assert world.stores.turns.window_from == 3
 
 
 async def test_memory_that_is_about_to_expire_is_written_back_after_the_end() -> None:

@@ -177,7 +177,11 @@ class Composition:
     def forgetter(self) -> Forgetter:
         """Removes memory."""
         return Forgetter(
-            self.sessions, lambda: self.store, self.settings.agent_session_max_messages
+            self.sessions,
+            lambda: self.store,
+            self.settings.agent_session_max_messages,
+            self.settings.agent_session_max_bytes,
+            self.settings.agent_session_low_mark_percent,
         )
 
     @made_once
@@ -232,6 +236,7 @@ class Composition:
                 crashes=settings.turn_max_crashes,
                 memory_items=settings.agent_session_max_messages,
                 memory_bytes=settings.agent_session_max_bytes,
+                memory_low_mark=settings.agent_session_low_mark_percent,
                 caps=Caps(settings.tool_output_max_bytes, settings.tool_calls_max_per_step),
             ),
             waker=self.waker,

@@ -32,6 +32,7 @@ class Settings(BaseSettings):
     agent_session_db_path: Path | None = None
     agent_session_max_messages: int = Field(200, ge=2, le=2000)
     agent_session_max_bytes: int = Field(1_000_000, ge=10_000, le=10_000_000)
+    agent_session_low_mark_percent: int = Field(60, ge=10, le=90)
 
     agent_session_retention_days: int = Field(7, ge=1, le=3650)
     agent_session_cleanup_hour: int = Field(2, ge=0, le=23)

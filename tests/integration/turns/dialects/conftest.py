@@ -119,15 +119,22 @@ async def provider(
 
 
 @pytest.fixture
+def bench_fields() -> dict[str, Any]:
+    """What the workbench is made with besides."""
+    return {}
+
+
+@pytest.fixture
 async def conversation(
     new_bench: Callable[..., Workbench],
     model: ModelServer,
     provider: ModelProvider,
     streamed: bool,
     tmp_path: Path,
+    bench_fields: dict[str, Any],
 ) -> AsyncIterator[Conversation]:
     """A conversation that has not begun."""
     log = SqliteEventLog(tmp_path / "memory.db")
-    bench = new_bench(provider=provider, events=log)
+    bench = new_bench(provider=provider, events=log, **bench_fields)
     yield Conversation(model, bench, streamed, log)
     log.close()

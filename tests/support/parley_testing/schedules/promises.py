@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 from uuid import UUID
 
 from parley.ids import Voucher
+from parley.memory.window import LOW_MARK_PERCENT, vouched_turns
 from parley_testing.schedules import plans
 from parley_testing.schedules.plans import Canonical
 from parley_testing.schedules.seen import Seen, SeenSession, SeenTurn
@@ -77,6 +79,7 @@ class Promises:
             if now.memory_from != before.memory_from:
                 assert now.id in self.cleared, "memory was cleared by itself"
                 assert now.memory_from > before.memory_from, "memory came back"
+            assert now.window_from >= before.window_from, "the window moved back"
             for old, new in zip(before.turns, now.turns, strict=False):
                 self._change(old, new)
         for turn in now.turns:
@@ -160,26 +163,27 @@ class Promises:
         return [
             Voucher(other.number, other.attempt, other.id)
             for other in reversed(session.turns)
-            if other.remembered and session.memory_from <= other.number < turn.number
-        ][: max(1, self.items // 2)]
+            if other.remembered and session.shown_from <= other.number < turn.number
+        ][: vouched_turns(self.items)]
 
     def shown(
         self, session_id: UUID, vouched: Vouched, lost: Iterable[tuple[UUID, int]]
-    ) -> tuple[list[Canonical], int]:
+    ) -> list[Canonical]:
         """Return what the model is to be shown of vouched turns, oldest first.
 
-        Returns:
-            The items, and the number of the lowest turn among them.
+        All of them; where they are too many, the newest that the low mark leaves.
         """
         by_number = {turn.number: turn for turn in self.seen.sessions[session_id].turns}
-        gone, lowest = set(lost), 0
-        items: list[Canonical] = []
-        for number, _, _ in vouched:
-            left = left_by(by_number[number], whole=(session_id, number) not in gone)
-            if items and len(items) + len(left) > self.items:
-                break
-            items, lowest = [*left, *items], number
-        return items, lowest
+        gone = set(lost)
+        left = [
+            left_by(by_number[number], whole=(session_id, number) not in gone)
+            for number, _, _ in vouched
+        ]
+        if len(left) >= vouched_turns(self.items) or sum(map(len, left)) > self.items:
+            most = self.items * LOW_MARK_PERCENT // 100
+            sizes = list(accumulate(map(len, left)))
+            left = left[: max(1, sum(size <= most for size in sizes))]
+        return [item for turn in reversed(left) for item in turn]
 
 
 def left_by(turn: SeenTurn, *, whole: bool = True) -> list[Canonical]:

@@ -62,8 +62,14 @@ class SeenSession:
     status: str
     next_number: int
     memory_from: int
+    window_from: int
     idle_days: float
     turns: list[SeenTurn] = field(default_factory=list)
+
+    @property
+    def shown_from(self) -> int:
+        """The lowest turn number that its agent may be shown."""
+        return max(self.memory_from, self.window_from)
 
     @property
     def running(self) -> SeenTurn | None:
@@ -100,7 +106,7 @@ def see(sql: psycopg.Connection, user: str) -> Seen:
         # One snapshot: another process may be at work meanwhile.
         sql.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
         sessions = sql.execute(
-            "SELECT id, status, next_number, memory_from,"
+            "SELECT id, status, next_number, memory_from, window_from,"
             " extract(epoch FROM now() - last_activity_at)::float8 / 86400"
             " FROM sessions WHERE user_id = %s",
             (user,),

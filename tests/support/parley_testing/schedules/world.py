@@ -22,7 +22,7 @@ from parley.events.fanout import FanOut
 from parley.events.log import EventLog
 from parley.events.sqlite import SqliteEventLog
 from parley.events.writer import EventWriter
-from parley.ids import TurnKey, Voucher, conversation_key, new_id
+from parley.ids import TurnKey, conversation_key, new_id
 from parley.memory.sqlite import SqliteStore
 from parley.memory.store import AgentSessionStore, StoredTurn
 from parley.repository.transcript import TurnView
@@ -318,7 +318,7 @@ class World:
         possible = [now]
         if text == turn.text:
             possible = [
-                [*self.promises.shown(turn.session_id, turn.remembered, lost)[0], *now]
+                [*self.promises.shown(turn.session_id, turn.remembered, lost), *now]
                 for lost in (*begun.lost, self.promises.lost)
             ]
         assert given in possible, f"the model was shown {given}, not {possible[-1]}"
@@ -384,20 +384,14 @@ class World:
         """See that memory holds what it should of each turn, or may have lost it."""
         session, promises = self.promises.seen.sessions[session_id], self.promises
         stored = self.stored(session_id)
-        vouched = [
-            Voucher(turn.number, turn.attempt, turn.id)
-            for turn in reversed(session.turns)
-            if turn.remembered and turn.number >= session.memory_from
-        ][: MEMORY_ITEMS // 2]
-        _, lowest = promises.shown(session_id, vouched, promises.lost)
         for turn in session.turns:
             place = session_id, turn.number
             if not turn.remembered or place in promises.lost:
                 continue
             found = stored.get(TurnKey(turn.number, turn.id))
             if found is None or found.attempt != turn.attempt or found.memory is None:
-                forgotten = turn.number < max(session.memory_from, lowest)
-                assert forgotten, f"turn {turn.number} has no memory; the window is from {lowest}"
+                lowest = session.shown_from
+                assert turn.number < lowest, f"turn {turn.number} has no memory; from {lowest}"
                 promises.lost.add(place)
                 continue
             left = plans.canonical(found.memory.items)

@@ -59,6 +59,7 @@ class Turns:
         self.more = False
         self.refuses_usage: Exception | None = None
         self.ending: Ending | None = None
+        self.window_from: int | None = None
         self.view: TurnView | None = None
 
     def renew(self, turn: RunningTurn) -> bool:
@@ -74,9 +75,15 @@ class Turns:
         return self.held
 
     def complete(
-        self, turn: RunningTurn, reply: str, usage: Usage, digest: str | None
+        self,
+        turn: RunningTurn,
+        reply: str,
+        usage: Usage,
+        digest: str | None,
+        window_from: int | None = None,
     ) -> Completion | None:
         self._take("complete")
+        self.window_from = window_from
         return Completion(UUID(int=4), AT, AT, self.more) if self.held else None
 
     def stop(

@@ -9,7 +9,7 @@ from uuid import UUID
 from parley.errors import StoreUnavailable
 from parley.ids import conversation_key
 from parley.memory.store import AgentSessionStore, MemoryStatistics
-from parley.memory.window import Window, vouched_turns
+from parley.memory.window import LOW_MARK_PERCENT, Window, vouched_turns
 from parley.observability import logger
 from parley.repository.sessions import SessionRepository
 
@@ -25,6 +25,8 @@ class Forgetter:
     sessions: SessionRepository
     open_store: Callable[[], AgentSessionStore]
     memory_items: int
+    memory_bytes: int = 1_000_000
+    memory_low_mark: int = LOW_MARK_PERCENT
 
     def statistics(self, user_id: str, session_id: UUID) -> MemoryStatistics:
         """Count what the agent remembers of a session.
@@ -53,6 +55,8 @@ class Forgetter:
     def prune(self, user_id: str, session_id: UUID) -> int:
         """Remove memory that is too old for the agent to be shown, and return how many turns.
 
+        If the next turn would have to move its window, it is moved now.
+
         Raises:
             NotFound: The user has no such session.
             StoreUnavailable: A store cannot serve now; pruning again finishes the work.
@@ -66,9 +70,14 @@ class Forgetter:
             vouched,
             store.read_newest(conversation, turns),
             max_items=self.memory_items,
+            max_bytes=self.memory_bytes,
+            low_mark_percent=self.memory_low_mark,
             rebuild=lambda _: {},
         )
-        keep_from = window.keep_from if vouched else boundary
+        keep_from = vouched[-1].number if vouched else boundary
+        if window.begins_at is not None:
+            keep_from = window.begins_at
+            self.sessions.begin_window_at(user_id, session_id, keep_from)
         return store.forget_before(conversation, min(keep_from, boundary)).turns
 
     def delete(self, user_id: str, session_id: UUID) -> None:

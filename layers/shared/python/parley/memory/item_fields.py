@@ -19,7 +19,7 @@ KEPT: Mapping[str, Mapping[str, str]] = {
     },
     "function_call": {
         "type": "the kind",
-        "call_id": "ties the output to it; made the turn's own",
+        "call_id": "ties the output to it",
         "name": "what was called",
         "namespace": "tells tools of one name apart",
         "arguments": "what it was called with",
@@ -34,7 +34,7 @@ KEPT: Mapping[str, Mapping[str, str]] = {
     },
     "custom_tool_call": {
         "type": "the kind",
-        "call_id": "ties the output to it; made the turn's own",
+        "call_id": "ties the output to it",
         "name": "what was called",
         "namespace": "tells tools of one name apart",
         "input": "what it was called with",

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import Any
-from uuid import UUID, uuid5
 
 from parley.memory.item_fields import KEPT
 from parley.memory.store import Item
@@ -45,20 +44,23 @@ def lasting(items: Iterable[Any]) -> list[Item]:
     return well_formed(kept for item in items if (kept := _kept(dict(item))) is not None)
 
 
-def with_own_call_ids(items: Iterable[Item], turn_id: UUID) -> list[Item]:
-    """Return items in which each call and its output has an id that no other turn's call has.
+def settled(items: Iterable[Item]) -> list[Item]:
+    """Return what a run has so far as later turns will be shown it, where that is possible.
 
-    Some servers start at call_0 in every turn. Which turns will stand beside each other in a
-    window cannot be known now: when a turn's memory is lost, older ones move in that its
-    successors were not shown. Of two calls with one id the SDK would send the model only one.
-    The ids follow from the turn's, so every attempt leaves the same memory.
+    Then they begin with the bytes that this one has sent. Reasoning that the model's server keeps
+    goes when the turn is over, and what follows from it refers to it by ids until then.
     """
-    return [
-        {**each, "call_id": f"call_{uuid5(turn_id, each['call_id']).hex}"}
-        if "call_id" in each
-        else each
-        for each in items
-    ]
+    given = list(items)
+    if any(item.get("type") == "reasoning" and item.get("id") != PLACEHOLDER_ID for item in given):
+        return given
+    return [_kept(item) or item if _lasts(item) else item for item in given]
+
+
+def _lasts(item: Item) -> bool:
+    kind = item.get("type", "message")
+    if kind == "message":
+        return item.get("role") == "assistant"
+    return kind in _OUTPUT_OF or kind in _OUTPUTS
 
 
 def _kept(item: Item) -> Item | None:

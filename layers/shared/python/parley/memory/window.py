@@ -5,12 +5,19 @@ returned for its number. Without that, a cancel that wins after `done` would sho
 cancelled, and a zombie could bring back what was deleted (turn-protocol, section 3). Of a turn that
 Postgres, restored to an earlier moment, does not know any more, nothing counts although its number
 was given out again.
+
+The window moves in steps. It grows with each turn until it holds more than it may, and then begins
+anew with the newest turns that come to no more than a part of that, its low mark. Where it begins
+is kept with the session. So what a model is sent begins with the same bytes from one step to the
+next, which providers charge a fraction for; a window that lost a turn with each turn would begin
+with others each time (turn-protocol, section 3).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from uuid import UUID, uuid5
 
 from parley.ids import Voucher
 from parley.memory.bounded import is_cut, json_bytes
@@ -26,17 +33,21 @@ Rebuild = Callable[[Sequence[int]], Mapping[int, TurnMemory]]
 _LEAST_ITEMS = 2  # what a turn of unknown size counts: the user's message and an answer
 
 
+LOW_MARK_PERCENT = 60
+"""How much of what a window may hold is left in it by a step."""
+
+
 def vouched_turns(max_items: int) -> int:
-    """Tell how many turns can be in a window of so many items."""
-    return max(1, max_items // _LEAST_ITEMS)
+    """Return how many turns tell whether a window of so many items has to move: one too many."""
+    return max(1, max_items // _LEAST_ITEMS) + 1
 
 
 class Window:
     """The turns that the next one is shown: newest whole turns within a number of items and bytes.
 
     Attributes:
-        keep_from: The lowest turn number that pruning must leave. One turn more than is shown:
-            its size is why the window ends there.
+        begins_at: The number of the oldest turn that is shown, if the window had to move: from now
+            on it begins there. None where it holds all turns that count.
         rebuilt: Numbers of the turns that were taken from the transcript.
         to_write_back: Turns that the next window needs as well, and that the store has lost or is
             about to lose.
@@ -51,6 +62,7 @@ class Window:
         *,
         max_items: int,
         max_bytes: int = 1_000_000,
+        low_mark_percent: int = LOW_MARK_PERCENT,
         rebuild: Rebuild,
     ) -> None:
         """Assemble the window.
@@ -58,10 +70,12 @@ class Window:
         Args:
             store: Where to look once more, consistently, for what the first read misses.
             conversation: The conversation key.
-            vouched: The turns that count.
+            vouched: The turns that count, from where the window began; of more than
+                `vouched_turns` of them, the newest.
             first_read: What was read of the conversation while the turn began.
             max_items: The most items to show. The newest turn is shown whatever its size.
             max_bytes: The most bytes of JSON that they may come to.
+            low_mark_percent: How much of both is shown once that is exceeded, 1 to 100.
             rebuild: Gives what turns left that the store has lost: of those that are named, newest
                 first, as many as come to no more than `max_bytes`, and the one that is too much.
 
@@ -86,8 +100,12 @@ class Window:
         # Of what was not given there is nothing, or no room behind the one that is too much.
         nothing: dict[int, list[Item]] = {each.number: [] for each in missing}
         known = nothing | _items(stored)
-        self._shown, self.keep_from = _newest(vouched, known, most)
-        kept = {n: each for n, each in stored.items() if n >= self.keep_from}
+        self.begins_at: int | None = None
+        self._shown: Sequence[Voucher] = _newest(vouched, known, most)
+        if len(self._shown) < len(vouched) or len(vouched) >= vouched_turns(max_items):
+            self._show(_newest(self._shown, known, most.part(low_mark_percent)))
+        self._items = {each.number: known[each.number] for each in self._shown}
+        kept = {each.number: stored[each.number] for each in self._shown if each.number in stored}
         # All at once: of a session that is used every day, one or two would be due with each turn.
         renewed = kept if any(each.ends_soon for each in kept.values()) else {}
         self.to_write_back = [*(renewed | rebuilt).values()]
@@ -95,18 +113,39 @@ class Window:
     @property
     def items(self) -> list[Item]:
         """The items of all turns shown, oldest first."""
-        return _flat(self._shown)
+        return in_order(self._with_own_call_ids())
 
-    def newest_half(self) -> list[Item]:
-        """Return the newest whole turns within half as many items; at least the newest turn."""
-        half: list[list[Item]] = []
-        total = 0
-        for turn in self._shown:
-            total += len(turn)
-            if half and total > len(self.items) // 2:
-                break
-            half.append(turn)
-        return _flat(half)
+    def halve(self) -> bool:
+        """Show the newest whole turns within half as many items; at least the newest turn.
+
+        Returns:
+            Whether that is less than was shown.
+        """
+        items = sum(len(self._items[each.number]) for each in self._shown)
+        half = _newest(self._shown, self._items, _Size(items // 2, _NO_LIMIT))
+        if len(half) == len(self._shown):
+            return False
+        self._show(half)
+        return True
+
+    def _show(self, turns: Sequence[Voucher]) -> None:
+        self._shown = turns
+        self.begins_at = turns[-1].number if turns else None
+
+    def _with_own_call_ids(self) -> Iterator[Item]:
+        """Return all items, oldest first; no two turns' calls have the same id.
+
+        Some servers start at call_0 in every turn. A turn's calls get ids that no turn it was shown
+        has, but it may come to stand beside another: one that was rebuilt without its calls then.
+        Of two calls with one id the SDK would send the model only one.
+        """
+        used: set[str] = set()
+        for turn in reversed(self._shown):
+            items = self._items[turn.number]
+            ids = {each["call_id"] for each in items if "call_id" in each}
+            for each in items:
+                yield _renamed(each, turn.turn_id) if each.get("call_id") in used else each
+            used |= ids
 
 
 def _believed(stored: Sequence[StoredTurn], vouched: Vouched) -> dict[int, StoredTurn]:
@@ -144,6 +183,12 @@ class _Size:
     def exceeds(self, most: _Size) -> bool:
         return self.items > most.items or self.bytes > most.bytes
 
+    def part(self, percent: int) -> _Size:
+        return _Size(self.items * percent // 100, self.bytes * percent // 100)
+
+
+_NO_LIMIT = 2**63
+
 
 def _size(items: list[Item] | None) -> _Size:
     return _UNKNOWN if items is None else _Size(len(items), json_bytes(items))
@@ -164,23 +209,20 @@ def _missing(vouched: Vouched, known: Mapping[int, list[Item]], most: _Size) -> 
     return missing
 
 
-def _newest(
-    vouched: Vouched, known: Mapping[int, list[Item]], most: _Size
-) -> tuple[list[list[Item]], int]:
-    shown: list[list[Item]] = []
-    total, keep_from = _Size(), 1
+def _newest(vouched: Vouched, known: Mapping[int, list[Item]], most: _Size) -> list[Voucher]:
+    """Return the newest turns that come to no more; the newest one whatever it comes to."""
+    shown: list[Voucher] = []
+    total = _Size()
     for each in vouched:
-        keep_from = each.number
         items = known.get(each.number)
         if items is None:
             break  # it was not even looked for, since there is no room; nor may older ones show
         total += _size(items)
         if total.exceeds(most) and shown:
             break
-        shown.append(items)
-    return shown, keep_from
+        shown.append(each)
+    return shown
 
 
-def _flat(newest_first: Sequence[list[Item]]) -> list[Item]:
-    # Memory of earlier versions can have words between a call and its output.
-    return in_order(item for turn in reversed(newest_first) for item in turn)
+def _renamed(item: Item, turn_id: UUID) -> Item:
+    return {**item, "call_id": f"call_{uuid5(turn_id, item['call_id']).hex}"}

@@ -45,8 +45,9 @@ class SessionRow(Base):
     """One user's conversation with one agent.
 
     `next_number` is the number of the next turn. Turns below `memory_from` are forgotten (the
-    user cleared memory). `memory_until` is of a version whose retention came to each session; it
-    stays for as long as that may still run.
+    user cleared memory). Those below `window_from` are not shown to its agent any more: its window
+    has moved on. `memory_until` is of a version whose retention came to each session; it stays for
+    as long as that may still run.
     """
 
     __tablename__ = "sessions"
@@ -63,6 +64,7 @@ class SessionRow(Base):
     )
     next_number: Mapped[int] = mapped_column(server_default="1")
     memory_from: Mapped[int] = mapped_column(server_default="1")
+    window_from: Mapped[int] = mapped_column(server_default="1")
     memory_until: Mapped[int] = mapped_column(server_default="0")
     idempotency_key: Mapped[str | None]
     fingerprint: Mapped[bytes | None]

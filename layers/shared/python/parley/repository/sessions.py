@@ -223,7 +223,8 @@ class SessionRepository:
 
         Returns:
             The number of the lowest turn that is still open, or of the next one; and the turns
-            below it that left memory, newest first, at most `turns`.
+            below it that left memory and are in the session's window, newest first, at most
+            `turns`.
 
         Raises:
             NotFound: The user has no such session.
@@ -233,6 +234,11 @@ class SessionRepository:
         if not rows:
             raise NotFound("session", session_id)
         return int(rows[0].number), Voucher.all_of(rows[0].vouched)
+
+    def begin_window_at(self, user_id: str, session_id: UUID, number: int) -> None:
+        """Show the session's agent no turns below `number` any more. A window never moves back."""
+        parameters = {"user_id": user_id, "session_id": session_id, "number": number}
+        self._database.run(OfUser(user_id), _BEGIN_WINDOW_AT, parameters)
 
 
 def existing(database: Database, sessions: Sequence[tuple[str, UUID]]) -> set[tuple[str, UUID]]:
@@ -267,6 +273,11 @@ WITH s AS (
 SELECT {_BOUNDARY} AS number FROM s
 """)
 
+_BEGIN_WINDOW_AT = text("""
+UPDATE sessions SET window_from = greatest(window_from, :number)
+WHERE id = :session_id AND user_id = :user_id
+""")
+
 _VOUCHED = text(f"""
 WITH s AS (
   SELECT s.*, {_BOUNDARY} AS boundary FROM sessions s
@@ -274,8 +285,8 @@ WITH s AS (
 SELECT s.boundary AS number, coalesce((
   SELECT json_agg(json_build_array(w.number, w.attempt, w.id)) FROM (
     SELECT t.number, t.attempt, t.id FROM turns t
-    WHERE t.session_id = s.id AND t.remembered AND t.number >= s.memory_from
-      AND t.number < s.boundary
+    WHERE t.session_id = s.id AND t.remembered
+      AND t.number >= greatest(s.memory_from, s.window_from) AND t.number < s.boundary
     ORDER BY t.number DESC LIMIT :turns) w), '[]') AS vouched
 FROM s
 """)

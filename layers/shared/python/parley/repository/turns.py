@@ -350,16 +350,29 @@ class TurnRepository:
                 return HeadClaim(row.outcome, turn, row.left or 0.0, row.head_user_id)
 
     def complete(
-        self, turn: RunningTurn, reply: str, usage: Usage, digest: str | None
+        self,
+        turn: RunningTurn,
+        reply: str,
+        usage: Usage,
+        digest: str | None,
+        window_from: int | None = None,
     ) -> Completion | None:
         """Complete the turn with its reply. One round trip.
+
+        Args:
+            turn: The turn, with the attempt that has it.
+            reply: What the agent answered.
+            usage: What its model calls came to.
+            digest: Of the agent's structure.
+            window_from: The number of the turn at which the session's window begins from now on;
+                None where it has not moved.
 
         Returns:
             What was written, also if an earlier call wrote it and its answer was lost; None if
             this attempt was replaced, or the turn was stopped or deleted.
         """
         parameters = _of_attempt(turn, usage, digest)
-        parameters |= {"message_id": new_id(), "reply": reply}
+        parameters |= {"message_id": new_id(), "reply": reply, "window_from": window_from or 0}
         rows = self._database.run(OfUser(turn.user_id), COMPLETE, parameters)
         if rows:
             return _completion(rows[0])

@@ -26,7 +26,7 @@ from agents import (
 )
 
 from parley.errors import ParleyError, StoreUnavailable
-from parley.memory.shape import lasting, user_message, with_own_call_ids
+from parley.memory.shape import lasting, user_message
 from parley.memory.store import Item, TurnMemory
 from parley.repository.paging import PAGE_BYTES, written_bytes
 from parley.runner.agent_graph import UnsupportedAgent
@@ -139,9 +139,7 @@ class AgentRunner:
         if written_bytes(reply) > PAGE_BYTES:  # as a tool's output may be that is the answer
             detail = f"The agent's answer is longer than {PAGE_BYTES} bytes, as JSON."
             raise RunFailed("reply_too_long", detail)
-        made = with_own_call_ids(
-            lasting(item.to_input_item() for item in result.new_items), attempt.turn.id
-        )
+        made = lasting(item.to_input_item() for item in result.new_items)
         return TurnMemory(
             [said, *made],
             reply,

@@ -30,7 +30,7 @@ from parley.events.writer import EventWriter
 from parley.memory.codec import Unreadable
 from parley.memory.shape import assistant_message, user_message
 from parley.memory.store import AgentSessionStore, StoredTurn, TurnMemory
-from parley.memory.window import Window
+from parley.memory.window import LOW_MARK_PERCENT, Window
 from parley.observability import log_keys, logger, traced, turn_ended
 from parley.project_variables import renew_environment, secrets_are_old
 from parley.repository.database import Database, refusal
@@ -52,9 +52,6 @@ from parley.turns.finalize import Finalizer, release, usage_of
 from parley.turns.lease import held
 from parley.turns.wakeup import Waker, retry_seconds
 
-PRUNE_EVERY = 25
-"""Old memory is removed in batches: after every so many turns of a session."""
-
 MISCONFIGURED_ATTEMPTS = 10
 """How many attempts a turn has while a store is misconfigured: with ever longer pauses, that is an
 hour and a quarter in which somebody can mend it."""
@@ -75,6 +72,7 @@ class Limits:
         crashes: How many attempts of a turn may die before it fails.
         memory_items: How many of the SDK's items the agent is shown of the past.
         memory_bytes: How many bytes they may come to.
+        memory_low_mark: How many percent of both are left once one is exceeded.
         caps: How much of tools' outputs the model is told.
     """
 
@@ -82,6 +80,7 @@ class Limits:
     crashes: int
     memory_items: int
     memory_bytes: int = 1_000_000
+    memory_low_mark: int = LOW_MARK_PERCENT
     caps: Caps = field(default_factory=Caps)
 
 
@@ -258,11 +257,12 @@ class TurnExecutor:
             detail = f"The turn was stopped after {limits.turn_seconds:g} seconds."
             return await self._fail(attempt, RunFailed("turn_too_long", detail))
         await attempt.journal.finish(memory)
+        attempt.window_from = window.begins_at
         view = await self._finalizer.complete(attempt, memory)
         if window.to_write_back:
             await self._write_back(attempt, window.to_write_back)
-        if turn.number % PRUNE_EVERY == 0:
-            await self._prune(attempt, window.keep_from)
+        if window.begins_at is not None:
+            await self._prune(attempt, window.begins_at)
         return view
 
     async def _take_over(self, attempt: Attempt) -> TurnMemory | None:
@@ -299,12 +299,12 @@ class TurnExecutor:
         try:
             return await self.runner.run(agent, attempt, window.items)
         except ContextOverflow:
-            half = window.newest_half()
-            if len(half) == len(window.items):
+            if not window.halve():
                 raise
-            logger().warning("the model was shown half of the past", items=len(half))
+            items = window.items
+            logger().warning("the model was shown half of the past", items=len(items))
             attempt.journal.rewind()
-            return await self.runner.run(agent, attempt, half)
+            return await self.runner.run(agent, attempt, items)
 
     def _agent(self, attempt: Attempt) -> Agent[TurnContext]:
         building = True
@@ -353,6 +353,7 @@ class TurnExecutor:
             first_read,
             max_items=self.limits.memory_items,
             max_bytes=self.limits.memory_bytes,
+            low_mark_percent=self.limits.memory_low_mark,
             rebuild=rebuild,
         )
         if window.rebuilt:

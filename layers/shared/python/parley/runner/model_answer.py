@@ -14,6 +14,7 @@ from agents import ModelResponse
 from openai.types.responses import ResponseOutputItem
 from pydantic_core import from_json, to_json
 
+from parley.memory.shape import settled
 from parley.runner.model_faults import no_answer
 from parley.runner.model_stream import text_of
 from parley.text import not_too_deep, storable_in_json, storable_json
@@ -74,6 +75,8 @@ def sendable(items: str | list[Any], offered: Collection[str]) -> str | list[Any
     again, and refuse all of it for such a call; and OpenAI's refuse it for a name such as
     `functions.add`, which models make up.
 
+    It is sent in the form that lasts, so that the next turn's request begins with the same bytes.
+
     Args:
         items: What it is asked.
         offered: Names of tools that it may call; a server that takes them takes them here too.
@@ -82,7 +85,7 @@ def sendable(items: str | list[Any], offered: Collection[str]) -> str | list[Any
         return items
     return [
         _sendable_call(item, offered) if item.get("type") == "function_call" else item
-        for item in items
+        for item in settled(items)
     ]
 
 

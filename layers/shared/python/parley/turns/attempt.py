@@ -35,6 +35,7 @@ class Attempt:
         event_writer: Keeps the turn's event log; None where nobody follows it.
         context: What tools are told of the turn.
         own: The agent's own context; `context`, where it has none.
+        window_from: Where the window begins that its run was shown, if it has moved.
         model_error: What the model last failed with.
         refused: Why a run inside the run, which only its tool has heard of, was not made.
     """
@@ -68,6 +69,7 @@ class Attempt:
         self.event_writer: EventWriter | None = None
         self.context = TurnContext(turn.user_id, turn.session_id, turn.id)
         self.own: Any = self.context
+        self.window_from: int | None = None
         self.model_error: Exception | None = None
         self.refused: Exception | None = None
 

@@ -47,7 +47,12 @@ class Finalizer:
         turn, usage, reply = attempt.turn, usage_of(memory), memory.reply or ""
         await _settled(attempt)
         completion = await attempt.lease.write(
-            self.turns.complete, turn, reply, usage, attempt.journal.digest or None
+            self.turns.complete,
+            turn,
+            reply,
+            usage,
+            attempt.journal.digest or None,
+            attempt.window_from,
         )
         if completion is None:
             raise Fenced(turn.number, turn.attempt)

@@ -109,7 +109,8 @@ SELECT CASE
   said_before.id AS said_before_id, said_before.content AS said_before,
   coalesce((SELECT json_agg(json_build_array(w.number, w.attempt, w.id)) FROM (
      SELECT t.number, t.attempt, t.id FROM turns t
-     WHERE t.session_id = seen.id AND t.remembered AND t.number >= seen.memory_from
+     WHERE t.session_id = seen.id AND t.remembered
+       AND t.number >= greatest(seen.memory_from, seen.window_from)
        AND t.number < coalesce(made.number, taken.number, prior.number)
      ORDER BY t.number DESC LIMIT :window) w), '[]') AS remembered,
   CASE WHEN coalesce(made.status, prior.status) = 'queued' THEN (

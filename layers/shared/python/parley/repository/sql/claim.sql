@@ -12,7 +12,7 @@ WITH head AS MATERIALIZED (
 -- Locked before the turn, as by all that end one (turn-protocol, section 2), and only if there is
 -- something to take.
 locked AS MATERIALIZED (
-  SELECT s.id, s.status, s.memory_from FROM sessions s
+  SELECT s.id, s.status, greatest(s.memory_from, s.window_from) AS shown_from FROM sessions s
   WHERE s.id = (SELECT session_id FROM head WHERE NOT held) FOR NO KEY UPDATE),
 -- What was read of the head is held against the row again when that is locked; who loses runs the
 -- statement again.
@@ -51,7 +51,7 @@ SELECT CASE
   said.id AS message_id, said.content AS said,
   coalesce((SELECT json_agg(json_build_array(w.number, w.attempt, w.id)) FROM (
      SELECT t.number, t.attempt, t.id FROM turns t
-     WHERE t.session_id = claimed.session_id AND t.remembered AND t.number >= locked.memory_from
+     WHERE t.session_id = claimed.session_id AND t.remembered AND t.number >= locked.shown_from
        AND t.number < claimed.number
      ORDER BY t.number DESC LIMIT :window) w), '[]') AS remembered
 FROM (SELECT) one LEFT JOIN head ON true LEFT JOIN locked ON true

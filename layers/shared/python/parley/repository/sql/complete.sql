@@ -1,6 +1,6 @@
 -- Complete a turn: its reply, and the voucher for its memory.
 -- Parameters: session_id, turn_id, attempt, message_id, reply, agent_digest, model_calls, input_tokens,
--- output_tokens, model_steps.
+-- output_tokens, model_steps, window_from.
 -- The session is locked before the turn: the other order deadlocked with deletion (turn-protocol,
 -- section 2).
 WITH locked AS MATERIALIZED (
@@ -18,7 +18,9 @@ replied AS (
   SELECT :message_id, id, 'assistant', :reply FROM ended
   RETURNING id, created_at),
 touched AS (
-  UPDATE sessions x SET last_activity_at = now() FROM ended WHERE x.id = :session_id)
+  UPDATE sessions x SET last_activity_at = now(),
+         window_from = greatest(x.window_from, :window_from)
+  FROM ended WHERE x.id = :session_id)
 SELECT ended.ended_at, replied.id AS message_id, replied.created_at,
   EXISTS (SELECT FROM turns q WHERE q.session_id = :session_id AND q.status = 'queued') AS more
 FROM ended JOIN replied ON true
