@@ -13,10 +13,12 @@ import argparse
 import os
 import random
 import statistics
+import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Callable
 from contextlib import ExitStack
+from pathlib import Path
 from uuid import UUID
 
 import psycopg
@@ -31,6 +33,7 @@ from parley.repository.task_list import TaskFilter, list_tasks
 from parley.repository.tool_calls import ToolCall, ToolCallRepository, record_in
 from parley.repository.transcript import Transcript
 from parley.repository.turns import NewSession, TurnRepository, TurnRequest, Usage
+from parley_project.generated import serve_here
 from parley_testing.api.handlers import load_function
 from parley_testing.postgres.databases import connect, runtime_url, temporary_postgres
 
@@ -122,6 +125,8 @@ def main() -> None:
         server.create_database("guarded")
         owner = server.url("guarded")
         os.environ |= {"DATABASE_URL": owner, "DATABASE_RUNTIME_URL": runtime_url(owner)}
+        folder = stack.enter_context(tempfile.TemporaryDirectory())
+        serve_here(Path(__file__).parent, Path(folder) / "project")
         load_function("migrate").handler({"action": "migrate"}, None)
         with connect(owner) as sql:
             sql.execute(_FILL)

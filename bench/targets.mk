@@ -5,7 +5,7 @@ SESSIONS ?= 100000
 STOP_AFTER ?= 10
 TURNS ?= 100
 
-.PHONY: bench-cleanup bench-fairness bench-stream bench-row-security
+.PHONY: bench-cleanup bench-fairness bench-stream bench-prompt-cache bench-row-security
 
 bench-cleanup: .venv/.test ## A cleanup of many sessions (STORE=sqlite, SESSIONS=100000, STOP_AFTER=10)
 	PYTHONPATH=tests/support $(BIN)/python bench/cleanup.py \
@@ -16,6 +16,9 @@ bench-fairness: .venv/.test ## One user's wait behind another's turns in the bac
 
 bench-stream: .venv/.test ## A streamed turn: first word, cost, readers (STORE=sqlite, TURNS=100)
 	PYTHONPATH=tests/support $(BIN)/python -m bench.stream --store $(STORE) --turns $(TURNS)
+
+bench-prompt-cache: .venv/.test ## How much of the input providers charge as cached (TURNS=300)
+	PYTHONPATH=tests/support $(BIN)/python bench/prompt_cache.py --turns $(TURNS)
 
 bench-row-security: .venv/.test ## What row-level security costs: the same statements with and without
 	PYTHONPATH=tests/support $(BIN)/python bench/row_security.py

@@ -14,7 +14,7 @@ from parley.events.log import EventLog
 from parley.fingerprints import fingerprint
 from parley.ids import conversation_key, new_id
 from parley.memory.store import AgentSessionStore
-from parley.memory.window import vouched_turns
+from parley.memory.window import LOW_MARK_PERCENT, vouched_turns
 from parley.repository.database import Database
 from parley.repository.sessions import SessionRepository
 from parley.repository.tool_calls import ToolCallRepository
@@ -80,6 +80,7 @@ class Workbench:
         provider: ModelProvider | None = None,
         context: Callable[[TurnContext], Any] = lambda turn: turn,
         memory_bytes: int = 1_000_000,
+        memory_low_mark: int = LOW_MARK_PERCENT,
         caps: Caps | None = None,
     ) -> None:
         self.agent = agent
@@ -103,7 +104,14 @@ class Workbench:
             store=self.store,
             load_agent=lambda name: self.agent or registry.load(name),
             runner=AgentRunner(lambda _: provider or self.model),
-            limits=Limits(turn_seconds, crashes, memory_items, memory_bytes, caps=caps or Caps()),
+            limits=Limits(
+                turn_seconds,
+                crashes,
+                memory_items,
+                memory_bytes,
+                memory_low_mark,
+                caps or Caps(),
+            ),
             make_context=lambda _, turn: context(turn),
             waker=self.waker,
             open_log=open_log,

@@ -1,0 +1,110 @@
+"""How much of what the model is sent it was sent before, and what that costs.
+
+    make bench-prompt-cache TURNS=300
+
+A conversation is held with a model in the process: once with a window that loses its oldest turn
+with each turn, and once with one that moves in steps. Of each request's bytes those count as
+cached that the request before began with. The price is that of the input alone, in proportion to
+one of which nothing is cached; a cached byte costs a tenth, as with most of today's models, or a
+quarter. The lowest share is that of a turn at which the window did not move.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import tempfile
+from contextlib import ExitStack
+from itertools import pairwise
+from pathlib import Path
+
+from parley.memory.sqlite import SqliteStore
+from parley.memory.window import LOW_MARK_PERCENT
+from parley.repository.database import Database
+from parley_project.generated import serve_here
+from parley_testing.api.handlers import load_function
+from parley_testing.models.scripted import Answer, Asked, call, say
+from parley_testing.postgres.databases import runtime_url, temporary_postgres
+from parley_testing.workbench import Workbench
+
+SAID = "What was said here is about as long as people's messages are. " * 5
+ANSWERED = "An answer is longer than that, since models like to explain what they do. " * 12
+
+
+def main() -> None:
+    """Measure, and print a line for each kind of conversation and window."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--turns", type=int, default=300)
+    turns = parser.parse_args().turns
+    with ExitStack() as stack:
+        server = stack.enter_context(temporary_postgres())
+        server.create_database("bench")
+        url = server.url("bench")
+        os.environ |= {"DATABASE_URL": url, "DATABASE_RUNTIME_URL": runtime_url(url)}
+        folder = stack.enter_context(tempfile.TemporaryDirectory())
+        serve_here(Path(__file__).parent, Path(folder) / "project")
+        load_function("migrate").handler({"action": "migrate"}, None)
+        database = Database(lambda: server.runtime_url("bench"), statement_timeout=30)
+        stack.callback(database.close)
+        print(f"{turns} turns            cached  lowest   price at 1/10  at 1/4   steps")
+        for tools in (False, True):
+            for low_mark in (100, LOW_MARK_PERCENT):
+                store = SqliteStore(Path(folder) / f"{tools}-{low_mark}.db")
+                bench = Workbench(
+                    database, store, with_tools if tools else plain, memory_low_mark=low_mark
+                )
+                requests = asyncio.run(held(bench, turns))
+                store.close()
+                what = "tools" if tools else "no tools"
+                how = "each turn" if low_mark == 100 else "in steps"
+                print(f"{what:9} {how:10} {told(requests)}")
+
+
+def plain(asked: Asked) -> Answer:
+    """Answer at once."""
+    return say(ANSWERED)
+
+
+def with_tools(asked: Asked) -> Answer:
+    """Call a tool first."""
+    if asked.input[-1].get("type") == "function_call_output":
+        return say(ANSWERED)
+    return call("list_tasks", f"call_{len(asked.input)}")
+
+
+async def held(bench: Workbench, turns: int) -> list[str]:
+    """Hold a conversation, and return each turn's first request as JSON, oldest first."""
+    session_id = bench.new_session()
+    requests = []
+    for number in range(turns):
+        bench.model.asked.clear()
+        await bench.send(session_id, f"{number}: {SAID}")
+        requests.append(json.dumps(bench.model.asked[0].input))
+    return requests
+
+
+def told(requests: list[str]) -> str:
+    """Say what came of it, from the fiftieth turn on: before that, there is little to cache."""
+    sizes, cached, steps = 0, 0, 0
+    least = 1.0
+    for before, now in pairwise(requests[50:]):
+        same = _same(before, now)
+        sizes, cached = sizes + len(now), cached + same
+        if same < len(before) // 2:
+            steps += 1
+        else:
+            least = min(least, same / len(now))
+    new = sizes - cached
+    tenth, quarter = ((new + cached * part) / sizes for part in (0.1, 0.25))
+    return f"{cached / sizes:6.1%} {least:7.1%} {tenth:12.2f} {quarter:9.2f} {steps:7}"
+
+
+def _same(before: str, now: str) -> int:
+    pairs = zip(before, now, strict=False)
+    return next((place for place, (a, b) in enumerate(pairs) if a != b), len(before))
+
+
+if __name__ == "__main__":
+    main()
