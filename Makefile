@@ -58,8 +58,10 @@ template: .venv/.test cfn-lint checkov ## The SAM template, and what reviewers s
 unit: .venv/.test ## Tests without sockets
 	$(BIN)/pytest tests/unit --disable-socket --allow-unix-socket $(AT_ONCE)
 
-integration: .venv/.test ## Tests on embedded PostgreSQL, moto and the local gateway
+integration: .venv/.test clients ## Tests on embedded PostgreSQL, moto and the local gateway
 	$(BIN)/pytest tests/integration $(AT_ONCE)
+
+include tests/clients/targets.mk
 
 POOLED := stores turns guards
 pooled: .venv/.test ## Some of them with the functions behind PgBouncer in transaction mode (POOLED=…)

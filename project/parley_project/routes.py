@@ -26,7 +26,7 @@ from parley.http.paths import taken_segments
 from parley.http.project_routes import target_of
 from parley.manifest import locate
 
-PATHS_MAX = 12
+PATHS_MAX = 10
 """How many paths a project may add. With the template's own there is room for that many, whatever
 the stack's name; a path has as many methods as it likes."""
 PATH_MAX_CHARS = 80

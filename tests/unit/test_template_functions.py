@@ -12,7 +12,7 @@ import pytest
 
 from parley.config import Need, Settings, load_settings
 from parley.http.document import document
-from parley.http.stream_routes import METHODS
+from parley.http.streaming import METHODS
 from parley_local.cloudformation import Resolver
 from parley_local.routing import Router
 from parley_local.template_file import read_template

@@ -33,6 +33,7 @@ def test_the_routes_are_those_that_stream() -> None:
         ("post", "/messages/stream"),
         ("post", "/sessions/{session_id}/messages/stream"),
         ("get", "/sessions/{session_id}/turns/{turn_id}/events"),
+        ("post", "/ag-ui/{agent}"),
     }
 
 

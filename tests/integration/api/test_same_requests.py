@@ -18,6 +18,11 @@ TYPES = [
     " application/json ; charset=utf-8",
 ]
 NOBODYS = "01939d5c-2c00-7000-8000-0000000000ff"
+NAMES = dict.fromkeys(("session_id", "turn_id", "task_id"), NOBODYS) | {
+    "user_id": "bob",
+    "agent": "todo",
+    "chat_id": "groceries",
+}
 ROUTES = [
     (method.upper(), path)
     for path, operations in document()["paths"].items()
@@ -62,7 +67,7 @@ def test_a_content_type_without_a_value_is_none(api: Api) -> None:
 
 @pytest.mark.parametrize(("method", "path"), ROUTES)
 def test_a_slash_at_the_end_makes_no_other_route(api: Api, method: str, path: str) -> None:
-    plain = path.format(session_id=NOBODYS, turn_id=NOBODYS, task_id=NOBODYS, user_id="bob")
+    plain = path.format(**NAMES)
     scopes = "parley:admin"
 
     without, with_slash = (
@@ -77,7 +82,7 @@ def test_a_slash_at_the_end_makes_no_other_route(api: Api, method: str, path: st
 def test_two_slashes_at_the_end_make_another_path_as_in_the_gateway(
     api: Api, method: str, path: str
 ) -> None:
-    plain = path.format(session_id=NOBODYS, turn_id=NOBODYS, task_id=NOBODYS, user_id="bob")
+    plain = path.format(**NAMES)
 
     answer = api(method, f"{plain}//", {}, scopes="parley:admin")
 

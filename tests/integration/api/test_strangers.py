@@ -24,6 +24,7 @@ STRANGERS_STATUS = {
     "createSession": 201,
     "sendFirstMessage": 201,
     "streamFirstMessage": 200,
+    "runAgent": 200,
     "createTask": 201,
     "listSessions": 200,
     "listTasks": 200,

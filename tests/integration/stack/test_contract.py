@@ -52,6 +52,7 @@ REFUSE_WHAT_FITS = {
     *("readTranscript", "listTurns", "listSessions", "listTasks", "followTurn"),
     *("sendFirstMessage", "streamFirstMessage", "createSession", "createTask", "changeTask"),
     *("sendMessage", "streamMessage", "listAllSessions", "readAnyTranscript", "cleanUp"),
+    *("runAgent",),
 }
 
 
@@ -67,11 +68,17 @@ def without_what_no_schema_can_tell() -> dict[str, Any]:
                 # task may have, which OpenAPI has no word for.
                 if parameter["name"] not in ("cursor", "idempotency-key", "due_before")
             ]
+            for parameter in operation["parameters"]:
+                if (parameter["in"], parameter["name"]) == ("path", "agent"):
+                    parameter["schema"] = {"enum": ["todo"]}
     fields = {name: schema["properties"] for name, schema in _schemas(made)}
     del fields["Cleaning"]["cursor"]
     for name in ("SessionCreation", "FirstMessageSending"):
         # An agent that this deployment has not.
         fields[name]["agent"] = {"enum": ["todo", None]}
+    # Answers to what nobody asked, and a history in which the user says nothing, or too much.
+    fields["RunAgentInput"]["resume"] = {"enum": [None, []]}
+    fields["RunAgentInput"]["messages"] = {"enum": [[], [{"role": "user", "content": "hello"}]]}
     # Both a session's id and what is for a session that is made.
     del fields["FirstMessageSending"]["session_id"]
     for name in ("TaskCreation", "TaskChange"):

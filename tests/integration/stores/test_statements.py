@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 
@@ -30,6 +31,7 @@ VALUES = {
     "crashed": "false",
     "remembered": "false",
     "lease": "45.0",
+    "known_as": f"'{UUID(int=1)}'",
 } | dict.fromkeys(
     (
         "window", "max_queued", "pace_turns", "attempt", "model_calls", "input_tokens",
@@ -75,7 +77,8 @@ def test_its_head_says_what_it_is_given(file: Path) -> None:
 
 
 def test_the_other_way_to_begin_says_what_it_is_given_besides() -> None:
-    besides = {"agent", "name", "platform", "metadata"}
+    besides = {"agent", "name", "platform", "metadata", "session_key", "session_fingerprint"}
+    besides |= {"known_as", "known_with"}
 
     by_name, by_id = (set(statement(f"begin_by_{way}")._bindparams) for way in ("name", "id"))
 

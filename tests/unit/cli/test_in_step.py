@@ -29,6 +29,8 @@ OPERATIONS = {
     )
     for path, methods in DOCUMENT["paths"].items()
     for method, operation in methods.items()
+    # Those are for clients of other protocols, which tell the same turns.
+    if operation["tags"] != ["front ends"]
 }
 # The same operations, where they are asked to answer before the turn has ended.
 BACKGROUND = {"queue_message": "send_message", "queue_first_message": "send_first_message"}

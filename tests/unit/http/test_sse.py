@@ -16,6 +16,7 @@ from starlette.types import Message
 from parley.events.log import TurnEvent
 from parley.http.response import Outgoing
 from parley.http.sse import NumberedEvents, frame, give
+from parley.http.streamed import Told
 from parley.repository.transcript import TurnView
 from parley.repository.values import Turn
 from parley_client.sse import Parser
@@ -35,11 +36,15 @@ def view() -> TurnView:
     return TurnView(turn, None, None)
 
 
+async def look() -> TurnView:
+    return view()
+
+
 async def told(
     events: AsyncGenerator[TurnEvent | None, None], headers: dict[str, str], server: Server
 ) -> None:
     """Answer with events, each with its number."""
-    parts = NumberedEvents("../turns/{turn_id}").parts(view(), events)
+    parts = NumberedEvents("../turns/{turn_id}").parts(Told(view(), events, look))
     await give(parts, headers, server.receive, Outgoing(server.send))
 
 

@@ -245,6 +245,7 @@ def test_the_projects_own_template_is_understood() -> None:
         "/messages/stream",
         "/sessions/{session_id}/messages/stream",
         "/sessions/{session_id}/turns/{turn_id}/events",
+        "/ag-ui/{agent}",
     }
     assert template.queue is not None
     assert template.functions[template.queue.function].folder.name == "worker"

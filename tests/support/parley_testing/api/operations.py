@@ -28,6 +28,11 @@ BODIES: Mapping[str, Any] = {
     "streamMessage": {"text": "add steal the milk"},
     "streamFirstMessage": {"text": "add butter", "session_name": NAME_OF_BOTH},
     "followTurn": None,
+    "runAgent": {
+        "threadId": NAME_OF_BOTH,
+        "runId": "run-1",
+        "messages": [{"role": "user", "content": "add jam"}],
+    },
     "readTranscript": None,
     "listTurns": None,
     "readTurn": None,
@@ -70,7 +75,7 @@ class Operation:
 
     def path_of(self, ids: Mapping[str, str]) -> str:
         """Fill the path's names in."""
-        return self.path.format_map(ids)
+        return self.path.format_map({"agent": "todo", **ids})
 
     @property
     def scopes(self) -> str:

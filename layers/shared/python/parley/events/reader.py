@@ -75,8 +75,19 @@ class Follower:
         """
         return await in_thread(self._transcript.turn, user_id, session_id, turn_id)
 
+    async def find_open(self, user_id: str, key: str, session_id: UUID | None) -> TurnView | None:
+        """Look at the open turn that comes first in a session that its key or its id names.
+
+        Returns:
+            None if there is none, or no such session of this user's.
+
+        Raises:
+            StoreUnavailable: Postgres cannot serve now.
+        """
+        return await in_thread(self._transcript.open_turn, user_id, key, session_id)
+
     async def follow(
-        self, view: TurnView, *, after: int, seconds: float
+        self, view: TurnView, *, after: int, seconds: float, caught_up: bool = False
     ) -> AsyncGenerator[TurnEvent | None, None]:
         """Yield a turn's events, each once and in order, until its last.
 
@@ -86,6 +97,7 @@ class Follower:
             view: The turn, as `find` gave it.
             after: Only events with a greater sequence number.
             seconds: How long to wait for events; what is there is given in any case.
+            caught_up: Whether to tell when all is told that the log held, by None.
 
         Yields:
             The events; None when the log could be read and tells nothing yet, and whenever nothing
@@ -104,7 +116,7 @@ class Follower:
                 # Taken before the look, so that nothing that comes meanwhile is missed.
                 changed, over, read = tail.changed, tail.over, tail.read
                 for event in tail.after(after):
-                    told = True
+                    told = told or not caught_up
                     yield event
                     if event.type in FINAL:
                         return

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterable, Mapping
+from functools import partial
 from http import HTTPStatus
 from typing import Any, cast
 
@@ -23,7 +24,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from parley.errors import NotFound, StoreUnavailable, Unauthenticated
 from parley.http.audit import PREFIX, Audit
-from parley.http.body import ROOM_BYTES, body_refusal, read_json
+from parley.http.body import ROOM_BYTES, VALUES_MAX, body_refusal, read_json
 from parley.http.declared import answering, place_of
 from parley.http.headers import SAFE, safe_besides
 from parley.http.identity import identify
@@ -61,7 +62,11 @@ _EXPOSED = [
 
 
 class Api:
-    """A Lambda handler for REST API events."""
+    """A Lambda handler for REST API events.
+
+    Attributes:
+        body_max_bytes: How many bytes any of its routes takes as a body.
+    """
 
     def __init__(
         self,
@@ -69,6 +74,7 @@ class Api:
         parts: object,
         *,
         body_max_bytes: int = ROOM_BYTES,
+        values_max: int = VALUES_MAX,
         audit: Audit | None = None,
         project: ProjectRoutes | None = None,
     ) -> None:
@@ -81,17 +87,18 @@ class Api:
             routers: The routes.
             parts: What they may ask for: a `Composition`, or what has as much of one as they need.
             body_max_bytes: How many bytes any of them takes as a body.
+            values_max: How many values any of them takes in a body.
             audit: Records what administrators do; None if none of the routes is theirs.
             project: The routes of the project's own, if this is the function that serves them.
         """
         self._parts = parts
         self._project = project or ProjectRoutes()
         self._project_is_served = False
-        self._body_max_bytes = body_max_bytes
+        self.body_max_bytes = body_max_bytes
         self._audit = audit
         self.resolver = APIGatewayRestResolver(
             enable_validation=True,
-            json_body_deserializer=read_json,
+            json_body_deserializer=partial(read_json, values_max=values_max),
             serializer=_written,
             cors=CORSConfig(allow_origin="*", expose_headers=_EXPOSED),
             # Else an answer of a route's that does not fit its type were the client's fault.
@@ -177,7 +184,7 @@ class Api:
                 identify(event)
             except Unauthenticated as error:
                 return error
-        return body_refusal(event, self._body_max_bytes)
+        return body_refusal(event, self.body_max_bytes)
 
     def _serve_project(self) -> None:
         for router in self._project.routers:

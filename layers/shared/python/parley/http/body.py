@@ -22,6 +22,13 @@ VALUES_MAX = 10_000
 """How many values a body may hold, more than its metadata can. Each costs time to look at: of
 those that fit in a body of texts, seconds."""
 
+HISTORY_MAX_BYTES = 4 * 1024 * 1024
+"""How many bytes a front end's request may have, which brings the whole conversation each time:
+Lambda takes 6 MB of an event."""
+
+HISTORY_VALUES_MAX = 100_000
+"""How many values it may hold."""
+
 _TEXTS = re.compile(r'"(?:[^"\\]++|\\(?:.|\Z))*+(?:"|\Z)', re.DOTALL)
 
 NESTING_MAX = 100
@@ -48,17 +55,21 @@ def body_refusal(event: Mapping[str, Any], max_bytes: int) -> Exception | None:
     return BodyTooLarge(max_bytes, "bytes") if size > max_bytes else None
 
 
-def read_json(body: str) -> Any:
+def read_json(body: str, values_max: int = VALUES_MAX) -> Any:
     """Return what a body holds, with text that can be stored.
+
+    Args:
+        body: The body.
+        values_max: How many values it may hold.
 
     Raises:
         MalformedBody: It is not JSON, or nested too deep.
         BodyTooLarge: It holds more values than any request needs.
     """
-    _refuse_many(body)
+    _refuse_many(body, values_max)
     try:
         value = json.loads(body, parse_constant=_refuse_constant, parse_float=_finite)
-        _refuse_shape(value)
+        _refuse_shape(value, values_max)
         return storable_json(value)
     except (ValueError, RecursionError) as error:
         raise MalformedBody(str(error)) from error
@@ -95,10 +106,10 @@ def _finite(number: str) -> float:
     return value
 
 
-def _refuse_many(body: str) -> None:
+def _refuse_many(body: str, values_max: int) -> None:
     """Refuse by its punctuation what holds too many values, before any of them is made."""
-    if _opened(body) > 2 * VALUES_MAX and _opened(_TEXTS.sub("", body)) > 2 * VALUES_MAX:
-        raise BodyTooLarge(VALUES_MAX, "values")
+    if _opened(body) > 2 * values_max and _opened(_TEXTS.sub("", body)) > 2 * values_max:
+        raise BodyTooLarge(values_max, "values")
 
 
 def _opened(body: str) -> int:
@@ -106,7 +117,7 @@ def _opened(body: str) -> int:
     return body.count(",") + body.count("[") + body.count("{")
 
 
-def _refuse_shape(value: Any) -> None:
+def _refuse_shape(value: Any, values_max: int) -> None:
     level, values = [value], 1
     for _ in range(NESTING_MAX + 1):  # below the deepest list there is only what it holds
         level = [
@@ -118,6 +129,6 @@ def _refuse_shape(value: Any) -> None:
         if not level:
             return
         values += len(level)
-        if values > VALUES_MAX:
-            raise BodyTooLarge(VALUES_MAX, "values")
+        if values > values_max:
+            raise BodyTooLarge(values_max, "values")
     raise ValueError(f"nested more than {NESTING_MAX} deep")

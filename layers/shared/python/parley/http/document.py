@@ -25,6 +25,7 @@ from parley.http import (
     transcript,
     turns,
 )
+from parley.http.front_ends import ag_ui_routes
 from parley.http.generated_schema import drop_foreign_errors, drop_null_parameters
 
 _DESCRIPTION = """\
@@ -40,7 +41,7 @@ audience."""
 
 
 ROUTES = (
-    *(sessions, messages, stream_routes, transcript, turns),
+    *(sessions, messages, stream_routes, ag_ui_routes, transcript, turns),
     *(memory, tasks, admin, admin_stats, open),
 )
 """The modules of all routes, in the document's order."""
@@ -76,7 +77,7 @@ def _describe_streams(made: dict[str, Any]) -> None:
         for operation in path.values():
             for response in operation["responses"].values():
                 stream = response.get("content", {}).get("text/event-stream")
-                if stream is None:
+                if "schema" not in (stream or {}):  # of another protocol, which is described there
                     continue
                 text = {"type": "string"}
                 data = {"contentMediaType": "application/json", "contentSchema": stream["schema"]}

@@ -15,6 +15,7 @@ class Outgoing:
         status: What it began with; None as long as it has not.
         complete: Whether all of it was sent.
         location: What its Location says; nothing if it has none.
+        farewell: What is sent last if it is cut off.
     """
 
     def __init__(self, send: Send) -> None:
@@ -22,6 +23,7 @@ class Outgoing:
         self.status: int | None = None
         self.complete = False
         self.location = ""
+        self.farewell = b""
 
     async def __call__(self, message: Message) -> None:
         """Send a part of it; waits for readers that are slow."""

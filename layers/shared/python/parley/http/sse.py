@@ -15,7 +15,7 @@ from parley.events.log import TurnEvent
 from parley.http.api import logged
 from parley.http.response import Outgoing
 from parley.http.schemas import Time
-from parley.http.streamed import Events
+from parley.http.streamed import Told
 from parley.repository.transcript import TurnView
 from parley.text import json_line
 
@@ -55,17 +55,25 @@ class NumberedEvents:
 
     turn_at: str
 
+    @property
+    def whole(self) -> bool:
+        return False
+
+    @property
+    def farewell(self) -> bytes:
+        return b""
+
     def headers(self, view: TurnView, *, replayed: bool) -> dict[str, str]:
         turn = view.turn
         location = self.turn_at.format(session_id=turn.session_id, turn_id=turn.id)
         told = {"Location": location}
         return told | {"Idempotent-Replayed": "true"} if replayed else told
 
-    async def parts(self, view: TurnView, events: Events) -> AsyncGenerator[bytes, None]:
-        async with aclosing(events):
+    async def parts(self, told: Told) -> AsyncGenerator[bytes, None]:
+        async with aclosing(told.events) as events:
             yield RETRY
             async for event in events:
-                yield KEEP_ALIVE if event is None else frame(event, view.turn.id)
+                yield KEEP_ALIVE if event is None else frame(event, told.view.turn.id)
 
 
 async def give(

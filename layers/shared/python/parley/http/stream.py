@@ -18,12 +18,10 @@ from starlette.types import Receive, Scope, Send
 from parley.errors import NotFound
 from parley.events.reader import Follower
 from parley.http.api import refused
-from parley.http.body import body_max_bytes
 from parley.http.paths import named_ids
 from parley.http.response import Outgoing
 from parley.http.stream_request import event_of, invocation_of
-from parley.http.stream_routes import METHODS
-from parley.http.streaming import LIMITS, Limits, Streams
+from parley.http.streaming import LIMITS, METHODS, Limits, Streams
 from parley.observability import log_keys, request_answered
 from parley.tracing import subsegment, traced_as
 from parley.turns.send import Sender
@@ -52,9 +50,8 @@ def stream_app(
 
     # An endpoint that is no function is called as an app, with every method.
     # A slash at the end makes no other path, as in API Gateway.
-    limit = body_max_bytes(max_chars)
     routes = [
-        Route(path + end, cast(Any, _Endpoint(streams, path, limit)))
+        Route(path + end, cast(Any, _Endpoint(streams, path, streams.body_max_bytes(path))))
         for path in METHODS
         for end in ("", "/")
     ]
@@ -105,7 +102,7 @@ class _Endpoint:
             except asyncio.CancelledError:
                 # The server stops. It lets go of its turns, and readers come back for the rest.
                 if outgoing.status is not None and not outgoing.complete:
-                    await outgoing.finish()
+                    await outgoing.finish(outgoing.farewell)
             annotations["status"] = status = outgoing.status or 0
         request_answered(
             route=route,

@@ -7,7 +7,7 @@ other route.
 from __future__ import annotations
 
 import inspect
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 from uuid import UUID
@@ -23,8 +23,39 @@ Events = AsyncGenerator[TurnEvent | None, None]
 """A turn's events, as the `Follower` yields them: None where nothing has happened for a while."""
 
 
+Look = Callable[[], Awaitable[TurnView]]
+"""Looks at a turn as it is now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A turn that is to be told.
+
+    Attributes:
+        view: The turn, as it was when it was asked for.
+        events: What happens in it. Whoever tells them closes them.
+        look: Looks at it again.
+        replayed: Whether an earlier request of the same key had made it.
+    """
+
+    view: TurnView
+    events: Events
+    look: Look
+    replayed: bool = False
+
+
 class Wire(Protocol):
     """How a turn is told to one reader."""
+
+    @property
+    def whole(self) -> bool:
+        """Whether it is told from its start to its end: readers cannot come back for the rest."""
+        ...
+
+    @property
+    def farewell(self) -> bytes:
+        """What a reader is told last whose stream is cut off by the end of this process."""
+        ...
 
     def headers(self, view: TurnView, *, replayed: bool) -> Mapping[str, str]:
         """Return the response's headers.
@@ -35,7 +66,7 @@ class Wire(Protocol):
         """
         ...
 
-    def parts(self, view: TurnView, events: Events) -> AsyncGenerator[bytes, None]:
+    def parts(self, told: Told) -> AsyncGenerator[bytes, None]:
         """Yield the response's body, from its first byte to its last; it closes the events."""
         ...
 
@@ -66,7 +97,23 @@ class Following:
     wire: Wire
 
 
-Wanted = Sending | Following
+@dataclass(frozen=True, slots=True)
+class Resuming:
+    """The open turn of a session that is known by the key that made it, or by its id.
+
+    Attributes:
+        key: The session's idempotency key.
+        session_id: Its id, if it may be that.
+    """
+
+    user_id: str
+    key: str
+    session_id: UUID | None
+    wire: Wire
+
+
+Wanted = Sending | Following | Resuming | str
+"""What a route returns; a text is the whole body, where there is no turn to tell of."""
 
 AnyRoute = TypeVar("AnyRoute", bound=Callable[..., Wanted])
 

@@ -6,9 +6,10 @@ A turn is carried out by a task of its own. Who reads it, how fast or how long, 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from starlette.types import Receive
@@ -18,18 +19,21 @@ from parley.events.log import TurnEvent
 from parley.events.reader import Follower
 from parley.http import stream_routes
 from parley.http.api import Api, logged, refused
-from parley.http.body import body_max_bytes
+from parley.http.body import HISTORY_MAX_BYTES, HISTORY_VALUES_MAX, body_max_bytes
+from parley.http.front_ends import ag_ui_routes
 from parley.http.paths import seen_from
 from parley.http.problems import MethodNotAllowed
 from parley.http.response import Outgoing, headers_of
 from parley.http.running import RunningTurns
 from parley.http.sse import give
 from parley.http.stream_request import Invocation
-from parley.http.stream_routes import METHODS
-from parley.http.streamed import Events, Following, Sending, Wire
+from parley.http.streamed import Events, Following, Resuming, Sending, Told, Wire
 from parley.repository.transcript import TurnView
 from parley.timing import TURN_MARGIN_SECONDS
 from parley.turns.send import OpenedTurn, Sender
+
+METHODS: Mapping[str, str] = {**stream_routes.METHODS, **ag_ui_routes.METHODS}
+"""The paths, each with its only method."""
 
 _LAST_SECONDS = 2.0
 """What an invocation keeps to end a response that nobody reads."""
@@ -56,10 +60,8 @@ LIMITS = Limits()
 class _Stream:
     """What a reader is to be given."""
 
-    view: TurnView
-    events: Events
+    told: Told
     wire: Wire
-    replayed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,12 +92,22 @@ class Streams:
         self.running = RunningTurns()
         self._sender = sender
         self._follower = follower
-        self._api = Api(
-            [stream_routes.router],
-            _Parts(max_chars),
-            body_max_bytes=body_max_bytes(max_chars),
+        parts = _Parts(max_chars)
+        numbered = Api([stream_routes.router], parts, body_max_bytes=body_max_bytes(max_chars))
+        front_ends = Api(
+            [ag_ui_routes.router],
+            parts,
+            body_max_bytes=HISTORY_MAX_BYTES,
+            values_max=HISTORY_VALUES_MAX,
+        )
+        self._apis = dict.fromkeys(stream_routes.METHODS, numbered) | dict.fromkeys(
+            ag_ui_routes.METHODS, front_ends
         )
         self._limits = limits
+
+    def body_max_bytes(self, path: str) -> int:
+        """Return how large a body may be that comes to one of the paths."""
+        return self._apis[path].body_max_bytes
 
     async def answer(
         self,
@@ -123,8 +135,8 @@ class Streams:
                         self._sender.open(sending.request, seconds=left, enqueue=sending.enqueue)
                     )
                     stream = await self._of_sent(sending, opened, invocation)
-                case Following() as following:
-                    stream = await self._of_followed(following)
+                case (Following() | Resuming()) as wanted:
+                    stream = await self._of_followed(wanted, invocation)
                     if stream is None:
                         response |= {"statusCode": 204, "body": None}
         except Exception as error:
@@ -132,38 +144,65 @@ class Streams:
         if stream is None:
             answering = outgoing.whole(response)
         else:
-            headers = dict(stream.wire.headers(stream.view, replayed=stream.replayed))
-            if "Location" in headers:
-                headers["Location"] = seen_from(event["path"], headers["Location"])
-            parts = stream.wire.parts(stream.view, stream.events)
-            answering = give(parts, headers_of(response) | headers, receive, outgoing)
+            told, wire = stream.told, stream.wire
+            headers = dict(wire.headers(told.view, replayed=told.replayed))
+            headers["Location"] = seen_from(event["path"], headers["Location"])
+            outgoing.farewell = wire.farewell
+            answering = give(wire.parts(told), headers_of(response) | headers, receive, outgoing)
         await self._see_through(answering, opened.work if opened else None, invocation)
 
     def _routed(self, event: dict[str, Any]) -> dict[str, Any]:
         allowed = METHODS[event["resource"]]
         if event["httpMethod"] != allowed:
             raise MethodNotAllowed(allowed)
-        return self._api.answer(event, None)
+        return self._apis[event["resource"]].answer(event, None)
 
     async def _of_sent(
         self, wanted: Sending, opened: OpenedTurn, invocation: Invocation
     ) -> _Stream:
         view = await self._follower.find(wanted.request.user_id, opened.session_id, opened.turn_id)
-        seconds = self._limits.follow if opened.work is None else invocation.deadline.left()
-        events = self._follower.follow(view, after=0, seconds=seconds)
+        seconds = invocation.deadline.left()
+        if opened.work is None:
+            seconds = self._patience(wanted.wire, invocation)
+        events = self._follow(view, wanted.wire, seconds=seconds)
         if opened.work is None:
             events = _from(await anext(events, None), events)
-        return _Stream(view, events, wanted.wire, opened.replayed)
+        return _Stream(self._told(view, events, opened.replayed), wanted.wire)
 
-    async def _of_followed(self, wanted: Following) -> _Stream | None:
+    async def _of_followed(
+        self, wanted: Following | Resuming, invocation: Invocation
+    ) -> _Stream | None:
         """Follow a turn; None if it is over and no event is left."""
-        view = await self._follower.find(wanted.user_id, wanted.session_id, wanted.turn_id)
-        events = self._follower.follow(view, after=wanted.after, seconds=self._limits.follow)
+        after, view = 0, None
+        match wanted:
+            case Following():
+                view = await self._follower.find(wanted.user_id, wanted.session_id, wanted.turn_id)
+                after = wanted.after
+            case Resuming():
+                view = await self._follower.find_open(wanted.user_id, wanted.key, wanted.session_id)
+        if view is None:
+            return None
+        seconds = self._patience(wanted.wire, invocation)
+        events = self._follow(view, wanted.wire, after=after, seconds=seconds)
         first = await anext(events, None)
         if first is None and view.turn.ended_at is not None:
             # All is there already. A browser comes back after each end, until it is told 204.
             return None
-        return _Stream(view, _from(first, events), wanted.wire)
+        return _Stream(self._told(view, _from(first, events)), wanted.wire)
+
+    def _patience(self, wire: Wire, invocation: Invocation) -> float:
+        """Return for how long a turn is followed that is carried out elsewhere."""
+        if wire.whole:
+            return invocation.deadline.before(_LAST_SECONDS).left()
+        return self._limits.follow
+
+    def _follow(self, view: TurnView, wire: Wire, *, after: int = 0, seconds: float) -> Events:
+        return self._follower.follow(view, after=after, seconds=seconds, caught_up=wire.whole)
+
+    def _told(self, view: TurnView, events: Events, replayed: bool = False) -> Told:
+        turn = view.turn
+        look = partial(self._follower.find, turn.user_id, turn.session_id, turn.id)
+        return Told(view, events, look, replayed)
 
     async def _see_through(
         self,

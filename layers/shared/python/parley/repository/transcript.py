@@ -10,7 +10,7 @@ from typing import Literal, Self
 from uuid import UUID
 
 from pydantic import TypeAdapter
-from sqlalchemy import Select, case, func, select, tuple_
+from sqlalchemy import Select, case, func, or_, select, tuple_
 from sqlalchemy.orm import Session, aliased
 
 from parley.errors import NotFound
@@ -18,7 +18,7 @@ from parley.repository.database import Database
 from parley.repository.models import MessageRow, SessionRow, ToolCallRow, TurnRow
 from parley.repository.paging import Number, Page, decode, encode, fitting
 from parley.repository.scope import SERVICE, OfUser
-from parley.repository.states import TurnStatus
+from parley.repository.states import OPEN, TurnStatus
 from parley.repository.values import Message, Step, Turn
 
 # Of a turn, the user speaks first.
@@ -210,6 +210,34 @@ class Transcript:
         )
         rows = self._database.read(OfUser(user_id), lambda session: session.execute(query).all())
         return {row[0].number: (TurnView.of(*row[:3]), row[3]) for row in rows}
+
+    def open_turn(self, user_id: str, key: str, session_id: UUID | None) -> TurnView | None:
+        """Look at the open turn that comes first in a session.
+
+        Args:
+            user_id: Whose session it is.
+            key: The idempotency key that it was made with.
+            session_id: Or its id, which counts before the key.
+
+        Returns:
+            None if no turn is open, or the user has no such session.
+        """
+        known = SessionRow.id == session_id
+        of_user = select(SessionRow.id).where(
+            SessionRow.user_id == user_id, or_(known, SessionRow.idempotency_key == key)
+        )
+        found = of_user.order_by(known.desc()).limit(1).scalar_subquery()
+        query = (
+            _VIEWS.where(
+                TurnRow.session_id == found,
+                TurnRow.user_id == user_id,
+                TurnRow.status.in_(OPEN),
+            )
+            .order_by(TurnRow.number)
+            .limit(1)
+        )
+        row = self._database.read(OfUser(user_id), lambda session: session.execute(query).first())
+        return None if row is None else TurnView.of(*row)
 
     def _require_session(self, user_id: str, session_id: UUID) -> None:
         query = select(SessionRow.id).where(

@@ -46,12 +46,24 @@ _UNIQUE_VIOLATION = "23505"
 
 @dataclass(frozen=True, slots=True)
 class NewSession:
-    """What a session is opened with."""
+    """What a session is opened with, and what finds one that is there.
+
+    Attributes:
+        name: Finds the session, and is what a new one is named.
+        key: The idempotency key that it was made with, or is; finds it as well.
+        fingerprint: That of what made it, if there is a key.
+        known_as: The id of the session, if there may be one; finds it as well.
+        known_with: The agent that it must have to be found by its id; None if any will do.
+    """
 
     agent: str
     name: str | None
     platform: str
     metadata: Mapping[str, Any]
+    key: str | None = None
+    fingerprint: bytes | None = None
+    known_as: UUID | None = None
+    known_with: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -305,6 +317,10 @@ class TurnRepository:
                 "name": request.opens.name,
                 "platform": request.opens.platform,
                 "metadata": to_json(request.opens.metadata).decode(),
+                "session_key": request.opens.key,
+                "session_fingerprint": request.opens.fingerprint,
+                "known_as": request.opens.known_as,
+                "known_with": request.opens.known_with,
             }
         while True:
             try:

@@ -1,7 +1,9 @@
--- Begin a turn in the session that has its key, or that name, or in a new one; or say why not.
+-- Begin a turn in the session that has its key, or that name, or was made with that key, or has that
+-- id; or in a new one; or say why not.
 -- A first message makes its session and its turn in one statement, so a retry finds either both or
 -- neither. begin_by_id.sql is the same but for how it finds the session.
--- Parameters: those of begin_by_id.sql, and agent, name, platform, metadata.
+-- Parameters: those of begin_by_id.sql, and agent, name, platform, metadata; session_key with
+-- session_fingerprint, known_as with known_with, which are null where nothing is known by them.
 WITH prior AS MATERIALIZED (
   SELECT t.* FROM turns t
   WHERE t.user_id = :user_id AND (t.idempotency_key = :key OR t.id = :turn_id)),
@@ -13,11 +15,16 @@ buried AS MATERIALIZED (
 seen AS MATERIALIZED (
   SELECT s.* FROM sessions s WHERE s.user_id = :user_id
     AND (s.id = (SELECT session_id FROM prior)
-      OR (s.name = :name AND NOT EXISTS (SELECT FROM prior)))),
+      OR (NOT EXISTS (SELECT FROM prior)
+        AND (s.name = :name OR s.idempotency_key = :session_key
+          OR (s.id = :known_as AND s.agent = coalesce(:known_with, s.agent)))))
+  ORDER BY s.id = :known_as DESC NULLS LAST LIMIT 1),
 -- Nothing of the key or the name is there: the session is made here.
 opened AS (
-  INSERT INTO sessions (id, user_id, agent, name, platform, metadata, next_number)
-  SELECT :session_id, :user_id, :agent, :name, :platform, CAST(:metadata AS jsonb), 2
+  INSERT INTO sessions (id, user_id, agent, name, platform, metadata, idempotency_key, fingerprint,
+                        next_number)
+  SELECT :session_id, :user_id, :agent, :name, :platform, CAST(:metadata AS jsonb), :session_key,
+         CAST(:session_fingerprint AS bytea), 2
   WHERE NOT EXISTS (SELECT FROM prior) AND NOT EXISTS (SELECT FROM seen)
     AND NOT EXISTS (SELECT FROM buried)
   ON CONFLICT DO NOTHING

@@ -1,0 +1,1 @@
+"""The protocols that ready front ends speak: a turn, told in their words."""

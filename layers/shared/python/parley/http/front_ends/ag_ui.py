@@ -1,0 +1,138 @@
+"""AG-UI 1.0: a turn as the events of a run (docs.ag-ui.com)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from parley.http.front_ends.narration import Frame, Frames, farewell, narrate, written
+from parley.http.streamed import Told
+from parley.repository.transcript import TurnView
+
+VERSION = "1.0"
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A `Wire` of the run that a client asks for.
+
+    Attributes:
+        thread_id: The client's.
+        run_id: The client's.
+        history: The messages that the client sent, the last of which is the user's that counts.
+        ahead: Whether it sent more behind them: what it was told of this run before.
+    """
+
+    thread_id: str
+    run_id: str
+    history: Sequence[Mapping[str, Any]] = ()
+    ahead: bool = False
+
+    def headers(self, view: TurnView, *, replayed: bool) -> dict[str, str]:
+        location = f"../sessions/{view.turn.session_id}/turns/{view.turn.id}"
+        told = {"Location": location}
+        return told | {"Idempotent-Replayed": "true"} if replayed else told
+
+    def parts(self, told: Told) -> AsyncGenerator[bytes, None]:
+        return narrate(told, _Run(self))
+
+    @property
+    def farewell(self) -> bytes:
+        return farewell(_Run(self))
+
+    @property
+    def whole(self) -> bool:
+        return True
+
+
+def empty_run(thread_id: str, run_id: str) -> str:
+    """Return the whole of a run in which nothing happens."""
+    run = _Run(Run(thread_id, run_id))
+    return written([run.started(), run.finished("success")]).decode()
+
+
+@dataclass(slots=True)
+class _Run:
+    """Tells a run."""
+
+    run: Run
+    last: bytes = b""
+    _said: list[dict[str, Any]] = field(default_factory=list)
+
+    def begins(self, told: Told) -> Frames:
+        turn = told.view.turn
+        yield self.started(sessionId=str(turn.session_id), turnId=str(turn.id))
+        if told.replayed and self.run.ahead:
+            # It would add to what it holds of the texts: they are told from their start.
+            yield self._snapshot()
+
+    def started(self, **metadata: str) -> Frame:
+        """Return the event that begins the run."""
+        return {
+            "type": "RUN_STARTED",
+            "threadId": self.run.thread_id,
+            "runId": self.run.run_id,
+            "protocolVersion": VERSION,
+            "metadata": metadata,
+        }
+
+    def text_begins(self, text_id: str) -> Frames:
+        self._said.append({"id": text_id, "role": "assistant", "content": []})
+        yield {"type": "TEXT_MESSAGE_START", "messageId": text_id, "role": "assistant"}
+
+    def text(self, text_id: str, piece: str) -> Frames:
+        self._said[-1]["content"].append(piece)
+        yield {"type": "TEXT_MESSAGE_CONTENT", "messageId": text_id, "delta": piece}
+
+    def text_ends(self, text_id: str) -> Frames:
+        yield {"type": "TEXT_MESSAGE_END", "messageId": text_id}
+
+    def text_is_void(self, text_id: str) -> Frames:
+        self._said = [each for each in self._said if each["id"] != text_id]
+        yield self._snapshot()
+
+    def called(self, call_id: str, name: str, arguments: str) -> Frames:
+        function = {"name": name, "arguments": arguments}
+        made = {"id": call_id, "type": "function", "function": function}
+        self._said.append({"id": call_id, "role": "assistant", "toolCalls": [made]})
+        yield {"type": "TOOL_CALL_START", "toolCallId": call_id, "toolCallName": name}
+        if arguments:
+            yield {"type": "TOOL_CALL_ARGS", "toolCallId": call_id, "delta": arguments}
+        yield {"type": "TOOL_CALL_END", "toolCallId": call_id}
+
+    def returned(self, call_id: str, output: Any) -> Frames:
+        content = output if isinstance(output, str) else json.dumps(output, ensure_ascii=False)
+        said = {"toolCallId": call_id, "content": content, "role": "tool"}
+        self._said.append({"id": f"{call_id}-result", **said})
+        yield {"type": "TOOL_CALL_RESULT", "messageId": f"{call_id}-result", **said}
+
+    def completed(self, usage: Mapping[str, int]) -> Frames:
+        spent = {"inputTokens": usage["input_tokens"], "outputTokens": usage["output_tokens"]}
+        total = {"totalTokens": sum(spent.values())}
+        yield {**self.finished("success"), "usage": [spent | total]}
+
+    def cancelled(self, detail: str) -> Frames:
+        yield self.finished("cancelled")
+
+    def failed(self, code: str, detail: str) -> Frames:
+        yield {"type": "RUN_ERROR", "message": detail, "code": code}
+
+    def finished(self, outcome: str) -> Frame:
+        """Return the event that ends the run well."""
+        return {
+            "type": "RUN_FINISHED",
+            "threadId": self.run.thread_id,
+            "runId": self.run.run_id,
+            "outcome": {"type": outcome},
+        }
+
+    def _snapshot(self) -> Frame:
+        said = [
+            {**each, "content": "".join(each["content"])}
+            if isinstance(each.get("content"), list)
+            else each
+            for each in self._said
+        ]
+        return {"type": "MESSAGES_SNAPSHOT", "messages": [*self.run.history, *said]}

@@ -1,0 +1,92 @@
+"""The route that AG-UI's clients speak to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+from urllib.parse import unquote
+
+from aws_lambda_powertools.event_handler.openapi.params import Path
+from pydantic import BaseModel, ConfigDict, Field
+
+from parley.errors import InvalidField, NotFound
+from parley.http.documented import answers
+from parley.http.front_ends.ag_ui import Run, empty_run
+from parley.http.front_ends.conversations import Conversation, message_in
+from parley.http.front_ends.user_text import newest_of_user, text_of
+from parley.http.parts import Caller, MessageMaxChars
+from parley.http.streamed import Sending, StreamRouter
+from parley.manifest import manifest
+
+RUN = "/ag-ui/{agent}"
+METHODS: Mapping[str, str] = {RUN: "POST"}
+
+PROTOCOL = "ag-ui"
+
+Id = Annotated[str, Field(min_length=1, max_length=255)]
+
+
+class RunAgentInput(BaseModel):
+    """What AG-UI's clients send; what is not named here is passed over."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "threadId": "groceries",
+                    "runId": "run-1",
+                    "messages": [{"id": "m-1", "role": "user", "content": "add buy milk"}],
+                }
+            ]
+        }
+    )
+
+    thread_id: Id = Field(alias="threadId", description="Names a session of yours.")
+    run_id: Id = Field(alias="runId", description="The same gives the same run, however often.")
+    messages: list[dict[str, Any]] = Field(
+        description="The newest of the user's counts; the transcript is kept here."
+    )
+    resume: list[Any] | None = Field(None, description="Answers to interrupts; there are none yet.")
+
+
+router = StreamRouter()
+
+
+@router.post(
+    "/ag-ui/<agent>",
+    operation_id="runAgent",
+    tags=["front ends"],
+    summary="Run an agent as AG-UI's clients do",
+    description=(
+        "AG-UI 1.0: the turn as a run's events. A client that lost the stream sends the same"
+        " `runId` again and is told the run from its start. The stream's end does not cancel the"
+        " turn; that its own route does, whose address `Location` begins."
+    ),
+    responses=answers({}, 400, 404, 409, 413, 415, 422)
+    | {200: {"description": "The run's events.", "content": {"text/event-stream": {}}}},
+)
+def run_agent(
+    user: Caller,
+    max_chars: MessageMaxChars,
+    agent: Annotated[str, Path(description="One of those that `/agents` lists.")],
+    body: RunAgentInput,
+) -> Sending | str:
+    agent = unquote(agent)
+    if agent not in manifest().agents:
+        raise NotFound("agent", agent)
+    if body.resume:
+        raise InvalidField("resume", "no run of this thread waits for an answer")
+    newest = newest_of_user(body.messages)
+    if newest is None:  # as clients do when they are mounted: nothing is said, so nothing is done
+        return empty_run(body.thread_id, body.run_id)
+    conversation = Conversation.of(PROTOCOL, body.thread_id, agent=agent)
+    request = message_in(
+        conversation,
+        user,
+        text_of(body.messages[newest].get("content")),
+        conversation.key_of("run", body.run_id),
+        agent=agent,
+        max_chars=max_chars,
+    )
+    history, ahead = body.messages[: newest + 1], len(body.messages) > newest + 1
+    return Sending(request, True, Run(body.thread_id, body.run_id, history, ahead))

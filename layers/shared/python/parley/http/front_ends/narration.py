@@ -1,0 +1,251 @@
+"""A turn's events, told in a protocol that has no numbers and takes nothing back.
+
+Each reader is told a turn from its start. What the log holds by then is told without the text that
+was taken back later; a reader that is told a text live, and then that it is void, is told so in the
+protocol's own way, or has to come back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+from contextlib import aclosing
+from typing import Any, Protocol
+from uuid import UUID
+
+from parley.events.log import FINAL, TurnEvent
+from parley.http.api import logged
+from parley.http.streamed import Told
+from parley.text import json_line
+
+KEEP_ALIVE = b": keep-alive\n\n"
+"""A comment, which clients pass over."""
+
+Frame = Mapping[str, Any]
+Frames = Iterable[Frame]
+
+
+class Teller(Protocol):
+    """Tells what happens in a turn in one protocol's words. For one reader.
+
+    Attributes:
+        last: What stands behind the last frame.
+    """
+
+    last: bytes
+
+    def begins(self, told: Told) -> Frames:
+        """Tell that the turn is there, before anything has happened."""
+        ...
+
+    def text_begins(self, text_id: str) -> Frames:
+        """Tell that a text begins."""
+        ...
+
+    def text(self, text_id: str, piece: str) -> Frames:
+        """Tell a piece of a text, which is never empty."""
+        ...
+
+    def text_ends(self, text_id: str) -> Frames:
+        """Tell that a text is whole, or that no more comes of it."""
+        ...
+
+    def text_is_void(self, text_id: str) -> Frames | None:
+        """Take a text back that has ended; None if nothing can be taken back."""
+        ...
+
+    def called(self, call_id: str, name: str, arguments: str) -> Frames:
+        """Tell that a tool is called."""
+        ...
+
+    def returned(self, call_id: str, output: Any) -> Frames:
+        """Tell what a tool answered."""
+        ...
+
+    def completed(self, usage: Mapping[str, int]) -> Frames:
+        """Tell that the turn is over, with a reply."""
+        ...
+
+    def cancelled(self, detail: str) -> Frames:
+        """Tell that the turn was cancelled."""
+        ...
+
+    def failed(self, code: str, detail: str) -> Frames:
+        """Tell that the turn failed, or that the rest of it is not told here."""
+        ...
+
+
+GOES_ON = (
+    "stream_interrupted",
+    "The turn goes on without this stream: come back for it, whole.",
+)
+"""What a reader is told whose stream ends before the turn."""
+
+REWRITTEN = (
+    "message_reset",
+    "What was told of the message is void, and it is written anew: come back for it, whole.",
+)
+
+
+async def narrate(told: Told, teller: Teller) -> AsyncGenerator[bytes, None]:
+    """Yield what a reader is told of a turn, from its start to its end.
+
+    Args:
+        told: The turn and its events. They are closed.
+        teller: Tells them.
+    """
+    story = _Story(told, teller)
+    async with aclosing(told.events) as events:
+        yield written(teller.begins(told))
+        try:
+            logged_before: list[TurnEvent] = []
+            async for event in events:
+                if event is None:
+                    break
+                logged_before.append(event)
+            for each in settled(logged_before):
+                yield written(await story.of(each))
+            async for event in events:
+                if story.over:
+                    break
+                yield KEEP_ALIVE if event is None else written(await story.of(event))
+            if not story.over:
+                yield written(story.ends(*GOES_ON))
+        except Exception as error:
+            said = logged(error)
+            yield written(story.ends(said.code, said.detail))
+    yield teller.last
+
+
+def farewell(teller: Teller) -> bytes:
+    """Return what a reader is told whose stream is cut off by this process's end."""
+    return written(teller.failed(*GOES_ON)) + teller.last
+
+
+def written(frames: Frames) -> bytes:
+    """Return frames as they stand on the wire: one line of JSON each."""
+    return b"".join(b"data: %s\n\n" % json_line(frame) for frame in frames)
+
+
+def settled(events: Sequence[TurnEvent]) -> list[TurnEvent]:
+    """Return the events without pieces of text that are void by the last of them."""
+    void: set[int] = set()
+    open_pieces: list[int] = []
+    for index, event in enumerate(events):
+        match event.type:
+            case "message.delta":
+                if open_pieces and events[open_pieces[-1]].data["step"] != event.data["step"]:
+                    open_pieces = []
+                open_pieces.append(index)
+            case "message.reset":
+                void |= {index, *open_pieces}
+                open_pieces = []
+            case "message.completed":
+                so_far = "".join(events[piece].data["text"] for piece in open_pieces)
+                text = event.data["text"]
+                if text is not None and not text.startswith(so_far):
+                    void |= set(open_pieces)
+                open_pieces = []
+    return [event for index, event in enumerate(events) if index not in void]
+
+
+class _Story:
+    """What one reader was told so far."""
+
+    def __init__(self, told: Told, teller: Teller) -> None:
+        self.over = False
+        self._told = told
+        self._teller = teller
+        self._turn: UUID = told.view.turn.id
+        self._open: str | None = None
+        self._pieces: list[str] = []
+        self._step: int | None = None
+        self._written: dict[str, int] = {}
+
+    async def of(self, event: TurnEvent) -> list[Frame]:
+        """Return what is told of an event; `over` says whether nothing follows."""
+        data = event.data
+        match event.type:
+            case "message.delta":
+                return [*self._begin(data["step"]), *self._add(data["text"])]
+            case "message.reset":
+                return self._take_back()
+            case "message.completed":
+                return await self._complete(data["step"], data["text"])
+            case "tool.called":
+                call = self._of_turn(data["call_id"])
+                told = self._teller.called(call, data["name"], data["arguments"])
+                return [*self._end(), *told]
+            case "tool.returned":
+                return [*self._teller.returned(self._of_turn(data["call_id"]), data["output"])]
+            case "turn.completed":
+                self.over = True
+                return [*self._end(), *self._teller.completed(data["usage"])]
+            case "turn.cancelled":
+                self.over = True
+                return [*self._end(), *self._teller.cancelled(data["detail"] or "")]
+            case "turn.failed":
+                return self.ends(data["code"] or "", data["detail"] or "")
+            case _:  # started, resumed, lost: the protocols have no word for it
+                return []
+
+    def ends(self, code: str, detail: str) -> list[Frame]:
+        """Return how the story ends that has no good end."""
+        self.over = True
+        return [*self._end(), *self._teller.failed(code, detail)]
+
+    def _of_turn(self, name: object) -> str:
+        # Models name their calls as they like, some each turn alike.
+        return f"{self._turn}-{name}"
+
+    def _begin(self, step: int | None) -> list[Frame]:
+        if self._open is not None and step in (None, self._step):
+            return []
+        ended = self._end()
+        name = self._of_turn("reply" if step is None else step)
+        times = self._written[name] = self._written.get(name, 0) + 1
+        self._open, self._step, self._pieces = name if times == 1 else f"{name}-{times}", step, []
+        return [*ended, *self._teller.text_begins(self._open)]
+
+    def _add(self, text: str) -> list[Frame]:
+        if not text or self._open is None:
+            return []
+        self._pieces.append(text)
+        return [*self._teller.text(self._open, text)]
+
+    def _end(self) -> list[Frame]:
+        if self._open is None:
+            return []
+        ended, self._open, self._pieces = self._open, None, []
+        return [*self._teller.text_ends(ended)]
+
+    def _take_back(self) -> list[Frame]:
+        if self._open is None:
+            return []
+        void = self._open
+        ended = self._end()
+        taken_back = self._teller.text_is_void(void)
+        if taken_back is None:
+            return [*ended, *self.ends(*REWRITTEN)]
+        return [*ended, *taken_back]
+
+    async def _complete(self, step: int | None, text: str | None) -> list[Frame]:
+        if text is None:
+            if self._open is not None:  # too long for an event, but told in pieces
+                return self._end()
+            text = await self._long_reply()
+        if not text:
+            return self._end()
+        before = self._end() if step not in (None, self._step) else []
+        if not text.startswith("".join(self._pieces)):
+            before += self._take_back()
+        if self.over:
+            return before
+        rest = text[len("".join(self._pieces)) :]
+        return [*before, *self._begin(step), *self._add(rest), *self._end()]
+
+    async def _long_reply(self) -> str | None:
+        view = await self._told.look()
+        return None if view.reply is None else view.reply.content
+
+
+assert {"turn.completed", "turn.failed", "turn.cancelled"} == FINAL, "each end has its word"
