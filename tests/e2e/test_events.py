@@ -45,7 +45,15 @@ OF_API = sorted(
     for path in (EVENTS / function).glob("*.json")
 )
 
-OF_STREAM = sorted(f"stream/{path.stem}" for path in (EVENTS / "stream").glob("*.json"))
+OF_FRONT_ENDS = {
+    "stream/run-agent": (200, "RUN_STARTED", "RUN_FINISHED"),
+    "stream/send-to-chat": (200, '"start"', "[DONE]"),
+    "stream/resume-chat": (204, "", ""),
+}
+"""What an event of a front end is answered, and what stands in its first and its last frame."""
+OF_STREAM = sorted(
+    {f"stream/{path.stem}" for path in (EVENTS / "stream").glob("*.json")} - OF_FRONT_ENDS.keys()
+)
 MESSAGES = "/sessions/{session_id}/messages"
 
 
@@ -121,6 +129,18 @@ def test_an_event_of_a_stream_is_served(name: str, alices: Deployment) -> None:
         kinds = [frame.event for frame in answer]
 
     assert (answer.status, kinds[0], kinds[-1]) == (200, "turn.started", "turn.completed")
+
+
+@pytest.mark.parametrize("name", OF_FRONT_ENDS)
+def test_an_event_of_a_front_end_is_served(name: str, alices: Deployment) -> None:
+    status, begins, ends = OF_FRONT_ENDS[name]
+
+    with alices.stream.forward(read_event(name)) as answer:
+        frames = [frame.data for frame in answer] or [""]
+
+    assert answer.status == status, frames
+    assert begins in frames[0]
+    assert ends in frames[-1]
 
 
 def test_the_queue_has_a_turn_carried_out_that_waits(

@@ -34,6 +34,8 @@ def test_the_routes_are_those_that_stream() -> None:
         ("post", "/sessions/{session_id}/messages/stream"),
         ("get", "/sessions/{session_id}/turns/{turn_id}/events"),
         ("post", "/ag-ui/{agent}"),
+        ("post", "/ai-sdk/chat"),
+        ("get", "/ai-sdk/chat/{chat_id}/stream"),
     }
 
 

@@ -55,7 +55,9 @@ STATUSES = {
     "sessions/read-turn": (200, 404),
     "sessions/rename-user": (200, 200),
     "stream/follow-turn": (200, 404),
+    "stream/resume-chat": (204, 204),
     "stream/run-agent": (200, 200),
+    "stream/send-to-chat": (200, 200),
     "stream/stream-first-message": (200, 200),
     "stream/stream-message": (200, 404),
 }

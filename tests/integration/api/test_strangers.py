@@ -25,6 +25,8 @@ STRANGERS_STATUS = {
     "sendFirstMessage": 201,
     "streamFirstMessage": 200,
     "runAgent": 200,
+    "sendToChat": 200,
+    "resumeChat": 204,
     "createTask": 201,
     "listSessions": 200,
     "listTasks": 200,

@@ -52,7 +52,7 @@ REFUSE_WHAT_FITS = {
     *("readTranscript", "listTurns", "listSessions", "listTasks", "followTurn"),
     *("sendFirstMessage", "streamFirstMessage", "createSession", "createTask", "changeTask"),
     *("sendMessage", "streamMessage", "listAllSessions", "readAnyTranscript", "cleanUp"),
-    *("runAgent",),
+    *("runAgent", "sendToChat"),
 }
 
 
@@ -79,6 +79,9 @@ def without_what_no_schema_can_tell() -> dict[str, Any]:
     # Answers to what nobody asked, and a history in which the user says nothing, or too much.
     fields["RunAgentInput"]["resume"] = {"enum": [None, []]}
     fields["RunAgentInput"]["messages"] = {"enum": [[], [{"role": "user", "content": "hello"}]]}
+    said = [{"role": "user", "parts": [{"type": "text", "text": "hello"}]}]
+    fields["ChatRequest"]["messages"] = {"const": said}
+    fields["ChatRequest"]["agent"] = {"enum": ["todo", None]}
     # Both a session's id and what is for a session that is made.
     del fields["FirstMessageSending"]["session_id"]
     for name in ("TaskCreation", "TaskChange"):

@@ -246,6 +246,8 @@ def test_the_projects_own_template_is_understood() -> None:
         "/sessions/{session_id}/messages/stream",
         "/sessions/{session_id}/turns/{turn_id}/events",
         "/ag-ui/{agent}",
+        "/ai-sdk/chat",
+        "/ai-sdk/chat/{chat_id}/stream",
     }
     assert template.queue is not None
     assert template.functions[template.queue.function].folder.name == "worker"

@@ -33,6 +33,11 @@ BODIES: Mapping[str, Any] = {
         "runId": "run-1",
         "messages": [{"role": "user", "content": "add jam"}],
     },
+    "sendToChat": {
+        "id": NAME_OF_BOTH,
+        "messages": [{"role": "user", "parts": [{"type": "text", "text": "add tea"}]}],
+    },
+    "resumeChat": None,
     "readTranscript": None,
     "listTurns": None,
     "readTurn": None,
@@ -75,7 +80,7 @@ class Operation:
 
     def path_of(self, ids: Mapping[str, str]) -> str:
         """Fill the path's names in."""
-        return self.path.format_map({"agent": "todo", **ids})
+        return self.path.format_map({"agent": "todo", "chat_id": NAME_OF_BOTH, **ids})
 
     @property
     def scopes(self) -> str:

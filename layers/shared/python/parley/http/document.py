@@ -25,7 +25,7 @@ from parley.http import (
     transcript,
     turns,
 )
-from parley.http.front_ends import ag_ui_routes
+from parley.http.front_ends import ag_ui_routes, ai_sdk_routes
 from parley.http.generated_schema import drop_foreign_errors, drop_null_parameters
 
 _DESCRIPTION = """\
@@ -41,7 +41,7 @@ audience."""
 
 
 ROUTES = (
-    *(sessions, messages, stream_routes, ag_ui_routes, transcript, turns),
+    *(sessions, messages, stream_routes, ag_ui_routes, ai_sdk_routes, transcript, turns),
     *(memory, tasks, admin, admin_stats, open),
 )
 """The modules of all routes, in the document's order."""

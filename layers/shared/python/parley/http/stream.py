@@ -51,7 +51,9 @@ def stream_app(
     # An endpoint that is no function is called as an app, with every method.
     # A slash at the end makes no other path, as in API Gateway.
     routes = [
-        Route(path + end, cast(Any, _Endpoint(streams, path, streams.body_max_bytes(path))))
+        Route(
+            _any_text(path) + end, cast(Any, _Endpoint(streams, path, streams.body_max_bytes(path)))
+        )
         for path in METHODS
         for end in ("", "/")
     ]
@@ -62,6 +64,11 @@ def stream_app(
     )
     app.router.redirect_slashes = False
     return app
+
+
+def _any_text(path: str) -> str:
+    """Return a path whose ids of a front end's making may have slashes: they come decoded."""
+    return path.replace("{chat_id}", "{chat_id:path}")
 
 
 async def _ready(request: Request) -> Response:

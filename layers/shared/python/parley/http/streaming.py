@@ -20,7 +20,7 @@ from parley.events.reader import Follower
 from parley.http import stream_routes
 from parley.http.api import Api, logged, refused
 from parley.http.body import HISTORY_MAX_BYTES, HISTORY_VALUES_MAX, body_max_bytes
-from parley.http.front_ends import ag_ui_routes
+from parley.http.front_ends import ag_ui_routes, ai_sdk_routes
 from parley.http.paths import seen_from
 from parley.http.problems import MethodNotAllowed
 from parley.http.response import Outgoing, headers_of
@@ -32,7 +32,9 @@ from parley.repository.transcript import TurnView
 from parley.timing import TURN_MARGIN_SECONDS
 from parley.turns.send import OpenedTurn, Sender
 
-METHODS: Mapping[str, str] = {**stream_routes.METHODS, **ag_ui_routes.METHODS}
+_OF_FRONT_ENDS = {**ag_ui_routes.METHODS, **ai_sdk_routes.METHODS}
+
+METHODS: Mapping[str, str] = {**stream_routes.METHODS, **_OF_FRONT_ENDS}
 """The paths, each with its only method."""
 
 _LAST_SECONDS = 2.0
@@ -95,14 +97,15 @@ class Streams:
         parts = _Parts(max_chars)
         numbered = Api([stream_routes.router], parts, body_max_bytes=body_max_bytes(max_chars))
         front_ends = Api(
-            [ag_ui_routes.router],
+            [ag_ui_routes.router, ai_sdk_routes.router],
             parts,
             body_max_bytes=HISTORY_MAX_BYTES,
             values_max=HISTORY_VALUES_MAX,
         )
-        self._apis = dict.fromkeys(stream_routes.METHODS, numbered) | dict.fromkeys(
-            ag_ui_routes.METHODS, front_ends
-        )
+        self._apis = {
+            **dict.fromkeys(stream_routes.METHODS, numbered),
+            **dict.fromkeys(_OF_FRONT_ENDS, front_ends),
+        }
         self._limits = limits
 
     def body_max_bytes(self, path: str) -> int:
