@@ -104,7 +104,7 @@ def _upgrade(url: str, runtime_url: str | None) -> str:
     try:
         runtime = None if runtime_url is None else parse_url(runtime_url)
         if project is not None:
-            sys.path.insert(0, str(project.source))
+            sys.path[:0] = [str(package.parent) for package in project.packages]
         revision: str = schema.upgrade(
             database,
             waking_seconds=0,

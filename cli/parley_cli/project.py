@@ -29,7 +29,7 @@ def init(
         Path, typer.Argument(metavar="NAME", help="The project's name: of its folder, made here.")
     ],
     example: Annotated[
-        str, typer.Option("--example", help="What it begins with: todo or blank.")
+        str, typer.Option("--example", help="What it begins with: todo, support or blank.")
     ] = "todo",
 ) -> None:
     """Make a project: an agent with its tools, its table and its tests, and what they need.

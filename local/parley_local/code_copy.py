@@ -33,13 +33,13 @@ def copied(project: Project, folder: Path) -> Project:
     folder.mkdir(parents=True)
     for package in project.packages:
         for file in _files(package):
-            target = folder / file.relative_to(project.source)
+            target = folder / file.relative_to(package.parent)
             target.parent.mkdir(parents=True, exist_ok=True)
             if file.suffix == ".py":
                 _compile(file, target)
             else:
                 shutil.copy(file, target)
-    packages = tuple(folder / each.relative_to(project.source) for each in project.packages)
+    packages = tuple(folder / each.name for each in project.packages)
     return replace(project, source=folder, packages=packages)
 
 

@@ -88,7 +88,7 @@ def _faults_of_routes(named: str) -> Iterator[tuple[str, str]]:
     except Exception as error:
         yield _why(error)
     if "agents" in sys.modules and not had_the_sdk:
-        yield "importing it imports the Agents SDK, which what serves routes does not have", ""
+        yield "importing it imports the Agents SDK, for which what serves routes would wait", ""
 
 
 def _faults_of_user_data() -> Iterator[tuple[str, str]]:

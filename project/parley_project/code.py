@@ -30,19 +30,21 @@ def find_code(
         named: What names a module of the project, each with the key that does.
 
     Returns:
-        The folder that they are imported from, and each package, or module that is a file.
+        The folder that they are imported from, the first where `source` lists several, and each
+        package, or module that is a file.
     """
     named = [(target.split(":")[0].split(".")[0], key) for target, key in named]
     listed = table.texts("packages")
     wanted = {name: "packages" for name in listed} | dict(named)
-    given = table.text("source")
-    if given is not None and not (root / given).is_dir():
-        table.fault("source", f"there is no folder {given}")
-    in_src = given is None and any(_find(root / "src", name) for name in wanted)
-    source = (root / (given or ("src" if in_src else "."))).resolve()
+    given = table.text_or_texts("source")
+    for folder in given:
+        if not (root / folder).is_dir():
+            table.fault("source", f"there is no folder {folder}")
+    in_src = not given and any(_find(root / "src", name) for name in wanted)
+    sources = [(root / folder).resolve() for folder in given or ("src" if in_src else ".",)]
     packages = []
     for name, key in wanted.items():
-        found = _find(source, name)
+        found = next((there for source in sources if (there := _find(source, name))), None)
         if name in TAKEN and found is not None:
             table.fault(
                 key, f"{found.name} has the name of {TAKEN[name]}, and would hide it; rename it"
@@ -53,10 +55,11 @@ def find_code(
             packages.append(found)
         elif name in listed or PathFinder.find_spec(name) is None:
             table.fault(
-                key, f"no such module: there is neither {name}/ nor {name}.py in {source},"
+                key, f"no such module: there is neither {name}/ nor {name}.py in"
+                f" {' or '.join(map(str, sources))},"
                 " and nothing of that name is installed"
             )  # fmt: skip
-    return source, tuple(packages)
+    return sources[0], tuple(packages)
 
 
 def _find(source: Path, name: str) -> Path | None:

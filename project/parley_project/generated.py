@@ -50,7 +50,7 @@ def python_path(project: Project, folder: Path, before: str = "") -> str:
     here = project.migrations
     manifest = replace(project.manifest, migrations=None if here is None else str(here))
     write_manifest(manifest, folder)
-    own = [str(project.source)] if project.packages else []
+    own = [str(each.parent) for each in project.packages]
     entries = [str(folder.resolve()), *own, *before.split(os.pathsep)]
     return os.pathsep.join(dict.fromkeys(filter(None, entries)))
 

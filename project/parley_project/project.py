@@ -30,8 +30,8 @@ class Project:
     Attributes:
         file: Its `pyproject.toml`.
         manifest: What its functions know of it.
-        source: The folder that its modules are imported from.
-        packages: Its packages and modules, in `source`, which are deployed.
+        source: The folder that its modules are imported from; the first where it lists several.
+        packages: Its packages and modules, which are deployed; each in one of those folders.
         template: Its own template, instead of Parley's.
         policies: What its functions may do beyond what Parley's need.
         paths: Those of its routes, as API Gateway writes them, such as `/notes/{note_id}`. Reading

@@ -70,6 +70,13 @@ class Table:
             return ()
         return tuple(value)
 
+    def text_or_texts(self, key: str) -> tuple[str, ...]:
+        """Return a list of texts, of one if it is a text; none if it is not there, or neither."""
+        if isinstance(self._values.get(key), list):
+            return self.texts(key)
+        one = self.text(key)
+        return () if one is None else (one,)
+
     def flag(self, key: str) -> bool | None:
         """Return true or false; None if it is not there, or is neither."""
         value = self._value(key)

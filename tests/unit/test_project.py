@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from parley.manifest import Manifest, Offer, Variable
+from parley_local.code_copy import copied
 from parley_project.environment import local_values, read_dotenv
 from parley_project.faults import ProjectFaults
 from parley_project.generated import python_path, write_manifest
@@ -48,6 +50,21 @@ def test_a_package_below_src_is_found_there(folder: Path) -> None:
     (folder / "shop").rename(folder / "src" / "shop")
 
     assert read(AGENT).packages == (folder / "src" / "shop",)
+
+
+def test_packages_may_be_in_several_folders(folder: Path) -> None:
+    (folder / "more" / "mail").mkdir(parents=True)
+    (folder / "more" / "mail" / "agents.py").write_text("def mail(): ...\n")
+    mail = 'mail = { target = "mail.agents:mail", description = "Mails." }\n'
+
+    project = read(f'[tool.parley]\ndefault = "desk"\nsource = [".", "more"]\n{AGENT}{mail}')
+
+    assert project.packages == (folder / "shop", folder / "more" / "mail")
+    copy = copied(project, folder / "copy")
+    assert copy.packages == (folder / "copy" / "shop", folder / "copy" / "mail")
+    for each, path in ((project, [folder, folder / "more"]), (copy, [folder / "copy"])):
+        made = python_path(each, folder / "made").split(os.pathsep)
+        assert made == [str(folder / "made"), *map(str, path)]
 
 
 def test_the_project_is_found_from_a_folder_below_it(folder: Path) -> None:

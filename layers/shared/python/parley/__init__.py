@@ -1,10 +1,10 @@
 """Parley: a serverless backend for agent conversations.
 
-What agents' authors use is here: `Effect`, `TurnContext`, `effect_tool`, `read_tool`; and what says
-which of their tables hold rows of users: `UserTable`, `UserData`, `NotOfUsers`. What routes of
-their own are made of is in `parley.http`. Everything else of the package may change with any
-release. Importing `parley` alone does not import the Agents SDK; asking it for a tool's decorator
-does.
+What agents' authors use is here: `Effect`, `TurnContext`, `effect_tool`, `read_tool`, `escalate`;
+and what says which of their tables hold rows of users: `UserTable`, `UserData`, `NotOfUsers`. What
+routes of their own are made of is in `parley.http`. Everything else of the package may change with
+any release. Importing `parley` alone does not import the Agents SDK; asking it for a tool's
+decorator does.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from parley.runner.tools import effect_tool, read_tool
     from parley.turns.context import Effect, TurnContext
+    from parley.turns.escalation import escalate
     from parley.user_tables import NotOfUsers, UserData, UserTable
 
 __version__ = "0.1.0"
@@ -25,6 +26,7 @@ __all__ = [
     "UserData",
     "UserTable",
     "effect_tool",
+    "escalate",
     "read_tool",
 ]
 
@@ -35,6 +37,7 @@ _PUBLIC = {
     "UserData": "parley.user_tables",
     "UserTable": "parley.user_tables",
     "effect_tool": "parley.runner.tools",
+    "escalate": "parley.turns.escalation",
     "read_tool": "parley.runner.tools",
 }
 

@@ -1,12 +1,11 @@
-"""The support agent: answers questions, and hands a session over to a person."""
+"""The agent, and the tool with which it hands a conversation over to a person."""
 
 from __future__ import annotations
 
 from agents import Agent
 
-from parley.repository import escalation
-from parley.runner.tools import effect_tool
-from parley.turns.context import Effect, TurnContext
+import parley
+from parley import Effect, TurnContext, effect_tool
 
 INSTRUCTIONS = """\
 You answer the user's questions. Answer briefly, and never make anything up.
@@ -22,7 +21,7 @@ def escalate(effect: Effect, reason: str) -> str:
     Args:
         reason: What the person has to know, in a sentence or two.
     """
-    escalation.escalate(effect.db, effect.session_id, reason)
+    parley.escalate(effect, reason)
     return "A person will look at the conversation."
 
 

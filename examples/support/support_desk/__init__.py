@@ -1,0 +1,1 @@
+"""An agent that answers questions, and hands a conversation over to a person."""
