@@ -162,6 +162,20 @@ def test_what_the_page_on_testing_shows_is_so(tmp_path: Path) -> None:
     assert "5 passed" in done.stdout
 
 
+def test_what_the_page_on_routes_shows_is_so(tmp_path: Path) -> None:
+    agent = "from agents import Agent\n\nbuild = Agent(name='desk')\n"
+    project = write(
+        tmp_path,
+        {"pyproject.toml": documented.table("routes.md"), "my_desk/agent.py": agent}
+        | documented.files("routes.md"),
+    )
+
+    done = run_pytest(project, "-p", "no:xdist")
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "3 passed" in done.stdout
+
+
 def test_an_export_of_agent_builder_becomes_a_project(tmp_path: Path) -> None:
     table, files = documented.table("agent-builder.md"), documented.files("agent-builder.md")
     exported, stub = Path("my_desk/exported.py"), "@function_tool\ndef return_order(number: str):"

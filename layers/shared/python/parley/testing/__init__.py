@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from parley.testing.asking import Answer
     from parley.testing.database import Rows, TestDatabase
     from parley.testing.ledger import Ledger
     from parley.testing.processes import ForkMissing
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from parley.testing.workbench import Workbench
 
 __all__ = [
+    "Answer",
     "Asked",
     "Calls",
     "Fails",
@@ -42,6 +44,7 @@ __all__ = [
 ]
 
 _MODULES = {
+    "asking": ("Answer",),
     "database": ("Rows", "TestDatabase"),
     "ledger": ("Ledger",),
     "processes": ("ForkMissing",),

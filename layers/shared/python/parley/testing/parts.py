@@ -177,14 +177,18 @@ def parts_of(url: str, memory: Path, turn: Turn, recording: Recording) -> Iterat
         turn: The turn.
         recording: Keeps what the model is asked.
     """
-    settings = Settings(
+    with closing(Parts(settings_of(url, memory), url, turn, recording)) as parts:
+        yield parts
+
+
+def settings_of(url: str, memory: Path) -> Settings:
+    """Return the settings of a process on a test's database, as the run-time role, and memory."""
+    return Settings(
         database_runtime_url=SecretStr(runtime_url(url)),
         agent_session_store="sqlite",
         agent_session_db_path=memory,
         offline_model=True,
     )
-    with closing(Parts(settings, url, turn, recording)) as parts:
-        yield parts
 
 
 def _run(work: Coroutine[Any, Any, None]) -> None:

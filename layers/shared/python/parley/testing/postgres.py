@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import module_from_spec, spec_from_file_location
 from itertools import count
@@ -20,6 +20,7 @@ from parley.manifest import manifest
 from parley.repository.database import Database
 from parley.testing.database import TestDatabase
 from parley.testing.turn import Mode
+from parley.user_tables import Kept, kept_of_users
 from parley_backend import backend
 from parley_local.postgres import RUNTIME_ROLE, EmbeddedPostgres
 
@@ -61,6 +62,8 @@ class Databases:
                     connection.execute(schema.encode())
                 else:
                     schema(connection)
+        if (kept := _kept()) is not None:
+            _migrate(url, project, kept)
 
     def copy(self, url: str | None = None) -> str:
         """Copy a database, the migrated one if none is given, and return the owner's URL."""
@@ -105,12 +108,13 @@ def runtime_url(url: str) -> str:
     return url.replace("postgres@", f"{RUNTIME_ROLE}@", 1)
 
 
-def _migrate(url: str, project: Path | None) -> None:
+def _migrate(url: str, project: Path | None, kept: Sequence[Kept] | None = None) -> None:
     """Do what the function `migrate` does.
 
     Args:
         url: The database, as its owner has it.
         project: The folder of the project's own migrations, which come behind Parley's.
+        kept: What the project says that it keeps of users, whose rows nobody else is to see.
     """
     file = backend("functions", "migrate", "schema.py")
     # Under a name of its own: a project may have a module `schema`.
@@ -121,9 +125,18 @@ def _migrate(url: str, project: Path | None) -> None:
     spec.loader.exec_module(schema)
     database = Database(lambda: url, statement_timeout=60, as_owner=True)
     try:
-        schema.upgrade(database, runtime=make_url(runtime_url(url)), project=project)
+        schema.upgrade(database, runtime=make_url(runtime_url(url)), project=project, kept=kept)
     finally:
         database.close()
+
+
+def _kept() -> Sequence[Kept] | None:
+    """Return what the project says that it keeps of users; None if it says nothing."""
+    try:
+        said = manifest().user_data
+    except MissingManifest:
+        return None
+    return None if said is None else kept_of_users()
 
 
 def _project_migrations() -> Path | None:

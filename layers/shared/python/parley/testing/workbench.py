@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager
 from itertools import count
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import Any, Literal
 from uuid import UUID
 
 from parley.ids import new_id
+from parley.testing.asking import Answer, ask
 from parley.testing.database import TestDatabase
 from parley.testing.ledger import Ledger
 from parley.testing.parts import Parts, Sending, parts_of
@@ -88,6 +89,40 @@ class Workbench:
             if wrong := self._recording.take("wrong"):
                 raise ScriptEnded(wrong[0])
             return parts.result(sending)
+
+    def ask(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        user: str | None = "alice",
+        scopes: Collection[str] = (),
+        query: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
+        """Ask one of the project's own routes, in this process, and return what it answers.
+
+        Args:
+            method: Such as `GET`.
+            path: Such as `/notes`, without a query.
+            body: Written as JSON; a text is sent as it is, and None is no body.
+            user: Who asks; None for somebody without a token.
+            scopes: What the token allows.
+            query: The query's parameters.
+            headers: The request's.
+        """
+        return ask(
+            self._url,
+            self._memory,
+            method,
+            path,
+            user=user,
+            scopes=scopes,
+            body=body,
+            query=query or {},
+            headers=headers or {},
+        )
 
     def survives(
         self,
