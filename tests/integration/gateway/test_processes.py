@@ -145,11 +145,17 @@ def test_a_function_over_the_integration_limit_is_504_and_goes_on(
     wait_for(lambda: list(tmp_path.glob("gate.*")))  # it may just be starting
     gate.touch()
     (witness,) = tmp_path.glob("gate.*")
+    answered: list[httpx.Response] = []
+
+    def is_served() -> bool:
+        answered.append(client.get("/wait", params={"gate": str(gate)}))
+        return answered[-1].status_code == 200
+
+    wait_for(is_served)  # whichever of them is no more than half a second late
     # The same process, its first event ended: it was neither killed nor given a second at once.
-    wait_for(lambda: client.get("/wait", params={"gate": str(gate)}).status_code == 200)
-    pid, served = client.get("/wait", params={"gate": str(gate)}).json()
+    pid, served = answered[-1].json()
     assert pid == int(witness.suffix[1:])
-    assert served >= 3
+    assert served >= 2
 
 
 def run_with_pool(

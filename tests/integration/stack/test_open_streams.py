@@ -11,10 +11,12 @@ import httpx
 import pytest
 
 from parley_local.stack import LocalStack
+from parley_testing.at_length import times
 from parley_testing.models.server import Gate, ModelServer, Streamed
 from parley_testing.waiting import HANG_SECONDS
 
-READERS = 4
+# Each has a process of its own.
+READERS = times(enough=2, full=4)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -48,7 +48,7 @@ def pooled_url(pooler: Pooler, database_url: str) -> Iterator[str]:
 def pooled(pooled_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Database]:
     # Postgres ends what takes too long; this process may be as late as it likes to hear of it.
     monkeypatch.setattr(connection, "_ANSWER_SECONDS", HANG_SECONDS)
-    database = Database(lambda: pooled_url, statement_timeout=0.3)
+    database = Database(lambda: pooled_url, statement_timeout=1)
     yield database
     database.close()
 

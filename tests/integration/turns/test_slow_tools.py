@@ -40,7 +40,7 @@ def answer(asked: Asked) -> Items:
 
 @pytest.fixture
 def bench(database_url: str, tmp_path: Path) -> Iterator[Workbench]:
-    database = Database(lambda: database_url, statement_timeout=0.2)
+    database = Database(lambda: database_url, statement_timeout=1)
     store = SqliteStore(tmp_path / "memory.db")
     agent = Agent[TurnContext](name="todo", tools=[count_everything])
     yield Workbench(database, store, answer, agent=agent, crashes=2)
@@ -168,7 +168,7 @@ async def test_a_body_that_idles_longer_than_a_statement_may_counts_as_a_crash(
         """Do nothing inside a transaction until the server has had enough of it."""
         effect.db.execute(text("SELECT 1"))
         effect.db.execute(text("SELECT 1"))
-        time.sleep(0.5)
+        time.sleep(2)
         effect.db.execute(text("SELECT 2"))
         return "late"
 

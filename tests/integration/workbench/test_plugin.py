@@ -156,7 +156,7 @@ def test_what_the_page_on_testing_shows_is_so(tmp_path: Path) -> None:
     files = {**documented.files(), **documented.files("testing.md")}
     project = write(tmp_path, {"pyproject.toml": documented.table()} | files)
 
-    done = run_pytest(project, "-n", "2")
+    done = run_pytest(project, "-p", "no:xdist")
 
     assert done.returncode == 0, done.stdout + done.stderr
     assert "5 passed" in done.stdout
@@ -191,7 +191,7 @@ def test_an_export_of_agent_builder_becomes_a_project(tmp_path: Path) -> None:
     }
     project = write(tmp_path, {**files, **more})
 
-    done = run_pytest(project, "-n", "2")
+    done = run_pytest(project, "-p", "no:xdist")
 
     assert done.returncode == 0, done.stdout + done.stderr
     assert "2 passed" in done.stdout

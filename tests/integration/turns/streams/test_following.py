@@ -131,7 +131,7 @@ async def test_a_log_that_is_gone_still_ends_for_who_had_read_from_it(
 async def test_a_waiting_turn_says_nothing_and_is_left_with_a_hint(
     new_streams: NewStreams,
 ) -> None:
-    streams = await new_streams(limits=Limits(follow=0.3), beat_seconds=0.1)
+    streams = await new_streams(limits=Limits(follow=1), beat_seconds=0.05)
     session_id = streams.bench.new_session()
     queued = await streams.bench.sender.queue(request(session_id))
 
@@ -152,17 +152,20 @@ async def test_a_silent_stream_is_kept_alive(new_streams: NewStreams, gate: Gate
 
 
 async def test_a_reader_that_takes_nothing_is_given_up(new_streams: NewStreams) -> None:
-    streams = await new_streams(
-        in_order(Streamed(*["x" * 900_000] * 8)), limits=Limits(follow=0.1, patience=0.1)
-    )
+    streams = await new_streams(in_order(Streamed(*["x" * 900_000] * 8)))
     session_id = streams.bench.new_session()
     async with streams.send(session_id) as reading:
         turn_id = data((await reading.rest())[0])["turn_id"]
+    # Only who takes nothing is hurried: to take it all may need longer than this.
+    hurried = await new_streams(limits=Limits(follow=0.1, patience=0.1))
 
-    async with streams.follow(session_id, turn_id) as stuck:
-        await until(lambda: not streams.answering)
-        with pytest.raises(httpx.RemoteProtocolError):
+    async def take_nothing() -> None:
+        async with hurried.follow(session_id, turn_id) as stuck:
+            await until(lambda: not hurried.answering)
             await stuck.rest()
+
+    with pytest.raises(httpx.RemoteProtocolError):
+        await take_nothing()
 
 
 async def test_following_ends_when_the_session_is_deleted(new_streams: NewStreams) -> None:
