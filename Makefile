@@ -12,7 +12,8 @@ AT_ONCE := -n 2 --dist loadfile --no-loadscope-reorder
 # say is said when it has ended; after one that fails none is begun, and make names it at the end.
 CHECKS := unit lint types imports
 TESTS := integration $(CHECKS) template survival e2e
-SIDE_BY_SIDE := $(MAKE) --jobs=2 --output-sync=target --no-print-directory
+SIDE_BY_SIDE := $(MAKE) --jobs=2 $(if $(filter output-sync,$(.FEATURES)),--output-sync=target) \
+	--no-print-directory
 # Nothing of these may reach for AWS, a browser or a newer version of itself. Some want a region all
 # the same; whatever deploys must not take this one for the caller's.
 ifeq ($(origin AWS_DEFAULT_REGION),undefined)
