@@ -24,6 +24,7 @@ from parley_testing.packaged.deployment import (
 from parley_testing.packaged.packages import Packages, make_packages
 from parley_testing.postgres.databases import DatabasePool, connect, temporary_postgres
 
+collect_ignore = ["projects"]  # which have tests of their own, in a project
 _TEMPLATE = "parley_template"
 
 

@@ -4,56 +4,27 @@ from __future__ import annotations
 
 import sysconfig
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from parley_testing.packaged.deployment import Deployment
-from parley_testing.packaged.emulator import Emulator
 from parley_testing.packaged.packages import Packages
+from parley_testing.packaged.probe import probe as start_of
 
 FUNCTIONS = ["Authorizer", "Cleanup", "Messages", "Migrate", "Sessions", "Stream", "Worker"]
 HANDLERS = [name for name in FUNCTIONS if name != "Stream"]
-PROBE = """
-import importlib.metadata, sys
-import app, parley.config
-
-def handler(event, context):
-    return {
-        "path": sys.path,
-        "files": {
-            name: module.__file__
-            for name, module in list(sys.modules.items())
-            if getattr(module, "__file__", None)
-        },
-        "versions": {found.name: found.version for found in importlib.metadata.distributions()},
-    }
-"""
-"""A handler that imports the function as Lambda would, and tells where everything came from."""
-
 Probe = Callable[[str], dict[str, Any]]
 
 
-@pytest.fixture
-def probe(packages: Packages, deployment: Deployment, tmp_path: Path) -> Probe:
+@pytest.fixture(name="probe")
+def probed(packages: Packages, deployment: Deployment, tmp_path: Path) -> Probe:
     """Gives what the probe sees in a function's place."""
 
     def run(name: str) -> dict[str, Any]:
-        package = packages.unpacked[name]
-        runtime = tmp_path / "runtime"
-        runtime.mkdir()
-        for path in package.runtime.iterdir():
-            (runtime / path.name).symlink_to(path)
-        (runtime / "probe.py").write_text(PROBE)
         variables = {**packages.functions[name].variables, **deployment.variables}
-        log = tmp_path / "probe.log"
-        function = replace(package, runtime=runtime)
-        with Emulator(function, variables, log, handler="probe.handler") as emulator:
-            seen: dict[str, Any] = emulator.invoke({}).json
-        assert "errorType" not in seen, seen
-        return seen
+        return start_of(packages.unpacked[name], variables, tmp_path)
 
     return run
 

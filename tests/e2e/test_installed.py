@@ -1,71 +1,39 @@
-"""Parley from a wheel, in an environment and a folder that have nothing of its source."""
+"""Parley from a wheel: projects of this version and of those before; one that has everything."""
 
 from __future__ import annotations
 
-import os
+import json
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
+from zipfile import ZipFile
 
 import pytest
 
 from parley_local.cloudformation import load
 from parley_local.data_directory import read_address
+from parley_local.issuer import AUDIENCE, ISSUER, issue_token
 from parley_local.postgres import EmbeddedPostgres
 from parley_testing.account.moto import Account
+from parley_testing.api.handlers import rest_event
+from parley_testing.api.pages import Pages
+from parley_testing.models.server import Called, ModelServer, Said, in_order
 from parley_testing.packaged.deployment import Deployment
-from parley_testing.packaged.emulator import architecture
-from parley_testing.packaged.packages import unpack
-from parley_testing.packaged.wheels import source_tree, wheel
+from parley_testing.packaged.installed import Installed, copy_project, install
+from parley_testing.packaged.own_project import outgrow
+from parley_testing.packaged.packages import Packages, unpack
+from parley_testing.packaged.probe import probe
 from parley_testing.postgres.databases import connect
 from parley_testing.waiting import HANG_SECONDS, wait_for
 
 ROOT = Path(__file__).parents[2]
-_PACKAGES = ("UV_", "SSL_", "REQUESTS_", "HTTP_", "HTTPS_", "http_", "https_")
-UV = Path(sys.executable).with_name("uv")
-
-
-@dataclass(frozen=True)
-class Installed:
-    """An environment with the wheel, and a folder to work in."""
-
-    bin: Path
-    folder: Path
-    cache: str
-
-    @property
-    def environ(self) -> dict[str, str]:
-        """What a shell with this environment has, and nothing of this process's own."""
-        return {
-            "PATH": f"{self.bin}{os.pathsep}{os.defpath}",
-            "HOME": str(self.folder),
-            "LANG": "C.UTF-8",
-            "TMPDIR": os.environ.get("TMPDIR", "/tmp"),
-            # Where packages come from is this machine's matter.
-            "UV_CACHE_DIR": self.cache,
-            **{name: value for name, value in os.environ.items() if name.startswith(_PACKAGES)},
-        }
-
-    def run(
-        self, *command: str, within: str = ".", **variables: str
-    ) -> subprocess.CompletedProcess[str]:
-        """Run one of its programs in the folder, or in one below it."""
-        return subprocess.run(
-            [self.bin / command[0], *command[1:]],
-            cwd=self.folder / within,
-            env=self.environ | variables,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=HANG_SECONDS,
-            check=False,
-        )
+OLDER = Path(__file__).parent / "projects"
+NEW = "of this version"
+KEY = "sk-of-the-shop"
 
 
 @pytest.fixture(scope="module")
@@ -77,31 +45,12 @@ def made() -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def installed(made: Path) -> Installed:
-    """The wheel in a fresh environment, with the versions of the lock file beside it."""
-    bin_, requirements = made / "venv" / "bin", made / "requirements.txt"
-    _uv("build", "--wheel", "--out-dir", made / "dist", ROOT)
-    (wheel,) = (made / "dist").glob("*.whl")
-    _uv("venv", "--no-project", "--python", sys.executable, bin_.parent)
-    _uv(
-        "export", "--project", ROOT, "--frozen", "--no-emit-project", "--no-default-groups",
-        "--extra", "deploy", "--output-file", requirements,
-    )  # fmt: skip
-    into = ("pip", "install", "--python", bin_ / "python", "--no-deps")
-    _uv(*into, "--requirements", requirements)
-    _uv(*into, wheel)
-    folder = made / "work"
-    folder.mkdir()
-    cache = subprocess.run([UV, "cache", "dir"], capture_output=True, text=True, check=True)
-    return Installed(bin_, folder, cache.stdout.strip())
-
-
-def _uv(*arguments: str | Path) -> None:
-    done = subprocess.run([UV, arguments[0], "--quiet", *arguments[1:]], stderr=subprocess.PIPE)
-    assert done.returncode == 0, done.stderr.decode()
+    """The wheel in a fresh environment."""
+    return install(made)
 
 
 @pytest.fixture(scope="module")
-def project(installed: Installed) -> str:
+def new(installed: Installed) -> str:
     """A project that `parley init` has made."""
     done = installed.run("parley", "init", "my-desk")
 
@@ -109,6 +58,16 @@ def project(installed: Installed) -> str:
     assert done.stderr == "Next: cd my-desk && parley dev\n"
     assert "my-desk/my_desk/agent.py" in done.stdout.splitlines()
     return "my-desk"
+
+
+@pytest.fixture(scope="module", params=[NEW, *sorted(each.name for each in OLDER.iterdir())])
+def project(request: pytest.FixtureRequest, installed: Installed) -> str:
+    """A project that `parley init` has made: of this version, or of one before."""
+    if request.param == NEW:
+        made_now: str = request.getfixturevalue("new")
+        return made_now
+    copy_project(OLDER / request.param, installed.folder / request.param)
+    return str(request.param)
 
 
 def test_nothing_is_found_beside_a_checkout(installed: Installed) -> None:
@@ -130,12 +89,7 @@ def test_it_is_checked_served_and_answers(installed: Installed, project: str) ->
     assert checked.stdout == "todo can be built, and is the default\n"
 
     root = installed.folder / project
-    with (root / "dev.log").open("w") as log:
-        dev = subprocess.Popen(
-            [installed.bin / "parley", "dev", "--port", "0"],
-            cwd=root, env=installed.environ, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-        )  # fmt: skip
-    try:
+    with installed.served(project, root / "dev.log") as dev:
         wait_for(lambda: dev.poll() is not None or read_address(root / ".parley") is not None)
         said = (root / "dev.log").read_text()
         assert dev.poll() is None, said
@@ -146,7 +100,6 @@ def test_it_is_checked_served_and_answers(installed: Installed, project: str) ->
         listed = installed.run(
             "parley", "message", "what do I have", "--session", "home", within=project
         )
-    finally:
         dev.send_signal(signal.SIGINT)
         ended = dev.wait(HANG_SECONDS)
 
@@ -157,13 +110,16 @@ def test_it_is_checked_served_and_answers(installed: Installed, project: str) ->
     assert ended == 0, said
 
 
-def test_its_own_tests_pass_and_tell_an_effect_that_happens_twice(
-    installed: Installed, project: str
-) -> None:
-    agent = installed.folder / project / "my_desk" / "agent.py"
-    written = agent.read_text()
-
+def test_its_own_tests_pass(installed: Installed, project: str) -> None:
     passed = installed.run("parley", "test", "-q", within=project)
+
+    assert passed.returncode == 0, passed.stdout + passed.stderr
+    assert "3 passed" in passed.stdout
+
+
+def test_they_tell_an_effect_that_happens_twice(installed: Installed, new: str) -> None:
+    agent = installed.folder / new / "my_desk" / "agent.py"
+    written = agent.read_text()
     agent.write_text(
         written.replace(
             "@effect_tool\ndef add_task(effect: Effect, ", "@function_tool\ndef add_task("
@@ -171,89 +127,224 @@ def test_its_own_tests_pass_and_tell_an_effect_that_happens_twice(
         .replace("from agents import Agent\n", "from agents import Agent, function_tool\n")
         .replace("    effect.db.execute(", "    return title\n    effect.db.execute(", 1)
     )
-    failed = installed.run("parley", "test", "-q", "-k", "wherever", within=project)
+
+    failed = installed.run("parley", "test", "-q", "-k", "wherever", within=new)
     agent.write_text(written)
 
-    assert passed.returncode == 0, passed.stdout + passed.stderr
-    assert "3 passed" in passed.stdout
     assert failed.returncode == 1, failed.stdout + failed.stderr
     assert "The tool add_task ran 2 times." in failed.stdout
 
 
-def test_its_packages_run_its_agent_with_its_own_dependency_and_table(
-    installed: Installed, project: str, made: Path, account: Account, wakeups: str,
-    postgres: EmbeddedPostgres, tmp_path: Path,
-) -> None:  # fmt: skip
-    file = installed.folder / project / "pyproject.toml"
-    wheel(made / "wheels", "shop_prices", "1.0", {"shop_prices.py": "PRICE = 3\n"})
-    source_tree(
-        file.parent / "shop",
-        "shop",
-        {"__init__.py": "from shop_prices import PRICE\n"},
-        "shop-prices",
-    )
-    text = file.read_text()
-    text += '\n[tool.uv.sources]\nshop = { path = "shop", editable = true }\n'
-    file.write_text(text.replace('["parley-serverless"]', '["parley-serverless", "shop"]'))
-    agent = installed.folder / project / "my_desk" / "agent.py"
-    agent.write_text(
-        agent.read_text().replace("Added “{title}”.", "{__import__('shop').PRICE} EUR")
-    )
+@dataclass(frozen=True)
+class Outgrown:
+    """Two projects that have everything: one grew out of a version before, one of this.
 
-    plain = installed.run("parley", "template", within=project).stdout
-    assert plain.count("Description: Parley, a serverless backend") == 1
-    file.with_name("template.yaml").write_text(
-        plain.replace(
-            "Description: Parley, a serverless backend", "Description: My desk, a backend"
-        )
-    )
-    text = file.read_text()
-    file.write_text(text.replace("[tool.parley]\n", '[tool.parley]\ntemplate = "template.yaml"\n'))
+    Attributes:
+        older: A digest of each package of the first, by logical id.
+        newer: Of the second, whose code is another.
+        same_migrations: Whether at least their migrations are the same.
+        build: The second's build.
+        packages: Its packages.
+        todo: The model server of its first agent.
+        seller: Of its second.
+    """
 
-    def built(build: Path) -> dict[str, bytes]:
-        done = installed.run(
-            "parley", "build", "--architecture", architecture(), "--build-dir", str(build),
-            within=project,
-            UV_FIND_LINKS=str(made / "wheels"), PARLEY_PYTHON="{}.{}".format(*sys.version_info),
-        )  # fmt: skip
-        assert done.returncode == 0, done.stdout + done.stderr
-        assert "Functions with their layers, unzipped" in done.stdout
-        zips = build.with_name(f"{build.name}-zips")
-        done = installed.run("python", "-P", "-m", "parley_packages.zips", str(build), str(zips))
+    older: dict[str, str]
+    newer: dict[str, str]
+    same_migrations: bool
+    build: Path
+    packages: Packages
+    todo: ModelServer
+    seller: ModelServer
+
+
+def contents(build: Path) -> dict[str, str]:
+    """A digest of each package of a build."""
+    found = {}
+    for folder in sorted(each for each in build.iterdir() if each.is_dir()):
+        digest = sha256()
+        for file in sorted(each for each in folder.rglob("*") if each.is_file()):
+            digest.update(str(file.relative_to(folder)).encode() + b"\0" + file.read_bytes())
+        found[folder.name] = digest.hexdigest()
+    return found
+
+
+@pytest.fixture(scope="module")
+def outgrown(installed: Installed, made: Path) -> Iterator[Outgrown]:
+    """Packages of such projects for this machine; the newer one has a template of its own too."""
+    with TemporaryDirectory() as folder, ModelServer() as todo, ModelServer() as seller:
+        roots = {name: installed.folder / name / "my-desk" for name in ("older", "newer")}
+        copy_project(max(OLDER.iterdir(), key=_version), roots["older"])
+        done = installed.run("parley", "init", "newer/my-desk")
         assert done.returncode == 0, done.stderr
-        return {zip.stem: sha256(zip.read_bytes()).digest() for zip in zips.glob("*.zip")}
+        digests, builds = {}, Path(folder)
+        for name, root in roots.items():
+            outgrow(root, made / "wheels", todo=todo.base_url, seller=seller.base_url)
+            if name == "older":
+                installed.add("--find-links", made / "wheels", "sortedcontainers", root / "shop")
+            else:
+                _own_template(installed, root)
+                agent = root / "my_desk" / "seller.py"
+                agent.write_text(agent.read_text().replace("for {PRICE}", "for {PRICE} pounds"))
+            done = installed.build(
+                f"{name}/my-desk", builds / name, UV_FIND_LINKS=str(made / "wheels")
+            )
+            assert done.returncode == 0, done.stdout + done.stderr
+            assert "Functions with their layers, unzipped" in done.stdout
+            digests[name] = contents(builds / name)
+        migrations = [
+            {each.name: each.read_text() for each in (root / "migrations").glob("*.py")}
+            for root in roots.values()
+        ]
+        yield Outgrown(
+            digests["older"],
+            digests["newer"],
+            migrations[0] == migrations[1],
+            builds / "newer",
+            unpack(builds / "newer", installed.zips(builds / "newer"), builds),
+            todo,
+            seller,
+        )
 
-    before = built(tmp_path / "before")
-    agent.write_text(agent.read_text().replace(" EUR", " pounds"))
-    build = tmp_path / "build"
-    after = built(build)
 
-    assert before.keys() == after.keys()
-    assert {name for name in after if after[name] != before[name]} == {"ProjectLayer"}
-    packages = unpack(build, tmp_path / "build-zips", tmp_path)
-    postgres.create_database("installed")
-    template = load(packages.built.template)
-    assert template["Description"].startswith("My desk, ")
-    assert (build / template["Resources"]["Monitor"]["Properties"]["TemplateURL"]).is_file()
+def _version(project: Path) -> tuple[int, ...]:
+    return tuple(map(int, project.name.split(".")))
+
+
+def _own_template(installed: Installed, root: Path) -> None:
+    plain = installed.run("parley", "template").stdout
+    assert plain.count("Description: Parley, a serverless backend") == 1
+    (root / "template.yaml").write_text(plain.replace("Parley, a serverless", "My desk, a"))
+    file = root / "pyproject.toml"
+    named = '[tool.parley]\ntemplate = "template.yaml"\n'
+    file.write_text(file.read_text().replace("[tool.parley]\n", named, 1))
+
+
+@pytest.fixture
+def deployment(
+    outgrown: Outgrown,
+    account: Account,
+    wakeups: str,
+    postgres: EmbeddedPostgres,
+    pages: Pages,
+    tmp_path: Path,
+) -> Iterator[Deployment]:
+    """The stack of that project, migrated by its own function."""
+    postgres.create_database("outgrown")
+    template = load(outgrown.packages.built.template)
     memory: dict[str, Any] = template["Resources"]["MemoryTable"]
     variables = {
         "AWS_ENDPOINT_URL": account.url,
-        "DATABASE_SECRET_ARN": account.secret(postgres.url("installed")),
-        "DATABASE_RUNTIME_SECRET_ARN": account.secret(postgres.runtime_url("installed")),
-        "OPENAI_SECRET_ARN": "",
-        "OFFLINE_MODEL": "true",
+        "DATABASE_SECRET_ARN": account.secret(postgres.url("outgrown")),
+        "DATABASE_RUNTIME_SECRET_ARN": account.secret(postgres.runtime_url("outgrown")),
+        "OPENAI_SECRET_ARN": account.parameter("sk-of-the-deployment"),
+        "SHOP_KEY_SECRET_ARN": account.secret(KEY),
         "AGENT_SESSION_TABLE": account.table(memory["Properties"]),
         "WAKE_QUEUE_URL": wakeups,
+        "OIDC_ISSUER": ISSUER,
+        "OIDC_AUDIENCE": AUDIENCE,
+        "OIDC_JWKS_URL": f"{pages.url}/keys",
     }
     (tmp_path / "logs").mkdir()
-    with Deployment(packages, variables, tmp_path / "logs") as deployment:
+    with Deployment(outgrown.packages, variables, tmp_path / "logs") as deployment:
         assert "revision" in deployment["Migrate"].invoke({"action": "migrate"}).json
-        answer = deployment.send("POST", "/messages", {"text": "add buy milk"})
-        agents = deployment.send("GET", "/agents")
+        yield deployment
 
-    assert answer.status == 201, answer
-    assert answer.json["reply"]["content"] == "[offline model] 3 pounds"
-    assert [each["name"] for each in agents.json["items"]] == ["todo"]
-    with connect(postgres.url("installed")) as connection:
-        rows = connection.execute("SELECT title FROM my_desk_tasks").fetchall()
-    assert rows == [("buy milk",)]
+
+def event(name: str, **changed: Any) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((ROOT / "events" / f"{name}.json").read_text())
+    return {**found, **changed}
+
+
+def test_other_code_makes_another_layer_of_its_own_and_nothing_else(outgrown: Outgrown) -> None:
+    older, newer = outgrown.older, outgrown.newer
+
+    changed = {"ProjectLayer", *(["Migrate"] if not outgrown.same_migrations else [])}
+    assert {"SharedLayer", "AgentsLayer", "Sessions", *changed} <= older.keys() == newer.keys()
+    assert {name for name in newer if newer[name] != older[name]} == changed
+
+
+def test_its_own_template_is_deployed(outgrown: Outgrown) -> None:
+    template = load(outgrown.packages.built.template)
+
+    assert template["Description"].startswith("My desk, a backend")
+    nested = template["Resources"]["Monitor"]["Properties"]["TemplateURL"]
+    assert (outgrown.build / nested).is_file()
+
+
+def test_every_function_serves_it(
+    deployment: Deployment,
+    outgrown: Outgrown,
+    postgres: EmbeddedPostgres,
+    account: Account,
+    wakeups: str,
+    tmp_path: Path,
+) -> None:
+    sold = (Called("sell", {"title": "milk"}), Said("Sold."))
+    outgrown.todo.script = in_order(Called("add_task", {"title": "buy milk"}), Said("Added."))
+    outgrown.seller.script = in_order(*sold, *sold)
+    hears = {"Content-Type": "application/json"}
+
+    answer = deployment.send("POST", "/messages", {"text": "add buy milk"})
+    assert (answer.status, answer.json["reply"]["content"]) == (201, "Added."), answer
+
+    session = deployment.send("POST", "/sessions", {"agent": "seller"}).json["id"]
+    stream = f"/sessions/{session}/messages/stream"
+    with deployment.stream.forward(
+        rest_event("POST", stream, {"text": "sell milk"}, headers=hears)
+    ) as told:
+        frames = list(told)
+    assert frames[-1].event == "turn.completed", frames
+
+    queued = deployment.send(
+        "POST", "/sessions/{session_id}/messages", {"text": "once more"}, session=session,
+        headers={**hears, "Prefer": "respond-async"},
+    )  # fmt: skip
+    assert queued.status == 202, queued
+    (message,) = [each for each in account.messages(wakeups) if each["Body"] == session]
+    wake = event("worker/wakeup")
+    wake["Records"][0] |= {"body": session, "receiptHandle": message["ReceiptHandle"]}
+    assert deployment["Worker"].invoke(wake).json is None
+
+    outputs = [
+        item["content"] for item in outgrown.seller.asked[-1].input if item["role"] == "tool"
+    ]
+    assert outputs == [f"milk for 3 pounds in Bergen to {KEY}"] * 2
+    assert {asked.key for asked in outgrown.seller.asked} == {KEY}
+    # A server of another's is told no key that is not for it.
+    assert KEY not in {asked.key for asked in outgrown.todo.asked}
+    assert "sk-of-the-deployment" not in {asked.key for asked in outgrown.todo.asked}
+    with connect(postgres.url("outgrown")) as connection:
+        rows = connection.execute("SELECT title FROM my_desk_tasks ORDER BY id").fetchall()
+    assert rows == [("buy milk",), ("sold milk",), ("sold milk",)]
+
+    offer = deployment.send("GET", "/offer")
+    assert (offer.status, offer.json) == (200, {"price": 3, "asked_by": "alice"}), offer
+    agents = deployment.send("GET", "/agents").json["items"]
+    assert {each["name"] for each in agents} == {"todo", "seller"}
+    exported = deployment["Sessions"].invoke(event("sessions/export-user")).answer
+    assert exported.status == 200, exported
+    assert "sold milk" in exported.body
+    assert deployment["Cleanup"].invoke(event("cleanup/recover")).json["done"]
+    token = f"Bearer {issue_token(tmp_path / 'issuer', 'alice')}"
+    policy = deployment["Authorizer"].invoke(event("authorizer/token", authorizationToken=token))
+    assert policy.json["principalId"] == "alice"
+
+
+def test_what_runs_no_agent_starts_with_the_projects_routes_and_nothing_else_of_it(
+    deployment: Deployment, outgrown: Outgrown, tmp_path: Path
+) -> None:
+    packages = outgrown.packages
+    variables = {**packages.functions["Sessions"].variables, **deployment.variables}
+    with ZipFile(packages.zips["AgentsLayer"]) as packed:
+        of_agents = {Path(name).parts[1].split(".")[0] for name in packed.namelist()}
+
+    seen = probe(packages.unpacked["Sessions"], variables, tmp_path)["modules"]
+
+    of_no_route = {"agents", "openai", "mcp", "sortedcontainers"}
+    assert of_no_route <= of_agents
+    assert {
+        name
+        for name in seen
+        if name.split(".")[0] in {*of_no_route, "my_desk", "shop", "shop_prices"}
+    } == {"my_desk", "my_desk.offer", "shop", "shop_prices"}

@@ -1,0 +1,130 @@
+"""Parley from a wheel, in an environment and a folder that have nothing of its source."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from subprocess import CompletedProcess
+
+from parley_testing.packaged.emulator import architecture
+from parley_testing.packaged.packages import ROOT
+from parley_testing.waiting import HANG_SECONDS
+
+_PACKAGES = ("UV_", "SSL_", "REQUESTS_", "HTTP_", "HTTPS_", "http_", "https_")
+_UV = Path(sys.executable).with_name("uv")
+
+
+@dataclass(frozen=True)
+class Installed:
+    """An environment with the wheel, and a folder to work in."""
+
+    bin: Path
+    folder: Path
+    cache: str
+
+    @property
+    def environ(self) -> dict[str, str]:
+        """What a shell with this environment has, and nothing of this process's own."""
+        return {
+            "PATH": f"{self.bin}{os.pathsep}{os.defpath}",
+            "HOME": str(self.folder),
+            "LANG": "C.UTF-8",
+            "TMPDIR": os.environ.get("TMPDIR", "/tmp"),
+            # Where packages come from is this machine's matter.
+            "UV_CACHE_DIR": self.cache,
+            **{name: value for name, value in os.environ.items() if name.startswith(_PACKAGES)},
+        }
+
+    def run(self, *command: str, within: str = ".", **variables: str) -> CompletedProcess[str]:
+        """Run one of its programs in the folder, or in one below it."""
+        return subprocess.run(
+            [self.bin / command[0], *command[1:]],
+            cwd=self.folder / within,
+            env=self.environ | variables,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=HANG_SECONDS,
+            check=False,
+        )
+
+    def build(self, project: str, into: Path, **variables: str) -> CompletedProcess[str]:
+        """Run `parley build` in a project, for this machine's processor and Python.
+
+        Args:
+            project: Its folder.
+            into: Where the build goes.
+            variables: More of the environment.
+        """
+        return self.run(
+            "parley", "build", "--architecture", architecture(), "--build-dir", str(into),
+            within=project, PARLEY_PYTHON="{}.{}".format(*sys.version_info), **variables,
+        )  # fmt: skip
+
+    def zips(self, build: Path) -> Path:
+        """Make the zips of a build as SAM uploads them, and return their folder beside it."""
+        zips = build.with_name(f"{build.name}-zips")
+        done = self.run("python", "-P", "-m", "parley_packages.zips", str(build), str(zips))
+        assert done.returncode == 0, done.stderr
+        return zips
+
+    def add(self, *packages: str | Path) -> None:
+        """Install packages into the environment, as a project's author does."""
+        uv("pip", "install", "--python", self.bin / "python", *packages)
+
+    @contextmanager
+    def served(self, project: str, log: Path) -> Iterator[subprocess.Popen[str]]:
+        """Run `parley dev` of a project, on any free port; the block's end has to stop it."""
+        with log.open("w") as output:
+            dev = subprocess.Popen(
+                [self.bin / "parley", "dev", "--port", "0"],
+                cwd=self.folder / project, env=self.environ, stdin=subprocess.DEVNULL,
+                stdout=output, stderr=output, text=True,
+            )  # fmt: skip
+        try:
+            yield dev
+        finally:
+            if dev.poll() is None:
+                dev.kill()
+            dev.wait(HANG_SECONDS)
+
+
+def install(made: Path) -> Installed:
+    """Install the wheel into a fresh environment, with the versions of the lock file beside it.
+
+    Args:
+        made: An empty folder for all of it.
+    """
+    bin_, requirements = made / "venv" / "bin", made / "requirements.txt"
+    uv("build", "--wheel", "--out-dir", made / "dist", ROOT)
+    (wheel,) = (made / "dist").glob("*.whl")
+    uv("venv", "--no-project", "--python", sys.executable, bin_.parent)
+    uv(
+        "export", "--project", ROOT, "--frozen", "--no-emit-project", "--no-default-groups",
+        "--extra", "deploy", "--output-file", requirements,
+    )  # fmt: skip
+    into = ("pip", "install", "--python", bin_ / "python", "--no-deps")
+    uv(*into, "--requirements", requirements)
+    uv(*into, wheel)
+    folder = made / "work"
+    folder.mkdir()
+    cache = subprocess.run([_UV, "cache", "dir"], capture_output=True, text=True, check=True)
+    return Installed(bin_, folder, cache.stdout.strip())
+
+
+def copy_project(source: Path, into: Path) -> None:
+    """Copy a project, without what commands have left in it."""
+    left = shutil.ignore_patterns("__pycache__", ".parley", ".aws-sam", ".pytest_cache")
+    shutil.copytree(source, into, ignore=left)
+
+
+def uv(*arguments: str | Path) -> None:
+    """Run uv."""
+    done = subprocess.run([_UV, arguments[0], "--quiet", *arguments[1:]], stderr=subprocess.PIPE)
+    assert done.returncode == 0, done.stderr.decode()
