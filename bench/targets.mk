@@ -4,8 +4,9 @@ STORE ?= sqlite
 SESSIONS ?= 100000
 STOP_AFTER ?= 10
 TURNS ?= 100
+ROUNDS ?= 5
 
-.PHONY: bench-cleanup bench-fairness bench-stream bench-prompt-cache bench-row-security
+.PHONY: bench-cleanup bench-fairness bench-stream bench-prompt-cache bench-row-security bench-init
 
 bench-cleanup: .venv/.test ## A cleanup of many sessions (STORE=sqlite, SESSIONS=100000, STOP_AFTER=10)
 	PYTHONPATH=tests/support $(BIN)/python bench/cleanup.py \
@@ -22,3 +23,6 @@ bench-prompt-cache: .venv/.test ## How much of the input providers charge as cac
 
 bench-row-security: .venv/.test ## What row-level security costs: the same statements with and without
 	PYTHONPATH=tests/support $(BIN)/python bench/row_security.py
+
+bench-init: .venv/.test ## What a project adds to the init of each packaged function (ROUNDS=5)
+	PYTHONPATH=tests/support $(BIN)/python bench/init.py --rounds $(ROUNDS)
