@@ -17,6 +17,7 @@ from parley_packages.project_layer import RUN_ITS_CODE
 from parley_packages.project_template import project_template
 from parley_project.faults import ProjectFaults
 from parley_project.project import Project, read_project
+from parley_testing.account.template import translate
 
 ARN = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:bistro-AbCdEf"
 
@@ -86,6 +87,28 @@ def test_its_dependencies_are_where_no_agent_runs_only_if_code_of_its_own_does(
 
     for name in ("Sessions", "Migrate"):
         assert resources[name]["Properties"]["Layers"] == [{"Ref": "ProjectLayer"}]
+
+
+def test_other_code_publishes_the_functions_that_run_it_and_replaces_no_other_layer(
+    project: Project,
+) -> None:
+    given = {"ProjectBistroCity": "Oslo", "ProjectBistroKeySecretArn": ARN}
+    document = made(project)
+    before = translate(document, **given)
+    document["Resources"]["ProjectLayer"]["Properties"]["ContentUri"] = "s3://bucket/another"
+
+    after = translate(document, **given)
+
+    assert _names(before, "ProjectLayer") != _names(after, "ProjectLayer")
+    for layer in ("SharedLayer", "AgentsLayer"):
+        assert _names(before, layer) == _names(after, layer)
+    for function in ("Sessions", "Messages", "Stream"):
+        versions = f"{function}Version"
+        assert _names(before, versions).isdisjoint(_names(after, versions))
+
+
+def _names(template: dict[str, Any], beginning: str) -> set[str]:
+    return {name for name in template["Resources"] if name.startswith(beginning)} - {beginning}
 
 
 @pytest.mark.parametrize(
