@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import subprocess
 from collections.abc import Iterator
@@ -127,6 +128,26 @@ def test_files_that_the_design_names_are_there(name: str) -> None:
     ]
     assert named
     assert missing == []
+
+
+def test_the_walk_through_a_turn_names_what_its_files_hold() -> None:
+    named = re.findall(r"`([\w.]+)` \((?:also )?`([\w/]+\.py)`", _read("docs/one-turn.md"))
+    named += re.findall(r"`(\w+)` in `([\w/]+\.py)`", _read("docs/one-turn.md"))
+
+    missing = []
+    for name, path in named:
+        (file,) = (ROOT / at / path for at in _ROOTS if (ROOT / at / path).exists())
+        *within, last = name.split(".")
+        held = _names_of(ast.parse(file.read_text(encoding="utf-8")))
+        if (within != [file.stem] and not set(within) <= held) or last not in held:
+            missing.append((name, path))
+    assert len(named) > 20
+    assert missing == []
+
+
+def _names_of(tree: ast.AST) -> set[str]:
+    kinds = (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    return {node.name for node in ast.walk(tree) if isinstance(node, kinds)}
 
 
 def test_ci_runs_what_make_test_runs() -> None:
