@@ -5,16 +5,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from parley.http.headers import SAFE
-from parley_local.cloudformation import load
+from parley_testing.account.template import API
 
-TEMPLATE = load(Path(__file__).resolve().parents[2] / "template.yaml")
-RESPONSES: dict[str, Any] = TEMPLATE["Resources"]["Api"]["Properties"]["GatewayResponses"]
+RESPONSES: dict[str, Any] = API["GatewayResponses"]
 # Every type that API Gateway has, as the GatewayResponse page of its API reference lists them.
 TYPES = {
     "ACCESS_DENIED",

@@ -23,7 +23,7 @@ from parley_testing.account.template import (
     ROOT,
     SECRETS,
     TEMPLATE,
-    translated,
+    properties_of,
 )
 from parley_testing.api.handlers import load_function
 
@@ -33,7 +33,6 @@ OF_LAPTOPS = {
     *("OFFLINE_MODEL", "OFFLINE_MODEL_WORDS_PER_SECOND"),
 }
 OF_LIBRARIES = ("POWERTOOLS_", "OPENAI_AGENTS_", "AWS_LAMBDA_", "AWS_LWA_")
-USES_POSTGRES = ("Sessions", "Messages", "Stream", "Worker", "Cleanup", "Migrate")
 ROUTER = Router(read_template(ROOT / "template.yaml").routes)
 RUNS_AGENTS = ("Messages", "Stream", "Worker")
 
@@ -140,11 +139,6 @@ def test_a_function_is_asked_for_what_its_code_serves(
     assert asked == served
 
 
-@pytest.mark.parametrize("function", FUNCTIONS)
-def test_a_function_has_a_name_in_its_logs(function: str) -> None:
-    assert variables(function)["POWERTOOLS_SERVICE_NAME"] == function.lower()
-
-
 def test_defaults_of_parameters_are_those_of_the_settings() -> None:
     for properties in FUNCTIONS.values():
         for variable, value in properties["Environment"]["Variables"].items():
@@ -157,14 +151,8 @@ def test_defaults_of_parameters_are_those_of_the_settings() -> None:
 
 
 def test_a_function_that_answers_the_gateway_ends_with_it() -> None:
-    timeouts = {
-        name: resource["Properties"]["Timeout"]
-        for name, resource in translated()["Resources"].items()
-        if resource["Type"] == "AWS::Lambda::Function"
-    }
-
-    assert timeouts["Sessions"] <= 29
-    assert timeouts["Authorizer"] <= 29
+    for function in ("Sessions", "Authorizer"):
+        assert properties_of(function)["Timeout"] <= 29
 
 
 @pytest.mark.parametrize("function", RUNS_AGENTS)
@@ -175,71 +163,62 @@ def test_a_turn_may_take_its_whole_time_in_one_invocation(function: str) -> None
     assert FUNCTIONS[function]["Timeout"] <= 900
 
 
-@pytest.mark.parametrize("function", RUNS_AGENTS)
-def test_what_runs_agents_is_paid_by_the_half_gigabyte(function: str) -> None:
-    # tests/e2e/test_memory_size.py measures that it is enough; waiting for a model is paid by it.
-    properties = translated()["Resources"][function]["Properties"]
-
-    assert properties["MemorySize"] == 512
-
-
-def test_only_functions_that_run_agents_carry_their_layer() -> None:
-    with_agents = {
-        name
-        for name, properties in FUNCTIONS.items()
-        if {"Ref": "AgentsLayer"} in properties.get("Layers", [])
-    }
-
-    assert with_agents == set(RUNS_AGENTS)
-
-
-@pytest.mark.parametrize("function", ["Sessions", "Messages", "Stream", "Cleanup"])
-def test_connections_can_be_limited_and_are_not_by_default(function: str) -> None:
-    limit = FUNCTIONS[function]["ReservedConcurrentExecutions"]["Fn::If"]
-
-    assert limit == [
-        f"Limits{function}",
-        {"Ref": f"{function}Concurrency"},
-        {"Ref": "AWS::NoValue"},
-    ]
-    assert PARAMETERS[f"{function}Concurrency"]["Default"] == ""
+NO_VALUE = {"Ref": "AWS::NoValue"}
+SNAPSHOTS = {"Fn::If": ["UsesSnapStart", "PublishedVersions", "None"]}
+ROWS: dict[str, tuple[int, bool, bool, bool, bool]] = {
+    # megabytes, the agents' layer, in a VPC if there is one, concurrency limited, snapshots
+    "Authorizer": (512, False, False, True, False),
+    "Sessions": (512, False, True, True, True),
+    # Waiting for a model is paid by the half gigabyte; tests/e2e/test_memory_size.py measures that
+    # it is enough.
+    "Messages": (512, True, True, True, True),
+    "Stream": (512, True, True, True, False),
+    "Worker": (512, True, True, False, False),
+    "Cleanup": (512, False, True, True, False),
+    "Migrate": (512, False, True, False, False),
+}
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
-def test_what_uses_postgres_can_be_in_a_vpc_and_nothing_else(function: str) -> None:
-    network = FUNCTIONS[function].get("VpcConfig")
+def test_a_function_has_what_its_work_needs_and_nothing_else(function: str) -> None:
+    properties = properties_of(function)
+    limit = [f"Limits{function}", {"Ref": f"{function}Concurrency"}, NO_VALUE]
+    network = properties.get("VpcConfig", {}).get("Fn::If", [None, None, None])
 
-    if function in USES_POSTGRES:
-        condition, _, otherwise = network["Fn::If"]
-        assert (condition, otherwise) == ("IsInVpc", {"Ref": "AWS::NoValue"})
-    else:
-        assert network is None
+    assert (
+        properties["MemorySize"],
+        {"Ref": "AgentsLayer"} in FUNCTIONS[function].get("Layers", []),
+        [network[0], network[2]] == ["IsInVpc", NO_VALUE],
+        properties.get("ReservedConcurrentExecutions") == {"Fn::If": limit},
+        properties.get("SnapStart") == {"ApplyOn": SNAPSHOTS},
+    ) == ROWS[function]
+    # And what it has not, it has in no other form.
+    optional = ("VpcConfig", "ReservedConcurrentExecutions", "SnapStart")
+    assert [name in properties for name in optional] == [*ROWS[function][2:]]
+
+
+def test_limits_of_concurrency_are_none_by_default() -> None:
+    limited = [f"{function}Concurrency" for function, row in ROWS.items() if row[3]]
+
+    assert {PARAMETERS[name]["Default"] for name in limited} == {""}
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
-def test_logs_end_some_day(function: str) -> None:
+def test_logs_and_traces_of_a_function_have_its_name_and_end_some_day(function: str) -> None:
     logs = RESOURCES[FUNCTIONS[function]["LoggingConfig"]["LogGroup"]["Ref"]]["Properties"]
+    name = {"Fn::Sub": f"/aws/lambda/${{AWS::StackName}}/{function.lower()}"}
 
+    assert variables(function)["POWERTOOLS_SERVICE_NAME"] == function.lower()
+    assert properties_of(function)["TracingConfig"] == {"Mode": "Active"}
     assert logs["RetentionInDays"] == {"Ref": "LogRetentionDays"}
-    if function != "Migrate":
-        assert logs["LogGroupName"] == {
-            "Fn::Sub": f"/aws/lambda/${{AWS::StackName}}/{function.lower()}"
-        }
+    # A log group of the same name would be in the way of the stack after one that failed.
+    assert logs.get("LogGroupName") == (None if function == "Migrate" else name)
 
 
 def test_the_log_that_says_why_a_first_deployment_failed_outlives_it() -> None:
     logs = RESOURCES["MigrateLogs"]
 
     assert (logs["DeletionPolicy"], logs["UpdateReplacePolicy"]) == ("Retain", "Retain")
-    # A log group of the same name would be in the way of the next stack.
-    assert "LogGroupName" not in logs["Properties"]
-
-
-@pytest.mark.parametrize("function", FUNCTIONS)
-def test_traces_are_sent(function: str) -> None:
-    properties = translated()["Resources"][function]["Properties"]
-
-    assert properties["TracingConfig"] == {"Mode": "Active"}
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)

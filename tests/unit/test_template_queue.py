@@ -15,7 +15,10 @@ from parley_testing.account.template import (
     PARAMETERS,
     RESOURCES,
     ROOT,
+    actions,
+    allowed,
     of_type,
+    properties_of,
     translated,
 )
 
@@ -29,16 +32,9 @@ LONGEST_DELAY = 900
 """Seconds that SQS keeps a message back at most."""
 
 
-def statement(function: str, action: str) -> dict[str, Any]:
-    """What a function's role says of the queue's action; of another queue, nothing."""
-    (policy,) = RESOURCES[f"{function}Role"]["Properties"]["Policies"]
-    found = [
-        one
-        for one in policy["PolicyDocument"]["Statement"]
-        if action in one.get("Action", ()) and one["Resource"] == ARN
-    ]
-    assert len(found) <= 1
-    return found[0] if found else {}
+def may(function: str, action: str) -> bool:
+    """Whether a function's role allows an action on the queue."""
+    return any(action in actions(one) and one["Resource"] == ARN for one in allowed(function))
 
 
 def test_a_wakeup_is_not_given_to_a_second_worker_while_the_first_may_still_run() -> None:
@@ -98,7 +94,7 @@ def test_who_wakes_knows_the_queue_and_may_send_to_it_and_nobody_else(function: 
 
     wakes = function in WAKE
     assert known == ({"Ref": "WakeQueue"} if wakes else None)
-    assert bool(statement(function, "sqs:SendMessage")) == wakes
+    assert may(function, "sqs:SendMessage") == wakes
 
 
 @pytest.mark.parametrize("name", QUEUES)
@@ -122,25 +118,16 @@ def test_what_is_put_aside_is_kept_for_as_long_as_there_is() -> None:
 
 def test_lambda_does_not_take_a_sessions_turns_for_a_loop() -> None:
     # A worker wakes another for its session's next turn; by default Lambda drops the sixteenth.
-    functions = of_type(TRANSLATED, "AWS::Lambda::Function")
-    allowed = {
-        name: function["Properties"].get("RecursiveLoop", "Terminate")
-        for name, function in functions.items()
-    }
+    looping = {name: properties_of(name).get("RecursiveLoop", "Terminate") for name in FUNCTIONS}
 
     # Whoever is called by the queue and wakes into it, and nobody else.
-    circular = {
-        name for name in FUNCTIONS if name in WAKE and statement(name, "sqs:ReceiveMessage")
-    }
-    assert {name for name, value in allowed.items() if value == "Allow"} == circular == {"Worker"}
+    circular = {name for name in FUNCTIONS if name in WAKE and may(name, "sqs:ReceiveMessage")}
+    assert {name for name, value in looping.items() if value == "Allow"} == circular == {"Worker"}
 
 
-@pytest.mark.parametrize("function", FUNCTIONS)
-def test_only_the_worker_takes_wakeups(function: str) -> None:
-    taken = statement(function, "sqs:ReceiveMessage")
-
-    assert bool(taken) == (function == "Worker")
-    assert bool(statement(function, "sqs:ChangeMessageVisibility")) == (function == "Worker")
+def test_only_the_worker_takes_wakeups() -> None:
+    for action in ("sqs:ReceiveMessage", "sqs:ChangeMessageVisibility"):
+        assert [name for name in FUNCTIONS if may(name, action)] == ["Worker"]
 
 
 def test_a_turn_that_is_worked_at_raises_no_alarm() -> None:

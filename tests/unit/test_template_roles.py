@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 import json
 import re
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -18,7 +17,17 @@ from parley.events.dynamodb import DynamoDbEventLog
 from parley.events.log import TurnEvent
 from parley.memory.dynamodb import DynamoDbStore
 from parley.memory.store import StoredTurn, TurnMemory
-from parley_testing.account.template import FUNCTIONS, RESOURCES, ROOT, of_type, translated
+from parley_testing.account.template import (
+    FUNCTIONS,
+    RESOURCES,
+    ROOT,
+    actions,
+    allowed,
+    of_type,
+    role_of,
+    statements,
+    translated,
+)
 from parley_testing.stores.turn_keys import numbered
 
 PARLEY = ROOT / "layers" / "shared" / "python" / "parley"
@@ -49,42 +58,11 @@ WHO_USES_THE_STORE = {
 }
 
 
-def statements(policy: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """A policy document's statements, whatever conditions stand around them."""
-    for statement in policy["Statement"]:
-        if "Fn::If" in statement:
-            yield from (part for part in statement["Fn::If"][1:] if "Effect" in part)
-        else:
-            yield statement
-
-
-def actions(statement: dict[str, Any]) -> set[str]:
-    """A statement's actions, under either of its conditions."""
-    named = statement["Action"]
-    if isinstance(named, dict):
-        named = named["Fn::If"][1:]
-    return {named} if isinstance(named, str) else set(named)
-
-
-def role_of(function: str) -> dict[str, Any]:
-    name = translated()["Resources"][function]["Properties"]["Role"]["Fn::GetAtt"][0]
-    properties: dict[str, Any] = RESOURCES[name]["Properties"]
-    return properties
-
-
-def inline(function: str) -> list[dict[str, Any]]:
-    return [
-        statement
-        for policy in role_of(function)["Policies"]
-        for statement in statements(policy["PolicyDocument"])
-    ]
-
-
 @pytest.mark.parametrize("function", FUNCTIONS)
 def test_a_role_holds_what_the_table_says(function: str) -> None:
-    allowed = {action for statement in inline(function) for action in actions(statement)}
+    may = {action for statement in allowed(function) for action in actions(statement)}
 
-    assert allowed == {action for name, action, _ in TABLE if name == function}
+    assert may == {action for name, action, _ in TABLE if name == function}
 
 
 @pytest.mark.parametrize(("function", "action", "code"), TABLE)
@@ -111,7 +89,7 @@ def test_the_only_other_role_is_the_schedules() -> None:
 
 @pytest.mark.parametrize("function", FUNCTIONS)
 def test_a_role_allows_nothing_on_everything(function: str) -> None:
-    for statement in inline(function):
+    for statement in allowed(function):
         assert statement["Effect"] == "Allow"
         assert "*" not in json.dumps(statement["Resource"]), statement["Sid"]
         assert not any("*" in action for action in actions(statement))
@@ -133,7 +111,7 @@ def test_versions_that_still_run_may_read_their_secret_until_the_last() -> None:
     # first, and the one before is removed when all else is done.
     policy = RESOURCES["DatabaseSecretPolicy"]["Properties"]
     (statement,) = statements(policy["PolicyDocument"])
-    reads = {name for name in FUNCTIONS if statement in inline(name)}
+    reads = {name for name in FUNCTIONS if statement in allowed(name)}
     roles = {json.dumps(FUNCTIONS[name]["Role"]["Fn::GetAtt"][0]) for name in reads}
 
     assert reads == {"Sessions", "Messages", "Stream", "Worker", "Cleanup"}
@@ -158,18 +136,18 @@ def test_a_policy_on_everything_says_why(name: str) -> None:
 
 
 def test_what_lambda_may_do_in_the_vpc_the_code_may_not() -> None:
-    allowed, denied = statements(RESOURCES["NetworkPolicy"]["Properties"]["PolicyDocument"])
+    may, may_not = statements(RESOURCES["NetworkPolicy"]["Properties"]["PolicyDocument"])
 
-    assert (allowed["Effect"], denied["Effect"]) == ("Allow", "Deny")
-    assert actions(allowed) == actions(denied)
-    assert denied["Condition"] == {"Null": {"lambda:SourceFunctionArn": "false"}}
+    assert (may["Effect"], may_not["Effect"]) == ("Allow", "Deny")
+    assert actions(may) == actions(may_not)
+    assert may_not["Condition"] == {"Null": {"lambda:SourceFunctionArn": "false"}}
 
 
 @pytest.mark.parametrize(
     "function", ["Sessions", "Messages", "Stream", "Worker", "Cleanup", "Migrate"]
 )
 def test_a_key_decrypts_nothing_but_the_secrets(function: str) -> None:
-    (statement,) = (s for s in inline(function) if actions(s) == {"kms:Decrypt"})
+    (statement,) = (s for s in allowed(function) if actions(s) == {"kms:Decrypt"})
 
     assert statement["Resource"] == {"Ref": "SecretsKmsKeyArn"}
     services = statement["Condition"]["StringEquals"]["kms:ViaService"]
@@ -178,11 +156,11 @@ def test_a_key_decrypts_nothing_but_the_secrets(function: str) -> None:
 
 @pytest.mark.parametrize("function", ["Sessions", "Cleanup", "Migrate", "Authorizer"])
 def test_only_what_runs_agents_may_read_the_models_key(function: str) -> None:
-    assert "OpenAiSecretArn" not in json.dumps(inline(function))
+    assert "OpenAiSecretArn" not in json.dumps(allowed(function))
 
 
 def test_the_authorizer_may_read_nothing() -> None:
-    assert {a for s in inline("Authorizer") for a in actions(s)} == {
+    assert {a for s in allowed("Authorizer") for a in actions(s)} == {
         "logs:CreateLogStream",
         "logs:PutLogEvents",
     }
@@ -190,14 +168,14 @@ def test_the_authorizer_may_read_nothing() -> None:
 
 @pytest.mark.parametrize("function", WHO_USES_THE_STORE)
 def test_a_function_may_do_to_the_table_exactly_what_store_and_log_do_for_it(function: str) -> None:
-    allowed = {
+    may = {
         action
-        for statement in inline(function)
+        for statement in allowed(function)
         for action in actions(statement)
         if action.startswith("dynamodb:")
     }
 
-    assert allowed == {f"dynamodb:{name}" for name in _operations(function)}
+    assert may == {f"dynamodb:{name}" for name in _operations(function)}
 
 
 def _store_methods(function: str) -> set[str]:

@@ -15,17 +15,18 @@ from parley.http.document import document
 from parley_local.own_template import SERVES_ROUTES
 from parley_packages.project_template import event_of
 from parley_project.routes import PATH_MAX_CHARS, PATHS_MAX
-from parley_testing.account.template import API, FUNCTIONS, PARAMETERS, ROOT, of_type, translated
+from parley_testing.account.template import (
+    API,
+    FUNCTIONS,
+    PARAMETERS,
+    ROOT,
+    ROUTES,
+    of_type,
+    translated,
+)
 
 ANY = "any"
 OPEN_TO_ALL = {"/health", "/openapi.json", "/docs"}
-ROUTES: dict[tuple[str, str], tuple[str, dict[str, Any]]] = {
-    (event["Properties"]["Method"], event["Properties"]["Path"]): (name, event["Properties"])
-    for name, properties in FUNCTIONS.items()
-    for event in properties.get("Events", {}).values()
-    if event["Type"] == "Api"
-}
-"""Every route of the template, with its function and its event."""
 OPERATIONS: dict[tuple[str, str], str] = {
     (method, path): operation["operationId"]
     for path, entries in document()["paths"].items()
@@ -139,15 +140,6 @@ def test_an_event_names_its_user_where_the_route_is_authorized(file: Path) -> No
         assert identity["principalId"] == identity["user_id"] == user
         assert identity["scopes"] == scopes
         assert identity["exp"] == "4102444800"
-
-
-def test_every_path_but_three_is_authorized() -> None:
-    unauthorized = {
-        path: event["Auth"] for (_, path), (_, event) in ROUTES.items() if "Auth" in event
-    }
-
-    assert API["Auth"]["DefaultAuthorizer"] in API["Auth"]["Authorizers"]
-    assert unauthorized == {path: {"Authorizer": "NONE"} for path in OPEN_TO_ALL}
 
 
 def test_no_route_is_served_twice() -> None:

@@ -7,29 +7,22 @@ import re
 import stat
 from typing import Any
 
-import pytest
+from parley_testing.account.template import FUNCTIONS, PARAMETERS, ROOT, ROUTES, integrations
 
-from parley_testing.account.template import FUNCTIONS, PARAMETERS, ROOT, of_type, translated
-
-TRANSLATED = translated()
 STREAM: dict[str, Any] = FUNCTIONS["Stream"]
 VARIABLES: dict[str, Any] = STREAM["Environment"]["Variables"]
 FOLDER = ROOT / STREAM["CodeUri"]
-ROUTES = [event["Properties"] for event in STREAM["Events"].values()]
 LONGEST = 900_000
 """Milliseconds that API Gateway streams at most."""
 
 
-def integration(route: dict[str, Any]) -> dict[str, Any]:
-    """What API Gateway is told to do for a route."""
-    (api,) = of_type(TRANSLATED, "AWS::ApiGateway::RestApi").values()
-    entry = api["Properties"]["Body"]["paths"][route["Path"]][route["Method"]]
-    found: dict[str, Any] = entry["x-amazon-apigateway-integration"]
-    return found
+def test_what_streams_are_the_function_s_routes_and_nothing_else() -> None:
+    streaming = {
+        route for route, found in integrations().items() if found.get("responseTransferMode")
+    }
 
-
-def test_the_routes_are_those_that_stream() -> None:
-    assert {(route["Method"], route["Path"]) for route in ROUTES} == {
+    assert streaming == {route for route, (function, _) in ROUTES.items() if function == "Stream"}
+    assert streaming == {
         ("post", "/messages/stream"),
         ("post", "/sessions/{session_id}/messages/stream"),
         ("get", "/sessions/{session_id}/turns/{turn_id}/events"),
@@ -39,29 +32,17 @@ def test_the_routes_are_those_that_stream() -> None:
     }
 
 
-@pytest.mark.parametrize("route", ROUTES, ids=lambda route: route["Path"])
-def test_a_route_really_streams_and_for_as_long_as_there_is(route: dict[str, Any]) -> None:
-    found = integration(route)
+def test_a_route_really_streams_and_for_as_long_as_there_is() -> None:
+    streaming = [route for route, (function, _) in ROUTES.items() if function == "Stream"]
 
-    assert found["type"] == "aws_proxy"
-    # Other values validate as well, and give an integration that waits for the end.
-    assert found["responseTransferMode"] == "STREAM"
-    uri = found["uri"]["Fn::Sub"]
-    assert uri.endswith("/response-streaming-invocations")
-    assert "/2021-11-15/functions/${StreamAliaslive}/" in uri
-    assert found["timeoutInMillis"] == LONGEST
-
-
-def test_nothing_else_streams() -> None:
-    (api,) = of_type(TRANSLATED, "AWS::ApiGateway::RestApi").values()
-    streaming = {
-        (method, path)
-        for path, entries in api["Properties"]["Body"]["paths"].items()
-        for method, entry in entries.items()
-        if entry["x-amazon-apigateway-integration"].get("responseTransferMode")
-    }
-
-    assert streaming == {(route["Method"], route["Path"]) for route in ROUTES}
+    for found in map(integrations().__getitem__, streaming):
+        assert found["type"] == "aws_proxy"
+        # Other values validate as well, and give an integration that waits for the end.
+        assert found["responseTransferMode"] == "STREAM"
+        uri = found["uri"]["Fn::Sub"]
+        assert uri.endswith("/response-streaming-invocations")
+        assert "/2021-11-15/functions/${StreamAliaslive}/" in uri
+        assert found["timeoutInMillis"] == LONGEST
 
 
 def test_the_function_runs_for_as_long_as_the_gateway_streams() -> None:

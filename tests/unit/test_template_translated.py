@@ -11,9 +11,13 @@ from typing import Any
 import pytest
 
 from parley_testing.account.template import (
-    FUNCTIONS,
+    API,
     RESOURCES,
+    ROUTES,
     TEMPLATE,
+    definition,
+    integrations,
+    methods,
     of_type,
     translate,
     translated,
@@ -21,30 +25,8 @@ from parley_testing.account.template import (
 
 GATEWAY_SECONDS = 29
 PUBLISHED = ("Sessions", "Messages", "Stream")
-FROM_SNAPSHOTS = ("Sessions", "Messages")
-ANY = "x-amazon-apigateway-any-method"
-OPEN_TO_ALL = {(ANY, "/health"), (ANY, "/openapi.json"), (ANY, "/docs")}
+OPEN_TO_ALL = {("any", "/health"), ("any", "/openapi.json"), ("any", "/docs")}
 BY_DEFAULT = translated()
-
-
-def definition(template: dict[str, Any]) -> dict[str, Any]:
-    """The OpenAPI document of the REST API."""
-    (api,) = of_type(template, "AWS::ApiGateway::RestApi").values()
-    body: dict[str, Any] = api["Properties"]["Body"]
-    return body
-
-
-def methods(template: dict[str, Any]) -> dict[tuple[str, str], dict[str, Any]]:
-    return {
-        (method, path): entry
-        for path, entries in definition(template)["paths"].items()
-        for method, entry in entries.items()
-    }
-
-
-def method_of(event: dict[str, Any]) -> tuple[str, str]:
-    """Where a route is in the OpenAPI document of the REST API."""
-    return (ANY if event["Method"] == "any" else event["Method"], event["Path"])
 
 
 def version_of(template: dict[str, Any], function: str) -> str:
@@ -67,50 +49,41 @@ def test_every_path_but_three_asks_the_authorizer() -> None:
     asked = {
         # SAM writes the open ones as guarded by NONE, which is not defined and so guards nothing.
         route: [name for guard in entry["security"] for name in guard]
-        for route, entry in methods(BY_DEFAULT).items()
+        for route, entry in methods().items()
         if route[0] != "options"
     }
 
     guarded = {route for route, guards in asked.items() if guards == ["Token"]}
     assert set(asked) - guarded == OPEN_TO_ALL
     assert all(asked[route] == ["NONE"] for route in OPEN_TO_ALL)
-    assert "NONE" not in definition(BY_DEFAULT)["components"]["securitySchemes"]
+    assert "NONE" not in definition()["components"]["securitySchemes"]
+    assert API["Auth"]["DefaultAuthorizer"] in API["Auth"]["Authorizers"]
 
 
 def test_a_preflight_request_is_answered_by_the_gateway_itself_without_a_token() -> None:
-    preflights = [
-        entry for (method, _), entry in methods(BY_DEFAULT).items() if method == "options"
-    ]
+    preflights = [entry for (method, _), entry in methods().items() if method == "options"]
 
-    assert len(preflights) == len(definition(BY_DEFAULT)["paths"])
+    assert len(preflights) == len(definition()["paths"])
     for entry in preflights:
         assert entry["x-amazon-apigateway-integration"]["type"] == "mock"
         assert not entry.get("security")
 
 
-@pytest.mark.parametrize("function", sorted(set(FUNCTIONS) - {"Stream"}))
-def test_a_buffered_route_is_of_the_proxy_kind_within_the_gateways_limit(function: str) -> None:
-    events = FUNCTIONS[function].get("Events", {}).values()
-    routes = [event for event in events if event["Type"] == "Api"]
-    found = methods(BY_DEFAULT)
+def test_a_buffered_route_is_of_the_proxy_kind_within_the_gateways_limit() -> None:
+    buffered = [route for route, (function, _) in ROUTES.items() if function != "Stream"]
 
-    for route in routes:
-        event = route["Properties"]
-        entry = found[method_of(event)]["x-amazon-apigateway-integration"]
+    for entry in map(integrations().__getitem__, buffered):
         assert entry["type"] == "aws_proxy"
         # A linter takes 60 s here, and API Gateway refuses it.
         assert entry.get("timeoutInMillis", GATEWAY_SECONDS * 1000) <= GATEWAY_SECONDS * 1000
         assert entry.get("responseTransferMode", "BUFFERED") == "BUFFERED"
 
 
-@pytest.mark.parametrize("function", PUBLISHED)
-def test_routes_call_the_published_version(function: str) -> None:
+def test_routes_call_the_published_version() -> None:
     # $LATEST has no snapshot and no canary.
-    for route in FUNCTIONS[function]["Events"].values():
-        event = route["Properties"]
-        entry = methods(BY_DEFAULT)[method_of(event)]
-        uri = entry["x-amazon-apigateway-integration"]["uri"]["Fn::Sub"]
-        assert f"${{{function}Aliaslive}}" in uri
+    called = integrations()
+    for route, (function, _) in ROUTES.items():
+        assert f"${{{function}Aliaslive}}" in called[route]["uri"]["Fn::Sub"]
 
 
 def test_the_api_is_regional_has_one_stage_and_throttles_it() -> None:
@@ -155,15 +128,6 @@ def test_a_parameter_alone_publishes_no_version() -> None:
 @pytest.mark.parametrize("function", PUBLISHED)
 def test_old_versions_are_not_kept(function: str) -> None:
     assert BY_DEFAULT["Resources"][version_of(BY_DEFAULT, function)]["DeletionPolicy"] == "Delete"
-
-
-@pytest.mark.parametrize("function", FROM_SNAPSHOTS)
-def test_snapshots_are_a_parameter(function: str) -> None:
-    properties = BY_DEFAULT["Resources"][function]["Properties"]
-
-    assert properties["SnapStart"] == {
-        "ApplyOn": {"Fn::If": ["UsesSnapStart", "PublishedVersions", "None"]}
-    }
 
 
 def test_by_default_nothing_of_codedeploy_is_made() -> None:
@@ -253,16 +217,6 @@ def test_a_firewall_stands_in_front_of_the_stage_when_one_is_named() -> None:
     assert firewall["Properties"]["ResourceArn"]["Fn::Sub"].endswith(
         f"::/restapis/${{Api}}/stages/${{{stage}}}"
     )
-
-
-def test_the_authorizer_keeps_executions_for_itself() -> None:
-    properties = BY_DEFAULT["Resources"]["Authorizer"]["Properties"]
-
-    assert properties["ReservedConcurrentExecutions"]["Fn::If"] == [
-        "LimitsAuthorizer",
-        {"Ref": "AuthorizerConcurrency"},
-        {"Ref": "AWS::NoValue"},
-    ]
 
 
 def test_every_name_that_is_referred_to_is_there() -> None:

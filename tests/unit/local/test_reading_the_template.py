@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from parley_local.cloudformation import load
 from parley_local.template import Authorizer, GatewayResponse, Queue, Template
 from parley_local.template_file import read_template
+from parley_testing.account.template import ROOT, read
 
 TEMPLATE = """
 Transform: AWS::Serverless-2016-10-31
@@ -252,3 +254,11 @@ def test_the_projects_own_template_is_understood() -> None:
     assert template.queue is not None
     assert template.functions[template.queue.function].folder.name == "worker"
     assert template.queue.visibility > template.functions[template.queue.function].timeout
+
+
+@pytest.mark.parametrize(
+    "name", ["template.yaml", "monitoring.yaml", "packaging/parley_backend/template.yaml"]
+)
+def test_short_tags_are_read_as_sam_reads_them(name: str) -> None:
+    # The command is installed without SAM, whose reader therefore only the tests have.
+    assert load(ROOT / name) == read(name)

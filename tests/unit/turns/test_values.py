@@ -11,6 +11,9 @@ from pydantic import BaseModel, TypeAdapter
 from parley.turns.values import made_again, made_from
 
 
+NO_CLASS = object()
+
+
 class Weather(BaseModel):
     city: str
 
@@ -80,7 +83,7 @@ def test_a_list_of_lists_comes_back_as_json() -> None:
 
 @pytest.mark.parametrize(
     "name",
-    [f"{__name__}:Gone", "gone.module:Place", f"{__name__}:Weather", f"{__name__}:as_json"],
+    [f"{__name__}:Gone", "gone.module:Place", f"{__name__}:Weather", f"{__name__}:NO_CLASS"],
     ids=["class", "module", "another form", "no class"],
 )
 def test_of_a_class_that_was_changed_or_taken_away_the_json_is_given(name: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,19 @@ from typing import Any
 import boto3
 from samtranslator.parser.parser import Parser  # type: ignore[import-untyped]
 from samtranslator.translator.translator import Translator  # type: ignore[import-untyped]
-
-from parley_local.cloudformation import load
+from samtranslator.yaml_helper import yaml_parse  # type: ignore[import-untyped]
 
 ROOT = Path(__file__).resolve().parents[4]
-TEMPLATE = load(ROOT / "template.yaml")
-MONITORING = load(ROOT / "monitoring.yaml")
+
+
+def read(path: str) -> dict[str, Any]:
+    """Return a template of the repository as SAM reads it, short tags in their long form."""
+    template: dict[str, Any] = yaml_parse((ROOT / path).read_text(encoding="utf-8"))
+    return template
+
+
+TEMPLATE = read("template.yaml")
+MONITORING = read("monitoring.yaml")
 RESOURCES: dict[str, Any] = TEMPLATE["Resources"]
 PARAMETERS: dict[str, Any] = TEMPLATE["Parameters"]
 API: dict[str, Any] = RESOURCES["Api"]["Properties"]
@@ -25,6 +33,13 @@ FUNCTIONS: dict[str, Any] = {
     for name, resource in RESOURCES.items()
     if resource["Type"] == "AWS::Serverless::Function"
 }
+ROUTES: dict[tuple[str, str], tuple[str, dict[str, Any]]] = {
+    (event["Properties"]["Method"], event["Properties"]["Path"]): (name, event["Properties"])
+    for name, properties in FUNCTIONS.items()
+    for event in properties.get("Events", {}).values()
+    if event["Type"] == "Api"
+}
+"""Every route of the template by its method and path, with its function and its event."""
 SECRETS = {
     "DatabaseSecretArn": "arn:aws:secretsmanager:eu-west-1:123456789012:secret:database-AbCdEf",
     "OpenAiSecretArn": "arn:aws:secretsmanager:eu-west-1:123456789012:secret:openai-AbCdEf",
@@ -78,3 +93,64 @@ def monitoring() -> dict[str, Any]:
 def of_type(template: dict[str, Any], kind: str) -> dict[str, Any]:
     """Return a template's resources of one type, by their names."""
     return {n: r for n, r in template["Resources"].items() if r["Type"] == kind}
+
+
+def properties_of(resource: str) -> dict[str, Any]:
+    """Return the properties that SAM gives a resource."""
+    found: dict[str, Any] = translated()["Resources"][resource]["Properties"]
+    return found
+
+
+def definition() -> dict[str, Any]:
+    """Return the OpenAPI document that SAM makes of the REST API."""
+    (api,) = of_type(translated(), "AWS::ApiGateway::RestApi").values()
+    body: dict[str, Any] = api["Properties"]["Body"]
+    return body
+
+
+def methods() -> dict[tuple[str, str], dict[str, Any]]:
+    """Return what that says of each method, by method and path as in `ROUTES`."""
+    return {
+        ("any" if method == "x-amazon-apigateway-any-method" else method, path): entry
+        for path, entries in definition()["paths"].items()
+        for method, entry in entries.items()
+    }
+
+
+def integrations() -> dict[tuple[str, str], dict[str, Any]]:
+    """Return what API Gateway is told to do for each method."""
+    return {route: entry["x-amazon-apigateway-integration"] for route, entry in methods().items()}
+
+
+def statements(policy: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield a policy document's statements, whatever conditions stand around them."""
+    for statement in policy["Statement"]:
+        if "Fn::If" in statement:
+            yield from (part for part in statement["Fn::If"][1:] if "Effect" in part)
+        else:
+            yield statement
+
+
+def actions(statement: dict[str, Any]) -> set[str]:
+    """Return a statement's actions, under either of its conditions."""
+    named = statement["Action"]
+    if isinstance(named, dict):
+        named = named["Fn::If"][1:]
+    return {named} if isinstance(named, str) else set(named)
+
+
+def role_of(function: str) -> dict[str, Any]:
+    """Return the properties of a function's role."""
+    properties: dict[str, Any] = RESOURCES[properties_of(function)["Role"]["Fn::GetAtt"][0]][
+        "Properties"
+    ]
+    return properties
+
+
+def allowed(function: str) -> list[dict[str, Any]]:
+    """Return the statements of a function's own policies."""
+    return [
+        statement
+        for policy in role_of(function)["Policies"]
+        for statement in statements(policy["PolicyDocument"])
+    ]
