@@ -151,14 +151,14 @@ def test_a_worker_that_must_stop_lets_go_and_wakes_even_if_killed_meanwhile(
         if point == ("before TurnRepository.release", 1):
             assert played.expire()
     woken = worker_setup.queue.receive()
-    rang = [
+    woke = [
         played for played, point, *_ in started if point in (None, ("after SqsWakeQueue.wake", 1))
     ]
     assert sorted(each["body"] for each in woken) == sorted(
-        str(played.session_id) for played in rang
+        str(played.session_id) for played in woke
     )
     for played, _, _, record in started:
-        worker_setup.queue.come_back(woken.pop() if played in rang else record)
+        worker_setup.queue.come_back(woken.pop() if played in woke else record)
 
     worker_setup.deliver(played, STREAMING.script(played.asked_file))
 

@@ -38,10 +38,10 @@ def test_a_dry_run_shows_what_would_go(admin: Any, aged: Aged) -> None:
     counted = report["kinds"]["closed_sessions"]
     assert (counted["found"], counted["rows"], counted["items"]) == (1, 7, 2)
     assert report["kinds"]["memory"] == NOTHING
-    (doomed,) = report["sessions"]
-    moment = doomed.pop("last_activity_at")
+    (expired,) = report["sessions"]
+    moment = expired.pop("last_activity_at")
     assert moment.endswith("Z")
-    assert doomed == {
+    assert expired == {
         "kind": "closed_sessions",
         "session_id": str(session_id),
         "user_id": "alice",

@@ -78,14 +78,14 @@ def test_of_other_users_nothing_goes(api: Api, admin: Any, aged: Aged) -> None:
     others = ["bob", "alic", "alice2", "ALICE", "alice%", "alic_"]
     for user in ("alice", *others):
         belong(api, aged, user, sessions=1)
-    before = {user: belongings(aged, user) for user in others}
+    before = {user: kept_of(aged, user) for user in others}
 
     admin.erase("alice")
 
-    assert {user: belongings(aged, user) for user in others} == before
+    assert {user: kept_of(aged, user) for user in others} == before
 
 
-def belongings(aged: Aged, user: str) -> tuple[Any, ...]:
+def kept_of(aged: Aged, user: str) -> tuple[Any, ...]:
     """Return what both stores hold of a user, whatever is in the name."""
     rows = {
         table: [row for row in rows if f'"user_id": "{user}"' in row or f"user_{user}_conv" in row]

@@ -85,7 +85,7 @@ def test_a_turn_that_is_being_carried_out_is_left_alone(
     assert state(sql, turn.id) == ("running", 1, 0)
 
 
-def test_a_turn_that_waits_is_left_to_the_worker_that_its_sender_rang_for(
+def test_a_turn_that_waits_is_left_to_the_worker_that_its_sender_woke(
     recover: Recover, work: Work, api: Api, turns: TurnRepository, sql: psycopg.Connection
 ) -> None:
     begun = queue(turns, request("alice", api.new_session()))

@@ -107,8 +107,10 @@ async def test_records_that_cannot_be_dropped_do_not_undo_the_end() -> None:
 
 async def test_effects_are_noted_in_memory_and_in_the_detail() -> None:
     stores = Stores(ADDED, READ)
+    attempt = stores.attempt()
+    await attempt.journal.record_response("0", {"output": [], "usage": {}})
 
-    detail = await failed(stores, stores.attempt())
+    detail = await failed(stores, attempt)
 
     done = 'Already done before that, and not to be repeated: add({"title":"milk"}).'
     assert detail == f"No. {done}"
@@ -153,6 +155,7 @@ async def test_a_note_that_memory_refuses_is_vouched_for_unless_something_else_s
     detail = await failed(stores, attempt)
 
     assert "add(" in detail
+    assert stores.turns.done == ["stop"]  # with its usage
     assert stores.turns.ending is not None
     assert stores.turns.ending.remembered is remembered
 
@@ -181,6 +184,7 @@ async def test_an_end_whose_usage_is_refused_is_made_without_it() -> None:
     stores.turns.refuses_usage = StoreRefused("postgres", "22003")
 
     assert await failed(stores, stores.attempt()) == "No."
+    assert stores.turns.done == ["stop barely"]
 
 
 async def test_a_refused_write_before_does_not_keep_the_turn_open() -> None:
@@ -189,6 +193,7 @@ async def test_a_refused_write_before_does_not_keep_the_turn_open() -> None:
     attempt.lease.broken = StoreRefused("agent-session store", "too large")
 
     assert await failed(stores, attempt) == "No."
+    assert stores.turns.done == ["stop"]
 
 
 async def test_a_turn_that_was_replaced_is_not_stopped() -> None:

@@ -91,18 +91,18 @@ class Turns:
     ) -> Stopped | None:
         if self.refuses_usage is not None:
             raise self.refuses_usage
-        return self._stop(turn, ending)
+        return self._stop("stop", turn, ending)
 
     def stop_barely(self, turn: RunningTurn, ending: Ending) -> Stopped | None:
-        return self._stop(turn, ending)
+        return self._stop("stop barely", turn, ending)
 
     def turn(self, user_id: str, session_id: UUID, turn_id: UUID) -> TurnView:
         """Read the turn, in the transcript's place."""
         assert self.view is not None
         return self.view
 
-    def _stop(self, turn: RunningTurn, ending: Ending) -> Stopped | None:
-        self._take("stop")
+    def _stop(self, how: str, turn: RunningTurn, ending: Ending) -> Stopped | None:
+        self._take(how)
         if not self.held:
             return None
         self.ending, self.view = ending, view_of(turn, ending.status)

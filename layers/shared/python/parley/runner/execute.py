@@ -266,7 +266,7 @@ class TurnExecutor:
         return view
 
     async def _take_over(self, attempt: Attempt) -> TurnMemory | None:
-        """Claim what earlier attempts left; give their memory if one of them had finished."""
+        """Claim what earlier attempts left, and return their memory if one of them had finished."""
         turn = attempt.turn
         try:
             claimed = await attempt.journal.claim_memory()

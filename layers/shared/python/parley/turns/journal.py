@@ -313,7 +313,7 @@ class Journal:
         await in_thread(self._store.discard, self.conversation, turn.key, turn.attempt)
 
     async def claim_memory(self) -> ClaimedTurn:
-        """Make the turn's memory this attempt's, and give what it holds.
+        """Make the turn's memory this attempt's, and return what it holds.
 
         Raises:
             Fenced: A later attempt has claimed it.

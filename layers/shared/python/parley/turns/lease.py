@@ -97,7 +97,7 @@ class Lease:
         self.turn = fenced
 
     async def write(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
-        """Make a write that may be repeated, patiently, if the attempt still holds its turn.
+        """Make a write that may be repeated, with retry, if the attempt still holds its turn.
 
         Raises:
             Fenced: This attempt was replaced, or the turn is over.

@@ -59,15 +59,15 @@ class SessionWorker:
                 at again.
         """
         while True:
-            # Not patiently: of a turn that this took without being told it would not know.
+            # Without retry: a second try would not know of a turn that the first took unseen.
             claim = await in_thread(self.turns.claim_head, session_id)
             logger().info("looked at a session", session_id=str(session_id), found=claim.outcome)
             if claim.outcome == "held":
-                await self._ring_again(session_id, claim)
+                await self._wake_again(session_id, claim)
             if claim.outcome != "refused":
                 return claim.turn
 
-    async def _ring_again(self, session_id: UUID, claim: HeadClaim) -> None:
+    async def _wake_again(self, session_id: UUID, claim: HeadClaim) -> None:
         delay = min(ceil(claim.left) + 1, LONGEST_DELAY_SECONDS)
         user_id = claim.user_id or str(session_id)
         woken = await self.waker.wake(session_id, user_id=user_id, delay=delay)
