@@ -64,9 +64,9 @@ def new_worker_setup(
 ) -> Iterator[NewWorkerSetup]:
     """Makes the house for a scenario, by its name."""
     worker = load_function("worker")
-    bell = queue.wake_queue()
+    wakeup = queue.wake_queue()
     yield lambda name: WorkerSetup(
-        new_setup(name, events=log, wake_queue=bell), queue, worker, model
+        new_setup(name, events=log, wake_queue=wakeup), queue, worker, model
     )
     worker.parts.database.close()
 

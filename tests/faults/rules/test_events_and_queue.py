@@ -30,7 +30,7 @@ from parley.turns.attempt import Attempt
 from parley.turns.finalize import Finalizer
 from parley.turns.wakeup import Watchdog
 from parley_testing.models.scripted import Gate, Items, Streamed, call, in_order, say
-from parley_testing.schedules.bells import Bell, Bells
+from parley_testing.schedules.wakeups import Wakeup, Wakeups
 from parley_testing.waiting import until
 from parley_testing.workbench import Workbench, held, request
 
@@ -51,9 +51,9 @@ def log(tmp_path: Path) -> Iterator[SqliteEventLog]:
 
 
 @pytest.fixture
-def bells() -> Bells:
+def wakeups() -> Wakeups:
     """A queue that delivers nothing by itself."""
-    return Bells()
+    return Wakeups()
 
 
 def told(log: SqliteEventLog, turn: RunningTurn) -> list[TurnEvent]:
@@ -305,7 +305,7 @@ async def test_as_many_wait_as_may(kept: bool, rule: Any, bench: Workbench) -> N
 
 
 async def test_who_ends_a_turn_wakes_for_the_next(
-    kept: bool, rule: Any, new_bench: NewBench, bells: Bells
+    kept: bool, rule: Any, new_bench: NewBench, wakeups: Wakeups
 ) -> None:
     """Its own wake-up came while the turn before it ran, and comes again only after a lease."""
 
@@ -315,33 +315,33 @@ async def test_who_ends_a_turn_wakes_for_the_next(
     rule.instead(Finalizer, "_ended", only_ended)
 
     async def meanwhile() -> Any:
-        for _ in range(len(bells)):
-            assert not await bench.session_worker.run_next(bells.take(0).session_id, seconds=30)
+        for _ in range(len(wakeups)):
+            assert not await bench.session_worker.run_next(wakeups.take(0).session_id, seconds=30)
         return say("hi")
 
-    bench = new_bench(in_order(meanwhile, say("hi")), wake_queue=bells)
+    bench = new_bench(in_order(meanwhile, say("hi")), wake_queue=wakeups)
     session_id = bench.new_session()
     for _ in range(2):
         await bench.sender.queue(request(session_id), enqueue=True)
 
-    await bench.session_worker.run_next(bells.take(0).session_id, seconds=30)
+    await bench.session_worker.run_next(wakeups.take(0).session_id, seconds=30)
 
-    woken = [bells.take(0) for _ in range(len(bells))]
-    assert (Bell(session_id, 0) in woken) is kept
+    woken = [wakeups.take(0) for _ in range(len(wakeups))]
+    assert (Wakeup(session_id, 0) in woken) is kept
 
 
 async def test_an_attempt_leaves_a_wakeup_in_case_that_it_dies(
-    kept: bool, rule: Any, new_bench: NewBench, bells: Bells, let_die: Any, die: Any
+    kept: bool, rule: Any, new_bench: NewBench, wakeups: Wakeups, let_die: Any, die: Any
 ) -> None:
     """Without it nobody looks until the recovery does, in an hour."""
     rule.instead(Watchdog, "arm", lambda *_, **__: None)
-    bench = new_bench(in_order(call("add_task", title="milk"), die), wake_queue=bells)
+    bench = new_bench(in_order(call("add_task", title="milk"), die), wake_queue=wakeups)
     turn = bench.begin(bench.new_session())
 
     await let_die(bench, turn)
 
-    woken = [bells.take(0) for _ in range(len(bells))]
-    assert woken == ([Bell(turn.session_id, CRASH_SECONDS)] if kept else [])
+    woken = [wakeups.take(0) for _ in range(len(wakeups))]
+    assert woken == ([Wakeup(turn.session_id, CRASH_SECONDS)] if kept else [])
 
 
 class _Breath(Gate):

@@ -210,7 +210,7 @@ def test_what_is_woken_for_is_heard(
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "real")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "real")
     monkeypatch.setenv("WAKE_QUEUE_URL", "https://sqs.us-east-1.amazonaws.com/1/real")
-    project.function("Wake", WAKE, "post /wake").function("Hear", HEAR).queue("Bells", "Hear")
+    project.function("Wake", WAKE, "post /wake").function("Hear", HEAR).queue("Wakeups", "Hear")
     project.write()
     with stack_on() as stack:
         assert httpx.post(stack.url + "/wake", trust_env=False).status_code == 202
@@ -225,7 +225,7 @@ def test_a_worker_that_is_killed_while_it_is_first_imported_ends_nothing(
     project: Any, stack_on: Callable[..., LocalStack]
 ) -> None:
     worker = textwrap.dedent(DIES_ONCE) + textwrap.dedent(HEAR)
-    project.function("Wake", WAKE, "post /wake").function("Hear", worker).queue("Bells", "Hear")
+    project.function("Wake", WAKE, "post /wake").function("Hear", worker).queue("Wakeups", "Hear")
     project.write()
     with stack_on() as stack:
         wait_for(lambda: "Hear did not start" in stack.log.read_text())
@@ -238,7 +238,7 @@ def test_a_worker_that_is_killed_while_it_is_first_imported_ends_nothing(
 def test_turns_that_an_earlier_one_left_open_go_on_though_nobody_asks(
     project: Any, stack_on: Callable[..., LocalStack]
 ) -> None:
-    project.function("migrate", LEFT).function("Finish", FINISH).queue("Bells", "Finish")
+    project.function("migrate", LEFT).function("Finish", FINISH).queue("Wakeups", "Finish")
     project.function("Leave", LEAVE, "post /left", "get /left")
     project.write()
     with stack_on() as stack:

@@ -134,7 +134,7 @@ def work(project: Any) -> Iterator[Callable[..., Bench]]:
     with ExitStack() as stack:
 
         def start(*, retry: float = 0, at_once: int = 4, **properties: Any) -> Bench:
-            project.function("Worker", WORKER, Timeout=60).queue("Bells", "Worker", **properties)
+            project.function("Worker", WORKER, Timeout=60).queue("Wakeups", "Worker", **properties)
             return stack.enter_context(working(project, retry=retry, at_once=at_once))
 
         yield start
@@ -154,7 +154,7 @@ def test_a_message_comes_to_the_worker_as_lambda_would_hand_it_over(
     assert record["body"] == "note Zoë"
     assert record["md5OfBody"] == hashlib.md5("note Zoë".encode()).hexdigest()
     assert (record["eventSource"], record["awsRegion"]) == ("aws:sqs", "us-east-1")
-    assert record["eventSourceARN"] == "arn:aws:sqs:us-east-1:123456789012:Bells"
+    assert record["eventSourceARN"] == "arn:aws:sqs:us-east-1:123456789012:Wakeups"
     assert record["attributes"]["ApproximateReceiveCount"] == "1"
     first, at = (
         int(record["attributes"][name])
@@ -263,7 +263,7 @@ def test_who_does_not_know_the_secret_of_the_start_cannot_wake(work: Callable[..
             aws_secret_access_key="local",
         )
         with pytest.raises(ClientError) as caught:
-            stranger.send_message(QueueUrl=f"{endpoint}/123456789012/Bells", MessageBody="x")
+            stranger.send_message(QueueUrl=f"{endpoint}/123456789012/Wakeups", MessageBody="x")
         stranger.close()
         assert caught.value.response["Error"]["Code"] == "AccessDenied"
         assert secret not in str(caught.value.response)

@@ -24,7 +24,7 @@ from parley.timing import LONGEST_DELAY_SECONDS
 from parley.turns.context import Effect, TurnContext
 from parley_testing.models import scripted
 from parley_testing.models.scripted import Asked, Items, call, in_order, say
-from parley_testing.schedules.bells import Bells
+from parley_testing.schedules.wakeups import Wakeups
 from parley_testing.workbench import Workbench, request
 
 NewBench = Callable[..., Workbench]
@@ -56,13 +56,13 @@ def events(tmp_path: Path) -> Iterator[EventLog]:
 
 
 @pytest.fixture
-def bells() -> Bells:
-    return Bells()
+def wakeups() -> Wakeups:
+    return Wakeups()
 
 
 @pytest.fixture
-def bench(new_bench: NewBench, events: EventLog, bells: Bells) -> Workbench:
-    return new_bench(answer, agent=AGENT, events=events, wake_queue=bells)
+def bench(new_bench: NewBench, events: EventLog, wakeups: Wakeups) -> Workbench:
+    return new_bench(answer, agent=AGENT, events=events, wake_queue=wakeups)
 
 
 @pytest.fixture
@@ -117,7 +117,7 @@ def turns(sql: psycopg.Connection) -> list[Any]:
 @pytest.mark.parametrize("statement", [name for name in STATEMENTS if name != "any end"])
 async def test_what_postgres_will_never_take_ends_the_turn_at_once(
     bench: Workbench,
-    bells: Bells,
+    wakeups: Wakeups,
     refuse: Refuse,
     sql: psycopg.Connection,
     statement: str,
@@ -132,7 +132,7 @@ async def test_what_postgres_will_never_take_ends_the_turn_at_once(
 
     assert turns(sql) == [("failed", 1, 0, "store_refused")] * 2
     # Nobody has to look again: what is left are the watchdogs.
-    assert not [bell for bell in bells.take_all(session_id) if 0 < bell.delay != 60]
+    assert not [wakeup for wakeup in wakeups.take_all(session_id) if 0 < wakeup.delay != 60]
 
 
 @pytest.mark.parametrize("statement", ["the reply", "the usage"])
@@ -157,12 +157,12 @@ async def test_what_was_done_before_a_refusal_is_told_in_the_next_turn(
 
 @pytest.mark.parametrize("statement", ["the reply", "the session's activity"])
 async def test_what_somebody_can_mend_is_tried_again_ever_later_and_is_no_crash(
-    bench: Workbench, bells: Bells, refuse: Refuse, sql: psycopg.Connection, statement: str
+    bench: Workbench, wakeups: Wakeups, refuse: Refuse, sql: psycopg.Connection, statement: str
 ) -> None:
     session_id = bench.new_session()
     refuse(statement, DEPLOYMENT)
     await bench.sender.queue(request(session_id, "add milk"))
-    bells.take_all(session_id)
+    wakeups.take_all(session_id)
 
     delays = []
     while True:
@@ -170,7 +170,7 @@ async def test_what_somebody_can_mend_is_tried_again_ever_later_and_is_no_crash(
             await bench.session_worker.run_next(session_id, seconds=60)
         if turns(sql)[0][0] != "running":
             break
-        delays += [bell.delay for bell in bells.take_all(session_id) if bell.delay != 60]
+        delays += [wakeup.delay for wakeup in wakeups.take_all(session_id) if wakeup.delay != 60]
 
     assert turns(sql) == [("failed", MISCONFIGURED_ATTEMPTS, 0, "store_refused")]
     assert delays == sorted(delays)
@@ -178,7 +178,7 @@ async def test_what_somebody_can_mend_is_tried_again_ever_later_and_is_no_crash(
 
 
 async def test_a_store_that_fences_whoever_holds_the_turn_is_asked_ever_later(
-    bench: Workbench, bells: Bells, monkeypatch: pytest.MonkeyPatch
+    bench: Workbench, wakeups: Wakeups, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fence(*_: object) -> None:
         raise Fenced(1, 99)
@@ -186,13 +186,13 @@ async def test_a_store_that_fences_whoever_holds_the_turn_is_asked_ever_later(
     session_id = bench.new_session()
     monkeypatch.setattr(bench.store, "record", fence)
     await bench.sender.queue(request(session_id, "add milk"))
-    bells.take_all(session_id)
+    wakeups.take_all(session_id)
 
     delays = []
     for _ in range(4):
         with pytest.raises(Fenced):
             await bench.session_worker.run_next(session_id, seconds=60)
-        delays += [bell.delay for bell in bells.take_all(session_id) if bell.delay != 60]
+        delays += [wakeup.delay for wakeup in wakeups.take_all(session_id) if wakeup.delay != 60]
 
     assert delays == [0, 1, 2, 3]
 
@@ -216,18 +216,18 @@ async def test_what_was_mended_meanwhile_is_completed(
 
 
 async def test_an_end_that_postgres_will_not_have_at_all_is_tried_ever_later(
-    bench: Workbench, bells: Bells, refuse: Refuse, sql: psycopg.Connection
+    bench: Workbench, wakeups: Wakeups, refuse: Refuse, sql: psycopg.Connection
 ) -> None:
     session_id = bench.new_session()
     refuse("any end")
     await bench.sender.queue(request(session_id, "add milk"))
-    bells.take_all(session_id)
+    wakeups.take_all(session_id)
 
     delays = []
     for _ in range(7):
         with pytest.raises((StoreRefused, StoreMisconfigured)):
             await bench.session_worker.run_next(session_id, seconds=60)
-        delays += [bell.delay for bell in bells.take_all(session_id) if bell.delay != 60]
+        delays += [wakeup.delay for wakeup in wakeups.take_all(session_id) if wakeup.delay != 60]
 
     assert delays == [30, 120, 240, 480, 900, 900]  # 60 is as long as a watchdog waits
     asked = len(bench.model.asked)
@@ -260,21 +260,23 @@ async def test_a_store_that_is_gone_is_waited_for_and_then_given_up(
     new_bench: NewBench,
     dynamodb_client: Any,
     dynamodb_store: AgentSessionStore,
-    bells: Bells,
+    wakeups: Wakeups,
     sql: psycopg.Connection,
     mode: str,
 ) -> None:
-    bench = new_bench(answer, agent=AGENT, store=dynamodb_store, wake_queue=bells)
+    bench = new_bench(answer, agent=AGENT, store=dynamodb_store, wake_queue=wakeups)
     session_id = bench.new_session()
     dynamodb_client.delete_table(TableName="memory")
 
     with pytest.raises(StoreUnavailable):  # so that a client is told to come again
         await send(bench, session_id, mode)
-    delays = [bell.delay for bell in bells.take_all(session_id) if bell.delay not in (0, 60)]
+    delays = [
+        wakeup.delay for wakeup in wakeups.take_all(session_id) if wakeup.delay not in (0, 60)
+    ]
     while turns(sql)[0][0] == "running":
         with suppress(StoreUnavailable):
             await bench.session_worker.run_next(session_id, seconds=60)
-        delays += [bell.delay for bell in bells.take_all(session_id) if bell.delay != 60]
+        delays += [wakeup.delay for wakeup in wakeups.take_all(session_id) if wakeup.delay != 60]
 
     assert turns(sql) == [("failed", MISCONFIGURED_ATTEMPTS, 0, "store_refused")]
     assert len(delays) == MISCONFIGURED_ATTEMPTS - 2  # but for the one of a minute

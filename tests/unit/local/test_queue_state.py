@@ -12,7 +12,7 @@ from parley_local.queue_state import Message, QueueState, UnknownReceipt
 from parley_local.template import Queue
 from parley_testing.waiting import HANG_SECONDS
 
-SETTINGS = Queue("Bells", "Reader", visibility=30, delay=0, receives=2, dead_letters="Failures")
+SETTINGS = Queue("Wakeups", "Reader", visibility=30, delay=0, receives=2, dead_letters="Failures")
 
 
 class Given:

@@ -88,13 +88,13 @@ Resources:
     Properties:
       CodeUri: functions/reader/
       Events:
-        Bells:
+        Wakeups:
           Type: SQS
           Properties:
-            Queue: !GetAtt Bells.Arn
+            Queue: !GetAtt Wakeups.Arn
             BatchSize: 1
             ScalingConfig: {MaximumConcurrency: !Ref Readers}
-  Bells:
+  Wakeups:
     Type: AWS::SQS::Queue
     Properties:
       VisibilityTimeout: 5400
@@ -170,7 +170,7 @@ def test_a_function_behind_the_adapter_is_a_web_server(template: Template) -> No
 
 def test_the_queue_has_its_reader_and_its_limits(template: Template) -> None:
     assert template.queue == Queue(
-        "Bells",
+        "Wakeups",
         "Reader",
         visibility=5400,
         delay=3,
@@ -189,7 +189,7 @@ def test_a_queue_that_says_nothing_has_the_defaults_of_sqs(tmp_path: Path) -> No
 
     template = read_template(tmp_path / "template.yaml")
 
-    assert template.queue == Queue("Bells", "Reader", visibility=30, delay=0)
+    assert template.queue == Queue("Wakeups", "Reader", visibility=30, delay=0)
 
 
 def test_the_api_has_its_authorizer_its_responses_and_its_cors(template: Template) -> None:
@@ -218,8 +218,8 @@ def test_the_api_has_its_authorizer_its_responses_and_its_cors(template: Templat
         (TEMPLATE.replace("!GetAtt GuardTwo.Arn", "!GetAtt Stranger.Arn"), "names no function"),
         (TEMPLATE.replace("CodeUri: functions/work/", "CodeUri: !Ref Secret"), "CodeUri"),
         (TEMPLATE.replace("/opt/bootstrap", "/opt/other"), "GET /works/stream: RESPONSE_STREAM"),
-        (TEMPLATE.replace("!GetAtt Bells.Arn", "!GetAtt Table.Arn"), "SQS event of Reader"),
-        (TEMPLATE.replace("!GetAtt Failures.Arn", "!Ref Secret"), "RedrivePolicy of Bells"),
+        (TEMPLATE.replace("!GetAtt Wakeups.Arn", "!GetAtt Table.Arn"), "SQS event of Reader"),
+        (TEMPLATE.replace("!GetAtt Failures.Arn", "!Ref Secret"), "RedrivePolicy of Wakeups"),
         (
             TEMPLATE.replace("        Nightly:", "        More: {Type: SQS}\n        Nightly:"),
             "several SQS events",

@@ -10,7 +10,6 @@ from pydantic import BaseModel, TypeAdapter
 
 from parley.turns.values import made_again, made_from
 
-
 NO_CLASS = object()
 
 

@@ -25,7 +25,7 @@ from parley_testing.scenarios.fork_server import Child, ForkServer
 from parley_testing.scenarios.outcome import Outcome, asked_again, outcome
 from parley_testing.scenarios.parts import Parts, Place
 from parley_testing.scenarios.turns import NEXT, SCENARIOS, lines
-from parley_testing.schedules.bells import Bells
+from parley_testing.schedules.wakeups import Wakeups
 from parley_testing.stores.user_data import memory_of, rows_of
 from parley_testing.waiting import HANG_SECONDS
 from parley_testing.workbench import request
@@ -178,12 +178,12 @@ class ScenarioRun:
 
     async def recover(self) -> None:
         """Do what the scheduled recovery does, and a worker that it wakes a worker for."""
-        bells = Bells()
-        recovery = Recovery(WaitingSessions(self._stage.database), Waker(bells))
+        wakeups = Wakeups()
+        recovery = Recovery(WaitingSessions(self._stage.database), Waker(wakeups))
         recovered = await recovery.recover(seconds=HANG_SECONDS)
-        assert (recovered.woken, recovered.left) == (len(bells), 0)
-        while len(bells):
-            session_id = bells.take(0).session_id
+        assert (recovered.woken, recovered.left) == (len(wakeups), 0)
+        while len(wakeups):
+            session_id = wakeups.take(0).session_id
             assert await self.parts.session_worker.run_next(session_id, seconds=HANG_SECONDS)
             # And what waits behind it, for which who ends a turn wakes.
             while await self.parts.session_worker.run_next(session_id, seconds=HANG_SECONDS):

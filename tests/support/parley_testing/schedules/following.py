@@ -8,8 +8,8 @@ from uuid import UUID
 from parley.errors import Fenced, StoreUnavailable, TurnUnfinished
 from parley.repository.turns import RunningTurn, TurnRequest
 from parley_testing.schedules.actions import Actions
-from parley_testing.schedules.bells import Bell
 from parley_testing.schedules.faults import NOTHING, Course, ProcessDied
+from parley_testing.schedules.wakeups import Wakeup
 from parley_testing.schedules.world import Process
 
 
@@ -87,7 +87,7 @@ def queue(
 def answer(
     actions: Actions,
     process: Process,
-    bell: Bell,
+    wakeup: Wakeup,
     *,
     course: Course = NOTHING,
     faulty: bool = False,
@@ -97,10 +97,10 @@ def answer(
 
     async def worked() -> str:
         try:
-            turn = await process.session_worker.claim(bell.session_id)
+            turn = await process.session_worker.claim(wakeup.session_id)
         except StoreUnavailable:
             assert faulty, "no store had failed"
-            actions.world.bells.put_back(bell)
+            actions.world.wakeups.put_back(wakeup)
             return "put back"
         if turn is None:
             return "nothing to do"
@@ -115,7 +115,7 @@ def answer(
         return process.run(worked())
     except (ProcessDied, asyncio.CancelledError):
         assert course.dead, "a process ended without having died"
-        actions.world.bells.put_back(bell)  # its visibility time-out is over some time
+        actions.world.wakeups.put_back(wakeup)  # its visibility time-out is over some time
         return "died"
 
 
@@ -123,8 +123,8 @@ def work_off(actions: Actions, process: Process, session_id: UUID) -> None:
     """Answer a session's wake-ups until a worker finds nothing to do there."""
     outcomes = ["worked"]
     while "worked" in outcomes:
-        bells = actions.world.bells.take_all(session_id)
-        outcomes = [answer(actions, process, bell) for bell in bells]
+        wakeups = actions.world.wakeups.take_all(session_id)
+        outcomes = [answer(actions, process, wakeup) for wakeup in wakeups]
 
 
 def _let_go(

@@ -10,7 +10,6 @@ from hypothesis.stateful import rule
 
 from parley.timing import CRASH_SECONDS
 from parley_testing.schedules import following
-from parley_testing.schedules.bells import Bell
 from parley_testing.schedules.drawn import (
     ANYONE,
     COURSES,
@@ -23,6 +22,7 @@ from parley_testing.schedules.drawn import (
 from parley_testing.schedules.faults import Course
 from parley_testing.schedules.readers import Reader
 from parley_testing.schedules.steps import Steps, where
+from parley_testing.schedules.wakeups import Wakeup
 
 
 class Following(Steps):
@@ -134,16 +134,18 @@ class Following(Steps):
         database=DATABASE_OUTAGES,
         store=OUTAGES,
     )
-    @where(lambda self: len(self.world.bells))
+    @where(lambda self: len(self.world.wakeups))
     def answer_a_wakeup(
         self, which: int, twice: bool, late: bool, course: Any, database: Any, store: Any
     ) -> None:
         self.step("wake-up")
-        bell = self.world.bells.take(which, twice=twice)
-        if bell.delay and (late or bell.delay < CRASH_SECONDS):  # it waited for a lease to be over
-            self.actions.expire(bell.session_id)
+        wakeup = self.world.wakeups.take(which, twice=twice)
+        if wakeup.delay and (
+            late or wakeup.delay < CRASH_SECONDS
+        ):  # it waited for a lease to be over
+            self.actions.expire(wakeup.session_id)
         self.world.look()
-        events = self.course(course, bell.session_id)
+        events = self.course(course, wakeup.session_id)
         seconds = self.patience(course)
         self.run(
             events,
@@ -152,7 +154,7 @@ class Following(Steps):
             lambda faulty: following.answer(
                 self.actions,
                 self.world.main,
-                bell,
+                wakeup,
                 course=events,
                 faulty=faulty,
                 seconds=seconds,
@@ -164,12 +166,12 @@ class Following(Steps):
     def wake_what_waits(self, which: int) -> None:
         self.step("wake-up undisturbed")
         idle = [s for s in self.sessions if self.promises.seen.sessions[s].idle]
-        bell = Bell(idle[which % len(idle)], 0)
+        wakeup = Wakeup(idle[which % len(idle)], 0)
         self.run(
             Course(),
             None,
             None,
-            lambda _: following.answer(self.actions, self.world.main, bell),
+            lambda _: following.answer(self.actions, self.world.main, wakeup),
         )
 
     @rule(which=ANYONE, course=TROUBLES)
@@ -177,23 +179,23 @@ class Following(Steps):
     def answer_a_wakeup_in_trouble(self, which: int, course: Any) -> None:
         self.step("wake-up in trouble")
         idle = [s for s in self.sessions if self.promises.seen.sessions[s].idle]
-        bell = Bell(idle[which % len(idle)], 0)  # one may always come twice
-        events = self.course(course, bell.session_id)
+        wakeup = Wakeup(idle[which % len(idle)], 0)  # one may always come twice
+        events = self.course(course, wakeup.session_id)
         seconds = self.patience(course)
         self.run(
             events,
             None,
             None,
             lambda _: following.answer(
-                self.actions, self.world.main, bell, course=events, seconds=seconds
+                self.actions, self.world.main, wakeup, course=events, seconds=seconds
             ),
         )
 
     @rule(which=ANYONE)
-    @where(lambda self: len(self.world.bells))
+    @where(lambda self: len(self.world.wakeups))
     def lose_a_wakeup(self, which: int) -> None:
         self.step("wake-up lost")
-        self.world.unheard.add(self.world.bells.take(which).session_id)
+        self.world.unheard.add(self.world.wakeups.take(which).session_id)
 
     @rule(which=ANYONE, turn=ANYONE, after=st.sampled_from([0, 0, 1, 3]))
     @where(lambda self: self.sessions)

@@ -58,9 +58,9 @@ class Settling(Steps):
 
     def deliver(self) -> None:
         """Answer every wake-up, and those that are woken meanwhile."""
-        while len(self.world.bells):
-            bell = self.world.bells.take(0)
-            if following.answer(self.actions, self.world.main, bell) != "nothing to do":
+        while len(self.world.wakeups):
+            wakeup = self.world.wakeups.take(0)
+            if following.answer(self.actions, self.world.main, wakeup) != "nothing to do":
                 self.look()
 
     def follow_to_the_end(self) -> None:

@@ -12,9 +12,9 @@ from hypothesis.stateful import RuleBasedStateMachine
 
 from parley_testing.schedules import cleanup, following
 from parley_testing.schedules.actions import Actions
-from parley_testing.schedules.bells import Bell
 from parley_testing.schedules.faults import Course, Outage
 from parley_testing.schedules.readers import Reader
+from parley_testing.schedules.wakeups import Wakeup
 from parley_testing.schedules.world import World
 from parley_testing.schedules.zombies import Zombies
 
@@ -112,10 +112,10 @@ class Steps(RuleBasedStateMachine):
                 waiting = actions.message(session_id, "a", keyed=True)
                 following.queue(actions, other, waiting, enqueue=True)
                 # Those wake-ups find the turn held that is run here: its end has to wake again.
-                for bell in world.bells.take_all(session_id):
-                    following.answer(actions, other, bell)
+                for wakeup in world.wakeups.take_all(session_id):
+                    following.answer(actions, other, wakeup)
             case "work":
-                following.answer(actions, other, Bell(session_id, 0))
+                following.answer(actions, other, Wakeup(session_id, 0))
             case "work and die":
                 following.claim_and_die(actions, other, session_id)
             case "claim" if running is not None:

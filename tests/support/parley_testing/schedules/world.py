@@ -36,12 +36,12 @@ from parley_testing.models import input
 from parley_testing.models.scripted import Asked, Items, Streamed
 from parley_testing.postgres.databases import connect
 from parley_testing.schedules import plans, talk
-from parley_testing.schedules.bells import Bells
 from parley_testing.schedules.faults import AT_WORK, Course, Failing, FailingDatabase, Outage
 from parley_testing.schedules.logs import Logs, Writers
 from parley_testing.schedules.promises import Promises, left_by
 from parley_testing.schedules.readers import Readers
 from parley_testing.schedules.seen import see
+from parley_testing.schedules.wakeups import Wakeups
 from parley_testing.workbench import Workbench
 
 T = TypeVar("T")
@@ -148,7 +148,7 @@ class _Ringing:
 
     def wake(self, session_id: UUID, *, delay: int = 0, user_id: str | None = None) -> None:
         assert self._process.world is not None
-        self._process.world.bells.wake(session_id, delay=delay)
+        self._process.world.wakeups.wake(session_id, delay=delay)
 
 
 async def _alone(name: str, work: Coroutine[Any, Any, T]) -> T:
@@ -226,7 +226,7 @@ class World:
         self.promises = Promises(MEMORY_ITEMS)
         self.held: list[RunningTurn] = []
         self.problems: list[BaseException] = []
-        self.bells = Bells()
+        self.wakeups = Wakeups()
         self.writers = Writers()
         self.logs = Logs(memory, self.user, self.writers)
         self.unheard: set[UUID] = set()
@@ -273,7 +273,7 @@ class World:
         sessions = self.promises.seen.sessions.values()
         self.logs.look([turn for session in sessions for turn in session.turns])
         self.unheard &= {session.id for session in sessions if session.open}
-        heard = self.bells.sessions() | self.unheard
+        heard = self.wakeups.sessions() | self.unheard
         forgotten = [session.open[0] for session in sessions if session.idle]
         forgotten = [turn for turn in forgotten if turn.session_id not in heard]
         assert not forgotten, f"nobody was woken for: {forgotten}"
