@@ -229,6 +229,7 @@ def nothing(stores: Stores) -> None:
 
 def a_reply(stores: Stores) -> None:
     stores.memory.finished = REPLY
+    stores.tool_calls.fault = AssertionError("a reply without tools costs no look at them")
 
 
 def a_reply_of_effects_that_are_gone(stores: Stores) -> None:
