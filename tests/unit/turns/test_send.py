@@ -231,6 +231,7 @@ async def test_who_waits_in_line_is_answered_as_soon_as_its_place_tells() -> Non
     sent = await world.sender.send(REQUEST, seconds=60, patience=20, enqueue=True)
 
     assert sent == QueuedTurn(waiting, replayed=False, least_seconds=50.0)
+    assert len(world.asked) == 1
     assert world.queue.delays == [0]  # nobody else may have woken a worker for it
 
 
