@@ -201,7 +201,7 @@ def test_dead_letters_are_sent_again_when_asked_for(work: Callable[..., Bench]) 
     (bench.notes / "mended").touch()
 
     bench.client.start_message_move_task(
-        SourceArn="arn:aws:sqs:us-east-1:123456789012:BellsFailures"
+        SourceArn="arn:aws:sqs:us-east-1:123456789012:WakeupsFailures"
     )
 
     wait_for(lambda: len(bench.seen) == 6)
