@@ -10,6 +10,7 @@ from uuid import UUID
 import psycopg
 import pytest
 
+from parley.http.streaming import Limits
 from parley_testing.models.scripted import Streamed, call, in_order, say
 from parley_testing.models.steps import Gate
 from parley_testing.streams.ag_ui import applied, events_in, kinds
@@ -181,6 +182,23 @@ async def test_a_reader_sees_text_taken_back_that_is_written_anew(
 
     assert "MESSAGES_SNAPSHOT" in kinds(events)
     assert contents(applied(events, [said("hi")])) == ["hi", "Hi there"]
+
+
+async def test_a_turn_elsewhere_is_followed_to_its_end_however_long_it_takes(
+    new_streams: NewStreams, gate: Gate
+) -> None:
+    working = await new_streams(in_order(Streamed("Hel", gate, "lo")))
+    # Whose readers of numbered events would have to come back at once.
+    other = await new_streams(limits=Limits(follow=0.0, patience=0.0))
+
+    async with run(working, said("hi")) as reading:
+        await reading.until_raw(b"Hel")
+        async with run(other, said("hi")) as following:
+            await following.until_raw(b"Hel")
+            gate.open()
+            events = await whole(following)
+
+    assert contents(applied(events)) == ["Hello"]
 
 
 async def test_a_turn_that_fails_is_an_error_with_our_code(new_streams: NewStreams) -> None:

@@ -129,6 +129,7 @@ class Streams:
         """
         opened: OpenedTurn | None = None
         stream: _Stream | None = None
+        followed = self._limits.follow
         try:
             response = self._routed(event)
             match response["body"]:
@@ -148,11 +149,13 @@ class Streams:
             answering = outgoing.whole(response)
         else:
             told, wire = stream.told, stream.wire
+            followed = self._followed(wire, invocation)
             headers = dict(wire.headers(told.view, replayed=told.replayed))
             headers["Location"] = seen_from(event["path"], headers["Location"])
             outgoing.farewell = wire.farewell
             answering = give(wire.parts(told), headers_of(response) | headers, receive, outgoing)
-        await self._see_through(answering, opened.work if opened else None, invocation)
+        work = opened.work if opened else None
+        await self._see_through(answering, work, invocation, followed=followed)
 
     def _routed(self, event: dict[str, Any]) -> dict[str, Any]:
         allowed = METHODS[event["resource"]]
@@ -166,7 +169,7 @@ class Streams:
         view = await self._follower.find(wanted.request.user_id, opened.session_id, opened.turn_id)
         seconds = invocation.deadline.left()
         if opened.work is None:
-            seconds = self._patience(wanted.wire, invocation)
+            seconds = self._followed(wanted.wire, invocation)
         events = self._follow(view, wanted.wire, seconds=seconds)
         if opened.work is None:
             events = _from(await anext(events, None), events)
@@ -185,7 +188,7 @@ class Streams:
                 view = await self._follower.find_open(wanted.user_id, wanted.key, wanted.session_id)
         if view is None:
             return None
-        seconds = self._patience(wanted.wire, invocation)
+        seconds = self._followed(wanted.wire, invocation)
         events = self._follow(view, wanted.wire, after=after, seconds=seconds)
         first = await anext(events, None)
         if first is None and view.turn.ended_at is not None:
@@ -193,7 +196,7 @@ class Streams:
             return None
         return _Stream(self._told(view, _from(first, events)), wanted.wire)
 
-    def _patience(self, wire: Wire, invocation: Invocation) -> float:
+    def _followed(self, wire: Wire, invocation: Invocation) -> float:
         """Return for how long a turn is followed that is carried out elsewhere."""
         if wire.whole:
             return invocation.deadline.before(_LAST_SECONDS).left()
@@ -212,16 +215,24 @@ class Streams:
         answering: Coroutine[Any, Any, None],
         work: asyncio.Task[TurnView] | None,
         invocation: Invocation,
+        *,
+        followed: float,
     ) -> None:
         """Wait until the turn is over, and for its reader as long as that may take.
 
         Nothing of either goes on when the invocation has ended.
+
+        Args:
+            answering: Answers the reader.
+            work: Carries the turn out, if this process does.
+            invocation: What the request came in.
+            followed: For how many seconds a turn is followed that is carried out elsewhere.
         """
         answer = asyncio.ensure_future(answering)
         patience = self._limits.patience
         try:
             if work is None:
-                patience += self._limits.follow
+                patience += followed
             else:
                 await asyncio.wait([work])
                 _note_end(work)
