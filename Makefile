@@ -11,7 +11,7 @@ AT_ONCE := -n 2 --dist loadfile --no-loadscope-reorder
 # Many tests wait more than they work: beside each target there is time for another. What one has to
 # say is said when it has ended; after one that fails none is begun, and make names it at the end.
 CHECKS := unit lint types imports
-TESTS := integration $(CHECKS) template survival e2e
+TESTS := integration $(CHECKS) template survival e2e pages
 SIDE_BY_SIDE := $(MAKE) --jobs=2 $(if $(filter output-sync,$(.FEATURES)),--output-sync=target) \
 	--no-print-directory
 # Nothing of these may reach for AWS, a browser or a newer version of itself. Some want a region all
@@ -87,7 +87,7 @@ setup: .venv/.test ## Make the virtual environment, and let git run the quick ch
 clean: ## Remove what these targets made, but not the data of `make dev`
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
-include packaging/targets.mk packaging/deploy.mk tests/faults/targets.mk bench/targets.mk
+include packaging/targets.mk packaging/deploy.mk tests/faults/targets.mk tests/browser/targets.mk bench/targets.mk
 
 # The environment of `make dev` is small and quickly there; the tests' holds the tools too.
 .venv/.run: uv.lock pyproject.toml | $(BIN)/uv

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from parley.composition import Composition
 from parley.config import load_settings
-from parley.http import admin, admin_stats, memory, open, sessions, tasks, transcript, turns
+from parley.http import admin, admin_stats, memory, open, sessions, tasks, transcript, turns, web
 from parley.http.api import Api
 from parley.http.audit import Audit
 from parley.http.body import body_max_bytes
@@ -20,8 +22,12 @@ parts.prepare_reading()
 
 ROUTES = (sessions, transcript, turns, memory, tasks, admin, admin_stats, open)
 
+HERE = Path(__file__).parent
+# What pages are made of is packaged with this function; in a checkout it is at the top level.
+WEB = HERE / "web" if (HERE / "web").is_dir() else HERE.parents[1] / "web"
+
 handler = Api(
-    [module.router for module in ROUTES],
+    [*(module.router for module in ROUTES), web.router(WEB)],
     parts,
     body_max_bytes=body_max_bytes(TEXTS_MAX_CHARS),
     audit=Audit(parts.audit_records),

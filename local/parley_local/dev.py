@@ -24,7 +24,7 @@ from typing import Any, NoReturn
 
 from parley.errors import ParleyError
 from parley_backend import backend
-from parley_local import front_page
+from parley_local import front_page, sign_in
 from parley_local.agent_check import check_agents
 from parley_local.data_directory import Address, DirectoryInUse, forget_address, locked, published
 from parley_local.execution import EnvironmentLost
@@ -34,7 +34,7 @@ from parley_local.function_variables import (
     function_variables,
     uses_offline_model,
 )
-from parley_local.gateway import PROCESSES
+from parley_local.gateway import PROCESSES, LocalPage
 from parley_local.issuer import ensure_key
 from parley_local.local_keys import JWKS_PATH, keys_page
 from parley_local.local_queue import LocalQueue, local_queue
@@ -175,7 +175,12 @@ async def _serve(options: Options, started: AsyncExitStack) -> NoReturn:
     )
     migrated = partial(migrate_and_tell, template, owner_url=postgres.url())
     await migrated(prepared.variables(variables))
-    pages = {JWKS_PATH: keys_page(data_dir), front_page.PATH: lambda: front_page.front_page(url)}
+    pages: dict[tuple[str, str], LocalPage] = {
+        ("GET", JWKS_PATH): keys_page(data_dir),
+        ("GET", front_page.PATH): lambda _: front_page.front_page(url),
+        ("GET", sign_in.CONFIG): lambda _: sign_in.config(),
+        ("POST", sign_in.PATH): sign_in.sign_in_page(data_dir),
+    }
     served = ServedProject(options.project, read, variables, copies, pages)
     started.push_async_callback(served.generations.aclose)
     await served.serve(prepared)
@@ -329,7 +334,8 @@ def _greet(url: str, data_dir: Path, prepared: Prepared) -> None:
     print(f"Parley answers at {url}, with {model}. Ctrl-C stops it. Talk to it:")
     # As a person would type it: shlex prefers the other kind of quotes.
     line = " ".join(f'"{part}"' if part == text else shlex.quote(part) for part in command)
-    print(f"  {line}", flush=True)
+    print(f"  {line}")
+    print(f"or at {url}/chat", flush=True)
 
 
 def main(arguments: list[str] | None = None) -> int:

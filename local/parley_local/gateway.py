@@ -16,7 +16,7 @@ from parley_local.cors import preflight
 from parley_local.execution import Answer
 from parley_local.gateway_responses import gateway_response
 from parley_local.http import receive_request, send_response
-from parley_local.messages import HttpResponse
+from parley_local.messages import HttpRequest, HttpResponse
 from parley_local.pool import PAYLOAD_LIMIT, PayloadTooLarge, Pool, payload_size
 from parley_local.proxy import MalformedAnswer, proxy_event, proxy_response
 from parley_local.relay import NotBegun, Relay
@@ -37,7 +37,8 @@ PROCESSES = 4
 
 log = logging.getLogger(__name__)
 
-LocalPage = Callable[[], HttpResponse]
+LocalPage = Callable[[HttpRequest], HttpResponse]
+"""What the gateway answers itself."""
 
 
 class Gateway:
@@ -51,7 +52,7 @@ class Gateway:
         template: Template,
         variables: Mapping[str, str],
         *,
-        pages: Mapping[str, LocalPage] | None = None,
+        pages: Mapping[tuple[str, str], LocalPage] | None = None,
         processes: int = PROCESSES,
         integration_timeout: float = INTEGRATION_TIMEOUT,
         request_limit: int = REQUEST_LIMIT,
@@ -61,8 +62,8 @@ class Gateway:
         Args:
             template: What to serve.
             variables: The environment of every function's processes.
-            pages: What the gateway answers itself, by path (the local issuer's keys); no
-                function and no authorizer is asked.
+            pages: What the gateway answers itself, by method and path (the local issuer's keys);
+                no function and no authorizer is asked.
             processes: How many events of one function run at a time.
             integration_timeout: Seconds after which a request is answered 504. Its invocation
                 goes on, as on AWS.
@@ -130,9 +131,10 @@ class Gateway:
             request, too_large = await receive_request(scope, receive, self._request_limit)
         except ClientDisconnect:
             return  # nobody is there to be answered, and no function has been asked
-        page = self._pages.get(request.path)
-        if page is not None and request.method in ("GET", "HEAD"):
-            await send_response(send, page(), request.method)
+        method = "GET" if request.method == "HEAD" else request.method
+        page = self._pages.get((method, request.path))
+        if page is not None:
+            await send_response(send, page(request), request.method)
             return
         match = self._router.match(request.path)
         context = RequestContext(

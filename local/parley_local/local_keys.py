@@ -7,7 +7,7 @@ from pathlib import Path
 
 from parley_local.gateway import LocalPage
 from parley_local.issuer import jwks
-from parley_local.messages import HttpResponse
+from parley_local.messages import HttpRequest, HttpResponse
 
 JWKS_PATH = "/_local/jwks.json"
 """Not a route of the API: the template does not have it."""
@@ -16,7 +16,7 @@ JWKS_PATH = "/_local/jwks.json"
 def keys_page(data_dir: Path) -> LocalPage:
     """Return the page for the issuer of this data directory."""
 
-    def page() -> HttpResponse:
+    def page(_: HttpRequest) -> HttpResponse:
         body = json.dumps(jwks(data_dir)).encode()
         return HttpResponse(200, (("Content-Type", "application/json"),), body)
 

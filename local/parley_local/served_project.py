@@ -40,7 +40,7 @@ class ServedProject:
         template: Callable[[Project], Template],
         variables: FunctionVariables,
         folder: Path,
-        pages: Mapping[str, LocalPage],
+        pages: Mapping[tuple[str, str], LocalPage],
     ) -> None:
         """Read nothing yet.
 

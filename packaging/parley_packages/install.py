@@ -78,6 +78,8 @@ def _code_of(source: Path) -> Iterator[tuple[Path, str]]:
     """Yield each folder of code that a package has, and below which name."""
     if source.parent.name == "functions":
         yield source, "."
+        if source.name == "sessions":
+            yield backend("web"), "web"
     elif source.name == "shared":
         yield Path(parley.__file__).parent, "parley"
 

@@ -26,12 +26,17 @@ from parley_testing.account.template import (
 )
 
 ANY = "any"
-OPEN_TO_ALL = {"/health", "/openapi.json", "/docs"}
+OPEN_TO_ALL = {"/health", "/openapi.json", "/docs", "/chat", "/web/{path+}"}
 OPERATIONS: dict[tuple[str, str], str] = {
     (method, path): operation["operationId"]
     for path, entries in document()["paths"].items()
     for method, operation in entries.items()
-} | {("get", "/openapi.json"): "openApi", ("get", "/docs"): "docs"}
+} | {
+    ("get", "/openapi.json"): "openApi",
+    ("get", "/docs"): "docs",
+    ("get", "/chat"): "chat",
+    ("get", "/web/{path+}"): "webFile",
+}
 """Every operation of the API by its method and path, those that it does not document too."""
 SAID = {"user_id": "alice", "path": "config.json"}
 """What stands in the events for what is no id."""
@@ -100,7 +105,7 @@ def test_an_event_is_of_its_route(file: Path) -> None:
     event, (method, route) = read_event(file), SAMPLES[file]
     context = event["requestContext"]
 
-    path = route.format(**(event["pathParameters"] or {}))
+    path = route.replace("+}", "}").format(**(event["pathParameters"] or {}))
     assert event["resource"] == context["resourcePath"] == route
     assert event["httpMethod"] == context["httpMethod"] == method.upper()
     assert event["path"] == path

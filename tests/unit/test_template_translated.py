@@ -25,7 +25,9 @@ from parley_testing.account.template import (
 
 GATEWAY_SECONDS = 29
 PUBLISHED = ("Sessions", "Messages", "Stream")
-OPEN_TO_ALL = {("any", "/health"), ("any", "/openapi.json"), ("any", "/docs")}
+OPEN_TO_ALL = {
+    ("any", path) for path in ("/health", "/openapi.json", "/docs", "/chat", "/web/{path+}")
+}
 BY_DEFAULT = translated()
 
 

@@ -66,6 +66,8 @@ def test_the_page_of_the_documentation_runs_its_own_scripts_alone(api: Api) -> N
         ("DELETE", "/sessions/01939d5c-2c00-7000-8000-0000000000ff/messages", "GET, POST"),
         ("HEAD", "/admin/users/a%2Fb/export/", "GET"),
         ("POST", "/docs", "GET"),
+        ("POST", "/chat", "GET"),
+        ("DELETE", "/web/config.json", "GET"),
         ("GET", "/messages/stream", "POST"),
     ],
 )

@@ -129,6 +129,6 @@ def test_the_local_pages_need_no_route(project: Any, serve: Serve, tmp_path: Any
 
     project.function("Name", NAME, "get /name")
 
-    keys = serve(pages={JWKS_PATH: keys_page(tmp_path)}).get("/_local/jwks.json").json()
+    keys = serve(pages={("GET", JWKS_PATH): keys_page(tmp_path)}).get("/_local/jwks.json").json()
 
     assert [key["kty"] for key in keys["keys"]] == ["EC"]

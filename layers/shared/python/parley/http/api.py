@@ -29,7 +29,7 @@ from parley.http.declared import answering, place_of
 from parley.http.headers import SAFE, safe_besides
 from parley.http.identity import identify
 from parley.http.parts import context_of
-from parley.http.paths import methods_of, named_ids, seen_from, without_slash
+from parley.http.paths import WEB_FILES, methods_of, named_ids, seen_from, without_slash
 from parley.http.problems import (
     CONTENT_TYPE,
     FAULTS_MAX,
@@ -48,8 +48,8 @@ from parley.refusals import reason_of
 from parley.text import storable_json
 from parley.tracing import subsegment
 
-OPEN_PATHS = frozenset({"/health", "/openapi.json", "/docs"})
-"""What answers without a token."""
+OPEN_PATHS = frozenset({"/health", "/openapi.json", "/docs", "/chat"})
+"""What answers without a token, besides the files of pages."""
 
 _EXPOSED = [
     "Location",
@@ -179,7 +179,7 @@ class Api:
         """
         if path.endswith("/") and path != "/":
             return NotFound("route", "")
-        if path not in OPEN_PATHS:
+        if path not in OPEN_PATHS and not path.startswith(WEB_FILES):
             try:
                 identify(event)
             except Unauthenticated as error:

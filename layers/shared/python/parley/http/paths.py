@@ -9,7 +9,15 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
-_UNDOCUMENTED = {"/docs": "GET", "/openapi.json": "GET"}
+WEB_FILES = "/web/"
+"""Below it is what the pages for people load."""
+
+_UNDOCUMENTED = {
+    "/docs": "GET",
+    "/openapi.json": "GET",
+    "/chat": "GET",
+    f"{WEB_FILES}{{path+}}": "GET",
+}
 
 _ID = r"([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})"
 _NAMED = {
@@ -84,7 +92,8 @@ def taken_segments() -> frozenset[str]:
 
 @cache
 def _rule(path: str) -> re.Pattern[str]:
-    return re.compile(re.sub(r"\\{\w+\\}", "[^/]+", re.escape(path)))
+    one = re.sub(r"\\{\w+\\}", "[^/]+", re.escape(path))
+    return re.compile(re.sub(r"\\{\w+\\\+\\}", ".+", one))  # whatever stands at its end
 
 
 @cache

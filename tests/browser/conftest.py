@@ -1,0 +1,73 @@
+"""One `make dev`, one model and one browser for all tests of the pages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from parley_local.stack import LocalStack
+from parley_testing.browser import HANG_MILLISECONDS, Visit, sign_in, started
+from parley_testing.told_model import ToldModel
+from parley_testing.waiting import HANG_SECONDS
+
+expect.set_options(timeout=HANG_MILLISECONDS)
+
+
+@pytest.fixture(scope="session")
+def model() -> Iterator[ToldModel]:
+    with ToldModel() as model:
+        yield model
+
+
+@pytest.fixture(scope="session")
+def stack(model: ToldModel, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
+    env = {
+        "OPENAI_API_KEY": "test",
+        "OPENAI_BASE_URL": model.base_url,
+        "OPENAI_MODEL": "told",
+        "OFFLINE_MODEL": "",
+    }
+    data = tmp_path_factory.mktemp("stack") / "data"
+    with LocalStack(data, env=env, ready_within=HANG_SECONDS) as stack:
+        yield stack
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    with started() as browser:
+        yield browser
+
+
+Enter = Callable[..., Visit]
+
+
+@pytest.fixture
+def visit(stack: LocalStack, browser: Browser) -> Iterator[Enter]:
+    """Makes visits, as of people at browsers of their own; what they did wrong fails the test."""
+    visits: list[Visit] = []
+
+    def enter(*allowed: str, **settings: Any) -> Visit:
+        visits.append(Visit(browser, stack.url, *allowed, **settings))
+        return visits[-1]
+
+    yield enter
+    for each in visits:
+        each.close()
+
+
+@pytest.fixture
+def user(request: pytest.FixtureRequest) -> str:
+    """A user of the test's own."""
+    name: str = request.node.name
+    return name[:100].replace(" ", "_")
+
+
+@pytest.fixture
+def page(visit: Enter, user: str) -> Page:
+    """The chat page, with the test's user signed in."""
+    page = visit().tab()
+    sign_in(page, user)
+    return page

@@ -1,0 +1,35 @@
+/**
+ * Who uses the page. Tokens are kept in memory alone; a page that is loaded anew signs in anew,
+ * without a question where that is possible.
+ */
+
+import { ROOT } from "./api.js";
+import { h } from "./dom.js";
+import { localSignIn } from "./local_sign_in.js";
+
+/**
+ * @typedef {object} Caller
+ * @property {string} name How the user is called on the page.
+ * @property {() => Promise<string>} token Gives a token that is good now.
+ * @property {() => Promise<string>} renewed Gives another one, since that one was refused.
+ * @property {() => void} refused Ends the use of the page: the API takes no token of this user's.
+ * @property {() => void} leave Signs out.
+ */
+
+/**
+ * Return the user, once somebody has signed in.
+ *
+ * @param {HTMLElement} place Where to ask.
+ * @returns {Promise<Caller>}
+ */
+export async function signIn(place) {
+  const response = await fetch(new URL("web/config.json", ROOT), { credentials: "omit" });
+  const { sign_in: way } = await response.json();
+  if (way.kind === "local") return await localSignIn(place, way);
+  place.replaceChildren(
+    h("main", { class: "door" },
+      h("h1", {}, "Parley"),
+      h("p", {}, "This deployment has no sign-in for pages. Its operator can set one up."))
+  );
+  return await new Promise(() => undefined);
+}
