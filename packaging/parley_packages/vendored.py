@@ -18,10 +18,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
+from parley.errors import ParleyError
+
 LIST: Final = "vendored.json"
 
 
-class NotWhatWasNamed(Exception):
+class NotWhatWasNamed(ParleyError):
     """A package or a file of it has another hash than the list says."""
 
 

@@ -38,7 +38,7 @@ def test_users_do_not_see_each_others_conversations(visit: Enter, model: ToldMod
     sign_in(bob, "bob")
 
     say(ada, "a secret of ada's")
-    expect(turn(ada, "a secret of ada's")).to_contain_text("You said")
+    expect(turn(ada, "a secret of ada's")).to_contain_text("You said:")
     bob.goto(ada.url)
 
     expect(bob.get_by_text("There is no such conversation")).to_be_visible()

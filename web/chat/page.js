@@ -293,7 +293,7 @@ export class ChatPage {
   /** @param {string} title */
   #title(title) {
     this.heading.replaceChildren(h("bdi", {}, title));
-    document.title = `${title} – Parley`;
+    document.title = `${title} · Parley`;
   }
 
   /** @param {string | null} text */

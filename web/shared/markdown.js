@@ -40,7 +40,7 @@ purify.addHook("afterSanitizeAttributes", (/** @type {Element} */ node) => {
   if (node.tagName === "A") {
     node.setAttribute("target", "_blank");
     node.setAttribute("rel", "noopener noreferrer nofollow");
-    if (!ADDRESS.test(node.getAttribute("href") ?? "")) node.removeAttribute("href");
+    if (!leads(node.getAttribute("href") ?? "")) node.removeAttribute("href");
   }
   // What may be wider than the page is scrolled, with keys too.
   if (node.tagName === "PRE" || node.tagName === "TABLE") node.setAttribute("tabindex", "0");
@@ -63,6 +63,15 @@ export function markdown(text) {
     ALLOWED_URI_REGEXP: ADDRESS,
     RETURN_DOM_FRAGMENT: true,
   });
+}
+
+/**
+ * Whether an address leads out of the page by itself.
+ *
+ * @param {string} address
+ */
+function leads(address) {
+  return ADDRESS.test(address) && URL.canParse(address);
 }
 
 /** @param {string} text */

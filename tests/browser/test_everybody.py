@@ -1,0 +1,206 @@
+"""The page is for everybody: keyboards, screen readers, narrow screens, dark rooms."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from parley_testing.browser import Visit, say, sign_in, turn
+from parley_testing.models.server import Called, Gate, Raw, Said, Streamed
+from parley_testing.told_model import ToldModel
+
+Enter = Callable[..., Visit]
+
+AXE = (Path(__file__).parent / "vendor" / "axe.min.js").read_text("utf-8")
+TEXT = """\
+## A plan
+
+1. **Call** [somebody](https://example.com/) about `this`
+2. Rest
+
+```python
+print("hello", "to a line that is much longer than a narrow screen is wide, and so is scrolled")
+```
+
+| day | what | where | with whom | until when | and why |
+|---|---|---|---|---|---|
+| Monday | nothing | at home | nobody | noon | because |
+
+- [x] done
+- [ ] not yet
+
+> A thought.
+
+שלום עולם, זה משפט בעברית.
+
+مرحبا بالعالم
+"""
+
+
+def serious(page: Page) -> list[str]:
+    """What axe-core finds that keeps people out, with where it is."""
+    # As the browser's own, and not as the page's: its policy stays as it is.
+    session = page.context.new_cdp_session(page)
+    frame = session.send("Page.getFrameTree")["frameTree"]["frame"]["id"]
+    world = session.send("Page.createIsolatedWorld", {"frameId": frame, "worldName": "axe"})
+    where = {"contextId": world["executionContextId"]}
+    session.send("Runtime.evaluate", {"expression": AXE, **where})
+    found: dict[str, Any] = session.send(
+        "Runtime.evaluate",
+        {
+            "expression": "axe.run(document, {resultTypes: ['violations']})",
+            "awaitPromise": True,
+            "returnByValue": True,
+            **where,
+        },
+    )
+    violations = found["result"]["value"]["violations"]
+    assert found["result"]["value"]["testEngine"]["name"] == "axe-core"
+    return [
+        f"{each['id']} ({each['impact']}): {[node['html'][:200] for node in each['nodes']]}"
+        for each in violations
+        if each["impact"] in ("serious", "critical")
+    ]
+
+
+def fits(page: Page) -> None:
+    """Nothing is wider than the page, neither as a whole nor in its parts."""
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    wide = page.evaluate(
+        "[...document.querySelectorAll('main, header, .scroll, .composer, .side')]"
+        ".filter((part) => part.getBoundingClientRect().width > 0"
+        " && part.scrollWidth > part.clientWidth + 1).map((part) => part.className)"
+    )
+    assert wide == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [360, 1440])
+def test_every_state_fits_and_keeps_nobody_out(
+    visit: Enter, model: ToldModel, user: str, width: int, scheme: str
+) -> None:
+    page = visit(viewport={"width": width, "height": 800}, color_scheme=scheme).tab()
+    page.goto("/chat")
+    expect(page.get_by_label("Your name")).to_be_visible()
+    assert serious(page) == []
+    fits(page)
+    sign_in(page, user.replace("[", "-").replace("]", ""))
+    expect(page.get_by_role("group", name="Whom do you want to talk to?")).to_be_visible()
+    assert serious(page) == []
+    fits(page)
+    gate = Gate()
+    arguments = {"title": "a task", "notes": None, "due_at": None}
+    model.when("show all", Called("add_task", arguments), Said(TEXT))
+    model.when("fail", Raw(400, b'{"error": {"message": "no", "type": "x"}}'))
+    model.when("run", Streamed("half", gate))
+
+    say(page, "show all")
+    expect(turn(page, "show all")).to_contain_text("A thought")
+    turn(page, "show all").locator("summary").click()
+    say(page, "fail")
+    expect(turn(page, "fail")).to_contain_text("This failed.")
+    say(page, "run")
+    expect(turn(page, "run")).to_contain_text("half")
+    say(page, "wait")
+    expect(turn(page, "wait")).to_contain_text("Waits its turn")
+    assert serious(page) == []
+    fits(page)
+    if width == 360:
+        page.get_by_role("button", name="Conversations").click()
+        expect(page.get_by_role("link", name="show all")).to_be_visible()
+        assert serious(page) == []
+        fits(page)
+        page.keyboard.press("Escape")
+    page.get_by_role("button", name="Delete").click()
+    expect(page.get_by_role("dialog")).to_be_visible()
+    assert serious(page) == []
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    gate.open()
+    expect(turn(page, "wait")).to_contain_text("You said: wait")
+
+
+def test_all_can_be_done_with_the_keyboard(visit: Enter, model: ToldModel, user: str) -> None:
+    gate = Gate()
+    arguments = {"title": "by keys", "notes": None, "due_at": None}
+    model.when("with keys", Called("add_task", arguments), Said("Typed."))
+    model.when("and stop", Streamed("Going ", gate))
+    page = visit().tab()
+    page.goto("/chat")
+    expect(page.get_by_label("Your name")).to_be_focused()
+    page.keyboard.type(user)
+    page.keyboard.press("Enter")
+    expect(page.get_by_label("Message", exact=True)).to_be_focused()
+
+    page.keyboard.type("with")
+    page.keyboard.press("Shift+Enter")
+    expect(page.get_by_label("Message", exact=True)).to_have_value("with\n")
+    page.keyboard.press("Backspace")
+    page.keyboard.type(" keys")
+    page.keyboard.press("Enter")
+    expect(turn(page, "with keys")).to_contain_text("Typed.")
+    expect(page.get_by_label("Message", exact=True)).to_be_focused()
+
+    tab_to(page, "summary", back=True)
+    page.keyboard.press("Enter")
+    expect(page.get_by_text('"title": "by keys"').first).to_be_visible()
+    tab_to(page, "#message")
+    page.keyboard.type("and stop")
+    page.keyboard.press("Enter")
+    expect(turn(page, "and stop")).to_contain_text("Going")
+    tab_to(page, ".state button", back=True)
+    page.keyboard.press("Enter")
+    expect(turn(page, "and stop")).to_contain_text("Cancelled.")
+    gate.open()
+    expect(page.get_by_label("Message", exact=True)).to_be_focused()
+
+    tab_to(page, ".tools button", back=True)
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("dialog")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    tab_to(page, "nav a", back=True)
+    assert page.evaluate("document.activeElement.matches(':focus-visible')")
+
+
+def tab_to(page: Page, selector: str, *, back: bool = False) -> None:
+    """Press Tab until an element has the focus."""
+    for _ in range(60):
+        if page.evaluate("(selector) => document.activeElement.matches(selector)", selector):
+            return
+        page.keyboard.press("Shift+Tab" if back else "Tab")
+    raise AssertionError(f"the keyboard does not come to {selector}")
+
+
+def test_text_goes_in_its_own_direction(page: Page, model: ToldModel) -> None:
+    model.when("מה נשמע", Said("שלום **לך**\n\nand in English"))
+
+    say(page, "מה נשמע")
+
+    shown = turn(page, "מה נשמע")
+    expect(shown.locator(".prose p")).to_have_count(2)
+    directions = shown.locator(".prose p").evaluate_all(
+        "(all) => all.map((each) => getComputedStyle(each).direction)"
+    )
+    assert directions == ["rtl", "ltr"]
+    said = shown.locator(".said").evaluate("(each) => getComputedStyle(each).direction")
+    assert said == "rtl"
+
+
+def test_who_does_not_see_the_page_is_told_what_happens(page: Page, model: ToldModel) -> None:
+    model.when("tell me", Said("It is **told**."))
+    model.when("fail me", Raw(400, b'{"error": {"message": "no", "type": "x"}}'))
+
+    say(page, "tell me")
+    expect(page.get_by_role("status")).to_have_text("The agent said: It is told.")
+    say(page, "fail me")
+    expect(page.get_by_role("status")).to_contain_text("This failed.")
+
+    expect(turn(page, "tell me").locator(".answer")).not_to_have_attribute("aria-busy", "true")
+    expect(page).to_have_title("tell me · Parley")
+    expect(page.get_by_role("region", name="Messages")).to_be_visible()
+    expect(page.get_by_role("navigation", name="Conversations")).to_be_visible()
