@@ -27,7 +27,7 @@ HERE = Path(__file__).parent
 WEB = HERE / "web" if (HERE / "web").is_dir() else HERE.parents[1] / "web"
 
 handler = Api(
-    [*(module.router for module in ROUTES), web.router(WEB)],
+    [*(module.router for module in ROUTES), web.router(WEB, web.SignIn.of(parts.settings))],
     parts,
     body_max_bytes=body_max_bytes(TEXTS_MAX_CHARS),
     audit=Audit(parts.audit_records),

@@ -43,6 +43,16 @@ TAKEN: dict[str, tuple[list[str], list[str]]] = {
         ["", "subnet-0a1b", "subnet-0a1b,subnet-2c3d"],
         ["a", "subnet-0a1b, subnet-2c3d", "subnet-0a1b,"],
     ),
+    "PageUrl": (
+        ["", "https://a1.execute-api.eu-west-1.amazonaws.com/v1/chat", "https://talk.example/chat"],
+        ["http://talk.example/chat", "https://talk.example/", "https://talk.example/chat#a"],
+    ),
+    "PageScope": (["openid", "openid email", "api://x/y openid"], ["", "email", "openidx"]),
+    "PageSignInOrigins": (
+        ["", "https://a.example", "https://a.example https://b.example:8443"],
+        # It becomes part of a policy: nothing may end what it is part of.
+        ["a.example", "https://a.example; script-src *", "https://a.example/", "'unsafe-eval'"],
+    ),
     "SessionsConcurrency": (["", "1", "250"], ["0", "-1", "many", "1.5"]),
     "RecoveryRate": (
         ["rate(1 hour)", "rate(15 minutes)", "rate(1 day)", "cron(0 * * * ? *)"],

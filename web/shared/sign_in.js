@@ -6,6 +6,7 @@
 import { ROOT } from "./api.js";
 import { h } from "./dom.js";
 import { localSignIn } from "./local_sign_in.js";
+import { oidcSignIn } from "./oidc_sign_in.js";
 
 /**
  * @typedef {object} Caller
@@ -26,6 +27,7 @@ export async function signIn(place) {
   const response = await fetch(new URL("web/config.json", ROOT), { credentials: "omit" });
   const { sign_in: way } = await response.json();
   if (way.kind === "local") return await localSignIn(place, way);
+  if (way.kind === "oidc") return await oidcSignIn(place, way);
   place.replaceChildren(
     h("main", { class: "door" },
       h("h1", {}, "Parley"),

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import gzip
 import re
+from collections.abc import Callable
+from typing import cast
 
 import pytest
+from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from parley.config import Settings
+from parley.http.api import Api as HttpApi
+from parley.http.web import SignIn, router
 from parley_backend import backend
-from parley_testing.api.handlers import Api
+from parley_testing.api.handlers import Answer, Api, Context, rest_event
 from parley_testing.api.problems import problem
 
 
@@ -91,6 +97,43 @@ def test_a_deployment_without_a_client_for_pages_says_so(api: Api) -> None:
     answer = api("GET", "/web/config.json", user=None)
 
     assert answer.json == {"sign_in": {"kind": "none"}}
+
+
+def test_a_deployment_with_a_client_for_pages_tells_it_and_lets_them_ask_its_issuer() -> None:
+    served = pages(
+        oidc_issuer="https://issuer.example/tenant",
+        oidc_audience="the-api",
+        page_client_id="the-page",
+        page_sign_in_origins="https://tokens.example",
+    )
+
+    said = served("/web/config.json").json["sign_in"]
+    policy = served("/chat").headers["content-security-policy"]
+
+    assert said == {
+        "kind": "oidc",
+        "issuer": "https://issuer.example/tenant",
+        "client_id": "the-page",
+        "scope": "openid",
+        "audience": "the-api",
+    }
+    assert "; connect-src 'self' https://issuer.example https://tokens.example;" in policy
+    assert served("/chat").headers["etag"] != pages()("/chat").headers["etag"]
+
+
+def test_an_audience_that_is_the_client_itself_is_not_asked_for() -> None:
+    served = pages(oidc_issuer="https://i.example", oidc_audience="one", page_client_id="one")
+
+    assert served("/web/config.json").json["sign_in"]["audience"] is None
+
+
+def pages(**settings: str) -> Callable[[str], Answer]:
+    """The pages of a deployment with these settings."""
+    sign_in = SignIn.of(Settings(**settings))  # type: ignore[arg-type]
+    served = HttpApi([router(backend("web"), sign_in)], None)
+    return lambda path: Answer(
+        served(rest_event("GET", path, user=None), cast(LambdaContext, Context()))
+    )
 
 
 def test_all_that_a_page_loads_is_small() -> None:

@@ -63,6 +63,10 @@ class Settings(BaseSettings):
     oidc_audience: str | None = None
     oidc_jwks_url: str | None = None
 
+    page_client_id: str | None = None
+    page_scope: str = "openid"
+    page_sign_in_origins: str = ""
+
     log_format: Literal["json", "text"] = "json"
 
     def require(self, *needs: Need) -> Self:

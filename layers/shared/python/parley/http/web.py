@@ -11,13 +11,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
+from typing import Any, Self
+from urllib.parse import urlsplit
 
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.api_gateway import Router
 
+from parley.config import Settings
 from parley.errors import NotFound
 from parley.http.paths import WEB_FILES
 
@@ -73,9 +77,62 @@ class WebFiles:
         return text.replace(_FOLDER, f"{above}{WEB_FILES.removeprefix('/')}{self.version}")
 
 
-def router(folder: Path) -> Router:
-    """Return the routes that serve the files of a folder."""
+@dataclass(frozen=True, slots=True)
+class SignIn:
+    """How pages sign in: by an authorization code with PKCE, at an OpenID Connect issuer.
+
+    Attributes:
+        issuer: The issuer.
+        client_id: The client that pages are there; a public one.
+        scope: The scopes that they ask for, separated by spaces.
+        audience: For whom tokens must be made, where that is not the client.
+        origins: Where pages may send requests to sign in.
+    """
+
+    issuer: str
+    client_id: str
+    scope: str
+    audience: str | None
+    origins: tuple[str, ...]
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self | None:
+        """Return what the settings say; None where pages cannot sign in."""
+        issuer, client_id = settings.oidc_issuer, settings.page_client_id
+        scope, audience = settings.page_scope, settings.oidc_audience
+        elsewhere = settings.page_sign_in_origins.split()
+        if not issuer or not client_id:
+            return None
+        parts = urlsplit(issuer)
+        return cls(
+            issuer=issuer,
+            client_id=client_id,
+            scope=scope,
+            audience=None if audience == client_id else audience,
+            origins=(f"{parts.scheme}://{parts.netloc}", *elsewhere),
+        )
+
+    def shown(self) -> dict[str, Any]:
+        """Return what a page has to know of it."""
+        return {
+            "kind": "oidc",
+            "issuer": self.issuer,
+            "client_id": self.client_id,
+            "scope": self.scope,
+            "audience": self.audience,
+        }
+
+
+def router(folder: Path, sign_in: SignIn | None = None) -> Router:
+    """Return the routes that serve the files of a folder.
+
+    Args:
+        folder: Where they are.
+        sign_in: How pages sign in; None if they cannot.
+    """
     web = WebFiles(folder)
+    origins = sign_in.origins if sign_in else ()
+    how = sign_in.shown() if sign_in else {"kind": "none"}
     routes = Router()
 
     @routes.get(CHAT, include_in_schema=False)
@@ -84,14 +141,14 @@ def router(folder: Path) -> Router:
         # As it was asked for: with a slash at the end, what the page names is one level higher.
         asked = event.raw_event["requestContext"].get("path") or ""
         above = "../" if asked.endswith("/") else ""
-        return _page(web.page("chat.html", above), event.headers)
+        return _page(web.page("chat.html", above), event.headers, policy(*origins))
 
     @routes.get(CONFIG, include_in_schema=False)
     def config() -> Response[str]:
         return Response(
             status_code=200,
             content_type="application/json",
-            body=json.dumps({"sign_in": {"kind": "none"}}),
+            body=json.dumps({"sign_in": how}),
         )
 
     @routes.get(f"{WEB_FILES}.+", include_in_schema=False)
@@ -135,13 +192,14 @@ def policy(*elsewhere: str) -> str:
     )
 
 
-def _page(text: str, asked: Mapping[str, str]) -> Response[str]:
-    tag = f'"{sha256(text.encode()).hexdigest()[:16]}"'
+def _page(text: str, asked: Mapping[str, str], allowed: str) -> Response[str]:
+    # What it may do is part of what it is.
+    tag = f'"{sha256((allowed + text).encode()).hexdigest()[:16]}"'
     headers = {
         # Asked for each time, and sent only if it is another one.
         "Cache-Control": "no-cache",
         "ETag": tag,
-        "Content-Security-Policy": policy(),
+        "Content-Security-Policy": allowed,
         "Cross-Origin-Opener-Policy": "same-origin",
         "Referrer-Policy": "no-referrer",
     }
