@@ -62,7 +62,27 @@ def find_target(
     """
     data_dir = located(data_dir)
     local = local_url(data_dir)
-    chosen = url or environ.get("PARLEY_URL") or local
+    chosen = find_url(environ, url=url, data_dir=data_dir)
+    if (given := environ.get("PARLEY_TOKEN", "").strip()) and user is None:
+        if not (given.isascii() and given.isprintable()):
+            raise CommandFailed("PARLEY_TOKEN is no token.")
+        return Target(chosen, given)
+    if local is None or not same_place(chosen, local):
+        raise CommandFailed(
+            f"The local issuer's tokens are for parley dev on {data_dir.absolute()} only, which is "
+            f"not {chosen}. Set PARLEY_TOKEN."
+        )
+    return Target(chosen, local_token(data_dir, user or "local", admin=admin))
+
+
+def find_url(environ: Mapping[str, str], *, url: str | None, data_dir: Path) -> str:
+    """Find the API: the address given, else PARLEY_URL, else that of `make dev`; no slash ends it.
+
+    Raises:
+        CommandFailed: There is no address.
+    """
+    data_dir = located(data_dir)
+    chosen = url or environ.get("PARLEY_URL") or local_url(data_dir)
     if chosen is None:
         raise CommandFailed(
             f"parley dev is not running on {data_dir.absolute()}. Start it; or run this in the "
@@ -70,16 +90,7 @@ def find_target(
             "with --url or PARLEY_URL."
         )
     _check(chosen)
-    if (given := environ.get("PARLEY_TOKEN", "").strip()) and user is None:
-        if not (given.isascii() and given.isprintable()):
-            raise CommandFailed("PARLEY_TOKEN is no token.")
-        return Target(chosen.rstrip("/"), given)
-    if local is None or not same_place(chosen, local):
-        raise CommandFailed(
-            f"The local issuer's tokens are for parley dev on {data_dir.absolute()} only, which is "
-            f"not {chosen}. Set PARLEY_TOKEN."
-        )
-    return Target(chosen.rstrip("/"), local_token(data_dir, user or "local", admin=admin))
+    return chosen.rstrip("/")
 
 
 def _check(url: str) -> None:

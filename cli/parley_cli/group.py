@@ -24,6 +24,7 @@ COMMANDS = {
     "template": Offered("deployment", "template", "Print the SAM template, to make it your own."),
     "deploy": Offered("deployment", "deploy", "Deploy your project into your AWS account."),
     "chat": Offered("chat", "chat", "A conversation with an agent."),
+    "open": Offered("open_page", "open_page", "The chat page, in a browser."),
     "message": Offered("message", "message", "Send a message and print the reply."),
     "sessions": Offered("sessions", "app", "Your sessions."),
     "turns": Offered("turns", "app", "A session's turns, and what was done in each."),

@@ -1,0 +1,18 @@
+"""`parley open`."""
+
+from __future__ import annotations
+
+import os
+import webbrowser
+
+import typer
+
+from parley_cli.address import DATA_DIR, find_url
+from parley_cli.connection import DataDir, Url
+
+
+def open_page(url: Url = None, data_dir: DataDir = DATA_DIR) -> None:
+    """Print the address of the chat page, and open it in a browser where there is one."""
+    page = f"{find_url(os.environ, url=url, data_dir=data_dir)}/chat"
+    typer.echo(page)
+    webbrowser.open(page)
