@@ -127,6 +127,14 @@ def test_a_function_is_its_code_without_its_makefile(tmp_path: Path) -> None:
     assert files(into) == {"app.py", "more/data.json"}
 
 
+def test_the_sessions_function_carries_what_the_pages_for_people_load(tmp_path: Path) -> None:
+    install(ROOT / "functions" / "sessions", tmp_path / "built", "", Target("arm64", "3.0"))
+
+    pages = {f"web/{path}" for path in files(ROOT / "web")}
+    assert {"web/chat.html", "web/chat/main.js", "web/vendor/marked.esm.js"} <= pages
+    assert {path for path in files(tmp_path / "built") if path.startswith("web/")} == pages
+
+
 def test_the_code_of_a_layer_lies_in_a_folder_named_python(tmp_path: Path) -> None:
     install(tmp_path / "layers" / "shared", tmp_path / "built", "", Target("arm64", "3.0"))
 

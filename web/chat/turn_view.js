@@ -35,6 +35,10 @@ export class TurnView {
     /** @type {(TextView | ToolView)[]} */
     this.parts = [];
     this.scheduled = false;
+    /** What it was last said to be like, as markup to compare. */
+    this.stated = "";
+    /** Whether what it did was asked for. */
+    this.looked = false;
     this.said = turn.message === null ? null : h("div", { class: "said", dir: "auto" }, visible(turn.message));
     this.answer = h("div", { class: "answer" });
     this.state = h("div", { class: "state" });

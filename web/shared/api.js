@@ -100,6 +100,7 @@ export class Api {
   async #send(method, path, { body, key, headers = {}, query = {}, signal }, token) {
     const url = new URL(path, ROOT);
     for (const [name, value] of Object.entries(query)) url.searchParams.set(name, String(value));
+    /** @type {Record<string, string>} */
     const sent = { ...headers, Authorization: `Bearer ${token}` };
     if (body !== undefined) sent["Content-Type"] = "application/json";
     if (key !== undefined) sent["Idempotency-Key"] = key;

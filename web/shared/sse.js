@@ -15,7 +15,8 @@
  * @returns {AsyncGenerator<Frame, void, void>}
  */
 export async function* frames(body) {
-  const reader = body.pipeThrough(new TextDecoderStream()).getReader();
+  const text = /** @type {ReadableWritablePair<string, any>} */ (new TextDecoderStream());
+  const reader = body.pipeThrough(text).getReader();
   let rest = "";
   /** @type {string[]} */
   let data = [];
@@ -34,9 +35,9 @@ export async function* frames(body) {
         } else if (line.startsWith(":")) {
           yield { data: "", retry: null };
         } else {
-          const [, name, text] = /^([^:]*)(?:: ?(.*))?$/s.exec(line) ?? ["", "", ""];
-          if (name === "data") data.push(text ?? "");
-          if (name === "retry" && /^\d+$/.test(text ?? "")) retry = Number(text);
+          const [, name, said] = /^([^:]*)(?:: ?(.*))?$/s.exec(line) ?? ["", "", ""];
+          if (name === "data") data.push(said ?? "");
+          if (name === "retry" && /^\d+$/.test(said ?? "")) retry = Number(said);
         }
       }
     }
