@@ -165,10 +165,12 @@ def test_administrators_are_a_group_which_users_cannot_join_by_themselves(
     tokens = importlib.import_module("tokens")
 
     assert RESOURCES["Administrators"]["Properties"]["GroupName"] == tokens.ADMINISTRATORS
-    # Cognito gives a client's scopes to every user who asks for them.
+    # Cognito gives a client's scopes to every user who asks for them: none of them is ours.
     client = RESOURCES["UserPoolClient"]["Properties"]
-    assert "AllowedOAuthScopes" not in client
-    assert "AllowedOAuthFlows" not in client
+    _, scopes, otherwise = client["AllowedOAuthScopes"]["Fn::If"]
+    assert set(scopes) == {"openid", "email", "profile"}
+    assert otherwise == {"Ref": "AWS::NoValue"}
+    assert not [kind for kind in RESOURCES.values() if "ResourceServer" in kind["Type"]]
 
 
 def test_strangers_cannot_sign_up() -> None:
@@ -189,6 +191,7 @@ def test_nothing_else_is_made_than_what_is_named_here() -> None:
         "AWS::CloudWatch::Alarm",
         "AWS::Cognito::UserPool",
         "AWS::Cognito::UserPoolClient",
+        "AWS::Cognito::UserPoolDomain",
         "AWS::Cognito::UserPoolGroup",
         "AWS::DynamoDB::Table",
         "AWS::IAM::ManagedPolicy",
