@@ -23,7 +23,7 @@ Both are on your list now. Here is how the week could go:
 | day | what |
 |---|---|
 | Tuesday | **Call Ana** about the boat, before noon |
-| Thursday | Buy `2 × M6` screws on the way home |
+| Thursday | Buy `2 x M6` screws on the way home |
 
 Nothing else is due before Friday.
 """
