@@ -1,7 +1,7 @@
 """Takes the pictures of the pages that the docs show: `python tests/browser/pictures.py FOLDER`.
 
-It is a real run: `make dev`, the todo agent with its tools and a browser. The model is one that says
-what is told here, so that the pictures come out alike.
+It is a real run: `make dev`, the todo agent with its tools and a browser. The model says what is
+told here, so that the pictures come out alike.
 """
 
 from __future__ import annotations
