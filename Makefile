@@ -37,7 +37,9 @@ dev: .venv/.run ## Run Parley on this machine (PORT=3000, DATA_DIR=.parley)
 check: .venv/.test ## The quick checks: before each commit
 	@+$(SIDE_BY_SIDE) $(CHECKS)
 
-test: .venv/.test ## All checks and tests, as CI runs them
+# What the targets need is there first: make would begin with those that wait for nothing, and end with
+# the longest.
+test: .venv/.test tests/clients/node_modules browser ## All checks and tests, as CI runs them
 	@+$(SIDE_BY_SIDE) $(TESTS)
 
 lint: .venv/.test ## Style, and whether the code is formatted
@@ -59,7 +61,7 @@ template: .venv/.test cfn-lint checkov ## The SAM template, and what reviewers s
 unit: .venv/.test ## Tests without sockets
 	$(BIN)/pytest tests/unit --disable-socket --allow-unix-socket $(AT_ONCE)
 
-integration: .venv/.test clients ## Tests on embedded PostgreSQL, moto and the local gateway
+integration: .venv/.test tests/clients/node_modules ## Tests on embedded PostgreSQL, moto and the local gateway
 	$(BIN)/pytest tests/integration $(AT_ONCE)
 
 include tests/clients/targets.mk
