@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from parley.repository.database import Database
 from parley.repository.turns import RunningTurn, TurnRepository
 from parley_testing.models.scripted import Script, in_order
 from parley_testing.postgres.databases import connect
+from parley_testing.waiting import HANG_SECONDS
 from parley_testing.workbench import Workbench
 
 _NEVER_ASKED = in_order()
@@ -102,8 +104,9 @@ def waiting(sql: psycopg.Connection) -> Callable[[int], None]:
             "SELECT count(*) FROM pg_stat_activity"
             " WHERE datname = current_database() AND wait_event_type = 'Lock'"
         )
+        end = time.monotonic() + HANG_SECONDS
         while sql.execute(query).fetchone() != (others,):
-            pass
+            assert time.monotonic() < end, f"{others} others never waited"
 
     return wait
 

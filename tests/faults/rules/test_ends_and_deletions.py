@@ -91,7 +91,8 @@ def test_the_session_is_locked_before_the_turn(
         with bench.database.transaction(OfUser("alice")) as connection:
             connection.execute(statement, values)
 
-    completion = turns._of_attempt(turn, Usage(), None) | {"message_id": new_id(), "reply": "hi"}
+    completion = turns._of_attempt(turn, Usage(), None)
+    completion |= {"message_id": new_id(), "reply": "hi", "window_from": 0}
     whose = {
         "user_id": "alice",
         "session_id": turn.session_id,

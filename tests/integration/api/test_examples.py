@@ -32,6 +32,7 @@ def test_the_example_of_a_body_is_taken(api: Api, route: str) -> None:
         "{session_id}": api.new_session(),
         "{task_id}": api("POST", "/tasks", {"title": "milk"}).json["id"],
         "{user_id}": "somebody",
+        "{agent}": "todo",
     }
     for name, id in ids.items():
         path = path.replace(name, id)
