@@ -157,6 +157,7 @@ async def test_what_only_one_run_could_use_is_dropped_at_done(
     """Without it later turns send reasoning and ids that another server, or time, refuses."""
     if not kept:
         monkeypatch.setattr(agent_run, "lasting", lambda items: [dict(item) for item in items])
+        monkeypatch.setattr(model_answer, "settled", list)  # which would drop ids once more
     bench = new_bench(in_order(say("one"), say("two")))
     session_id = bench.new_session()
     await bench.send(session_id, "first")

@@ -155,7 +155,8 @@ async def test_a_response_is_not_made_to_fit_its_type(
 async def test_a_response_is_kept_as_it_came(kept: bool, rule: Any, new_bench: NewBench) -> None:
     """A round trip through the type sends the server back what it has never said."""
     rule.instead(model_answer, "_dictionary", lambda item: item.model_dump(mode="json"))
-    bench = new_bench(in_order(call("list_tasks", "c1"), say("Nothing.")))
+    thought, _ = say("It is sent back as it came only while the server's thoughts stand beside it.")
+    bench = new_bench(in_order([thought, *call("list_tasks", "c1")], say("Nothing.")))
 
     await bench.send(bench.new_session())
 
