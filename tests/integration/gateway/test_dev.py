@@ -18,6 +18,7 @@ import psutil
 import pytest
 
 from parley_local.data_directory import read_address
+from parley_local.postgres_leftovers import stop_left_behind
 from parley_local.stack import LocalStack, StackFailed
 from parley_testing.waiting import HANG_SECONDS, wait_for
 
@@ -145,6 +146,8 @@ def stack_on(template: Path, tmp_path: Path) -> Iterator[Callable[..., LocalStac
     yield make
     for stack in stacks:
         stack.stop()
+        # One that was killed has left its Postgres to the next, and there is none.
+        stop_left_behind(stack.data_dir / "postgres")
 
 
 def descendants(pid: int) -> list[psutil.Process]:
