@@ -116,6 +116,7 @@ test("a chat that has a part of the reply replaces it", async () => {
   await chat.stop();
   await sending;
   const resuming = chat.resumeStream();
+  await until(() => chat.status === "streaming"); // else the turn may be over before it is asked for
   await open(name);
   await resuming;
 
