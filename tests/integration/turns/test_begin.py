@@ -356,3 +356,13 @@ def test_begin_tells_of_no_turn_before_the_window(bench: Workbench) -> None:
     bench.turns.complete(bench.begin(session_id), "hi", Usage(), None, window_from=1)
 
     assert pairs(bench.begin(session_id).remembered) == [(3, 1), (2, 1)]
+
+
+def test_nor_does_it_in_a_session_that_is_found_by_its_name(bench: Workbench) -> None:
+    for window_from in (None, 2):
+        turn = held(bench.turns.begin(request(new_id(), opens=SESSION)))
+        bench.turns.complete(turn, "hi", Usage(), None, window_from=window_from)
+
+    begun = held(bench.turns.begin(request(new_id(), opens=SESSION)))
+
+    assert pairs(begun.remembered) == [(2, 1)]
