@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -35,3 +35,8 @@ def progress(what: str) -> Iterator[Callable[[str], None]]:
     ) as bar:
         task = bar.add_task(what, total=None)
         yield lambda told: bar.update(task, description=f"{what}: {clean_line(told)}")
+
+
+def counts_told(counts: Mapping[str, int]) -> str:
+    """Return how many of each there are, for a line of progress."""
+    return ", ".join(f"{count:,} {kind}" for kind, count in counts.items()) or "nothing"

@@ -12,7 +12,7 @@ import typer
 
 from parley_cli.connection import as_admin
 from parley_cli.consent import Yes, ask_before
-from parley_cli.progress import progress
+from parley_cli.progress import counts_told, progress
 from parley_cli.screen import Json, as_json, note, on_terminal, show_fields, show_json
 from parley_cli.whole_file import whole_file
 from parley_client import Parley
@@ -40,13 +40,9 @@ def export(
             # JSON has escapes for what the terminal's encoding may lack.
             file.write(as_json(item, ascii_only=True) + "\n")
             counts[str(item.get("type"))] += 1
-            say(_told(counts))
+            say(counts_told(counts))
         file.flush()
-    note(_told(counts) + ".")
-
-
-def _told(counts: Counter[str]) -> str:
-    return ", ".join(f"{count:,} {kind}" for kind, count in counts.items()) or "nothing"
+    note(counts_told(counts) + ".")
 
 
 @as_admin
@@ -59,8 +55,8 @@ def erase(
     """Remove all that there is of a user, after asking; nothing brings it back."""
     if not yes:
         consequence = (
-            f"All that is kept of {user} will be removed for good: sessions, tasks, memory, and"
-            " rows in the project's own tables."
+            f"All that is kept of {user} will be removed for good: sessions, memory, and rows"
+            " in the project's own tables."
         )
         ask_before(consequence, declined="Nothing was removed.")
     total: Erasure | None = None
@@ -68,7 +64,7 @@ def erase(
         with progress("Erasing") as say:
             for step in parley.erase_user(user):
                 total = _sum(total, step) if total else step
-                say(f"{total.sessions:,} sessions, {total.tasks:,} tasks")
+                say(counts_told({"sessions": total.sessions, **total.project}))
     finally:
         # What was removed before something failed is gone.
         if total is not None:

@@ -10,7 +10,7 @@ import typer
 
 from parley_cli.connection import as_admin
 from parley_cli.consent import Yes, ask_before
-from parley_cli.progress import progress
+from parley_cli.progress import counts_told, progress
 from parley_cli.screen import Json, note, on_terminal, show_fields, show_json, show_table
 from parley_cli.sessions import HEADINGS, Limit, columns
 from parley_client import Parley
@@ -58,7 +58,7 @@ def rename(
     """Put all that there is of a user under another id; safe to repeat."""
     if not yes:
         consequence = (
-            f"All that is kept of {old} will be of {new}: sessions, tasks, memory, and rows in the"
+            f"All that is kept of {old} will be of {new}: sessions, memory, and rows in the"
             " project's own tables."
         )
         ask_before(consequence, declined="Nothing was renamed.")
@@ -67,7 +67,7 @@ def rename(
         with progress("Renaming") as say:
             for step in parley.rename_user(old, new):
                 total = _sum(total, step) if total else step
-                say(f"{total.sessions:,} sessions, {total.tasks:,} tasks")
+                say(counts_told({"sessions": total.sessions, **total.project}))
     finally:
         # What was renamed before something failed is.
         if total is not None:
@@ -86,4 +86,4 @@ def _sum(one: Renaming, other: Renaming) -> Renaming:
     return other.model_copy(update={**figures, "project": dict(project)})
 
 
-_ADDED = ("sessions", "tasks", "items")
+_ADDED = ("sessions", "items")

@@ -173,7 +173,6 @@ class Renaming(Model):
     """
 
     sessions: int
-    tasks: int
     items: int
     project: dict[str, int] = Field(default_factory=dict)
     waiting: int
@@ -189,7 +188,6 @@ class Erasure(Model):
     """
 
     sessions: int
-    tasks: int
     rows: int
     items: int
     bytes: int

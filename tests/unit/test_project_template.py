@@ -45,10 +45,17 @@ def made(project: Project) -> dict[str, Any]:
     return load(project_template(project, backend("template.yaml"), project.root / "built"))
 
 
-def test_parley_itself_needs_no_template_but_its_own(tmp_path: Path) -> None:
-    parley = read_project(backend("pyproject.toml"))
+def test_parley_s_own_project_has_no_layer_of_its_own(tmp_path: Path) -> None:
+    parley, plain = read_project(backend("pyproject.toml")), load(backend("template.yaml"))
 
-    assert project_template(parley, backend("template.yaml"), tmp_path) == backend("template.yaml")
+    document = load(project_template(parley, backend("template.yaml"), tmp_path))
+
+    assert document["Resources"]["Migration"]["Properties"].pop("Project")
+    assert document.keys() == plain.keys()
+    for name, entry in plain["Resources"].items():
+        made = document["Resources"].pop(name)
+        assert made["Properties"].get("Layers") == entry["Properties"].get("Layers"), name
+    assert document["Resources"] == {}
 
 
 @pytest.mark.parametrize(

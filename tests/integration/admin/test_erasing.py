@@ -13,7 +13,7 @@ from parley.cleanup.outbox import Outbox
 from parley.errors import NotFound, StoreUnavailable
 from parley.memory.sqlite import SqliteStore
 from parley.repository.user_data import delete_sessions
-from parley.users import erasure
+from parley.users import erasure, project_rows
 from parley.users.erasure import Erased, Eraser
 from parley_testing.api.handlers import Api
 from parley_testing.models.scripted import call, say
@@ -62,7 +62,7 @@ def test_all_that_is_kept_of_a_user_goes(
 
     erased = admin.erase("alice")
 
-    assert (erased["sessions"], erased["tasks"], erased["items"]) == (2, 2, held)
+    assert (erased["sessions"], erased["project"], erased["items"]) == (2, {"tasks": 2}, held)
     assert erased["bytes"] > 0
     assert (erased["waiting"], erased["done"]) == (0, True)
     left = rows_of(sql, "alice")
@@ -110,7 +110,7 @@ def test_erasing_again_finds_nothing(api: Api, admin: Any, aged: Aged) -> None:
 
     again = admin.erase("alice")
 
-    assert again == {**dict.fromkeys(again, 0), "project": {}, "done": True}
+    assert again == {**dict.fromkeys(again, 0), "project": {"tasks": 0}, "done": True}
 
 
 def test_who_is_not_known_has_nothing_to_erase(admin: Any) -> None:
@@ -121,19 +121,20 @@ def test_over_several_calls_it_goes_on(
     api: Api, admin: Any, aged: Aged, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(erasure, "SESSIONS_A_PAGE", 2)
-    monkeypatch.setattr(erasure, "TASKS_A_PAGE", 1)
+    monkeypatch.setattr(project_rows, "ROWS_A_PAGE", 1)
     belong(api, aged, "alice", sessions=5)
     eraser = Eraser(aged.database, lambda: aged.store)
-    assert admin.erase("alice", seconds=5) == {**admin.erase("nobody"), "done": False}
+    nothing = {**admin.erase("nobody"), "project": {}}
+    assert admin.erase("alice", seconds=5) == {**nothing, "done": False}
     steps: list[Erased] = []
 
     while not steps or not steps[-1].done:
-        pages = iter([60.0, 0.0])
+        pages = iter([60.0, 60.0, 0.0])
         steps.append(eraser.erase("alice", left=lambda pages=pages: next(pages)))  # type: ignore[misc]
 
     assert len(steps) > 3
     assert sum(step.sessions for step in steps) == 5
-    assert sum(step.tasks for step in steps) == 2
+    assert sum(step.project.get("tasks", 0) for step in steps) == 2
     assert not any(
         rows for table, rows in rows_of(aged.sql, "alice").items() if table != "memory_deletions"
     )
@@ -170,7 +171,7 @@ async def test_a_running_turn_ends_quietly_and_leaves_nothing(aged: Aged, step: 
         if asked == 1:
             return call("add_task", "call_1", title="milk")
         if asked == 2:
-            assert eraser.erase("alice", left=lambda: 60.0).tasks == 1
+            assert eraser.erase("alice", left=lambda: 60.0).project == {"tasks": 1}
             return (
                 say("done") if step == "before its reply" else call("add_task", "call_2", title="x")
             )

@@ -28,7 +28,7 @@ TABLES = {
     "turn": "turns",
     "message": "messages",
     "tool_call": "tool_calls",
-    "task": "tasks",
+    "row": "tasks",
 }
 
 
@@ -56,8 +56,14 @@ def identity(record: dict[str, Any]) -> tuple[Any, ...]:
             return ("tool_call", record["turn_id"], record["call_id"])
         case "memory":
             return ("memory", record["session_id"], record["turn_number"])
+        case "row":
+            return ("row", record["table"], record["row"]["id"])
         case kind:
             return (kind, record["id"])
+
+
+def without_type(record: dict[str, Any]) -> dict[str, Any]:
+    return {k: v for k, v in record.items() if k != "type"}
 
 
 def test_each_record_is_there_once_and_nobody_elses(
@@ -72,7 +78,7 @@ def test_each_record_is_there_once_and_nobody_elses(
         expected = [json.loads(row) for row in kept[table]]
         for row in expected:
             row.pop("fingerprint", None)
-        shown = [{k: v for k, v in record.items() if k != "type"} for record in own]
+        shown = [record.get("row") or without_type(record) for record in own]
         assert sorted(shown, key=str) == sorted(expected, key=str), kind
         assert own
     remembered = [record for record in records if record["type"] == "memory"]
@@ -93,7 +99,7 @@ def test_it_is_json_lines(admin: Any, alice: Aged) -> None:
     lines = answer.body.split("\n")
     assert lines.pop() == ""
     assert all(isinstance(json.loads(line), dict) for line in lines)
-    assert 'Grüße 🦜\u2028\n"' in [json.loads(line).get("title") for line in lines]
+    assert 'Grüße 🦜\u2028\n"' in [json.loads(line).get("row", {}).get("title") for line in lines]
     assert len(answer.body.splitlines()) == len(lines), "nor do other ends of lines stand in it"
 
 
@@ -119,7 +125,7 @@ def test_without_time_a_page_ends_early_and_the_next_goes_on(admin: Any, alice: 
     pages = admin.exported("alice", seconds=PAGE_MARGIN_SECONDS - 1)
 
     assert [record for page in pages for record in page] == whole
-    assert len(pages) > len([r for r in whole if r["type"] in ("session", "turn", "task")])
+    assert len(pages) > len([r for r in whole if r["type"] in ("session", "turn", "row")])
 
 
 def test_what_is_made_meanwhile_harms_nothing(

@@ -142,7 +142,7 @@ def test_an_export_to_where_nobody_can_write_is_a_sentence(
     assert "cannot be written: " in result.stderr
 
 
-ERASED = {"sessions": 1, "tasks": 2, "rows": 9, "items": 3, "bytes": 70, "waiting": 0}
+ERASED = {"sessions": 1, "rows": 9, "items": 3, "bytes": 70, "waiting": 0, "project": {"tasks": 2}}
 
 
 def test_erasing_goes_on_until_all_is_gone_and_adds_up(api: Any, parley: Any) -> None:
@@ -154,10 +154,10 @@ def test_erasing_goes_on_until_all_is_gone_and_adds_up(api: Any, parley: Any) ->
     assert result.exit_code == 0
     assert result.stdout.splitlines() == [
         "sessions\t2",
-        "tasks\t4",
         "rows\t18",
         "items\t6",
         "bytes\t140",
+        'project\t{"tasks": 4}',
         "waiting\t0",
         "done\ttrue",
     ]
@@ -176,7 +176,7 @@ def test_erasing_asks_first(
     assert bool(api.requests) == (status == 0)
 
 
-RENAMED = {"sessions": 1, "tasks": 2, "items": 3, "waiting": 1}
+RENAMED = {"sessions": 1, "items": 3, "waiting": 1, "project": {"tasks": 2}}
 
 
 def test_renaming_goes_on_until_all_is_done_and_says_what_waits(api: Any, parley: Any) -> None:
@@ -188,8 +188,8 @@ def test_renaming_goes_on_until_all_is_done_and_says_what_waits(api: Any, parley
     assert result.exit_code == 0
     assert result.stdout.splitlines() == [
         "sessions\t2",
-        "tasks\t4",
         "items\t6",
+        'project\t{"tasks": 4}',
         "waiting\t1",
         "done\ttrue",
     ]

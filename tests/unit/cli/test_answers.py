@@ -118,7 +118,7 @@ def test_an_export_goes_from_page_to_page_by_its_header(client: Any, server_of: 
 
 
 def test_erasing_goes_on_until_all_is_gone(client: Any, server_of: Any) -> None:
-    step = {"sessions": 1, "tasks": 0, "rows": 3, "items": 1, "bytes": 9, "waiting": 0}
+    step = {"sessions": 1, "rows": 3, "items": 1, "bytes": 9, "waiting": 0}
     server = server_of(
         httpx.Response(200, json={**step, "done": False}),
         httpx.Response(200, json={**step, "done": True}),

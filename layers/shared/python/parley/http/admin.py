@@ -193,9 +193,8 @@ def clean_up(
     tags=["admin"],
     summary="Erase all that is kept of a user",
     description=(
-        "Sessions, transcripts, memory, tasks, keys, and what the project's own tables hold. Each"
-        " request works for as long as it may last; as long as it is not `done`, erasing again goes"
-        " on."
+        "Sessions, transcripts, memory, keys, and what the project's own tables hold. Each request"
+        " works for as long as it may last; as long as it is not `done`, erasing again goes on."
     ),
     responses=answers({200: "What was erased."}, 403, 422),
 )
@@ -211,7 +210,7 @@ def erase_user(user: Administrator, eraser: Eraser, deadline: Deadline, user_id:
     tags=["admin"],
     summary="Put all that is kept of a user under another id",
     description=(
-        "For users whom another issuer names otherwise. Sessions, memory, tasks, keys, and what the"
+        "For users whom another issuer names otherwise. Sessions, memory, keys, and what the"
         " project's own tables hold. Each request works for as long as it may last; as long as it"
         " is not `done`, renaming again goes on."
     ),

@@ -201,7 +201,6 @@ class Renaming(BaseModel):
     """
 
     sessions: int
-    tasks: int
     items: int
     project: dict[str, int] = Field(default_factory=dict)
     waiting: int
@@ -222,7 +221,6 @@ class Erasure(BaseModel):
     """
 
     sessions: int
-    tasks: int
     rows: int
     items: int
     bytes: int

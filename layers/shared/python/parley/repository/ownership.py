@@ -57,11 +57,6 @@ def move_session(database: Database, old: str, new: str, session: OwnedSession) 
     return bool(database.run(SERVICE, _MOVE_SESSION, parameters))
 
 
-def move_tasks(database: Database, old: str, new: str, limit: int) -> int:
-    """Make tasks another user's, at most `limit`, and give how many."""
-    return len(database.run(SERVICE, _MOVE_TASKS, {"old": old, "new": new, "limit": limit}))
-
-
 def move_keys(database: Database, old: str, new: str) -> int:
     """Make the kept keys of what was deleted another user's, and give how many."""
     return len(database.run(SERVICE, _MOVE_KEYS, {"old": old, "new": new}))
@@ -101,12 +96,6 @@ UPDATE sessions s SET user_id = :new, idempotency_key = {_own_key("sessions", "s
          THEN s.name || ' (' || right(s.id::text, 8) || ')' ELSE s.name END
 FROM own WHERE s.id = own.id
 RETURNING s.id
-""")
-
-_MOVE_TASKS = text(f"""
-UPDATE tasks k SET user_id = :new, idempotency_key = {_own_key("tasks", "k")}
-WHERE k.id IN (SELECT id FROM tasks WHERE user_id = :old ORDER BY id LIMIT :limit)
-RETURNING k.id
 """)
 
 _MOVE_KEYS = text("""

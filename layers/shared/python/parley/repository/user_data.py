@@ -44,11 +44,6 @@ def delete_sessions(database: Database, user_id: str, ids: Sequence[UUID]) -> se
     return {row.id for row in database.run(OfUser(user_id), _DELETE_SESSIONS, parameters)}
 
 
-def delete_tasks(database: Database, user_id: str, limit: int) -> int:
-    """Delete the user's tasks, at most `limit`, and give how many."""
-    return len(database.run(OfUser(user_id), _DELETE_TASKS, {"user_id": user_id, "limit": limit}))
-
-
 def delete_keys(database: Database, user_id: str) -> int:
     """Delete the keys that are kept of what the user had, and give how many."""
     return len(database.run(OfUser(user_id), _DELETE_KEYS, {"user_id": user_id}))
@@ -112,15 +107,6 @@ def logged_turns(
     ]
 
 
-def export_tasks(
-    database: Database, user_id: str, after: UUID | None, limit: int
-) -> Sequence[Row[Any]]:
-    """Return the user's tasks as `id` and `task`, as they were made."""
-    return database.run(
-        OfUser(user_id), _EXPORT_TASKS, {"user_id": user_id, "after": after, "limit": limit}
-    )
-
-
 _OWN = """
   {0}.user_id = :user_id AND (CAST(:after AS uuid) IS NULL OR {0}.id > CAST(:after AS uuid))
 ORDER BY {0}.id LIMIT :limit
@@ -134,12 +120,6 @@ _DELETE_SESSIONS = deletion(f"""
   FROM unnest(CAST(:ids AS uuid[]), CAST(:conversations AS text[])) AS own(id, conversation)
   JOIN sessions s ON s.id = own.id AND s.user_id = :user_id
   ORDER BY s.id FOR UPDATE OF s
-""")
-
-_DELETE_TASKS = text("""
-DELETE FROM tasks WHERE id IN (
-  SELECT id FROM tasks WHERE user_id = :user_id ORDER BY id LIMIT :limit)
-RETURNING id
 """)
 
 _DELETE_KEYS = text("DELETE FROM idempotency_tombstones WHERE user_id = :user_id RETURNING kind")
@@ -164,8 +144,4 @@ WHERE t.user_id = :user_id
   AND (CAST(:after AS uuid) IS NULL OR t.id > CAST(:after AS uuid)
        OR (:again AND t.id = CAST(:after AS uuid)))
 ORDER BY t.id LIMIT :limit
-""")
-
-_EXPORT_TASKS = text(f"""
-SELECT k.id, to_jsonb(k) - 'fingerprint' AS task FROM tasks k WHERE {_OWN.format("k")}
 """)

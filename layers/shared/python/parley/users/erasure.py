@@ -1,4 +1,4 @@
-"""Erasing a user: sessions, transcripts, memory, tasks, keys, and what the project keeps."""
+"""Erasing a user: sessions, transcripts, memory, keys, and what the project keeps."""
 
 from __future__ import annotations
 
@@ -13,17 +13,11 @@ from parley.repository.database import Database
 from parley.repository.deletion import by_rows
 from parley.repository.project_tables import delete_rows
 from parley.repository.scope import OfUser
-from parley.repository.user_data import (
-    delete_keys,
-    delete_sessions,
-    delete_tasks,
-    own_sessions,
-)
+from parley.repository.user_data import delete_keys, delete_sessions, own_sessions
 from parley.user_tables import UserData, UserTable
 from parley.users.project_rows import in_pages
 
 SESSIONS_A_PAGE = 50
-TASKS_A_PAGE = 1000
 
 
 @dataclass(slots=True)
@@ -32,7 +26,6 @@ class Erased:
 
     Attributes:
         sessions: Sessions.
-        tasks: Tasks.
         rows: All rows in Postgres.
         items: Items in the agent-session store, one a turn.
         bytes: Their compressed size.
@@ -42,7 +35,6 @@ class Erased:
     """
 
     sessions: int = 0
-    tasks: int = 0
     rows: int = 0
     items: int = 0
     bytes: int = 0
@@ -80,10 +72,7 @@ class Eraser:
                 erased.sessions += len(gone)
                 erased.rows += sum(each.rows for each in few if each.id in gone)
                 self._forget(user_id, gone, erased)
-            tasks = delete_tasks(self.database, user_id, TASKS_A_PAGE)
-            erased.tasks += tasks
-            erased.rows += tasks
-            if not sessions and tasks < TASKS_A_PAGE:
+            if not sessions:
                 # When no turn of theirs can write there any more.
                 if not self._erase_projects(user_id, left, erased):
                     break

@@ -22,7 +22,6 @@ from parley.repository.scope import OfUser
 from parley.repository.user_data import (
     LoggedTurn,
     export_sessions,
-    export_tasks,
     export_turns,
     logged_turns,
     own_sessions,
@@ -44,8 +43,8 @@ _ROWS_AT_ONCE = 20
 _TURNS_AT_ONCE = 2  # the outputs of one's tools may come to many megabytes
 _WRITTEN_LATE_SECONDS = 3600
 
-_Part = Literal["sessions", "turns", "tasks", "project", "memory", "events"]
-_PARTS: tuple[_Part, ...] = ("sessions", "turns", "tasks", "project", "memory", "events")
+_Part = Literal["sessions", "turns", "project", "memory", "events"]
+_PARTS: tuple[_Part, ...] = ("sessions", "turns", "project", "memory", "events")
 _Place = tuple[_Part, UUID | None, Number | None]
 # In what the project keeps: the name of what, and behind which row of it.
 _ProjectPlace = tuple[Literal["project"], str, Place]
@@ -81,7 +80,7 @@ class Exporter:
     def page(self, user_id: str, cursor: str | None, *, left: Callable[[], float]) -> Exported:
         """Return the next page of what is kept of a user; an empty one for who is not known.
 
-        Sessions come first, then turns with their messages and tool calls, tasks, what the project
+        Sessions come first, then turns with their messages and tool calls, what the project
         keeps, what the agent remembers, and the events of turns, which are kept for a day: only
         there is what was said in a turn that did not come to its reply. What changes meanwhile may
         be in it as it was or as it is. A record that is too long for one line is told in several of
@@ -137,7 +136,7 @@ class Exporter:
             after = before = None
 
     def _rows(self, user_id: str, part: _Part, after: UUID | None) -> _Records:
-        read = {"sessions": export_sessions, "turns": export_turns, "tasks": export_tasks}[part]
+        read = {"sessions": export_sessions, "turns": export_turns}[part]
         limit = _TURNS_AT_ONCE if part == "turns" else _ROWS_AT_ONCE
         while rows := read(self.database, user_id, after, limit):
             for row in rows:

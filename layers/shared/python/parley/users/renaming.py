@@ -15,7 +15,6 @@ from parley.repository.ownership import (
     OwnedSession,
     move_keys,
     move_session,
-    move_tasks,
     owned_sessions,
 )
 from parley.repository.project_tables import move_rows
@@ -24,7 +23,6 @@ from parley.user_tables import UserData, UserTable
 from parley.users.project_rows import in_pages
 
 SESSIONS_A_PAGE = 50
-TASKS_A_PAGE = 1000
 TURNS_A_PAGE = 20
 
 
@@ -34,7 +32,6 @@ class Renamed:
 
     Attributes:
         sessions: Sessions.
-        tasks: Tasks.
         items: Items of memory, one a turn.
         project: What the project keeps of users, by name.
         waiting: Sessions that were left since a turn of theirs is open; renaming again takes them.
@@ -42,7 +39,6 @@ class Renamed:
     """
 
     sessions: int = 0
-    tasks: int = 0
     items: int = 0
     project: dict[str, int] = field(default_factory=dict)
     waiting: int = 0
@@ -84,15 +80,9 @@ class Renamer:
                     return renamed
                 after = session.id
                 self._session(old, new, session, renamed)
-        while left() > 0:
-            tasks = move_tasks(self.database, old, new, TASKS_A_PAGE)
-            renamed.tasks += tasks
-            if tasks < TASKS_A_PAGE:
-                if not self._rename_projects(old, new, left, renamed):
-                    break
-                move_keys(self.database, old, new)
-                renamed.done = True
-                break
+        if left() > 0 and self._rename_projects(old, new, left, renamed):
+            move_keys(self.database, old, new)
+            renamed.done = True
         return renamed
 
     def _rename_projects(

@@ -1,0 +1,1 @@
+"""An agent that keeps tasks, and their list over HTTP."""
