@@ -26,7 +26,7 @@ export UV_PYTHON_DOWNLOADS := never
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help dev check test format lint types imports template unit integration pooled survival sdk-suite openapi setup clean
+.PHONY: help dev check test format lint types imports template unit integration pooled survival sdk-suite openapi prices setup clean
 
 help: ## Say what there is
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "%-14s %s\n", $$1, $$2}'
@@ -82,6 +82,11 @@ format: .venv/.test ## Format and mend what can be mended
 
 openapi: .venv/.test ## Write the OpenAPI document from the code
 	$(BIN)/python -m parley_local.openapi
+
+GENAI_PRICES := 0.2.3
+prices: .venv/.test ## Write the table of models' prices from genai-prices (GENAI_PRICES=…)
+	$(BIN)/uv run --quiet --no-project --with genai-prices==$(GENAI_PRICES) \
+		python packaging/price_table.py layers/shared/python/parley/usage/price_table.txt
 
 setup: .venv/.test ## Make the virtual environment, and let git run the quick checks at each commit
 	$(BIN)/pre-commit install

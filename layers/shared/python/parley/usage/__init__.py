@@ -1,0 +1,1 @@
+"""What calls of models take in tokens, and what that costs in money."""
