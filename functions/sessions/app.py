@@ -1,4 +1,4 @@
-"""Sessions, turns, memory and tasks over HTTP, and a project's routes, without the Agents SDK."""
+"""Sessions, turns and memory over HTTP, and a project's routes, without the Agents SDK."""
 
 from __future__ import annotations
 
@@ -6,12 +6,11 @@ from pathlib import Path
 
 from parley.composition import Composition
 from parley.config import load_settings
-from parley.http import admin, admin_stats, memory, open, sessions, tasks, transcript, turns, web
+from parley.http import admin, admin_stats, memory, open, sessions, transcript, turns, web
 from parley.http.api import Api
 from parley.http.audit import Audit
 from parley.http.body import body_max_bytes
 from parley.http.project_routes import ProjectRoutes
-from parley.http.task_schemas import TEXTS_MAX_CHARS
 from parley.manifest import manifest
 from parley.snapshot import reseed_after_restore
 
@@ -20,7 +19,10 @@ reseed_after_restore()
 parts = Composition(load_settings("database", "memory", "queue"))
 parts.prepare_reading()
 
-ROUTES = (sessions, transcript, turns, memory, tasks, admin, admin_stats, open)
+ROUTES = (sessions, transcript, turns, memory, admin, admin_stats, open)
+
+# What the texts of a body may have together, of a project's routes too.
+TEXTS_MAX_CHARS = 10_500
 
 HERE = Path(__file__).parent
 # What pages are made of is packaged with this function; in a checkout it is at the top level.

@@ -14,6 +14,7 @@ from parley.config import Need, Settings, load_settings
 from parley.http.document import document
 from parley.http.streaming import METHODS
 from parley_local.cloudformation import Resolver
+from parley_local.own_template import SERVES_ROUTES
 from parley_local.routing import Router
 from parley_local.template_file import read_template
 from parley_testing.account.template import (
@@ -26,6 +27,7 @@ from parley_testing.account.template import (
     properties_of,
 )
 from parley_testing.api.handlers import load_function
+from parley_testing.api.served import served_document
 
 # Given on laptops only, each instead of something that the template gives.
 OF_LAPTOPS = {
@@ -33,7 +35,9 @@ OF_LAPTOPS = {
     *("OFFLINE_MODEL", "OFFLINE_MODEL_WORDS_PER_SECOND"),
 }
 OF_LIBRARIES = ("POWERTOOLS_", "OPENAI_AGENTS_", "AWS_LAMBDA_", "AWS_LWA_")
-ROUTER = Router(read_template(ROOT / "template.yaml").routes)
+PATHS = served_document()["paths"]
+OWN_PATHS = [path for path in PATHS if path not in document()["paths"]]  # of the project's routes
+ROUTER = Router(read_template(ROOT / "template.yaml").with_paths(SERVES_ROUTES, OWN_PATHS).routes)
 RUNS_AGENTS = ("Messages", "Stream", "Worker")
 
 
@@ -130,7 +134,7 @@ def test_a_function_is_asked_for_what_its_code_serves(
 
     asked = {
         (path, method)
-        for path, entries in document()["paths"].items()
+        for path, entries in PATHS.items()
         for method in map(str.upper, entries)
         if (match := ROUTER.match(path))
         and (route := match.route(method))

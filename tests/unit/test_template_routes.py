@@ -24,6 +24,7 @@ from parley_testing.account.template import (
     of_type,
     translated,
 )
+from parley_testing.api.served import served_document
 
 ANY = "any"
 OPEN_TO_ALL = {"/health", "/openapi.json", "/docs", "/chat", "/web/{path+}"}
@@ -38,6 +39,12 @@ OPERATIONS: dict[tuple[str, str], str] = {
     ("get", "/web/{path+}"): "webFile",
 }
 """Every operation of the API by its method and path, those that it does not document too."""
+SERVED = OPERATIONS | {
+    (method, path): operation["operationId"]
+    for path, entries in served_document()["paths"].items()
+    for method, operation in entries.items()
+}
+"""Those of the repository's project too, for which the build adds an event to the template."""
 SAID = {"user_id": "alice", "path": "config.json"}
 """What stands in the events for what is no id."""
 POLICY_MAX_BYTES = 20_480
@@ -47,16 +54,18 @@ SAID |= {"agent": "todo", "chat_id": "groceries"}
 
 def serving(method: str, path: str) -> str:
     """The function that API Gateway asks: a method of its own goes before ANY."""
+    if (method, path) not in OPERATIONS:
+        return SERVES_ROUTES
     function, _ = ROUTES.get((method, path)) or ROUTES[ANY, path]
     return function
 
 
 def sample_of(operation: tuple[str, str]) -> Path:
-    name = re.sub(r"(?=[A-Z])", "-", OPERATIONS[operation]).lower()
+    name = re.sub(r"(?=[A-Z])", "-", SERVED[operation]).lower()
     return Path(serving(*operation).lower(), f"{name}.json")
 
 
-SAMPLES = {sample_of(operation): operation for operation in OPERATIONS}
+SAMPLES = {sample_of(operation): operation for operation in SERVED}
 
 
 def read_event(file: Path) -> dict[str, Any]:
@@ -179,7 +188,7 @@ def test_a_browser_may_use_every_method_from_any_origin_and_preflight_needs_no_t
     allowed = API["Cors"]["AllowMethods"].strip("'").split(",")
 
     assert API["Cors"]["AllowOrigin"] == "'*'"
-    assert {method.upper() for method, _ in OPERATIONS} <= set(allowed)
+    assert {method.upper() for method, _ in SERVED} <= set(allowed)
     assert API["Auth"]["AddDefaultAuthorizerToCorsPreflight"] is False
 
 

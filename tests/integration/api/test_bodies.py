@@ -8,11 +8,10 @@ from collections.abc import Callable
 import pytest
 
 from parley.http.body import body_max_bytes
-from parley.http.task_schemas import TEXTS_MAX_CHARS
 from parley_testing.api.handlers import Answer, Api, Context, rest_event
 from parley_testing.api.problems import problem
 
-SESSIONS_LIMIT = body_max_bytes(TEXTS_MAX_CHARS)
+SESSIONS_LIMIT = body_max_bytes(10_500)
 MESSAGES_LIMIT = body_max_bytes(32_000)
 
 SendEncoded = Callable[[str], Answer]

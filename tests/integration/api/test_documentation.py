@@ -8,9 +8,9 @@ import json
 
 import pytest
 
-from parley.http.document import document
 from parley.manifest import manifest
 from parley_testing.api.handlers import Answer, Api, Context, rest_event
+from parley_testing.api.served import served_document
 
 
 def test_the_agents_are_those_of_the_registry(api: Api) -> None:
@@ -32,7 +32,7 @@ def test_the_document_is_served_as_it_is(api: Api) -> None:
     answer = api("GET", "/openapi.json", user=None)
 
     assert (answer.status, answer.headers["content-type"]) == (200, "application/json")
-    assert answer.json == document()
+    assert answer.json == served_document()
 
 
 def test_the_page_is_html_that_holds_the_document(api: Api) -> None:
@@ -40,7 +40,7 @@ def test_the_page_is_html_that_holds_the_document(api: Api) -> None:
 
     assert answer.headers["content-type"].startswith("text/html")
     assert answer.body.lstrip().lower().startswith("<!doctype html>")
-    for path in document()["paths"]:
+    for path in served_document()["paths"]:
         assert json.dumps(path) in answer.body
 
 

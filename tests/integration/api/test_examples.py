@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import json
-from importlib import resources
-from typing import Any
-
 import pytest
 
 from parley_testing.api.handlers import Api
+from parley_testing.api.served import served_document
 
-DOCUMENT: dict[str, Any] = json.loads(
-    (resources.files("parley.http") / "openapi.json").read_text("utf-8")
-)
+DOCUMENT = served_document()
 SCHEMAS = DOCUMENT["components"]["schemas"]
 BODIES = {
     f"{method.upper()} {path}": operation["requestBody"]["content"]["application/json"]["schema"]

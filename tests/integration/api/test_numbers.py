@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from parley.http.document import document
 from parley_testing.api.handlers import Api
 from parley_testing.api.problems import problem
+from parley_testing.api.served import served_document
 
 NUMBERS = [
     (method.upper(), path, parameter["name"])
-    for path, entries in document()["paths"].items()
+    for path, entries in served_document()["paths"].items()
     for method, operation in entries.items()
     for parameter in operation.get("parameters", ())
     if parameter["in"] == "query" and parameter["schema"].get("type") == "integer"

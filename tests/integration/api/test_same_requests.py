@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from parley.http.document import document
 from parley_testing.api.handlers import Answer, Api, Context, rest_event
 from parley_testing.api.problems import problem
+from parley_testing.api.served import served_document
 
 TYPES = [
     "application/json",
@@ -25,7 +25,7 @@ NAMES = dict.fromkeys(("session_id", "turn_id", "task_id"), NOBODYS) | {
 }
 ROUTES = [
     (method.upper(), path)
-    for path, operations in document()["paths"].items()
+    for path, operations in served_document()["paths"].items()
     for method in operations
 ]
 

@@ -23,14 +23,14 @@ from schemathesis.specs.openapi.checks import (
     use_after_free,
 )
 
-from parley.http.document import document
 from parley_local.stack import LocalStack
+from parley_testing.api.served import served_document
 from parley_testing.at_length import times
 from parley_testing.waiting import HANG_SECONDS
 
 # Unknown query parameters are passed over, as everywhere on the web.
 config = schemathesis.Config.from_dict({"generation": {"allow-extra-parameters": False}})
-schema = schemathesis.openapi.from_dict(document(), config=config)
+schema = schemathesis.openapi.from_dict(served_document(), config=config)
 
 CHECKS = [
     not_a_server_error,
@@ -58,7 +58,7 @@ REFUSE_WHAT_FITS = {
 
 def without_what_no_schema_can_tell() -> dict[str, Any]:
     """Return the document without what depends on other requests, or on the deployment."""
-    made = document()
+    made = served_document()
     for path in made["paths"].values():
         for operation in path.values():
             operation["parameters"] = [
@@ -128,7 +128,7 @@ def _test_of(operation_id: str, *, narrow: bool = False) -> Any:
     return every_answer_is_as_documented
 
 
-for _path in document()["paths"].values():
+for _path in served_document()["paths"].values():
     for _operation in _path.values():
         _id = _operation["operationId"]
         globals()[f"test_every_answer_of_{_id}_is_as_documented"] = _test_of(_id)

@@ -1,13 +1,11 @@
-"""The client has every operation of the committed OpenAPI document, and reads what it answers."""
+"""The client has every operation of the OpenAPI document, and reads what it answers."""
 
 from __future__ import annotations
 
-import json
 import re
 import typing
 from collections.abc import Callable
 from datetime import UTC, datetime
-from importlib import resources
 from typing import Any
 from uuid import UUID
 
@@ -17,9 +15,10 @@ from pydantic import TypeAdapter
 from parley_client import AsyncParley, Call, Events, Parley, Series
 from parley_client.events import KINDS
 from parley_client.exchange import request
+from parley_testing.api.served import served_document
 
 EVENT: Any = typing.Union[tuple(KINDS.values())]  # noqa: UP007  (it is made of a list)
-DOCUMENT = json.loads((resources.files("parley.http") / "openapi.json").read_text("utf-8"))
+DOCUMENT = served_document()
 SCHEMAS = DOCUMENT["components"]["schemas"]
 OPERATIONS = {
     re.sub(r"[A-Z]", lambda capital: "_" + capital[0].lower(), operation["operationId"]): (

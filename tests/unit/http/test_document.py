@@ -11,6 +11,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from parley.http.api import OPEN_PATHS
 from parley.http.document import document, written
+from parley_testing.api.served import served_document
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +78,8 @@ def test_every_guarded_route_tells_what_may_always_happen(made: dict[str, Any]) 
             assert "requestBody" not in operation or {"400", "413", "422"} <= told, (path, method)
 
 
-def test_every_list_is_paged_alike(made: dict[str, Any]) -> None:
+def test_every_list_is_paged_alike() -> None:
+    made = served_document()
     lists = 0
     for _, _, operation in operations(made):
         parameters = {parameter["name"]: parameter for parameter in operation.get("parameters", [])}
@@ -94,7 +96,8 @@ def test_every_list_is_paged_alike(made: dict[str, Any]) -> None:
     assert lists == 6
 
 
-def test_the_form_of_cursors_and_sequence_numbers_is_told(made: dict[str, Any]) -> None:
+def test_the_form_of_cursors_and_sequence_numbers_is_told() -> None:
+    made = served_document()
     forms = {"cursor": "^[A-Za-z0-9_-]+$", "last-event-id": "^[0-9]{1,10}$"}
     told = [
         (

@@ -1,4 +1,4 @@
-"""A walk over every operation of the OpenAPI document."""
+"""A walk over every operation of the API that the repository's project serves."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from parley.http.document import document
+from parley_testing.api.served import served_document
 
 NAME_OF_BOTH = "groceries"
 
@@ -95,7 +95,7 @@ class Operation:
 
 def operations() -> list[Operation]:
     """Return every operation of the document."""
-    made = document()
+    made = served_document()
     return [
         Operation(said["operationId"], method.upper(), path, said.get("security") == [])
         for path, methods in made["paths"].items()

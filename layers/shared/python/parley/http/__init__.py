@@ -2,8 +2,10 @@
 
 What routes of one's own are made of can be imported from here, and docs/routes.md tells of it:
 `Router`, and the annotations of what a route asks for: `Caller`, `Database`, `IdempotencyKey`, and
-`Cursor` and `Limit` for lists. `answers` says what a route answers; `NotFound` and `InvalidField`
-are raised to refuse. `encode_cursor` and `decode_cursor` write and read a list's cursors.
+`Cursor` and `Limit` for lists. `answers` says what a route answers; `NotFound`, `InvalidField` and
+`IdempotencyKeyReused` are raised to refuse. `encode_cursor` and `decode_cursor` write and read a
+list's cursors, and `fitting` says how much of a page an answer can carry. `fingerprint` tells
+whether a key came with the same request.
 """
 
 from __future__ import annotations
@@ -12,11 +14,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from parley.errors import InvalidField, NotFound
+    from parley.errors import IdempotencyKeyReused, InvalidField, NotFound
+    from parley.fingerprints import fingerprint
     from parley.http.declared import OwnRouter as Router
     from parley.http.documented import answers
     from parley.http.idempotency import IdempotencyKey
-    from parley.http.paging import Cursor, Limit, decode_cursor, encode_cursor
+    from parley.http.paging import Cursor, Limit, decode_cursor, encode_cursor, fitting
     from parley.http.parts import Caller
     from parley.http.user_database import Database
 
@@ -25,6 +28,7 @@ _HOMES = {
     "Cursor": "parley.http.paging",
     "Database": "parley.http.user_database",
     "IdempotencyKey": "parley.http.idempotency",
+    "IdempotencyKeyReused": "parley.errors",
     "InvalidField": "parley.errors",
     "Limit": "parley.http.paging",
     "NotFound": "parley.errors",
@@ -32,6 +36,8 @@ _HOMES = {
     "answers": "parley.http.documented",
     "decode_cursor": "parley.http.paging",
     "encode_cursor": "parley.http.paging",
+    "fingerprint": "parley.fingerprints",
+    "fitting": "parley.http.paging",
 }
 _NAMES = {"Router": "OwnRouter"}
 """What is called otherwise at home."""
@@ -41,6 +47,7 @@ __all__ = [
     "Cursor",
     "Database",
     "IdempotencyKey",
+    "IdempotencyKeyReused",
     "InvalidField",
     "Limit",
     "NotFound",
@@ -48,6 +55,8 @@ __all__ = [
     "answers",
     "decode_cursor",
     "encode_cursor",
+    "fingerprint",
+    "fitting",
 ]
 
 

@@ -21,7 +21,6 @@ from parley.http import (
     open,
     sessions,
     stream_routes,
-    tasks,
     transcript,
     turns,
 )
@@ -42,7 +41,7 @@ audience."""
 
 ROUTES = (
     *(sessions, messages, stream_routes, ag_ui_routes, ai_sdk_routes, transcript, turns),
-    *(memory, tasks, admin, admin_stats, open),
+    *(memory, admin, admin_stats, open),
 )
 """The modules of all routes, in the document's order."""
 

@@ -8,11 +8,11 @@ from annotated_types import Interval
 from aws_lambda_powertools.event_handler.openapi.params import Query
 
 from parley.http.numbers import IN_DIGITS
-from parley.repository.paging import MAX_LIMIT
+from parley.repository.paging import MAX_LIMIT, fitting
 from parley.repository.paging import decode as decode_cursor
 from parley.repository.paging import encode as encode_cursor
 
-__all__ = ["Cursor", "Limit", "decode_cursor", "encode_cursor"]
+__all__ = ["Cursor", "Limit", "decode_cursor", "encode_cursor", "fitting"]
 
 Limit = Annotated[
     int, Interval(ge=1, le=MAX_LIMIT), IN_DIGITS, Query(description="How many at most.")

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from aws_lambda_powertools.event_handler.depends import Depends
 from sqlalchemy import Connection, Executable, Row
@@ -13,6 +13,8 @@ from sqlalchemy import Connection, Executable, Row
 from parley.http import parts
 from parley.repository.database import Database as Everything
 from parley.repository.scope import OfUser
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,21 @@ class UserDatabase:
             StoreUnavailable: Postgres cannot be reached or cannot serve now; answered with 503.
         """
         return self._everything.run(OfUser(self._user_id), statement, parameters)
+
+    def repeat(self, work: Callable[[Connection], T]) -> T:
+        """Do what takes a connection; each statement is a transaction of its own.
+
+        It is for functions that tools use too, whose connection is that of their effect. The work
+        is done again after a passing failure, so it must be safe to repeat, as with `run`.
+
+        Args:
+            work: Is given the connection; what it returns is returned.
+
+        Raises:
+            StoreUnavailable: Postgres cannot be reached or cannot serve now; answered with 503.
+        """
+        scope = OfUser(self._user_id)
+        return self._everything.read(scope, lambda session: work(session.connection()))
 
     def transaction(self) -> AbstractContextManager[Connection]:
         """Return a transaction, committed at the end of the block, rolled back on an exception.

@@ -2,27 +2,57 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Annotated, Self
 from uuid import UUID
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, Field, StrictBool
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    StrictBool,
+)
+from pydantic_core import PydanticCustomError
 
-from parley.http.schemas import WORDED, RequestBody, Time, example, worded
 from parley.repository import values
 from parley.repository.tasks import DUE_FROM, DUE_UNTIL, NOTES_MAX_CHARS, TITLE_MAX_CHARS
 
-TEXTS_MAX_CHARS = TITLE_MAX_CHARS + NOTES_MAX_CHARS
-"""What a task's texts may have together."""
 
+def _worded(text: str) -> str:
+    if not text.strip():
+        raise PydanticCustomError("blank", "is empty")
+    return text
+
+
+def _word(given: object) -> object:
+    if isinstance(given, str) and given not in ("true", "false"):
+        raise PydanticCustomError("bool_word", "must be true or false")
+    return given
+
+
+IN_WORDS = BeforeValidator(_word)
+"""Makes yes and no in a query `true` and `false`: Pydantic also takes `1`, `on`, `Y`, …"""
+
+Time = Annotated[
+    datetime,
+    PlainSerializer(
+        lambda time: time.astimezone(UTC).isoformat().replace("+00:00", "Z"), return_type=str
+    ),
+    Field(json_schema_extra={"format": "date-time"}),
+]
 Title = Annotated[
     str,
     Field(
         min_length=1,
         max_length=TITLE_MAX_CHARS,
         description="What is to be done.",
-        json_schema_extra={**WORDED},
+        json_schema_extra={"pattern": r"\S"},
     ),
-    AfterValidator(worded),
+    AfterValidator(_worded),
 ]
 Notes = Annotated[str, Field(max_length=NOTES_MAX_CHARS, description="More about it.")]
 DueAt = Annotated[
@@ -35,20 +65,23 @@ DueAt = Annotated[
 ]
 
 
-class TaskCreation(RequestBody):
+class TaskCreation(BaseModel):
     """A task to be made."""
 
-    model_config = example(title="buy milk", notes="two bottles")
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={"examples": [{"title": "buy milk", "notes": "two bottles"}]},
+    )
 
     title: Title
     notes: Notes | None = None
     due_at: DueAt | None = None
 
 
-class TaskChange(RequestBody):
+class TaskChange(BaseModel):
     """What to change; fields that are not given stay as they are."""
 
-    model_config = example(completed=True)
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"completed": True}]})
 
     # The defaults are never used: only fields that are given count.
     title: Title = Field(default_factory=str)

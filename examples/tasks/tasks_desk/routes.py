@@ -1,39 +1,32 @@
-"""The routes of tasks: what the todo agent keeps, as its user sees it."""
+"""The routes of tasks: what the agent keeps, as its user sees it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Annotated, TypeVar
+from typing import Annotated
 from uuid import UUID
 
 from aws_lambda_powertools.event_handler import Response
-from aws_lambda_powertools.event_handler.api_gateway import Router
 from aws_lambda_powertools.event_handler.openapi.params import Path, Query
-from sqlalchemy import Connection
 
-from parley.fingerprints import fingerprint
-from parley.http.documented import answers
-from parley.http.idempotency import IdempotencyKey
-from parley.http.numbers import IN_WORDS
-from parley.http.paging import Cursor, Limit
-from parley.http.parts import Caller, Database
-from parley.http.task_schemas import DueAt, Task, TaskChange, TaskCreation, TaskList
+from parley.http import (
+    Caller,
+    Cursor,
+    Database,
+    IdempotencyKey,
+    Limit,
+    Router,
+    answers,
+    fingerprint,
+)
 from parley.ids import new_id
 from parley.repository import task_list, tasks
-from parley.repository.scope import OfUser
 from parley.repository.task_list import SEARCH_MAX_CHARS, TaskFilter
-
-T = TypeVar("T")
+from tasks_desk.schemas import IN_WORDS, DueAt, Task, TaskChange, TaskCreation, TaskList
 
 TaskId = Annotated[UUID, Path(description="The task's id.")]
 
 
 router = Router()
-
-
-def _on_database(database: Database, user: Caller, work: Callable[[Connection], T]) -> T:
-    # Each does one statement, which commits itself.
-    return database.read(OfUser(user.user_id), lambda session: work(session.connection()))
 
 
 @router.get(
@@ -68,12 +61,10 @@ def list_tasks(
     cursor: Cursor = None,
 ) -> TaskList:
     matching = TaskFilter(completed=completed, due_before=due_before, containing=text)
-    page = _on_database(
-        database,
-        user,
+    page = database.repeat(
         lambda connection: task_list.list_tasks(
             connection, user.user_id, matching, limit=limit, cursor=cursor
-        ),
+        )
     )
     return TaskList(items=[Task.of(row) for row in page.items], next_cursor=page.next_cursor)
 
@@ -96,9 +87,7 @@ def create_task(
     idempotency_key: IdempotencyKey = None,
 ) -> Response[Task]:
     task_id = new_id()
-    row, made = _on_database(
-        database,
-        user,
+    row, made = database.repeat(
         lambda connection: tasks.create(
             connection,
             task_id,
@@ -108,7 +97,7 @@ def create_task(
             due_at=body.due_at,
             idempotency_key=idempotency_key,
             fingerprint=fingerprint("task", **body.model_dump(mode="json")),
-        ),
+        )
     )
     headers = {"Location": f"tasks/{row.id}"}  # relative: there may be a stage
     if not made:
@@ -129,11 +118,7 @@ def create_task(
     responses=answers({200: "The task."}, 404, 422),
 )
 def read_task(user: Caller, database: Database, task_id: TaskId) -> Task:
-    return Task.of(
-        _on_database(
-            database, user, lambda connection: tasks.get(connection, user.user_id, task_id)
-        )
-    )
+    return Task.of(database.repeat(lambda connection: tasks.get(connection, user.user_id, task_id)))
 
 
 @router.patch(
@@ -146,11 +131,7 @@ def read_task(user: Caller, database: Database, task_id: TaskId) -> Task:
 def change_task(user: Caller, database: Database, task_id: TaskId, body: TaskChange) -> Task:
     changes = body.model_dump(exclude_unset=True)
     return Task.of(
-        _on_database(
-            database,
-            user,
-            lambda connection: tasks.change(connection, user.user_id, task_id, changes),
-        )
+        database.repeat(lambda connection: tasks.change(connection, user.user_id, task_id, changes))
     )
 
 
@@ -163,5 +144,5 @@ def change_task(user: Caller, database: Database, task_id: TaskId, body: TaskCha
     responses=answers({204: "It is gone."}, 404, 422),
 )
 def delete_task(user: Caller, database: Database, task_id: TaskId) -> Response[None]:
-    _on_database(database, user, lambda connection: tasks.remove(connection, user.user_id, task_id))
+    database.repeat(lambda connection: tasks.remove(connection, user.user_id, task_id))
     return Response(status_code=204)
