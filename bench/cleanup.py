@@ -16,16 +16,15 @@ import os
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import psutil
 import psycopg
+from bench.migrated import migrated
 
 from parley.cleanup.report import Counted
 from parley.cleanup.retention import CleanupRequest
@@ -35,9 +34,8 @@ from parley.ids import TurnKey, conversation_key
 from parley.memory.codec import pack_memory
 from parley.memory.expiry import TimeToLive
 from parley.memory.store import FORMAT_VERSION, TurnMemory
-from parley_project.generated import serve_here
-from parley_testing.api.handlers import Api, load_function
-from parley_testing.postgres.databases import connect, temporary_postgres
+from parley_testing.api.handlers import Api
+from parley_testing.postgres.databases import connect
 
 MEMORY = TurnMemory(
     [
@@ -138,28 +136,19 @@ def _seed_dynamodb(parts: Composition, keys: list[tuple[str, TurnKey, int]]) -> 
 def deployment(store: str) -> Iterator[tuple[psycopg.Connection, Composition]]:
     """Start both stores, and give a way to each."""
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="parley-bench-")))
-        server = stack.enter_context(temporary_postgres())
-        server.create_database("parley")
+        made = stack.enter_context(migrated())
         os.environ |= {
-            "DATABASE_URL": server.url("parley"),
-            "DATABASE_RUNTIME_URL": server.runtime_url("parley"),
             "AGENT_SESSION_STORE": store,
             "OFFLINE_MODEL": "true",
-            "POWERTOOLS_LOG_LEVEL": "ERROR",
-            "POWERTOOLS_METRICS_DISABLED": "true",
-            "POWERTOOLS_TRACE_DISABLED": "true",
         }
         _moto(stack)
         if store == "sqlite":
-            os.environ["AGENT_SESSION_DB_PATH"] = str(folder / "memory.db")
+            os.environ["AGENT_SESSION_DB_PATH"] = str(made.folder / "memory.db")
         else:
             _make_table()
-        serve_here(Path(__file__).parent, folder / "project")
-        load_function("migrate").handler({"action": "migrate"}, None)
         parts = Composition(load_settings("database", "memory"))
         stack.callback(parts.database.close)
-        yield stack.enter_context(connect(server.url("parley"))), parts
+        yield stack.enter_context(connect(made.owner_url)), parts
 
 
 # moto sorts its whole table for each query and each page of a scan, and copies whole items where
@@ -294,7 +283,7 @@ def measured(
 ) -> dict[str, Any]:
     """Measure a cleanup with a conversation beside it."""
     talking = subprocess.Popen(
-        [sys.executable, __file__, "--talk"],
+        [sys.executable, "-m", "bench.cleanup", "--talk"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

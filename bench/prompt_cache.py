@@ -14,22 +14,20 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import os
-import tempfile
 from contextlib import ExitStack
 from itertools import pairwise
-from pathlib import Path
+
+from bench.migrated import migrated
 
 from parley.memory.sqlite import SqliteStore
 from parley.memory.window import LOW_MARK_PERCENT
 from parley.repository.database import Database
-from parley_project.generated import serve_here
-from parley_testing.api.handlers import load_function
 from parley_testing.models.scripted import Answer, Asked, call, say
-from parley_testing.postgres.databases import runtime_url, temporary_postgres
 from parley_testing.workbench import Workbench
 
 SAID = "What was said here is about as long as people's messages are. " * 5
+# The first turn that counts.
+_FROM = 50
 ANSWERED = "An answer is longer than that, since models like to explain what they do. " * 12
 
 
@@ -38,20 +36,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--turns", type=int, default=300)
     turns = parser.parse_args().turns
+    if turns < _FROM + 2:
+        parser.error(f"--turns must be at least {_FROM + 2}: the first {_FROM} do not count")
     with ExitStack() as stack:
-        server = stack.enter_context(temporary_postgres())
-        server.create_database("bench")
-        url = server.url("bench")
-        os.environ |= {"DATABASE_URL": url, "DATABASE_RUNTIME_URL": runtime_url(url)}
-        folder = stack.enter_context(tempfile.TemporaryDirectory())
-        serve_here(Path(__file__).parent, Path(folder) / "project")
-        load_function("migrate").handler({"action": "migrate"}, None)
-        database = Database(lambda: server.runtime_url("bench"), statement_timeout=30)
+        made = stack.enter_context(migrated())
+        database = Database(lambda: made.runtime_url, statement_timeout=30)
         stack.callback(database.close)
         print(f"{turns} turns            cached  lowest   price at 1/10  at 1/4   steps")
         for tools in (False, True):
             for low_mark in (100, LOW_MARK_PERCENT):
-                store = SqliteStore(Path(folder) / f"{tools}-{low_mark}.db")
+                store = SqliteStore(made.folder / f"{tools}-{low_mark}.db")
                 bench = Workbench(
                     database, store, with_tools if tools else plain, memory_low_mark=low_mark
                 )
@@ -86,10 +80,10 @@ async def held(bench: Workbench, turns: int) -> list[str]:
 
 
 def told(requests: list[str]) -> str:
-    """Say what came of it, from the fiftieth turn on: before that, there is little to cache."""
+    """Say what came of it, from a turn on before which there is little to cache."""
     sizes, cached, steps = 0, 0, 0
     least = 1.0
-    for before, now in pairwise(requests[50:]):
+    for before, now in pairwise(requests[_FROM:]):
         same = _same(before, now)
         sizes, cached = sizes + len(now), cached + same
         if same < len(before) // 2:

@@ -10,18 +10,16 @@ and the ratio that of the medians. What a round writes is written in both.
 from __future__ import annotations
 
 import argparse
-import os
 import random
 import statistics
-import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Callable
 from contextlib import ExitStack
-from pathlib import Path
 from uuid import UUID
 
 import psycopg
+from bench.migrated import DATABASE, migrated
 from psycopg.sql import SQL, Identifier
 
 from parley.ids import new_id
@@ -33,9 +31,7 @@ from parley.repository.task_list import TaskFilter, list_tasks
 from parley.repository.tool_calls import ToolCall, ToolCallRepository, record_in
 from parley.repository.transcript import Transcript
 from parley.repository.turns import NewSession, TurnRepository, TurnRequest, Usage
-from parley_project.generated import serve_here
-from parley_testing.api.handlers import load_function
-from parley_testing.postgres.databases import connect, runtime_url, temporary_postgres
+from parley_testing.postgres.databases import connect
 
 _FILL = """
 INSERT INTO sessions (id, user_id, agent, platform, next_number)
@@ -50,6 +46,9 @@ INSERT INTO tasks (id, user_id, title)
 SELECT gen_random_uuid(), 'user-' || i % 200, 'task ' || i FROM generate_series(1, 20000) i;
 ANALYZE
 """
+
+# The copy whose row security is off.
+_BARE = "bare"
 
 Timed = Callable[[str, Callable[[], object]], object]
 
@@ -121,25 +120,24 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5)
     asked = parser.parse_args()
     with ExitStack() as stack:
-        server = stack.enter_context(temporary_postgres())
-        server.create_database("guarded")
-        owner = server.url("guarded")
-        os.environ |= {"DATABASE_URL": owner, "DATABASE_RUNTIME_URL": runtime_url(owner)}
-        folder = stack.enter_context(tempfile.TemporaryDirectory())
-        serve_here(Path(__file__).parent, Path(folder) / "project")
-        load_function("migrate").handler({"action": "migrate"}, None)
-        with connect(owner) as sql:
+        made = stack.enter_context(migrated())
+        server = made.server
+        with connect(made.owner_url) as sql:
             sql.execute(_FILL)
             sessions = sql.execute("SELECT user_id, id FROM sessions ORDER BY id").fetchall()
         with connect(server.url("postgres")) as admin:
-            admin.execute("CREATE DATABASE bare TEMPLATE guarded")
-        with connect(server.url("bare")) as sql:
+            admin.execute(
+                SQL("CREATE DATABASE {} TEMPLATE {}").format(
+                    Identifier(_BARE), Identifier(DATABASE)
+                )
+            )
+        with connect(server.url(_BARE)) as sql:
             _off(sql)
             sql.execute("ANALYZE")
         ratios: dict[str, list[float]] = defaultdict(list)
         medians: dict[str, list[tuple[float, float]]] = defaultdict(list)
         for _ in range(asked.repeats):
-            guarded, bare = (Side(server.runtime_url(name)) for name in ("guarded", "bare"))
+            guarded, bare = (Side(server.runtime_url(name)) for name in (DATABASE, _BARE))
             for number in range(asked.rounds):
                 user, session_id = random.choice(sessions)
                 sides = [guarded, bare] if number % 2 else [bare, guarded]

@@ -126,7 +126,8 @@ async def follow(at: Setup, client: httpx.AsyncClient, turn: Turn) -> Turn:
 async def ended(at: Setup, turn: Turn) -> float:
     """Wait until a turn is completed, and give the seconds that it took, as Postgres has it."""
     query = (
-        "SELECT session_id, status, extract(epoch FROM ended_at - started_at) FROM turns"
+        "SELECT session_id, status, extract(epoch FROM ended_at - started_at), error_code,"
+        " error_detail FROM turns"
         " WHERE idempotency_key = %s AND ended_at IS NOT NULL"
     )
     end = time.monotonic() + PATIENCE_SECONDS

@@ -7,7 +7,6 @@ import os
 import socket
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -18,10 +17,10 @@ from typing import Any
 
 import httpx
 import psycopg
+from bench.migrated import migrated
 
-from parley_project.generated import serve_here
-from parley_testing.api.handlers import FUNCTIONS, load_function
-from parley_testing.postgres.databases import connect, temporary_postgres
+from parley_testing.api.handlers import FUNCTIONS
+from parley_testing.postgres.databases import connect
 
 BENCH = Path(__file__).parent
 PATIENCE_SECONDS = 60.0
@@ -76,9 +75,7 @@ class Setup:
 def setup(store: str) -> Iterator[Setup]:
     """Start everything, and end it."""
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="parley-bench-")))
-        server = stack.enter_context(temporary_postgres())
-        server.create_database("parley")
+        made = stack.enter_context(migrated())
         credentials = {
             "AWS_DEFAULT_REGION": "eu-west-1",
             "AWS_ACCESS_KEY_ID": "testing",
@@ -87,13 +84,13 @@ def setup(store: str) -> Iterator[Setup]:
         aws = Child(stack, str(BENCH / "counted_aws.py"), env=os.environ | credentials)
         model = Child(stack, str(BENCH / "paced_model.py"))
         told = json.loads(aws.first)
-        memory = folder / "memory.db" if store == "sqlite" else None
+        memory = made.folder / "memory.db" if store == "sqlite" else None
         settings = {
             **credentials,
             "AWS_ENDPOINT_URL": told["url"],
             "WAKE_QUEUE_URL": told["queue"],
-            "DATABASE_URL": server.url("parley"),
-            "DATABASE_RUNTIME_URL": server.runtime_url("parley"),
+            "DATABASE_URL": made.owner_url,
+            "DATABASE_RUNTIME_URL": made.runtime_url,
             "AGENT_SESSION_STORE": store,
             "AGENT_SESSION_TABLE": "memory",
             "AGENT_SESSION_DB_PATH": str(memory or ""),
@@ -101,16 +98,10 @@ def setup(store: str) -> Iterator[Setup]:
             "OPENAI_BASE_URL": model.first,
             "OPENAI_MODEL": "scripted",
             "OPENAI_AGENTS_DISABLE_TRACING": "1",
-            "POWERTOOLS_LOG_LEVEL": "ERROR",
-            "POWERTOOLS_METRICS_DISABLED": "true",
-            "POWERTOOLS_TRACE_DISABLED": "true",
+            "MODEL_ANSWER_MAX_CHARS": "20000000",  # one of the cases says a long word each time
         }
-        for name in ("DATABASE_URL", "DATABASE_RUNTIME_URL"):
-            os.environ[name] = settings[name]
-        serve_here(BENCH, folder / "project")
-        load_function("migrate").handler({"action": "migrate"}, None)
-        url = _serve(stack, settings, folder / "app.log")
-        sql = stack.enter_context(connect(server.url("parley")))
+        url = _serve(stack, settings, made.folder / "app.log")
+        sql = stack.enter_context(connect(made.owner_url))
         yield Setup(url, sql, model, aws, memory)
 
 

@@ -9,20 +9,20 @@ ROUNDS ?= 5
 .PHONY: bench-cleanup bench-fairness bench-stream bench-prompt-cache bench-row-security bench-init
 
 bench-cleanup: .venv/.test ## A cleanup of many sessions (STORE=sqlite, SESSIONS=100000, STOP_AFTER=10)
-	PYTHONPATH=tests/support $(BIN)/python bench/cleanup.py \
+	PYTHONPATH=tests/support $(BIN)/python -m bench.cleanup \
 		--store $(STORE) --sessions $(SESSIONS) --stop-after $(STOP_AFTER)
 
 bench-fairness: .venv/.test ## One user's wait behind another's turns in the background (TURNS=100)
-	PYTHONPATH=tests/support $(BIN)/python bench/fairness.py --turns $(TURNS)
+	PYTHONPATH=tests/support $(BIN)/python -m bench.fairness --turns $(TURNS)
 
 bench-stream: .venv/.test ## A streamed turn: first word, cost, readers (STORE=sqlite, TURNS=100)
 	PYTHONPATH=tests/support $(BIN)/python -m bench.stream --store $(STORE) --turns $(TURNS)
 
 bench-prompt-cache: .venv/.test ## How much of the input providers charge as cached (TURNS=300)
-	PYTHONPATH=tests/support $(BIN)/python bench/prompt_cache.py --turns $(TURNS)
+	PYTHONPATH=tests/support $(BIN)/python -m bench.prompt_cache --turns $(TURNS)
 
 bench-row-security: .venv/.test ## What row-level security costs: the same statements with and without
-	PYTHONPATH=tests/support $(BIN)/python bench/row_security.py
+	PYTHONPATH=tests/support $(BIN)/python -m bench.row_security
 
 bench-init: .venv/.test ## What a project adds to the init of each packaged function (ROUNDS=5)
-	PYTHONPATH=tests/support $(BIN)/python bench/init.py --rounds $(ROUNDS)
+	PYTHONPATH=tests/support $(BIN)/python -m bench.init --rounds $(ROUNDS)

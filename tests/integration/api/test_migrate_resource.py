@@ -6,7 +6,6 @@ import json
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from importlib import import_module
 from types import ModuleType
 from typing import Any
@@ -15,6 +14,7 @@ import psycopg
 import pytest
 
 from parley_testing.api.handlers import FUNCTIONS, Context, load_function
+from parley_testing.loopback import Handler, LoopbackServer
 from parley_testing.postgres.databases import runtime_url
 from parley_testing.waiting import HANG_SECONDS
 
@@ -22,40 +22,27 @@ EVENTS = FUNCTIONS.parent / "events" / "migrate"
 Call = Callable[..., dict[str, Any]]
 
 
-class Answers(HTTPServer):
+class Answers(LoopbackServer):
     """Where CloudFormation waits for answers."""
 
     def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Taking)
-        self.taken: list[tuple[str, str | None, dict[str, Any]]] = []
+        taken: list[tuple[str, str | None, dict[str, Any]]] = []
 
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}/answer?signature=a%2Fb"
+        class Taking(Handler):
+            def do_PUT(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                taken.append((self.path, self.headers["Content-Type"], json.loads(body)))
+                self.answer(b"")
 
-
-class _Taking(BaseHTTPRequestHandler):
-    server: Answers
-
-    def do_PUT(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        self.server.taken.append((self.path, self.headers["Content-Type"], json.loads(body)))
-        self.send_response(200)
-        self.end_headers()
-
-    def log_message(self, format: str, *args: Any) -> None:
-        """Say nothing."""
+        super().__init__(Taking)
+        self.taken = taken
+        self.url += "/answer?signature=a%2Fb"
 
 
 @pytest.fixture
 def answers() -> Iterator[Answers]:
-    server = Answers()
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield server
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with Answers() as server:
+        yield server
 
 
 @pytest.fixture

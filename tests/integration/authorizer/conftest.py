@@ -7,7 +7,6 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -15,6 +14,8 @@ from typing import Any
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+
+from parley_testing.loopback import Handler, LoopbackServer
 
 FOLDER = Path(__file__).resolve().parents[3] / "functions" / "authorizer"
 AUDIENCE = "parley-tests"
@@ -24,7 +25,7 @@ PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519Pri
 RSA_KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 
 
-class Issuer:
+class Issuer(LoopbackServer):
     """Serves a key set and a discovery document, counts who asks, and signs tokens.
 
     Attributes:
@@ -47,38 +48,29 @@ class Issuer:
         self._signers: dict[str, PrivateKey] = {}
         issuer = self
 
-        class Handler(BaseHTTPRequestHandler):
+        class Documents(Handler):
             def do_GET(self) -> None:
                 issuer.hold.wait(20)
                 status, body = issuer.respond(self.path)
-                self.send_response(status)
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
+                self.answer(body, status)
 
-            def log_message(self, format: str, *args: Any) -> None:
-                """Say nothing."""
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = False  # so that closing the server waits for them
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
-        self._thread.start()
+        super().__init__(Documents)
         self._running = True
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
         self.jwks_url = f"{self.url}/keys"
         self.discovered = {"issuer": self.url, "jwks_uri": self.jwks_url}
         self.publish("rsa", RSA_KEY)
         self.publish("ec", ec.generate_private_key(ec.SECP256R1()))
         self.publish("ed", ed25519.Ed25519PrivateKey.generate())
 
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
     def stop(self) -> None:
         """Refuse connections from now on."""
         if self._running:
             self._running = False
             self.hold.set()
-            self._server.shutdown()
-            self._server.server_close()
-            self._thread.join()
+            super().__exit__()
 
     def respond(self, path: str) -> tuple[int, bytes]:
         if path == "/keys":
@@ -135,9 +127,8 @@ class Issuer:
 
 @pytest.fixture
 def issuer() -> Iterator[Issuer]:
-    issuer = Issuer()
-    yield issuer
-    issuer.stop()
+    with Issuer() as issuer:
+        yield issuer
 
 
 class Context:

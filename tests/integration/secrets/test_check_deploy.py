@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import boto3
@@ -16,6 +14,7 @@ from moto import mock_aws
 
 from parley_deploy.account import deployed_parameters
 from parley_deploy.check import faults
+from parley_testing.api.pages import Pages
 from parley_testing.postgres.databases import owner_url
 
 REGION = "eu-west-1"
@@ -52,39 +51,23 @@ def said_of(
 
 
 @pytest.fixture
-def issuer() -> Iterator[Any]:
+def issuer() -> Iterator[Pages]:
     """An issuer on loopback, whose documents a test can change."""
 
-    class Documents(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            document = json.dumps(server.documents.get(self.path)).encode()
-            self.send_response(200)
-            self.end_headers()
-            self.wfile.write(document)
-
-        def log_message(self, *_: object) -> None:
-            """Say nothing."""
-
-    server: Any = ThreadingHTTPServer(("127.0.0.1", 0), Documents)
-    server.name = f"http://127.0.0.1:{server.server_port}"
-    key = {"kty": "oct", "k": "c2VjcmV0", "kid": "1", "use": "sig", "alg": "HS256"}
-    server.documents = {
-        "/.well-known/openid-configuration": {
-            "issuer": server.name,
-            "jwks_uri": f"{server.name}/keys",
-        },
-        "/keys": {"keys": [key]},
-    }
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield server
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with Pages() as server:
+        key = {"kty": "oct", "k": "c2VjcmV0", "kid": "1", "use": "sig", "alg": "HS256"}
+        server.pages = {
+            "/.well-known/openid-configuration": {
+                "issuer": server.url,
+                "jwks_uri": f"{server.url}/keys",
+            },
+            "/keys": {"keys": [key]},
+        }
+        yield server
 
 
-def test_what_can_be_used_is_said_to_be(database_url: str, issuer: Any) -> None:
-    found, said = said_of(given(owner_url(database_url), OidcIssuer=issuer.name))
+def test_what_can_be_used_is_said_to_be(database_url: str, issuer: Pages) -> None:
+    found, said = said_of(given(owner_url(database_url), OidcIssuer=issuer.url))
 
     assert found == 0, said
     assert said["the model's secret"] == said["the database's secret"] == "fetched"
@@ -140,14 +123,14 @@ def test_a_user_who_may_not_make_tables_is_found_out(
     sql.execute(f"DROP ROLE {role}")
 
 
-def test_an_issuer_of_another_name_is_found_out(database_url: str, issuer: Any) -> None:
-    issuer.documents["/.well-known/openid-configuration"]["issuer"] = "https://elsewhere"
+def test_an_issuer_of_another_name_is_found_out(database_url: str, issuer: Pages) -> None:
+    issuer.pages["/.well-known/openid-configuration"]["issuer"] = "https://elsewhere"
 
-    found, said = said_of(given(owner_url(database_url), OidcIssuer=issuer.name))
+    found, said = said_of(given(owner_url(database_url), OidcIssuer=issuer.url))
 
     assert found == 1
     assert said["the issuer"].startswith("FAILED")
-    assert issuer.name in said["the issuer"]
+    assert issuer.url in said["the issuer"]
 
 
 def run_time_role_of(owner: str, runtime: str) -> tuple[int, str]:

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import json
-import threading
 import time
 from base64 import urlsafe_b64encode
 from collections.abc import Callable
 from hashlib import sha256
 from html import escape
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, Self
+from typing import Any
 from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit
 
 import jwt
 
+from parley_testing.loopback import Handler, LoopbackServer
 
-class OidcIssuer:
+
+class OidcIssuer(LoopbackServer):
     """Gives authorization codes to one client, and tokens for them, as OAuth 2.1 has it.
 
     Attributes:
@@ -29,28 +29,16 @@ class OidcIssuer:
     client_id = "the-page"
 
     def __init__(self, access_token: Callable[[], str]) -> None:
+        super().__init__(self._handler())
         self.gives = access_token
         self.lives = 3600
         self.asked: list[dict[str, str]] = []
         self.refreshed = 0
         self.refused: list[str] = []
         self._codes: dict[str, dict[str, str]] = {}
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
-
-    @property
-    def url(self) -> str:
-        """Its name, and where it is."""
-        return f"http://127.0.0.1:{self._server.server_port}"
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
 
     def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
+        super().__exit__()
         assert not self.refused, self.refused
 
     def code_for(self, query: dict[str, str]) -> str:
@@ -94,10 +82,10 @@ class OidcIssuer:
         }
         return {**tokens, "id_token": jwt.encode(claims, "k" * 32, algorithm="HS256")}
 
-    def _handler(self) -> type[BaseHTTPRequestHandler]:
+    def _handler(self) -> type[Handler]:
         issuer = self
 
-        class Handler(BaseHTTPRequestHandler):
+        class Issuing(Handler):
             def do_GET(self) -> None:
                 place = urlsplit(self.path)
                 if place.path == "/.well-known/openid-configuration":
@@ -138,7 +126,4 @@ class OidcIssuer:
                 self.end_headers()
                 self.wfile.write(body)
 
-            def log_message(self, format: str, *args: Any) -> None:
-                """Say nothing on standard error."""
-
-        return Handler
+        return Issuing

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-import threading
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from uuid import UUID
 
@@ -15,6 +13,7 @@ import pytest
 
 from parley import failpoints
 from parley.turns.send import Sent
+from parley_testing.loopback import Handler, LoopbackServer
 from parley_testing.models.scripted import Items, call, in_order, say
 from parley_testing.workbench import Workbench
 
@@ -23,7 +22,7 @@ class ProcessDied(BaseException):
     """Stands for the end of a process: nothing after it is done any more."""
 
 
-class Letters:
+class Letters(LoopbackServer):
     """A service on loopback that sends a letter once a key.
 
     Attributes:
@@ -38,7 +37,7 @@ class Letters:
         self.open_transactions: list[int] = []
         service = self
 
-        class Handler(BaseHTTPRequestHandler):
+        class Sending(Handler):
             def do_POST(self) -> None:
                 letter = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
                 key = self.headers["Idempotency-Key"]
@@ -50,29 +49,17 @@ class Letters:
                         " AND state LIKE 'idle in transaction%'"
                     ).rowcount
                 )
-                body = json.dumps({"number": len(service.sent)}).encode()
-                self.send_response(200)
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
+                self.answer(json.dumps({"number": len(service.sent)}).encode())
 
-            def log_message(self, format: str, *args: Any) -> None:
-                """Say nothing on standard error."""
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        super().__init__(Sending)
 
 
 @pytest.fixture
 def letters(sql: psycopg.Connection, monkeypatch: pytest.MonkeyPatch) -> Iterator[Letters]:
     """The service, where the agent looks for it."""
-    letters = Letters(sql)
-    monkeypatch.setenv("LETTERS_URL", f"http://127.0.0.1:{letters.server.server_port}/")
-    thread = threading.Thread(target=letters.server.serve_forever, args=(0.01,))
-    thread.start()
-    yield letters
-    letters.server.shutdown()
-    thread.join()
-    letters.server.server_close()
+    with Letters(sql) as letters:
+        monkeypatch.setenv("LETTERS_URL", f"{letters.url}/")
+        yield letters
 
 
 @pytest.fixture

@@ -6,10 +6,9 @@ import http.client
 import json
 import threading
 from collections.abc import Callable
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, Self
 from urllib.parse import urlsplit
 
+from parley_testing.loopback import Handler, LoopbackServer
 from parley_testing.waiting import HANG_SECONDS
 
 Answer = tuple[int, bytes]
@@ -18,7 +17,7 @@ Fault = Callable[[Serve], Answer | None]
 """Serves a request, or not, and gives the answer; None closes the connection instead."""
 
 
-class DynamoDbWire:
+class DynamoDbWire(LoopbackServer):
     """A proxy on loopback in front of moto's server.
 
     Attributes:
@@ -27,25 +26,16 @@ class DynamoDbWire:
     """
 
     def __init__(self, url: str) -> None:
+        super().__init__(self._handler(), leaves_open=True)
         self.sent: list[str] = []
         self._behind = urlsplit(url).netloc
         self._break: tuple[str, Fault, bool] | None = None
         self._restored = threading.Event()
         self._lock = threading.Lock()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self._server.daemon_threads = True
-        self._thread = threading.Thread(target=self._server.serve_forever)
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
 
     def __exit__(self, *_: object) -> None:
         self.restore()
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        super().__exit__()
 
     def refuse(self, operation: str, code: str, status: int = 400, *, always: bool = True) -> None:
         """Answer every request of this kind, or only the next, with an error."""
@@ -87,10 +77,10 @@ class DynamoDbWire:
                 self._break = None
         return serve() if fault is None else fault(serve)
 
-    def _handler(self) -> type[BaseHTTPRequestHandler]:
+    def _handler(self) -> type[Handler]:
         wire = self
 
-        class Handler(BaseHTTPRequestHandler):
+        class Passing(Handler):
             protocol_version = "HTTP/1.1"
 
             def do_POST(self) -> None:
@@ -101,16 +91,10 @@ class DynamoDbWire:
                 if answer is None:
                     self.close_connection = True
                     return
-                self.send_response(answer[0])
-                self.send_header("Content-Type", "application/x-amz-json-1.0")
-                self.send_header("Content-Length", str(len(answer[1])))
-                self.end_headers()
-                self.wfile.write(answer[1])
+                status, body = answer
+                self.answer(body, status, "application/x-amz-json-1.0")
 
-            def log_message(self, format: str, *args: Any) -> None:
-                """Say nothing."""
-
-        return Handler
+        return Passing
 
     def _serve(self, body: bytes, headers: dict[str, str]) -> Answer:
         # Moto checks a condition and writes in two steps; DynamoDB does both in one.

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, Self
+from typing import Any
+
+from parley_testing.loopback import Handler, LoopbackServer
 
 
-class Pages:
+class Pages(LoopbackServer):
     """Answers GET with the page of that path, and PUT with an empty 200.
 
     Attributes:
@@ -17,41 +17,20 @@ class Pages:
     """
 
     def __init__(self) -> None:
+        super().__init__(self._handler())
         self.pages: dict[str, Any] = {}
         self.sent: list[Any] = []
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self._server.daemon_threads = False  # so that closing the server waits for them
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
-
-    def _handler(self) -> type[BaseHTTPRequestHandler]:
+    def _handler(self) -> type[Handler]:
         owner = self
 
-        class Handler(BaseHTTPRequestHandler):
+        class Giving(Handler):
             def do_GET(self) -> None:
-                self._answer(json.dumps(owner.pages[self.path]).encode())
+                self.answer(json.dumps(owner.pages[self.path]).encode())
 
             def do_PUT(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 owner.sent.append(json.loads(body))
-                self._answer(b"")
+                self.answer(b"")
 
-            def _answer(self, body: bytes) -> None:
-                self.send_response(200)
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, format: str, *args: Any) -> None:
-                """Say nothing on standard error."""
-
-        return Handler
+        return Giving

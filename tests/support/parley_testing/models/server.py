@@ -9,13 +9,12 @@ from __future__ import annotations
 import json
 import select
 import socket
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, Self
+from typing import Any
 
+from parley_testing.loopback import Handler, LoopbackServer
 from parley_testing.models import answers, input
 from parley_testing.models.answers import INPUT_TOKENS, OUTPUT_TOKENS, Speaking
 from parley_testing.models.steps import Called, Gate, Raw, Said, Step, Streamed
@@ -58,7 +57,7 @@ class Asked:
         return self.body.get("stream") is True
 
 
-class ModelServer:
+class ModelServer(LoopbackServer):
     """Answers each request with what the script gives for it; connections are kept alive.
 
     Attributes:
@@ -70,33 +69,25 @@ class ModelServer:
     """
 
     def __init__(self, script: Callable[[Asked], Step] = lambda asked: Said("ok")) -> None:
+        super().__init__(self._handler(), leaves_open=True)
         self.script = script
         self.asked: list[Asked] = []
         self.abandoned: list[Asked] = []
         self.refused: list[str] = []
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self._server.daemon_threads = True
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
 
     @property
     def base_url(self) -> str:
         """What `OPENAI_BASE_URL` is set to."""
-        return f"http://127.0.0.1:{self._server.server_port}/v1"
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
+        return f"{self.url}/v1"
 
     def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
+        super().__exit__()
         assert not self.refused, f"a model would refuse its input: {'; '.join(self.refused)}"
 
-    def _handler(self) -> type[BaseHTTPRequestHandler]:
+    def _handler(self) -> type[Handler]:
         model = self
 
-        class Handler(BaseHTTPRequestHandler):
+        class Answering(Handler):
             protocol_version = "HTTP/1.1"
             disable_nagle_algorithm = True
 
@@ -186,10 +177,7 @@ class ModelServer:
                     if readable and not self.connection.recv(1, socket.MSG_PEEK):
                         raise _WentAway
 
-            def log_message(self, format: str, *args: Any) -> None:
-                """Say nothing on standard error."""
-
-        return Handler
+        return Answering
 
 
 class _WentAway(Exception):

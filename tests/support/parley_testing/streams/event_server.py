@@ -8,9 +8,8 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from email.message import Message
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, Self
 
+from parley_testing.loopback import Handler, LoopbackServer
 from parley_testing.streams.event_stream import Event, frame
 
 _HEAD = (
@@ -53,7 +52,7 @@ class Asked:
     headers: Message[str, str]
 
 
-class EventServer:
+class EventServer(LoopbackServer):
     """Answers each request with the next act of its plan, and then as it should.
 
     Attributes:
@@ -62,25 +61,11 @@ class EventServer:
     """
 
     def __init__(self, events: Sequence[Event], *plan: Act) -> None:
+        super().__init__(self._handler(), leaves_open=True)
         self.asked: list[Asked] = []
         self.left = threading.Event()
         self._events = events
         self._plan = list(plan)
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_port}"
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
 
     def _body(self, act: Act, after: int) -> bytes:
         told = list(self._events[max(0, after - act.back) :])
@@ -88,10 +73,10 @@ class EventServer:
             del told[act.without : act.without + 1]
         return b"retry: 0\n\n" + b": hello\n\n".join(map(frame, told[: act.events]))
 
-    def _handler(self) -> type[BaseHTTPRequestHandler]:
+    def _handler(self) -> type[Handler]:
         server = self
 
-        class Handler(BaseHTTPRequestHandler):
+        class Telling(Handler):
             protocol_version = "HTTP/1.1"
             disable_nagle_algorithm = True
 
@@ -125,10 +110,7 @@ class EventServer:
                         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
                         self.connection.close()
 
-            def log_message(self, format: str, *args: Any) -> None:
-                """Say nothing on standard error."""
-
-        return Handler
+        return Telling
 
 
 def _chunked(body: bytes, size: int) -> bytes:
