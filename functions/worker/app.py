@@ -1,4 +1,4 @@
-"""Queued turns, and turns whose attempt died: a wake-up says at which session to look.
+"""Queued turns, turns whose attempt died, and summaries: a wake-up says at which session to look.
 
 What a wake-up finds is decided by Postgres, so one too many or one too late does no harm. It comes
 back only where the session could not be looked at, or where something is wrong.
@@ -17,11 +17,17 @@ from parley.errors import Fenced, StoreUnavailable, TurnUnfinished
 from parley.observability import logger, traced
 from parley.repository.turns import RunningTurn
 from parley.threads import in_thread_with_retry
-from parley.timing import PUT_BACK_SECONDS, WORKER_MARGIN_SECONDS, Deadline
+from parley.timing import (
+    PUT_BACK_SECONDS,
+    SUMMARY_LEASE_SECONDS,
+    WORKER_MARGIN_SECONDS,
+    Deadline,
+)
 from parley.turns import wakeup
 
 parts = Composition(load_settings("database", "memory", "model", "queue", "project"))
-session_worker, wake_queue = parts.session_worker, parts.wake_queue
+session_worker, summariser = parts.session_worker, parts.summariser
+wake_queue = parts.wake_queue
 wake_queue.prepare()
 
 
@@ -43,6 +49,7 @@ def handler(event: Mapping[str, Any], context: Any) -> None:
         comes_back = _put_back(record, timing.CRASH_SECONDS)  # in case that this process dies
         turn = _claim(record)
         if turn is None:
+            _summarise(record, context)
             return
         deadline = Deadline.of_invocation(context).before(WORKER_MARGIN_SECONDS)
         carrying = session_worker.execute(turn, seconds=deadline.left(), comes_back=comes_back)
@@ -67,6 +74,26 @@ def _claim(record: Mapping[str, Any]) -> RunningTurn | None:
         received = int(record["attributes"]["ApproximateReceiveCount"])
         longest = timing.LONGEST_DELAY_SECONDS
         _put_back(record, min(PUT_BACK_SECONDS << min(received - 1, 10), longest))
+        raise
+
+
+def _summarise(record: Mapping[str, Any], context: Any) -> None:
+    """Make the session's next summary, if one is due; the user's turns come first.
+
+    Raises:
+        StoreUnavailable: A store cannot serve now; the message is delivered again when whatever
+            holds the summary has let go of it.
+    """
+    try:
+        making = loop.run(summariser.take(_session_id(record)))
+        if making is None:
+            return
+        _put_back(record, SUMMARY_LEASE_SECONDS)  # in case that this process dies
+        seconds = Deadline.of_invocation(context).before(WORKER_MARGIN_SECONDS).left()
+        loop.run(summariser.make(making, seconds=seconds))
+    except StoreUnavailable as error:
+        logger().warning("a summary is looked at again later", reason=str(error))
+        _put_back(record, SUMMARY_LEASE_SECONDS)
         raise
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
-from parley.manifest import DEPLOYMENTS_KEY, Manifest, ModelApi, Offer
+from parley.manifest import DEPLOYMENTS_KEY, Manifest, ModelApi, Offer, OnOff
 from parley_project.code import find_code
 from parley_project.environment import read_environment
 from parley_project.faults import ProjectFaults
@@ -127,6 +127,8 @@ def _offer(table: Table) -> Offer:
         base_url=_url(table, "base_url"),
         api=cast("ModelApi | None", table.choice("api", ["responses", "chat_completions"])),
         key=table.text("key"),
+        memory_summary=cast("OnOff | None", table.choice("memory_summary", ["off", "on"])),
+        memory_summary_model=table.text("memory_summary_model"),
     )
     table.end()
     return offer

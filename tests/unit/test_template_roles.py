@@ -225,6 +225,7 @@ def _operations(function: str) -> set[str]:
             "finish": ("c", numbered(2), 2, TurnMemory(noise, reply="", usage={})),
             "forget": ("c",),
             "forget_before": ("c", 2),
+            "forget_summaries": ("c",),
             "read": ("c", [numbered(1)]),
             "read_newest": ("c", 5),
             "record": ("c", numbered(2), 2, "0", {"text": _incompressible(40_000)}),
@@ -238,7 +239,7 @@ def _operations(function: str) -> set[str]:
         # In the order of a turn's life, forgetting last.
         order = ["read_newest", "read", "statistics", "weigh", "conversations", "size"]
         order += ["claim", "record", "claim", "discard", "finish", "write_back"]
-        order += ["expired", "remove_expired", "forget_before", "forget"]
+        order += ["expired", "remove_expired", "forget_before", "forget_summaries", "forget"]
         assert methods <= set(order), "a method that this test does not know"
         for name in order:
             if name in methods:

@@ -76,6 +76,7 @@ def emitted(
     monkeypatch.setattr(gauges, "read_standing", lambda _: standing)
     for outcome in OUTCOMES:
         observability.turn_ended(outcome=outcome, agent="todo", seconds=1, usage=Usage())
+    observability.summary_ended(outcome="made", agent="todo", seconds=1, usage=Usage())
     observability.memory_read(0.1)
     observability.cleanup_ended(done=True, seconds=1, kinds={"memory": Counted()})
 

@@ -32,10 +32,13 @@ VALUES = {
     "remembered": "false",
     "lease": "45.0",
     "known_as": f"'{UUID(int=1)}'",
+    **dict.fromkeys(("summary_id", "making_id", "mine"), NOBODY),
+    "agents": "array['a']",
 } | dict.fromkeys(
     (
         "window", "max_queued", "pace_turns", "attempt", "model_calls", "input_tokens",
-        "output_tokens",
+        "output_tokens", "summary_attempt", "making_attempt", "my_attempt", "turns", "max_bytes",
+        "pause", "longest",
     ),
     "1",
 )  # fmt: skip

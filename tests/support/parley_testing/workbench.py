@@ -6,22 +6,24 @@ from collections.abc import Callable
 from typing import Any, cast
 from uuid import UUID
 
-from agents import Agent, ModelProvider
+from agents import Agent, ModelProvider, ModelSettings
 
 from parley.agents import registry
 from parley.events.fanout import FanOut
 from parley.events.log import EventLog
 from parley.fingerprints import fingerprint
 from parley.ids import conversation_key, new_id
-from parley.memory.store import AgentSessionStore
+from parley.memory.store import SUMMARIES_KEPT, AgentSessionStore
 from parley.memory.window import LOW_MARK_PERCENT, vouched_turns
 from parley.repository.database import Database
 from parley.repository.sessions import SessionRepository
+from parley.repository.summaries import SummaryRepository
 from parley.repository.tool_calls import ToolCallRepository
 from parley.repository.transcript import Transcript
 from parley.repository.turns import Begun, NewSession, RunningTurn, TurnRepository, TurnRequest
 from parley.runner.agent_run import AgentRunner
 from parley.runner.execute import Limits, TurnExecutor
+from parley.runner.summaries import INPUT_BYTES, Summariser, SummaryModel
 from parley.turns.cancel import Cancellation, Canceller
 from parley.turns.caps import Caps
 from parley.turns.context import TurnContext
@@ -31,6 +33,9 @@ from parley.turns.worker import SessionWorker
 from parley.wake_queue import WakeQueue
 from parley_testing.models.scripted import Script, ScriptedProvider
 from parley_testing.waiting import HANG_SECONDS
+
+SUMMARIES = "summaries"
+"""The name of the model that a workbench's summaries are asked of."""
 
 
 class WatchedStore:
@@ -82,6 +87,8 @@ class Workbench:
         memory_bytes: int = 1_000_000,
         memory_low_mark: int = LOW_MARK_PERCENT,
         caps: Caps | None = None,
+        summarised: bool = False,
+        summary_bytes: int = INPUT_BYTES,
     ) -> None:
         self.agent = agent
         self.database = database
@@ -89,6 +96,8 @@ class Workbench:
         self.store = cast("AgentSessionStore", self.watched)
         self.model = ScriptedProvider(script)
         window = vouched_turns(memory_items)
+        read = window + SUMMARIES_KEPT
+        agents = ["todo"] if summarised else []
         self.turns = TurnRepository(database, window=window)
         self.sessions = SessionRepository(database)
         self.transcript = Transcript(database)
@@ -116,18 +125,30 @@ class Workbench:
             waker=self.waker,
             open_log=open_log,
             fanout=self.fanout,
+            summaries=SummaryRepository(database),
+            summarised=agents,
+        )
+        self.summaries = SummaryRepository(database)
+        self.summariser = Summariser(
+            self.summaries,
+            self.transcript,
+            self.store,
+            lambda _: SummaryModel(self.model.get_model(SUMMARIES), ModelSettings()),
+            agents,
+            self.waker,
+            summary_bytes,
         )
         self.sender = Sender(
             self.turns,
             self.transcript,
             self.store,
             self.executor,
-            window,
+            read,
             self.waker,
             memory_bytes,
         )
         self.session_worker = SessionWorker(
-            self.turns, self.store, self.executor, window, self.waker, memory_bytes
+            self.turns, self.store, self.executor, read, self.waker, memory_bytes
         )
         self.canceller = Canceller(
             database,
@@ -166,6 +187,11 @@ class Workbench:
         sent = await self.sender.send(request(session_id, text, **fields), seconds=seconds)
         assert isinstance(sent, Sent), sent
         return sent
+
+    async def summarise(self, session_id: UUID) -> bool | None:
+        """Make the session's next summary; tell whether it counts, None if none was to be made."""
+        making = await self.summariser.take(session_id)
+        return None if making is None else await self.summariser.make(making, seconds=60)
 
     async def cancel(self, turn: RunningTurn) -> Cancellation:
         """Cancel a turn, as its user."""

@@ -17,14 +17,16 @@ from parley.config import Settings
 from parley.events.fanout import FanOut
 from parley.events.log import EventLog
 from parley.events.reader import Follower
+from parley.manifest import manifest
 from parley.memory.expiry import TimeToLive
-from parley.memory.store import AgentSessionStore
+from parley.memory.store import SUMMARIES_KEPT, AgentSessionStore
 from parley.memory.window import vouched_turns
 from parley.once import made_once
 from parley.repository.audit import AuditRepository
 from parley.repository.database import Database
 from parley.repository.expired_sessions import Ages
 from parley.repository.sessions import SessionRepository
+from parley.repository.summaries import SummaryRepository
 from parley.repository.tool_calls import ToolCallRepository
 from parley.repository.transcript import Transcript
 from parley.repository.turns import TurnRepository
@@ -48,7 +50,9 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
     from pydantic import SecretStr
 
+    from parley.agents.provider import Providers
     from parley.runner.execute import TurnExecutor
+    from parley.runner.summaries import Summariser
 
 
 @dataclass(frozen=True)
@@ -216,7 +220,6 @@ class Composition:
     def executor(self) -> TurnExecutor:
         """Carries out turns. Asking for it imports the Agents SDK."""
         from parley.agents import registry
-        from parley.agents.provider import Providers
         from parley.runner.agent_run import AgentRunner
         from parley.runner.execute import Limits, TurnExecutor
         from parley.turns.caps import Caps
@@ -230,7 +233,7 @@ class Composition:
             store=self.store,
             load_agent=registry.load,
             make_context=registry.make_context,
-            runner=AgentRunner(Providers(settings).of),
+            runner=AgentRunner(self._providers.of),
             limits=Limits(
                 turn_seconds=settings.turn_timeout_seconds,
                 crashes=settings.turn_max_crashes,
@@ -242,7 +245,45 @@ class Composition:
             waker=self.waker,
             open_log=lambda: self.events,
             fanout=self.fanout,
+            summaries=self.summaries,
+            summarised=self._summarised,
         )
+
+    @made_once
+    def summaries(self) -> SummaryRepository:
+        """Which summaries of sessions count."""
+        return SummaryRepository(self.database)
+
+    @property
+    def _summarised(self) -> frozenset[str]:
+        """Of which agents' sessions summaries are made."""
+        usual = self.settings.memory_summary
+        return frozenset(
+            name
+            for name, offer in manifest().agents.items()
+            if (offer.memory_summary or usual) == "on"
+        )
+
+    @made_once
+    def summariser(self) -> Summariser:
+        """Makes summaries. Asking for it imports the Agents SDK."""
+        from parley.agents.summary_models import SummaryModels
+        from parley.runner.summaries import Summariser
+
+        return Summariser(
+            self.summaries,
+            self.transcript,
+            self.store,
+            SummaryModels(self._providers, self.settings.memory_summary_model).of,
+            self._summarised,
+            self.waker,
+        )
+
+    @made_once
+    def _providers(self) -> Providers:
+        from parley.agents.provider import Providers
+
+        return Providers(self.settings)
 
     @made_once
     def sender(self) -> Sender:
@@ -252,7 +293,7 @@ class Composition:
             self.transcript,
             self.store,
             self.executor,
-            self._window,
+            self._window + SUMMARIES_KEPT,
             self.waker,
             self.settings.agent_session_max_bytes,
         )
@@ -264,7 +305,7 @@ class Composition:
             self.turns,
             self.store,
             self.executor,
-            self._window,
+            self._window + SUMMARIES_KEPT,
             self.waker,
             self.settings.agent_session_max_bytes,
         )

@@ -9,6 +9,7 @@ from pydantic import AnyHttpUrl, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from parley.errors import MissingSetting
+from parley.manifest import OnOff
 from parley.project_variables import require_variables
 from parley.refusals import reason_of
 from parley.timing import STATEMENT_SECONDS
@@ -33,6 +34,9 @@ class Settings(BaseSettings):
     agent_session_max_messages: int = Field(200, ge=2, le=2000)
     agent_session_max_bytes: int = Field(1_000_000, ge=10_000, le=10_000_000)
     agent_session_low_mark_percent: int = Field(60, ge=10, le=90)
+
+    memory_summary: OnOff = "off"
+    memory_summary_model: str | None = None
 
     agent_session_retention_days: int = Field(7, ge=1, le=3650)
     agent_session_cleanup_hour: int = Field(2, ge=0, le=23)

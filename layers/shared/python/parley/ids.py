@@ -22,8 +22,19 @@ class TurnKey(NamedTuple):
     id: UUID
 
 
+SUMMARY_NUMBER = 9_999_999_999
+"""The number under which a conversation's summaries stand, each under an id of its own.
+
+It is above that of every turn, so that reading the newest turns begins with them: a turn is given
+both by one read. Nothing that goes by turns' numbers comes to them (turn-protocol, section 3b).
+"""
+
+
 class Voucher(NamedTuple):
-    """Says that a turn left memory, and with which attempt: only what it names counts."""
+    """Says that a turn left memory, and with which attempt: only what it names counts.
+
+    A summary is vouched for as turns are, under `SUMMARY_NUMBER`.
+    """
 
     number: int
     attempt: int

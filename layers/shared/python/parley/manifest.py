@@ -23,6 +23,7 @@ DEPLOYMENTS_KEY = "OPENAI_API_KEY"
 """What an offer's `key` is that names the deployment's own."""
 
 ModelApi = Literal["responses", "chat_completions"]
+OnOff = Literal["off", "on"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,10 @@ class Offer:
         api: What that server speaks; what the deployment's does if None.
         key: The variable of the project's that holds its model's key, or `DEPLOYMENTS_KEY`. None is
             the deployment's, and none at all for a server of its own.
+        memory_summary: Whether what its sessions' windows leave behind is summarised; as the
+            deployment says if None.
+        memory_summary_model: The model that does it; the deployment's for it, or else the agent's
+            own, if None.
     """
 
     description: str
@@ -48,6 +53,8 @@ class Offer:
     base_url: str | None = None
     api: ModelApi | None = None
     key: str | None = None
+    memory_summary: OnOff | None = None
+    memory_summary_model: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

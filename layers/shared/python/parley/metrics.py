@@ -21,6 +21,7 @@ METRICS: Mapping[str, MetricUnit] = {
     "ModelCalls": MetricUnit.Count,
     "InputTokens": MetricUnit.Count,
     "OutputTokens": MetricUnit.Count,
+    "SummariesFailed": MetricUnit.Count,
     "MemoryReadLatency": MetricUnit.Milliseconds,
     "WakeupsFailed": MetricUnit.Count,
     # Of a cleanup; what it removed also by kind.

@@ -123,6 +123,35 @@ def turn_ended(
     )
 
 
+def summary_ended(*, outcome: str, agent: str, seconds: float, usage: TurnUsage) -> None:
+    """Measure a summary that was made, or was to be, and log it.
+
+    Args:
+        outcome: `made`, `failed`, `lost` (the one before is gone) or `replaced`.
+        agent: The agent's name.
+        seconds: How long it took.
+        usage: Model calls and tokens.
+    """
+    measure(
+        {
+            "SummariesFailed": int(outcome == "failed"),
+            "ModelCalls": usage.model_calls,
+            "InputTokens": usage.input_tokens,
+            "OutputTokens": usage.output_tokens,
+        },
+        agent=agent,
+    )
+    logger().info(
+        "summary ended",
+        outcome=outcome,
+        agent=agent,
+        milliseconds=_milliseconds(seconds),
+        model_calls=usage.model_calls,
+        input_tokens=usage.input_tokens,
+        output_tokens=usage.output_tokens,
+    )
+
+
 def memory_read(seconds: float) -> None:
     """Measure how long a turn waited for its session's memory."""
     measure({"MemoryReadLatency": seconds * 1000})

@@ -75,6 +75,25 @@ assert LEASE_SECONDS < PUT_BACK_SECONDS, "and so does who comes back after an un
 assert LEASE_SECONDS < WOKEN_FOR_SECONDS, "a queued turn is left to its worker for a whole lease"
 assert CRASH_SECONDS <= LONGEST_DELAY_SECONDS, "what is put off the queue can keep back"
 
+# Summaries
+
+SUMMARY_SECONDS = 120.0
+"""How long a model may take to make a summary, all tries together."""
+
+SUMMARY_LEASE_SECONDS = 180
+"""How long a process holds the summary that it makes. It is not renewed."""
+
+SUMMARY_PAUSE_SECONDS = 60
+"""How long a summary that could not be made is left, and twice as long after each further time."""
+
+LONGEST_SUMMARY_PAUSE_SECONDS = 6 * 3600
+"""How long it is left at most."""
+
+assert SUMMARY_SECONDS + 3 * (PATIENCE_SECONDS + STATEMENT_SECONDS) < SUMMARY_LEASE_SECONDS, (
+    "a summary is read for, made and kept while its maker holds it"
+)
+assert SUMMARY_LEASE_SECONDS < LONGEST_DELAY_SECONDS, "who looks after a crash can be put off so"
+
 # What an invocation keeps for its end
 
 BODY_SECONDS = 1.0

@@ -17,7 +17,9 @@ from agents.items import TResponseStreamEvent
 from openai.types.responses import ResponseFunctionToolCall, ResponseOutputMessage
 
 from parley.agents.answer_items import function_call, message
+from parley.agents.offline_notes import notes_of
 from parley.agents.offline_stream import streamed
+from parley.runner.summary_prompt import INSTRUCTIONS, asked_in
 
 NAME = "offline model"
 HELP = (
@@ -75,6 +77,8 @@ class OfflineModel(Model):
         said = max(place for place, item in enumerate(items) if item.get("role") == "user")
         names = {tool.name for tool in tools}
         answer: str | _Call
+        if system_instructions == INSTRUCTIONS and (asked := asked_in(_text(items[said]))):
+            return ModelResponse([notes_of(asked)], Usage(requests=1), response_id=None)
         if "add_task" in names:
             answer = _answer(_text(items[said]), items[:said], items[said + 1 :])
         elif "escalate" in names:

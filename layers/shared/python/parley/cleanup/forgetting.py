@@ -8,7 +8,7 @@ from uuid import UUID
 
 from parley.errors import StoreUnavailable
 from parley.ids import conversation_key
-from parley.memory.store import AgentSessionStore, MemoryStatistics
+from parley.memory.store import SUMMARIES_KEPT, AgentSessionStore, MemoryStatistics
 from parley.memory.window import LOW_MARK_PERCENT, Window, vouched_turns
 from parley.observability import logger
 from parley.repository.sessions import SessionRepository
@@ -50,7 +50,9 @@ class Forgetter:
             StoreUnavailable: A store cannot serve now; clearing again finishes the work.
         """
         boundary = self.sessions.forget(user_id, session_id)
-        self.open_store().forget_before(conversation_key(user_id, session_id), boundary)
+        conversation, store = conversation_key(user_id, session_id), self.open_store()
+        store.forget_before(conversation, boundary)
+        store.forget_summaries(conversation)
 
     def prune(self, user_id: str, session_id: UUID) -> int:
         """Remove memory that is too old for the agent to be shown, and return how many turns.
@@ -68,7 +70,7 @@ class Forgetter:
             store,
             conversation,
             vouched,
-            store.read_newest(conversation, turns),
+            store.read_newest(conversation, turns + SUMMARIES_KEPT),
             max_items=self.memory_items,
             max_bytes=self.memory_bytes,
             low_mark_percent=self.memory_low_mark,

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from pydantic_core import to_json
 
+from parley.ids import SUMMARY_NUMBER
 from parley.memory.store import Item, StoredTurn
 
 
@@ -16,8 +17,7 @@ def json_bytes(items: list[Item]) -> int:
 
 def is_cut(turns: Sequence[StoredTurn], max_bytes: int) -> bool:
     """Return whether turns that were read up to so many bytes end there."""
-    total = sum(json_bytes(each.memory.items) for each in turns if each.memory is not None)
-    return total > max_bytes
+    return sum(map(_counted, turns)) > max_bytes
 
 
 def up_to(turns: Iterable[StoredTurn], max_bytes: int | None) -> Iterator[StoredTurn]:
@@ -28,7 +28,14 @@ def up_to(turns: Iterable[StoredTurn], max_bytes: int | None) -> Iterator[Stored
     total = 0
     for turn in turns:
         yield turn
-        if max_bytes is not None and turn.memory is not None:
-            total += json_bytes(turn.memory.items)
+        if max_bytes is not None:
+            total += _counted(turn)
             if total > max_bytes:
                 return
+
+
+def _counted(turn: StoredTurn) -> int:
+    # A summary is bounded by itself, and must not push a turn out of what is read.
+    if turn.memory is None or turn.number == SUMMARY_NUMBER:
+        return 0
+    return json_bytes(turn.memory.items)

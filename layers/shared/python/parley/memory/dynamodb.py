@@ -6,17 +6,18 @@ import json
 import logging
 import random
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 from pydantic import TypeAdapter
 
 from parley.errors import Fenced, StoreRefused, StoreUnavailable
-from parley.ids import TurnKey
+from parley.ids import SUMMARY_NUMBER, TurnKey
 from parley.memory import dynamodb_header as header
 from parley.memory.bounded import up_to
 from parley.memory.dynamodb_chunks import CHUNKS_FIRST, chunks_below
@@ -243,6 +244,12 @@ class DynamoDbStore:
         self._sweep(conversation, CHUNKS_FIRST, chunks_below(number))
         return held
 
+    def forget_summaries(self, conversation: str, *, keep: Collection[UUID] = ()) -> None:
+        kept = {header.part(TurnKey(SUMMARY_NUMBER, each)) for each in keep}
+        for page in self._extent(conversation, header.lowest(SUMMARY_NUMBER), header.LAST):
+            parts = {item["part"]["S"] for item in page} - kept
+            self._table.delete_all(key(conversation, part) for part in parts)
+
     def forget(self, conversation: str) -> Held:
         return self._sweep(conversation, header.FIRST, header.LAST)
 
@@ -288,7 +295,7 @@ class DynamoDbStore:
         pages = self._table.pages(
             conversation,
             header.lowest(since),
-            header.LAST,
+            header.highest(SUMMARY_NUMBER - 1),
             attributes=["items", "bytes", "updated_at"],
             only=(_ALIVE, {":done": header.DONE, ":now": {"N": str(int(time.time()))}}),
             newest_first=True,

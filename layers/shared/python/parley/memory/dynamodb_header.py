@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 from uuid import UUID
 
-from parley.ids import TurnKey
+from parley.ids import SUMMARY_NUMBER, TurnKey
 from parley.memory.dynamodb_chunks import CHUNKS_FIRST, Chunked
 from parley.memory.dynamodb_table import Attributes, key
 from parley.memory.store import FORMAT_VERSION, NO_TURN, TurnMemory
@@ -29,7 +29,7 @@ FINISHED_ATTRIBUTES = (
 OPEN = {"S": "open"}
 DONE = {"S": "done"}
 
-_HIGHEST = 10**10 - 1
+_HIGHEST = SUMMARY_NUMBER
 _RECORD = "r#"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import Any
 from uuid import UUID
 
 from parley.errors import Fenced
-from parley.ids import TurnKey
+from parley.ids import SUMMARY_NUMBER, TurnKey
 from parley.memory.bounded import up_to
 from parley.memory.codec import pack, pack_memory
 from parley.memory.expiry import A_WEEK, TimeToLive
@@ -73,7 +73,7 @@ WHERE conversation = ? AND number = ? AND turn_id = ? AND attempt = ? AND state 
 # Of a query with max(), SQLite takes the other bare columns from the row that has the maximum.
 _COUNT = """
 SELECT count(*), coalesce(sum(items), 0), coalesce(sum(bytes), 0), max(number), updated_at
-FROM turns WHERE conversation = ? AND state = 'done' AND number >= ?
+FROM turns WHERE conversation = ? AND state = 'done' AND number >= ? AND number < ?
   AND (expires_at IS NULL OR expires_at > ?)
 """
 
@@ -258,6 +258,12 @@ class SqliteStore:
             _delete(connection, "conversation = ? AND number < ?", conversation, number)
         return held
 
+    def forget_summaries(self, conversation: str, *, keep: Collection[UUID] = ()) -> None:
+        kept = ", ".join("?" * len(keep))
+        where = f"conversation = ? AND number = ? AND turn_id NOT IN ({kept})"
+        with self._file.writing() as connection:
+            _delete(connection, where, conversation, SUMMARY_NUMBER, *map(str, keep))
+
     def forget(self, conversation: str) -> Held:
         with self._file.writing() as connection:
             held = _weigh(connection, conversation, _UNBOUNDED)
@@ -279,7 +285,7 @@ class SqliteStore:
     def statistics(self, conversation: str, *, since: int = 1) -> MemoryStatistics:
         with self._file.reading() as connection:
             turns, items, size, _, written = connection.execute(
-                _COUNT, (conversation, since, time.time())
+                _COUNT, (conversation, since, SUMMARY_NUMBER, time.time())
             ).fetchone()
         last = None if written is None else datetime.fromtimestamp(written, UTC)
         return MemoryStatistics(turns, items, size, last)

@@ -9,7 +9,7 @@ knows nothing of Postgres: which of its items may be believed is `parley.memory.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
@@ -23,6 +23,10 @@ Item = dict[str, Any]
 FORMAT_VERSION = 1
 """The format in which this code writes payloads. An item of another version reads as unreadable."""
 
+
+SUMMARIES_KEPT = 3
+"""How many of a conversation's summaries there are at most: the one that counts, the one before it
+and the next one. As many more items are read than turns are wanted."""
 
 NO_TURN = UUID(int=0)
 """The id of items that no turn protocol numbers: see `AgentSessionStore.append`."""
@@ -109,7 +113,7 @@ class Held:
     """What the store holds of something, or held of it until it was removed.
 
     Attributes:
-        turns: Items: one a turn, open or finished.
+        turns: Items: one a turn, open or finished, and one a summary.
         bytes: The compressed size of the finished ones.
     """
 
@@ -179,7 +183,8 @@ class AgentSessionStore(Protocol):
 
         Returns:
             The finished turns, newest first. Open items are left out; what another turn of the same
-            number has left is there as well.
+            number has left is there as well. Where there is no bound, the conversation's finished
+            summaries stand first; they count as turns, and their bytes do not.
         """
         ...
 
@@ -279,6 +284,10 @@ class AgentSessionStore(Protocol):
         """
         ...
 
+    def forget_summaries(self, conversation: str, *, keep: Collection[UUID] = ()) -> None:
+        """Remove the conversation's summaries, open or done, but for those of some ids."""
+        ...
+
     def forget(self, conversation: str) -> Held:
         """Remove everything of the conversation and return what that was.
 
@@ -308,7 +317,7 @@ class AgentSessionStore(Protocol):
         ...
 
     def statistics(self, conversation: str, *, since: int = 1) -> MemoryStatistics:
-        """Count the finished turns numbered `since` or above."""
+        """Count the finished turns numbered `since` or above; summaries are none."""
         ...
 
     def expired(self) -> Held:

@@ -11,6 +11,9 @@ anew with the newest turns that come to no more than a part of that, its low mar
 is kept with the session. So what a model is sent begins with the same bytes from one step to the
 next, which providers charge a fraction for; a window that lost a turn with each turn would begin
 with others each time (turn-protocol, section 3).
+
+Of the turns before it there may be a summary, which stands first. It is vouched for as they are,
+and stays the same until the next one counts (section 3b).
 """
 
 from __future__ import annotations
@@ -23,6 +26,7 @@ from parley.ids import Voucher
 from parley.memory.bounded import is_cut, json_bytes
 from parley.memory.shape import in_order
 from parley.memory.store import AgentSessionStore, Item, StoredTurn, TurnMemory
+from parley.memory.summary import text_of
 
 Vouched = Sequence[Voucher]
 """The turns that count, newest first."""
@@ -50,7 +54,8 @@ class Window:
             on it begins there. None where it holds all turns that count.
         rebuilt: Numbers of the turns that were taken from the transcript.
         to_write_back: Turns that the next window needs as well, and that the store has lost or is
-            about to lose.
+            about to lose; the summary, if it is about to.
+        summary_lost: Whether there is to be a summary that the store does not have.
     """
 
     def __init__(
@@ -64,6 +69,7 @@ class Window:
         max_bytes: int = 1_000_000,
         low_mark_percent: int = LOW_MARK_PERCENT,
         rebuild: Rebuild,
+        summary: Voucher | None = None,
     ) -> None:
         """Assemble the window.
 
@@ -78,6 +84,7 @@ class Window:
             low_mark_percent: How much of both is shown once that is exceeded, 1 to 100.
             rebuild: Gives what turns left that the store has lost: of those that are named, newest
                 first, as many as come to no more than `max_bytes`, and the one that is too much.
+            summary: Names the summary of the turns before the window, if there is one.
 
         Raises:
             StoreUnavailable: A store cannot serve now.
@@ -109,11 +116,17 @@ class Window:
         # All at once: of a session that is used every day, one or two would be due with each turn.
         renewed = kept if any(each.ends_soon for each in kept.values()) else {}
         self.to_write_back = [*(renewed | rebuilt).values()]
+        stands = _summary(store, conversation, summary, first_read)
+        self.summary_lost = summary is not None and stands is None
+        self._summary: list[Item] = []
+        if stands is not None and stands.memory is not None:
+            self._summary = stands.memory.items
+            self.to_write_back += [stands] if stands.ends_soon else []
 
     @property
     def items(self) -> list[Item]:
-        """The items of all turns shown, oldest first."""
-        return in_order(self._with_own_call_ids())
+        """The summary's item, if there is one, and the items of all turns shown, oldest first."""
+        return [*self._summary, *in_order(self._with_own_call_ids())]
 
     def halve(self) -> bool:
         """Show the newest whole turns within half as many items; at least the newest turn.
@@ -155,6 +168,21 @@ def _believed(stored: Sequence[StoredTurn], vouched: Vouched) -> dict[int, Store
         for each in stored
         if each.memory is not None and attempts.get(each.turn) == each.attempt
     }
+
+
+def _summary(
+    store: AgentSessionStore,
+    conversation: str,
+    voucher: Voucher | None,
+    first_read: Sequence[StoredTurn],
+) -> StoredTurn | None:
+    """Find the summary that counts, which may have been written since the first read began."""
+    if voucher is None:
+        return None
+    found = _believed(first_read, [voucher])
+    found = found or _believed(store.read(conversation, [voucher.turn]), [voucher])
+    stands = found.get(voucher.number)
+    return stands if stands is not None and text_of(stands.memory) is not None else None
 
 
 def _rebuilt(missing: Vouched, rebuild: Rebuild) -> dict[int, StoredTurn]:

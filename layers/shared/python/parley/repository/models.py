@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, MetaData, Text, text
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, MetaData, Text, text
 from sqlalchemy.dialects.postgresql import BYTEA, JSONB, TIMESTAMP
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -46,7 +46,10 @@ class SessionRow(Base):
 
     `next_number` is the number of the next turn. Turns below `memory_from` are forgotten (the
     user cleared memory). Those below `window_from` are not shown to its agent any more: its window
-    has moved on. `memory_until` is of a version whose retention came to each session; it stays for
+    has moved on. Of what it left behind there may be a summary (turn-protocol, section 3b):
+    `summary_id` by `summary_attempt` is the one that counts, of all turns up to `summary_to`,
+    unless these are forgotten; `summarising_id` is the one that is being made. `memory_until` is of
+    a version whose retention came to each session; it stays for
     as long as that may still run.
     """
 
@@ -66,6 +69,19 @@ class SessionRow(Base):
     memory_from: Mapped[int] = mapped_column(server_default="1")
     window_from: Mapped[int] = mapped_column(server_default="1")
     memory_until: Mapped[int] = mapped_column(server_default="0")
+    summary_id: Mapped[UUID | None]
+    summary_attempt: Mapped[int] = mapped_column(server_default="0")
+    summary_to: Mapped[int] = mapped_column(server_default="0")
+    summary_made_at: Mapped[datetime | None]
+    summary_calls: Mapped[int] = mapped_column(server_default="0")
+    summary_input_tokens: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    summary_output_tokens: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    # Of the next one; the statements that make it read them, nobody else.
+    summarising_id: Mapped[UUID | None] = mapped_column(deferred=True)
+    summarising_attempt: Mapped[int] = mapped_column(server_default="0", deferred=True)
+    summarising_to: Mapped[int] = mapped_column(server_default="0", deferred=True)
+    summarising_until: Mapped[datetime | None] = mapped_column(deferred=True)
+    summarising_failures: Mapped[int] = mapped_column(server_default="0", deferred=True)
     idempotency_key: Mapped[str | None]
     fingerprint: Mapped[bytes | None]
     created_at: Mapped[datetime] = mapped_column(server_default=_NOW)

@@ -268,7 +268,9 @@ _BOUNDARY = """
 
 _FORGET = text(f"""
 WITH s AS (
-  UPDATE sessions SET memory_from = next_number
+  UPDATE sessions SET memory_from = next_number, summary_id = NULL, summary_attempt = 0,
+    summary_to = 0, summary_made_at = NULL, summarising_id = NULL, summarising_attempt = 0,
+    summarising_to = 0, summarising_until = NULL, summarising_failures = 0
   WHERE id = :session_id AND user_id = :user_id RETURNING *)
 SELECT {_BOUNDARY} AS number FROM s
 """)

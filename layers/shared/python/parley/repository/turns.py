@@ -14,7 +14,7 @@ from sqlalchemy.exc import DBAPIError
 
 from parley.errors import StoreUnavailable
 from parley.fingerprints import all_of
-from parley.ids import TurnKey, Voucher, new_id
+from parley.ids import SUMMARY_NUMBER, TurnKey, Voucher, new_id
 from parley.repository.begin import BEGIN_BY_ID, BEGIN_BY_NAME, MAX_QUEUED, PACE_TURNS
 from parley.repository.claim import CLAIM, NOT_ACTIVE
 from parley.repository.database import Database, sqlstate
@@ -100,6 +100,8 @@ class RunningTurn:
         message_id: The user's message, and `text` what it says.
         remembered: Earlier turns that left memory, newest first: what Postgres vouches for.
         cancel_requested: Whether it was taken over only to be ended.
+        summary: The summary of the turns before those, if there is one; vouched for as they are.
+        summary_due: Whether turns were left behind that no summary covers, and nobody makes one.
     """
 
     id: UUID
@@ -115,6 +117,8 @@ class RunningTurn:
     started_at: datetime
     remembered: tuple[Voucher, ...]
     cancel_requested: bool = False
+    summary: Voucher | None = None
+    summary_due: bool = False
 
     @property
     def key(self) -> TurnKey:
@@ -362,7 +366,7 @@ class TurnRepository:
             if row.outcome == "held" and failed:
                 raise failed[-1]
             if row.outcome != "again":
-                turn = taken_over(row, row.remembered) if row.outcome == "claimed" else None
+                turn = _claimed(row) if row.outcome == "claimed" else None
                 return HeadClaim(row.outcome, turn, row.left or 0.0, row.head_user_id)
 
     def complete(
@@ -474,6 +478,14 @@ class TurnRepository:
         return _completion(rows[0]) if rows else None
 
 
+def _claimed(row: Row[Any]) -> RunningTurn:
+    return replace(
+        taken_over(row, row.remembered),
+        summary=voucher_of_summary(row),
+        summary_due=bool(row.summary_due),
+    )
+
+
 def _completion(row: Row[Any]) -> Completion:
     return Completion(row.message_id, row.created_at, row.ended_at, row.more)
 
@@ -524,7 +536,16 @@ def _held(row: Row[Any], request: TurnRequest) -> RunningTurn:
         started_at=row.started_at,
         remembered=Voucher.all_of(row.remembered),
         cancel_requested=row.cancel_requested,
+        summary=voucher_of_summary(row),
+        summary_due=bool(row.summary_due),
     )
+
+
+def voucher_of_summary(row: Row[Any]) -> Voucher | None:
+    """Read which summary counts from what a statement gives."""
+    if row.summary_id is None:
+        return None
+    return Voucher(SUMMARY_NUMBER, row.summary_attempt, row.summary_id)
 
 
 def taken_over(row: Row[Any], remembered: Sequence[tuple[int, int, str]] = ()) -> RunningTurn:

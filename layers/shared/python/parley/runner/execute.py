@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -34,6 +34,7 @@ from parley.memory.window import LOW_MARK_PERCENT, Window
 from parley.observability import log_keys, logger, traced, turn_ended
 from parley.project_variables import renew_environment, secrets_are_old
 from parley.repository.database import Database, refusal
+from parley.repository.summaries import SummaryRepository
 from parley.repository.tool_calls import ToolCallRepository
 from parley.repository.transcript import Transcript, TurnView
 from parley.repository.turns import RunningTurn, TurnRepository, Usage
@@ -86,7 +87,11 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class TurnExecutor:
-    """Carries out begun turns."""
+    """Carries out begun turns.
+
+    Attributes:
+        summarised: Of which agents' sessions summaries are made, and shown.
+    """
 
     database: Database
     turns: TurnRepository
@@ -100,6 +105,8 @@ class TurnExecutor:
     open_log: Callable[[], EventLog] | None = None
     make_context: Callable[[str, TurnContext], Any] = lambda _, turn: turn
     fanout: FanOut = field(default_factory=FanOut)
+    summaries: SummaryRepository | None = None
+    summarised: Collection[str] = ()
 
     async def execute(
         self,
@@ -263,6 +270,8 @@ class TurnExecutor:
             await self._write_back(attempt, window.to_write_back)
         if window.begins_at is not None:
             await self._prune(attempt, window.begins_at)
+        if turn.agent in self.summarised:
+            await self._have_summarised(turn, window)
         return view
 
     async def _take_over(self, attempt: Attempt) -> TurnMemory | None:
@@ -355,6 +364,7 @@ class TurnExecutor:
             max_bytes=self.limits.memory_bytes,
             low_mark_percent=self.limits.memory_low_mark,
             rebuild=rebuild,
+            summary=attempt.turn.summary if attempt.turn.agent in self.summarised else None,
         )
         if window.rebuilt:
             logger().warning("memory rebuilt from the transcript", turns=window.rebuilt)
@@ -389,6 +399,21 @@ class TurnExecutor:
             await in_thread(self.store.forget_before, attempt.journal.conversation, keep_from)
         except StoreUnavailable as error:
             logger().warning("memory was not pruned; a later turn does", reason=str(error))
+
+    async def _have_summarised(self, turn: RunningTurn, window: Window) -> None:
+        """Wake a worker if the window has left turns behind that no summary covers.
+
+        If nobody comes, the next turn wakes another: all that is missing until then is the summary.
+        """
+        lost = turn.summary if window.summary_lost else None
+        if lost is not None and self.summaries is not None:
+            logger().warning("a summary is lost, and is made anew from the transcript")
+            try:
+                await in_thread(self.summaries.lose, turn.user_id, turn.session_id, lost)
+            except StoreUnavailable as error:
+                logger().warning("a later turn has it made anew", reason=str(error))
+        if window.begins_at is not None or turn.summary_due or lost is not None:
+            await self.waker.wake(turn.session_id, user_id=turn.user_id)
 
 
 def _crashed(turn: RunningTurn) -> RunFailed:

@@ -98,6 +98,10 @@ SELECT CASE
        AND t.number >= greatest(seen.memory_from, seen.window_from)
        AND t.number < coalesce(made.number, taken.number, prior.number)
      ORDER BY t.number DESC LIMIT :window) w), '[]') AS remembered,
+  CASE WHEN seen.summary_to >= seen.memory_from THEN seen.summary_id END AS summary_id,
+  seen.summary_attempt,
+  seen.window_from > greatest(seen.memory_from, seen.summary_to + 1)
+    AND coalesce(seen.summarising_until < now(), true) AS summary_due,
   CASE WHEN coalesce(made.status, prior.status) = 'queued' THEN (
     SELECT count(*) FROM turns t WHERE t.session_id = seen.id AND t.status = 'queued'
       AND t.number < coalesce(made.number, prior.number)) END AS ahead,

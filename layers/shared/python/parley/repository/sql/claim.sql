@@ -12,7 +12,12 @@ WITH head AS MATERIALIZED (
 -- Locked before the turn, as by all that end one (turn-protocol, section 2), and only if there is
 -- something to take.
 locked AS MATERIALIZED (
-  SELECT s.id, s.status, greatest(s.memory_from, s.window_from) AS shown_from FROM sessions s
+  SELECT s.id, s.status, greatest(s.memory_from, s.window_from) AS shown_from,
+         CASE WHEN s.summary_to >= s.memory_from THEN s.summary_id END AS summary_id,
+         s.summary_attempt,
+         s.window_from > greatest(s.memory_from, s.summary_to + 1)
+           AND coalesce(s.summarising_until < now(), true) AS summary_due
+  FROM sessions s
   WHERE s.id = (SELECT session_id FROM head WHERE NOT held) FOR NO KEY UPDATE),
 -- What was read of the head is held against the row again when that is locked; who loses runs the
 -- statement again.
@@ -49,6 +54,7 @@ SELECT CASE
   claimed.crashes, claimed.agent, claimed.created_at, claimed.started_at,
   claimed.cancel_requested_at IS NOT NULL AS cancel_requested,
   said.id AS message_id, said.content AS said,
+  locked.summary_id, locked.summary_attempt, locked.summary_due,
   coalesce((SELECT json_agg(json_build_array(w.number, w.attempt, w.id)) FROM (
      SELECT t.number, t.attempt, t.id FROM turns t
      WHERE t.session_id = claimed.session_id AND t.remembered AND t.number >= locked.shown_from

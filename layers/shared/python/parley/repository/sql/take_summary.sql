@@ -1,0 +1,57 @@
+-- Take the making of a session's next summary, or find that there is none to make.
+-- The turns that it is of are those that the window has left behind and no summary covers, the oldest
+-- first, as many as come to no more than max_bytes. How far one of an id reaches never changes: who takes
+-- over one whose maker died finds what that had made, if it had.
+-- Nothing is locked: a summary whose session has changed since it was looked at is looked at again, with
+-- all turns that the window had left behind by then.
+-- Parameters: session_id, agents, summary_id, lease, longest, turns, max_bytes, mine, my_attempt.
+WITH seen AS MATERIALIZED (
+  SELECT s.*, greatest(s.memory_from, s.summary_to + 1) AS due_from FROM sessions s
+  WHERE s.id = :session_id AND s.status = 'active' AND s.agent = ANY(CAST(:agents AS text[]))),
+-- Nobody holds it, or the one who asks does, who then begins another that reaches less far. A lease or a
+-- pause that is further away than it can be is of a clock that was set back.
+due AS MATERIALIZED (
+  SELECT seen.*, coalesce(seen.summarising_to >= seen.due_from AND NOT q.narrower, false) AS goes_on
+  FROM seen, (SELECT CAST(:mine AS uuid) IS NOT NULL AS narrower) q
+  WHERE seen.window_from > seen.due_from AND CASE WHEN q.narrower
+    THEN seen.summarising_id = CAST(:mine AS uuid) AND seen.summarising_attempt = :my_attempt
+    ELSE seen.summarising_until IS NULL OR seen.summarising_until < now()
+      OR seen.summarising_until > now() + make_interval(secs => :longest) END),
+dropped AS MATERIALIZED (
+  SELECT t.id, t.number, t.error_detail FROM due JOIN turns t ON t.session_id = due.id
+  WHERE t.remembered AND t.number >= due.due_from AND t.number < due.window_from
+  ORDER BY t.number LIMIT :turns + 1),
+sized AS MATERIALIZED (
+  SELECT d.number, row_number() OVER older AS place, sum(coalesce(octet_length(d.error_detail), 0)
+    + (SELECT coalesce(sum(octet_length(m.content)), 0) FROM messages m WHERE m.turn_id = d.id))
+    OVER older AS bytes
+  FROM dropped d WINDOW older AS (ORDER BY d.number)),
+fitting AS MATERIALIZED (
+  SELECT number FROM sized WHERE place = 1 OR (place <= :turns AND bytes <= :max_bytes)),
+reach AS MATERIALIZED (
+  SELECT CASE WHEN due.goes_on THEN due.summarising_to
+    WHEN (SELECT count(*) FROM fitting) < (SELECT count(*) FROM sized)
+    THEN (SELECT max(number) FROM fitting)
+    ELSE due.window_from - 1 END AS number
+  FROM due),
+taken AS (
+  UPDATE sessions x SET summarising_to = reach.number,
+    summarising_id = CASE WHEN due.goes_on THEN due.summarising_id ELSE :summary_id END,
+    summarising_attempt = CASE WHEN due.goes_on THEN due.summarising_attempt ELSE 0 END + 1,
+    summarising_until = now() + make_interval(secs => :lease)
+  FROM due, reach
+  WHERE x.id = due.id AND x.user_id = due.user_id AND x.window_from = due.window_from
+    AND x.memory_from = due.memory_from AND x.summary_to = due.summary_to
+    AND x.summary_id IS NOT DISTINCT FROM due.summary_id
+    AND x.summarising_id IS NOT DISTINCT FROM due.summarising_id
+    AND x.summarising_attempt = due.summarising_attempt
+    AND x.summarising_until IS NOT DISTINCT FROM due.summarising_until
+  RETURNING x.*)
+SELECT CASE WHEN taken.id IS NOT NULL THEN 'taken' WHEN due.id IS NOT NULL THEN 'again'
+    ELSE 'none' END AS outcome,
+  taken.user_id, taken.agent, taken.summarising_id, taken.summarising_attempt, taken.summarising_to,
+  CASE WHEN taken.summary_to >= taken.memory_from THEN taken.summary_id END AS summary_id,
+  taken.summary_attempt,
+  coalesce((SELECT json_agg(d.number ORDER BY d.number) FROM dropped d
+    WHERE d.number <= taken.summarising_to), '[]') AS numbers
+FROM (SELECT) one LEFT JOIN due ON true LEFT JOIN taken ON true

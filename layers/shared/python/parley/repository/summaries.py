@@ -1,0 +1,259 @@
+"""Which summary of a session's earlier turns counts, and who makes the next one.
+
+The statements stand whole in `sql/`; turn-protocol, section 3b has the rules.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row, text
+
+from parley.errors import NotFound
+from parley.ids import SUMMARY_NUMBER, TurnKey, Voucher, new_id
+from parley.repository.database import Database
+from parley.repository.scope import OfSession, OfUser
+from parley.repository.statements import statement
+from parley.repository.turns import Usage, voucher_of_summary
+from parley.timing import (
+    LONGEST_SUMMARY_PAUSE_SECONDS,
+    SUMMARY_LEASE_SECONDS,
+    SUMMARY_PAUSE_SECONDS,
+)
+
+TURNS_AT_ONCE = 200
+"""How many turns one summary takes in at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A summary that this process makes.
+
+    Attributes:
+        user_id: Whose session it is of.
+        agent: The session's.
+        id: Names the summary, and so how far it reaches.
+        attempt: The fence: all that this process writes for it names it.
+        to: The number of the last turn that it is of.
+        numbers: The turns that it takes in besides those of the summary before, in their order.
+        before: The summary before, which it takes the place of.
+    """
+
+    session_id: UUID
+    user_id: str
+    agent: str
+    id: UUID
+    attempt: int
+    to: int
+    numbers: tuple[int, ...]
+    before: Voucher | None
+
+    @property
+    def key(self) -> TurnKey:
+        """What names it in the agent-session store."""
+        return TurnKey(SUMMARY_NUMBER, self.id)
+
+
+@dataclass(frozen=True, slots=True)
+class PutOff:
+    """A summary that is left for a while.
+
+    Attributes:
+        failures: How often in a row the session's has failed.
+        pause: For how many seconds.
+    """
+
+    failures: int
+    pause: float
+
+
+@dataclass(frozen=True, slots=True)
+class SessionSummary:
+    """What Postgres knows of a session's summary.
+
+    Attributes:
+        voucher: Which one counts; None if there is none.
+        to: The number of the last turn that it is of.
+        made_at: Since when it counts.
+        pending: Whether turns were left behind that none covers yet.
+        usage: What making the session's summaries came to, those that were replaced among them.
+    """
+
+    voucher: Voucher | None
+    to: int
+    made_at: datetime | None
+    pending: bool
+    usage: Usage
+
+
+class SummaryRepository:
+    """The summaries of all sessions. Methods block, and raise `StoreUnavailable`."""
+
+    def __init__(self, database: Database) -> None:
+        """Keep the way to Postgres."""
+        self._database = database
+
+    def take(
+        self,
+        session_id: UUID,
+        agents: Collection[str],
+        *,
+        max_bytes: int,
+        instead: Taken | None = None,
+    ) -> Taken | None:
+        """Take the making of a session's next summary. One round trip.
+
+        Args:
+            session_id: The session.
+            agents: Of which agents' sessions summaries are made.
+            max_bytes: The most bytes that the texts of its turns may come to, of one turn alone
+                whatever they do.
+            instead: The one that this process makes and that was too much for its model: it is
+                given up for another, which reaches less far.
+
+        Returns:
+            None if no summary is due, or somebody else makes it, or it was left for a while.
+        """
+        parameters = {
+            "session_id": session_id,
+            "agents": list(agents),
+            "summary_id": new_id(),
+            "lease": float(SUMMARY_LEASE_SECONDS),
+            "longest": float(2 * LONGEST_SUMMARY_PAUSE_SECONDS),
+            "turns": TURNS_AT_ONCE,
+            "max_bytes": max_bytes,
+            "mine": None if instead is None else instead.id,
+            "my_attempt": 0 if instead is None else instead.attempt,
+        }
+        while True:
+            # Not repeated: of a try whose answer was lost, the lease runs out.
+            (row,) = self._database.run_once(OfSession(session_id), _TAKE, parameters)
+            if row.outcome != "again":
+                return _taken(session_id, row) if row.outcome == "taken" else None
+
+    def keep(self, taken: Taken, voucher: Voucher | None, usage: Usage) -> bool | None:
+        """Have a summary count. One round trip.
+
+        Args:
+            taken: What was taken.
+            voucher: Names what was made, or the one before if there was nothing to take in.
+            usage: What making it came to.
+
+        Returns:
+            Whether another one is due; None if this attempt was replaced, or the session was
+            cleared or deleted meanwhile.
+        """
+        names: dict[str, Any] = {"summary_id": None, "summary_attempt": 0}
+        if voucher is not None:
+            names = {"summary_id": voucher.turn_id, "summary_attempt": voucher.attempt}
+        scope = OfUser(taken.user_id)
+        rows = self._database.run(scope, _KEEP, _of(taken, usage) | names)
+        if not rows and voucher is not None:  # an answer that was lost may have said so before
+            names |= {"session_id": taken.session_id, "user_id": taken.user_id}
+            rows = self._database.run(scope, _KEPT_BEFORE, names)
+        return bool(rows[0].more) if rows else None
+
+    def put_off(self, taken: Taken, usage: Usage) -> PutOff | None:
+        """Leave a summary that could not be made for a while; None if it is not ours any more.
+
+        Args:
+            taken: What was taken.
+            usage: What was paid for it all the same.
+        """
+        parameters = _of(taken, usage) | {
+            "pause": float(SUMMARY_PAUSE_SECONDS),
+            "longest": float(LONGEST_SUMMARY_PAUSE_SECONDS),
+        }
+        # Not repeated: a second time would count as a second failure.
+        rows = self._database.run_once(OfUser(taken.user_id), _PUT_OFF, parameters)
+        return PutOff(rows[0].failures, rows[0].pause) if rows else None
+
+    def lose(self, user_id: str, session_id: UUID, voucher: Voucher) -> None:
+        """Have a summary count no more that the agent-session store has lost: another is due."""
+        parameters = {
+            "user_id": user_id,
+            "session_id": session_id,
+            "summary_id": voucher.turn_id,
+            "summary_attempt": voucher.attempt,
+        }
+        self._database.run(OfUser(user_id), _LOSE, parameters)
+
+    def named(self, user_id: str, session_id: UUID) -> frozenset[UUID] | None:
+        """Return the ids of the summaries that count or are being made; None if it is gone."""
+        parameters = {"user_id": user_id, "session_id": session_id}
+        rows = self._database.run(OfUser(user_id), _NAMED, parameters)
+        if not rows:
+            return None
+        return frozenset(each for each in tuple(rows[0]) if each is not None)
+
+    def of_session(self, user_id: str, session_id: UUID) -> SessionSummary:
+        """Look at a session's summary.
+
+        Raises:
+            NotFound: The user has no such session.
+        """
+        parameters = {"user_id": user_id, "session_id": session_id}
+        rows = self._database.run(OfUser(user_id), _OF_SESSION, parameters)
+        if not rows:
+            raise NotFound("session", session_id)
+        (row,) = rows
+        usage = Usage(row.summary_calls, row.summary_input_tokens, row.summary_output_tokens)
+        voucher = voucher_of_summary(row)
+        made_at = row.summary_made_at if voucher is not None else None
+        return SessionSummary(voucher, row.summary_to, made_at, row.pending, usage)
+
+
+def _of(taken: Taken, usage: Usage) -> dict[str, Any]:
+    return {
+        "session_id": taken.session_id,
+        "user_id": taken.user_id,
+        "making_id": taken.id,
+        "making_attempt": taken.attempt,
+        **usage.counts(),
+    }
+
+
+def _taken(session_id: UUID, row: Row[Any]) -> Taken:
+    return Taken(
+        session_id=session_id,
+        user_id=row.user_id,
+        agent=row.agent,
+        id=row.summarising_id,
+        attempt=row.summarising_attempt,
+        to=row.summarising_to,
+        numbers=tuple(row.numbers),
+        before=voucher_of_summary(row),
+    )
+
+
+_TAKE = statement("take_summary")
+_KEEP = statement("keep_summary")
+_PUT_OFF = statement("put_off_summary")
+
+_KEPT_BEFORE = text("""
+SELECT window_from > greatest(memory_from, summary_to + 1) AS more FROM sessions
+WHERE id = :session_id AND user_id = :user_id AND summary_id = CAST(:summary_id AS uuid)
+  AND summary_attempt = :summary_attempt
+""")
+
+_LOSE = text("""
+UPDATE sessions SET summary_id = NULL, summary_attempt = 0, summary_to = 0, summary_made_at = NULL,
+  summarising_id = NULL, summarising_attempt = 0, summarising_to = 0, summarising_until = NULL
+WHERE id = :session_id AND user_id = :user_id AND summary_id = :summary_id
+  AND summary_attempt = :summary_attempt
+""")
+
+_NAMED = text("""
+SELECT summary_id, summarising_id FROM sessions WHERE id = :session_id AND user_id = :user_id
+""")
+
+_OF_SESSION = text("""
+SELECT CASE WHEN summary_to >= memory_from THEN summary_id END AS summary_id, summary_attempt,
+  summary_to, summary_made_at, window_from > greatest(memory_from, summary_to + 1) AS pending,
+  summary_calls, summary_input_tokens, summary_output_tokens
+FROM sessions WHERE id = :session_id AND user_id = :user_id
+""")

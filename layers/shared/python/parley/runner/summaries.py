@@ -1,0 +1,408 @@
+"""Making summaries: what a session's window has left behind, told by a model.
+
+A worker does it after a turn, so that nobody waits for it, and a turn never fails of it: until
+there is one, the agent is shown its window without. Turn-protocol, section 3b has the rules.
+
+Importing this module imports the Agents SDK.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from math import ceil
+from typing import Any
+from uuid import UUID
+
+from agents import Model, ModelSettings
+from agents.models.interface import ModelTracing
+
+from parley.errors import Fenced, ParleyError, StoreUnavailable
+from parley.failpoints import failpoint
+from parley.ids import Voucher, conversation_key
+from parley.memory.store import AgentSessionStore, TurnMemory
+from parley.memory.summary import summary_memory, text_of
+from parley.observability import log_keys, logger, summary_ended, traced
+from parley.project_variables import renew_environment, secrets_are_old
+from parley.repository.summaries import SummaryRepository, Taken
+from parley.repository.transcript import Transcript
+from parley.repository.turns import ModelStep, Usage
+from parley.runner.model_answer import recorded
+from parley.runner.model_faults import billed, fault_of, no_answer
+from parley.runner.model_retry import asked
+from parley.runner.summary_prompt import INSTRUCTIONS, question
+from parley.store_threads import begin_call
+from parley.text import storable
+from parley.threads import in_thread, in_thread_with_retry
+from parley.timing import LONGEST_DELAY_SECONDS, SUMMARY_LEASE_SECONDS, SUMMARY_SECONDS
+from parley.tracing import subsegment
+from parley.turns.finalize import usage_of
+from parley.turns.wakeup import Waker
+
+INPUT_BYTES = 200_000
+"""How much text one summary takes in at most; a longer past is taken in by several."""
+
+LEAST_INPUT_BYTES = 4_000
+"""How much a model must be able to take in; if that is too long for it, no summary is made."""
+
+_MARGIN_SECONDS = 15
+
+
+@dataclass(frozen=True, slots=True)
+class SummaryModel:
+    """Who is asked for an agent's summaries.
+
+    Attributes:
+        model: The model.
+        settings: What it is asked with.
+    """
+
+    model: Model
+    settings: ModelSettings
+
+    @property
+    def name(self) -> str:
+        """What the model is called."""
+        return storable(str(getattr(self.model, "model", type(self.model).__name__)))
+
+
+class Making:
+    """A summary in the making, for one process.
+
+    Attributes:
+        taken: Which.
+        usage: What it has come to so far, also of what came to nothing.
+        is_left: Whether it is in the agent-session store, with its usage.
+    """
+
+    def __init__(self, taken: Taken, held_until: float) -> None:
+        """Hold a summary until a moment of the wall clock, which goes on in a frozen process."""
+        self.taken = taken
+        self.usage = Usage()
+        self.is_left = False
+        self._held_until = held_until
+
+    @property
+    def conversation(self) -> str:
+        """The key of the session's memory."""
+        return conversation_key(self.taken.user_id, self.taken.session_id)
+
+    def check(self) -> None:
+        """Raise `Fenced` if somebody else may hold it by now."""
+        if time.time() > self._held_until:
+            raise Fenced(self.taken.to, self.taken.attempt)
+
+    def count(self, tokens: dict[str, int] | None) -> None:
+        """Add a call of the model."""
+        known = tokens or {"input_tokens": 0, "output_tokens": 0}
+        self.usage = replace(
+            self.usage,
+            model_calls=self.usage.model_calls + 1,
+            input_tokens=self.usage.input_tokens + known["input_tokens"],
+            output_tokens=self.usage.output_tokens + known["output_tokens"],
+        )
+
+    def add_step(self, step: ModelStep) -> None:
+        """Add what became of a call of the model."""
+        self.usage = replace(self.usage, steps=(*self.usage.steps, step))
+
+
+class _Lost(ParleyError):
+    """The summary before is not in the store: the next one begins anew."""
+
+    def __init__(self, voucher: Voucher) -> None:
+        super().__init__("the summary before is not there, or cannot be read")
+        self.voucher = voucher
+
+
+@dataclass(frozen=True, slots=True)
+class Summariser:
+    """Makes summaries.
+
+    Attributes:
+        model_of: Gives who is asked for an agent's summaries, by the agent's name.
+        agents: Of which agents' sessions summaries are made.
+        input_bytes: How much text one takes in at most.
+    """
+
+    summaries: SummaryRepository
+    transcript: Transcript
+    store: AgentSessionStore
+    model_of: Callable[[str], SummaryModel]
+    agents: Collection[str]
+    waker: Waker = field(default_factory=Waker)
+    input_bytes: int = INPUT_BYTES
+
+    async def take(self, session_id: UUID) -> Making | None:
+        """Take the making of a session's next summary; None if there is none to make.
+
+        Raises:
+            StoreUnavailable: Postgres cannot serve now; it may have been taken all the same, for
+                as long as a lease.
+        """
+        if not self.agents:
+            return None
+        held_until = time.time() + SUMMARY_LEASE_SECONDS - _MARGIN_SECONDS
+        taken = await in_thread(
+            self.summaries.take, session_id, self.agents, max_bytes=self.input_bytes
+        )
+        return None if taken is None else Making(taken, held_until)
+
+    async def make(self, making: Making, *, seconds: float) -> bool:
+        """Make a summary that was taken, and have it count.
+
+        One that cannot be made is left for a while, longer each time; a worker is woken then if
+        the queue can wait for so long, and else by a turn of the session.
+
+        Args:
+            making: What was taken.
+            seconds: How long this invocation has.
+
+        Returns:
+            Whether there is one that counts now.
+
+        Raises:
+            StoreUnavailable: Postgres cannot serve now; when the lease is over, it is to be taken
+                again.
+        """
+        log_keys(session_id=str(making.taken.session_id))
+        started = time.monotonic()
+        outcome = "failed"
+        try:
+            with subsegment("summary", session_id=str(making.taken.session_id)):
+                async with asyncio.timeout(min(seconds, SUMMARY_SECONDS)):
+                    memory = await self._memory(making)
+            outcome = await self._keep(making, memory)
+        except Fenced:
+            outcome = "replaced"
+        except _Lost as lost:
+            outcome = "lost"
+            logger().warning("a summary is made anew from the transcript", reason=str(lost))
+            taken = making.taken
+            await in_thread(self.summaries.lose, taken.user_id, taken.session_id, lost.voucher)
+            await self._wake(taken)
+        except Exception as error:
+            logger().warning(
+                "a summary could not be made", agent=making.taken.agent, **traced(error)
+            )
+            await self._put_off(making)
+        finally:
+            summary_ended(
+                outcome=outcome,
+                agent=making.taken.agent,
+                seconds=time.monotonic() - started,
+                usage=making.usage,
+            )
+        return outcome == "made"
+
+    async def _memory(self, making: Making) -> TurnMemory | None:
+        """Return the summary, which an earlier attempt may have left; None of no turns."""
+        taken = making.taken
+        if taken.attempt > 1:
+            making.check()
+            claimed = await in_thread_with_retry(
+                self.store.claim, making.conversation, taken.key, taken.attempt
+            )
+            left = None if claimed.done is None else claimed.done.memory
+            if left is not None and text_of(left) is not None:
+                making.usage, making.is_left = usage_of(left), True
+                return left
+        notes = await self._notes(making)
+        if not taken.numbers:
+            return None
+        if secrets_are_old():
+            await begin_call(renew_environment)
+        who = self.model_of(taken.agent)
+        text = await self._asked(making, who, notes)
+        return summary_memory(text, making.usage.counts(), [*making.usage.steps])
+
+    async def _notes(self, making: Making) -> str | None:
+        """Read the summary before.
+
+        Raises:
+            _Lost: There is to be one, and the store has none that can be read.
+        """
+        before = making.taken.before
+        if before is None:
+            return None
+        for stored in await in_thread_with_retry(
+            self.store.read, making.conversation, [before.turn]
+        ):
+            if stored.attempt == before.attempt and (text := text_of(stored.memory)) is not None:
+                return text
+        raise _Lost(before)
+
+    async def _asked(self, making: Making, who: SummaryModel, notes: str | None) -> str:
+        """Ask the model; with half as much to take in as long as it says that it is too much."""
+        max_bytes = self.input_bytes
+        while True:
+            taken = making.taken
+            told = await in_thread_with_retry(
+                self.transcript.of_turns,
+                taken.user_id,
+                taken.session_id,
+                taken.numbers,
+                max_bytes=2 * self.input_bytes,
+            )
+            turns = [told[number][0] for number in taken.numbers if number in told]
+            try:
+                return await self._answer(making, who, question(notes, turns, max_bytes=max_bytes))
+            except Exception as error:
+                fault = fault_of(error)
+                if fault is None or fault.code != "context_overflow":
+                    raise
+                max_bytes //= 2
+                if max_bytes < LEAST_INPUT_BYTES:
+                    raise
+            making.check()
+            narrower = await in_thread(
+                self.summaries.take,
+                taken.session_id,
+                self.agents,
+                max_bytes=max_bytes,
+                instead=taken,
+            )
+            if narrower is None:
+                raise Fenced(taken.to, taken.attempt)
+            logger().warning("a summary takes in less, since it was too much", bytes=max_bytes)
+            making.taken = narrower
+
+    async def _answer(self, making: Making, who: SummaryModel, asks: str) -> str:
+        begun = 0.0
+
+        def ended(error: Exception | None) -> None:
+            making.add_step(
+                ModelStep(
+                    name=who.name,
+                    error=None if error is None else type(error).__name__,
+                    milliseconds=round((time.monotonic() - begun) * 1000),
+                    ended_at=datetime.now(UTC).isoformat(),
+                )
+            )
+
+        async def once() -> str:
+            nonlocal begun
+            begun = time.monotonic()
+            failpoint("before a summary's model call")
+            making.check()  # nobody pays for an answer that cannot be kept
+            response = await who.model.get_response(
+                INSTRUCTIONS,
+                [{"role": "user", "content": asks}],
+                who.settings,
+                [],
+                None,
+                [],
+                ModelTracing.DISABLED,
+                previous_response_id=None,
+                conversation_id=None,
+                prompt=None,
+            )
+            record = recorded(response, set())
+            text = _said(record["output"])
+            if not text:  # a refusal, or a call of a tool that it was not offered
+                raise no_answer(record["usage"])
+            making.count(record["usage"])
+            return text
+
+        def failed(error: Exception) -> None:
+            ended(error)
+            if (tokens := billed(error)) is not None:
+                making.count(dict(tokens))
+
+        text = await asked(once, who.model, failed, again=True)
+        ended(None)
+        failpoint("after a summary's model call")
+        return text
+
+    async def _keep(self, making: Making, memory: TurnMemory | None) -> str:
+        """Record a summary and have it count; tell what came of it."""
+        taken = making.taken
+        making.check()
+        voucher: Voucher | None = taken.before
+        if memory is not None:
+            voucher = Voucher(taken.key.number, taken.attempt, taken.id)
+            if not making.is_left:
+                await in_thread_with_retry(
+                    self.store.finish, making.conversation, taken.key, taken.attempt, memory
+                )
+                making.is_left = True
+        more = await in_thread(self.summaries.keep, taken, voucher, making.usage)
+        if more is None:
+            await self._remove(making)
+            return "replaced"
+        kept = [each.turn_id for each in (voucher, taken.before) if each is not None]
+        await self._tidy(making, kept)
+        if more:
+            await self._wake(taken)
+        return "made"
+
+    async def _remove(self, making: Making) -> None:
+        """Remove what nobody vouches for: the session was cleared or deleted meanwhile.
+
+        Unless somebody else goes on with the same summary, who has a use for it.
+        """
+        taken = making.taken
+        named = await in_thread(self.summaries.named, taken.user_id, taken.session_id)
+        if named is not None:
+            await self._tidy(making, named)
+            return
+        try:
+            await in_thread(self.store.forget, making.conversation)
+        except StoreUnavailable as error:
+            logger().warning("memory is left to the outbox", reason=str(error))
+
+    async def _tidy(self, making: Making, keep: Collection[UUID]) -> None:
+        """Remove other summaries; what a turn that is under way was told of is kept."""
+        try:
+            await in_thread(self.store.forget_summaries, making.conversation, keep=keep)
+        except StoreUnavailable as error:
+            logger().warning("summaries are left to the next one", reason=str(error))
+
+    async def _put_off(self, making: Making) -> None:
+        # What the next attempt finds is counted when that counts.
+        usage = Usage() if making.is_left else making.usage
+        put_off = await in_thread(self.summaries.put_off, making.taken, usage)
+        if put_off is None:
+            return
+        logger().warning(
+            "a summary is left for a while",
+            agent=making.taken.agent,
+            failures=put_off.failures,
+            seconds=round(put_off.pause),
+        )
+        delay = ceil(put_off.pause) + 1
+        if delay <= LONGEST_DELAY_SECONDS:
+            await self._wake(making.taken, delay=delay)
+
+    async def _wake(self, taken: Taken, *, delay: int = 0) -> None:
+        await self.waker.wake(taken.session_id, user_id=taken.user_id, delay=delay)
+
+
+def _said(output: list[dict[str, Any]]) -> str:
+    parts = (
+        part
+        for item in output
+        if item.get("type") == "message"
+        for part in item.get("content") or ()
+        if part.get("type") == "output_text"
+    )
+    return "".join(part.get("text") or "" for part in parts).strip()
+
+
+def plain_settings(own: ModelSettings | None) -> ModelSettings:
+    """Return the settings that a summary is asked for with.
+
+    Of an agent's own, what is about its server and about privacy: not what it may call, how long it
+    answers or in which tone.
+    """
+    if own is None:
+        return ModelSettings()
+    return ModelSettings(
+        store=own.store,
+        extra_headers=own.extra_headers,
+        extra_query=own.extra_query,
+        extra_body=own.extra_body,
+    )
