@@ -90,6 +90,36 @@ def find(
 
 
 @app.command()
+@as_admin
+def latest(
+    parley: Parley,
+    status: Annotated[
+        TurnStatus | None, typer.Option("--status", help="Only turns of this status.")
+    ] = None,
+    user: Annotated[str | None, typer.Option("--user", help="Only of this user.")] = None,
+    agent: Annotated[str | None, typer.Option("--agent", help="Only of this agent.")] = None,
+    limit: Limit = 20,
+    json: Json = False,
+) -> None:
+    """List the turns of all users, newest first: what runs, what waits, what failed and why.
+
+    For administrators. Piped: id, user, agent, status, time and reason, tab-separated.
+    """
+    found = parley.list_all_turns(
+        status=status, user_id=user, agent=agent, page_size=min(limit, 100)
+    )
+    shown = islice(found, limit)
+    if json:
+        for turn in shown:
+            show_json(turn)
+        return
+    rows = (
+        (t.id, t.user_id, t.agent, t.status, t.created_at, t.error and t.error.code) for t in shown
+    )
+    show_table(("id", "user", "agent", "status", "begun", "reason"), rows)
+
+
+@app.command()
 @as_user
 def follow(
     parley: Parley,

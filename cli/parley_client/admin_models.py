@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 from uuid import UUID
 
-from pydantic import Field
+from pydantic import Field, JsonValue
 
-from parley_client.models import Model, Session, TurnDetails
+from parley_client.models import Model, Session, Turn, TurnDetails
 
 
 class AdminSession(Session):
@@ -18,10 +18,73 @@ class AdminSession(Session):
 
 
 class AdminTurn(TurnDetails):
-    """A turn with what was said and done in it, whose it is, and which request made it."""
+    """A turn with what was said and done in it, whose it is, and which request made it.
+
+    `attempt` and `crashes` are 0 of an API that does not tell them yet.
+    """
 
     user_id: str
     request_id: str | None
+    attempt: int = 0
+    crashes: int = 0
+
+
+class TurnOfAnybody(Turn):
+    """A turn, whose it is, and how often it was tried.
+
+    Attributes:
+        attempt: The number of the attempt that has it now, or had it last.
+        crashes: How many of its attempts died, or ended by a defect.
+    """
+
+    user_id: str
+    attempt: int
+    crashes: int
+
+
+class RecordedToolCall(Model):
+    """A call of a tool, as it was recorded.
+
+    Attributes:
+        arguments: As the model wrote them, JSON text.
+        output: What the tool gave; text, where it is cut.
+        cut: Whether arguments or output are longer than is told here.
+        effect: Whether the tool is one that changes something.
+        error: The type of the exception that it failed with.
+        milliseconds: How long it took, where that is known.
+    """
+
+    call_id: str
+    name: str
+    arguments: str
+    output: Any
+    cut: bool
+    effect: bool
+    error: str | None
+    milliseconds: int | None
+    recorded_at: datetime
+
+
+class RememberedItem(Model):
+    """What the model was told, or answered, in a turn: one item, as the Agents SDK keeps it.
+
+    Attributes:
+        place: Its place in the turn: 0, 1, 2, …
+        item: The item; the beginning of its JSON where it is `cut`.
+    """
+
+    place: int
+    item: Any
+    cut: bool
+
+
+class LoggedEvent(Model):
+    """One thing that happened in a turn; `data` is what there is to tell of it, by its `type`."""
+
+    sequence: int
+    type: str
+    at: datetime
+    data: dict[str, JsonValue]
 
 
 class Counted(Model):
@@ -163,6 +226,28 @@ class Statistics(Model):
     outbox: OutboxFigures
     database: DatabaseFigures
     last_cleanup: LastCleanup | None
+
+
+class TurnsOfSpan(Model):
+    """What the turns that were begun in an hour or a day came to; seconds are to the reply.
+
+    `estimated` where there were more turns than are looked at.
+    """
+
+    start: datetime
+    turns: TurnCounts
+    input_tokens: int
+    output_tokens: int
+    median_seconds: float | None
+    p95_seconds: float | None
+    estimated: bool
+
+
+class TurnSeries(Model):
+    """What turns came to, hour by hour or day by day of UTC, the oldest first."""
+
+    by: Literal["hour", "day"]
+    items: tuple[TurnsOfSpan, ...]
 
 
 class Renaming(Model):

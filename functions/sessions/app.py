@@ -6,7 +6,17 @@ from pathlib import Path
 
 from parley.composition import Composition
 from parley.config import load_settings
-from parley.http import admin, admin_stats, memory, open, sessions, transcript, turns, web
+from parley.http import (
+    admin,
+    admin_stats,
+    admin_turns,
+    memory,
+    open,
+    sessions,
+    transcript,
+    turns,
+    web,
+)
 from parley.http.api import Api
 from parley.http.audit import Audit
 from parley.http.body import body_max_bytes
@@ -19,7 +29,7 @@ reseed_after_restore()
 parts = Composition(load_settings("database", "memory", "queue"))
 parts.prepare_reading()
 
-ROUTES = (sessions, transcript, turns, memory, admin, admin_stats, open)
+ROUTES = (sessions, transcript, turns, memory, admin, admin_turns, admin_stats, open)
 
 # What the texts of a body may have together, of a project's routes too.
 TEXTS_MAX_CHARS = 10_500

@@ -335,7 +335,7 @@ def _greet(url: str, data_dir: Path, prepared: Prepared) -> None:
     # As a person would type it: shlex prefers the other kind of quotes.
     line = " ".join(f'"{part}"' if part == text else shlex.quote(part) for part in command)
     print(f"  {line}")
-    print(f"or at {url}/chat", flush=True)
+    print(f"or at {url}/chat; what happens is seen at {url}/console", flush=True)
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -1,4 +1,4 @@
-"""How the pages for people sign in to `make dev`: as any user that one types.
+"""How the pages for people sign in to `make dev`: as any user that one types, or as administrator.
 
 Only a page that came from here may: another one, of whatever site, would else be given tokens by
 the browser that shows it. What is no browser may say that it is one; whoever runs programs on this
@@ -35,18 +35,20 @@ def config() -> HttpResponse:
 def sign_in_page(data_dir: Path) -> LocalPage:
     """Return what gives a page a token of this data directory's issuer.
 
-    It takes `{"user": …}` as JSON and answers `{"token": …, "expires_in": …}`, in seconds.
+    It takes `{"user": …}` as JSON and answers `{"token": …, "expires_in": …}`, in seconds. With
+    `"admin": true` the token has the scope of administrators.
     """
 
     def page(request: HttpRequest) -> HttpResponse:
         if not _is_from_here(request):
             return _problem(HTTPStatus.FORBIDDEN, "foreign_origin", "Only a page from here may.")
-        user = _user(request)
-        if user is None:
-            detail = 'The body is {"user": "a name"} as JSON.'
+        asked = _asked(request)
+        if asked is None:
+            detail = 'The body is {"user": "a name"} as JSON, and may have "admin": true.'
             return _problem(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid_request", detail)
+        user, admin = asked
         try:
-            token = issue_token(data_dir, user, lifetime=_LIFETIME)
+            token = issue_token(data_dir, user, admin=admin, lifetime=_LIFETIME)
         except ValueError as error:
             return _problem(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid_request", str(error))
         return _json(HTTPStatus.OK, {"token": token, "expires_in": int(_LIFETIME.total_seconds())})
@@ -64,7 +66,8 @@ def _is_from_here(request: HttpRequest) -> bool:
     return (origin.scheme, origin.netloc) == ("http", host)
 
 
-def _user(request: HttpRequest) -> str | None:
+def _asked(request: HttpRequest) -> tuple[str, bool] | None:
+    """Read who signs in, and whether as an administrator; None if the body does not say."""
     # A form of another site's can send no JSON without asking first.
     kind = (request.header("content-type") or "").partition(";")[0].strip().lower()
     if kind != "application/json" or len(request.body) > _BODY_MAX_BYTES:
@@ -73,8 +76,10 @@ def _user(request: HttpRequest) -> str | None:
         said = json.loads(request.body)
     except ValueError:
         return None
-    user = said.get("user") if isinstance(said, dict) else None
-    return user if isinstance(user, str) else None
+    if not isinstance(said, dict):
+        return None
+    user, admin = said.get("user"), said.get("admin", False)
+    return (user, admin) if isinstance(user, str) and isinstance(admin, bool) else None
 
 
 def _json(status: HTTPStatus, body: object, kind: str = "application/json") -> HttpResponse:

@@ -60,7 +60,7 @@ def test_every_route_is_in_the_api_table() -> None:
         for method in operations
     }
 
-    undocumented = ("/openapi.json", "/docs", "/chat", "/web/{path}")
+    undocumented = ("/openapi.json", "/docs", "/chat", "/console", "/web/{path}")
     assert _first_column("docs/api.md") == routes | {f"GET {path}" for path in undocumented}
 
 

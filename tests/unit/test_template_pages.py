@@ -19,7 +19,7 @@ def test_the_pages_sign_in_as_the_client_whose_tokens_the_authorizer_takes() -> 
     assert own == {"Fn::If": ["MakesUserPool", "", {"Ref": "PageClientId"}]}
 
 
-def test_the_stacks_own_pool_sends_people_back_to_the_page_and_nowhere_else() -> None:
+def test_the_stacks_own_pool_sends_people_back_to_the_pages_and_nowhere_else() -> None:
     client: dict[str, Any] = TEMPLATE["Resources"]["UserPoolClient"]["Properties"]
 
     def when_pages_sign_in(name: str) -> Any:
@@ -28,7 +28,9 @@ def test_the_stacks_own_pool_sends_people_back_to_the_page_and_nowhere_else() ->
         assert otherwise in (False, {"Ref": "AWS::NoValue"})
         return then
 
-    assert when_pages_sign_in("CallbackURLs") == [{"Ref": "PageUrl"}]
+    chat, console = when_pages_sign_in("CallbackURLs")
+    assert chat == {"Ref": "PageUrl"}
+    assert console["Fn::If"][:2] == ["PoolSignsInConsole", {"Ref": "ConsolePageUrl"}]
     # The implicit flow would put tokens into addresses.
     assert when_pages_sign_in("AllowedOAuthFlows") == ["code"]
     assert client["GenerateSecret"] is False
@@ -44,3 +46,12 @@ def test_the_page_may_ask_the_pool_for_its_tokens() -> None:
         {"Fn::Sub": "https://${UserPoolDomain}.auth.${AWS::Region}.amazoncognito.com"},
         {"Ref": "PageSignInOrigins"},
     ]
+
+
+def test_the_operations_page_asks_an_issuer_of_ones_own_for_its_scope_and_the_pool_for_none() -> (
+    None
+):
+    asked = FUNCTIONS["Sessions"]["Environment"]["Variables"]["PAGE_ADMIN_SCOPE"]
+
+    # The pool knows no such scope and would refuse; its group of administrators counts.
+    assert asked == {"Fn::If": ["MakesUserPool", "", {"Ref": "PageAdminScope"}]}

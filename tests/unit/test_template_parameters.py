@@ -47,6 +47,10 @@ TAKEN: dict[str, tuple[list[str], list[str]]] = {
         ["", "https://a1.execute-api.eu-west-1.amazonaws.com/v1/chat", "https://talk.example/chat"],
         ["http://talk.example/chat", "https://talk.example/", "https://talk.example/chat#a"],
     ),
+    "ConsolePageUrl": (
+        ["", "https://a1.execute-api.eu-west-1.amazonaws.com/v1/console"],
+        ["https://talk.example/chat", "http://talk.example/console"],
+    ),
     "PageScope": (["openid", "openid email", "api://x/y openid"], ["", "email", "openidx"]),
     "PageSignInOrigins": (
         ["", "https://a.example", "https://a.example https://b.example:8443"],

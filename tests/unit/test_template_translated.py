@@ -26,7 +26,8 @@ from parley_testing.account.template import (
 GATEWAY_SECONDS = 29
 PUBLISHED = ("Sessions", "Messages", "Stream")
 OPEN_TO_ALL = {
-    ("any", path) for path in ("/health", "/openapi.json", "/docs", "/chat", "/web/{path+}")
+    ("any", path)
+    for path in ("/health", "/openapi.json", "/docs", "/chat", "/console", "/web/{path+}")
 }
 BY_DEFAULT = translated()
 

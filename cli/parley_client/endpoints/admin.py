@@ -13,11 +13,16 @@ from parley_client.admin_models import (
     AdminTurn,
     CleanupReport,
     Erasure,
+    LoggedEvent,
+    RecordedToolCall,
+    RememberedItem,
     Renaming,
     Statistics,
+    TurnOfAnybody,
+    TurnSeries,
 )
 from parley_client.call import Call, Page, Series, below, below_name, present, shown_as
-from parley_client.models import SessionStatus, TranscriptMessage
+from parley_client.models import SessionStatus, TranscriptMessage, TurnStatus
 
 
 def list_all_sessions(
@@ -40,6 +45,11 @@ def list_all_sessions(
     )
 
 
+def read_any_session(session_id: UUID | str) -> Call[AdminSession]:
+    """Read any user's session."""
+    return Call("GET", below("/admin/sessions", session_id), shown_as(AdminSession))
+
+
 def read_any_transcript(
     session_id: UUID | str, *, order: Literal["asc", "desc"] = "desc", page_size: int = 100
 ) -> Series[TranscriptMessage]:
@@ -58,6 +68,70 @@ def read_any_transcript(
 def read_any_turn(turn_id: UUID | str) -> Call[AdminTurn]:
     """Read any user's turn, by its id or by that of the request which made it."""
     return Call("GET", below_name("/admin/turns", str(turn_id)), shown_as(AdminTurn))
+
+
+def list_all_turns(
+    *,
+    status: TurnStatus | None = None,
+    user_id: str | None = None,
+    agent: str | None = None,
+    session_id: UUID | str | None = None,
+    page_size: int = 100,
+) -> Series[TurnOfAnybody]:
+    """List turns of all users, the newest first; what is rare is looked for page after page."""
+    query = {
+        "status": status,
+        "user_id": user_id,
+        "agent": agent,
+        "session_id": None if session_id is None else str(session_id),
+    }
+    return Series(
+        lambda cursor: Call(
+            "GET",
+            "/admin/turns",
+            shown_as(Page[TurnOfAnybody]),
+            query={**query, "limit": page_size, "cursor": cursor},
+        )
+    )
+
+
+def read_any_tool_calls(turn_id: UUID | str, *, page_size: int = 100) -> Series[RecordedToolCall]:
+    """List what the tools of any user's turn were given and gave, as it was recorded."""
+    path = below_name("/admin/turns", str(turn_id), "tool-calls")
+    return Series(
+        lambda cursor: Call(
+            "GET",
+            path,
+            shown_as(Page[RecordedToolCall]),
+            query={"limit": page_size, "cursor": cursor},
+        )
+    )
+
+
+def read_any_events(turn_id: UUID | str, *, page_size: int = 100) -> Series[LoggedEvent]:
+    """List what happened in any user's turn, as far as that is still kept, for a day."""
+    path = below_name("/admin/turns", str(turn_id), "events")
+    return Series(
+        lambda cursor: Call(
+            "GET",
+            path,
+            shown_as(Page[LoggedEvent]),
+            query={"limit": page_size, "cursor": cursor},
+        )
+    )
+
+
+def read_any_turn_memory(turn_id: UUID | str, *, page_size: int = 100) -> Series[RememberedItem]:
+    """List what the agent remembers of any user's turn, when it has ended."""
+    path = below_name("/admin/turns", str(turn_id), "memory")
+    return Series(
+        lambda cursor: Call(
+            "GET",
+            path,
+            shown_as(Page[RememberedItem]),
+            query={"limit": page_size, "cursor": cursor},
+        )
+    )
 
 
 def change_session_status(
@@ -117,6 +191,16 @@ def clean_up(
 def read_statistics() -> Call[Statistics]:
     """Say how the deployment does."""
     return Call("GET", "/admin/stats", shown_as(Statistics))
+
+
+def read_turn_series(*, by: Literal["hour", "day"] = "hour", last: int = 24) -> Call[TurnSeries]:
+    """Say what turns came to, hour by hour or day by day of UTC.
+
+    Args:
+        by: How long each is.
+        last: How many, 1 to 100; the last is the one that it is now.
+    """
+    return Call("GET", "/admin/stats/turns", shown_as(TurnSeries), query={"by": by, "last": last})
 
 
 def erase_user(user_id: str) -> Series[Erasure]:

@@ -35,7 +35,12 @@ def test_it_is_shown_with_whose_it_is(
     answer = admin("GET", f"/admin/turns/{named}")
 
     assert answer.status == 200, answer
-    assert answer.json == made | {"user_id": "alice", "request_id": request_id}
+    assert answer.json == made | {
+        "user_id": "alice",
+        "request_id": request_id,
+        "attempt": 1,
+        "crashes": 0,
+    }
     assert [step["kind"] for step in answer.json["steps"]] == ["model", "tool", "model"]
 
 

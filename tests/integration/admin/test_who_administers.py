@@ -17,8 +17,14 @@ SECRET = "my secret diary"
 SESSION = "018f0000-0000-7000-8000-000000000001"
 USES: list[tuple[str, str, Any]] = [
     ("GET", "/admin/sessions", None),
+    ("GET", f"/admin/sessions/{SESSION}", None),
     ("GET", f"/admin/sessions/{SESSION}/messages", None),
+    ("GET", "/admin/turns", None),
     ("GET", f"/admin/turns/{SESSION}", None),
+    ("GET", f"/admin/turns/{SESSION}/tool-calls", None),
+    ("GET", f"/admin/turns/{SESSION}/events", None),
+    ("GET", f"/admin/turns/{SESSION}/memory", None),
+    ("GET", "/admin/stats/turns", None),
     ("PATCH", f"/admin/sessions/{SESSION}", {"status": "active"}),
     ("POST", "/admin/cleanup", {"older_than_seconds": 0}),
     ("DELETE", "/admin/users/alice", None),

@@ -51,7 +51,7 @@ def test_loading_a_function_opens_nothing(
 
 
 def test_open_routes_open_nothing(api: Api, sql: psycopg.Connection, tmp_path: Path) -> None:
-    for path in ("/health", "/openapi.json", "/docs", "/chat", "/web/config.json"):
+    for path in ("/health", "/openapi.json", "/docs", "/chat", "/console", "/web/config.json"):
         assert api("GET", path, user=None).status == 200
     assert api("GET", "/agents").status == 200
 

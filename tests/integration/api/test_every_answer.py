@@ -67,6 +67,7 @@ def test_the_page_of_the_documentation_runs_its_own_scripts_alone(api: Api) -> N
         ("HEAD", "/admin/users/a%2Fb/export/", "GET"),
         ("POST", "/docs", "GET"),
         ("POST", "/chat", "GET"),
+        ("POST", "/console", "GET"),
         ("DELETE", "/web/config.json", "GET"),
         ("GET", "/messages/stream", "POST"),
     ],

@@ -69,7 +69,7 @@ def test_a_route_that_is_not_there_is_no_secret_and_no_answer(api: Api) -> None:
 
 
 def test_the_open_routes_answer_nobody(api: Api) -> None:
-    for path in ("/health", "/openapi.json", "/docs", "/chat", "/web/config.json"):
+    for path in ("/health", "/openapi.json", "/docs", "/chat", "/console", "/web/config.json"):
         assert api("GET", path, user=None).status == 200
     assert [operation.path for operation in operations() if operation.is_open] == ["/health"]
 

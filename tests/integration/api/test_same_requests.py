@@ -79,7 +79,8 @@ def test_a_slash_at_the_end_makes_no_other_route(api: Api, method: str, path: st
 
 
 @pytest.mark.parametrize(
-    ("method", "path"), [*ROUTES, *(("GET", path) for path in ("/health", "/docs", "/chat"))]
+    ("method", "path"),
+    [*ROUTES, *(("GET", path) for path in ("/health", "/docs", "/chat", "/console"))],
 )
 def test_two_slashes_at_the_end_make_another_path_as_in_the_gateway(
     api: Api, method: str, path: str
@@ -91,7 +92,9 @@ def test_two_slashes_at_the_end_make_another_path_as_in_the_gateway(
     assert (answer.status, answer.json["code"]) == (404, "not_found")
 
 
-@pytest.mark.parametrize("path", ["/health", "/openapi.json", "/docs", "/chat", "/web/config.json"])
+@pytest.mark.parametrize(
+    "path", ["/health", "/openapi.json", "/docs", "/chat", "/console", "/web/config.json"]
+)
 def test_a_slash_at_the_end_asks_for_no_token(api: Api, path: str) -> None:
     assert api("GET", f"{path}/", user=None).status == 200
 

@@ -17,13 +17,16 @@ from parley_backend import backend
 from parley_testing.api.handlers import Answer, Api, Context, rest_event
 from parley_testing.api.problems import problem
 
+PAGES = pytest.mark.parametrize("path", ["/chat", "/console"])
+
 
 def files_of(page: str) -> list[str]:
     return re.findall(r'(?:src|href)="([^"#]+)"', page)
 
 
-def test_the_page_runs_its_own_scripts_alone_and_asks_nobody_else(api: Api) -> None:
-    page = api("GET", "/chat", user=None)
+@PAGES
+def test_the_page_runs_its_own_scripts_alone_and_asks_nobody_else(api: Api, path: str) -> None:
+    page = api("GET", path, user=None)
 
     assert page.headers["content-type"] == "text/html; charset=utf-8"
     policy = dict(
@@ -38,8 +41,9 @@ def test_the_page_runs_its_own_scripts_alone_and_asks_nobody_else(api: Api) -> N
     assert page.headers["referrer-policy"] == "no-referrer"
 
 
-def test_what_the_page_names_is_there_and_kept_for_good(api: Api) -> None:
-    named = files_of(api("GET", "/chat", user=None).body)
+@PAGES
+def test_what_the_page_names_is_there_and_kept_for_good(api: Api, path: str) -> None:
+    named = files_of(api("GET", path, user=None).body)
 
     assert named
     for name in named:
@@ -49,11 +53,12 @@ def test_what_the_page_names_is_there_and_kept_for_good(api: Api) -> None:
         assert answer.headers["x-content-type-options"] == "nosniff"
 
 
-def test_a_page_that_is_known_is_not_sent_again(api: Api) -> None:
-    page = api("GET", "/chat", user=None)
+@PAGES
+def test_a_page_that_is_known_is_not_sent_again(api: Api, path: str) -> None:
+    page = api("GET", path, user=None)
 
-    again = api("GET", "/chat", user=None, headers={"If-None-Match": page.headers["etag"]})
-    other = api("GET", "/chat", user=None, headers={"If-None-Match": '"another"'})
+    again = api("GET", path, user=None, headers={"If-None-Match": page.headers["etag"]})
+    other = api("GET", path, user=None, headers={"If-None-Match": '"another"'})
 
     assert page.headers["cache-control"] == "no-cache"
     assert (again.status, again.body) == (304, "")
@@ -87,8 +92,9 @@ def test_what_is_no_file_of_a_page_is_not_there(api: Api, path: str) -> None:
     problem(api("GET", path), 404, "not_found")
 
 
-def test_a_page_behind_a_slash_finds_its_files_one_level_higher(api: Api) -> None:
-    named = files_of(api("GET", "/chat/", user=None).body)
+@PAGES
+def test_a_page_behind_a_slash_finds_its_files_one_level_higher(api: Api, path: str) -> None:
+    named = files_of(api("GET", f"{path}/", user=None).body)
 
     assert all(name.startswith("../web/") for name in named)
 
@@ -115,6 +121,7 @@ def test_a_deployment_with_a_client_for_pages_tells_it_and_lets_them_ask_its_iss
         "issuer": "https://issuer.example/tenant",
         "client_id": "the-page",
         "scope": "openid",
+        "admin_scope": "parley:admin",
         "audience": "the-api",
     }
     assert "; connect-src 'self' https://issuer.example https://tokens.example;" in policy

@@ -41,6 +41,20 @@ def test_a_page_from_here_is_given_a_token_of_the_user(client: httpx.Client) -> 
     assert "access-control-allow-origin" not in answer.headers
 
 
+@pytest.mark.parametrize(("admin", "scope"), [(True, "parley:admin"), (False, "")])
+def test_the_token_is_an_administrators_where_a_page_from_here_asks_for_that(
+    client: httpx.Client, admin: bool, scope: str
+) -> None:
+    origin, body = str(client.base_url).rstrip("/"), {"user": "alice", "admin": admin}
+
+    given = client.post(sign_in.PATH, json=body, headers={"Origin": origin})
+    refused = client.post(sign_in.PATH, json=body, headers={"Origin": "https://evil.example"})
+
+    claims = jwt.decode(given.json()["token"], options={"verify_signature": False})
+    assert (claims["sub"], claims["scope"]) == ("alice", scope)
+    assert refused.status_code == 403
+
+
 @pytest.mark.parametrize(
     "origin",
     [
@@ -87,6 +101,8 @@ def test_https_to_the_same_name_is_another_origin(client: httpx.Client) -> None:
         ("application/json", b'{"user": 1}'),
         ("application/json", b'{"user": "two words"}'),
         ("application/json", b'{"user": ""}'),
+        ("application/json", b'{"user": "alice", "admin": "yes"}'),
+        ("application/json", b'{"admin": true}'),
         ("application/json", b'{"user": "' + b"x" * 2000 + b'"}'),
     ],
 )

@@ -52,6 +52,7 @@ REFUSE_WHAT_FITS = {
     *("readTranscript", "listTurns", "listSessions", "listTasks", "followTurn"),
     *("sendFirstMessage", "streamFirstMessage", "createSession", "createTask", "changeTask"),
     *("sendMessage", "streamMessage", "listAllSessions", "readAnyTranscript", "cleanUp"),
+    *("listAllTurns", "readAnyToolCalls", "readAnyEvents", "readAnyTurnMemory"),
     *("runAgent", "sendToChat"),
 }
 

@@ -32,6 +32,13 @@ def test_the_page_is_beside_the_api_and_needs_no_token(
     assert opened == [OPENED]
 
 
+def test_the_operations_page_is_opened_where_it_is_asked_for(opened: list[str]) -> None:
+    done = CliRunner().invoke(app, ["open", "--console", "--url", "https://a.example/v1"])
+
+    assert (done.exit_code, done.output) == (0, "https://a.example/v1/console\n")
+    assert opened == ["https://a.example/v1/console"]
+
+
 def test_where_nothing_runs_that_is_said_and_no_page_opened(
     opened: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

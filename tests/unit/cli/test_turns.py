@@ -104,6 +104,26 @@ def test_anybodys_turn_is_found_by_its_id_or_its_requests(
     assert "turn.status\trunning\n" in result.stdout
 
 
+def test_the_latest_turns_of_all_users_are_listed(
+    parley: Any, api: Any, running: dict[str, Any], session: dict[str, Any]
+) -> None:
+    failed = running["turn"] | {
+        "status": "failed",
+        "error": {"code": "model_failed", "detail": "no"},
+        "user_id": "anna",
+        "attempt": 2,
+        "crashes": 1,
+    }
+    api.answers("GET /admin/turns", {"items": [failed], "next_cursor": None})
+
+    result = parley("turns", "latest", "--status", "failed", "--user", "anna")
+
+    assert result.exit_code == 0, result.stderr
+    begun = session["created_at"]
+    assert result.stdout == f"{TURN}\tanna\ttodo\tfailed\t{begun}\tmodel_failed\n"
+    assert api.sent()[-1].endswith("/admin/turns?status=failed&user_id=anna&limit=20")
+
+
 @pytest.mark.parametrize("named", [(), (str(TURN),)], ids=["the running one", "by id"])
 @pytest.mark.parametrize(
     ("outcome", "told"),

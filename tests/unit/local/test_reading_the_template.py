@@ -242,7 +242,7 @@ def test_the_projects_own_template_is_understood() -> None:
         function.folder.name for function in template.functions.values()
     }
     open_routes = {route.path for route in template.routes if route.authorizer is None}
-    assert open_routes == {"/health", "/openapi.json", "/docs", "/chat", "/web/{path+}"}
+    assert open_routes == {"/health", "/openapi.json", "/docs", "/chat", "/console", "/web/{path+}"}
     assert {route.path for route in template.routes if route.streams} == {
         "/messages/stream",
         "/sessions/{session_id}/messages/stream",

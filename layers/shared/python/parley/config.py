@@ -69,6 +69,7 @@ class Settings(BaseSettings):
 
     page_client_id: str | None = None
     page_scope: str = "openid"
+    page_admin_scope: str = "parley:admin"
     page_sign_in_origins: str = ""
 
     log_format: Literal["json", "text"] = "json"

@@ -40,6 +40,13 @@ ROUTES: dict[tuple[str, str], tuple[str, dict[str, Any]]] = {
     if event["Type"] == "Api"
 }
 """Every route of the template by its method and path, with its function and its event."""
+
+
+def gateway_path(path: str) -> str:
+    """Return the path of the template by which a path of the API is served."""
+    return "/admin/{path+}" if path.startswith("/admin/") else path
+
+
 SECRETS = {
     "DatabaseSecretArn": "arn:aws:secretsmanager:eu-west-1:123456789012:secret:database-AbCdEf",
     "OpenAiSecretArn": "arn:aws:secretsmanager:eu-west-1:123456789012:secret:openai-AbCdEf",

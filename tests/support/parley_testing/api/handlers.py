@@ -130,7 +130,7 @@ class Api:
         """Return the handler of the function that serves a route."""
         _, first, *_ = path.split("/")
         last = path.rstrip("/").rsplit("/", 1)[-1]
-        if last in ("stream", "events") or first in ("ag-ui", "ai-sdk"):
+        if (last in ("stream", "events") and first != "admin") or first in ("ag-ui", "ai-sdk"):
             return handler_of(self.function("stream").app)
         return self.function(
             "messages" if method == "POST" and last == "messages" else "sessions"

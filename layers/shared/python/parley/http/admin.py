@@ -14,7 +14,6 @@ from parley.errors import InvalidField
 from parley.http.admin_schemas import (
     AdminSession,
     AdminSessionList,
-    AdminTurn,
     Cleaning,
     CleanupReport,
     Erasure,
@@ -24,7 +23,6 @@ from parley.http.admin_schemas import (
 )
 from parley.http.audit import note_use
 from parley.http.documented import answers
-from parley.http.identity import REQUEST_ID_MAX_CHARS
 from parley.http.paging import Cursor, Limit
 from parley.http.parts import (
     Administrator,
@@ -63,16 +61,6 @@ UserId = Annotated[
     Path(min_length=1, max_length=1000, description="The user, as tokens name them; quoted."),
 ]
 
-AnyTurnId = Annotated[
-    str,
-    BeforeValidator(lambda name: storable(unquote(name))),
-    Path(
-        min_length=1,
-        max_length=REQUEST_ID_MAX_CHARS,
-        description="The turn's id, or the `request_id` of the request which made it.",
-    ),
-]
-
 
 router = Router()
 
@@ -99,6 +87,21 @@ def list_all_sessions(
     return AdminSessionList(
         items=[AdminSession.of(row) for row in page.items], next_cursor=page.next_cursor
     )
+
+
+@router.get(
+    "/admin/sessions/<session_id>",
+    operation_id="readAnySession",
+    tags=["admin"],
+    summary="Read anybody's session",
+    responses=answers({200: "The session."}, 403, 404, 422),
+)
+def read_any_session(
+    user: Administrator, sessions: Sessions, session_id: SessionId
+) -> AdminSession:
+    owner = sessions.owner(session_id)
+    note_use("read a session", user_id=owner)
+    return AdminSession.of(sessions.get(owner, session_id))
 
 
 @router.patch(
@@ -151,20 +154,6 @@ def read_any_transcript(
         items=[TranscriptMessage.of(message) for message in page.items],
         next_cursor=page.next_cursor,
     )
-
-
-@router.get(
-    "/admin/turns/<turn_id>",
-    operation_id="readAnyTurn",
-    tags=["admin"],
-    summary="Read anybody's turn, by its id or that of the request which made it",
-    responses=answers({200: "The turn."}, 403, 404, 422),
-)
-def read_any_turn(user: Administrator, transcript: Transcript, turn_id: AnyTurnId) -> AdminTurn:
-    where = transcript.find(turn_id)
-    note_use("read a turn", user_id=where.user_id, session_id=str(where.session_id))
-    view = transcript.turn(where.user_id, where.session_id, where.turn_id)
-    return AdminTurn.found(where, view, transcript.steps(where.user_id, where.turn_id))
 
 
 @router.post(

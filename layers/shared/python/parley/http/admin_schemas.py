@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Annotated, Literal, Self
 from uuid import UUID
@@ -20,14 +19,12 @@ from parley.http.schemas import (
     RequestBody,
     Session,
     Time,
-    TurnDetails,
     example,
     worded,
 )
 from parley.repository import values
 from parley.repository.expired_sessions import Scope
 from parley.repository.models import SessionStatus
-from parley.repository.transcript import Found, TurnView
 from parley.users.erasure import Erased
 from parley.users.renaming import Renamed
 
@@ -55,19 +52,6 @@ class AdminSessionList(BaseModel):
 
     items: list[AdminSession]
     next_cursor: str | None
-
-
-class AdminTurn(TurnDetails):
-    """A turn with what was said and done in it, whose it is, and which request made it."""
-
-    user_id: str
-    request_id: str | None = Field(description="Of the API's request, where it is known.")
-
-    @classmethod
-    def found(cls, where: Found, view: TurnView, steps: Iterable[values.Step]) -> Self:
-        """Show a turn."""
-        whole = TurnDetails.shown(view, steps)
-        return cls(**dict(whole), user_id=where.user_id, request_id=where.request_id)
 
 
 class StatusChange(RequestBody):

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Annotated
 
+from annotated_types import Interval
 from aws_lambda_powertools.event_handler.api_gateway import Router
+from aws_lambda_powertools.event_handler.openapi.params import Query
 
 from parley.http.documented import answers
+from parley.http.numbers import IN_DIGITS
 from parley.http.parts import Administrator, Database, Store
-from parley.http.statistics_schemas import MemoryFigures, Statistics
+from parley.http.statistics_schemas import MemoryFigures, Statistics, TurnSeries
 from parley.ids import conversation_key
 from parley.memory.store import AgentSessionStore
 from parley.repository.progress import read_progress
 from parley.repository.statistics import SampledSession, read_activity, read_standing
+from parley.repository.turn_series import Span, read_series
 
 router = Router()
 
@@ -34,6 +39,31 @@ def read_statistics(user: Administrator, database: Database, store: Store) -> St
         newest_turns=activity.newest_turns,
         cleanup=read_progress(database, "retention"),
     )
+
+
+@router.get(
+    "/admin/stats/turns",
+    operation_id="readTurnSeries",
+    tags=["admin"],
+    summary="Show what turns came to, hour by hour or day by day",
+    description=(
+        "Each hour or day, of UTC, has the turns that were begun in it. Of more than 1,000 the"
+        " newest 1,000 are looked at and stand for all."
+    ),
+    responses=answers({200: "The figures, the oldest first."}, 403, 422),
+)
+def read_turn_series(
+    user: Administrator,
+    database: Database,
+    by: Annotated[Span, Query(description="How long each is.")] = "hour",
+    last: Annotated[
+        int,
+        Interval(ge=1, le=100),
+        IN_DIGITS,
+        Query(description="How many; the last is the one that it is now."),
+    ] = 24,
+) -> TurnSeries:
+    return TurnSeries.of(by, read_series(database, by, last))
 
 
 def _memory(store: AgentSessionStore, sample: Sequence[SampledSession]) -> MemoryFigures:

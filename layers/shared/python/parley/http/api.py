@@ -29,7 +29,7 @@ from parley.http.declared import answering, place_of
 from parley.http.headers import SAFE, safe_besides
 from parley.http.identity import identify
 from parley.http.parts import context_of
-from parley.http.paths import WEB_FILES, methods_of, named_ids, seen_from, without_slash
+from parley.http.paths import WEB_FILES, methods_of, named_ids, route_of, seen_from, without_slash
 from parley.http.problems import (
     CONTENT_TYPE,
     FAULTS_MAX,
@@ -48,7 +48,7 @@ from parley.refusals import reason_of
 from parley.text import storable_json
 from parley.tracing import subsegment
 
-OPEN_PATHS = frozenset({"/health", "/openapi.json", "/docs", "/chat"})
+OPEN_PATHS = frozenset({"/health", "/openapi.json", "/docs", "/chat", "/console"})
 """What answers without a token, besides the files of pages."""
 
 _EXPOSED = [
@@ -121,7 +121,8 @@ class Api:
         log.append_keys(request_id=_request_id(event), function_request_id=context.aws_request_id)
         started = time.monotonic()
         # As the template has it: names for the ids, and nothing that a client made up.
-        route = f"{event.get('httpMethod')} {event.get('resource')}"
+        path = route_of(event.get("path") or "", event.get("resource") or "")
+        route = f"{event.get('httpMethod')} {path}"
         try:
             with subsegment(route) as annotations:
                 response = self.answer(event, context)

@@ -16,6 +16,7 @@ import parley
 from parley.http import (
     admin,
     admin_stats,
+    admin_turns,
     memory,
     messages,
     open,
@@ -41,7 +42,7 @@ audience."""
 
 ROUTES = (
     *(sessions, messages, stream_routes, ag_ui_routes, ai_sdk_routes, transcript, turns),
-    *(memory, admin, admin_stats, open),
+    *(memory, admin, admin_turns, admin_stats, open),
 )
 """The modules of all routes, in the document's order."""
 

@@ -22,6 +22,7 @@ from aws_lambda_powertools.event_handler.depends import Depends
 
 from parley import timing
 from parley.cleanup import cleaner, forgetting
+from parley.events import log
 from parley.http import identity, project_routes
 from parley.memory import store
 from parley.repository import database, sessions, transcript
@@ -109,6 +110,7 @@ Database = Annotated[database.Database, part(lambda parts: parts.database)]
 Sessions = Annotated[sessions.SessionRepository, part(lambda parts: parts.sessions)]
 Transcript = Annotated[transcript.Transcript, part(lambda parts: parts.transcript)]
 Store = Annotated[store.AgentSessionStore, part(lambda parts: parts.store)]
+Events = Annotated[log.EventLog, part(lambda parts: parts.events)]
 Forgetter = Annotated[forgetting.Forgetter, part(lambda parts: parts.forgetter)]
 Sender = Annotated[send.Sender, part(lambda parts: parts.sender)]
 Canceller = Annotated[cancel.Canceller, part(lambda parts: parts.canceller)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from importlib import resources
 from typing import Any
@@ -16,6 +16,7 @@ _UNDOCUMENTED = {
     "/docs": "GET",
     "/openapi.json": "GET",
     "/chat": "GET",
+    "/console": "GET",
     f"{WEB_FILES}{{path+}}": "GET",
 }
 
@@ -72,12 +73,29 @@ def methods_among(known: Mapping[str, Sequence[str]], path: str) -> list[str]:
         known: The methods of each path, as OpenAPI writes paths.
         path: A request's.
     """
+    found = _matching(known, path)
+    return [] if found is None else sorted(known[found])
+
+
+def route_of(path: str, resource: str) -> str:
+    """Return the path of a request as the document has it, with names for the ids.
+
+    Args:
+        path: The request's.
+        resource: As API Gateway's template has it, which may leave the rest of a path open; this is
+            returned where there is no such path.
+    """
+    open_ended = resource.endswith("+}")
+    return (_matching(_methods(), path) or resource) if open_ended else resource
+
+
+def _matching(known: Iterable[str], path: str) -> str | None:
     plain = without_slash(path)
     # A literal segment goes before a parameter, as in API Gateway.
     for each in sorted(known, key=lambda each: each.count("{")):
         if _rule(each).fullmatch(plain):
-            return sorted(known[each])
-    return []
+            return each
+    return None
 
 
 def document() -> str:

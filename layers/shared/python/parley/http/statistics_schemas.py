@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Any, Literal, Self
 
@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 
 from parley.http.admin_schemas import CleanupKind, Counted, Failure
 from parley.http.schemas import Time
-from parley.repository import statistics
+from parley.repository import statistics, turn_series
 from parley.repository.progress import Progress
 from parley.repository.states import STATUSES
 from parley.repository.statistics import Standing
@@ -176,3 +176,33 @@ class Statistics(BaseModel):
             ),
             last_cleanup=None if cleanup is None else LastCleanup.of(cleanup),
         )
+
+
+class TurnsOfSpan(BaseModel):
+    """What the turns that were begun in an hour or a day came to."""
+
+    start: Time = Field(description="When the hour or the day began.")
+    turns: TurnCounts
+    input_tokens: int
+    output_tokens: int
+    median_seconds: float | None = Field(description="From a message to its reply.")
+    p95_seconds: float | None
+    estimated: bool = Field(
+        description="Whether there were more than 1,000, of which the newest stand for all."
+    )
+
+
+class TurnSeries(BaseModel):
+    """What turns came to, hour by hour or day by day, the oldest first."""
+
+    by: turn_series.Span
+    items: list[TurnsOfSpan]
+
+    @classmethod
+    def of(cls, by: turn_series.Span, spans: Iterable[turn_series.TurnsOfSpan]) -> Self:
+        """Show the figures."""
+        items = [
+            TurnsOfSpan.model_validate(asdict(span) | {"turns": TurnCounts.of(span.turns)})
+            for span in spans
+        ]
+        return cls(by=by, items=items)

@@ -1,4 +1,4 @@
-"""The pages for people: the chat page, and the files that pages load.
+"""The pages for people: the chat page, the operations page, and the files that pages load.
 
 The files are not in the shared layer; the function that serves them carries them and says where
 they are. Nobody needs a token for them: a page signs in by itself.
@@ -26,6 +26,7 @@ from parley.errors import NotFound
 from parley.http.paths import WEB_FILES
 
 CHAT = "/chat"
+CONSOLE = "/console"
 CONFIG = f"{WEB_FILES}config.json"
 """How a page signs in here."""
 
@@ -85,6 +86,7 @@ class SignIn:
         issuer: The issuer.
         client_id: The client that pages are there; a public one.
         scope: The scopes that they ask for, separated by spaces.
+        admin_scope: Those that the operations page asks for besides.
         audience: For whom tokens must be made, where that is not the client.
         origins: Where pages may send requests to sign in.
     """
@@ -92,6 +94,7 @@ class SignIn:
     issuer: str
     client_id: str
     scope: str
+    admin_scope: str
     audience: str | None
     origins: tuple[str, ...]
 
@@ -100,6 +103,7 @@ class SignIn:
         """Return what the settings say; None where pages cannot sign in."""
         issuer, client_id = settings.oidc_issuer, settings.page_client_id
         scope, audience = settings.page_scope, settings.oidc_audience
+        admin_scope = settings.page_admin_scope
         elsewhere = settings.page_sign_in_origins.split()
         if not issuer or not client_id:
             return None
@@ -108,6 +112,7 @@ class SignIn:
             issuer=issuer,
             client_id=client_id,
             scope=scope,
+            admin_scope=admin_scope,
             audience=None if audience == client_id else audience,
             origins=(f"{parts.scheme}://{parts.netloc}", *elsewhere),
         )
@@ -119,6 +124,7 @@ class SignIn:
             "issuer": self.issuer,
             "client_id": self.client_id,
             "scope": self.scope,
+            "admin_scope": self.admin_scope,
             "audience": self.audience,
         }
 
@@ -135,13 +141,20 @@ def router(folder: Path, sign_in: SignIn | None = None) -> Router:
     how = sign_in.shown() if sign_in else {"kind": "none"}
     routes = Router()
 
-    @routes.get(CHAT, include_in_schema=False)
-    def chat() -> Response[str]:
+    def page(name: str) -> Response[str]:
         event = routes.current_event
         # As it was asked for: with a slash at the end, what the page names is one level higher.
         asked = event.raw_event["requestContext"].get("path") or ""
         above = "../" if asked.endswith("/") else ""
-        return _page(web.page("chat.html", above), event.headers, policy(*origins))
+        return _page(web.page(name, above), event.headers, policy(*origins))
+
+    @routes.get(CHAT, include_in_schema=False)
+    def chat() -> Response[str]:
+        return page("chat.html")
+
+    @routes.get(CONSOLE, include_in_schema=False)
+    def console() -> Response[str]:
+        return page("console.html")
 
     @routes.get(CONFIG, include_in_schema=False)
     def config() -> Response[str]:

@@ -1,0 +1,68 @@
+"""What the agent remembers of anybody's turn."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import psycopg
+import pytest
+
+from parley.turns import remembered
+from parley_testing.api.handlers import Api
+
+
+@pytest.fixture
+def turn(api: Api) -> str:
+    """A turn of alice's in which a tool was called."""
+    session_id = api.new_session()
+    sent = api("POST", f"/sessions/{session_id}/messages", {"text": "add milk"})
+    turn_id: str = sent.json["turn"]["id"]
+    return turn_id
+
+
+def pages(admin: Any, path: str) -> list[Any]:
+    """All of a list, one at a time."""
+    found: list[Any] = []
+    cursor: dict[str, str] = {}
+    while True:
+        answer = admin("GET", path, query={"limit": "1", **cursor})
+        assert answer.status == 200, answer
+        assert len(answer.json["items"]) <= 1
+        found += answer.json["items"]
+        if answer.json["next_cursor"] is None:
+            return found
+        cursor = {"cursor": answer.json["next_cursor"]}
+
+
+def test_what_the_model_was_told_and_answered_is_shown_as_it_is_remembered(
+    admin: Any, turn: str
+) -> None:
+    path = f"/admin/turns/{turn}/memory"
+    whole = admin("GET", path).json
+
+    items = [each["item"] for each in whole["items"]]
+    assert items[0]["content"] == "add milk"
+    assert {"function_call", "function_call_output"} <= {item.get("type") for item in items}
+    assert [each["place"] for each in whole["items"]] == list(range(len(items)))
+    assert pages(admin, path) == whole["items"]
+
+
+def test_of_an_item_that_is_very_long_the_beginning_is_shown(
+    admin: Any, api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(remembered, "ITEM_MAX_CHARS", 200)
+    session_id = api.new_session()
+    sent = api("POST", f"/sessions/{session_id}/messages", {"text": "x" * 300})
+
+    shown = admin("GET", f"/admin/turns/{sent.json['turn']['id']}/memory").json["items"][0]
+
+    assert shown["cut"] is True
+    assert len(shown["item"]) == 200
+
+
+def test_of_an_attempt_that_does_not_count_nothing_is_shown(
+    admin: Any, turn: str, sql: psycopg.Connection
+) -> None:
+    sql.execute("UPDATE turns SET attempt = 2")
+
+    assert admin("GET", f"/admin/turns/{turn}/memory").json["items"] == []
