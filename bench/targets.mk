@@ -6,6 +6,10 @@ STOP_AFTER ?= 10
 TURNS ?= 100
 ROUNDS ?= 5
 
+# A bench sends faster than any person.
+bench-%: export USER_TURNS_PER_MINUTE = 0
+bench-%: export USER_MAX_OPEN_TURNS = 0
+
 .PHONY: bench-cleanup bench-fairness bench-stream bench-prompt-cache bench-row-security bench-init
 
 bench-cleanup: .venv/.test ## A cleanup of many sessions (STORE=sqlite, SESSIONS=100000, STOP_AFTER=10)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,7 +21,11 @@ pytest_plugins = [
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Run Parley's own project in this process, and in those that tests start."""
+    """Run Parley's own project in this process, and in those that tests start.
+
+    Tests send faster than any person; those of the limit set it themselves.
+    """
+    os.environ.setdefault("USER_TURNS_PER_MINUTE", "0")
     folder = tempfile.TemporaryDirectory(prefix="parley-manifest-")
     config.add_cleanup(folder.cleanup)
     serve_here(Path(__file__).parent, Path(folder.name))

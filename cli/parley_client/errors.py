@@ -62,6 +62,7 @@ class ApiError(ParleyError):
         session_id: The session that it is about.
         session_status: What that session is instead of active.
         turn_id: The turn that is in the way, failed, or goes on.
+        limit: The limit that was reached, by its setting.
     """
 
     status: int
@@ -73,6 +74,7 @@ class ApiError(ParleyError):
     session_id: UUID | None = None
     session_status: str | None = None
     turn_id: UUID | None = None
+    limit: str | None = None
 
     def __str__(self) -> str:
         return f"{self.status} {self.code or self.title}: {self.detail}"

@@ -93,6 +93,7 @@ def _refusal(url: str, response: httpx.Response) -> ApiError | UnexpectedAnswer:
         request_id=_string(problem.get("request_id")) or None,
         session_id=_id(problem.get("session_id")),
         session_status=_string(problem.get("session_status")) or None,
+        limit=_string(problem.get("limit")) or None,
         turn_id=_id(problem.get("turn_id")),
     )
 

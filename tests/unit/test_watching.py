@@ -78,6 +78,7 @@ def emitted(
         observability.turn_ended(outcome=outcome, agent="todo", seconds=1, usage=Usage())
     observability.summary_ended(outcome="made", agent="todo", seconds=1, usage=Usage())
     observability.memory_read(0.1)
+    observability.limit_reached("user_max_sessions")
     observability.cleanup_ended(done=True, seconds=1, kinds={"memory": Counted()})
 
     class Store:

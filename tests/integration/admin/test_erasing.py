@@ -37,6 +37,7 @@ def belong(api: Api, aged: Aged, user: str, *, sessions: int = 2) -> None:
     for title in ("milk", "bread"):
         made = api("POST", "/tasks", {"title": title}, user=user, headers=keyed(f"task-{title}"))
         assert made.status == 201, made
+    aged.sql.execute("INSERT INTO user_limits VALUES (%s, ARRAY[now()])", (user,))
     deleted = aged.session(days=0, turns=1, user=user, key="deleted")
     assert api("DELETE", f"/sessions/{deleted}", user=user).status == 204
 

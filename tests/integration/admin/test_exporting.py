@@ -29,6 +29,7 @@ TABLES = {
     "message": "messages",
     "tool_call": "tool_calls",
     "row": "tasks",
+    "limits": "user_limits",
 }
 
 
@@ -36,6 +37,7 @@ TABLES = {
 def alice(api: Api, aged: Aged) -> Aged:
     """A user who owns some of everything, beside another."""
     for user in ("bob", "alice"):
+        aged.sql.execute("INSERT INTO user_limits VALUES (%s, ARRAY[now()])", (user,))
         for number in range(3):
             session_id = aged.session(days=number, turns=2, user=user, key=f"key {number}")
             aged.sql.execute(
@@ -58,6 +60,8 @@ def identity(record: dict[str, Any]) -> tuple[Any, ...]:
             return ("memory", record["session_id"], record["turn_number"])
         case "row":
             return ("row", record["table"], record["row"]["id"])
+        case "limits":
+            return ("limits", record["user_id"])
         case kind:
             return (kind, record["id"])
 

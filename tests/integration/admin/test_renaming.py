@@ -64,6 +64,7 @@ def keyed(key: str) -> dict[str, str]:
 def belong(api: Api, aged: Aged) -> Any:
     """Have ada own something of every kind; gives her session."""
     session_id = aged.session(days=0, turns=3, user="ada", name="groceries", key="k")
+    aged.sql.execute("INSERT INTO user_limits VALUES ('ada', ARRAY[now()])")
     deleted = aged.session(days=0, turns=1, user="ada", key="deleted")
     assert api("DELETE", f"/sessions/{deleted}", user="ada").status == 204
     made = api("POST", "/tasks", {"title": "milk"}, user="ada", headers=keyed("task"))
@@ -82,7 +83,7 @@ def test_all_that_was_theirs_is_the_others(
     assert renamed == {
         "sessions": 1, "items": 3, "project": {"tasks": 1}, "waiting": 0, "done": True
     }  # fmt: skip
-    for table in ("sessions", "turns", "tasks", "idempotency_tombstones"):
+    for table in ("sessions", "turns", "tasks", "idempotency_tombstones", "user_limits"):
         users = sql.execute(f"SELECT DISTINCT user_id FROM {table}").fetchall()
         assert users == [("anna",)], table
     assert api("GET", f"/sessions/{session_id}", user="ada").status == 404
@@ -94,6 +95,24 @@ def test_all_that_was_theirs_is_the_others(
         == "milk"
     )
     assert len(api("GET", "/tasks", user="anna").json["items"]) == 1
+
+
+def test_turns_that_both_began_count_together(
+    admin: Any, aged: Aged, sql: psycopg.Connection
+) -> None:
+    for user, ago in (("ada", 3), ("anna", 2), ("ada", 1)):
+        sql.execute(
+            "INSERT INTO user_limits AS u VALUES (%s, ARRAY[now() - make_interval(secs => %s)])"
+            " ON CONFLICT (user_id) DO UPDATE SET begun_at = excluded.begun_at || u.begun_at",
+            (user, ago),
+        )
+
+    rename(admin, "ada", "anna")
+
+    ((user, begun),) = sql.execute("SELECT user_id, begun_at FROM user_limits").fetchall()
+    assert user == "anna"
+    assert len(begun) == 3
+    assert begun == sorted(begun, reverse=True)
 
 
 def test_it_is_safe_to_repeat(api: Api, admin: Any, aged: Aged) -> None:

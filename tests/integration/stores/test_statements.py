@@ -39,6 +39,7 @@ VALUES = {
         "window", "max_queued", "pace_turns", "attempt", "model_calls", "input_tokens",
         "output_tokens", "summary_attempt", "making_attempt", "my_attempt", "turns", "max_bytes",
         "pause", "longest",
+        "max_open_turns", "turns_per_minute", "max_sessions", "max_metadata_bytes",
     ),
     "1",
 )  # fmt: skip
@@ -81,7 +82,7 @@ def test_its_head_says_what_it_is_given(file: Path) -> None:
 
 def test_the_other_way_to_begin_says_what_it_is_given_besides() -> None:
     besides = {"agent", "name", "platform", "metadata", "session_key", "session_fingerprint"}
-    besides |= {"known_as", "known_with"}
+    besides |= {"known_as", "known_with", "max_sessions", "max_metadata_bytes"}
 
     by_name, by_id = (set(statement(f"begin_by_{way}")._bindparams) for way in ("name", "id"))
 
@@ -98,6 +99,9 @@ def test_the_two_ways_to_begin_are_the_same_from_the_head_on() -> None:
         "      WHEN (SELECT fingerprint FROM buried) <> ALL(CAST(:fingerprints AS bytea[]))\n"
         "      THEN 'key_reused' ELSE 'not_found' END",
         "WHEN false THEN NULL",
-    ).replace("WHEN seen.id IS NULL THEN 'again'", "WHEN seen.id IS NULL THEN 'not_found'")
+    ).replace(
+        "WHEN seen.id IS NULL AND excess.reached IS NULL THEN 'again'",
+        "WHEN seen.id IS NULL THEN 'not_found'",
+    )
 
     assert of_names == by_id

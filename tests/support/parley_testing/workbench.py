@@ -16,6 +16,7 @@ from parley.ids import conversation_key, new_id
 from parley.memory.store import SUMMARIES_KEPT, AgentSessionStore
 from parley.memory.window import LOW_MARK_PERCENT, vouched_turns
 from parley.repository.database import Database
+from parley.repository.fair_use import UNLIMITED, FairUse
 from parley.repository.sessions import SessionRepository
 from parley.repository.summaries import SummaryRepository
 from parley.repository.tool_calls import ToolCallRepository
@@ -89,6 +90,7 @@ class Workbench:
         caps: Caps | None = None,
         summarised: bool = False,
         summary_bytes: int = INPUT_BYTES,
+        fair_use: FairUse = UNLIMITED,
     ) -> None:
         self.agent = agent
         self.database = database
@@ -98,7 +100,7 @@ class Workbench:
         window = vouched_turns(memory_items)
         read = window + SUMMARIES_KEPT
         agents = ["todo"] if summarised else []
-        self.turns = TurnRepository(database, window=window)
+        self.turns = TurnRepository(database, window=window, fair_use=fair_use)
         self.sessions = SessionRepository(database)
         self.transcript = Transcript(database)
         self.tool_calls = ToolCallRepository(database)

@@ -39,6 +39,10 @@ TOLD = [
     ),
     (errors.TurnInProgress(SESSION, TURN), 409, "turn_in_progress", {"session_id", "turn_id"}),
     (errors.QueueFull(SESSION, 20), 409, "queue_full", {"session_id"}),
+    (errors.LimitReached("user_max_open_turns", 50), 409, "limit_reached", {"limit"}),
+    (errors.LimitReached("user_max_sessions", 50), 409, "limit_reached", {"limit"}),
+    (errors.LimitReached("user_max_metadata_bytes", 50), 409, "limit_reached", {"limit"}),
+    (errors.LimitReached("user_turns_per_minute", 60, 0.2), 429, "limit_reached", {"limit"}),
     (errors.StoreUnavailable("postgres", "08006"), 503, "store_unavailable", set()),
     (errors.TurnUnfinished(SESSION, TURN), 504, "turn_timeout", {"session_id", "turn_id"}),
     (
@@ -72,6 +76,13 @@ def test_what_is_down_says_when_to_come_back() -> None:
     said = problems.answer(errors.StoreUnavailable("postgres", "08006"))
 
     assert int(said.headers["Retry-After"]) > 0
+
+
+def test_a_limit_that_renews_by_itself_says_when_and_never_too_early() -> None:
+    said = problems.answer(errors.LimitReached("user_turns_per_minute", 60, 41.2))
+
+    assert said.headers == {"Retry-After": "42"}
+    assert said.detail.startswith("60 turns")
 
 
 @pytest.mark.parametrize("error", [RuntimeError("secret"), KeyError("secret"), errors.Fenced(1, 1)])

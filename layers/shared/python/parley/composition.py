@@ -25,6 +25,7 @@ from parley.once import made_once
 from parley.repository.audit import AuditRepository
 from parley.repository.database import Database
 from parley.repository.expired_sessions import Ages
+from parley.repository.fair_use import FairUse
 from parley.repository.sessions import SessionRepository
 from parley.repository.summaries import SummaryRepository
 from parley.repository.tool_calls import ToolCallRepository
@@ -170,7 +171,7 @@ class Composition:
     @made_once
     def sessions(self) -> SessionRepository:
         """The sessions."""
-        return SessionRepository(self.database)
+        return SessionRepository(self.database, self._fair_use)
 
     @made_once
     def transcript(self) -> Transcript:
@@ -191,7 +192,17 @@ class Composition:
     @made_once
     def turns(self) -> TurnRepository:
         """The life of turns."""
-        return TurnRepository(self.database, window=self._window)
+        return TurnRepository(self.database, window=self._window, fair_use=self._fair_use)
+
+    @property
+    def _fair_use(self) -> FairUse:
+        settings = self.settings
+        return FairUse(
+            open_turns=settings.user_max_open_turns,
+            turns_per_minute=settings.user_turns_per_minute,
+            sessions=settings.user_max_sessions,
+            metadata_bytes=settings.user_max_metadata_bytes,
+        )
 
     @made_once
     def canceller(self) -> Canceller:

@@ -50,6 +50,11 @@ class Settings(BaseSettings):
     tool_calls_max_per_step: int = Field(32, ge=1, le=128)
     message_max_chars: int = Field(32_000, ge=1, le=200_000)
 
+    user_max_open_turns: int = Field(50, ge=0, le=10_000)
+    user_turns_per_minute: int = Field(60, ge=0, le=600)
+    user_max_sessions: int = Field(10_000, ge=0, le=1_000_000)
+    user_max_metadata_bytes: int = Field(2_000_000, ge=0, le=100_000_000)
+
     openai_api_key: SecretStr | None = None
     openai_secret_arn: str | None = None
     openai_base_url: AnyHttpUrl | None = None

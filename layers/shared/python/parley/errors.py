@@ -116,6 +116,16 @@ class QueueFull(ParleyError):
         self.limit = limit
 
 
+class LimitReached(ParleyError):
+    """The user has all that one may have of something, or has asked too often."""
+
+    def __init__(self, limit: str, most: int, renews: float | None = None) -> None:
+        super().__init__(f"{limit} is {most}")
+        self.limit = limit
+        self.most = most
+        self.renews = renews
+
+
 class IdempotencyKeyReused(ParleyError):
     """The key was used before, with another request."""
 

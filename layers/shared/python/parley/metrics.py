@@ -24,6 +24,8 @@ METRICS: Mapping[str, MetricUnit] = {
     "SummariesFailed": MetricUnit.Count,
     "MemoryReadLatency": MetricUnit.Milliseconds,
     "WakeupsFailed": MetricUnit.Count,
+    # Requests that were refused for a limit of their user's, also by limit.
+    "LimitsReached": MetricUnit.Count,
     # Of a cleanup; what it removed also by kind.
     "CleanupFinished": MetricUnit.Count,
     "CleanupDuration": MetricUnit.Seconds,

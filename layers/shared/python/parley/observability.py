@@ -172,6 +172,12 @@ def request_answered(
     logger().info("request answered", milliseconds=_milliseconds(seconds), **facts)
 
 
+def limit_reached(limit: str) -> None:
+    """Measure that a request was refused for a limit of its user's, and log it."""
+    measure({"LimitsReached": 1}, limit=limit)
+    logger().info("limit reached", limit=limit)
+
+
 def cleanup_ended(*, done: bool, seconds: float, kinds: Mapping[str, Removed]) -> None:
     """Measure a cleanup of everything, or what one invocation did of it.
 

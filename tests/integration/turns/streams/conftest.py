@@ -12,6 +12,7 @@ import psycopg
 import pytest
 
 from parley.events.sqlite import SqliteEventLog
+from parley.repository.fair_use import UNLIMITED, FairUse
 from parley_testing.models.scripted import Script, in_order
 from parley_testing.models.steps import Gate
 from parley_testing.streams.streaming import CountedLog, Streams
@@ -34,8 +35,10 @@ async def new_streams(
     """Serves the app with a model of the test's; each is a process of its own as far as it goes."""
     async with AsyncExitStack() as stack:
 
-        async def make(script: Script | None = None, **fields: Any) -> Streams:
-            bench = new_bench(script or in_order(), events=log)
+        async def make(
+            script: Script | None = None, *, fair_use: FairUse = UNLIMITED, **fields: Any
+        ) -> Streams:
+            bench = new_bench(script or in_order(), events=log, fair_use=fair_use)
             return await stack.enter_async_context(Streams(bench, log, **fields))
 
         yield make

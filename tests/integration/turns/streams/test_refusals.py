@@ -10,6 +10,7 @@ import pytest
 
 from parley.errors import StoreUnavailable
 from parley.http.body import body_max_bytes
+from parley.repository.fair_use import FairUse
 from parley.turns.send import Sender
 from parley_testing.models.scripted import Streamed, in_order, say
 from parley_testing.models.steps import Gate
@@ -261,3 +262,42 @@ async def test_a_turn_goes_on_though_its_stream_could_not_begin(
     await streams.stop()
 
     assert [turn.status for turn in streams.turns(session_id)] == ["completed"]
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/messages/stream", {"text": "hi"}),
+        (
+            "/ag-ui/todo",
+            {
+                "threadId": "thread-1",
+                "runId": "run-1",
+                "messages": [{"id": "m-1", "role": "user", "content": "hi"}],
+                "tools": [],
+            },
+        ),
+        (
+            "/ai-sdk/chat",
+            {
+                "id": "V1StGXR8",
+                "trigger": "submit-message",
+                "messages": [
+                    {"id": "m-1", "role": "user", "parts": [{"type": "text", "text": "hi"}]}
+                ],
+            },
+        ),
+    ],
+    ids=["ours", "AG-UI", "AI SDK"],
+)
+async def test_who_has_reached_a_limit_is_told_before_a_stream_begins(
+    new_streams: NewStreams, path: str, body: dict[str, Any]
+) -> None:
+    streams = await new_streams(in_order(say("hello")), fair_use=FairUse(turns_per_minute=1))
+    streams.bench.begin(streams.bench.new_session())
+
+    async with streams.ask("POST", path, body) as reading:
+        document = await problem(reading, 429, "limit_reached")
+
+    assert document["limit"] == "user_turns_per_minute"
+    assert 1 <= int(reading.response.headers["retry-after"]) <= 60

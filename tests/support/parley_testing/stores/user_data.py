@@ -14,6 +14,7 @@ _OF_USER = {
     "messages": "turn_id IN (SELECT id FROM turns WHERE user_id = %(user)s)",
     "tool_calls": "turn_id IN (SELECT id FROM turns WHERE user_id = %(user)s)",
     "tasks": "user_id = %(user)s",
+    "user_limits": "user_id = %(user)s",
     "memory_deletions": "conversation LIKE 'user_' || %(user)s || '_conv_%%'",
     "escalation_notices": "session_id IN (SELECT id FROM sessions WHERE user_id = %(user)s)",
     "idempotency_tombstones": "user_id = %(user)s",

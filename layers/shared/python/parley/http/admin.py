@@ -226,8 +226,9 @@ def rename_user(
     summary="Export all that is kept of a user, as JSON lines",
     description=(
         "Each line is a JSON object with its `type`: session, turn, message, tool_call, task,"
-        " row (of a `table` of the project's own), memory or event (what happened in a turn, kept"
-        " for a day). The header `Next-Cursor` says that there is more."
+        " limits (what is counted for them), row (of a `table` of the project's own), memory or"
+        " event (what happened in a turn, kept for a day). The header `Next-Cursor` says that there"
+        " is more."
     ),
     responses=answers({}, 403, 422) | {200: _LINES},
 )

@@ -22,7 +22,7 @@ from aws_lambda_powertools.event_handler.openapi.exceptions import (
 )
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from parley.errors import NotFound, StoreUnavailable, Unauthenticated
+from parley.errors import LimitReached, NotFound, StoreUnavailable, Unauthenticated
 from parley.http.audit import PREFIX, Audit
 from parley.http.body import ROOM_BYTES, VALUES_MAX, body_refusal, read_json
 from parley.http.declared import answering, place_of
@@ -42,7 +42,7 @@ from parley.http.problems import (
     answer,
 )
 from parley.http.project_routes import ProjectRoutes
-from parley.observability import logger, request_answered, traced
+from parley.observability import limit_reached, logger, request_answered, traced
 from parley.project_variables import renew_environment
 from parley.refusals import reason_of
 from parley.text import storable_json
@@ -271,6 +271,8 @@ def logged(error: Exception, **known: Any) -> Answer:
         logger().error("unexpected error", **traced(error), **known)
     elif said.status >= 500:
         logger().warning("request not served", code=said.code, reason=str(error))
+    elif isinstance(error, LimitReached):
+        limit_reached(error.limit)
     return said
 
 

@@ -16,7 +16,7 @@ _WHEN = {
     413: "The body is too large.",
     415: "The body is something else than JSON.",
     422: "A field cannot be taken, or the Idempotency-Key came with another request.",
-    429: "Too many requests.",
+    429: "Too many requests; `Retry-After` says when there is room again, where that is known.",
     500: "An error on our side.",
     502: "The turn failed: the model or the agent could not answer.",
     503: "A store is down; nothing was lost.",

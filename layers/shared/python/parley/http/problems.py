@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
+from math import ceil
 from typing import Any, Literal
 
 from aws_lambda_powertools.event_handler.exceptions import ServiceError
@@ -42,6 +43,7 @@ class Problem(BaseModel):
     session_id: str | None = None
     session_status: str | None = None
     turn_id: str | None = None
+    limit: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +183,26 @@ def _of_a_project(error: ServiceError) -> Answer:
     return Answer(status, status.name.lower(), str(error.msg))
 
 
+def _limit_reached(error: errors.LimitReached) -> Answer:
+    """Say which limit it is; and how long to wait, where waiting is all that it takes."""
+    detail = _REACHED[error.limit].format(most=error.most)
+    facts = {"limit": error.limit}
+    if error.renews is None:
+        return Answer(HTTPStatus.CONFLICT, "limit_reached", detail, facts)
+    headers = {"Retry-After": str(max(1, ceil(error.renews)))}
+    return Answer(HTTPStatus.TOO_MANY_REQUESTS, "limit_reached", detail, facts, headers)
+
+
+_REACHED = {
+    "user_max_open_turns": "{most} turns of yours are open already; more may not be.",
+    "user_turns_per_minute": "{most} turns were begun within a minute; more may not be.",
+    "user_max_sessions": "You have {most} sessions; delete some before you make another.",
+    "user_max_metadata_bytes": (
+        "The metadata of all your sessions together may have {most} bytes as JSON."
+    ),
+}
+"""What is said of each limit that a user can reach, by its setting."""
+
 _SESSION = ("session_id",)
 _TURN = ("session_id", "turn_id")
 
@@ -239,6 +261,7 @@ _ANSWERS: dict[type[BaseException], Callable[[Any], Answer]] = {
         "{limit} turns wait on this session already; more may not.",
         facts=_SESSION,
     ),
+    errors.LimitReached: _limit_reached,
     # What became of it
     errors.TurnFailed: _turn_over,
     errors.TurnUnfinished: _told(

@@ -13,7 +13,7 @@ from psycopg.pq import TransactionStatus
 from sqlalchemy import URL, Dialect
 from sqlalchemy.engine.interfaces import DBAPIConnection
 
-from parley.repository.relied_on import USER_OF_SESSION, UtcLoader, beginning
+from parley.repository.relied_on import ALONE, USER_OF_SESSION, UtcLoader, beginning
 from parley.repository.scope import OfSession, OfUser, Scope
 
 T = TypeVar("T")
@@ -133,6 +133,8 @@ def _beginning(connection: Connection[Any]) -> Iterator[None]:
         for statement in settings:
             first.execute(statement)
         first.execute(last, [scope.user_id if isinstance(scope, OfUser) else ""])
+        if isinstance(scope, OfUser) and scope.alone:
+            first.execute(ALONE, [scope.user_id])
         if isinstance(scope, OfSession):
             first.execute(USER_OF_SESSION, [scope.session_id])
         yield

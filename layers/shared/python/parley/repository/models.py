@@ -7,7 +7,7 @@ from typing import Any, Literal
 from uuid import UUID
 
 from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, MetaData, Text, text
-from sqlalchemy.dialects.postgresql import BYTEA, JSONB, TIMESTAMP
+from sqlalchemy.dialects.postgresql import ARRAY, BYTEA, JSONB, TIMESTAMP
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from parley.repository.states import TurnStatus
@@ -110,6 +110,7 @@ class SessionRow(Base):
             "id",
             postgresql_where=text("next_number = 1"),
         ),
+        Index("ix_sessions_metadata", "user_id", postgresql_where=text("metadata <> '{}'")),
     )
 
 
@@ -178,6 +179,11 @@ class TurnRow(Base):
             "number",
             postgresql_where=text("remembered"),
             postgresql_include=["attempt", "id", "user_id"],
+        ),
+        Index(
+            "ix_turns_open_of_user",
+            "user_id",
+            postgresql_where=text("status IN ('queued', 'running')"),
         ),
         Index("ix_turns_lease", "lease_expires_at", postgresql_where=text("status = 'running'")),
         Index("ix_turns_request", "request_id", postgresql_where=text("request_id IS NOT NULL")),
@@ -283,6 +289,21 @@ class TombstoneRow(Base):
     expires_at: Mapped[datetime]
 
     __table_args__ = (Index("ix_tombstones_expiry", "expires_at"),)
+
+
+class UserLimitsRow(Base):
+    """What a user has used of what one may have, where no other table tells.
+
+    `begun_at` is when the last turns were begun, the newest first; no more than are let begin in a
+    minute.
+    """
+
+    __tablename__ = "user_limits"
+
+    user_id: Mapped[str] = mapped_column(primary_key=True)
+    begun_at: Mapped[list[datetime]] = mapped_column(
+        ARRAY(TIMESTAMP(timezone=True)), server_default=text("'{}'")
+    )
 
 
 class CleanupProgressRow(Base):

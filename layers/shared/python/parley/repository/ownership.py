@@ -62,6 +62,11 @@ def move_keys(database: Database, old: str, new: str) -> int:
     return len(database.run(SERVICE, _MOVE_KEYS, {"old": old, "new": new}))
 
 
+def move_limits(database: Database, old: str, new: str) -> None:
+    """Count for another user too what was counted of one."""
+    database.run(SERVICE, _MOVE_LIMITS, {"old": old, "new": new})
+
+
 _OPEN = "SELECT FROM turns t WHERE t.session_id = s.id AND t.status IN ('queued', 'running')"
 
 _OWNED = text(f"""
@@ -104,4 +109,11 @@ WHERE b.user_id = :old AND NOT EXISTS (
   SELECT FROM idempotency_tombstones o
   WHERE o.user_id = :new AND o.kind = b.kind AND o.idempotency_key = b.idempotency_key)
 RETURNING b.kind
+""")
+
+_MOVE_LIMITS = text("""
+WITH gone AS (DELETE FROM user_limits WHERE user_id = :old RETURNING *)
+INSERT INTO user_limits AS u (user_id, begun_at) SELECT :new, begun_at FROM gone
+ON CONFLICT (user_id) DO UPDATE SET begun_at = ARRAY(
+  SELECT at FROM unnest(u.begun_at || excluded.begun_at) AS at ORDER BY at DESC)
 """)

@@ -44,6 +44,14 @@ performance. `client_encoding` belongs to the connection, where poolers keep it 
 USER_OF_SESSION = b"SELECT set_config('parley.user', parley_user_of_session(%s), true)"
 """Sets whose rows a transaction sees by a session's id, behind what `beginning` gives."""
 
+ALONE = b"SELECT pg_advisory_xact_lock(hashtextextended(%s, 7421))"
+"""Waits for the transactions of the same user that are to go on alone, and holds up the next ones.
+
+It comes before the transaction's own statement, which so sees all that they have committed. Nobody
+who holds a row waits for it, as it is always the first thing taken: it is part of no deadlock. The
+number keeps it apart from locks of a project's own.
+"""
+
 _ISOLATION = "default_transaction_isolation"
 _NAMED = re.compile(r"(?:-c\s*|--)([\w.-]+)\s*=")
 

@@ -65,6 +65,7 @@ GUARDS: Mapping[str, Guard] = {
     "tasks": Guard(EVERY_RIGHT, _OWN),
     "idempotency_tombstones": Guard(EVERY_RIGHT, _OWN),
     "memory_deletions": Guard(("SELECT", "INSERT", "UPDATE"), _OWN_CONVERSATION),
+    "user_limits": Guard(EVERY_RIGHT, _OWN),
     "escalation_notices": Guard(),
     "cleanup_progress": Guard(),
     "audit_records": Guard(),

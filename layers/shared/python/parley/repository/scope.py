@@ -16,9 +16,16 @@ USER_SETTING = "parley.user"
 
 @dataclass(frozen=True, slots=True)
 class OfUser:
-    """The rows of one user: for all that is done in their name, and for what a tool does."""
+    """The rows of one user: for all that is done in their name, and for what a tool does.
+
+    Attributes:
+        alone: Whether the transaction waits until no other of this user's that says so goes on, and
+            has others wait for it: what it counts of the user's is then whole. Not for one that may
+            take long.
+    """
 
     user_id: str
+    alone: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,34 +3,55 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import case, select, text, update
-from sqlalchemy.dialects.postgresql import insert
+from pydantic_core import to_json
+from sqlalchemy import (
+    ColumnElement,
+    Text,
+    case,
+    cast,
+    func,
+    literal,
+    literal_column,
+    or_,
+    select,
+    text,
+    update,
+)
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.exc import IntegrityError
 
-from parley.errors import IdempotencyKeyReused, NameTaken, NotFound, SessionEscalated
+from parley.errors import (
+    IdempotencyKeyReused,
+    LimitReached,
+    NameTaken,
+    NotFound,
+    SessionEscalated,
+)
 from parley.fingerprints import all_of
 from parley.ids import Voucher, conversation_key
 from parley.repository.database import Database
 from parley.repository.deletion import GRACE, deletion
+from parley.repository.fair_use import UNLIMITED, FairUse
 from parley.repository.models import SessionRow, TombstoneRow
 from parley.repository.scope import SERVICE, OfSession, OfUser
+from parley.repository.statements import statement
 from parley.repository.values import Session
 
-# The ORM makes a class for annotated statements of this kind when one is first executed. Threads
-# may take it before it is whole, and such statements are never cached: one thread makes it here.
-_INSERT = insert(SessionRow)
-_INSERT._annotate({})
+_CREATE = statement("create_session")
+_FIELDS = frozenset(field.name for field in fields(Session))
 
 
 class SessionRepository:
     """The sessions of all users. Methods block, and raise `StoreUnavailable`."""
 
-    def __init__(self, database: Database) -> None:
-        """Keep the way to Postgres."""
+    def __init__(self, database: Database, fair_use: FairUse = UNLIMITED) -> None:
+        """Keep the way to Postgres, and what one user may have."""
         self._database = database
+        self._fair_use = fair_use
 
     def create(
         self,
@@ -53,31 +74,35 @@ class SessionRepository:
         Raises:
             IdempotencyKeyReused: The key made another session, from other fields.
             NotFound: The key's session was deleted.
+            LimitReached: The user has as many sessions, or as much metadata, as one may have.
         """
-        values = {
-            "id": session_id,
+        parameters = {
+            "session_id": session_id,
             "user_id": user_id,
             "agent": agent,
             "name": name,
             "platform": platform,
-            "session_metadata": dict(metadata),
-            "idempotency_key": idempotency_key,
+            "metadata": to_json(metadata).decode(),
+            "key": idempotency_key,
             "fingerprint": bytes(fingerprint) if idempotency_key else None,
+            "max_sessions": self._fair_use.sessions,
+            "max_metadata_bytes": self._fair_use.metadata_bytes,
         }
-        insertion = _INSERT.values(values).on_conflict_do_nothing().returning(SessionRow)
+        scope = OfUser(user_id, alone=self._fair_use.counted)
         while True:
             if idempotency_key is not None:
                 earlier = self._of_key(user_id, idempotency_key, fingerprint)
                 if earlier is not None:
                     return Session.of(earlier), earlier.id == session_id
-            made = self._database.read(
-                OfUser(user_id), lambda session: session.scalars(insertion).first()
-            )
-            if made is not None:
-                return Session.of(made), True
+            (row,) = self._database.run(scope, _CREATE, parameters)
+            if row.id is not None:
+                made = {name: value for name, value in row._mapping.items() if name in _FIELDS}
+                return Session(**made), True
             found = self._find(session_id, user_id, name)
             if found is not None:
                 return Session.of(found), found.id == session_id
+            if row.reached is not None:
+                raise LimitReached(row.reached, row.most)
             # What was in the way is gone or is the same key's, made meanwhile: look again.
 
     def _of_key(self, user_id: str, key: str, fingerprint: bytes) -> SessionRow | None:
@@ -160,9 +185,11 @@ class SessionRepository:
             NotFound: The user has no such session.
             SessionEscalated: It is escalated, and that is not the user's to end.
             NameTaken: Another session of the user's has the name.
+            LimitReached: The user's metadata would come to more than it may.
         """
         if not changes:
             return self.get(user_id, session_id)
+        most = self._fair_use.metadata_bytes if changes.get("metadata") else 0
         values = {**changes, "updated_at": text("now()")}
         if "metadata" in values:
             values["session_metadata"] = values.pop("metadata")
@@ -171,17 +198,23 @@ class SessionRepository:
             values["status_reason"] = case((same, SessionRow.status_reason))
         own = [SessionRow.id == session_id, SessionRow.user_id == user_id]
         allowed = [*own]
-        if not by_administrator and changes.get("status", "escalated") != "escalated":
+        barred = not by_administrator and changes.get("status", "escalated") != "escalated"
+        if barred:
             allowed.append(SessionRow.status != "escalated")
-        statement = update(SessionRow).where(*allowed).values(values).returning(SessionRow)
+        if most:
+            allowed.append(_room(user_id, session_id, changes["metadata"], most))
+        changing = update(SessionRow).where(*allowed).values(values).returning(SessionRow)
         try:
             row = self._database.read(
-                OfUser(user_id), lambda session: session.scalars(statement).first()
+                OfUser(user_id, alone=bool(most)),
+                lambda session: session.scalars(changing).first(),
             )
         except IntegrityError as error:
             raise NameTaken(changes["name"]) from error
         if row is None:
-            self.get(user_id, session_id)
+            found = self.get(user_id, session_id)
+            if most and not (barred and found.status == "escalated"):
+                raise LimitReached("user_max_metadata_bytes", most)
             raise SessionEscalated(session_id)
         return Session.of(row)
 
@@ -239,6 +272,31 @@ class SessionRepository:
         """Show the session's agent no turns below `number` any more. A window never moves back."""
         parameters = {"user_id": user_id, "session_id": session_id, "number": number}
         self._database.run(OfUser(user_id), _BEGIN_WINDOW_AT, parameters)
+
+
+def _room(
+    user_id: str, session_id: UUID, metadata: Mapping[str, Any], most: int
+) -> ColumnElement[bool]:
+    """Say whether a session may have the metadata, beside that of the user's others.
+
+    It may always have less than it has.
+    """
+
+    def size(value: Any) -> ColumnElement[int]:
+        return func.octet_length(cast(value, Text))
+
+    new = size(literal(dict(metadata), JSONB))
+    others = (
+        select(func.coalesce(func.sum(size(SessionRow.session_metadata)), 0))
+        .where(
+            SessionRow.user_id == user_id,
+            SessionRow.id != session_id,
+            SessionRow.session_metadata != literal_column("'{}'"),
+        )
+        .correlate(None)
+        .scalar_subquery()
+    )
+    return or_(new <= size(SessionRow.session_metadata), new + others <= most)
 
 
 def existing(database: Database, sessions: Sequence[tuple[str, UUID]]) -> set[tuple[str, UUID]]:

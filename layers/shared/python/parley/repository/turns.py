@@ -28,6 +28,7 @@ from parley.repository.end import (
     STOP_BARELY,
     STOPPED_BEFORE,
 )
+from parley.repository.fair_use import UNLIMITED, FairUse, Reached
 from parley.repository.scope import OfSession, OfUser
 from parley.repository.states import TurnStatus
 from parley.retry import with_retry
@@ -38,7 +39,7 @@ COUNT_MAX = 2**31 - 1
 
 Outcome = Literal[
     "running", "queued", "prior", "key_reused", "resume", "busy", "not_found", "not_active",
-    "queue_full",
+    "queue_full", "limit_reached",
 ]  # fmt: skip
 
 _UNIQUE_VIOLATION = "23505"
@@ -139,6 +140,7 @@ class Begun:
         ahead: Of a turn that waits, how many of those before it wait as well.
         pace: Of a turn that waits, how many seconds the fastest of the session's last completed
             turns took; None if none has completed.
+        reached: Which limit of the user's is in the way, if one is.
     """
 
     outcome: Outcome
@@ -150,6 +152,7 @@ class Begun:
     session_status: str | None
     ahead: int = 0
     pace: float | None = None
+    reached: Reached | None = None
 
     @property
     def least_seconds(self) -> float:
@@ -275,15 +278,17 @@ class Stopped:
 class TurnRepository:
     """The turns of all sessions. Methods block, and raise `StoreUnavailable`."""
 
-    def __init__(self, database: Database, *, window: int) -> None:
+    def __init__(self, database: Database, *, window: int, fair_use: FairUse = UNLIMITED) -> None:
         """Keep the way to Postgres.
 
         Args:
             database: Where the tables are.
             window: How many remembered turns a begin returns at most.
+            fair_use: What one user may have.
         """
         self._database = database
         self._window = window
+        self._fair_use = fair_use
 
     def begin(self, request: TurnRequest, *, enqueue: bool = False, queue: bool = False) -> Begun:
         """Number and insert the turn with its user message, or say why not. One round trip.
@@ -312,6 +317,8 @@ class TurnRepository:
             "queue": queue,
             "max_queued": MAX_QUEUED,
             "pace_turns": PACE_TURNS,
+            "max_open_turns": self._fair_use.open_turns,
+            "turns_per_minute": self._fair_use.turns_per_minute,
         }
         statement = BEGIN_BY_ID
         if request.opens is not None:
@@ -325,10 +332,13 @@ class TurnRepository:
                 "session_fingerprint": request.opens.fingerprint,
                 "known_as": request.opens.known_as,
                 "known_with": request.opens.known_with,
+                "max_sessions": self._fair_use.sessions,
+                "max_metadata_bytes": self._fair_use.metadata_bytes,
             }
+        scope = OfUser(request.user_id, alone=self._fair_use.counted)
         while True:
             try:
-                (row,) = self._database.run(OfUser(request.user_id), statement, parameters)
+                (row,) = self._database.run(scope, statement, parameters)
             except DBAPIError as error:
                 if sqlstate(error) != _UNIQUE_VIOLATION:
                     raise
@@ -518,6 +528,7 @@ def _begun(row: Row[Any], request: TurnRequest) -> Begun:
         session_status=row.session_status,
         ahead=row.ahead or 0,
         pace=row.pace,
+        reached=None if row.reached is None else Reached(row.reached, row.most, row.renews),
     )
 
 

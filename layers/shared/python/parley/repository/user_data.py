@@ -49,6 +49,16 @@ def delete_keys(database: Database, user_id: str) -> int:
     return len(database.run(OfUser(user_id), _DELETE_KEYS, {"user_id": user_id}))
 
 
+def delete_limits(database: Database, user_id: str) -> int:
+    """Delete what is counted of the user, and give how many rows that were."""
+    return len(database.run(OfUser(user_id), _DELETE_LIMITS, {"user_id": user_id}))
+
+
+def export_limits(database: Database, user_id: str) -> Sequence[Row[Any]]:
+    """Return what is counted of the user as `limits`, in a row at most."""
+    return database.run(OfUser(user_id), _EXPORT_LIMITS, {"user_id": user_id})
+
+
 def export_sessions(
     database: Database, user_id: str, after: UUID | None, limit: int
 ) -> Sequence[Row[Any]]:
@@ -123,6 +133,10 @@ _DELETE_SESSIONS = deletion(f"""
 """)
 
 _DELETE_KEYS = text("DELETE FROM idempotency_tombstones WHERE user_id = :user_id RETURNING kind")
+
+_DELETE_LIMITS = text("DELETE FROM user_limits WHERE user_id = :user_id RETURNING user_id")
+
+_EXPORT_LIMITS = text("SELECT to_jsonb(u) AS limits FROM user_limits u WHERE u.user_id = :user_id")
 
 _EXPORT_SESSIONS = text(f"""
 SELECT s.id, to_jsonb(s) - 'fingerprint' AS session FROM sessions s WHERE {_OWN.format("s")}

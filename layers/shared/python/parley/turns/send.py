@@ -12,6 +12,7 @@ from uuid import UUID
 from parley.errors import (
     Fenced,
     IdempotencyKeyReused,
+    LimitReached,
     NotFound,
     QueueFull,
     SessionNotActive,
@@ -134,6 +135,7 @@ class Sender:
             SessionNotActive: The session runs no turns now.
             TurnInProgress: Another turn is running.
             QueueFull: As many turns wait as may.
+            LimitReached: The user has as many turns, or sessions, as one may have.
             IdempotencyKeyReused: The key came with another request before.
             TurnFailed: The turn ended without a reply, now or when the key first came.
             TurnUnfinished: Time was up; the turn goes on, and the same key joins it.
@@ -349,6 +351,8 @@ def _refusal(begun: Begun, request: TurnRequest) -> Exception:
         return SessionNotActive(begun.session_id, begun.session_status or "")
     if begun.outcome == "busy" and begun.turn_id is not None:
         return TurnInProgress(begun.session_id, begun.turn_id)
+    if begun.outcome == "limit_reached" and begun.reached is not None:
+        return LimitReached(begun.reached.limit, begun.reached.most, begun.reached.renews)
     if begun.outcome == "queue_full":
         return QueueFull(begun.session_id, MAX_QUEUED)
     return NotFound("session", request.session_id)

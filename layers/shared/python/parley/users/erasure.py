@@ -13,7 +13,12 @@ from parley.repository.database import Database
 from parley.repository.deletion import by_rows
 from parley.repository.project_tables import delete_rows
 from parley.repository.scope import OfUser
-from parley.repository.user_data import delete_keys, delete_sessions, own_sessions
+from parley.repository.user_data import (
+    delete_keys,
+    delete_limits,
+    delete_sessions,
+    own_sessions,
+)
 from parley.user_tables import UserData, UserTable
 from parley.users.project_rows import in_pages
 
@@ -77,6 +82,7 @@ class Eraser:
                 if not self._erase_projects(user_id, left, erased):
                     break
                 erased.rows += delete_keys(self.database, user_id)
+                erased.rows += delete_limits(self.database, user_id)
                 erased.done = True
                 break
         return erased

@@ -21,6 +21,7 @@ from parley.repository.project_tables import Place, export_rows
 from parley.repository.scope import OfUser
 from parley.repository.user_data import (
     LoggedTurn,
+    export_limits,
     export_sessions,
     export_turns,
     logged_turns,
@@ -43,8 +44,8 @@ _ROWS_AT_ONCE = 20
 _TURNS_AT_ONCE = 2  # the outputs of one's tools may come to many megabytes
 _WRITTEN_LATE_SECONDS = 3600
 
-_Part = Literal["sessions", "turns", "project", "memory", "events"]
-_PARTS: tuple[_Part, ...] = ("sessions", "turns", "project", "memory", "events")
+_Part = Literal["sessions", "turns", "limits", "project", "memory", "events"]
+_PARTS: tuple[_Part, ...] = ("sessions", "turns", "limits", "project", "memory", "events")
 _Place = tuple[_Part, UUID | None, Number | None]
 # In what the project keeps: the name of what, and behind which row of it.
 _ProjectPlace = tuple[Literal["project"], str, Place]
@@ -80,11 +81,12 @@ class Exporter:
     def page(self, user_id: str, cursor: str | None, *, left: Callable[[], float]) -> Exported:
         """Return the next page of what is kept of a user; an empty one for who is not known.
 
-        Sessions come first, then turns with their messages and tool calls, what the project
-        keeps, what the agent remembers, and the events of turns, which are kept for a day: only
-        there is what was said in a turn that did not come to its reply. What changes meanwhile may
-        be in it as it was or as it is. A record that is too long for one line is told in several of
-        type `part`, one after the other, whose texts together are its line.
+        Sessions come first, then turns with their messages and tool calls, what is counted
+        for limits, what the project keeps, what the agent remembers, and the events of turns, which
+        are kept for a day: only there is what was said in a turn that did not come to its reply.
+        What changes meanwhile may be in it as it was or as it is. A record that is too long for one
+        line is told in several of type `part`, one after the other, whose texts together are its
+        line.
 
         Args:
             user_id: Who.
@@ -125,7 +127,10 @@ class Exporter:
         elif not isinstance(place[1], str) and not isinstance(place[2], tuple):
             after, before = place[1], place[2]
         for each in _PARTS[_PARTS.index(place[0]) :]:
-            if each == "project":
+            if each == "limits":
+                for counted in export_limits(self.database, user_id):
+                    yield [{"type": "limits", **counted.limits}], ("project", None, None)
+            elif each == "project":
                 yield from self._project(user_id, kept, row)
             elif each == "memory":
                 yield from self._memory(user_id, after, before)

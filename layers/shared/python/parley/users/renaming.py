@@ -14,6 +14,7 @@ from parley.repository.database import Database
 from parley.repository.ownership import (
     OwnedSession,
     move_keys,
+    move_limits,
     move_session,
     owned_sessions,
 )
@@ -82,6 +83,7 @@ class Renamer:
                 self._session(old, new, session, renamed)
         if left() > 0 and self._rename_projects(old, new, left, renamed):
             move_keys(self.database, old, new)
+            move_limits(self.database, old, new)
             renamed.done = True
         return renamed
 

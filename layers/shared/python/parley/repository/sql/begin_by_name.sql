@@ -3,7 +3,8 @@
 -- A first message makes its session and its turn in one statement, so a retry finds either both or
 -- neither. begin_by_id.sql is the same but for how it finds the session.
 -- Parameters: those of begin_by_id.sql, and agent, name, platform, metadata; session_key with
--- session_fingerprint, known_as with known_with, which are null where nothing is known by them.
+-- session_fingerprint, known_as with known_with, which are null where nothing is known by them;
+-- max_sessions, max_metadata_bytes.
 WITH prior AS MATERIALIZED (
   SELECT t.* FROM turns t
   WHERE t.user_id = :user_id AND (t.idempotency_key = :key OR t.id = :turn_id)),
@@ -19,6 +20,32 @@ seen AS MATERIALIZED (
         AND (s.name = :name OR s.idempotency_key = :session_key
           OR (s.id = :known_as AND s.agent = coalesce(:known_with, s.agent)))))
   ORDER BY s.id = :known_as DESC NULLS LAST LIMIT 1),
+-- What the user has reached of what one may have. No other begin of the same user goes on meanwhile, so
+-- nothing is missing in what is counted (OfUser.alone). It may have waited for them since the
+-- transaction began, which now() would tell.
+excess AS MATERIALIZED (
+  SELECT 'user_max_open_turns' AS reached, :max_open_turns AS most, NULL::float AS renews
+  WHERE :max_open_turns > 0 AND EXISTS (
+    SELECT FROM turns t WHERE t.user_id = :user_id AND t.status IN ('queued', 'running')
+    OFFSET greatest(:max_open_turns - 1, 0))
+  UNION ALL
+  SELECT 'user_turns_per_minute', :turns_per_minute,
+    extract(epoch FROM u.begun_at[:turns_per_minute] + interval '1 minute' - clock_timestamp())::float
+  FROM user_limits u WHERE u.user_id = :user_id AND :turns_per_minute > 0
+    AND u.begun_at[:turns_per_minute] > clock_timestamp() - interval '1 minute'
+    AND u.begun_at[:turns_per_minute] <= clock_timestamp()
+  UNION ALL
+  SELECT 'user_max_sessions', :max_sessions, NULL
+  WHERE :max_sessions > 0 AND NOT EXISTS (SELECT FROM seen) AND EXISTS (
+    SELECT FROM sessions s WHERE s.user_id = :user_id OFFSET greatest(:max_sessions - 1, 0))
+  UNION ALL
+  SELECT 'user_max_metadata_bytes', :max_metadata_bytes, NULL
+  WHERE :max_metadata_bytes > 0 AND NOT EXISTS (SELECT FROM seen)
+    AND CAST(:metadata AS jsonb) <> '{}'
+    AND octet_length(CAST(:metadata AS jsonb)::text) + (
+      SELECT coalesce(sum(octet_length(s.metadata::text)), 0) FROM sessions s
+      WHERE s.user_id = :user_id AND s.metadata <> '{}') > :max_metadata_bytes
+  LIMIT 1),
 -- Nothing of the key or the name is there: the session is made here.
 opened AS (
   INSERT INTO sessions (id, user_id, agent, name, platform, metadata, idempotency_key, fingerprint,
@@ -26,7 +53,7 @@ opened AS (
   SELECT :session_id, :user_id, :agent, :name, :platform, CAST(:metadata AS jsonb), :session_key,
          CAST(:session_fingerprint AS bytea), 2
   WHERE NOT EXISTS (SELECT FROM prior) AND NOT EXISTS (SELECT FROM seen)
-    AND NOT EXISTS (SELECT FROM buried)
+    AND NOT EXISTS (SELECT FROM buried) AND NOT EXISTS (SELECT FROM excess)
   ON CONFLICT DO NOTHING
   RETURNING id, agent),
 -- The open turn of the lowest number. Its lease is over if it has run out, or is further away than a
@@ -65,6 +92,7 @@ bumped AS (
   FROM seen WHERE x.id = seen.id AND x.next_number = seen.next_number
     AND x.user_id = seen.user_id
     AND x.memory_from = seen.memory_from AND x.status = 'active' AND NOT EXISTS (SELECT FROM prior)
+    AND NOT EXISTS (SELECT FROM excess)
     AND (NOT EXISTS (SELECT FROM head)
       OR ((SELECT joined FROM line) AND (:queue OR NOT (SELECT expired FROM head))
         AND (SELECT turns FROM waiting) < :max_queued))
@@ -86,23 +114,30 @@ made AS (
   RETURNING *),
 said AS (
   INSERT INTO messages (id, turn_id, role, content, created_at)
-  SELECT :message_id, id, 'user', :text, created_at FROM made)
+  SELECT :message_id, id, 'user', :text, created_at FROM made),
+-- When the user began the last turns, the newest first.
+counted AS (
+  INSERT INTO user_limits (user_id, begun_at)
+  SELECT :user_id, ARRAY[created_at] FROM made WHERE :turns_per_minute > 0
+  ON CONFLICT (user_id) DO UPDATE
+    SET begun_at = (excluded.begun_at || user_limits.begun_at)[1: :turns_per_minute])
 SELECT CASE
     WHEN made.id IS NOT NULL THEN made.status
     WHEN prior.fingerprint <> ALL(CAST(:fingerprints AS bytea[])) THEN 'key_reused'
     WHEN EXISTS (SELECT FROM buried) THEN CASE
       WHEN (SELECT fingerprint FROM buried) <> ALL(CAST(:fingerprints AS bytea[]))
       THEN 'key_reused' ELSE 'not_found' END
-    WHEN seen.id IS NULL THEN 'again'
+    WHEN seen.id IS NULL AND excess.reached IS NULL THEN 'again'
     WHEN taken.id IS NOT NULL THEN 'resume'
     WHEN head.expired AND prior.ended_at IS NULL AND NOT :queue THEN 'again'
     WHEN prior.id IS NOT NULL THEN 'prior'
     WHEN seen.status <> 'active' THEN 'not_active'
     WHEN NOT line.joined THEN 'busy'
     WHEN waiting.turns >= :max_queued THEN 'queue_full'
+    WHEN excess.reached IS NOT NULL THEN 'limit_reached'
     ELSE 'again' END AS outcome,
   coalesce(made.session_id, taken.session_id, prior.session_id, seen.id) AS session_id,
-  seen.status AS session_status,
+  seen.status AS session_status, excess.reached, excess.most, excess.renews,
   coalesce(made.id, taken.id, prior.id, head.id) AS turn_id,
   coalesce(made.id, prior.id) AS own_turn_id,
   coalesce(made.number, taken.number, prior.number, head.number) AS number,
@@ -134,7 +169,7 @@ SELECT CASE
       ORDER BY t.number DESC LIMIT :pace_turns) w) END AS pace
 FROM (SELECT) one LEFT JOIN seen ON true LEFT JOIN prior ON true LEFT JOIN head ON true
   LEFT JOIN taken ON true LEFT JOIN made ON true LEFT JOIN waiting ON true
-  LEFT JOIN line ON true
+  LEFT JOIN line ON true LEFT JOIN excess ON true
   LEFT JOIN messages said_before
     ON said_before.turn_id = CASE WHEN taken.id IS NOT NULL THEN taken.id ELSE prior.id END
     AND said_before.role = 'user'
