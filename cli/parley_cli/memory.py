@@ -19,7 +19,10 @@ app = typer.Typer(
 @app.command()
 @as_user
 def show(parley: Parley, session: Named, json: Json = False) -> None:
-    """Count what the agent remembers: turns, the model's items, and bytes as stored."""
+    """Count what the agent remembers: turns, the model's items, and bytes as stored.
+
+    With what a summary tells of the turns that it is not shown any more.
+    """
     counted = parley.count_memory(get_session(parley, session).id)
     (show_json if json else show_fields)(counted)
 

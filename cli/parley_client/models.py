@@ -125,13 +125,28 @@ class CancelledTurn(TurnWithMessages):
     outcome: CancelOutcome
 
 
+class Summary(Model):
+    """What a model has told of the turns that the agent is not shown any more."""
+
+    text: str
+    to_turn: int
+    made_at: datetime | None
+
+
 class Memory(Model):
-    """What the agent remembers of a session; `bytes` as they are stored."""
+    """What the agent remembers of a session; `bytes` as they are stored.
+
+    `summary_pending` says that there are turns which it is not shown any more and of which no
+    summary tells yet; `summary_usage` is what all of the session's summaries came to.
+    """
 
     turns: int
     items: int
     bytes: int
     last_activity_at: datetime | None
+    summary: Summary | None
+    summary_pending: bool
+    summary_usage: TurnUsage
 
 
 class Pruned(Model):

@@ -100,6 +100,8 @@ def test_the_project_is_found_from_a_folder_below_it(folder: Path) -> None:
         ("[tool.parley]\nrouts = []\n" + AGENT, "[tool.parley] routs", "did you mean routes?"),
         ("[tool.parley]\nroutes = 'a'\n" + AGENT, "[tool.parley] routes", "list of texts"),
         (AGENT.replace(" }", ', api = "x" }'), "agents.desk] api", "responses or chat_completions"),
+        (AGENT.replace(" }", ', memory_summary = "yes" }'), "desk] memory_summary", "off or on"),
+        (AGENT.replace(" }", ", memory_summary = true }"), "desk] memory_summary", "in quotes"),
         (AGENT.replace(" }", ', base_url = "x" }'), "agents.desk] base_url", "http://"),
         (AGENT.replace(" }", ', key = "K_1" }'), "agents.desk.key", "tool.parley.environment"),
         (AGENT + "[tool.parley.environment]\nA-B = {}\n", "environment] A-B", "letters"),

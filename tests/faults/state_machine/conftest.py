@@ -11,7 +11,7 @@ import pytest
 from parley import retry, threads
 from parley.events import reader, writer
 from parley.observability import logger
-from parley.runner import execute
+from parley.runner import execute, summaries
 from parley.threads import OwnThreads
 from parley.turns import cancel, effects, first_read, send, wakeup
 from parley_testing.schedules.world import KnownEventWriter, World, build
@@ -28,6 +28,7 @@ def new_world(
     monkeypatch.setattr(send, "_LONGEST_PAUSE", 0.02)
     # Many metrics, all printed.
     monkeypatch.setattr(execute, "turn_ended", lambda **_: None)
+    monkeypatch.setattr(summaries, "summary_ended", lambda **_: None)
     monkeypatch.setattr(cancel, "measure", lambda *_, **__: None)
     monkeypatch.setattr(first_read, "memory_read", lambda _: None)
     monkeypatch.setattr(wakeup, "measure", lambda *_, **__: None)

@@ -36,6 +36,7 @@ OUTCOMES = [
     "outcome: accepted",
     "outcome: QueueFull",
     "outcome: worked",
+    "outcome: summarised",
     "restored: postgres",
     "restored: memory",
     "restored: both",

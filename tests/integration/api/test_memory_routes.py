@@ -36,7 +36,11 @@ def turn_numbers(path: Path) -> list[int]:
 
 
 def test_a_new_session_has_no_memory(api: Api) -> None:
-    nothing = {"turns": 0, "items": 0, "bytes": 0, "last_activity_at": None}
+    no_usage = {"model_calls": 0, "input_tokens": 0, "output_tokens": 0}
+    nothing = {
+        **{"turns": 0, "items": 0, "bytes": 0, "last_activity_at": None},
+        **{"summary": None, "summary_pending": False, "summary_usage": no_usage},
+    }
 
     assert count(api, api.new_session()) == nothing
 

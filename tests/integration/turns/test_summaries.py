@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import json
 from collections.abc import Callable
@@ -299,6 +300,16 @@ async def test_a_second_worker_does_not_make_what_the_first_is_making(talk_to: T
     assert await other.summarise(session_id) is None
 
     assert await bench.summariser.make(making, seconds=60)
+
+
+async def test_of_workers_at_once_one_makes_it(talk_to: TalkTo) -> None:
+    workers = [talk_to() for _ in range(4)]
+    session_id = await talked(workers[0])
+
+    made = await asyncio.gather(*(worker.summarise(session_id) for worker in workers))
+
+    assert sorted(map(str, made)) == ["None"] * 3 + ["True"]
+    assert sum(len(asked_for_summaries(worker)) for worker in workers) == 1
 
 
 async def test_what_the_first_has_recorded_the_second_does_not_pay_for(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 from uuid import UUID
@@ -141,3 +142,52 @@ def test_one_that_cannot_be_looked_at_is_looked_at_again(
     queue.deliver(work)
 
     assert sql.execute("SELECT summary_to > 0 FROM sessions").fetchone() == (True,)
+
+
+def test_what_memory_shows_of_it(api: Api, queue: ReceivedWakeups, work: Work) -> None:
+    session_id = api.new_session(agent="assistant")
+    say(api, session_id, "I am Ada", "two", "three", "four")
+    pending = api("GET", f"/sessions/{session_id}/memory", user="alice").json
+    queue.deliver(work)
+
+    shown = api("GET", f"/sessions/{session_id}/memory", user="alice").json
+
+    assert (pending["summary"], pending["summary_pending"]) == (None, True)
+    assert (shown["turns"], shown["summary_pending"]) == (pending["turns"], False)
+    assert "I am Ada" in shown["summary"]["text"]
+    assert shown["summary"]["to_turn"] >= 1
+    assert shown["summary"]["made_at"].endswith("Z")
+    assert shown["summary_usage"]["model_calls"] == 1
+    assert api("GET", f"/sessions/{session_id}/memory", user="mallory").status == 404
+
+
+def test_clearing_takes_it_along(api: Api, queue: ReceivedWakeups, work: Work) -> None:
+    session_id = api.new_session(agent="assistant")
+    say(api, session_id, "I am Ada", "two", "three", "four")
+    queue.deliver(work)
+
+    assert api("DELETE", f"/sessions/{session_id}/memory", user="alice").status == 204
+
+    shown = api("GET", f"/sessions/{session_id}/memory", user="alice").json
+    assert (shown["summary"], shown["summary_pending"]) == (None, False)
+
+
+def test_it_is_exported_and_erased(
+    api: Api, queue: ReceivedWakeups, work: Work, memory: SqliteStore
+) -> None:
+    session_id = api.new_session(agent="assistant")
+    say(api, session_id, "I am Ada", "two", "three", "four")
+    queue.deliver(work)
+    admin = "parley:admin"
+
+    exported = api("GET", "/admin/users/alice/export", user="root", scopes=admin)
+    erased = api("DELETE", "/admin/users/alice", user="root", scopes=admin)
+
+    records = [json.loads(line) for line in exported.body.splitlines()]
+    (summary,) = [each for each in records if each["type"] == "summary"]
+    assert (summary["session_id"], "I am Ada" in summary["text"]) == (session_id, True)
+    told = [each["turn_number"] for each in records if each["type"] == "memory"]
+    assert told == sorted(told, reverse=True)
+    assert len(told) < 4
+    assert erased.json["done"]
+    assert memory.weigh(conversation_key("alice", UUID(session_id))).turns == 0

@@ -16,6 +16,7 @@ from parley.agents.offline import (
     SUPPORT_STAND_IN,
     OfflineProvider,
 )
+from parley.runner.summary_prompt import INSTRUCTIONS
 
 TASK = {"task_id": "7", "title": "buy milk", "notes": None, "completed": False}
 OTHER = {"task_id": "8", "title": "spill milk", "notes": "all", "completed": True}
@@ -184,3 +185,27 @@ def test_in_support_it_tells_what_the_tool_gave() -> None:
     done = called("escalate", "A person will look.")
 
     assert ask(user("escalate"), *done, tools=("escalate",)) == "A person will look."
+
+
+def test_it_writes_notes_of_how_messages_begin() -> None:
+    def noted(notes: str | None, *said: str) -> str:
+        turns = [{"user": text, "assistant": "ok"} for text in said]
+        model: Any = OfflineProvider().get_model(None)
+        asks = json.dumps({"notes": notes, "turns": turns})
+        response = asyncio.run(
+            model.get_response(
+                *(INSTRUCTIONS, [user(asks)], None, [], None, [], None),
+                previous_response_id=None,
+                conversation_id=None,
+                prompt=None,
+            )
+        )
+        (output,) = response.output
+        return str(output.content[0].text)
+
+    first = noted(None, "I am Ada.\nHello!", "x" * 500)
+    second = noted(first, "And now?")
+
+    assert first == "[offline model] The user said:\n- I am Ada. Hello!\n- " + "x" * 100
+    assert second == first + "\n- And now?"
+    assert len(noted(None, *map(str, range(500))).splitlines()) == 101

@@ -38,6 +38,7 @@ from parley.turns.cancel import Canceller
 from parley.turns.notes import Noter
 from parley.turns.recover import Recovery
 from parley.turns.send import Sender
+from parley.turns.summaries import SummaryReader
 from parley.turns.wakeup import Waker
 from parley.turns.worker import SessionWorker
 from parley.users.erasure import Eraser
@@ -264,6 +265,11 @@ class Composition:
     def summaries(self) -> SummaryRepository:
         """Which summaries of sessions count."""
         return SummaryRepository(self.database)
+
+    @made_once
+    def summary_reader(self) -> SummaryReader:
+        """Reads summaries for who they are of."""
+        return SummaryReader(self.summaries, lambda: self.store)
 
     @property
     def _summarised(self) -> frozenset[str]:

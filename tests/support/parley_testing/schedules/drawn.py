@@ -14,6 +14,7 @@ MOSTLY = st.sampled_from([True, True, True, False])
 MEANWHILE = (
     "take over", "claim", "recover", "delete", "clear", "prune", "cancel", "end", "send", "retry",
     "retire", "queue", "work", "work and die", "stream",
+    "summarise",
 )  # fmt: skip
 MODES = st.sampled_from(["wait", "stream", "queue"])
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from parley.repository.turns import TurnRequest
-from parley_testing.schedules import cleanup, following
+from parley_testing.schedules import cleanup, following, summarising
 from parley_testing.schedules.drawn import (
     ANYONE,
     COURSES,
@@ -242,6 +243,44 @@ class _Rules(Following, Restoring, Settling):
         faulty = database is not None or store is not None
         with self.world.course(Course(), database, store):
             self.actions.delete(self.world.main, self.session(which), faulty=faulty)
+        self.world.look()
+
+    @rule(which=ANYONE, messages=st.integers(3, 7))
+    @where(lambda self: self.sessions)
+    def talk_on(self, which: int, messages: int) -> None:
+        self.step("talk on")
+        session_id = self.session(which)
+        for _ in range(messages):
+            self.make_ready(session_id, True)
+            sent = self.actions.message(session_id, "a", keyed=False)
+            self.run(Course(), None, None, partial(self._said, sent))
+
+    def _said(self, sent: TurnRequest, _: bool) -> str:
+        return self.actions.send(self.world.main, sent)
+
+    @rule(which=ANYONE, ready=MOSTLY, course=COURSES, database=DATABASE_OUTAGES, store=OUTAGES)
+    @where(lambda self: any(s.summary_due for s in self.promises.seen.sessions.values()))
+    def summarise(self, which: int, ready: bool, course: Any, database: Any, store: Any) -> None:
+        self.step("summarise")
+        due = [s for s in self.sessions if self.promises.seen.sessions[s].summary_due]
+        session_id = due[which % len(due)]
+        if ready:
+            summarising.let_go(self.world, session_id)
+        events = self.course(course, session_id)
+        self.run(
+            events,
+            database,
+            store,
+            lambda faulty: summarising.summarise(
+                self.world, self.world.main, session_id, course=events, faulty=faulty
+            ),
+        )
+
+    @rule(which=ANYONE, how=st.sampled_from(["damage", "lose", "fade"]))
+    @where(lambda self: self.promises.summaries and self.sessions)
+    def lose_a_summary(self, which: int, how: str) -> None:
+        self.step("lose a summary")
+        self.world.lose_summary(self.session(which), how)
         self.world.look()
 
     @rule(which=ANYONE)

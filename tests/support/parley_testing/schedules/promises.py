@@ -33,6 +33,8 @@ class Promises:
         gone: Sessions whose deletion was asked for.
         cleared: Sessions whose memory somebody asked to be forgotten.
         lost: (session, number) of turns whose memory was damaged, pruned, cleared or has expired.
+        lost_summaries: Ids of summaries that were damaged, or have expired.
+        summaries: What each summary that counted was of: its session, and what was said.
         keys: What became of each idempotency key first: the turn, and how it ended.
         asked: How often the model was asked, by text.
     """
@@ -44,6 +46,8 @@ class Promises:
     gone: set[UUID] = field(default_factory=set)
     cleared: set[UUID] = field(default_factory=set)
     lost: set[tuple[UUID, int]] = field(default_factory=set)
+    lost_summaries: set[UUID] = field(default_factory=set)
+    summaries: dict[Voucher, tuple[UUID, list[str]]] = field(default_factory=dict)
     keys: dict[str, UUID] = field(default_factory=dict)
     asked: Counter[str] = field(default_factory=Counter)
     order: list[UUID] = field(default_factory=list)
@@ -84,6 +88,10 @@ class Promises:
                 self._change(old, new)
         for turn in now.turns:
             self._turn(turn)
+        if now.summary is not None:
+            assert now.summary_to < now.window_from, "a summary is of turns that are shown"
+            _, of = self.summaries.setdefault(now.summary, (now.id, now.summarised))
+            assert of == now.summarised, f"a summary of {of} is one of {now.summarised} now"
 
     def _change(self, old: SeenTurn, new: SeenTurn) -> None:
         assert (old.id, old.text, old.key) == (new.id, new.text, new.key), "a turn was changed"
@@ -156,6 +164,12 @@ class Promises:
     def _went(self, text: str) -> bool:
         session_id = self.sent[text]
         return session_id is None or session_id in self.gone
+
+    def summary_lost(self, session_id: UUID) -> bool:
+        """Whether the summary of a session that counts was lost."""
+        session = self.seen.sessions.get(session_id)
+        voucher = None if session is None else session.summary
+        return voucher is not None and voucher.turn_id in self.lost_summaries
 
     def vouched(self, turn: SeenTurn) -> list[Voucher]:
         """Return the turns that a turn which is begun now is to remember, newest first."""

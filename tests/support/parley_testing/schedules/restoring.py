@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import rule
 
 from parley.ids import TurnKey
-from parley_testing.schedules import plans
+from parley.memory.store import StoredTurn
+from parley_testing.schedules import notes, plans
 from parley_testing.schedules.promises import Promises, left_by
-from parley_testing.schedules.seen import see
+from parley_testing.schedules.seen import SeenSession, see
 from parley_testing.schedules.steps import Steps, always, taken, where
 from parley_testing.stores.backups import MemoryBackup, PostgresBackup
 
@@ -104,6 +105,7 @@ class Restoring(Steps):
             if session.open:
                 world.unheard.add(session.id)
             stored = world.stored(session.id)
+            self._take_in_summary(session, stored)
             for turn in session.turns:
                 found = stored.get(TurnKey(turn.number, turn.id))
                 place = session.id, turn.number
@@ -115,3 +117,13 @@ class Restoring(Steps):
                 if not turn.over:  # what it had asked for may be lost, or be asked for again
                     promises.lost.discard(place)
                     promises.asked[turn.text] = -1000
+
+    def _take_in_summary(self, session: SeenSession, stored: dict[TurnKey, StoredTurn]) -> None:
+        if session.summary is None:
+            return
+        found, lost = stored.get(session.summary.turn), self.promises.lost_summaries
+        lost.add(session.summary.turn_id)
+        if found is None or found.attempt != session.summary.attempt or found.memory is None:
+            return
+        if notes.lines(found.memory.reply) == session.summarised:
+            lost.discard(session.summary.turn_id)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 from uuid import UUID
 
 import psycopg
 
+from parley.ids import SUMMARY_NUMBER, Voucher
 from parley_testing.schedules import plans
 from parley_testing.schedules.plans import Call
 
@@ -64,12 +66,28 @@ class SeenSession:
     memory_from: int
     window_from: int
     idle_days: float
+    summary: Voucher | None
+    summary_to: int
     turns: list[SeenTurn] = field(default_factory=list)
 
     @property
     def shown_from(self) -> int:
         """The lowest turn number that its agent may be shown."""
         return max(self.memory_from, self.window_from)
+
+    @property
+    def summary_due(self) -> bool:
+        """Whether turns were left behind that no summary covers."""
+        return self.window_from > max(self.memory_from, self.summary_to + 1)
+
+    @property
+    def summarised(self) -> list[str]:
+        """What the user said in the turns that the summary which counts is to be of."""
+        return [
+            turn.text
+            for turn in self.turns
+            if turn.remembered and self.memory_from <= turn.number <= self.summary_to
+        ]
 
     @property
     def running(self) -> SeenTurn | None:
@@ -100,6 +118,12 @@ class Seen:
         return next((turn for turn in turns if turn.id == turn_id), None)
 
 
+def _session(row: tuple[Any, ...]) -> SeenSession:
+    found, status, number, memory_from, window_from, idle_days, summary_id, attempt, to = row
+    voucher = None if summary_id is None else Voucher(SUMMARY_NUMBER, attempt, summary_id)
+    return SeenSession(found, status, number, memory_from, window_from, idle_days, voucher, to)
+
+
 def see(sql: psycopg.Connection, user: str) -> Seen:
     """Look at everything that a user has."""
     with sql.pipeline():
@@ -107,7 +131,8 @@ def see(sql: psycopg.Connection, user: str) -> Seen:
         sql.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
         sessions = sql.execute(
             "SELECT id, status, next_number, memory_from, window_from,"
-            " extract(epoch FROM now() - last_activity_at)::float8 / 86400"
+            " extract(epoch FROM now() - last_activity_at)::float8 / 86400,"
+            " CASE WHEN summary_to >= memory_from THEN summary_id END, summary_attempt, summary_to"
             " FROM sessions WHERE user_id = %s",
             (user,),
         )
@@ -131,7 +156,7 @@ def see(sql: psycopg.Connection, user: str) -> Seen:
         )
         tasks = sql.execute("SELECT title FROM tasks WHERE user_id = %s", (user,))
         sql.execute("COMMIT")
-    found = Seen({row[0]: SeenSession(*row) for row in sessions}, [title for (title,) in tasks])
+    found = Seen({row[0]: _session(row) for row in sessions}, [title for (title,) in tasks])
     by_id: dict[UUID, SeenTurn] = {}
     for row in turns:
         by_id[row[0]] = SeenTurn(*row)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from parley_testing.schedules import following, logs
+from uuid import UUID
+
+from parley_testing.schedules import following, logs, summarising
 from parley_testing.schedules.readers import Reader
 from parley_testing.schedules.steps import Steps, always
 
@@ -31,6 +33,7 @@ class Settling(Steps):
                 outcome = actions.send(world.main, again)
                 assert outcome == ("answered" if turn.status == "completed" else "TurnFailed")
         for session_id in self.sessions:
+            self.have_summarised(session_id)
             assert actions.send(world.main, actions.message(session_id, "a", keyed=False)) == (
                 "answered"
             )
@@ -40,6 +43,16 @@ class Settling(Steps):
         world.look()
         actions.drain()
         world.raise_problems()
+
+    def have_summarised(self, session_id: UUID) -> None:
+        """Have all that the window has left behind summarised."""
+        world = self.world
+        summarising.let_go(world, session_id)
+        while summarising.summarise(world, world.main, session_id) != "nothing to summarise":
+            world.look()
+        world.look()
+        session = self.promises.seen.sessions[session_id]
+        assert not session.summary_due, f"no summary covers what {session} has left behind"
 
     def bring_to_rest(self) -> None:
         """Deliver every wake-up; what was lost to the workers the recovery wakes a worker for."""

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from hypothesis.stateful import RuleBasedStateMachine
 
-from parley_testing.schedules import cleanup, following
+from parley_testing.schedules import cleanup, following, summarising
 from parley_testing.schedules.actions import Actions
 from parley_testing.schedules.faults import Course, Outage
 from parley_testing.schedules.readers import Reader
@@ -140,6 +140,9 @@ class Steps(RuleBasedStateMachine):
                 cleanup.age(world, session_id, 31)
                 world.look()
                 cleanup.clean_up(world, other)
+            case "summarise":
+                summarising.let_go(world, session_id)
+                summarising.summarise(world, other, session_id)
             case "end":
                 other.bench.sessions.change(world.user, session_id, {"status": "ended"})
         world.look()

@@ -22,7 +22,7 @@ from parley.events.fanout import FanOut
 from parley.events.log import EventLog
 from parley.events.sqlite import SqliteEventLog
 from parley.events.writer import EventWriter
-from parley.ids import TurnKey, conversation_key, new_id
+from parley.ids import SUMMARY_NUMBER, TurnKey, conversation_key, new_id
 from parley.memory.sqlite import SqliteStore
 from parley.memory.store import AgentSessionStore, StoredTurn
 from parley.repository.transcript import TurnView
@@ -35,14 +35,14 @@ from parley.wake_queue import WakeQueue
 from parley_testing.models import input
 from parley_testing.models.scripted import Asked, Items, Streamed
 from parley_testing.postgres.databases import connect
-from parley_testing.schedules import plans, talk
+from parley_testing.schedules import notes, plans, talk
 from parley_testing.schedules.faults import AT_WORK, Course, Failing, FailingDatabase, Outage
 from parley_testing.schedules.logs import Logs, Writers
 from parley_testing.schedules.promises import Promises, left_by
 from parley_testing.schedules.readers import Readers
-from parley_testing.schedules.seen import see
+from parley_testing.schedules.seen import SeenSession, see
 from parley_testing.schedules.wakeups import Wakeups
-from parley_testing.workbench import Workbench
+from parley_testing.workbench import SUMMARIES, Workbench
 
 T = TypeVar("T")
 MEMORY_ITEMS = 12
@@ -70,6 +70,7 @@ class Process:
             crashes=CRASHES,
             events=cast("EventLog", self.log),
             wake_queue=cast("WakeQueue", self.wake_queue),
+            summarised=True,
         )
         executor = _Watched(self, self.bench.executor)
         self.sender = replace(self.bench.sender, executor=executor, store=store)
@@ -108,6 +109,8 @@ class Process:
 
     def _answer(self, asked: Asked) -> Items | Streamed:
         assert self.world is not None
+        if asked.model == SUMMARIES:
+            return notes.answer(asked)
         assert self.begun is not None
         try:
             self.world.asked(self.begun, asked)
@@ -312,6 +315,10 @@ class World:
             assert turn.attempt < seen.attempt, "a turn to be cancelled was carried on"
         assert seen.text == turn.text, "the message was not there when the model was asked"
         given = plans.canonical(asked.input)
+        if text == turn.text:
+            self._summary_shown(turn, asked)
+            if notes.shown(asked.input[0]) is not None:
+                given, place = given[1:], place - 1
         now = [("user", text), *plans.told_rounds(text, seen.outputs)]
         now = now[: len(given) - place]
         # What is lost while a turn is being begun is read before that, or after.
@@ -322,6 +329,19 @@ class World:
                 for lost in (*begun.lost, self.promises.lost)
             ]
         assert given in possible, f"the model was shown {given}, not {possible[-1]}"
+
+    def _summary_shown(self, turn: RunningTurn, asked: Asked) -> None:
+        """See that the model is shown the summary of which the turn was told, if it is there."""
+        shown = notes.shown(asked.input[0])
+        if turn.summary is None:
+            assert shown is None, f"nobody vouched for {shown}"
+        elif shown is None:
+            lost = self.promises.lost_summaries
+            gone = turn.session_id in self.promises.cleared
+            assert gone or turn.summary.turn_id in lost, "the summary was not shown"
+        else:
+            _, of = self.promises.summaries[turn.summary]
+            assert shown == of, f"the summary is of {shown}, not of {of}"
 
     def stored(self, session_id: UUID) -> dict[TurnKey, StoredTurn]:
         """Read a session's finished turns from memory."""
@@ -380,10 +400,42 @@ class World:
             if turn.over:
                 self.damage(session_id, turn.number, "fade")
 
+    def lose_summary(self, session_id: UUID, how: str) -> None:
+        """Damage a session's summaries, take them away, or let them expire."""
+        change = {
+            "damage": "UPDATE turns SET payload = x'00'",
+            "lose": "DELETE FROM turns",
+            "fade": "UPDATE turns SET expires_at = 1",
+        }[how]
+        with sqlite3.connect(self.memory) as connection:
+            connection.execute(
+                f"{change} WHERE conversation = ? AND number = ? AND state = 'done'",
+                (conversation_key(self.user, session_id), SUMMARY_NUMBER),
+            )
+        connection.close()
+        self.promises.lost_summaries |= {
+            voucher.turn_id
+            for voucher, (of, _) in self.promises.summaries.items()
+            if of == session_id
+        }
+
+    def _summary(self, session: SeenSession, stored: dict[TurnKey, StoredTurn]) -> None:
+        """See that memory holds the summary that counts, of the turns that it is to be of."""
+        voucher, lost = session.summary, self.promises.lost_summaries
+        if voucher is None or voucher.turn_id in lost:
+            return
+        found = stored.get(voucher.turn)
+        assert found is not None, "the summary that counts is not there"
+        assert found.attempt == voucher.attempt, "the summary that counts is another attempt's"
+        assert found.memory is not None
+        said = notes.lines(found.memory.reply)
+        assert said == session.summarised, f"it is of {said}, not of {session.summarised}"
+
     def _memory(self, session_id: UUID) -> None:
         """See that memory holds what it should of each turn, or may have lost it."""
         session, promises = self.promises.seen.sessions[session_id], self.promises
         stored = self.stored(session_id)
+        self._summary(session, stored)
         for turn in session.turns:
             place = session_id, turn.number
             if not turn.remembered or place in promises.lost:

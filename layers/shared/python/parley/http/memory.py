@@ -6,8 +6,8 @@ from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.api_gateway import Router
 
 from parley.http.documented import answers
-from parley.http.parts import Caller, Forgetter
-from parley.http.schemas import Memory, Pruned
+from parley.http.parts import Caller, Forgetter, SummaryReader
+from parley.http.schemas import Memory, Pruned, Summary, TurnUsage
 from parley.http.sessions import SessionId
 
 router = Router()
@@ -17,16 +17,25 @@ router = Router()
     "/sessions/<session_id>/memory",
     operation_id="countMemory",
     tags=["memory"],
-    summary="Count what the agent remembers",
+    summary="Count what the agent remembers, and read its summary of the rest",
     responses=answers({200: "The figures."}, 404, 422),
 )
-def count_memory(user: Caller, forgetter: Forgetter, session_id: SessionId) -> Memory:
+def count_memory(
+    user: Caller, forgetter: Forgetter, reader: SummaryReader, session_id: SessionId
+) -> Memory:
     counted = forgetter.statistics(user.user_id, session_id)
+    told = reader.read(user.user_id, session_id)
+    summary = None
+    if told.text is not None:
+        summary = Summary(text=told.text, to_turn=told.to, made_at=told.made_at)
     return Memory(
         turns=counted.turns,
         items=counted.items,
         bytes=counted.bytes,
         last_activity_at=counted.last_activity_at,
+        summary=summary,
+        summary_pending=told.pending,
+        summary_usage=TurnUsage(**told.usage.counts()),
     )
 
 

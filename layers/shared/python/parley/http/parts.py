@@ -26,7 +26,7 @@ from parley.events import log
 from parley.http import identity, project_routes
 from parley.memory import store
 from parley.repository import database, sessions, transcript
-from parley.turns import cancel, notes, send
+from parley.turns import cancel, notes, send, summaries
 from parley.users import erasure, export, renaming
 
 if TYPE_CHECKING:
@@ -112,6 +112,7 @@ Transcript = Annotated[transcript.Transcript, part(lambda parts: parts.transcrip
 Store = Annotated[store.AgentSessionStore, part(lambda parts: parts.store)]
 Events = Annotated[log.EventLog, part(lambda parts: parts.events)]
 Forgetter = Annotated[forgetting.Forgetter, part(lambda parts: parts.forgetter)]
+SummaryReader = Annotated[summaries.SummaryReader, part(lambda parts: parts.summary_reader)]
 Sender = Annotated[send.Sender, part(lambda parts: parts.sender)]
 Canceller = Annotated[cancel.Canceller, part(lambda parts: parts.canceller)]
 Cleaner = Annotated[cleaner.Cleaner, part(lambda parts: parts.cleaner)]

@@ -362,13 +362,28 @@ class CancelledTurn(TurnWithMessages):
         return cls(**dict(shown), outcome=cancellation.outcome)
 
 
+class Summary(BaseModel):
+    """What a model has told of the turns that the agent is not shown any more."""
+
+    text: str
+    to_turn: int
+    made_at: Time | None
+
+
 class Memory(BaseModel):
-    """What the agent remembers of a session."""
+    """What the agent remembers of a session.
+
+    `summary_pending` says that there are turns which it is not shown any more and of which no
+    summary tells yet; `summary_usage` is what all of the session's summaries came to.
+    """
 
     turns: int
     items: int
     bytes: int
     last_activity_at: Time | None
+    summary: Summary | None
+    summary_pending: bool
+    summary_usage: TurnUsage
 
 
 class Pruned(BaseModel):

@@ -13,7 +13,7 @@ from pydantic_core import to_json
 
 from parley.errors import InvalidField
 from parley.events.log import EventLog
-from parley.ids import conversation_key
+from parley.ids import SUMMARY_NUMBER, conversation_key
 from parley.memory.store import AgentSessionStore
 from parley.repository.database import Database
 from parley.repository.paging import Number, decode, encode
@@ -41,6 +41,7 @@ PART_CHARS = 300_000
 lines: none takes more than 13 bytes there."""
 
 _ROWS_AT_ONCE = 20
+_ALL_TURNS = 2**31 - 1
 _TURNS_AT_ONCE = 2  # the outputs of one's tools may come to many megabytes
 _WRITTEN_LATE_SECONDS = 3600
 
@@ -193,7 +194,19 @@ class Exporter:
         """Yield what the agent remembers of a session, the newest turn first."""
         conversation, store = conversation_key(user_id, session_id), self.open_store()
         while turns := store.read_newest(conversation, _ROWS_AT_ONCE, before=before):
-            for turn in turns:
+            told = [each for each in turns if each.number == SUMMARY_NUMBER]
+            if told:  # the one that counts, and perhaps the one before
+                before = _ALL_TURNS
+                records = [
+                    {
+                        "type": "summary",
+                        "session_id": session_id,
+                        "text": None if each.memory is None else each.memory.reply,
+                    }
+                    for each in told
+                ]
+                yield records, ("memory", session_id, before)
+            for turn in turns[len(told) :]:
                 before = turn.number
                 record = {
                     "type": "memory",
