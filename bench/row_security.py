@@ -27,11 +27,11 @@ from parley.repository.database import Database
 from parley.repository.row_security import GUARDS
 from parley.repository.scope import OfUser
 from parley.repository.session_list import SessionFilter, list_sessions
-from parley.repository.task_list import TaskFilter, list_tasks
 from parley.repository.tool_calls import ToolCall, ToolCallRepository, record_in
 from parley.repository.transcript import Transcript
 from parley.repository.turns import NewSession, TurnRepository, TurnRequest, Usage
 from parley_testing.postgres.databases import connect
+from tasks_desk.task_list import TaskFilter, list_tasks
 
 _FILL = """
 INSERT INTO sessions (id, user_id, agent, platform, next_number)
@@ -109,7 +109,7 @@ class Side:
 
 
 def _off(sql: psycopg.Connection) -> None:
-    for table in GUARDS:
+    for table in (*GUARDS, "tasks"):
         sql.execute(SQL("ALTER TABLE {} DISABLE ROW LEVEL SECURITY").format(Identifier(table)))
 
 

@@ -26,7 +26,7 @@ bench-prompt-cache: .venv/.test ## How much of the input providers charge as cac
 	PYTHONPATH=tests/support $(BIN)/python -m bench.prompt_cache --turns $(TURNS)
 
 bench-row-security: .venv/.test ## What row-level security costs: the same statements with and without
-	PYTHONPATH=tests/support $(BIN)/python -m bench.row_security
+	PYTHONPATH=tests/support:examples/tasks $(BIN)/python -m bench.row_security
 
 bench-init: .venv/.test ## What a project adds to the init of each packaged function (ROUNDS=5)
 	PYTHONPATH=tests/support $(BIN)/python -m bench.init --rounds $(ROUNDS)

@@ -30,6 +30,8 @@ No try begins later. What does not pass by itself, such as a refused password, e
 _PAUSES = (0.5, 1.0, 2.0, 5.0)
 _LOCK = 7_275_695  # any number that only Parley's migrations use in this database
 _VERSIONS = "alembic_version"
+_LEFT_BEHIND = "tasks"
+"""Made by 0001 and of a project's since: empty, it is nobody's."""
 
 
 def config(project: Path | None = None) -> Config:
@@ -126,7 +128,9 @@ def what_erasing_leaves(database: Database, kept: Sequence[Kept]) -> list[str]:
         StoreUnavailable: Postgres cannot serve now.
     """
     with database.transaction(SERVICE) as connection:
-        return project_tables.what_erasing_leaves(connection, tables_named(kept))
+        return project_tables.what_erasing_leaves(
+            connection, tables_named(kept), unless_empty=_LEFT_BEHIND
+        )
 
 
 def _upgrade(

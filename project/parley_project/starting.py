@@ -13,7 +13,7 @@ from parley_backend import backend
 from parley_project.code import TAKEN
 from parley_project.faults import ProjectFaults
 
-EXAMPLES = ("todo", "support", "blank")
+EXAMPLES = ("todo", "tasks", "support", "blank")
 """Those that there are; the first is taken if none is named."""
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9]*([-_][A-Za-z0-9]+)*")

@@ -30,11 +30,11 @@ def test_what_the_run_time_role_may_touch_is_bound_by_a_policy(table: str) -> No
 
 
 def test_another_rule_is_another_policy(monkeypatch: pytest.MonkeyPatch) -> None:
-    before = policies("tasks", "parley_app")
-    monkeypatch.setitem(GUARDS["tasks"].policies, "ALL", "USING (false)")
+    before = policies("sessions", "parley_app")
+    monkeypatch.setitem(GUARDS["sessions"].policies, "ALL", "USING (false)")
 
-    assert not before.keys() & policies("tasks", "parley_app").keys()
-    assert not before.keys() & policies("tasks", "other").keys()
+    assert not before.keys() & policies("sessions", "parley_app").keys()
+    assert not before.keys() & policies("sessions", "other").keys()
 
 
 @pytest.mark.parametrize(

@@ -34,9 +34,7 @@ def test_it_is_a_project_under_its_own_name(tmp_path: Path, example: str) -> Non
 
 
 def test_every_example_can_be_chosen() -> None:
-    folders = {each.name for each in backend("examples").iterdir() if each.is_dir()}
-
-    assert folders - {"tasks"} == set(EXAMPLES)  # that one is on its way out of the core
+    assert {each.name for each in backend("examples").iterdir() if each.is_dir()} == set(EXAMPLES)
 
 
 def test_an_empty_repository_is_taken_and_no_other_is_made_in_one(tmp_path: Path) -> None:

@@ -19,9 +19,9 @@ from parley.http import (
     fingerprint,
 )
 from parley.ids import new_id
-from parley.repository import task_list, tasks
-from parley.repository.task_list import SEARCH_MAX_CHARS, TaskFilter
+from tasks_desk import task_list, tasks
 from tasks_desk.schemas import IN_WORDS, DueAt, Task, TaskChange, TaskCreation, TaskList
+from tasks_desk.task_list import SEARCH_MAX_CHARS, TaskFilter
 
 TaskId = Annotated[UUID, Path(description="The task's id.")]
 

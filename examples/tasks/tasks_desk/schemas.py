@@ -18,8 +18,8 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from parley.repository import values
-from parley.repository.tasks import DUE_FROM, DUE_UNTIL, NOTES_MAX_CHARS, TITLE_MAX_CHARS
+from tasks_desk import table
+from tasks_desk.tasks import DUE_FROM, DUE_UNTIL, NOTES_MAX_CHARS, TITLE_MAX_CHARS
 
 
 def _worded(text: str) -> str:
@@ -104,7 +104,7 @@ class Task(BaseModel):
     updated_at: Time
 
     @classmethod
-    def of(cls, task: values.Task) -> Self:
+    def of(cls, task: table.Task) -> Self:
         """Show a task."""
         return cls(
             id=task.id,

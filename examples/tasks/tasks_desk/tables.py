@@ -3,10 +3,6 @@
 from parley import UserTable
 
 TABLES = [
-    UserTable(
-        "tasks",
-        left_out=("fingerprint",),
-        own_keys=("idempotency_key",),
-        row_security=False,  # Parley's own policy is on it
-    )
+    UserTable("tasks", left_out=("fingerprint",), own_keys=("idempotency_key",)),
+    UserTable("deleted_task_keys", left_out=("fingerprint",), own_keys=("idempotency_key",)),
 ]

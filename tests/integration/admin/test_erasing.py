@@ -38,6 +38,8 @@ def belong(api: Api, aged: Aged, user: str, *, sessions: int = 2) -> None:
         made = api("POST", "/tasks", {"title": title}, user=user, headers=keyed(f"task-{title}"))
         assert made.status == 201, made
     aged.sql.execute("INSERT INTO user_limits VALUES (%s, ARRAY[now()])", (user,))
+    gone = api("POST", "/tasks", {"title": "eggs"}, user=user, headers=keyed("task-eggs")).json
+    assert api("DELETE", f"/tasks/{gone['id']}", user=user).status == 204
     deleted = aged.session(days=0, turns=1, user=user, key="deleted")
     assert api("DELETE", f"/sessions/{deleted}", user=user).status == 204
 
@@ -63,7 +65,8 @@ def test_all_that_is_kept_of_a_user_goes(
 
     erased = admin.erase("alice")
 
-    assert (erased["sessions"], erased["project"], erased["items"]) == (2, {"tasks": 2}, held)
+    assert (erased["sessions"], erased["items"]) == (2, held)
+    assert erased["project"] == {"tasks": 2, "deleted_task_keys": 1}
     assert erased["bytes"] > 0
     assert (erased["waiting"], erased["done"]) == (0, True)
     left = rows_of(sql, "alice")
@@ -111,7 +114,8 @@ def test_erasing_again_finds_nothing(api: Api, admin: Any, aged: Aged) -> None:
 
     again = admin.erase("alice")
 
-    assert again == {**dict.fromkeys(again, 0), "project": {"tasks": 0}, "done": True}
+    nothing = {"tasks": 0, "deleted_task_keys": 0}
+    assert again == {**dict.fromkeys(again, 0), "project": nothing, "done": True}
 
 
 def test_who_is_not_known_has_nothing_to_erase(admin: Any) -> None:
@@ -172,7 +176,7 @@ async def test_a_running_turn_ends_quietly_and_leaves_nothing(aged: Aged, step: 
         if asked == 1:
             return call("add_task", "call_1", title="milk")
         if asked == 2:
-            assert eraser.erase("alice", left=lambda: 60.0).project == {"tasks": 1}
+            assert eraser.erase("alice", left=lambda: 60.0).project["tasks"] == 1
             return (
                 say("done") if step == "before its reply" else call("add_task", "call_2", title="x")
             )

@@ -81,6 +81,7 @@ class Project:
         self._root = root
         self._patch = patch
         self._url = owner_url(database_url)
+        projects.make_room(self._url)
         patch.syspath_prepend(root)
 
     def migrate(self, module: str, code: str = TABLES) -> Mapping[str, Any]:
@@ -333,6 +334,17 @@ def test_tables_that_erasing_would_leave_are_warned_of(project: Project) -> None
     assert [each.partition(" keeps")[0] for each in held] == [
         "notes: its reference to tables", "notes: its reference to turns"
     ]  # fmt: skip
+
+
+def test_what_parley_s_first_migration_left_is_warned_of_once_there_are_rows_in_it(
+    project: Project, sql: psycopg.Connection
+) -> None:
+    assert "warnings" not in project.migrate("empty_yet")
+    sql.execute("INSERT INTO tasks (id, user_id, title) VALUES (gen_random_uuid(), 'ada', 't')")
+
+    (warning,) = project.migrate("not_empty")["warnings"]
+
+    assert warning.startswith("tasks: erasing a user would leave its rows")
 
 
 def test_where_all_is_said_nothing_is_warned_of(project: Project) -> None:

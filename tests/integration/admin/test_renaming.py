@@ -81,7 +81,8 @@ def test_all_that_was_theirs_is_the_others(
     renamed = rename(admin, "ada", "anna")
 
     assert renamed == {
-        "sessions": 1, "items": 3, "project": {"tasks": 1}, "waiting": 0, "done": True
+        "sessions": 1, "items": 3, "project": {"tasks": 1, "deleted_task_keys": 0},
+        "waiting": 0, "done": True,
     }  # fmt: skip
     for table in ("sessions", "turns", "tasks", "idempotency_tombstones", "user_limits"):
         users = sql.execute(f"SELECT DISTINCT user_id FROM {table}").fetchall()
@@ -121,7 +122,8 @@ def test_it_is_safe_to_repeat(api: Api, admin: Any, aged: Aged) -> None:
     rows, memory = aged.rows(), aged.memory()
 
     assert rename(admin, "ada", "anna") == {
-        "sessions": 0, "items": 0, "project": {"tasks": 0}, "waiting": 0, "done": True,
+        "sessions": 0, "items": 0, "project": {"tasks": 0, "deleted_task_keys": 0},
+        "waiting": 0, "done": True,
     }  # fmt: skip
 
     assert (aged.rows(), aged.memory()) == (rows, memory)

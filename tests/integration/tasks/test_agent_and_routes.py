@@ -9,11 +9,11 @@ import psycopg
 import pytest
 
 from parley.errors import InvalidField
-from parley.repository import tasks
 from parley.repository.database import Database
 from parley.repository.scope import OfUser
 from parley_testing.api.handlers import Api
 from parley_testing.api.problems import problem
+from tasks_desk import tasks
 
 OFFLINE = "[offline model] "
 

@@ -10,15 +10,15 @@ import pytest
 from parley.errors import InvalidField
 from parley.repository.database import Database
 from parley.repository.scope import OfUser
-from parley.repository.task_list import (
+from parley_testing.api.handlers import Api
+from parley_testing.api.problems import wrong_fields
+from tasks_desk.task_list import (
     SEARCH_BYTES,
     SEARCH_MAX_CHARS,
     SEARCH_ROWS,
     TaskFilter,
     list_tasks,
 )
-from parley_testing.api.handlers import Api
-from parley_testing.api.problems import wrong_fields
 
 PATTERN = "b" + "a" * (SEARCH_MAX_CHARS - 1)
 """Almost in each of the texts, at each of their characters."""

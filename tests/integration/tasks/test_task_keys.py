@@ -7,13 +7,14 @@ from typing import Any
 
 import psycopg
 
+from parley.http import Fingerprint
 from parley.ids import new_id
-from parley.repository import tasks
 from parley.repository.database import Database
 from parley.repository.scope import OfUser
 from parley_testing.api.handlers import Answer, Api
 from parley_testing.api.problems import problem, wrong_fields
 from parley_testing.scenarios.at_once import at_once
+from tasks_desk import tasks
 
 
 def create(api: Api, fields: dict[str, Any], key: str = "k", user: str = "alice") -> Answer:
@@ -84,11 +85,11 @@ def test_the_key_of_a_deleted_task_makes_no_other(api: Api, sql: psycopg.Connect
     problem(create(api, {"title": "other"}), 422, "idempotency_key_reused")
     assert create(api, {"title": "buy milk"}, user="bob").status == 201
     kept = sql.execute(
-        "SELECT user_id, kind, idempotency_key,"
+        "SELECT user_id, idempotency_key,"
         " expires_at BETWEEN now() + interval '23 hours' AND now() + interval '24 hours'"
-        " FROM idempotency_tombstones"
+        " FROM deleted_task_keys"
     )
-    assert kept.fetchall() == [("alice", "task", "k", True)]
+    assert kept.fetchall() == [("alice", "k", True)]
 
 
 def test_the_key_of_a_task_that_the_agent_deleted_makes_no_other(api: Api) -> None:
@@ -103,7 +104,7 @@ def test_the_key_of_a_task_that_the_agent_deleted_makes_no_other(api: Api) -> No
 def test_the_key_of_a_deleted_task_is_free_after_its_day(api: Api, sql: psycopg.Connection) -> None:
     made = create(api, {"title": "t"}).json
     api("DELETE", f"/tasks/{made['id']}")
-    sql.execute("UPDATE idempotency_tombstones SET expires_at = now()")
+    sql.execute("UPDATE deleted_task_keys SET expires_at = now()")
 
     again = create(api, {"title": "t"})
 
@@ -112,13 +113,27 @@ def test_the_key_of_a_deleted_task_is_free_after_its_day(api: Api, sql: psycopg.
     problem(create(api, {"title": "t"}), 404, "not_found")
 
 
+def test_a_key_that_nobody_may_use_again_goes_with_the_next_deletion(
+    api: Api, sql: psycopg.Connection
+) -> None:
+    for user in ("alice", "bob"):
+        made = create(api, {"title": "t"}, user=user).json
+        api("DELETE", f"/tasks/{made['id']}", user=user)
+    sql.execute("UPDATE deleted_task_keys SET expires_at = now()")
+    made = api("POST", "/tasks", {"title": "other"}).json
+
+    api("DELETE", f"/tasks/{made['id']}")
+
+    assert sql.execute("SELECT user_id FROM deleted_task_keys").fetchall() == [("bob",)]
+
+
 def test_a_task_older_than_a_day_leaves_no_key(api: Api, sql: psycopg.Connection) -> None:
     made = create(api, {"title": "t"}).json
     sql.execute("UPDATE tasks SET created_at = created_at - interval '1 day'")
 
     api("DELETE", f"/tasks/{made['id']}")
 
-    assert sql.execute("SELECT FROM idempotency_tombstones").rowcount == 0
+    assert sql.execute("SELECT FROM deleted_task_keys").rowcount == 0
 
 
 def test_a_key_that_cannot_be_taken_is_named(api: Api) -> None:
@@ -134,7 +149,7 @@ def test_of_twenty_at_once_with_one_key_one_makes_the_task_and_all_get_it(
             OfUser("alice"),
             lambda session: tasks.create(
                 session.connection(), new_id(), "alice", title="t", notes=None, due_at=None,
-                idempotency_key="k", fingerprint=b"the same",
+                idempotency_key="k", fingerprint=Fingerprint(b"the same"),
             ),
         )  # fmt: skip
         return str(row.id), made
@@ -156,7 +171,7 @@ def test_a_creation_whose_answer_was_lost_counts_as_made(
             OfUser("alice"),
             lambda session, key=key: tasks.create(  # type: ignore[misc]
                 session.connection(), task_id, "alice", title="t", notes=None, due_at=None,
-                idempotency_key=key, fingerprint=b"the same",
+                idempotency_key=key, fingerprint=Fingerprint(b"the same"),
             ),
         )  # fmt: skip
         assert (row.id, made) == (task_id, True)

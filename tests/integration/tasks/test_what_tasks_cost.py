@@ -11,9 +11,9 @@ from sqlalchemy import event
 
 from parley.repository.database import Database
 from parley.repository.scope import OfUser
-from parley.repository.task_list import TaskFilter, list_tasks
 from parley_testing.api.handlers import Api
 from parley_testing.postgres.postgres_wire import PostgresWire
+from tasks_desk.task_list import TaskFilter, list_tasks
 
 
 @pytest.fixture

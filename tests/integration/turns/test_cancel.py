@@ -16,7 +16,6 @@ from parley.ids import TurnKey, conversation_key, new_id
 from parley.memory.codec import Unreadable
 from parley.memory.shape import assistant_message, user_message
 from parley.memory.store import AgentSessionStore, TurnMemory
-from parley.repository import tasks
 from parley.repository.database import Database
 from parley.repository.turns import Ending, RunningTurn, TurnRepository, Usage
 from parley.runner.tools import effect_tool, read_tool
@@ -25,6 +24,7 @@ from parley.turns.context import Effect, TurnContext
 from parley_testing.models.scripted import Items, call, in_order, say
 from parley_testing.postgres.postgres_wire import PostgresWire
 from parley_testing.workbench import Workbench, request
+from tasks_desk import tasks
 
 NewBench = Callable[..., Workbench]
 ANSWER = TurnMemory([user_message("hello"), assistant_message("hi")], "hi", {"model_calls": 1})

@@ -12,12 +12,12 @@ from agents import Agent, function_tool
 
 from parley.errors import StoreUnavailable, TurnFailed
 from parley.memory.store import AgentSessionStore
-from parley.repository import tasks
 from parley.repository.tool_calls import ToolCallRepository
 from parley.runner.tools import effect_tool
 from parley.turns.context import Effect, TurnContext
 from parley_testing.models.scripted import Script, by_model, call, in_order, say
 from parley_testing.workbench import Workbench
+from tasks_desk import tasks
 
 NewBench = Callable[..., Workbench]
 GONE_AWAY = StoreUnavailable("model", "the process ends here")

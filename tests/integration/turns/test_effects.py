@@ -18,13 +18,13 @@ import pytest
 from agents import Agent, function_tool
 
 from parley.errors import InvalidField, NotFound, StoreUnavailable
-from parley.repository import tasks
 from parley.repository.database import Database
 from parley.runner.tools import effect_tool, read_tool
 from parley.turns.context import Effect, TurnContext
 from parley_testing.models.scripted import Asked, call, in_order, say
 from parley_testing.postgres.postgres_wire import PostgresWire
 from parley_testing.workbench import Workbench
+from tasks_desk import tasks
 
 NewBench = Callable[..., Workbench]
 bodies: list[Any] = []

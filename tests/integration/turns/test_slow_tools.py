@@ -15,13 +15,13 @@ from sqlalchemy import text
 
 from parley.errors import StoreUnavailable, TurnFailed
 from parley.memory.sqlite import SqliteStore
-from parley.repository import tasks
 from parley.repository.database import Database
 from parley.runner.tools import effect_tool
 from parley.turns.context import Effect, TurnContext
 from parley_testing.models.scripted import Asked, Items, call, in_order, say
 from parley_testing.waiting import wait_for
 from parley_testing.workbench import Workbench
+from tasks_desk import tasks
 
 NewBench = Callable[..., Workbench]
 SLOW = "count all that there is"

@@ -16,7 +16,6 @@ from parley.errors import Fenced, StoreMisconfigured, StoreRefused, StoreUnavail
 from parley.events.log import EventLog
 from parley.events.sqlite import SqliteEventLog
 from parley.memory.store import AgentSessionStore
-from parley.repository import tasks
 from parley.repository.turns import COUNT_MAX
 from parley.runner.execute import MISCONFIGURED_ATTEMPTS
 from parley.runner.tools import effect_tool
@@ -26,6 +25,7 @@ from parley_testing.models import scripted
 from parley_testing.models.scripted import Asked, Items, call, in_order, say
 from parley_testing.schedules.wakeups import Wakeups
 from parley_testing.workbench import Workbench, request
+from tasks_desk import tasks
 
 NewBench = Callable[..., Workbench]
 Refuse = Callable[..., None]

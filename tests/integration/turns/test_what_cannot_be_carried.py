@@ -16,7 +16,6 @@ from agents import Agent, CustomTool, function_tool
 from parley.errors import StoreUnavailable, TurnFailed
 from parley.ids import conversation_key
 from parley.memory.store import AgentSessionStore
-from parley.repository import tasks
 from parley.repository.database import Database
 from parley.repository.scope import Scope
 from parley.repository.turns import Usage
@@ -25,6 +24,7 @@ from parley.turns.context import Effect, TurnContext
 from parley_testing.models.scripted import call, in_order, say
 from parley_testing.postgres.databases import owner_url
 from parley_testing.workbench import Workbench, request
+from tasks_desk import tasks
 
 NewBench = Callable[..., Workbench]
 

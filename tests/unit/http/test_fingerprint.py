@@ -50,11 +50,22 @@ def test_a_field_that_a_later_version_adds_makes_no_other_request_of_who_does_no
 
 
 def test_it_carries_its_version_and_what_older_rules_made() -> None:
-    fields = {"title": "milk", "notes": None, "due_at": None}
-    first = sha256(json.dumps(["task", fields], sort_keys=True).encode()).digest()
+    fields = {"session_id": ID, "text": "milk"}
+    first = sha256(json.dumps(["message", fields], sort_keys=True).encode()).digest()
 
-    made = fingerprint("task", **fields, added="later")
+    made = fingerprint("message", **fields, added="later")
 
     assert made[:1] == b"\x02"
     assert all_of(made) == (made, first)
     assert all_of(b"as it is") == (b"as it is",)
+
+
+def test_of_a_project_s_kind_the_first_rule_knew_all_fields() -> None:
+    fields = {"title": "milk", "notes": None, "due_at": None}
+    first = sha256(json.dumps(["task", fields], sort_keys=True).encode()).digest()
+
+    made = fingerprint("task", **fields)
+
+    assert made.is_of(first)
+    assert made.is_of(bytes(made))
+    assert not made.is_of(fingerprint("task", title="eggs"))

@@ -13,12 +13,11 @@ from typing import Any
 
 _VERSION = b"\x02"
 
-# What the first rule knew of each kind; it had no version, and all fields stood in it.
+# What the first rule knew of Parley's kinds; it had no version, and all fields stood in it.
 _KNOWN_TO_THE_FIRST = {
     "session": frozenset({"agent", "name", "platform", "metadata"}),
     "message": frozenset({"session_id", "text"}),
     "first message": frozenset({"text", "session_name", "agent", "platform", "metadata"}),
-    "task": frozenset({"title", "notes", "due_at"}),
 }
 
 
@@ -31,6 +30,10 @@ class Fingerprint(bytes):
 
     older: tuple[bytes, ...] = ()
 
+    def is_of(self, stored: bytes) -> bool:
+        """Whether what is stored was made of the same request, by this rule or an older one."""
+        return stored in all_of(self)
+
 
 def fingerprint(kind: str, **fields: Any) -> Fingerprint:
     """Digest what a request asks for. The same for any way of following a turn.
@@ -40,9 +43,9 @@ def fingerprint(kind: str, **fields: Any) -> Fingerprint:
     """
     given = {name: value for name, value in fields.items() if value not in (None, {}, [])}
     made = Fingerprint(_VERSION + _digest(kind, given))
-    if known := _KNOWN_TO_THE_FIRST.get(kind):
-        first = {name: value for name, value in fields.items() if name in known}
-        made.older = (_digest(kind, first),)
+    known = _KNOWN_TO_THE_FIRST.get(kind, fields)
+    first = {name: value for name, value in fields.items() if name in known}
+    made.older = (_digest(kind, first),)
     return made
 
 

@@ -44,6 +44,7 @@ def page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 @pytest.fixture
 def migrated(page: Path, database_url: str) -> None:
     """Migrate the test's database with the page's migration."""
+    projects.make_room(database_url)
     load_function("migrate")
     owner = Database(lambda: owner_url(database_url), statement_timeout=10, as_owner=True)
     import_module("schema").upgrade(owner, project=page / "migrations", kept=kept_of_users())

@@ -155,7 +155,10 @@ class DatabasePool:
         connection.execute(self._clean)
 
     def _read_state(self, connection: psycopg.Connection) -> object:
-        return connection.execute(self._state_query).fetchone()
+        try:
+            return connection.execute(self._state_query).fetchone()
+        except psycopg.errors.UndefinedTable:  # one that had rows in the template is gone
+            return None
 
 
 def connect(url: str) -> psycopg.Connection:

@@ -18,13 +18,14 @@ from uuid import UUID
 
 from parley.composition import Composition
 from parley.config import load_settings
+from parley.http import Fingerprint
 from parley.ids import new_id
-from parley.repository import tasks
 from parley.repository.scope import OfUser
 from parley.repository.session_list import SessionFilter, list_sessions
 from parley.repository.statistics import read_activity, read_standing
-from parley.repository.task_list import TaskFilter, list_tasks
 from parley_testing.stores.talk import request, say
+from tasks_desk import tasks
+from tasks_desk.task_list import TaskFilter, list_tasks
 
 USER = "alice"
 
@@ -60,7 +61,7 @@ def _uses(parts: Composition, session_id: UUID, turn_id: UUID) -> list[Callable[
                 notes=None,
                 due_at=None,
                 idempotency_key=None,
-                fingerprint=b"",
+                fingerprint=Fingerprint(b""),
             )
             list_tasks(connection, USER, TaskFilter(completed=False), limit=5)
             tasks.change(connection, USER, task.id, {"completed": True})

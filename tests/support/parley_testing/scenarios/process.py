@@ -23,7 +23,6 @@ from openai.types.responses import Response
 from sqlalchemy.orm import configure_mappers
 
 from parley import failpoints
-from parley.agents import todo  # noqa: F401 - before the fork
 from parley.repository import turns
 from parley.repository.database import Database
 from parley.testing.processes import EndAt
@@ -35,6 +34,7 @@ from parley_testing.scenarios.parts import Parts, Place, new_log, new_store
 from parley_testing.scenarios.turns import SCENARIOS, append
 from parley_testing.waiting import HANG_SECONDS
 from parley_testing.workbench import request
+from tasks_desk import agent  # noqa: F401 - before the fork
 
 
 def _observed(job: dict[str, Any]) -> AbstractContextManager[None]:

@@ -15,13 +15,13 @@ from typing import Any
 
 from agents import Agent, GuardrailFunctionOutput, input_guardrail
 
-from parley.repository import tasks
-from parley.repository.task_list import TaskFilter, list_tasks
 from parley.runner.tools import effect_tool
 from parley.turns.context import Effect, TurnContext
 from parley_testing.models.input import faults
 from parley_testing.models.scripted import Asked, Items, Script, call, say
 from parley_testing.models.steps import Called, Gate, Streamed
+from tasks_desk import tasks
+from tasks_desk.task_list import TaskFilter, list_tasks
 
 NEXT = "and now?"
 

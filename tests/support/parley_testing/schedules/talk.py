@@ -7,7 +7,6 @@ from itertools import count
 
 from agents import Agent, function_tool
 
-from parley.agents.todo import add_task
 from parley.errors import InvalidField
 from parley.failpoints import failpoint
 from parley.runner.tools import effect_tool
@@ -16,6 +15,7 @@ from parley.turns.context import Effect, TurnContext
 from parley_testing.models.scripted import Asked, Gate, Items, Streamed, call
 from parley_testing.models.steps import Called
 from parley_testing.schedules import plans
+from tasks_desk.agent import add_task
 
 _rolls = count(1)
 _answers = count(1)

@@ -18,6 +18,7 @@ _TABLES: tuple[tuple[LiteralString, LiteralString], ...] = (
     ("messages", _OF_TURNS),
     ("tool_calls", _OF_TURNS),
     ("tasks", _OWN),
+    ("deleted_task_keys", _OWN),
     ("idempotency_tombstones", _OWN),
     ("memory_deletions", "starts_with(conversation, 'user_' || %(user)s || '_conv_')"),
 )

@@ -15,6 +15,7 @@ _OF_USER = {
     "tool_calls": "turn_id IN (SELECT id FROM turns WHERE user_id = %(user)s)",
     "tasks": "user_id = %(user)s",
     "user_limits": "user_id = %(user)s",
+    "deleted_task_keys": "user_id = %(user)s",
     "memory_deletions": "conversation LIKE 'user_' || %(user)s || '_conv_%%'",
     "escalation_notices": "session_id IN (SELECT id FROM sessions WHERE user_id = %(user)s)",
     "idempotency_tombstones": "user_id = %(user)s",
@@ -28,7 +29,7 @@ def rows_of(sql: psycopg.Connection, user: str) -> dict[str, list[str]]:
     there = sql.execute(
         "SELECT table_name FROM information_schema.tables WHERE table_schema = 'public'"
     )
-    tables = {row[0] for row in there} - {"alembic_version"}
+    tables = {row[0] for row in there} - {"alembic_version", "parley_project_version"}
     assert tables == _OF_USER.keys(), "say which rows of the new table are a user's"
     return {
         table: sorted(

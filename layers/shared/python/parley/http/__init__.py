@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from parley.errors import IdempotencyKeyReused, InvalidField, NotFound
-    from parley.fingerprints import fingerprint
+    from parley.fingerprints import Fingerprint, fingerprint
     from parley.http.declared import OwnRouter as Router
     from parley.http.documented import answers
     from parley.http.idempotency import IdempotencyKey
@@ -27,6 +27,7 @@ _HOMES = {
     "Caller": "parley.http.parts",
     "Cursor": "parley.http.paging",
     "Database": "parley.http.user_database",
+    "Fingerprint": "parley.fingerprints",
     "IdempotencyKey": "parley.http.idempotency",
     "IdempotencyKeyReused": "parley.errors",
     "InvalidField": "parley.errors",
@@ -46,6 +47,7 @@ __all__ = [
     "Caller",
     "Cursor",
     "Database",
+    "Fingerprint",
     "IdempotencyKey",
     "IdempotencyKeyReused",
     "InvalidField",

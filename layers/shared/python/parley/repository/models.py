@@ -223,28 +223,6 @@ class ToolCallRow(Base):
     created_at: Mapped[datetime] = mapped_column(server_default=_NOW)
 
 
-class TaskRow(Base):
-    """A task of the todo agent's, as the user sees it."""
-
-    __tablename__ = "tasks"
-
-    id: Mapped[UUID] = mapped_column(primary_key=True)
-    user_id: Mapped[str]
-    title: Mapped[str]
-    notes: Mapped[str | None]
-    due_at: Mapped[datetime | None]
-    completed_at: Mapped[datetime | None]
-    idempotency_key: Mapped[str | None]
-    fingerprint: Mapped[bytes | None]
-    created_at: Mapped[datetime] = mapped_column(server_default=_NOW)
-    updated_at: Mapped[datetime] = mapped_column(server_default=_NOW)
-
-    __table_args__ = (
-        Index("ix_tasks_user", "user_id", "id"),
-        Index("uq_tasks_idempotency_key", "user_id", "idempotency_key", unique=True),
-    )
-
-
 class MemoryDeletionRow(Base):
     """The outbox: conversations whose memory must still be removed.
 

@@ -142,7 +142,9 @@ def check_tables(connection: Connection, tables: Sequence[UserTable]) -> None:
             raise UserDataFault(f"{table.name} has no primary key, by which an export goes")
 
 
-def what_erasing_leaves(connection: Connection, named: frozenset[str]) -> list[str]:
+def what_erasing_leaves(
+    connection: Connection, named: frozenset[str], *, unless_empty: str
+) -> list[str]:
     """Return a sentence for each table of the project's that erasing a user would leave as it is.
 
     A table whose rows go with those of another, by ON DELETE CASCADE, needs no word of its own.
@@ -151,8 +153,11 @@ def what_erasing_leaves(connection: Connection, named: frozenset[str]) -> list[s
     Args:
         connection: The owner's, to the database with its schema.
         named: The tables of which the project says something.
+        unless_empty: A table that counts only with rows in it.
     """
     parleys = [*GUARDS, PROJECT_VERSIONS]
+    if not _has_rows(connection, quoted(unless_empty)):
+        parleys.append(unless_empty)
     told = {"parleys": parleys, "named": [quoted(name) for name in named]}
     left = [
         f"{row.name}: erasing a user would leave its rows. Name it in user_data: as a UserTable, or"
@@ -165,6 +170,11 @@ def what_erasing_leaves(connection: Connection, named: frozenset[str]) -> list[s
         for row in connection.execute(_HELD, told)
     ]
     return left + held
+
+
+def _has_rows(connection: Connection, table: str) -> bool:
+    there = connection.execute(_COLUMNS, {"table": table}).first() is not None
+    return there and connection.execute(text(f"SELECT FROM {table} LIMIT 1")).first() is not None
 
 
 def _key(database: Database, scope: Scope, table: UserTable) -> list[tuple[str, str]]:

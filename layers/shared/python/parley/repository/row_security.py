@@ -62,7 +62,6 @@ GUARDS: Mapping[str, Guard] = {
     "turns": Guard(("SELECT", "INSERT", "UPDATE"), _OWN),
     "messages": Guard(("SELECT", "INSERT"), _OF_TURN),
     "tool_calls": Guard(("SELECT", "INSERT", "UPDATE"), _OF_TURN),
-    "tasks": Guard(EVERY_RIGHT, _OWN),
     "idempotency_tombstones": Guard(EVERY_RIGHT, _OWN),
     "memory_deletions": Guard(("SELECT", "INSERT", "UPDATE"), _OWN_CONVERSATION),
     "user_limits": Guard(EVERY_RIGHT, _OWN),

@@ -16,7 +16,6 @@ from parley.repository.models import (
     Role,
     SessionRow,
     SessionStatus,
-    TaskRow,
     ToolCallRow,
     TurnRow,
 )
@@ -171,30 +170,4 @@ class Step:
             milliseconds=row.output.get("milliseconds"),
             error=row.output.get("error"),
             ended_at=row.created_at,
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Task:
-    """A task of the todo agent's, as the user sees it."""
-
-    id: UUID
-    title: str
-    notes: str | None
-    due_at: datetime | None
-    completed_at: datetime | None
-    created_at: datetime
-    updated_at: datetime
-
-    @classmethod
-    def of(cls, row: TaskRow) -> Self:
-        """Make the value of a row."""
-        return cls(
-            id=row.id,
-            title=row.title,
-            notes=row.notes,
-            due_at=row.due_at,
-            completed_at=row.completed_at,
-            created_at=row.created_at,
-            updated_at=row.updated_at,
         )

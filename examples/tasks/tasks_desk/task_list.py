@@ -6,7 +6,7 @@ tasks are changed sees each once.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -17,11 +17,8 @@ from pydantic import TypeAdapter
 from sqlalchemy import ColumnElement, Connection, Row, Select, case, func, over, select
 from sqlalchemy.orm import Session, aliased
 
-from parley.errors import InvalidField
-from parley.repository.models import TaskRow
-from parley.repository.paging import Page, decode, encode, fitting
-from parley.repository.values import Task
-from parley.text import storable
+from parley.http import InvalidField, decode_cursor, encode_cursor, fitting
+from tasks_desk.table import Task, TaskRow
 
 SEARCH_MAX_CHARS = 100
 SEARCH_ROWS = 5_000
@@ -58,6 +55,19 @@ class TaskFilter:
         return wanted
 
 
+@dataclass(frozen=True, slots=True)
+class TaskPage:
+    """A page of tasks.
+
+    Attributes:
+        items: The tasks; of a search fewer than the limit, or none, also where others follow.
+        next_cursor: Where the next page starts; None on the last.
+    """
+
+    items: Sequence[Task]
+    next_cursor: str | None
+
+
 def list_tasks(
     connection: Connection,
     user_id: str,
@@ -65,7 +75,7 @@ def list_tasks(
     *,
     limit: int,
     cursor: str | None = None,
-) -> Page[Task]:
+) -> TaskPage:
     """List tasks, oldest first.
 
     A text is looked for in the user's tasks one by one, which the index finds in their order: no
@@ -84,7 +94,7 @@ def list_tasks(
     """
     own = select(TaskRow).where(TaskRow.user_id == user_id, *matching.conditions())
     if cursor is not None:
-        _, last = decode(cursor, _POSITION)
+        _, last = decode_cursor(cursor, _POSITION)
         own = own.where(TaskRow.id > last)
     own = own.order_by(TaskRow.id)
     session = Session(connection)
@@ -92,7 +102,7 @@ def list_tasks(
         rows = session.scalars(own.limit(limit + 1)).all()
         reached = None
     else:
-        text = storable(matching.containing)
+        text = matching.containing
         if len(text) > SEARCH_MAX_CHARS:
             raise InvalidField("text", f"has more than {SEARCH_MAX_CHARS} characters")
         rows, reached = _found(session.execute(_search(own, text).limit(limit + 1)))
@@ -100,7 +110,7 @@ def list_tasks(
     page = [Task.of(row) for row in rows[:kept]]
     if len(rows) > kept:
         reached = page[-1].id
-    return Page(page, None if reached is None else encode(["tasks", reached]))
+    return TaskPage(page, None if reached is None else encode_cursor(["tasks", reached]))
 
 
 def _search(own: Select[TaskRow], text: str) -> Select[TaskRow, bool, UUID]:

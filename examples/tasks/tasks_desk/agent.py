@@ -8,12 +8,10 @@ from uuid import UUID
 
 from agents import Agent
 
-from parley.repository import task_list, tasks
-from parley.repository.paging import MAX_LIMIT
-from parley.repository.task_list import TaskFilter
-from parley.repository.values import Task
-from parley.runner.tools import effect_tool, read_tool
-from parley.turns.context import Effect, TurnContext
+from parley import Effect, TurnContext, effect_tool, read_tool
+from tasks_desk import task_list, tasks
+from tasks_desk.table import Task
+from tasks_desk.task_list import TaskFilter
 
 INSTRUCTIONS = """\
 You keep the user's tasks. Use the tools for everything about tasks; never make up a task or an id.
@@ -22,6 +20,7 @@ Answer in a sentence or two. Do not show ids."""
 
 Listed = list[dict[str, Any]] | dict[str, Any]
 
+LISTED_MAX = 100  # what a model can be expected to read
 MORE = "There may be more tasks, which are not shown. Look for a text that fewer have."
 
 
@@ -110,8 +109,7 @@ def build() -> Agent[TurnContext]:
 
 
 def _listed(effect: Effect, matching: TaskFilter) -> Listed:
-    # As many as a page has: what a model can be expected to read.
-    page = task_list.list_tasks(effect.db, effect.user_id, matching, limit=MAX_LIMIT)
+    page = task_list.list_tasks(effect.db, effect.user_id, matching, limit=LISTED_MAX)
     shown = [_shown(task) for task in page.items]
     return shown if page.next_cursor is None else {"tasks": shown, "note": MORE}
 

@@ -1,4 +1,4 @@
-"""The users' tasks, which the todo agent keeps. Functions work inside the caller's transaction.
+"""The users' tasks. Functions work on the caller's connection, of a tool or of a route.
 
 What they take is checked here, so that nothing that an agent writes is refused or broken over HTTP.
 """
@@ -14,16 +14,15 @@ from sqlalchemy import Connection, column, func, insert, select, text, update
 from sqlalchemy.dialects.postgresql import BYTEA
 from sqlalchemy.orm import Session
 
-from parley.errors import IdempotencyKeyReused, InvalidField, NotFound
-from parley.fingerprints import all_of
+from parley.http import Fingerprint, IdempotencyKeyReused, InvalidField, NotFound
 from parley.ids import new_id
-from parley.repository.deletion import KEY_KEPT_HOURS
-from parley.repository.models import TaskRow
-from parley.repository.values import Task
-from parley.text import storable
+from tasks_desk.table import Task, TaskRow
 
 TITLE_MAX_CHARS = 500
 NOTES_MAX_CHARS = 10_000
+KEY_KEPT_HOURS = 24
+"""How long a task's idempotency key is good for at least, also past the task's deletion."""
+
 DUE_FROM = datetime(2000, 1, 1, tzinfo=UTC)
 DUE_UNTIL = datetime(3000, 1, 1, tzinfo=UTC)
 """Between these a task may be due. Postgres keeps times that Python cannot read."""
@@ -55,7 +54,7 @@ def create(
     notes: str | None,
     due_at: datetime | None,
     idempotency_key: str | None,
-    fingerprint: bytes,
+    fingerprint: Fingerprint,
 ) -> tuple[Task, bool]:
     """Create a task, or find the one that the key already has; may be repeated.
 
@@ -82,7 +81,7 @@ def create(
         before = buried if row is None else row.fingerprint
         if before is None:
             continue  # the same key's was made meanwhile, which this statement could not see
-        if before not in all_of(fingerprint):
+        if not fingerprint.is_of(before):
             raise IdempotencyKeyReused(idempotency_key or "")
         if row is None:
             raise NotFound("task", idempotency_key)
@@ -144,7 +143,7 @@ def _checked(values: Mapping[str, Any]) -> dict[str, Any]:
     limits = {"title": TITLE_MAX_CHARS, "notes": NOTES_MAX_CHARS}
     for field, limit in limits.items():
         if isinstance(checked.get(field), str):
-            checked[field] = storable(checked[field]).strip()
+            checked[field] = checked[field].strip()
             if len(checked[field]) > limit:
                 raise InvalidField(field, f"has more than {limit} characters")
     if "title" in checked and not checked["title"]:
@@ -166,8 +165,8 @@ _CREATE = select(TaskRow, column("buried", BYTEA)).from_statement(
 WITH prior AS MATERIALIZED (
   SELECT * FROM tasks WHERE user_id = :user_id AND (idempotency_key = :key OR id = :id)),
 buried AS MATERIALIZED (
-  SELECT fingerprint FROM idempotency_tombstones
-  WHERE user_id = :user_id AND kind = 'task' AND idempotency_key = :key AND expires_at > now()),
+  SELECT fingerprint FROM deleted_task_keys
+  WHERE user_id = :user_id AND idempotency_key = :key AND expires_at > now()),
 made AS (
   INSERT INTO tasks (id, user_id, title, notes, due_at, idempotency_key, fingerprint)
   SELECT :id, :user_id, :title, :notes, :due_at, :key, :fingerprint
@@ -184,13 +183,16 @@ _REMOVE = select(TaskRow).from_statement(
     text("""
 WITH gone AS (
   DELETE FROM tasks WHERE id = :id AND user_id = :user_id RETURNING *),
+expired AS (
+  DELETE FROM deleted_task_keys WHERE user_id = :user_id AND expires_at <= now()
+    AND idempotency_key IS DISTINCT FROM (SELECT idempotency_key FROM gone)),
 buried AS (
-  INSERT INTO idempotency_tombstones (user_id, kind, idempotency_key, fingerprint, expires_at)
-  SELECT user_id, 'task', idempotency_key, fingerprint, created_at + make_interval(hours => :kept)
+  INSERT INTO deleted_task_keys (task_id, user_id, idempotency_key, fingerprint, expires_at)
+  SELECT id, user_id, idempotency_key, fingerprint, created_at + make_interval(hours => :kept)
   FROM gone
   WHERE idempotency_key IS NOT NULL AND created_at + make_interval(hours => :kept) > now()
-  ON CONFLICT (user_id, kind, idempotency_key)
-  DO UPDATE SET fingerprint = excluded.fingerprint, expires_at = excluded.expires_at)
+  ON CONFLICT (user_id, idempotency_key) DO UPDATE SET task_id = excluded.task_id,
+    fingerprint = excluded.fingerprint, expires_at = excluded.expires_at)
 SELECT * FROM gone
 """)
 )
