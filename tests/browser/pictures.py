@@ -8,13 +8,20 @@ from __future__ import annotations
 
 import sys
 import tempfile
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from random import Random
+from uuid import UUID
 
-from playwright.sync_api import expect
+import httpx
+import psycopg
+from playwright.sync_api import Browser, expect
 
+from parley.ids import first_id
+from parley_local.postgres import DATABASE
 from parley_local.stack import LocalStack
 from parley_testing.browser import HANG_MILLISECONDS, Visit, say, sign_in, started, turn
-from parley_testing.models.server import Called, Gate, Said, Streamed
+from parley_testing.models.server import Called, Gate, Raw, Said, Streamed
 from parley_testing.told_model import ToldModel
 
 WEEK = """\
@@ -65,6 +72,66 @@ def take(folder: Path) -> None:
         gate.open()
         expect(turn(page, "Remind me on Monday")).to_contain_text("You said:")
         visit.close()
+        _happen(stack, model)
+        take_console(browser, stack, folder)
+
+
+def take_console(browser: Browser, stack: LocalStack, folder: Path) -> None:
+    """Take the operations page: its figures, and a turn opened."""
+    visit = Visit(browser, stack.url, viewport={"width": 1200, "height": 900})
+    page = visit.tab()
+    sign_in(page, "ops", "/console")
+    page.goto("/console#figures")
+    expect(page.get_by_role("img", name="Tokens")).to_be_visible()
+    page.mouse.move(600, 20)
+    page.screenshot(path=folder / "console.png", animations="disabled")
+    page.goto("/console#sessions?user_id=mara")
+    page.get_by_role("link", name="Plan my week").click()
+    page.get_by_role("link", name="What was done").first.click()
+    expect(page.locator(".time-line .tool")).to_have_count(2)
+    page.screenshot(path=folder / "console-turn.png", animations="disabled")
+    visit.close()
+
+
+def _happen(stack: LocalStack, model: ToldModel) -> None:
+    """Have users talk, and spread it over the day before, as nobody waits for a picture."""
+    model.when("fail", Raw(400, b'{"error": {"message": "no such model", "type": "x"}}'))
+    for user, texts in {
+        "ana": ["hello"] * 9 + ["fail"],
+        "ben": ["what is due"] * 13 + ["fail"] * 2,
+        "mia": ["good morning"] * 17,
+    }.items():
+        with httpx.Client(
+            base_url=stack.url, headers=stack.headers(user), trust_env=False, timeout=None
+        ) as client:
+            session_id = client.post("/sessions", json={}).raise_for_status().json()["id"]
+            for text in texts:
+                client.post(f"/sessions/{session_id}/messages", json={"text": text})
+    place = Path(stack.data_dir, "postgres", "postmaster.pid").read_text().splitlines()[4]
+    drawn = Random(16)
+    now = datetime.now(UTC)
+    with psycopg.connect(host=place, user="postgres", dbname=DATABASE, autocommit=True) as sql:
+        owners = {"users": ["ana", "ben", "mia"]}
+        rows = sql.execute("SELECT id FROM turns WHERE user_id = ANY(%(users)s)", owners).fetchall()
+        for number, (turn_id,) in enumerate(rows):
+            begun = now - timedelta(hours=23 * abs(drawn.gauss(0.35, 0.22)))
+            moved = UUID(int=first_id(begun).int + number)
+            took = drawn.lognormvariate(0.7, 0.5)
+            # Messages and tool calls follow a turn's id, which has its time.
+            sql.execute(
+                "WITH said AS (DELETE FROM messages WHERE turn_id = %(old)s)"
+                " UPDATE turns SET id = %(new)s, created_at = %(at)s, started_at = %(at)s,"
+                " ended_at = %(at)s + make_interval(secs => %(took)s),"
+                " input_tokens = %(sent)s, output_tokens = %(received)s WHERE id = %(old)s",
+                {
+                    "old": turn_id,
+                    "new": moved,
+                    "at": begun,
+                    "took": took,
+                    "sent": drawn.randint(300, 2400),
+                    "received": drawn.randint(40, 500),
+                },
+            )
 
 
 def _environment(model: ToldModel) -> dict[str, str]:

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any
 
 import pytest
 from playwright.sync_api import Page, expect
 
 from parley_testing.browser import Visit, say, sign_in, turn
 from parley_testing.models.server import Called, Gate, Raw, Said, Streamed
+from parley_testing.page_checks import fits, serious, tab_to
 from parley_testing.told_model import ToldModel
 
 Enter = Callable[..., Visit]
 
-AXE = (Path(__file__).parent / "vendor" / "axe.min.js").read_text("utf-8")
 TEXT = """\
 ## A plan
 
@@ -39,43 +37,6 @@ print("hello", "to a line that is much longer than a narrow screen is wide, and 
 
 مرحبا بالعالم
 """
-
-
-def serious(page: Page) -> list[str]:
-    """What axe-core finds that keeps people out, with where it is."""
-    # As the browser's own, and not as the page's: its policy stays as it is.
-    session = page.context.new_cdp_session(page)
-    frame = session.send("Page.getFrameTree")["frameTree"]["frame"]["id"]
-    world = session.send("Page.createIsolatedWorld", {"frameId": frame, "worldName": "axe"})
-    where = {"contextId": world["executionContextId"]}
-    session.send("Runtime.evaluate", {"expression": AXE, **where})
-    found: dict[str, Any] = session.send(
-        "Runtime.evaluate",
-        {
-            "expression": "axe.run(document, {resultTypes: ['violations']})",
-            "awaitPromise": True,
-            "returnByValue": True,
-            **where,
-        },
-    )
-    violations = found["result"]["value"]["violations"]
-    assert found["result"]["value"]["testEngine"]["name"] == "axe-core"
-    return [
-        f"{each['id']} ({each['impact']}): {[node['html'][:200] for node in each['nodes']]}"
-        for each in violations
-        if each["impact"] in ("serious", "critical")
-    ]
-
-
-def fits(page: Page) -> None:
-    """Nothing is wider than the page, neither as a whole nor in its parts."""
-    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-    wide = page.evaluate(
-        "[...document.querySelectorAll('main, header, .scroll, .composer, .side')]"
-        ".filter((part) => part.getBoundingClientRect().width > 0"
-        " && part.scrollWidth > part.clientWidth + 1).map((part) => part.className)"
-    )
-    assert wide == []
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -165,15 +126,6 @@ def test_all_can_be_done_with_the_keyboard(visit: Enter, model: ToldModel, user:
     expect(page.get_by_role("dialog")).to_have_count(0)
     tab_to(page, "nav a", back=True)
     assert page.evaluate("document.activeElement.matches(':focus-visible')")
-
-
-def tab_to(page: Page, selector: str, *, back: bool = False) -> None:
-    """Press Tab until an element has the focus."""
-    for _ in range(60):
-        if page.evaluate("(selector) => document.activeElement.matches(selector)", selector):
-            return
-        page.keyboard.press("Shift+Tab" if back else "Tab")
-    raise AssertionError(f"the keyboard does not come to {selector}")
 
 
 def test_text_goes_in_its_own_direction(page: Page, model: ToldModel) -> None:

@@ -49,7 +49,7 @@ def page(visit: Enter, issuer: OidcIssuer) -> Page:
 
     # Of a page that the test itself answers, the browser does not know that it is this machine's.
     page = visit(issuer.url, permissions=["local-network-access"]).tab()
-    page.route(re.compile(r"^[^?]*/chat(\?|$)"), answer)
+    page.route(re.compile(r"^[^?]*/(chat|console)(\?|$)"), answer)
     page.route("**/web/config.json", answer)
     return page
 
@@ -129,3 +129,34 @@ def test_an_answer_to_another_question_is_not_taken(page: Page, issuer: OidcIssu
     expect(page.get_by_role("alert")).to_contain_text("state")
     expect(page.get_by_role("button", name="Sign in")).to_be_visible()
     assert page.evaluate("sessionStorage.getItem('parley.asked')") is None
+
+
+def test_an_administrator_signs_in_for_the_operations_page_by_the_scope_that_it_asks_for(
+    page: Page, issuer: OidcIssuer, stack: LocalStack
+) -> None:
+    issuer.gives = lambda: stack.token("dora", admin=True)
+    page.goto("/console#sessions")
+    page.get_by_role("button", name="Sign in").click()
+
+    expect(page.get_by_role("heading", level=1)).to_have_text("Sessions")
+    (asked,) = issuer.asked
+    assert asked["scope"] == "openid parley:admin"
+    assert urlsplit(asked["redirect_uri"]).path == "/console"
+    page.reload()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Sessions")
+    kept = page.evaluate("[{...localStorage}, {...sessionStorage}, document.cookie]")
+    assert kept == [{}, {"parley.entered.admin": "yes"}, ""]
+
+
+def test_who_is_no_administrator_is_told_so_and_shown_nothing(
+    page: Page, issuer: OidcIssuer
+) -> None:
+    page.goto("/console")
+    page.get_by_role("button", name="Sign in").click()
+
+    expect(page.get_by_role("alert")).to_have_text("This page is for administrators.")
+    expect(page.get_by_text("dora@example.com")).to_be_visible()
+    expect(page.get_by_text("parley:admin")).to_be_visible()
+    expect(page.get_by_role("navigation")).to_have_count(0)
+    page.get_by_role("button", name="Sign out").click()
+    expect(page.get_by_role("button", name="Sign in")).to_be_visible()

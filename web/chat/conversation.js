@@ -5,8 +5,8 @@
  * has few connections for one server.
  */
 
+import { History } from "../shared/history.js";
 import { turnEvents } from "../shared/turn_events.js";
-import { History } from "./history.js";
 import { tellOthers } from "./tabs.js";
 import { Turn } from "./turn.js";
 
@@ -22,7 +22,7 @@ export class Conversation {
     this.session = session;
     /** @type {Turn[]} In their order; what the server has not numbered yet comes last. */
     this.turns = [];
-    this.history = new History(api, session.id);
+    this.history = this.#fromTheNewest();
     this.stopped = new AbortController();
     /** Told when turns have come, or changed their order. @type {() => void} */
     this.changed = () => {};
@@ -30,6 +30,11 @@ export class Conversation {
     this.ended = () => {};
     /** @type {Turn | null} */
     this.following = null;
+  }
+
+  #fromTheNewest() {
+    const path = `sessions/${this.session.id}`;
+    return new History(this.api, { turns: { path: `${path}/turns` }, messages: { path: `${path}/messages` } });
   }
 
   /** Stop following; the turns go on. */
@@ -49,7 +54,7 @@ export class Conversation {
 
   /** Take what has come since, from another tab or from elsewhere. */
   async refresh() {
-    this.#take(await new History(this.api, this.session.id).older());
+    this.#take(await this.#fromTheNewest().older());
     for (const turn of this.turns) turn.lost = false;
     this.#follow();
   }

@@ -4,12 +4,12 @@
  */
 
 import { ApiError } from "../shared/api.js";
+import { askText, askWhether } from "../shared/dialogs.js";
 import { announce, h, set } from "../shared/dom.js";
 import { markdown } from "../shared/markdown.js";
 import { shortened } from "../shared/text.js";
 import { Composer } from "./composer.js";
 import { Conversation } from "./conversation.js";
-import { askText, askWhether } from "./dialogs.js";
 import { SessionList, titleOf } from "./session_list.js";
 import { hearOthers, tellOthers } from "./tabs.js";
 import { Transcript } from "./transcript.js";

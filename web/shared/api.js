@@ -39,6 +39,7 @@ export class ApiError extends Error {
  * @property {Record<string, string>} [headers]
  * @property {Record<string, string | number>} [query]
  * @property {AbortSignal} [signal]
+ * @property {boolean} [once] Never sent again: that would do it twice.
  */
 
 /** Sends requests for one user. */
@@ -58,7 +59,7 @@ export class Api {
    * @returns {Promise<any>}
    */
   async json(method, path, asked = {}) {
-    const safe = method !== "POST" || asked.key !== undefined;
+    const safe = (method !== "POST" || asked.key !== undefined) && !asked.once;
     for (let tried = 1; ; tried++) {
       try {
         const response = await this.open(method, path, asked);

@@ -9,10 +9,16 @@ import { ApiError, ROOT } from "./api.js";
 import { h } from "./dom.js";
 
 /** @typedef {import("./sign_in.js").Caller} Caller */
-/** @typedef {{issuer: string, client_id: string, scope: string, audience: string | null}} Way */
+/** @typedef {import("./sign_in.js").Entrance} Entrance */
+/**
+ * @typedef {object} Way
+ * @property {string} issuer
+ * @property {string} client_id
+ * @property {string} scope
+ * @property {string} admin_scope
+ * @property {string | null} audience
+ */
 
-const ASKED = "parley.asked";
-const ENTERED = "parley.entered";
 const EARLY_SECONDS = 60;
 const ENTERING = 60_000;
 const REFUSED = "The API does not take the tokens that the issuer gives to this page.";
@@ -22,34 +28,40 @@ const REFUSED = "The API does not take the tokens that the issuer gives to this 
  *
  * @param {HTMLElement} place
  * @param {Way} way
+ * @param {Entrance} entrance
  * @returns {Promise<Caller>}
  */
-export async function oidcSignIn(place, way) {
-  const door = new Door(way, await import("../vendor/oauth4webapi.js"));
+export async function oidcSignIn(place, way, entrance) {
+  const door = new Door(way, entrance, await import("../vendor/oauth4webapi.js"));
   const query = new URLSearchParams(location.search);
-  if (query.has("state") && sessionStorage.getItem(ASKED) !== null) {
+  if (query.has("state") && sessionStorage.getItem(door.asked) !== null) {
     try {
       return await door.enter();
     } catch (error) {
-      sessionStorage.removeItem(ENTERED);
+      sessionStorage.removeItem(door.entered);
       return await door.ask(place, error instanceof Error ? error.message : String(error));
     }
   }
   // A reload: whom the issuer knows, it sends back without a question.
-  if (sessionStorage.getItem(ENTERED) !== null) await door.leaveFor();
+  if (sessionStorage.getItem(door.entered) !== null) await door.leaveFor();
   return await door.ask(place, "");
 }
 
 class Door {
   /**
    * @param {Way} way
+   * @param {Entrance} entrance
    * @param {any} oauth The library.
    */
-  constructor(way, oauth) {
+  constructor(way, entrance, oauth) {
     this.way = way;
+    this.title = entrance.title;
+    this.scope = entrance.admin ? `${way.scope} ${way.admin_scope}`.trim() : way.scope;
+    this.asked = entrance.admin ? "parley.asked.admin" : "parley.asked";
+    this.entered = entrance.admin ? "parley.entered.admin" : "parley.entered";
     this.oauth = oauth;
     this.client = { client_id: way.client_id };
-    this.page = new URL("chat", ROOT).href;
+    this.page = new URL(entrance.page, ROOT).href;
     // For an issuer on this machine alone.
     const local = new URL(way.issuer).hostname === "127.0.0.1";
     this.options = { [oauth.allowInsecureRequests]: local };
@@ -65,7 +77,7 @@ class Door {
     const begin = () => this.leaveFor().catch((error) => (said.textContent = error.message));
     place.replaceChildren(
       h("main", { class: "door" },
-        h("h1", {}, "Parley"),
+        h("h1", {}, this.title),
         h("p", { class: "quiet" }, `You sign in at ${new URL(this.way.issuer).hostname}.`),
         said,
         h("button", { class: "main", onclick: begin }, "Sign in"))
@@ -93,7 +105,7 @@ class Door {
       client_id: way.client_id,
       redirect_uri: this.page,
       response_type: "code",
-      scope: way.scope,
+      scope: this.scope,
       state: asked.state,
       nonce: asked.nonce,
       code_challenge: await oauth.calculatePKCECodeChallenge(asked.verifier),
@@ -101,7 +113,7 @@ class Door {
       ...(way.audience === null ? {} : { audience: way.audience }),
     };
     for (const [name, value] of Object.entries(query)) url.searchParams.set(name, value);
-    sessionStorage.setItem(ASKED, JSON.stringify(asked));
+    sessionStorage.setItem(this.asked, JSON.stringify(asked));
     location.assign(url);
     return await new Promise(() => undefined);
   }
@@ -113,8 +125,8 @@ class Door {
    */
   async enter() {
     const { oauth, client } = this;
-    const asked = JSON.parse(sessionStorage.getItem(ASKED) ?? "");
-    sessionStorage.removeItem(ASKED); // an answer is good once
+    const asked = JSON.parse(sessionStorage.getItem(this.asked) ?? "");
+    sessionStorage.removeItem(this.asked); // an answer is good once
     const answer = new URL(location.href);
     history.replaceState(null, "", this.page + asked.hash);
     const server = await this.#server();
@@ -126,7 +138,7 @@ class Door {
       expectedNonce: asked.nonce,
       requireIdToken: true,
     });
-    sessionStorage.setItem(ENTERED, "yes");
+    sessionStorage.setItem(this.entered, "yes");
     return this.#caller(server, tokens);
   }
 
@@ -169,7 +181,7 @@ class Door {
       renewed,
       refused: () => undefined, // it stays to be seen why
       leave: () => {
-        sessionStorage.removeItem(ENTERED);
+        sessionStorage.removeItem(this.entered);
         location.reload();
       },
     };

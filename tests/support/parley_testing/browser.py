@@ -121,9 +121,9 @@ def _faults(page: Page) -> list[str]:
     return found
 
 
-def sign_in(page: Page, user: str) -> None:
-    """Sign in at the chat page as a user of `make dev`."""
-    page.goto("/chat")
+def sign_in(page: Page, user: str, at: str = "/chat") -> None:
+    """Sign in at a page as a user of `make dev`; at the operations page, as an administrator."""
+    page.goto(at)
     page.get_by_label("Your name").fill(user)
     page.get_by_role("button", name="Sign in").click()
     expect(page.get_by_text("Signed in as")).to_be_attached()

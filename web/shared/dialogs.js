@@ -2,7 +2,7 @@
  * What is asked before something is done.
  */
 
-import { h } from "../shared/dom.js";
+import { h } from "./dom.js";
 
 /**
  * Ask for a text.

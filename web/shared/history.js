@@ -4,6 +4,7 @@
 
 /** @typedef {import("../shared/api.js").Api} Api */
 /** @typedef {{turn: any, message: string | null, reply: string | null}} Told */
+/** @typedef {{path: string, query?: Record<string, string>}} List */
 
 const TURNS = 20;
 
@@ -14,11 +15,11 @@ const TURNS = 20;
 export class History {
   /**
    * @param {Api} api
-   * @param {string} sessionId
+   * @param {{turns: List, messages: List}} lists Of one session.
    */
-  constructor(api, sessionId) {
+  constructor(api, { turns, messages }) {
     this.api = api;
-    this.path = `sessions/${sessionId}`;
+    this.lists = { turns, messages };
     /** @type {string | null | undefined} */
     this.nextTurns = undefined;
     /** @type {string | null | undefined} */
@@ -76,11 +77,12 @@ export class History {
   }
 
   /**
-   * @param {string} list
+   * @param {"turns" | "messages"} list
    * @param {number} limit
    * @param {string | null | undefined} cursor
    */
   async #page(list, limit, cursor) {
-    return await this.api.json("GET", `${this.path}/${list}`, { query: cursor ? { limit, cursor } : { limit } });
+    const { path, query } = this.lists[list];
+    return await this.api.json("GET", path, { query: { ...query, limit, ...(cursor ? { cursor } : {}) } });
   }
 }
