@@ -10,7 +10,7 @@ ROUNDS ?= 5
 bench-%: export USER_TURNS_PER_MINUTE = 0
 bench-%: export USER_MAX_OPEN_TURNS = 0
 
-.PHONY: bench-cleanup bench-fairness bench-stream bench-prompt-cache bench-row-security bench-init
+.PHONY: bench-cleanup bench-fairness bench-stream bench-page bench-prompt-cache bench-row-security bench-init
 
 bench-cleanup: .venv/.test ## A cleanup of many sessions (STORE=sqlite, SESSIONS=100000, STOP_AFTER=10)
 	PYTHONPATH=tests/support $(BIN)/python -m bench.cleanup \
@@ -21,6 +21,9 @@ bench-fairness: .venv/.test ## One user's wait behind another's turns in the bac
 
 bench-stream: .venv/.test ## A streamed turn: first word, cost, readers (STORE=sqlite, TURNS=100)
 	PYTHONPATH=tests/support $(BIN)/python -m bench.stream --store $(STORE) --turns $(TURNS)
+
+bench-page: .venv/.test browser ## How soon the chat page shows a reply's first text (TURNS=100)
+	PYTHONPATH=tests/support $(BIN)/python -m bench.page --turns $(TURNS)
 
 bench-prompt-cache: .venv/.test ## How much of the input providers charge as cached (TURNS=300)
 	PYTHONPATH=tests/support $(BIN)/python -m bench.prompt_cache --turns $(TURNS)

@@ -7,17 +7,22 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ag_ui.core import Event as AgUiEvent
+from ag_ui_validate.pytest_plugin import assert_valid_agui
 from pydantic import TypeAdapter
 
 _EVENT: TypeAdapter[Any] = TypeAdapter(AgUiEvent)
 
 
 def events_in(raw: bytes) -> list[dict[str, Any]]:
-    """Read a stream's events, each of which the protocol's own models take, in valid order."""
+    """Read a stream's events, each of which the protocol's own models take, in valid order.
+
+    The public validator of the protocol finds nothing in them either, not even to warn of.
+    """
     events = [json.loads(frame.removeprefix(b"data: ")) for frame in frames_in(raw)]
     for event in events:
         _EVENT.validate_python(event)
     _verify(events)
+    assert_valid_agui(events, max_warnings=0)
     return events
 
 

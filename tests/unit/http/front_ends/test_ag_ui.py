@@ -6,6 +6,7 @@ What others' servers got wrong is replayed here; each such test names the report
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import Any
 
 import pytest
@@ -205,7 +206,9 @@ def test_hostile_text_stays_text(hostile: str) -> None:
     )
 
     call, result, said = applied(events)
-    assert call["toolCall"]["arguments"] == result["content"] == said["content"] == hostile
+    assert result["content"] == said["content"] == hostile
+    # What is no JSON is told as JSON's text: clients read arguments as JSON.
+    assert json.loads(call["toolCall"]["arguments"]) == hostile
 
 
 def test_who_says_nothing_gets_a_run_of_nothing() -> None:

@@ -7,6 +7,8 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from pydantic_core import from_json, to_json
+
 from parley.http.front_ends.narration import Frame, Frames, farewell, narrate, written
 from parley.http.streamed import Told
 from parley.repository.transcript import TurnView
@@ -94,6 +96,7 @@ class _Run:
         yield self._snapshot()
 
     def called(self, call_id: str, name: str, arguments: str) -> Frames:
+        arguments = _as_json(arguments)
         function = {"name": name, "arguments": arguments}
         made = {"id": call_id, "type": "function", "function": function}
         self._said.append({"id": call_id, "role": "assistant", "toolCalls": [made]})
@@ -136,3 +139,15 @@ class _Run:
             for each in self._said
         ]
         return {"type": "MESSAGES_SNAPSHOT", "messages": [*self.run.history, *said]}
+
+
+def _as_json(arguments: str) -> str:
+    """Return arguments as the JSON that clients read: text that is none, as JSON's text.
+
+    A model may write what is no JSON, and what is very long is cut.
+    """
+    try:
+        from_json(arguments or "{}", allow_inf_nan=False)
+    except ValueError:
+        return to_json(arguments).decode()
+    return arguments
