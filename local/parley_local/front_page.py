@@ -14,6 +14,7 @@ _PAGE = b"""<!doctype html>
 <h1>Parley on this machine</h1>
 <ul>
 <li><a href="chat">Talk to the agents</a>, as any user
+<li><a href="console">See what happens</a>, as an administrator
 <li><a href="docs">The API, to try out</a>: press Authorize, and give a token
 <li><a href="openapi.json">Its OpenAPI document</a>
 <li><a href="health">Whether it runs</a>

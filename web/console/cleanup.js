@@ -29,7 +29,7 @@ export async function showCleanup({ api, place, signal }) {
     fault.textContent = "";
     try {
       const reports = await carriedOut(dryRun, asked);
-      result.replaceChildren(...told_(reports, dryRun));
+      result.replaceChildren(...outcome(reports, dryRun));
       return reports;
     } finally {
       set(look, "disabled", null);
@@ -103,7 +103,7 @@ function wanted(given) {
  * @param {any[]} reports Of the steps of one cleanup.
  * @param {boolean} dryRun
  */
-function told_(reports, dryRun) {
+function outcome(reports, dryRun) {
   /** @type {Record<string, any>} */
   const kinds = {};
   for (const report of reports) {

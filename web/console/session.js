@@ -22,7 +22,7 @@ export async function showSession({ api, place, id, signal, title }) {
   const more = async () => {
     set(older, "disabled", true);
     try {
-      for (const told of await history.older()) list.prepend(turnOf(told));
+      for (const said of await history.older()) list.prepend(turnOf(said));
     } finally {
       set(older, "disabled", null);
     }
@@ -77,7 +77,7 @@ function turnOf({ turn, message, reply }) {
  * @param {string} kind
  * @param {string} text
  */
-export function saying(who, kind, text) {
+function saying(who, kind, text) {
   return h("div", { class: kind }, h("p", { class: "label" }, who),
     h("p", { class: "text", dir: "auto" }, visible(text)));
 }
