@@ -5,7 +5,9 @@
 Both are built and unpacked as on Lambda: Parley alone, and the starter of `parley init`, whose code
 is in a layer of its own. For each function: what the emulator reports as the time of its init, the
 processor's time for its imports, and how many modules those are. Each figure is the least of all
-rounds, since whatever else the machine does only adds to it; the two take turns in each round.
+rounds, since whatever else the machine does only adds to it; the two take turns in each round. The
+last column compares the imports, without a project, with a bare `import agents` from the same
+package, which is not imported as `parley.lean_imports` has it.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ from parley_testing.packaged.packages import Packages, make_packages, unpack
 
 _IMPORTS = """
 import json, resource, sys
-import app
+import {imported}
 used = resource.getrusage(resource.RUSAGE_SELF)
 print(json.dumps([1000 * (used.ru_utime + used.ru_stime), len(sys.modules)]), file=sys.stderr)
 """
@@ -46,6 +48,8 @@ _SURROUNDINGS = {
     "OIDC_AUDIENCE": "none",
 }
 _SIDES = ("alone", "project")
+# Carries the SDK.
+_SDK_IN = "Messages"
 
 
 def main() -> None:
@@ -59,12 +63,14 @@ def main() -> None:
         sides = {"alone": make_packages(folder / "alone"), "project": _of_project(folder)}
         assert LAYER in sides["project"].zips
         figures: dict[tuple[str, str], list[tuple[float, float, int]]] = defaultdict(list)
+        bare = []
         for number in range(rounds):
             for function in sides["alone"].unpacked:
                 for side in _SIDES:
                     log = folder / f"{number}-{side}-{function}.log"
                     figures[function, side].append(_start(sides[side], function, log))
-    _tell(figures)
+            bare.append(_imports(sides["alone"], _SDK_IN, "agents")[0])
+    _tell(figures, min(bare))
 
 
 def _of_project(folder: Path) -> Packages:
@@ -99,9 +105,16 @@ def _start(packages: Packages, name: str, log: Path) -> tuple[float, float, int]
         with Emulator(unpacked, variables, log) as emulator:
             emulator.invoke({})
             milliseconds = emulator.init_milliseconds
+    return milliseconds, *_imports(packages, name, "app")
+
+
+def _imports(packages: Packages, name: str, imported: str) -> tuple[float, int]:
+    """Return the processor's milliseconds for an import in a function, and the modules then."""
+    function, unpacked = packages.functions[name], packages.unpacked[name]
+    variables = {**function.variables, **_SURROUNDINGS}
     done = subprocess.run(
         # The runtime's Python, without any site-packages.
-        [Path(sys.executable).resolve(), "-S", "-c", _IMPORTS],
+        [Path(sys.executable).resolve(), "-S", "-c", _IMPORTS.format(imported=imported)],
         cwd=unpacked.task,
         env={**variables, "PYTHONPATH": f"{unpacked.opt / 'python'}:{unpacked.runtime}"},
         capture_output=True,
@@ -109,11 +122,11 @@ def _start(packages: Packages, name: str, log: Path) -> tuple[float, float, int]
     )
     assert done.returncode == 0, done.stderr
     used, modules = json.loads(done.stderr.splitlines()[-1])
-    return milliseconds, used, modules
+    return used, modules
 
 
-def _tell(figures: dict[tuple[str, str], list[tuple[float, float, int]]]) -> None:
-    print(f"{'':<12}{'init, ms':^18}{'imports, CPU ms':^18}{'modules':^18}")
+def _tell(figures: dict[tuple[str, str], list[tuple[float, float, int]]], bare: float) -> None:
+    print(f"{'':<12}{'init, ms':^18}{'imports, CPU ms':^18}{'modules':^18}{'of the SDK':>11}")
     print(f"{'':<12}" + f"{'alone':>9}{'project':>9}" * 3)
     for function in dict.fromkeys(name for name, _ in figures):
         least = [
@@ -122,7 +135,8 @@ def _tell(figures: dict[tuple[str, str], list[tuple[float, float, int]]]) -> Non
         line = f"{function:<12}"
         for alone, project in zip(*least, strict=True):
             line += f"{_shown(alone):>9}{_shown(project):>9}"
-        print(line)
+        print(f"{line}{least[0][1] / bare:11.2f}")
+    print(f"{'import agents':<30}{_shown(bare):>9}")
 
 
 def _shown(figure: float) -> str:

@@ -1,0 +1,166 @@
+"""The Agents SDK is imported without what no run needs, and nothing of it is another object."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from parley.lean_imports import imported_names
+
+NAMES = """# Generated.
+
+from __future__ import annotations
+
+from .batch import Batch as Batch
+from .shared import (
+    Metadata as Metadata,
+    AllModels as Models,
+)
+__all__ = ["Batch"]
+"""
+
+
+def said(code: str) -> Any:
+    """Run a program in a process of its own, and return what it prints last, as JSON."""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def lean(code: str) -> Any:
+    return said(f"import json, sys\nimport parley.runner\nimport agents\n{code}")
+
+
+def test_a_file_that_only_imports_names_is_read() -> None:
+    assert imported_names(NAMES) == {
+        "Batch": (".batch", "Batch"),
+        "Metadata": (".shared", "Metadata"),
+        "Models": (".shared", "AllModels"),
+    }
+
+
+@pytest.mark.parametrize(
+    "added",
+    [
+        "print('loaded')\n",
+        "from .old import *\n",
+        "from . import batch\n",
+        "import os\n",
+        "x: int = 1\n",
+        "from .batch import Batch as batch\n",
+        "if True:\n    from .late import Late\n",
+        "from .late import Late  # noqa\n",
+    ],
+)
+def test_a_file_that_does_more_is_left_as_it_stands(added: str) -> None:
+    assert imported_names(NAMES + added) is None
+
+
+@pytest.mark.parametrize("added", ["", "from .late import Late\n"])
+def test_a_file_that_is_empty_or_has_one_more_name_is_no_exception(added: str) -> None:
+    assert imported_names("") is None
+    assert imported_names(NAMES + added) is not None
+
+
+def test_what_no_run_needs_is_not_imported() -> None:
+    # A new version of the SDK, or of a package that it needs, may import in another way. Then it is
+    # imported as it stands, which is right and slow: this test is where one hears of it.
+    found = lean(
+        "from agents import run_state\n"
+        "print(json.dumps([sorted(sys.modules), vars(run_state._HANDOFF_OUTPUT_ADAPTER).keys()"
+        " == {'_built_when_used'}]))"
+    )
+
+    modules, not_built = found
+    assert {"agents", "openai.types.responses.response", "mcp.shared.exceptions"} <= set(modules)
+    needless = [
+        name
+        for name in ("mcp.types", "mcp.server", "mcp.client", "openai.types.batch", "starlette")
+        if name in modules
+    ]
+    assert needless == []
+    assert not_built
+
+
+def test_everything_is_there_when_it_is_asked_for() -> None:
+    """Each name of each package, and each module of it as an attribute, as without us."""
+    names = (
+        "import importlib, pkgutil\n"
+        "import openai.types, mcp, mcp.types\n"
+        "names = {}\n"
+        "packages = [openai.types, mcp, *(\n"
+        "    importlib.import_module(found.name)\n"
+        "    for found in pkgutil.walk_packages(openai.types.__path__, 'openai.types.')\n"
+        "    if found.ispkg)]\n"
+        "for package in packages:\n"
+        "    exported = {}\n"
+        "    exec(f'from {package.__name__} import *', exported)\n"
+        "    for name in sorted({*dir(package), *exported}):\n"
+        "        if name.startswith('__') or name == 'annotations': continue\n"
+        "        value = getattr(package, name)\n"
+        "        names[f'{package.__name__}.{name}'] = [\n"
+        "            getattr(value, '__module__', None), getattr(value, '__qualname__', None)]\n"
+        "print(json.dumps(names))"
+    )
+
+    as_it_stands = said(f"import json\nimport agents\n{names}")
+    ours = lean(names)
+
+    assert len(ours) > 1000
+    missing = {name: value for name, value in as_it_stands.items() if ours.get(name) != value}
+    assert missing == {}
+
+
+def test_an_exception_of_mcp_is_the_one_that_its_sessions_raise() -> None:
+    found = lean(
+        "from agents.mcp import _compat\n"
+        "from mcp.shared.exceptions import McpError, UrlElicitationRequiredError\n"
+        "import mcp, mcp.client.session, mcp.types\n"
+        "raised = McpError(mcp.types.ErrorData(code=1, message='gone'))\n"
+        "asked = UrlElicitationRequiredError([mcp.types.ElicitRequestURLParams(\n"
+        "    message='sign in', url='https://example.com', elicitationId='1')])\n"
+        "print(json.dumps([_compat.MCPError is McpError is mcp.McpError, raised.error.message,"
+        " asked.elicitations[0].url]))"
+    )
+
+    assert found == [True, "gone", "https://example.com"]
+
+
+def test_a_validator_that_two_threads_use_first_is_whole_for_both() -> None:
+    found = lean(
+        "import threading\n"
+        "from concurrent.futures import ThreadPoolExecutor\n"
+        "from agents import run_state\n"
+        "from pydantic import TypeAdapter, ValidationError\n"
+        "adapter = run_state._FUNCTION_OUTPUT_ADAPTER\n"
+        "item = {'type': 'function_call_output', 'call_id': 'c', 'output': 'done'}\n"
+        "start = threading.Barrier(8)\n"
+        "def use(number):\n"
+        "    start.wait()\n"
+        "    return adapter.validate_python(dict(item))\n"
+        "with ThreadPoolExecutor(8) as pool: told = list(pool.map(use, range(8)))\n"
+        "try: adapter.validate_python({'type': 'no'})\n"
+        "except ValidationError: refused = True\n"
+        "print(json.dumps([told == [item] * 8, refused, isinstance(adapter, TypeAdapter)]))"
+    )
+
+    assert found == [True, True, True]
+
+
+def test_what_was_made_after_it_was_imported_is_pydantics_own() -> None:
+    # Theirs is built at once, as an agent's output type must be: what it cannot be is said there.
+    found = lean(
+        "import pydantic\n"
+        "from agents import agent_output, AgentOutputSchema\n"
+        "class Unknown: pass\n"
+        "try: agent_output.TypeAdapter(Unknown)\n"
+        "except pydantic.PydanticSchemaGenerationError: refused = True\n"
+        "print(json.dumps([pydantic.TypeAdapter.__module__, refused,"
+        " AgentOutputSchema(list[int]).validate_json('{\"response\": [1]}')]))"
+    )
+
+    assert found == ["pydantic.type_adapter", True, [1]]
