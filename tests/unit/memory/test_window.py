@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
+from uuid import UUID
 
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from parley.ids import TurnKey, Voucher
+from parley.ids import SUMMARY_NUMBER, TurnKey, Voucher
 from parley.memory.bounded import is_cut, json_bytes, up_to
 from parley.memory.store import AgentSessionStore, Item, StoredTurn, TurnMemory
+from parley.memory.summary import summary_memory
 from parley.memory.window import Window, vouched_turns
 from parley_testing.stores.turn_keys import numbered, other_turn
 
@@ -243,3 +245,53 @@ def test_a_turn_that_the_transcript_does_not_have_either_is_left_out() -> None:
     shown = [item["turn"] for item in past.window(20).items]
 
     assert shown == [1, 1, 3, 3]
+
+
+def test_the_summary_stands_first_if_it_is_vouched_for() -> None:
+    past = Past([2, 2])
+    named = UUID(int=7)
+    stored = StoredTurn(TurnKey(SUMMARY_NUMBER, named), 2, summary_memory("I am Ada.", {}))
+
+    def window(read: Sequence[StoredTurn], attempt: int | None = 2) -> Window:
+        voucher = None if attempt is None else Voucher(SUMMARY_NUMBER, attempt, named)
+        return Window(
+            cast("AgentSessionStore", past.store),
+            "conversation",
+            past.vouched,
+            [*read, *past.first_read],
+            max_items=10,
+            rebuild=lambda _: {},
+            summary=voucher,
+        )
+
+    turns = past.naive(10)
+    first, *rest = window([stored]).items
+    assert "I am Ada." in first["content"]
+    assert rest == turns
+    for unvouched in (window([stored], attempt=1), window([])):
+        assert unvouched.items == turns
+        assert unvouched.summary_lost
+    nothing_named = window([stored], attempt=None)
+    assert nothing_named.items == turns
+    assert not nothing_named.summary_lost
+
+
+def test_a_summary_that_ends_soon_is_written_back_and_one_that_cannot_be_read_is_lost() -> None:
+    past = Past([2])
+    key = TurnKey(SUMMARY_NUMBER, UUID(int=7))
+
+    def window(stored: StoredTurn) -> Window:
+        return Window(
+            cast("AgentSessionStore", past.store),
+            "conversation",
+            past.vouched,
+            [stored, *past.first_read],
+            max_items=10,
+            rebuild=lambda _: {},
+            summary=Voucher(SUMMARY_NUMBER, 1, key.id),
+        )
+
+    ending = StoredTurn(key, 1, summary_memory("I am Ada.", {}), ends_soon=True)
+    assert window(ending).to_write_back == [ending]
+    assert window(StoredTurn(key, 1, None)).summary_lost
+    assert window(StoredTurn(key, 1, TurnMemory([], ""))).summary_lost

@@ -103,13 +103,24 @@ def answer(
             actions.world.wakeups.put_back(wakeup)
             return "put back"
         if turn is None:
-            return "nothing to do"
+            return await _summarised()
         try:
             await process.session_worker.execute(turn, seconds=seconds)
         except (Fenced, TurnUnfinished, StoreUnavailable) as error:
             restored = actions.world.restored
             return _let_go(error, course=course, faulty=faulty, seconds=seconds, restored=restored)
         return "worked"
+
+    async def _summarised() -> str:
+        try:
+            making = await process.bench.summariser.take(wakeup.session_id)
+            if making is not None:
+                await process.bench.summariser.make(making, seconds=seconds)
+        except StoreUnavailable:
+            assert faulty, "no store had failed"
+            actions.world.wakeups.put_back(wakeup)
+            return "put back"
+        return "nothing to do"
 
     try:
         return process.run(worked())

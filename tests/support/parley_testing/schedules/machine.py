@@ -26,7 +26,7 @@ from parley_testing.schedules.following_steps import Following
 from parley_testing.schedules.restoring import Restoring
 from parley_testing.schedules.settling import Settling
 from parley_testing.schedules.steps import always, taken, where
-from parley_testing.schedules.world import World
+from parley_testing.schedules.world import MEMORY_ITEMS, World
 
 
 def machine(new_world: Callable[[], World]) -> type[RuleBasedStateMachine]:
@@ -245,25 +245,18 @@ class _Rules(Following, Restoring, Settling):
             self.actions.delete(self.world.main, self.session(which), faulty=faulty)
         self.world.look()
 
-    @rule(which=ANYONE, messages=st.integers(3, 7))
-    @where(lambda self: self.sessions)
-    def talk_on(self, which: int, messages: int) -> None:
-        self.step("talk on")
-        session_id = self.session(which)
-        for _ in range(messages):
-            self.make_ready(session_id, True)
-            sent = self.actions.message(session_id, "a", keyed=False)
-            self.run(Course(), None, None, partial(self._said, sent))
-
-    def _said(self, sent: TurnRequest, _: bool) -> str:
-        return self.actions.send(self.world.main, sent)
-
     @rule(which=ANYONE, ready=MOSTLY, course=COURSES, database=DATABASE_OUTAGES, store=OUTAGES)
-    @where(lambda self: any(s.summary_due for s in self.promises.seen.sessions.values()))
+    @where(lambda self: self.sessions)
     def summarise(self, which: int, ready: bool, course: Any, database: Any, store: Any) -> None:
         self.step("summarise")
-        due = [s for s in self.sessions if self.promises.seen.sessions[s].summary_due]
-        session_id = due[which % len(due)]
+        session_id = self.session(which)
+        for _ in range(MEMORY_ITEMS):
+            session = self.promises.seen.sessions.get(session_id)
+            if session is None or session.summary_due:
+                break
+            self.make_ready(session_id, ready=True)
+            sent = self.actions.message(session_id, "a", keyed=False)
+            self.run(Course(), None, None, partial(self._said, sent))
         if ready:
             summarising.let_go(self.world, session_id)
         events = self.course(course, session_id)
@@ -275,6 +268,9 @@ class _Rules(Following, Restoring, Settling):
                 self.world, self.world.main, session_id, course=events, faulty=faulty
             ),
         )
+
+    def _said(self, sent: TurnRequest, _: bool) -> str:
+        return self.actions.send(self.world.main, sent)
 
     @rule(which=ANYONE, how=st.sampled_from(["damage", "lose", "fade"]))
     @where(lambda self: self.promises.summaries and self.sessions)

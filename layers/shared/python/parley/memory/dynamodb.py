@@ -327,8 +327,13 @@ def _needed(turns: Sequence[Attributes], max_bytes: int | None) -> list[Attribut
     """
     if max_bytes is None:
         return list(turns)
-    before = accumulate((int(turn["bytes"]["N"]) for turn in turns), initial=0)
+    before = accumulate(map(_counted, turns), initial=0)
     return [turn for turn, total in zip(turns, before, strict=False) if total <= max_bytes]
+
+
+def _counted(turn: Attributes) -> int:
+    # As `bounded.up_to` has it.
+    return 0 if header.number_of(turn) == SUMMARY_NUMBER else int(turn["bytes"]["N"])
 
 
 def _held(page: Sequence[Attributes]) -> Held:
