@@ -29,6 +29,7 @@ COMMANDS = {
     "sessions": Offered("sessions", "app", "Your sessions."),
     "turns": Offered("turns", "app", "A session's turns, and what was done in each."),
     "tasks": Offered("tasks", "app", "Your tasks, as the agent keeps them."),
+    "usage": Offered("usage", "usage", "What your turns took, and cost."),
     "memory": Offered("memory", "app", "What the agent remembers of a session."),
     "token": Offered("token", "token", "Print a token of parley dev's."),
     "migrate": Offered("migrate", "migrate", "Bring a database's schema up to date."),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from enum import StrEnum
 from itertools import islice
 from typing import Annotated
 
@@ -13,6 +14,7 @@ from parley_cli.consent import Yes, ask_before
 from parley_cli.progress import counts_told, progress
 from parley_cli.screen import Json, note, on_terminal, show_fields, show_json, show_table
 from parley_cli.sessions import HEADINGS, Limit, columns
+from parley_cli.usage import First, Last, show_usage
 from parley_client import Parley
 from parley_client.admin_models import Renaming
 
@@ -44,6 +46,35 @@ def sessions(
     show_table(HEADINGS, map(columns, shown))
     if on_terminal() and next(found, None) is not None:
         note("There are more: --limit.")
+
+
+class UsersBy(StrEnum):
+    """What is told apart."""
+
+    day = "day"
+    agent = "agent"
+    model = "model"
+    user = "user"
+
+
+@app.command("usage")
+@as_admin
+def all_usage(
+    parley: Parley,
+    user: Annotated[
+        str | None, typer.Argument(metavar="USER", help="Whose; all users' if left out.")
+    ] = None,
+    first: First = None,
+    last: Last = None,
+    by: Annotated[UsersBy, typer.Option("--by", help="What to tell apart.")] = UsersBy.user,
+    json: Json = False,
+) -> None:
+    """Say what users' turns took, and cost, on some days; the dearest first.
+
+    Piped: as `parley usage`.
+    """
+    report = parley.read_all_usage(start=first, end=last, group_by=by.value, user_id=user)
+    show_usage(report, by.value, json=json)
 
 
 @app.command()

@@ -21,6 +21,7 @@ from parley_client.endpoints import (
     sessions,
     streams,
     tasks,
+    usage,
 )
 from parley_client.events import TurnEvent
 from parley_client.exchange import is_loopback, request, result
@@ -225,6 +226,8 @@ class AsyncParley:
     change_task = _one(tasks.change_task)
     delete_task = _one(tasks.delete_task)
 
+    read_usage = _one(usage.read_usage)
+
     list_agents = _one(deployment.list_agents)
     check_health = _one(deployment.check_health)
 
@@ -240,6 +243,7 @@ class AsyncParley:
     clean_up = _each(admin.clean_up)
     read_statistics = _one(admin.read_statistics)
     read_turn_series = _one(admin.read_turn_series)
+    read_all_usage = _one(usage.read_all_usage)
     erase_user = _each(admin.erase_user)
     rename_user = _each(admin.rename_user)
     export_user = _each(admin.export_user)

@@ -5,7 +5,8 @@ Fields that a newer API adds are left out, so that this goes on working with it.
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
+from decimal import Decimal
 from typing import Literal
 from uuid import UUID
 
@@ -49,12 +50,54 @@ class TranscriptMessage(Model):
     created_at: datetime
 
 
-class TurnUsage(Model):
-    """What a turn's model calls came to, over all attempts."""
+class Usage(Model):
+    """What calls of models came to: sums of what is known, and None where nothing is.
+
+    Attributes:
+        input_tokens: Tokens sent, the cached ones among them.
+        output_tokens: Tokens received, the reasoning among them.
+        cost_usd: In US dollars, exactly.
+        calls_without_tokens: Calls that the sums of tokens leave out.
+        calls_without_cost: Calls that the cost leaves out.
+    """
+
+    # An event that an older release kept has only the first two sums.
+    model_config = ConfigDict(json_schema_serialization_defaults_required=True)
 
     model_calls: int
-    input_tokens: int
-    output_tokens: int
+    input_tokens: int | None
+    cached_tokens: int | None = None
+    output_tokens: int | None
+    reasoning_tokens: int | None = None
+    cost_usd: Decimal | None = None
+    calls_without_tokens: int = 0
+    calls_without_cost: int = 0
+
+
+class UsageGroup(Model):
+    """What was spent on one day, by one agent or user, or on one model, whose `name` it is."""
+
+    name: str
+    usage: Usage
+
+
+class UsageReport(Model):
+    """What was spent in the turns that ended on some days (UTC).
+
+    Attributes:
+        items: Days in their order; agents, models and users with the dearest first.
+        left_out: How many further groups there are; they are in the total.
+    """
+
+    first_day: date
+    last_day: date
+    total: Usage
+    items: tuple[UsageGroup, ...]
+    left_out: int
+
+
+class TurnUsage(Usage):
+    """What a turn's model calls came to, over all attempts."""
 
 
 class TurnError(Model):
@@ -62,6 +105,12 @@ class TurnError(Model):
 
     code: str
     detail: str
+
+
+class SessionDetails(Session):
+    """A session, and what its turns came to that have ended."""
+
+    usage: Usage
 
 
 class Turn(Model):
@@ -90,8 +139,11 @@ class TurnWithMessages(Model):
 class TurnStep(Model):
     """A call of the model, or of a tool, in a turn.
 
-    `error` is the type of the exception that it failed with.
+    `error` is the type of the exception that it failed with, and `usage` what a call of the model
+    came to, where it was counted.
     """
+
+    model_config = ConfigDict(json_schema_serialization_defaults_required=True)
 
     kind: Literal["model", "tool"]
     name: str
@@ -100,6 +152,7 @@ class TurnStep(Model):
     milliseconds: int | None
     ended_at: datetime
     call_id: str | None
+    usage: Usage | None = None
 
 
 class TurnDetails(TurnWithMessages):

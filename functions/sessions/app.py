@@ -15,6 +15,7 @@ from parley.http import (
     sessions,
     transcript,
     turns,
+    usage,
     web,
 )
 from parley.http.api import Api
@@ -29,7 +30,7 @@ reseed_after_restore()
 parts = Composition(load_settings("database", "memory", "queue"))
 parts.prepare_reading()
 
-ROUTES = (sessions, transcript, turns, memory, admin, admin_turns, admin_stats, open)
+ROUTES = (sessions, transcript, turns, memory, usage, admin, admin_turns, admin_stats, open)
 
 # What the texts of a body may have together, of a project's routes too.
 TEXTS_MAX_CHARS = 10_500

@@ -20,6 +20,7 @@ from parley.metrics import METRICS
 from parley.repository.statistics import Standing
 from parley.repository.turns import Usage
 from parley.turns.wakeup import Waker
+from parley.usage.spent import Spent
 from parley_cli.main import app
 from parley_testing.account.template import (
     FUNCTIONS,
@@ -76,6 +77,7 @@ def emitted(
     monkeypatch.setattr(gauges, "read_standing", lambda _: standing)
     for outcome in OUTCOMES:
         observability.turn_ended(outcome=outcome, agent="todo", seconds=1, usage=Usage())
+    observability.paid(agent="todo", spent=Spent(calls=1, cost=2_500_000))
     observability.summary_ended(outcome="made", agent="todo", seconds=1, usage=Usage())
     observability.memory_read(0.1)
     observability.limit_reached("user_max_sessions")

@@ -19,7 +19,7 @@ from parley_client.call import (
     present,
     shown_as,
 )
-from parley_client.models import Session, SessionStatus
+from parley_client.models import Session, SessionDetails, SessionStatus
 
 
 def create_session(
@@ -63,9 +63,9 @@ def list_sessions(
     )
 
 
-def read_session(session_id: UUID | str) -> Call[Session]:
-    """Read one session."""
-    return Call("GET", below("/sessions", session_id), shown_as(Session))
+def read_session(session_id: UUID | str) -> Call[SessionDetails]:
+    """Read one session, and what its turns came to."""
+    return Call("GET", below("/sessions", session_id), shown_as(SessionDetails))
 
 
 def change_session(

@@ -30,6 +30,7 @@ TABLES = {
     "tool_call": "tool_calls",
     "row": "tasks",
     "limits": "user_limits",
+    "usage": "daily_usage",
 }
 
 
@@ -38,6 +39,11 @@ def alice(api: Api, aged: Aged) -> Aged:
     """A user who owns some of everything, beside another."""
     for user in ("bob", "alice"):
         aged.sql.execute("INSERT INTO user_limits VALUES (%s, ARRAY[now()])", (user,))
+        aged.sql.execute(
+            "INSERT INTO daily_usage SELECT %s, date '2026-10-01' + n, 'todo', 'gpt-5',"
+            " 1, 5, 2, 3, 1, 40, 0, 0 FROM generate_series(0, 2) n",
+            (user,),
+        )
         for number in range(3):
             session_id = aged.session(days=number, turns=2, user=user, key=f"key {number}")
             aged.sql.execute(
@@ -62,6 +68,8 @@ def identity(record: dict[str, Any]) -> tuple[Any, ...]:
             return ("row", record["table"], record["row"]["id"])
         case "limits":
             return ("limits", record["user_id"])
+        case "usage":
+            return ("usage", record["day"], record["agent"], record["model"])
         case kind:
             return (kind, record["id"])
 

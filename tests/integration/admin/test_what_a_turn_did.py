@@ -172,7 +172,8 @@ def test_a_session_is_shown_with_whose_it_is_and_the_look_recorded(
 
     answer = admin("GET", f"/admin/sessions/{session_id}")
 
-    assert answer.json == api("GET", f"/sessions/{session_id}").json | {"user_id": "alice"}
+    owns = api("GET", f"/sessions/{session_id}").json
+    assert answer.json | {"usage": owns["usage"]} == owns | {"user_id": "alice"}
     ((details,),) = sql.execute("SELECT details FROM audit_records").fetchall()
     assert (details["asked"], details["user_id"]) == ("read a session", "alice")
 

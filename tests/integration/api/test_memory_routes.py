@@ -36,7 +36,16 @@ def turn_numbers(path: Path) -> list[int]:
 
 
 def test_a_new_session_has_no_memory(api: Api) -> None:
-    no_usage = {"model_calls": 0, "input_tokens": 0, "output_tokens": 0}
+    no_usage = {
+        "model_calls": 0,
+        "input_tokens": 0,
+        "cached_tokens": 0,
+        "output_tokens": 0,
+        "reasoning_tokens": 0,
+        "cost_usd": "0",
+        "calls_without_tokens": 0,
+        "calls_without_cost": 0,
+    }
     nothing = {
         **{"turns": 0, "items": 0, "bytes": 0, "last_activity_at": None},
         **{"summary": None, "summary_pending": False, "summary_usage": no_usage},

@@ -29,6 +29,7 @@ STRANGERS_STATUS = {
     "resumeChat": 204,
     "createTask": 201,
     "listSessions": 200,
+    "readUsage": 200,
     "listTasks": 200,
     "listAgents": 200,
     "checkHealth": 200,

@@ -25,6 +25,7 @@ VALUES = {
     "fingerprints": r"array['\x00'::bytea]",
     "metadata": "'{}'",
     "model_steps": "'[]'",
+    "spent": "'[]'",
     "window_from": "0",
     "enqueue": "true",
     "queue": "false",
@@ -40,6 +41,8 @@ VALUES = {
         "output_tokens", "summary_attempt", "making_attempt", "my_attempt", "turns", "max_bytes",
         "pause", "longest",
         "max_open_turns", "turns_per_minute", "max_sessions", "max_metadata_bytes",
+        "output_tokens", "cached_tokens", "reasoning_tokens", "cost_nanodollars",
+        "uncounted_calls", "unpriced_calls",
     ),
     "1",
 )  # fmt: skip

@@ -139,7 +139,16 @@ async def test_a_turn_tells_what_happens_in_the_order_in_which_it_happens(
     assert replied == {"step": None, "text": "A bird.", "message_id": str(view.reply.id)}
     assert completed == {
         "reply_id": str(view.reply.id),
-        "usage": {"model_calls": 2, "input_tokens": 10, "output_tokens": 6},
+        "usage": {
+            "model_calls": 2,
+            "input_tokens": 10,
+            "cached_tokens": 0,
+            "output_tokens": 6,
+            "reasoning_tokens": 0,
+            "cost_usd": None,
+            "calls_without_tokens": 0,
+            "calls_without_cost": 2,
+        },
     }
 
 

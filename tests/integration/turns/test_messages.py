@@ -41,7 +41,12 @@ def test_the_answer_tells_the_usage(model_api: Api, model: ModelServer) -> None:
     assert answer.json["turn"]["usage"] == {
         "model_calls": 1,
         "input_tokens": INPUT_TOKENS,
+        "cached_tokens": 0,
         "output_tokens": OUTPUT_TOKENS,
+        "reasoning_tokens": 0,
+        "cost_usd": None,
+        "calls_without_tokens": 0,
+        "calls_without_cost": 1,
     }
 
 

@@ -73,7 +73,12 @@ def test_a_tool_call_goes_there_and_back(
     assert answer["turn"]["usage"] == {
         "model_calls": 2,
         "input_tokens": 2 * INPUT_TOKENS,
+        "cached_tokens": 0 if which == "responses" else None,
         "output_tokens": 2 * OUTPUT_TOKENS,
+        "reasoning_tokens": 0 if which == "responses" else None,
+        "cost_usd": None,  # the server is nobody's whose prices are known
+        "calls_without_tokens": 0,
+        "calls_without_cost": 2,
     }
     assert sql.execute("SELECT user_id, title FROM tasks").fetchall() == [("alice", "buy milk")]
     output = model.asked[1].input[-1]

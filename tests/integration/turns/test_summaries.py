@@ -534,7 +534,7 @@ async def test_of_one_turn_that_is_too_much_the_middle_is_left_out(talk_to: Talk
     assert facts_in(turn["user"]) == ["fact-begins", "fact-ends"]
 
 
-async def test_what_was_paid_is_counted(talk_to: TalkTo) -> None:
+async def test_what_was_paid_is_counted(talk_to: TalkTo, sql: psycopg.Connection) -> None:
     bench = talk_to()
     session_id = await talked(bench)
 
@@ -542,6 +542,10 @@ async def test_what_was_paid_is_counted(talk_to: TalkTo) -> None:
 
     usage = bench.summaries.of_session("alice", session_id).usage
     assert usage.counts() == {"model_calls": 1, "input_tokens": 5, "output_tokens": 3}
+    of_day = "SELECT sum(calls), sum(input_tokens), sum(output_tokens) FROM daily_usage"
+    of_turns = "SELECT sum(model_calls), sum(input_tokens), sum(output_tokens) FROM turns"
+    spent, in_turns = (sql.execute(query).fetchone() or () for query in (of_day, of_turns))
+    assert [day - turns for day, turns in zip(spent, in_turns, strict=True)] == [1, 5, 3]
 
 
 async def test_no_text_ends_the_summary_early(talk_to: TalkTo) -> None:

@@ -16,11 +16,11 @@ from parley.errors import Fenced, StoreMisconfigured, StoreRefused, StoreUnavail
 from parley.events.log import EventLog
 from parley.events.sqlite import SqliteEventLog
 from parley.memory.store import AgentSessionStore
-from parley.repository.turns import COUNT_MAX
 from parley.runner.execute import MISCONFIGURED_ATTEMPTS
 from parley.runner.tools import effect_tool
 from parley.timing import LONGEST_DELAY_SECONDS
 from parley.turns.context import Effect, TurnContext
+from parley.usage.tokens import COUNT_MAX, count
 from parley_testing.models import scripted
 from parley_testing.models.scripted import Asked, Items, call, in_order, say
 from parley_testing.schedules.wakeups import Wakeups
@@ -332,6 +332,6 @@ async def test_more_tokens_than_a_counter_holds_are_the_most_that_it_does(
 
     await send(bench, bench.new_session(), mode)
 
-    most = min(max(2 * tokens, 0), COUNT_MAX)
+    most = min(2 * (count(tokens) or 0), COUNT_MAX)  # what no call can take is not believed
     row = sql.execute("SELECT status, model_calls, input_tokens, output_tokens FROM turns")
     assert row.fetchone() == ("completed", 2, most, most)

@@ -30,6 +30,18 @@ Step = httpx.Response | Exception
 URL = "http://127.0.0.1:3000"
 
 
+USAGE = {
+    "model_calls": 1,
+    "input_tokens": 0,
+    "cached_tokens": None,
+    "output_tokens": 0,
+    "reasoning_tokens": None,
+    "cost_usd": "0.002025",
+    "calls_without_tokens": 0,
+    "calls_without_cost": 0,
+}
+
+
 @pytest.fixture(autouse=True)
 def _issuer(tmp_path: Path) -> None:
     ensure_key(tmp_path)
@@ -239,6 +251,7 @@ def session() -> dict[str, Any]:
         "created_at": "2026-11-20T14:18:42.131885Z",
         "updated_at": "2026-11-20T14:18:42.131885Z",
         "last_activity_at": "2026-11-20T14:18:43Z",
+        "usage": USAGE,
     }
 
 
@@ -263,7 +276,7 @@ def answered(session: dict[str, Any]) -> Callable[[str | None], dict[str, Any]]:
             "status": "completed" if reply is not None else "failed",
             "agent": "todo",
             "error": None,
-            "usage": {"model_calls": 1, "input_tokens": 0, "output_tokens": 0},
+            "usage": USAGE,
             "created_at": session["created_at"],
             "started_at": None,
             "ended_at": None,

@@ -20,6 +20,7 @@ from parley.ids import TurnKey, conversation_key
 from parley.repository.transcript import Transcript, TurnView
 from parley.repository.values import Message, Turn
 from parley.turns.wakeup import Waker
+from parley.usage.spent import Spent
 
 AT = datetime(2026, 11, 20, 14, 18, tzinfo=UTC)
 SESSION, TURN, REPLY = UUID(int=1), UUID(int=2), UUID(int=3)
@@ -106,7 +107,7 @@ def view(*, ended: bool, status: Any = "completed") -> TurnView:
         id=TURN, session_id=SESSION, user_id="alice", number=4, agent="todo", attempt=1, crashes=0,
         created_at=AT, started_at=AT,
         status=status if ended else "running", ended_at=AT if ended else None,
-        model_calls=1, input_tokens=2, output_tokens=3,
+        spent=Spent("m", 1, 2, None, 3, None, None, unpriced=1),
         error_code=None if status == "completed" else "why", error_detail="because",
     )  # fmt: skip
     said = Message(id=UUID(int=9), turn_id=TURN, role="user", content="hello", created_at=AT)

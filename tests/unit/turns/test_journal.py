@@ -15,10 +15,13 @@ from parley.repository.tool_calls import Called, ToolCall
 from parley.repository.turns import ModelStep, Usage
 from parley.turns.journal import Journal
 from parley.turns.scope import inside_call
+from parley.usage.spent import Spent
+from parley.usage.tokens import Tokens
 from parley_testing.stores.in_memory import SECOND_ATTEMPT, Stores
 
 CALLED = Called("c", "add", "{}")
 TOKENS = {"input_tokens": 5, "output_tokens": 3}
+SPENT = Spent.on_call("m", Tokens(5, 2, None, 3, 1), 40)
 
 
 @pytest.fixture
@@ -148,14 +151,14 @@ async def test_answers_and_verdicts_are_told_apart_again(
 async def test_usage_is_that_of_all_attempts_and_of_calls_that_failed(
     journal: Journal, next_journal: Journal, stores: Stores
 ) -> None:
-    journal.count_failed(TOKENS)
+    journal.count_failed(SPENT)
     journal.add_step(step("failed", "2026-01-01T00:00:02"))
-    journal.count(TOKENS)
+    journal.count(SPENT)
     journal.add_step(step("answered", "2026-01-01T00:00:03"))
     await journal.record_response("0", answer())
     # Of an agent used as a tool: its position comes later, and it ended before.
     journal.add_step(step("inner", "2026-01-01T00:00:01"))
-    journal.count(TOKENS)
+    journal.count(SPENT)
     await journal.record_response("c/0", answer())
 
     next_journal.resume(stores.memory.records, {})
@@ -165,7 +168,7 @@ async def test_usage_is_that_of_all_attempts_and_of_calls_that_failed(
 
 
 async def test_what_failed_is_kept_once(journal: Journal, stores: Stores) -> None:
-    journal.count_failed(TOKENS)
+    journal.count_failed(SPENT)
     await journal.record_response("0", answer())
     await journal.record_response("1", answer())
 

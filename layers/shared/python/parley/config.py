@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import AnyHttpUrl, Field, SecretStr, ValidationError
+from pydantic import AnyHttpUrl, Field, SecretStr, ValidationError, field_validator
+from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from parley.errors import MissingSetting
@@ -62,6 +63,7 @@ class Settings(BaseSettings):
     openai_api: Literal["responses", "chat_completions"] = "responses"
     openai_reasoning: Literal["auto", "returned", "dropped"] = "auto"
     model_answer_max_chars: int = Field(2_000_000, ge=10_000)
+    model_prices: str = ""
     offline_model: bool = False
     offline_model_words_per_second: float | None = Field(None, gt=0, le=1000)
 
@@ -78,6 +80,18 @@ class Settings(BaseSettings):
     page_sign_in_origins: str = ""
 
     log_format: Literal["json", "text"] = "json"
+
+    @field_validator("model_prices")
+    @classmethod
+    def _are_prices(cls, value: str) -> str:
+        if value:
+            from parley.usage.prices import own_prices  # of no use to most functions
+
+            try:
+                own_prices(value)
+            except ValueError as error:
+                raise PydanticCustomError("no_prices", "{fault}", {"fault": str(error)}) from None
+        return value
 
     def require(self, *needs: Need) -> Self:
         """Return these settings if they hold what is needed.

@@ -22,6 +22,7 @@ METRICS: Mapping[str, MetricUnit] = {
     "InputTokens": MetricUnit.Count,
     "OutputTokens": MetricUnit.Count,
     "SummariesFailed": MetricUnit.Count,
+    "CostUSD": MetricUnit.NoUnit,
     "MemoryReadLatency": MetricUnit.Milliseconds,
     "WakeupsFailed": MetricUnit.Count,
     # Requests that were refused for a limit of their user's, also by limit.

@@ -12,6 +12,10 @@ from aws_lambda_powertools import Logger
 from parley.faults import traced as traced
 from parley.log_format import NotTwice, formatter
 from parley.metrics import measure
+from parley.usage.spent import Spent
+from parley.usage.told import NANODOLLARS, told
+
+_ENDED = ("completed", "failed", "cancelled")
 
 
 class Removed(Protocol):
@@ -52,6 +56,10 @@ class TurnUsage(Protocol):
     @property
     def output_tokens(self) -> int:
         """Tokens received."""
+
+    @property
+    def in_all(self) -> Spent:
+        """What all of it came to."""
 
 
 @cache
@@ -112,6 +120,8 @@ def turn_ended(
         },
         agent=agent,
     )
+    if outcome in _ENDED:
+        paid(agent=agent, spent=usage.in_all)
     logger().info(
         "turn ended",
         outcome=outcome,
@@ -120,6 +130,7 @@ def turn_ended(
         model_calls=usage.model_calls,
         input_tokens=usage.input_tokens,
         output_tokens=usage.output_tokens,
+        cost_usd=told(usage.in_all)["cost_usd"],
     )
 
 
@@ -141,6 +152,8 @@ def summary_ended(*, outcome: str, agent: str, seconds: float, usage: TurnUsage)
         },
         agent=agent,
     )
+    if outcome in ("made", "failed"):
+        paid(agent=agent, spent=usage.in_all)
     logger().info(
         "summary ended",
         outcome=outcome,
@@ -150,6 +163,15 @@ def summary_ended(*, outcome: str, agent: str, seconds: float, usage: TurnUsage)
         input_tokens=usage.input_tokens,
         output_tokens=usage.output_tokens,
     )
+
+
+def paid(*, agent: str, spent: Spent) -> None:
+    """Measure what a turn or a summary cost, if that is known: once, by who has ended it.
+
+    By agent only: a deployment has few of them, and CloudWatch takes money for each name and value.
+    """
+    if spent.calls and spent.cost is not None:
+        measure({"CostUSD": spent.cost / NANODOLLARS}, agent=agent)
 
 
 def memory_read(seconds: float) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 _WHOLE = "must be a whole number"
 _TRUTH = "must be true or false"
 _TIME = "must be a time with its offset, such as 2026-12-24T18:00:00Z"
+_DAY = "must be a day, such as 2026-12-24"
 _OBJECT = "must be an object"
 
 _WORDS = {
@@ -38,6 +39,10 @@ _WORDS = {
     "datetime_parsing": _TIME,
     "datetime_from_date_parsing": _TIME,
     "timezone_aware": _TIME,
+    "date_type": _DAY,
+    "date_parsing": _DAY,
+    "date_from_datetime_parsing": _DAY,
+    "date_from_datetime_inexact": _DAY,
     "url_type": "must be an address",
     "url_parsing": "must be an address, such as https://example.com",
     "url_scheme": "must be an address that begins with {expected_schemes}",

@@ -65,6 +65,8 @@ BODIES: Mapping[str, Any] = {
     "exportUser": None,
     "readStatistics": None,
     "readTurnSeries": None,
+    "readUsage": None,
+    "readAllUsage": None,
     "listAgents": None,
     "checkHealth": None,
 }

@@ -37,6 +37,7 @@ class Outcome:
         tool_calls: Name, arguments, output and whether it has an effect, in their order.
         tasks: The user's tasks by title.
         memory: Number, items, reply and usage of each finished item, newest first.
+        usage: What is summed up of the user's turns, by agent and model.
     """
 
     turns: list[Any]
@@ -44,6 +45,7 @@ class Outcome:
     tool_calls: list[Any]
     tasks: list[Any]
     memory: list[Any]
+    usage: list[Any]
 
 
 def outcome(
@@ -78,6 +80,10 @@ def outcome(
             else [turn.number, "unreadable"]
             for turn in stored
         ],
+        usage=rows(
+            "SELECT agent, model, sum(calls), sum(input_tokens), sum(output_tokens)"
+            " FROM daily_usage WHERE user_id = %(user)s GROUP BY agent, model ORDER BY agent, model"
+        ),
     )
 
 

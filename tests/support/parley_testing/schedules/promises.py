@@ -63,6 +63,18 @@ class Promises:
         for session in now.sessions.values():
             self._session(before.sessions.get(session.id), session)
         self._effects(now)
+        self._usage(before, now)
+
+    @staticmethod
+    def _usage(before: Seen, now: Seen) -> None:
+        """What is summed by day is what turns and summaries came to, also of sessions that went."""
+        gone = before.sessions.keys() - now.sessions.keys()
+        there = sum(session.model_calls for session in now.sessions.values())
+        earlier = sum(session.model_calls for session in before.sessions.values())
+        kept = sum(before.sessions[each].model_calls for each in gone)
+        added = (now.model_calls - there) - (before.model_calls - earlier)
+        # A turn may have ended after the last look, and its session gone before this one.
+        assert added >= kept if gone else added == 0, f"usage is {added - kept} calls off"
 
     def _session(self, before: SeenSession | None, now: SeenSession) -> None:
         numbers = [turn.number for turn in now.turns]

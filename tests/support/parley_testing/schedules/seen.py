@@ -68,6 +68,7 @@ class SeenSession:
     idle_days: float
     summary: Voucher | None
     summary_to: int
+    model_calls: int
     turns: list[SeenTurn] = field(default_factory=list)
 
     @property
@@ -107,10 +108,14 @@ class SeenSession:
 
 @dataclass
 class Seen:
-    """All sessions of a user, and the titles of their tasks."""
+    """All sessions of a user, the titles of their tasks, and how often models were called for them.
+
+    The calls are those in the sums of days, of deleted sessions too.
+    """
 
     sessions: dict[UUID, SeenSession]
     tasks: list[str]
+    model_calls: int = 0
 
     def turn(self, turn_id: UUID) -> SeenTurn | None:
         """Find a turn by its id."""
@@ -119,9 +124,11 @@ class Seen:
 
 
 def _session(row: tuple[Any, ...]) -> SeenSession:
-    found, status, number, memory_from, window_from, idle_days, summary_id, attempt, to = row
+    found, status, number, memory_from, window_from, idle_days, summary_id, attempt, to, calls = row
     voucher = None if summary_id is None else Voucher(SUMMARY_NUMBER, attempt, summary_id)
-    return SeenSession(found, status, number, memory_from, window_from, idle_days, voucher, to)
+    return SeenSession(
+        found, status, number, memory_from, window_from, idle_days, voucher, to, calls
+    )
 
 
 def see(sql: psycopg.Connection, user: str) -> Seen:
@@ -132,7 +139,9 @@ def see(sql: psycopg.Connection, user: str) -> Seen:
         sessions = sql.execute(
             "SELECT id, status, next_number, memory_from, window_from,"
             " extract(epoch FROM now() - last_activity_at)::float8 / 86400,"
-            " CASE WHEN summary_to >= memory_from THEN summary_id END, summary_attempt, summary_to"
+            " CASE WHEN summary_to >= memory_from THEN summary_id END, summary_attempt, summary_to,"
+            " summary_calls + (SELECT coalesce(sum(model_calls), 0)::int FROM turns t"
+            "  WHERE t.session_id = sessions.id)"
             " FROM sessions WHERE user_id = %s",
             (user,),
         )
@@ -155,8 +164,12 @@ def see(sql: psycopg.Connection, user: str) -> Seen:
             (user,),
         )
         tasks = sql.execute("SELECT title FROM tasks WHERE user_id = %s", (user,))
+        spent = sql.execute(
+            "SELECT coalesce(sum(calls), 0)::int FROM daily_usage WHERE user_id = %s", (user,)
+        )
         sql.execute("COMMIT")
     found = Seen({row[0]: _session(row) for row in sessions}, [title for (title,) in tasks])
+    ((found.model_calls,),) = spent
     by_id: dict[UUID, SeenTurn] = {}
     for row in turns:
         by_id[row[0]] = SeenTurn(*row)

@@ -22,6 +22,7 @@ from parley.repository.turns import Completion, Ending, RunningTurn, Stopped, Us
 from parley.repository.values import Message, Turn
 from parley.turns.attempt import Attempt
 from parley.turns.wakeup import Waker
+from parley.usage.spent import Spent
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -227,7 +228,7 @@ def view_of(turn: RunningTurn, status: Any, reply: str | None = None) -> TurnVie
     ended = Turn(
         id=turn.id, session_id=turn.session_id, user_id=turn.user_id, number=turn.number,
         status=status, attempt=turn.attempt, crashes=turn.crashes, agent=turn.agent,
-        model_calls=0, input_tokens=0, output_tokens=0, created_at=AT, started_at=AT, ended_at=AT,
+        spent=Spent(), created_at=AT, started_at=AT, ended_at=AT,
     )  # fmt: skip
     said = Message(
         id=turn.message_id, turn_id=turn.id, role="user", content=turn.text, created_at=AT

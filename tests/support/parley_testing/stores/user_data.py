@@ -19,6 +19,7 @@ _OF_USER = {
     "memory_deletions": "conversation LIKE 'user_' || %(user)s || '_conv_%%'",
     "escalation_notices": "session_id IN (SELECT id FROM sessions WHERE user_id = %(user)s)",
     "idempotency_tombstones": "user_id = %(user)s",
+    "daily_usage": "user_id = %(user)s",
     "cleanup_progress": "false",
     "audit_records": "false",  # they are the deployment's, and say what was done to the user
 }

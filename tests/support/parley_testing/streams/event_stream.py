@@ -14,7 +14,16 @@ TURN_ID = UUID(int=8)
 REPLY_ID = UUID(int=9)
 AT = "2026-11-20T14:18:42.131885Z"
 
-_USAGE = {"model_calls": 1, "input_tokens": 11, "output_tokens": 7}
+_USAGE = {
+    "model_calls": 1,
+    "input_tokens": 11,
+    "cached_tokens": None,
+    "output_tokens": 7,
+    "reasoning_tokens": None,
+    "cost_usd": None,
+    "calls_without_tokens": 0,
+    "calls_without_cost": 1,
+}
 
 Event = dict[str, Any]
 

@@ -11,6 +11,7 @@ from parley.events.log import EventType, TurnEvent
 from parley.http.streamed import Told
 from parley.repository.transcript import TurnView
 from parley.repository.values import Message, Turn
+from parley.usage.spent import Spent
 
 TURN, SESSION = UUID(int=7), UUID(int=8)
 AT = datetime(2026, 11, 20, 14, 18, 42, 131885, tzinfo=UTC)
@@ -84,9 +85,7 @@ def turn() -> Turn:
         attempt=1,
         crashes=0,
         agent="todo",
-        model_calls=0,
-        input_tokens=0,
-        output_tokens=0,
+        spent=Spent(),
         created_at=AT,
         started_at=AT,
         ended_at=None,

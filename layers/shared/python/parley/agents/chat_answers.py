@@ -15,6 +15,7 @@ from parley.agents import fields
 from parley.agents.bounds import Bounds, Kept
 from parley.agents.pieces import Growing, Nesting
 from parley.runner.model_faults import TRIES, BadAnswer, cut_off
+from parley.runner.told_tokens import tell_tokens
 
 _TEXTS = ("content", "reasoning_content", "reasoning", "refusal")
 _LISTS = ("tool_calls", "thinking_blocks", "annotations")
@@ -227,6 +228,7 @@ def _usage(data: Mapping[str, Any], choices: list[Mapping[str, Any]]) -> dict[st
     beside = data.get("x_groq")
     places = [data, *choices, beside if isinstance(beside, Mapping) else {}]
     found = next((place["usage"] for place in places if place.get("usage")), None)
+    tell_tokens(fields.told_tokens(found, "prompt_tokens", "completion_tokens"))
     return fields.usage(found, "prompt_tokens", "completion_tokens")
 
 

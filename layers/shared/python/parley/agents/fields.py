@@ -7,6 +7,8 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from parley.usage.tokens import Tokens
+
 
 def tokens(value: Any) -> int:
     """Return a number of tokens as a whole number that is not negative; 0 if it is none."""
@@ -40,6 +42,46 @@ def usage(value: Any, into: str, out_of: str) -> dict[str, Any] | None:
             details[key].setdefault(counted[0], 0)
     total = tokens(value.get("total_tokens")) or sum(known.values())
     return {**known, **details, "total_tokens": total}
+
+
+def told_tokens(value: Any, into: str, out_of: str) -> Tokens | None:
+    """Return what an answer came to, with what is not told left unknown.
+
+    DeepSeek's and Moonshot's servers tell the cached tokens beside OpenAI's details, and proxies
+    what went into the cache under Anthropic's name.
+
+    Args:
+        value: The usage as the server gave it.
+        into: What the API calls the tokens that went in.
+        out_of: What it calls those that came out.
+
+    Returns:
+        The tokens; None if the server told nothing of them.
+    """
+    if not isinstance(value, Mapping) or not value:
+        return None
+    sent, made = (_details(value, f"{name}_details") for name in (into, out_of))
+    return Tokens.told(
+        value.get(into),
+        value.get(out_of),
+        cached=_first(
+            sent.get("cached_tokens"),
+            value.get("prompt_cache_hit_tokens"),
+            value.get("cached_tokens"),
+        ),
+        cache_write=_first(sent.get("cache_write_tokens"), sent.get("cache_creation_tokens")),
+        reasoning=made.get("reasoning_tokens"),
+        total=value.get("total_tokens"),
+    )
+
+
+def _details(value: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    given = value.get(key)
+    return given if isinstance(given, Mapping) else {}
+
+
+def _first(*values: Any) -> Any:
+    return next((value for value in values if value is not None), None)
 
 
 def call_id(value: Any) -> str:

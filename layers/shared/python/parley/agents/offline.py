@@ -22,6 +22,7 @@ from parley.agents.offline_stream import streamed
 from parley.runner.summary_prompt import INSTRUCTIONS, asked_in
 
 NAME = "offline model"
+MODEL = "offline"
 HELP = (
     "I understand: add …, add … to that task, what do I have, find …, done …, delete …, help. "
     "For … you can also say “that task”."
@@ -54,7 +55,7 @@ class OfflineModel(Model):
         words_per_second: How fast it speaks when it streams; at once if None.
     """
 
-    model = "offline"
+    model = MODEL
 
     def __init__(self, words_per_second: float | None = None) -> None:
         self._words_per_second = words_per_second

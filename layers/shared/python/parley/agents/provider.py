@@ -14,7 +14,7 @@ from openai.resources.responses import AsyncResponses
 from pydantic import AnyHttpUrl
 
 from parley.agents.bounds import Bounds
-from parley.agents.offline import OfflineProvider
+from parley.agents.offline import MODEL, OfflineProvider
 from parley.agents.registry import offer_of
 from parley.agents.thoughts import Thoughts
 from parley.agents.wire import EndDecoder, bounded, mended
@@ -25,6 +25,7 @@ from parley.project_variables import secret_of
 from parley.runner.sdk_private import HookedClient, SSEDecoder
 from parley.secrets import Secret
 from parley.store_threads import begin_call
+from parley.usage.prices import OPENAI, Price, Prices, own_prices
 
 if TYPE_CHECKING:
     from agents.models.reasoning_content_replay import ReasoningContentReplayContext
@@ -131,6 +132,7 @@ class Providers:
         self._settings = settings
         # At once, while the function starts.
         deployments = model_provider(settings)
+        self._own_prices = own_prices(settings.model_prices) if settings.model_prices else {}
         self._made: dict[tuple[str | None, ...], ModelProvider] = {(None,) * 4: deployments}
 
     def of(self, agent: str) -> ModelProvider:
@@ -148,6 +150,15 @@ class Providers:
         if own not in self._made:
             self._made[own] = self._make(offer)
         return self._made[own]
+
+    def prices(self, agent: str) -> Prices:
+        """Return what an agent's models cost: the deployment's own prices, or its server's.
+
+        Raises:
+            NotFound: No such agent is offered.
+        """
+        server = offer_of(agent).base_url or self._settings.openai_base_url or OPENAI
+        return Prices({MODEL: Price(0, 0), **self._own_prices}, str(server))
 
     def _make(self, offer: Offer) -> ModelProvider:
         own: dict[str, Any] = {

@@ -8,6 +8,7 @@ from typing import Any
 from parley.agents import fields
 from parley.agents.bounds import Bounds, Kept
 from parley.runner.model_faults import BadAnswer, ended_with
+from parley.runner.told_tokens import tell_tokens
 
 _ENDS = ("failed", "incomplete", "cancelled")
 
@@ -59,6 +60,7 @@ class ResponseAnswer:
         items = given if isinstance(given, list) else []
         output = [_item(item) for item in items if isinstance(item, Mapping)]
         usage = _usage(data.get("usage"))
+        tell_tokens(fields.told_tokens(data.get("usage"), "input_tokens", "output_tokens"))
         kept = Kept(self._bounds)
         try:
             for item in output:

@@ -35,12 +35,13 @@ class SummaryModels:
             Exception: Whatever building the agent raises.
         """
         offer, provider = offer_of(agent), self.providers.of(agent)
+        prices = self.providers.prices(agent)
         named = offer.memory_summary_model
         if named is None and offer.base_url is None:
             named = self.deployments
         if named is not None:
-            return SummaryModel(provider.get_model(named), plain_settings(None))
+            return SummaryModel(provider.get_model(named), plain_settings(None), prices)
         built = load(agent)
         # One that brings a model object is refused before it has a turn.
         named = built.model if isinstance(built.model, str) else None
-        return SummaryModel(provider.get_model(named), plain_settings(built.model_settings))
+        return SummaryModel(provider.get_model(named), plain_settings(built.model_settings), prices)

@@ -12,6 +12,7 @@ from parley.events.log import EventType, TurnEvent
 from parley.repository.transcript import TurnView
 from parley.repository.turns import RunningTurn
 from parley.repository.values import Turn
+from parley.usage.told import told
 
 TEXT_LIMIT = 80_000
 """Characters of the longest message that an event holds; a longer one is in the turn only."""
@@ -66,12 +67,7 @@ def _endings(view: TurnView, interrupted: bool) -> Iterator[tuple[EventType, Map
     if view.reply is not None:
         reply_id = str(view.reply.id)
         yield spoken(view.reply.content, step=None, message_id=reply_id)
-        usage = {
-            "model_calls": turn.model_calls,
-            "input_tokens": turn.input_tokens,
-            "output_tokens": turn.output_tokens,
-        }
-        yield "turn.completed", {"reply_id": reply_id, "usage": usage}
+        yield "turn.completed", {"reply_id": reply_id, "usage": told(turn.spent)}
         return
     data = {"code": turn.error_code, "detail": turn.error_detail, "interrupted": interrupted}
     yield "turn.cancelled" if turn.status == "cancelled" else "turn.failed", data

@@ -24,6 +24,7 @@ from parley.http import (
     stream_routes,
     transcript,
     turns,
+    usage,
 )
 from parley.http.front_ends import ag_ui_routes, ai_sdk_routes
 from parley.http.generated_schema import drop_foreign_errors, drop_null_parameters
@@ -42,7 +43,7 @@ audience."""
 
 ROUTES = (
     *(sessions, messages, stream_routes, ag_ui_routes, ai_sdk_routes, transcript, turns),
-    *(memory, admin, admin_turns, admin_stats, open),
+    *(memory, usage, admin, admin_turns, admin_stats, open),
 )
 """The modules of all routes, in the document's order."""
 

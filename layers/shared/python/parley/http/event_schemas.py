@@ -7,7 +7,8 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field, JsonValue, RootModel
 
-from parley.http.schemas import Time, TurnUsage
+from parley.http.schemas import Time
+from parley.http.usage_schemas import TurnUsage
 
 Within = Annotated[
     str | None, Field(description="The tool call in which this one is made, if it is in another.")

@@ -7,8 +7,9 @@ from aws_lambda_powertools.event_handler.api_gateway import Router
 
 from parley.http.documented import answers
 from parley.http.parts import Caller, Forgetter, SummaryReader
-from parley.http.schemas import Memory, Pruned, Summary, TurnUsage
+from parley.http.schemas import Memory, Pruned, Summary
 from parley.http.sessions import SessionId
+from parley.http.usage_schemas import TurnUsage
 
 router = Router()
 
@@ -35,7 +36,7 @@ def count_memory(
         last_activity_at=counted.last_activity_at,
         summary=summary,
         summary_pending=told.pending,
-        summary_usage=TurnUsage(**told.usage.counts()),
+        summary_usage=TurnUsage.of(told.usage.in_all),
     )
 
 

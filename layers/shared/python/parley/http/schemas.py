@@ -10,11 +10,13 @@ from uuid import UUID
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, PlainSerializer
 from pydantic_core import PydanticCustomError, to_json
 
+from parley.http.usage_schemas import TurnUsage, Usage
 from parley.repository import values
 from parley.repository.models import Role, SessionStatus
 from parley.repository.states import TurnStatus
 from parley.repository.transcript import TurnView
 from parley.turns.cancel import Cancellation, CancelOutcome
+from parley.usage.spent import Spent
 
 METADATA_MAX_BYTES = 16 * 1024
 
@@ -176,6 +178,17 @@ class Session(BaseModel):
         )
 
 
+class SessionDetails(Session):
+    """A session, and what its turns came to that have ended."""
+
+    usage: Usage
+
+    @classmethod
+    def shown(cls, session: values.Session, spent: Spent) -> Self:
+        """Show a session and what its turns came to."""
+        return cls(**dict(Session.of(session)), usage=Usage.of(spent))
+
+
 class SessionList(BaseModel):
     """A page of sessions."""
 
@@ -209,14 +222,6 @@ class MessageList(BaseModel):
 
     items: list[TranscriptMessage]
     next_cursor: str | None
-
-
-class TurnUsage(BaseModel):
-    """What a turn's model calls came to, over all attempts."""
-
-    model_calls: int
-    input_tokens: int
-    output_tokens: int
 
 
 class TurnError(BaseModel):
@@ -255,11 +260,7 @@ class Turn(BaseModel):
             status=turn.status,
             agent=turn.agent,
             error=error,
-            usage=TurnUsage(
-                model_calls=turn.model_calls,
-                input_tokens=turn.input_tokens,
-                output_tokens=turn.output_tokens,
-            ),
+            usage=TurnUsage.of(turn.spent),
             created_at=turn.created_at,
             started_at=turn.started_at,
             ended_at=turn.ended_at,
@@ -323,6 +324,7 @@ class TurnStep(BaseModel):
     milliseconds: int | None = Field(description="How long it took, where that is known.")
     ended_at: Time
     call_id: str | None = Field(description="The model's id of the call of a tool.")
+    usage: Usage | None = Field(description="Of a call of the model, where it was counted.")
 
     @classmethod
     def of(cls, step: values.Step) -> Self:
@@ -335,6 +337,7 @@ class TurnStep(BaseModel):
             milliseconds=step.milliseconds,
             ended_at=step.ended_at,
             call_id=step.call_id,
+            usage=None if step.spent is None else Usage.of(step.spent),
         )
 
 

@@ -15,7 +15,13 @@ from parley.http.documented import answers
 from parley.http.idempotency import IdempotencyKey
 from parley.http.paging import Cursor, Limit
 from parley.http.parts import Caller, Database, Forgetter, Sessions
-from parley.http.schemas import Session, SessionChange, SessionCreation, SessionList
+from parley.http.schemas import (
+    Session,
+    SessionChange,
+    SessionCreation,
+    SessionDetails,
+    SessionList,
+)
 from parley.ids import new_id
 from parley.manifest import manifest
 from parley.repository import session_list
@@ -123,11 +129,11 @@ def list_sessions(
     "/sessions/<session_id>",
     operation_id="readSession",
     tags=["sessions"],
-    summary="Read a session",
+    summary="Read a session, and what its turns came to",
     responses=answers({200: "The session."}, 404, 422),
 )
-def read_session(user: Caller, sessions: Sessions, session_id: SessionId) -> Session:
-    return Session.of(sessions.get(user.user_id, session_id))
+def read_session(user: Caller, sessions: Sessions, session_id: SessionId) -> SessionDetails:
+    return SessionDetails.shown(*sessions.get_with_usage(user.user_id, session_id))
 
 
 @router.patch(

@@ -43,6 +43,7 @@ def pack_memory(memory: TurnMemory) -> bytes:
             "usage": memory.usage,
             "tool_calls": memory.tool_calls,
             "model_steps": memory.model_steps,
+            "spent": memory.spent,
         }
     )
 
@@ -58,5 +59,6 @@ def unpack_memory(payload: bytes) -> TurnMemory:
         case {"items": list(items), "reply": str() | None as reply, "usage": dict(usage)}:
             if all(isinstance(item, dict) for item in items):
                 calls, steps = value.get("tool_calls", 0), value.get("model_steps", [])
-                return TurnMemory(items, reply, usage, calls, steps)
+                spent = value.get("spent", [])
+                return TurnMemory(items, reply, usage, calls, steps, spent)
     raise Unreadable("not what a turn leaves")

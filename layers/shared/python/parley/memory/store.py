@@ -45,6 +45,7 @@ class TurnMemory:
         tool_calls: How many outputs of tools Postgres had recorded. If it has fewer, it was
             restored to a moment before them.
         model_steps: What became of each model call, for who completes the turn.
+        spent: What the calls of each model came to, as JSON, for who completes it.
     """
 
     items: list[Item]
@@ -52,6 +53,7 @@ class TurnMemory:
     usage: dict[str, int] = field(default_factory=dict)
     tool_calls: int = 0
     model_steps: list[Any] = field(default_factory=list)
+    spent: list[Any] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)

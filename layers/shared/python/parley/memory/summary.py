@@ -7,6 +7,7 @@ stands in the store as a turn does, under a number above all turns', so that one
 from __future__ import annotations
 
 import re
+from typing import Any
 
 from parley.memory.shape import user_message
 from parley.memory.store import Item, TurnMemory
@@ -25,7 +26,10 @@ _HEAD = (
 
 
 def summary_memory(
-    text: str, usage: dict[str, int], model_steps: list[object] | None = None
+    text: str,
+    usage: dict[str, int],
+    model_steps: list[Any] | None = None,
+    spent: list[Any] | None = None,
 ) -> TurnMemory:
     """Make what a summary leaves in the store.
 
@@ -36,9 +40,10 @@ def summary_memory(
         text: The summary; not empty.
         usage: What making it came to.
         model_steps: What became of each call of the model.
+        spent: What the calls of each model came to.
     """
     cut = text.strip()[:SUMMARY_CHARS].rstrip()
-    return TurnMemory([_item(cut)], cut, usage, 0, model_steps or [])
+    return TurnMemory([_item(cut)], cut, usage, 0, model_steps or [], spent or [])
 
 
 def text_of(memory: TurnMemory | None) -> str | None:

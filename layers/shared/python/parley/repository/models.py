@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
+from decimal import Decimal
 from typing import Any, Literal
 from uuid import UUID
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, MetaData, Text, text
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Date,
+    ForeignKey,
+    Index,
+    MetaData,
+    Numeric,
+    Text,
+    text,
+)
 from sqlalchemy.dialects.postgresql import ARRAY, BYTEA, JSONB, TIMESTAMP
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -120,7 +131,9 @@ class TurnRow(Base):
     `attempt` is the fence: only the attempt of this number may write. `crashes` counts attempts
     whose lease ran out. `remembered` says that the turn left memory, which this row vouches for.
     Once `cancel_requested_at` is set, who takes the turn over only ends it. `woken_at` is when the
-    recovery last woke for it.
+    recovery last woke for it. Tokens and cost are sums of what is known: `uncounted_calls` and
+    `unpriced_calls` tell how many calls they leave out. Where nothing is known they are null, but
+    `input_tokens` and `output_tokens` are 0.
     """
 
     __tablename__ = "turns"
@@ -151,6 +164,11 @@ class TurnRow(Base):
     model_steps: Mapped[list[dict[str, Any]] | None] = mapped_column(JSONB, deferred=True)
     input_tokens: Mapped[int] = mapped_column(server_default="0")
     output_tokens: Mapped[int] = mapped_column(server_default="0")
+    cached_tokens: Mapped[int | None]
+    reasoning_tokens: Mapped[int | None]
+    cost_nanodollars: Mapped[int | None] = mapped_column(BigInteger)
+    uncounted_calls: Mapped[int] = mapped_column(server_default="0")
+    unpriced_calls: Mapped[int] = mapped_column(server_default="0")
     created_at: Mapped[datetime] = mapped_column(server_default=_NOW)
     started_at: Mapped[datetime | None]
     ended_at: Mapped[datetime | None]
@@ -221,6 +239,34 @@ class ToolCallRow(Base):
     output: Mapped[dict[str, Any]] = mapped_column(JSONB)
     effect: Mapped[bool]
     created_at: Mapped[datetime] = mapped_column(server_default=_NOW)
+
+
+class DailyUsageRow(Base):
+    """What a user's calls of one model came to in one agent's turns that ended on one day (UTC).
+
+    The statement that ends a turn adds to it; it outlives turns and sessions. The sums are of what
+    is known, as those of a turn are.
+    """
+
+    __tablename__ = "daily_usage"
+
+    user_id: Mapped[str] = mapped_column(primary_key=True)
+    day: Mapped[date] = mapped_column(Date, primary_key=True)
+    agent: Mapped[str] = mapped_column(primary_key=True)
+    model: Mapped[str] = mapped_column(primary_key=True)
+    calls: Mapped[int] = mapped_column(BigInteger)
+    input_tokens: Mapped[int | None] = mapped_column(BigInteger)
+    cached_tokens: Mapped[int | None] = mapped_column(BigInteger)
+    output_tokens: Mapped[int | None] = mapped_column(BigInteger)
+    reasoning_tokens: Mapped[int | None] = mapped_column(BigInteger)
+    cost_nanodollars: Mapped[Decimal | None] = mapped_column(Numeric)
+    uncounted_calls: Mapped[int] = mapped_column(BigInteger)
+    unpriced_calls: Mapped[int] = mapped_column(BigInteger)
+
+    __table_args__ = (
+        Index("ix_daily_usage_day", "day"),
+        {"postgresql_with": {"fillfactor": 70}},
+    )
 
 
 class MemoryDeletionRow(Base):

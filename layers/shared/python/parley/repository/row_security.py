@@ -63,6 +63,7 @@ GUARDS: Mapping[str, Guard] = {
     "messages": Guard(("SELECT", "INSERT"), _OF_TURN),
     "tool_calls": Guard(("SELECT", "INSERT", "UPDATE"), _OF_TURN),
     "idempotency_tombstones": Guard(EVERY_RIGHT, _OWN),
+    "daily_usage": Guard(EVERY_RIGHT, _OWN),
     "memory_deletions": Guard(("SELECT", "INSERT", "UPDATE"), _OWN_CONVERSATION),
     "user_limits": Guard(EVERY_RIGHT, _OWN),
     "escalation_notices": Guard(),

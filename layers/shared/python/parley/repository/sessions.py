@@ -9,13 +9,16 @@ from uuid import UUID
 
 from pydantic_core import to_json
 from sqlalchemy import (
+    BigInteger,
     ColumnElement,
     Text,
+    and_,
     case,
     cast,
     func,
     literal,
     literal_column,
+    null,
     or_,
     select,
     text,
@@ -23,6 +26,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import InstrumentedAttribute
 
 from parley.errors import (
     IdempotencyKeyReused,
@@ -36,13 +40,49 @@ from parley.ids import Voucher, conversation_key
 from parley.repository.database import Database
 from parley.repository.deletion import GRACE, deletion
 from parley.repository.fair_use import UNLIMITED, FairUse
-from parley.repository.models import SessionRow, TombstoneRow
+from parley.repository.models import SessionRow, TombstoneRow, TurnRow
 from parley.repository.scope import SERVICE, OfSession, OfUser
 from parley.repository.statements import statement
 from parley.repository.values import Session
+from parley.usage.spent import Spent
 
 _CREATE = statement("create_session")
 _FIELDS = frozenset(field.name for field in fields(Session))
+
+
+def _known(tokens: InstrumentedAttribute[int]) -> ColumnElement[int | None]:
+    """Sum up tokens: null where there were calls, and none of them told any."""
+    told, calls = (
+        func.coalesce(func.sum(tokens), 0),
+        func.coalesce(func.sum(TurnRow.model_calls), 0),
+    )
+    untold = func.coalesce(func.sum(TurnRow.uncounted_calls), 0)
+    return case((and_(calls > 0, calls == untold, told == 0), null()), else_=told)
+
+
+_CALLS = func.coalesce(func.sum(TurnRow.model_calls), 0)
+_PRICED = TurnRow.model_calls > 0  # a turn without a call costs nothing, which is no price
+_SPENT = (
+    _CALLS,
+    _known(TurnRow.input_tokens),
+    func.sum(TurnRow.cached_tokens).filter(_PRICED),
+    _known(TurnRow.output_tokens),
+    func.sum(TurnRow.reasoning_tokens).filter(_PRICED),
+    case(
+        (_CALLS > 0, cast(func.sum(TurnRow.cost_nanodollars).filter(_PRICED), BigInteger)), else_=0
+    ),
+    func.coalesce(func.sum(TurnRow.uncounted_calls), 0),
+    func.coalesce(
+        func.sum(
+            case(
+                (TurnRow.cost_nanodollars.is_(None), TurnRow.model_calls),
+                else_=TurnRow.unpriced_calls,
+            )
+        ),
+        0,
+    ),
+)
+"""The fields of `Spent`, of all of a session's turns."""
 
 
 class SessionRepository:
@@ -149,6 +189,24 @@ class SessionRepository:
         if row is None:
             raise NotFound("session", session_id)
         return Session.of(row)
+
+    def get_with_usage(self, user_id: str, session_id: UUID) -> tuple[Session, Spent]:
+        """Look at one session and at what its turns came to, in one round trip.
+
+        Raises:
+            NotFound: The user has no such session.
+        """
+        query = (
+            select(SessionRow, *_SPENT)
+            .outerjoin(TurnRow, TurnRow.session_id == SessionRow.id)
+            .where(SessionRow.id == session_id, SessionRow.user_id == user_id)
+            .group_by(SessionRow.id)
+        )
+        row = self._database.read(OfUser(user_id), lambda session: session.execute(query).first())
+        if row is None:
+            raise NotFound("session", session_id)
+        session_row, *sums = row
+        return Session.of(session_row), Spent("", *sums)
 
     def owner(self, session_id: UUID) -> str:
         """Tell whose session it is: for administration, which names no user.

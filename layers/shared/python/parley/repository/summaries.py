@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from pydantic_core import to_json
 from sqlalchemy import Row, text
 
 from parley.errors import NotFound
@@ -214,6 +215,7 @@ def _of(taken: Taken, usage: Usage) -> dict[str, Any]:
         "making_id": taken.id,
         "making_attempt": taken.attempt,
         **usage.counts(),
+        "spent": to_json([each.to_json() for each in usage.spent]).decode(),
     }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal, NotRequired, TypedDict
 from uuid import UUID
 
 from pydantic_core import to_json
@@ -33,9 +33,11 @@ from parley.repository.scope import OfSession, OfUser
 from parley.repository.states import TurnStatus
 from parley.retry import with_retry
 from parley.timing import LEASE_SECONDS
+from parley.usage.spent import Spent, by_model, in_all
+from parley.usage.tokens import COUNT_MAX, Tokens
 
-COUNT_MAX = 2**31 - 1
-"""The most that a turn's counters hold: Postgres's `integer`."""
+NANODOLLARS_MAX = 2**63 - 1
+"""The most that a turn's cost holds: Postgres's `bigint`."""
 
 Outcome = Literal[
     "running", "queued", "prior", "key_reused", "resume", "busy", "not_found", "not_active",
@@ -190,13 +192,15 @@ MODEL_STEPS_MAX = 200
 class ModelStep(TypedDict):
     """What became of one call of the model, as JSON.
 
-    `error` is the type of the exception that it failed with, and `ended_at` a time in ISO's form.
+    `error` is the type of the exception that it failed with, `ended_at` a time in ISO's form, and
+    `spent` what it came to, as `Spent.to_json` gives it; None if it was not counted.
     """
 
     name: str
     error: str | None
     milliseconds: int
     ended_at: str
+    spent: NotRequired[Mapping[str, Any] | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,20 +211,42 @@ class Usage:
     most that it can.
 
     Attributes:
+        input_tokens: The sum of what is known, and so with `output_tokens`.
         steps: The first of the calls, as they ended, those that failed among them.
+        spent: What the calls of each model came to. Of the release before there are only counts.
     """
 
     model_calls: int = 0
     input_tokens: int = 0
     output_tokens: int = 0
     steps: tuple[ModelStep, ...] = field(default=(), compare=False)
+    spent: tuple[Spent, ...] = field(default=(), compare=False)
 
     def __post_init__(self) -> None:
         """Bring each count into what a column can hold."""
         object.__setattr__(self, "steps", self.steps[:MODEL_STEPS_MAX])
+        if self.model_calls and not self.spent:
+            told = Tokens(input=self.input_tokens, output=self.output_tokens)
+            spent = replace(Spent.on_call("", told, None), calls=self.model_calls)
+            object.__setattr__(self, "spent", (replace(spent, unpriced=self.model_calls),))
         for name in ("model_calls", "input_tokens", "output_tokens"):
             count = min(max(getattr(self, name), 0), COUNT_MAX)
             object.__setattr__(self, name, count)
+
+    def plus(self, spent: Spent) -> Usage:
+        """Return this and what further calls of a model came to."""
+        return Usage(
+            self.model_calls + spent.calls,
+            self.input_tokens + (spent.input or 0),
+            self.output_tokens + (spent.output or 0),
+            self.steps,
+            by_model((*self.spent, spent)),
+        )
+
+    @property
+    def in_all(self) -> Spent:
+        """What the calls of all models came to."""
+        return in_all(self.spent)
 
     def counts(self) -> dict[str, int]:
         """Return the counts, by name."""
@@ -507,8 +533,39 @@ def _of_attempt(turn: RunningTurn, usage: Usage, digest: str | None) -> dict[str
         "attempt": turn.attempt,
         "agent_digest": digest,
         **usage.counts(),
+        **_sums(usage.in_all),
+        "spent": to_json([each.to_json() for each in usage.spent]).decode(),
         "model_steps": to_json(usage.steps).decode() if usage.steps else None,
     }
+
+
+def _sums(spent: Spent) -> dict[str, int | None]:
+    """Return what a turn's row has beside the counts."""
+    return {
+        "cached_tokens": _at_most(COUNT_MAX, spent.cached),
+        "reasoning_tokens": _at_most(COUNT_MAX, spent.reasoning),
+        "cost_nanodollars": _at_most(NANODOLLARS_MAX, spent.cost),
+        "uncounted_calls": spent.uncounted,
+        "unpriced_calls": spent.unpriced,
+    }
+
+
+def _at_most(limit: int, value: int | None) -> int | None:
+    return None if value is None else min(value, limit)
+
+
+def as_usage(spent: Spent) -> dict[str, Any]:
+    """Return what one call came to as it is recorded, for this release and the one before."""
+    tokens = {"input_tokens": spent.input or 0, "output_tokens": spent.output or 0}
+    return {**tokens, "spent": spent.to_json()}
+
+
+def spent_of(usage: Mapping[str, Any]) -> Spent:
+    """Read what one call came to, as this release recorded it or the one before."""
+    if "spent" in usage:
+        return Spent.from_json(usage["spent"])
+    told = Tokens(input=usage["input_tokens"], output=usage["output_tokens"])
+    return Spent.on_call("", told, None)
 
 
 def _begun(row: Row[Any], request: TurnRequest) -> Begun:

@@ -20,6 +20,7 @@ from parley.repository.models import (
     TurnRow,
 )
 from parley.repository.states import TurnStatus
+from parley.usage.spent import Spent
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +73,7 @@ class Turn:
         attempt: The number of the attempt that has it now, or had it last.
         crashes: How many of its attempts died, or ended by a defect.
         error_code: Why it ended without a reply, for programs; None if it did not.
+        spent: What its model calls came to, when it has ended.
     """
 
     id: UUID
@@ -82,14 +84,27 @@ class Turn:
     attempt: int
     crashes: int
     agent: str
-    model_calls: int
-    input_tokens: int
-    output_tokens: int
+    spent: Spent
     created_at: datetime
     started_at: datetime | None
     ended_at: datetime | None
     error_code: str | None = None
     error_detail: str | None = None
+
+    @property
+    def model_calls(self) -> int:
+        """How often a model was called."""
+        return self.spent.calls
+
+    @property
+    def input_tokens(self) -> int:
+        """How many tokens went in, as far as that is known."""
+        return self.spent.input or 0
+
+    @property
+    def output_tokens(self) -> int:
+        """How many tokens came out, as far as that is known."""
+        return self.spent.output or 0
 
     @classmethod
     def of(cls, row: TurnRow) -> Self:
@@ -103,15 +118,31 @@ class Turn:
             attempt=row.attempt,
             crashes=row.crashes,
             agent=row.agent,
-            model_calls=row.model_calls,
-            input_tokens=row.input_tokens,
-            output_tokens=row.output_tokens,
+            spent=_spent(row),
             created_at=row.created_at,
             started_at=row.started_at,
             ended_at=row.ended_at,
             error_code=row.error_code,
             error_detail=row.error_detail,
         )
+
+
+def _spent(row: TurnRow) -> Spent:
+    calls, uncounted = row.model_calls, row.uncounted_calls
+    if not calls:
+        return Spent()
+    none_told = calls == uncounted
+    return Spent(
+        calls=calls,
+        input=None if none_told and not row.input_tokens else row.input_tokens,
+        cached=row.cached_tokens,
+        output=None if none_told and not row.output_tokens else row.output_tokens,
+        reasoning=row.reasoning_tokens,
+        cost=row.cost_nanodollars,
+        uncounted=uncounted,
+        # Turns of the time before there were prices have none.
+        unpriced=calls if row.cost_nanodollars is None else row.unpriced_calls,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +171,7 @@ class Step:
         error: The type of the exception that it failed with; None if it did not.
         ended_at: When it had answered, or a tool's output was recorded.
         call_id: The model's id of the call of a tool.
+        spent: What the call of the model came to; None where it was not counted.
     """
 
     kind: Literal["model", "tool"]
@@ -148,6 +180,7 @@ class Step:
     error: str | None
     ended_at: datetime
     call_id: str | None = None
+    spent: Spent | None = None
 
     @classmethod
     def of_model(cls, step: Mapping[str, Any]) -> Self:
@@ -158,6 +191,7 @@ class Step:
             milliseconds=step["milliseconds"],
             error=step["error"],
             ended_at=datetime.fromisoformat(step["ended_at"]),
+            spent=Spent.from_json(step["spent"]) if step.get("spent") else None,
         )
 
     @classmethod

@@ -38,6 +38,7 @@ from parley.runner.tool_errors import raised_by, tell_error
 from parley.text import storable
 from parley.turns.attempt import Attempt, running
 from parley.turns.context import TurnContext
+from parley.usage.prices import Prices
 
 MAX_MODEL_CALLS = 30
 """How often one run may ask the model; an agent that has not answered by then goes in circles."""
@@ -81,9 +82,11 @@ class AgentRunner:
 
     Attributes:
         provider_of: Gives the provider of an agent's models, by the name that it is offered under.
+        prices_of: Gives what those models cost.
     """
 
     provider_of: Callable[[str], ModelProvider]
+    prices_of: Callable[[str], Prices] = lambda _: Prices()
 
     async def run(
         self, agent: Agent[TurnContext], attempt: Attempt, remembered: Sequence[Item]
@@ -106,6 +109,7 @@ class AgentRunner:
         said = user_message(attempt.turn.text)
         try:
             provider = self.provider_of(attempt.turn.agent)
+            attempt.prices = self.prices_of(attempt.turn.agent)
             config = RunConfig(
                 model_provider=RecordingProvider(provider, attempt),
                 tracing_disabled=True,
@@ -146,6 +150,7 @@ class AgentRunner:
             attempt.journal.usage.counts(),
             len(attempt.journal.outputs),
             [*attempt.journal.usage.steps],
+            [each.to_json() for each in attempt.journal.usage.spent],
         )
 
 

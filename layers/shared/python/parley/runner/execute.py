@@ -433,7 +433,7 @@ def _ids(turn: RunningTurn) -> dict[str, str | int]:
 def _rebuilt(view: TurnView, tool_calls: int) -> TurnMemory:
     turn, reply = view.turn, None if view.reply is None else view.reply.content
     answer = reply if reply is not None else turn.error_detail or ""
-    usage = Usage(turn.model_calls, turn.input_tokens, turn.output_tokens)
+    usage = Usage().plus(turn.spent)
     items = [assistant_message(answer)]
     if view.user_message is not None:
         items.insert(0, user_message(view.user_message.content))

@@ -23,16 +23,19 @@ from agents.tool import Tool
 from openai.types.responses import Response, ResponseCompletedEvent, ResponsePromptParam
 
 from parley.failpoints import failpoint
-from parley.repository.turns import ModelStep
+from parley.repository.turns import ModelStep, as_usage
 from parley.runner.missing_tools import stand_ins
 from parley.runner.model_answer import CALLS, call_ids, recorded, sendable
 from parley.runner.model_faults import billed
 from parley.runner.model_retry import asked
 from parley.runner.model_stream import streamed, text_of
+from parley.runner.told_tokens import Heard, hearing
 from parley.runner.tools import record_outputs
 from parley.text import storable
 from parley.tracing import subsegment
 from parley.turns.attempt import Attempt
+from parley.usage.spent import Spent
+from parley.usage.tokens import Tokens
 
 
 class RecordingProvider(ModelProvider):
@@ -91,19 +94,20 @@ class RecordingModel(Model):
         taken = journal.call_ids | call_ids([] if isinstance(input, str) else input)
 
         begun = 0.0
+        heard = Heard()
 
-        def ended(error: Exception | None) -> None:
+        def ended(error: Exception | None, spent: Spent | None) -> None:
             if begun:
-                journal.add_step(_step(self._name, begun, error))
+                journal.add_step(_step(self._name, begun, error, spent))
 
         async def once() -> dict[str, Any]:
-            nonlocal begun
-            begun = 0.0
+            nonlocal begun, heard
+            begun, heard = 0.0, Heard()
             failpoint("before a model call")
             # Nobody pays for an answer that cannot be recorded.
             await self._attempt.lease.ensure_held()
             begun = time.monotonic()
-            with subsegment("model call"):
+            with subsegment("model call"), hearing(heard):
                 response = await ask(
                     system_instructions,
                     sendable(input, offered),
@@ -116,12 +120,15 @@ class RecordingModel(Model):
                     conversation_id=conversation_id,
                     prompt=prompt,
                 )
+            heard.answer(response.usage)
             return recorded(response, taken)
 
         def failed(error: Exception) -> None:
-            ended(error)
-            if (tokens := billed(error)) is not None:
-                journal.count_failed(tokens)
+            tokens = heard.of_failure(billed(error))
+            spent = None if tokens is None else self._spent(tokens)
+            ended(error, spent)
+            if spent is not None:
+                journal.count_failed(spent)
             if event_writer is not None and "/" not in position:
                 event_writer.void(int(position))
 
@@ -133,12 +140,14 @@ class RecordingModel(Model):
             if event_writer is not None and step is not None:
                 event_writer.void(step)
             raise
-        ended(None)
+        spent = self._spent(heard.tokens or Tokens())
+        ended(None, spent)
         failpoint("after a model call")
         calls = [item for item in record["output"] if item.get("type") == "function_call"]
         if surplus := [item["call_id"] for item in calls[journal.caps.step_calls :]]:
             record["not_called"] = surplus
-        journal.count(record["usage"])
+        record["usage"] = as_usage(spent)
+        journal.count(spent)
         journal.call_ids |= call_ids(record["output"])
         # The root agent's last word is followed by `done`, which holds it.
         if "/" in position or any(item.get("type") in CALLS for item in record["output"]):
@@ -146,6 +155,9 @@ class RecordingModel(Model):
             self._tell_said(position, record)
         self._make_ready(record, tools)
         return _response(record)
+
+    def _spent(self, tokens: Tokens) -> Spent:
+        return Spent.on_call(self._name, tokens, self._attempt.prices.cost(self._name, tokens))
 
     def _make_ready(self, record: dict[str, Any], tools: list[Tool]) -> None:
         """Make the tools ready for the calls of a response."""
@@ -203,12 +215,13 @@ class RecordingModel(Model):
         yield _completed(response)
 
 
-def _step(name: str, begun: float, error: Exception | None) -> ModelStep:
+def _step(name: str, begun: float, error: Exception | None, spent: Spent | None) -> ModelStep:
     return ModelStep(
         name=name,
         error=None if error is None else type(error).__name__,
         milliseconds=round((time.monotonic() - begun) * 1000),
         ended_at=datetime.now(UTC).isoformat(),
+        spent=None if spent is None else spent.to_json(),
     )
 
 

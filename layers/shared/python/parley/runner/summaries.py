@@ -34,6 +34,7 @@ from parley.runner.model_answer import recorded
 from parley.runner.model_faults import billed, fault_of, no_answer
 from parley.runner.model_retry import asked
 from parley.runner.summary_prompt import INSTRUCTIONS, question
+from parley.runner.told_tokens import Heard, hearing
 from parley.store_threads import begin_call
 from parley.text import storable
 from parley.threads import in_thread, in_thread_with_retry
@@ -41,6 +42,9 @@ from parley.timing import LONGEST_DELAY_SECONDS, SUMMARY_LEASE_SECONDS, SUMMARY_
 from parley.tracing import subsegment
 from parley.turns.finalize import usage_of
 from parley.turns.wakeup import Waker
+from parley.usage.prices import Prices
+from parley.usage.spent import Spent
+from parley.usage.tokens import Tokens
 
 INPUT_BYTES = 200_000
 """How much text one summary takes in at most; a longer past is taken in by several."""
@@ -58,15 +62,21 @@ class SummaryModel:
     Attributes:
         model: The model.
         settings: What it is asked with.
+        prices: What it costs.
     """
 
     model: Model
     settings: ModelSettings
+    prices: Prices = field(default_factory=Prices)
 
     @property
     def name(self) -> str:
         """What the model is called."""
         return storable(str(getattr(self.model, "model", type(self.model).__name__)))
+
+    def spent(self, tokens: Tokens) -> Spent:
+        """Return what a call came to."""
+        return Spent.on_call(self.name, tokens, self.prices.cost(self.name, tokens))
 
 
 class Making:
@@ -95,15 +105,9 @@ class Making:
         if time.time() > self._held_until:
             raise Fenced(self.taken.to, self.taken.attempt)
 
-    def count(self, tokens: dict[str, int] | None) -> None:
-        """Add a call of the model."""
-        known = tokens or {"input_tokens": 0, "output_tokens": 0}
-        self.usage = replace(
-            self.usage,
-            model_calls=self.usage.model_calls + 1,
-            input_tokens=self.usage.input_tokens + known["input_tokens"],
-            output_tokens=self.usage.output_tokens + known["output_tokens"],
-        )
+    def count(self, spent: Spent) -> None:
+        """Add what a call of the model came to."""
+        self.usage = self.usage.plus(spent)
 
     def add_step(self, step: ModelStep) -> None:
         """Add what became of a call of the model."""
@@ -217,7 +221,9 @@ class Summariser:
             await begin_call(renew_environment)
         who = self.model_of(taken.agent)
         text = await self._asked(making, who, notes)
-        return summary_memory(text, making.usage.counts(), [*making.usage.steps])
+        usage = making.usage
+        spent = [each.to_json() for each in usage.spent]
+        return summary_memory(text, usage.counts(), [*usage.steps], spent)
 
     async def _notes(self, making: Making) -> str | None:
         """Read the summary before.
@@ -272,48 +278,52 @@ class Summariser:
 
     async def _answer(self, making: Making, who: SummaryModel, asks: str) -> str:
         begun = 0.0
+        heard = Heard()
 
-        def ended(error: Exception | None) -> None:
+        def ended(error: Exception | None, tokens: Tokens | None) -> None:
+            spent = None if tokens is None else who.spent(tokens)
             making.add_step(
                 ModelStep(
                     name=who.name,
                     error=None if error is None else type(error).__name__,
                     milliseconds=round((time.monotonic() - begun) * 1000),
                     ended_at=datetime.now(UTC).isoformat(),
+                    spent=None if spent is None else spent.to_json(),
                 )
             )
+            if spent is not None:
+                making.count(spent)
 
         async def once() -> str:
-            nonlocal begun
-            begun = time.monotonic()
+            nonlocal begun, heard
+            begun, heard = time.monotonic(), Heard()
             failpoint("before a summary's model call")
             making.check()  # nobody pays for an answer that cannot be kept
-            response = await who.model.get_response(
-                INSTRUCTIONS,
-                [{"role": "user", "content": asks}],
-                who.settings,
-                [],
-                None,
-                [],
-                ModelTracing.DISABLED,
-                previous_response_id=None,
-                conversation_id=None,
-                prompt=None,
-            )
+            with hearing(heard):
+                response = await who.model.get_response(
+                    INSTRUCTIONS,
+                    [{"role": "user", "content": asks}],
+                    who.settings,
+                    [],
+                    None,
+                    [],
+                    ModelTracing.DISABLED,
+                    previous_response_id=None,
+                    conversation_id=None,
+                    prompt=None,
+                )
+            heard.answer(response.usage)
             record = recorded(response, set())
             text = _said(record["output"])
             if not text:  # a refusal, or a call of a tool that it was not offered
                 raise no_answer(record["usage"])
-            making.count(record["usage"])
             return text
 
         def failed(error: Exception) -> None:
-            ended(error)
-            if (tokens := billed(error)) is not None:
-                making.count(dict(tokens))
+            ended(error, heard.of_failure(billed(error)))
 
         text = await asked(once, who.model, failed, again=True)
-        ended(None)
+        ended(None, heard.tokens or Tokens())
         failpoint("after a summary's model call")
         return text
 

@@ -20,6 +20,7 @@ from parley.turns.journal import Journal
 from parley.turns.lease import Lease
 from parley.turns.own_context import OwnContext
 from parley.turns.wakeup import Waker, Watchdog
+from parley.usage.prices import Prices
 
 _CAPS = Caps()
 
@@ -35,6 +36,7 @@ class Attempt:
         event_writer: Keeps the turn's event log; None where nobody follows it.
         context: What tools are told of the turn.
         own: The agent's own context; `context`, where it has none.
+        prices: What the agent's models cost.
         window_from: Where the window begins that its run was shown, if it has moved.
         model_error: What the model last failed with.
         refused: Why a run inside the run, which only its tool has heard of, was not made.
@@ -69,6 +71,7 @@ class Attempt:
         self.event_writer: EventWriter | None = None
         self.context = TurnContext(turn.user_id, turn.session_id, turn.id)
         self.own: Any = self.context
+        self.prices = Prices()
         self.window_from: int | None = None
         self.model_error: Exception | None = None
         self.refused: Exception | None = None

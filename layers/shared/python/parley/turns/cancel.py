@@ -17,7 +17,7 @@ from parley.events.log import EventLog
 from parley.events.writer import EventWriter
 from parley.memory.store import AgentSessionStore
 from parley.metrics import measure
-from parley.observability import logger
+from parley.observability import logger, paid
 from parley.repository.cancel import request_cancel
 from parley.repository.database import Database
 from parley.repository.states import TurnStatus
@@ -83,6 +83,7 @@ class Canceller:
             held_as = asked.turn.attempt
             try:
                 view, ours = await self._end(asked.turn), True
+                paid(agent=view.turn.agent, spent=view.turn.spent)
                 break
             except Fenced:
                 # Somebody else cancels as well, or the session was deleted. Not all at the same

@@ -26,6 +26,7 @@ from parley.repository.values import Message, Turn
 from parley.threads import in_thread, in_thread_with_retry
 from parley.turns.attempt import Attempt
 from parley.turns.wakeup import Waker
+from parley.usage.spent import Spent
 
 REFUSED = "store_refused"
 """The error code of a turn whose stores would not take what it had to write."""
@@ -131,6 +132,7 @@ class Finalizer:
                     usage=usage.counts(),
                     tool_calls=len(done),
                     model_steps=[*usage.steps],
+                    spent=[each.to_json() for each in usage.spent],
                 )
                 await attempt.journal.finish(left)
             except _REFUSALS as error:
@@ -219,7 +221,13 @@ async def _settled(attempt: Attempt) -> None:
 
 def usage_of(left: TurnMemory) -> Usage:
     """Return what the model calls came to of a turn that has left its memory."""
-    return Usage(**left.usage, steps=tuple(left.model_steps))
+    return Usage(
+        left.usage.get("model_calls", 0),
+        left.usage.get("input_tokens", 0),
+        left.usage.get("output_tokens", 0),
+        tuple(left.model_steps),
+        tuple(Spent.from_json(each) for each in left.spent),
+    )
 
 
 async def release(turns: TurnRepository, turn: RunningTurn, *, crashed: bool = False) -> bool:
@@ -247,9 +255,7 @@ def _completed(turn: RunningTurn, reply: str, usage: Usage, completion: Completi
             agent=turn.agent,
             attempt=turn.attempt,
             crashes=turn.crashes,
-            model_calls=usage.model_calls,
-            input_tokens=usage.input_tokens,
-            output_tokens=usage.output_tokens,
+            spent=usage.in_all,
             created_at=turn.created_at,
             started_at=turn.started_at,
             ended_at=completion.ended_at,

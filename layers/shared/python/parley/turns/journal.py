@@ -12,13 +12,14 @@ from typing import Any
 from parley.memory.codec import Unreadable
 from parley.memory.store import AgentSessionStore, ClaimedTurn, TurnMemory
 from parley.repository.tool_calls import Called, ToolCall, ToolCallRepository
-from parley.repository.turns import ModelStep, Usage
+from parley.repository.turns import ModelStep, Usage, as_usage, spent_of
 from parley.threads import in_thread, in_thread_with_retry
 from parley.turns.caps import Allotment, Caps
 from parley.turns.lease import Lease
 from parley.turns.own_context import OwnContext, State
 from parley.turns.scope import inside, path
 from parley.turns.values import made_again, made_from
+from parley.usage.spent import Spent
 
 _SAID = object()  # in place of a value that the output itself is
 
@@ -86,7 +87,7 @@ class Journal:
         self._called_at: dict[str, float] = {}
         self._runs: dict[tuple[str, ...], int] = {}
         self._offered: dict[tuple[str, ...], tuple[str, ...]] = {}
-        self._not_kept: list[Mapping[str, int]] = []
+        self._not_kept: list[Mapping[str, Any]] = []
         self._steps_not_kept: list[ModelStep] = []
 
     def resume(
@@ -106,34 +107,29 @@ class Journal:
                 self.records[position] = record
         for record in records.values():
             for usage in record.get("failed", ()):
-                self.count(usage)
+                self.count(spent_of(usage))
         steps = [step for record in records.values() for step in record.get("steps", ())]
         steps.sort(key=itemgetter("ended_at"))
         self.usage = replace(self.usage, steps=(*self.usage.steps, *steps))
         for record in self.records.values():
-            self.count(record["usage"])
+            self.count(spent_of(record["usage"]))
             self.call_ids |= {item["call_id"] for item in record["output"] if "call_id" in item}
         for call in self.outputs.values():
             self._allotment.take(call.call_id, call.output, told=call.told)
 
-    def count(self, usage: Mapping[str, int]) -> None:
-        """Add a model call's tokens."""
-        self.usage = replace(
-            self.usage,
-            model_calls=self.usage.model_calls + 1,
-            input_tokens=self.usage.input_tokens + usage["input_tokens"],
-            output_tokens=self.usage.output_tokens + usage["output_tokens"],
-        )
+    def count(self, spent: Spent) -> None:
+        """Add what a model call came to."""
+        self.usage = self.usage.plus(spent)
 
     def add_step(self, step: ModelStep) -> None:
         """Add what became of a model call; the next record keeps it."""
         self.usage = replace(self.usage, steps=(*self.usage.steps, step))
         self._steps_not_kept.append(step)
 
-    def count_failed(self, usage: Mapping[str, int]) -> None:
-        """Add the tokens of a model call that was of no use; the next record keeps them."""
-        self.count(usage)
-        self._not_kept.append(dict(usage))
+    def count_failed(self, spent: Spent) -> None:
+        """Add what a model call came to that was of no use; the next record keeps it."""
+        self.count(spent)
+        self._not_kept.append(as_usage(spent))
 
     @property
     def has_records(self) -> bool:

@@ -19,9 +19,6 @@ from parley.usage.tokens import Tokens
 OPENAI = "https://api.openai.com/v1"
 """The server that is asked where none is named."""
 
-NANODOLLARS = 1_000_000_000
-"""How many there are in a dollar."""
-
 DOLLARS_MAX = 1_000_000
 """The most that a million tokens may cost."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
 
 from parley.usage.tokens import Tokens
@@ -88,11 +88,11 @@ class Spent:
 
 
 def in_all(spent: Iterable[Spent]) -> Spent:
-    """Return the sums of all."""
+    """Return the sums of all, of whichever models."""
     total = Spent()
     for each in spent:
         total = total.plus(each)
-    return total
+    return replace(total, model="")
 
 
 def by_model(spent: Iterable[Spent]) -> tuple[Spent, ...]:

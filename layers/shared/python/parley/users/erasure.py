@@ -13,6 +13,7 @@ from parley.repository.database import Database
 from parley.repository.deletion import by_rows
 from parley.repository.project_tables import delete_rows
 from parley.repository.scope import OfUser
+from parley.repository.usage import delete_usage
 from parley.repository.user_data import (
     delete_keys,
     delete_limits,
@@ -83,6 +84,7 @@ class Eraser:
                     break
                 erased.rows += delete_keys(self.database, user_id)
                 erased.rows += delete_limits(self.database, user_id)
+                erased.rows += delete_usage(self.database, user_id)
                 erased.done = True
                 break
         return erased

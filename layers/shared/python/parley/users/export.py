@@ -19,6 +19,7 @@ from parley.repository.database import Database
 from parley.repository.paging import Number, decode, encode
 from parley.repository.project_tables import Place, export_rows
 from parley.repository.scope import OfUser
+from parley.repository.usage import export_usage
 from parley.repository.user_data import (
     LoggedTurn,
     export_limits,
@@ -45,8 +46,8 @@ _ALL_TURNS = 2**31 - 1
 _TURNS_AT_ONCE = 2  # the outputs of one's tools may come to many megabytes
 _WRITTEN_LATE_SECONDS = 3600
 
-_Part = Literal["sessions", "turns", "limits", "project", "memory", "events"]
-_PARTS: tuple[_Part, ...] = ("sessions", "turns", "limits", "project", "memory", "events")
+_Part = Literal["sessions", "turns", "usage", "limits", "project", "memory", "events"]
+_PARTS: tuple[_Part, ...] = ("sessions", "turns", "usage", "limits", "project", "memory", "events")
 _Place = tuple[_Part, UUID | None, Number | None]
 # In what the project keeps: the name of what, and behind which row of it.
 _ProjectPlace = tuple[Literal["project"], str, Place]
@@ -82,12 +83,12 @@ class Exporter:
     def page(self, user_id: str, cursor: str | None, *, left: Callable[[], float]) -> Exported:
         """Return the next page of what is kept of a user; an empty one for who is not known.
 
-        Sessions come first, then turns with their messages and tool calls, what is counted
-        for limits, what the project keeps, what the agent remembers, and the events of turns, which
-        are kept for a day: only there is what was said in a turn that did not come to its reply.
-        What changes meanwhile may be in it as it was or as it is. A record that is too long for one
-        line is told in several of type `part`, one after the other, whose texts together are its
-        line.
+        Sessions come first, then turns with their messages and tool calls, what they came to by
+        day, what is counted for limits, what the project keeps, what the agent remembers, and the
+        events of turns, which are kept for a day: only there is what was said in a turn that did
+        not come to its reply. What changes meanwhile may be in it as it was or as it is. A record
+        that is too long for one line is told in several of type `part`, one after the other, whose
+        texts together are its line.
 
         Args:
             user_id: Who.
@@ -137,6 +138,10 @@ class Exporter:
                 yield from self._memory(user_id, after, before)
             elif each == "events":
                 yield from self._events(user_id, after, before)
+            elif each == "usage":
+                if before is None:
+                    rows = export_usage(self.database, user_id)
+                    yield [{"type": "usage", **row.usage} for row in rows], ("usage", None, 1)
             else:
                 yield from self._rows(user_id, each, after)
             after = before = None

@@ -20,6 +20,7 @@ from parley.repository.ownership import (
 )
 from parley.repository.project_tables import move_rows
 from parley.repository.scope import SERVICE
+from parley.repository.usage import move_usage
 from parley.user_tables import UserData, UserTable
 from parley.users.project_rows import in_pages
 
@@ -84,6 +85,7 @@ class Renamer:
         if left() > 0 and self._rename_projects(old, new, left, renamed):
             move_keys(self.database, old, new)
             move_limits(self.database, old, new)
+            move_usage(self.database, old, new)
             renamed.done = True
         return renamed
 

@@ -111,9 +111,10 @@ class _Run:
         self._said.append({"id": f"{call_id}-result", **said})
         yield {"type": "TOOL_CALL_RESULT", "messageId": f"{call_id}-result", **said}
 
-    def completed(self, usage: Mapping[str, int]) -> Frames:
-        spent = {"inputTokens": usage["input_tokens"], "outputTokens": usage["output_tokens"]}
-        total = {"totalTokens": sum(spent.values())}
+    def completed(self, usage: Mapping[str, Any]) -> Frames:
+        names = {"inputTokens": "input_tokens", "outputTokens": "output_tokens"}
+        spent = {ours: usage[name] for ours, name in names.items() if usage[name] is not None}
+        total = {"totalTokens": sum(spent.values())} if len(spent) == len(names) else {}
         yield {**self.finished("success"), "usage": [spent | total]}
 
     def cancelled(self, detail: str) -> Frames:

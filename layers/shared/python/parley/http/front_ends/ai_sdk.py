@@ -81,8 +81,9 @@ class _Message:
         self._has_results = True
         yield {"type": "tool-output-available", "toolCallId": call_id, "output": output}
 
-    def completed(self, usage: Mapping[str, int]) -> Frames:
-        spent = {"inputTokens": usage["input_tokens"], "outputTokens": usage["output_tokens"]}
+    def completed(self, usage: Mapping[str, Any]) -> Frames:
+        names = {"inputTokens": "input_tokens", "outputTokens": "output_tokens"}
+        spent = {ours: usage[name] for ours, name in names.items() if usage[name] is not None}
         yield {"type": "finish-step"}
         yield {"type": "finish", "finishReason": "stop", "messageMetadata": {"usage": spent}}
 

@@ -61,7 +61,7 @@ class Teller(Protocol):
         """Tell what a tool answered."""
         ...
 
-    def completed(self, usage: Mapping[str, int]) -> Frames:
+    def completed(self, usage: Mapping[str, Any]) -> Frames:
         """Tell that the turn is over, with a reply."""
         ...
 

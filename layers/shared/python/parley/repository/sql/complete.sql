@@ -1,6 +1,9 @@
 -- Complete a turn: its reply, and the voucher for its memory.
 -- Parameters: session_id, turn_id, attempt, message_id, reply, agent_digest, model_calls, input_tokens,
--- output_tokens, model_steps, window_from.
+-- output_tokens, cached_tokens, reasoning_tokens, cost_nanodollars, uncounted_calls, unpriced_calls,
+-- spent, model_steps, window_from.
+-- What was spent is added up by day, and once: it hangs on the turn that this statement ends. Rows of
+-- several models are locked in the order of the names, as by every turn of the user's.
 -- The session is locked before the turn: the other order deadlocked with deletion (turn-protocol,
 -- section 2).
 WITH locked AS MATERIALIZED (
@@ -9,10 +12,35 @@ ended AS (
   UPDATE turns t SET status = 'completed', remembered = true, ended_at = now(),
          lease_expires_at = NULL, agent_digest = :agent_digest, model_calls = :model_calls,
          input_tokens = :input_tokens, output_tokens = :output_tokens,
-         model_steps = CAST(:model_steps AS jsonb)
+         model_steps = CAST(:model_steps AS jsonb), cached_tokens = :cached_tokens,
+         reasoning_tokens = :reasoning_tokens, cost_nanodollars = :cost_nanodollars,
+         uncounted_calls = :uncounted_calls, unpriced_calls = :unpriced_calls
   FROM locked WHERE t.session_id = locked.id AND t.id = :turn_id AND t.attempt = :attempt
     AND t.status = 'running'
-  RETURNING t.id, t.ended_at),
+  RETURNING t.id, t.user_id, t.agent, t.ended_at),
+spent AS (
+  INSERT INTO daily_usage AS d (user_id, day, agent, model, calls, input_tokens, cached_tokens,
+    output_tokens, reasoning_tokens, cost_nanodollars, uncounted_calls, unpriced_calls)
+  SELECT ended.user_id, (ended.ended_at AT TIME ZONE 'UTC')::date, ended.agent, s.model, s.calls,
+    s.input, s.cached, s.output, s.reasoning, s.cost, s.uncounted, s.unpriced
+  FROM ended, jsonb_to_recordset(CAST(:spent AS jsonb)) AS s(model text, calls bigint,
+    input bigint, cached bigint, output bigint, reasoning bigint, cost numeric,
+    uncounted bigint, unpriced bigint)
+  ORDER BY s.model
+  ON CONFLICT (user_id, day, agent, model) DO UPDATE SET
+    calls = d.calls + excluded.calls,
+    input_tokens = coalesce(
+      d.input_tokens + excluded.input_tokens, d.input_tokens, excluded.input_tokens),
+    cached_tokens = coalesce(
+      d.cached_tokens + excluded.cached_tokens, d.cached_tokens, excluded.cached_tokens),
+    output_tokens = coalesce(
+      d.output_tokens + excluded.output_tokens, d.output_tokens, excluded.output_tokens),
+    reasoning_tokens = coalesce(d.reasoning_tokens + excluded.reasoning_tokens,
+      d.reasoning_tokens, excluded.reasoning_tokens),
+    cost_nanodollars = coalesce(d.cost_nanodollars + excluded.cost_nanodollars,
+      d.cost_nanodollars, excluded.cost_nanodollars),
+    uncounted_calls = d.uncounted_calls + excluded.uncounted_calls,
+    unpriced_calls = d.unpriced_calls + excluded.unpriced_calls),
 replied AS (
   INSERT INTO messages (id, turn_id, role, content)
   SELECT :message_id, id, 'assistant', :reply FROM ended

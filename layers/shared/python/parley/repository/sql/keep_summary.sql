@@ -1,14 +1,39 @@
 -- Have a summary count from now on, if it is still the one that is being made, by this attempt.
 -- Parameters: session_id, user_id, making_id, making_attempt, summary_id, summary_attempt, model_calls,
--- input_tokens, output_tokens.
-UPDATE sessions x SET summary_id = CAST(:summary_id AS uuid), summary_attempt = :summary_attempt,
-  summary_to = x.summarising_to, summarising_id = NULL,
-  summary_made_at = CASE WHEN x.summary_id = CAST(:summary_id AS uuid)
-    THEN x.summary_made_at ELSE now() END,
-  summarising_attempt = 0, summarising_to = 0, summarising_until = NULL, summarising_failures = 0,
-  summary_calls = least(x.summary_calls::bigint + :model_calls, 2147483647),
-  summary_input_tokens = x.summary_input_tokens + :input_tokens,
-  summary_output_tokens = x.summary_output_tokens + :output_tokens
-WHERE x.id = :session_id AND x.user_id = :user_id AND x.summarising_id = :making_id
-  AND x.summarising_attempt = :making_attempt AND x.summarising_to >= x.memory_from
-RETURNING x.window_from > x.summary_to + 1 AS more
+-- input_tokens, output_tokens, spent.
+WITH ended AS (
+  UPDATE sessions x SET summary_id = CAST(:summary_id AS uuid), summary_attempt = :summary_attempt,
+    summary_to = x.summarising_to, summarising_id = NULL,
+    summary_made_at = CASE WHEN x.summary_id = CAST(:summary_id AS uuid)
+      THEN x.summary_made_at ELSE now() END,
+    summarising_attempt = 0, summarising_to = 0, summarising_until = NULL, summarising_failures = 0,
+    summary_calls = least(x.summary_calls::bigint + :model_calls, 2147483647),
+    summary_input_tokens = x.summary_input_tokens + :input_tokens,
+    summary_output_tokens = x.summary_output_tokens + :output_tokens
+  WHERE x.id = :session_id AND x.user_id = :user_id AND x.summarising_id = :making_id
+    AND x.summarising_attempt = :making_attempt AND x.summarising_to >= x.memory_from
+  RETURNING x.user_id, x.agent, now() AS ended_at, x.window_from > x.summary_to + 1 AS more),
+spent AS (
+  INSERT INTO daily_usage AS d (user_id, day, agent, model, calls, input_tokens, cached_tokens,
+    output_tokens, reasoning_tokens, cost_nanodollars, uncounted_calls, unpriced_calls)
+  SELECT ended.user_id, (ended.ended_at AT TIME ZONE 'UTC')::date, ended.agent, s.model, s.calls,
+    s.input, s.cached, s.output, s.reasoning, s.cost, s.uncounted, s.unpriced
+  FROM ended, jsonb_to_recordset(CAST(:spent AS jsonb)) AS s(model text, calls bigint,
+    input bigint, cached bigint, output bigint, reasoning bigint, cost numeric,
+    uncounted bigint, unpriced bigint)
+  ORDER BY s.model
+  ON CONFLICT (user_id, day, agent, model) DO UPDATE SET
+    calls = d.calls + excluded.calls,
+    input_tokens = coalesce(
+      d.input_tokens + excluded.input_tokens, d.input_tokens, excluded.input_tokens),
+    cached_tokens = coalesce(
+      d.cached_tokens + excluded.cached_tokens, d.cached_tokens, excluded.cached_tokens),
+    output_tokens = coalesce(
+      d.output_tokens + excluded.output_tokens, d.output_tokens, excluded.output_tokens),
+    reasoning_tokens = coalesce(d.reasoning_tokens + excluded.reasoning_tokens,
+      d.reasoning_tokens, excluded.reasoning_tokens),
+    cost_nanodollars = coalesce(d.cost_nanodollars + excluded.cost_nanodollars,
+      d.cost_nanodollars, excluded.cost_nanodollars),
+    uncounted_calls = d.uncounted_calls + excluded.uncounted_calls,
+    unpriced_calls = d.unpriced_calls + excluded.unpriced_calls)
+SELECT more FROM ended

@@ -1,0 +1,55 @@
+"""`parley usage` and `parley users usage`: what turns took, and cost."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from .conftest import USAGE
+
+REPORT: dict[str, Any] = {
+    "first_day": "2026-11-01",
+    "last_day": "2026-11-29",
+    "total": {**USAGE, "model_calls": 3, "cost_usd": "0.002025", "calls_without_cost": 1},
+    "items": [
+        {"name": "gpt-5", "usage": {**USAGE, "model_calls": 2, "cached_tokens": 7}},
+        {"name": "", "usage": {**USAGE, "cost_usd": None, "calls_without_cost": 1}},
+    ],
+    "left_out": 0,
+}
+
+
+def test_a_line_is_a_group_and_what_is_not_known_is_empty(parley: Any, api: Any) -> None:
+    """Given a model without a price, then its dollars are not 0."""
+    api.answers("GET /usage", REPORT)
+
+    done = parley("usage", "--by", "model", "--from", "2026-11-01", "--to", "2026-11-29")
+
+    assert done.stdout.splitlines() == [
+        "gpt-5\t2\t0\t7\t0\t\t0.002025",
+        "(not known)\t1\t0\t\t0\t\t",
+    ]
+
+
+def test_json_is_the_whole_report(parley: Any, api: Any) -> None:
+    """Then the money is text, exactly as the API gave it."""
+    api.answers("GET /usage", REPORT)
+
+    assert json.loads(parley("usage", "--json").stdout) == REPORT
+
+
+def test_a_day_that_is_none_is_refused(parley: Any) -> None:
+    """Given a month without its day, then the command says what a day is, and asks nothing."""
+    done = parley("usage", "--from", "2026-11")
+
+    assert done.exit_code == 2
+    assert "2026-12-24" in done.stderr
+
+
+def test_administrators_see_all_users(parley: Any, api: Any) -> None:
+    """Given no user, then the groups are the users."""
+    api.answers("GET /admin/usage", REPORT)
+
+    done = parley("users", "usage")
+
+    assert done.stdout.startswith("gpt-5\t2\t")
