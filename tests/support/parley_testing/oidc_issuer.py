@@ -101,6 +101,9 @@ class OidcIssuer(LoopbackServer):
                         },
                     )
                     return
+                if place.path != "/authorize":  # its icon, which browsers ask for when they like
+                    self.answer(b"", 404)
+                    return
                 query = {name: values[0] for name, values in parse_qs(place.query).items()}
                 # As behind a page where one signs in: a redirect would not come by a test that
                 # answers for the page's server.
