@@ -40,9 +40,10 @@ VALUES = {
         "window", "max_queued", "pace_turns", "attempt", "model_calls", "input_tokens",
         "output_tokens", "summary_attempt", "making_attempt", "my_attempt", "turns", "max_bytes",
         "pause", "longest",
-        "max_open_turns", "turns_per_minute", "max_sessions", "max_metadata_bytes",
-        "output_tokens", "cached_tokens", "reasoning_tokens", "cost_nanodollars",
-        "uncounted_calls", "unpriced_calls",
+        "max_open_turns", "turns_per_minute", "call_tokens", "tokens_per_day", "tokens_per_month",
+        "held", "settled", "spent_tokens", "max_sessions", "max_metadata_bytes",
+        "cached_tokens", "reasoning_tokens", "cost_nanodollars", "uncounted_calls",
+        "unpriced_calls",
     ),
     "1",
 )  # fmt: skip

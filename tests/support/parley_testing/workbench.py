@@ -16,7 +16,7 @@ from parley.ids import conversation_key, new_id
 from parley.memory.store import SUMMARIES_KEPT, AgentSessionStore
 from parley.memory.window import LOW_MARK_PERCENT, vouched_turns
 from parley.repository.database import Database
-from parley.repository.fair_use import UNLIMITED, FairUse
+from parley.repository.fair_use import UNBOUNDED, UNLIMITED, FairUse, UserBudget
 from parley.repository.sessions import SessionRepository
 from parley.repository.summaries import SummaryRepository
 from parley.repository.tool_calls import ToolCallRepository
@@ -25,6 +25,7 @@ from parley.repository.turns import Begun, NewSession, RunningTurn, TurnReposito
 from parley.runner.agent_run import AgentRunner
 from parley.runner.execute import Limits, TurnExecutor
 from parley.runner.summaries import INPUT_BYTES, Summariser, SummaryModel
+from parley.turns.budget import TurnBudget
 from parley.turns.cancel import Cancellation, Canceller
 from parley.turns.caps import Caps
 from parley.turns.context import TurnContext
@@ -91,6 +92,8 @@ class Workbench:
         summarised: bool = False,
         summary_bytes: int = INPUT_BYTES,
         fair_use: FairUse = UNLIMITED,
+        budget: TurnBudget | None = None,
+        user_budget: UserBudget = UNBOUNDED,
     ) -> None:
         self.agent = agent
         self.database = database
@@ -100,7 +103,7 @@ class Workbench:
         window = vouched_turns(memory_items)
         read = window + SUMMARIES_KEPT
         agents = ["todo"] if summarised else []
-        self.turns = TurnRepository(database, window=window, fair_use=fair_use)
+        self.turns = TurnRepository(database, window=window, fair_use=fair_use, budget=user_budget)
         self.sessions = SessionRepository(database)
         self.transcript = Transcript(database)
         self.tool_calls = ToolCallRepository(database)
@@ -122,6 +125,8 @@ class Workbench:
                 memory_bytes,
                 memory_low_mark,
                 caps or Caps(),
+                budget or TurnBudget(),
+                user_budget,
             ),
             make_context=lambda _, turn: context(turn),
             waker=self.waker,

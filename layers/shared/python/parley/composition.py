@@ -25,7 +25,7 @@ from parley.once import made_once
 from parley.repository.audit import AuditRepository
 from parley.repository.database import Database
 from parley.repository.expired_sessions import Ages
-from parley.repository.fair_use import FairUse
+from parley.repository.fair_use import FairUse, UserBudget
 from parley.repository.sessions import SessionRepository
 from parley.repository.summaries import SummaryRepository
 from parley.repository.tool_calls import ToolCallRepository
@@ -193,7 +193,18 @@ class Composition:
     @made_once
     def turns(self) -> TurnRepository:
         """The life of turns."""
-        return TurnRepository(self.database, window=self._window, fair_use=self._fair_use)
+        return TurnRepository(
+            self.database, window=self._window, fair_use=self._fair_use, budget=self._user_budget
+        )
+
+    @property
+    def _user_budget(self) -> UserBudget:
+        settings = self.settings
+        return UserBudget(
+            settings.user_tokens_per_day,
+            settings.user_tokens_per_month,
+            settings.budget_answer_tokens,
+        )
 
     @property
     def _fair_use(self) -> FairUse:
@@ -234,6 +245,7 @@ class Composition:
         from parley.agents import registry
         from parley.runner.agent_run import AgentRunner
         from parley.runner.execute import Limits, TurnExecutor
+        from parley.turns.budget import TurnBudget
         from parley.turns.caps import Caps
 
         settings = self.settings
@@ -253,6 +265,12 @@ class Composition:
                 memory_bytes=settings.agent_session_max_bytes,
                 memory_low_mark=settings.agent_session_low_mark_percent,
                 caps=Caps(settings.tool_output_max_bytes, settings.tool_calls_max_per_step),
+                budget=TurnBudget(
+                    settings.turn_max_model_calls,
+                    settings.turn_max_tokens,
+                    settings.budget_answer_tokens,
+                ),
+                user_budget=self._user_budget,
             ),
             waker=self.waker,
             open_log=lambda: self.events,

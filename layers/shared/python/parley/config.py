@@ -51,6 +51,12 @@ class Settings(BaseSettings):
     tool_calls_max_per_step: int = Field(32, ge=1, le=128)
     message_max_chars: int = Field(32_000, ge=1, le=200_000)
 
+    turn_max_model_calls: int = Field(0, ge=0)
+    turn_max_tokens: int = Field(0, ge=0)
+    user_tokens_per_day: int = Field(0, ge=0)
+    user_tokens_per_month: int = Field(0, ge=0)
+    budget_answer_tokens: int = Field(4_096, ge=1)
+
     user_max_open_turns: int = Field(50, ge=0, le=10_000)
     user_turns_per_minute: int = Field(60, ge=0, le=600)
     user_max_sessions: int = Field(10_000, ge=0, le=1_000_000)

@@ -119,8 +119,11 @@ class QueueFull(ParleyError):
 class LimitReached(ParleyError):
     """The user has all that one may have of something, or has asked too often."""
 
-    def __init__(self, limit: str, most: int, renews: float | None = None) -> None:
+    def __init__(
+        self, limit: str, most: int, renews: float | None = None, used: int | None = None
+    ) -> None:
         super().__init__(f"{limit} is {most}")
+        self.used = used
         self.limit = limit
         self.most = most
         self.renews = renews

@@ -44,6 +44,8 @@ class Problem(BaseModel):
     session_status: str | None = None
     turn_id: str | None = None
     limit: str | None = None
+    budget: int | None = None
+    used: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,17 +187,24 @@ def _of_a_project(error: ServiceError) -> Answer:
 
 def _limit_reached(error: errors.LimitReached) -> Answer:
     """Say which limit it is; and how long to wait, where waiting is all that it takes."""
-    detail = _REACHED[error.limit].format(most=error.most)
-    facts = {"limit": error.limit}
+    detail = _REACHED[error.limit].format(most=error.most, used=error.used)
+    facts: dict[str, Any] = {"limit": error.limit}
+    code = "limit_reached"
+    if error.used is not None:
+        code, facts = "budget_exceeded", facts | {"used": error.used, "budget": error.most}
     if error.renews is None:
         return Answer(HTTPStatus.CONFLICT, "limit_reached", detail, facts)
     headers = {"Retry-After": str(max(1, ceil(error.renews)))}
-    return Answer(HTTPStatus.TOO_MANY_REQUESTS, "limit_reached", detail, facts, headers)
+    return Answer(HTTPStatus.TOO_MANY_REQUESTS, code, detail, facts, headers)
 
 
 _REACHED = {
     "user_max_open_turns": "{most} turns of yours are open already; more may not be.",
     "user_turns_per_minute": "{most} turns were begun within a minute; more may not be.",
+    "user_tokens_per_day": "You may spend {most} tokens a day; {used} are spent or held already.",
+    "user_tokens_per_month": (
+        "You may spend {most} tokens a month; {used} are spent or held already."
+    ),
     "user_max_sessions": "You have {most} sessions; delete some before you make another.",
     "user_max_metadata_bytes": (
         "The metadata of all your sessions together may have {most} bytes as JSON."

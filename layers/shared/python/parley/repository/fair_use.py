@@ -43,8 +43,32 @@ class Reached:
         limit: Its setting, in small letters.
         most: What may be.
         renews: In how many seconds there is room again; None where that is the user's to make.
+        used: What was used, of a budget.
     """
 
     limit: str
     most: int
     renews: float | None
+    used: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class UserBudget:
+    """The tokens that one user may spend, by days and months of UTC; 0 is no limit.
+
+    Attributes:
+        answer_tokens: What an answer is taken to come to before it is there.
+    """
+
+    tokens_per_day: int = 0
+    tokens_per_month: int = 0
+    answer_tokens: int = 4_096
+
+    @property
+    def is_set(self) -> bool:
+        """Whether anything has to be counted."""
+        return self.tokens_per_day > 0 or self.tokens_per_month > 0
+
+
+UNBOUNDED = UserBudget()
+"""No budget."""

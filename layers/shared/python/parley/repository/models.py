@@ -169,6 +169,11 @@ class TurnRow(Base):
     cost_nanodollars: Mapped[int | None] = mapped_column(BigInteger)
     uncounted_calls: Mapped[int] = mapped_column(server_default="0")
     unpriced_calls: Mapped[int] = mapped_column(server_default="0")
+    # Only statements under a budget read and write them (docs/budgets.md).
+    held_tokens: Mapped[int] = mapped_column(BigInteger, server_default="0", deferred=True)
+    spent_tokens: Mapped[int] = mapped_column(BigInteger, server_default="0", deferred=True)
+    lost_tokens: Mapped[int] = mapped_column(BigInteger, server_default="0", deferred=True)
+    budget_day: Mapped[date | None] = mapped_column(deferred=True)
     created_at: Mapped[datetime] = mapped_column(server_default=_NOW)
     started_at: Mapped[datetime | None]
     ended_at: Mapped[datetime | None]
@@ -319,7 +324,8 @@ class UserLimitsRow(Base):
     """What a user has used of what one may have, where no other table tells.
 
     `begun_at` is when the last turns were begun, the newest first; no more than are let begin in a
-    minute.
+    minute. The tokens are those of `day` and of its month (UTC), held and spent; a trigger on turns
+    adds them up.
     """
 
     __tablename__ = "user_limits"
@@ -328,6 +334,9 @@ class UserLimitsRow(Base):
     begun_at: Mapped[list[datetime]] = mapped_column(
         ARRAY(TIMESTAMP(timezone=True)), server_default=text("'{}'")
     )
+    day: Mapped[date | None]
+    day_tokens: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    month_tokens: Mapped[int] = mapped_column(BigInteger, server_default="0")
 
 
 class CleanupProgressRow(Base):

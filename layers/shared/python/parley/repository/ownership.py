@@ -113,7 +113,17 @@ RETURNING b.kind
 
 _MOVE_LIMITS = text("""
 WITH gone AS (DELETE FROM user_limits WHERE user_id = :old RETURNING *)
-INSERT INTO user_limits AS u (user_id, begun_at) SELECT :new, begun_at FROM gone
-ON CONFLICT (user_id) DO UPDATE SET begun_at = ARRAY(
-  SELECT at FROM unnest(u.begun_at || excluded.begun_at) AS at ORDER BY at DESC)
+INSERT INTO user_limits AS u (user_id, begun_at, day, day_tokens, month_tokens)
+SELECT :new, begun_at, day, day_tokens, month_tokens FROM gone
+ON CONFLICT (user_id) DO UPDATE SET
+  begun_at = ARRAY(
+    SELECT at FROM unnest(u.begun_at || excluded.begun_at) AS at ORDER BY at DESC),
+  day = greatest(u.day, excluded.day),
+  day_tokens = CASE WHEN u.day >= greatest(u.day, excluded.day) THEN u.day_tokens ELSE 0 END
+    + CASE WHEN excluded.day >= greatest(u.day, excluded.day) THEN excluded.day_tokens ELSE 0 END,
+  month_tokens =
+    CASE WHEN date_trunc('month', u.day) >= date_trunc('month', greatest(u.day, excluded.day))
+    THEN u.month_tokens ELSE 0 END
+    + CASE WHEN date_trunc('month', excluded.day)
+      >= date_trunc('month', greatest(u.day, excluded.day)) THEN excluded.month_tokens ELSE 0 END
 """)

@@ -22,13 +22,14 @@ from parley.repository.end import (
     COMPLETE,
     COMPLETED_BEFORE,
     FENCE,
+    HOLD_TOKENS,
     RELEASE,
     RENEW,
     STOP,
     STOP_BARELY,
     STOPPED_BEFORE,
 )
-from parley.repository.fair_use import UNLIMITED, FairUse, Reached
+from parley.repository.fair_use import UNBOUNDED, UNLIMITED, FairUse, Reached, UserBudget
 from parley.repository.scope import OfSession, OfUser
 from parley.repository.states import TurnStatus
 from parley.retry import with_retry
@@ -45,6 +46,14 @@ Outcome = Literal[
 ]  # fmt: skip
 
 _UNIQUE_VIOLATION = "23505"
+
+BYTES_A_TOKEN = 4
+"""How many bytes of a request are taken for one token, before the server has counted them."""
+
+
+def tokens_of(size: int) -> int:
+    """Return how many tokens so many bytes are taken for."""
+    return -(-size // BYTES_A_TOKEN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -304,14 +313,23 @@ class Stopped:
 class TurnRepository:
     """The turns of all sessions. Methods block, and raise `StoreUnavailable`."""
 
-    def __init__(self, database: Database, *, window: int, fair_use: FairUse = UNLIMITED) -> None:
+    def __init__(
+        self,
+        database: Database,
+        *,
+        window: int,
+        fair_use: FairUse = UNLIMITED,
+        budget: UserBudget = UNBOUNDED,
+    ) -> None:
         """Keep the way to Postgres.
 
         Args:
             database: Where the tables are.
             window: How many remembered turns a begin returns at most.
             fair_use: What one user may have.
+            budget: What one user may spend.
         """
+        self._budget = budget
         self._database = database
         self._window = window
         self._fair_use = fair_use
@@ -345,6 +363,9 @@ class TurnRepository:
             "pace_turns": PACE_TURNS,
             "max_open_turns": self._fair_use.open_turns,
             "turns_per_minute": self._fair_use.turns_per_minute,
+            "call_tokens": tokens_of(len(request.text.encode())) + self._budget.answer_tokens,
+            "tokens_per_day": self._budget.tokens_per_day,
+            "tokens_per_month": self._budget.tokens_per_month,
         }
         statement = BEGIN_BY_ID
         if request.opens is not None:
@@ -361,7 +382,7 @@ class TurnRepository:
                 "max_sessions": self._fair_use.sessions,
                 "max_metadata_bytes": self._fair_use.metadata_bytes,
             }
-        scope = OfUser(request.user_id, alone=self._fair_use.counted)
+        scope = OfUser(request.user_id, alone=self._fair_use.counted or self._budget.is_set)
         while True:
             try:
                 (row,) = self._database.run(scope, statement, parameters)
@@ -412,6 +433,7 @@ class TurnRepository:
         usage: Usage,
         digest: str | None,
         window_from: int | None = None,
+        spent: int = 0,
     ) -> Completion | None:
         """Complete the turn with its reply. One round trip.
 
@@ -422,12 +444,13 @@ class TurnRepository:
             digest: Of the agent's structure.
             window_from: The number of the turn at which the session's window begins from now on;
                 None where it has not moved.
+            spent: The tokens that count for its user's budget, if they are more than were told.
 
         Returns:
             What was written, also if an earlier call wrote it and its answer was lost; None if
             this attempt was replaced, or the turn was stopped or deleted.
         """
-        parameters = _of_attempt(turn, usage, digest)
+        parameters = _of_attempt(turn, usage, digest, spent)
         parameters |= {"message_id": new_id(), "reply": reply, "window_from": window_from or 0}
         rows = self._database.run(OfUser(turn.user_id), COMPLETE, parameters)
         if rows:
@@ -435,7 +458,7 @@ class TurnRepository:
         return self._completed_before(turn)
 
     def stop(
-        self, turn: RunningTurn, ending: Ending, usage: Usage, digest: str | None
+        self, turn: RunningTurn, ending: Ending, usage: Usage, digest: str | None, spent: int = 0
     ) -> Stopped | None:
         """Fail or cancel the turn. One round trip.
 
@@ -443,7 +466,7 @@ class TurnRepository:
             What follows, also if an earlier call stopped it so and its answer was lost; None if
             this attempt was replaced, or the turn ended otherwise or was deleted.
         """
-        parameters = _of_attempt(turn, usage, digest) | {
+        parameters = _of_attempt(turn, usage, digest, spent) | {
             "status": ending.status,
             "error_code": ending.code,
             "error_detail": ending.detail,
@@ -490,6 +513,31 @@ class TurnRepository:
             return None
         return replace(turn, attempt=turn.attempt + 1)
 
+    def hold_tokens(self, turn: RunningTurn, *, held: int, spent: int) -> Reached | bool:
+        """Hold tokens of the user's budget for calls of the model, and the turn for another lease.
+
+        Args:
+            turn: The turn, with the attempt that has it.
+            held: What the calls that are made now are expected to take, the next among them.
+            spent: What those that are over took.
+
+        Returns:
+            The limit that leaves no room; otherwise whether this attempt still has the turn.
+        """
+        parameters = {
+            "user_id": turn.user_id,
+            "turn_id": turn.id,
+            "attempt": turn.attempt,
+            "lease": float(LEASE_SECONDS),
+            "held": held,
+            "settled": spent,
+            "tokens_per_day": self._budget.tokens_per_day,
+            "tokens_per_month": self._budget.tokens_per_month,
+        }
+        scope = OfUser(turn.user_id, alone=True)
+        (row,) = self._database.run(scope, HOLD_TOKENS, parameters)
+        return _reached(row) if row.reached is not None else row.turn_id is not None
+
     def renew(self, turn: RunningTurn) -> bool:
         """Hold the turn for another lease; False if this attempt was replaced."""
         parameters = {"turn_id": turn.id, "attempt": turn.attempt, "lease": float(LEASE_SECONDS)}
@@ -522,11 +570,17 @@ def _claimed(row: Row[Any]) -> RunningTurn:
     )
 
 
+def _reached(row: Row[Any]) -> Reached:
+    return Reached(row.reached, row.most, row.renews, row.used)
+
+
 def _completion(row: Row[Any]) -> Completion:
     return Completion(row.message_id, row.created_at, row.ended_at, row.more)
 
 
-def _of_attempt(turn: RunningTurn, usage: Usage, digest: str | None) -> dict[str, Any]:
+def _of_attempt(
+    turn: RunningTurn, usage: Usage, digest: str | None, spent: int = 0
+) -> dict[str, Any]:
     return {
         "session_id": turn.session_id,
         "turn_id": turn.id,
@@ -535,6 +589,7 @@ def _of_attempt(turn: RunningTurn, usage: Usage, digest: str | None) -> dict[str
         **usage.counts(),
         **_sums(usage.in_all),
         "spent": to_json([each.to_json() for each in usage.spent]).decode(),
+        "spent_tokens": max(spent, usage.input_tokens + usage.output_tokens),
         "model_steps": to_json(usage.steps).decode() if usage.steps else None,
     }
 
@@ -585,7 +640,7 @@ def _begun(row: Row[Any], request: TurnRequest) -> Begun:
         session_status=row.session_status,
         ahead=row.ahead or 0,
         pace=row.pace,
-        reached=None if row.reached is None else Reached(row.reached, row.most, row.renews),
+        reached=None if row.reached is None else _reached(row),
     )
 
 

@@ -37,6 +37,7 @@ from parley.runner.told import as_text
 from parley.runner.tool_errors import raised_by, tell_error
 from parley.text import storable
 from parley.turns.attempt import Attempt, running
+from parley.turns.budget import BudgetExceeded
 from parley.turns.context import TurnContext
 from parley.usage.prices import Prices
 
@@ -50,7 +51,8 @@ class RunFailed(ParleyError):
     Attributes:
         code: A word for programs: `model_failed`, `model_refused`, `content_filtered`,
             `context_overflow`, `agent_failed`, `guardrail_tripped`, `too_many_steps`,
-            `reply_too_long`, `agent_changed`, `agent_not_supported`, `approval_not_supported`.
+            `budget_exceeded`, `reply_too_long`, `agent_changed`, `agent_not_supported`,
+            `approval_not_supported`.
         detail: A sentence for people.
         quoting: Whether the log may have the cause's message: nobody had said anything yet.
     """
@@ -168,7 +170,7 @@ def _failure(error: Exception, model_error: Exception | None) -> RunFailed:
         if fault.code == "context_overflow":
             return ContextOverflow(fault.detail)
         return RunFailed(fault.code, fault.detail)
-    match cause if isinstance(cause, UnsupportedAgent) else error:
+    match cause if isinstance(cause, UnsupportedAgent | BudgetExceeded) else error:
         case ModelRefusalError(refusal=words):
             return RunFailed("model_refused", f"The model refused: {storable(words)}")
         case InputGuardrailTripwireTriggered() | OutputGuardrailTripwireTriggered() as tripped:
@@ -177,6 +179,8 @@ def _failure(error: Exception, model_error: Exception | None) -> RunFailed:
         case ToolInputGuardrailTripwireTriggered() | ToolOutputGuardrailTripwireTriggered() as hit:
             name = hit.guardrail.get_name()
             return RunFailed("guardrail_tripped", f"The guardrail {name} stopped the turn.")
+        case BudgetExceeded() as exceeded:
+            return RunFailed("budget_exceeded", exceeded.detail)
         case UnsupportedAgent() as unsupported:
             return RunFailed("agent_not_supported", str(unsupported), quoting=True)
         case MaxTurnsExceeded():

@@ -34,6 +34,7 @@ from parley.memory.window import LOW_MARK_PERCENT, Window
 from parley.observability import log_keys, logger, traced, turn_ended
 from parley.project_variables import renew_environment, secrets_are_old
 from parley.repository.database import Database, refusal
+from parley.repository.fair_use import UNBOUNDED, UserBudget
 from parley.repository.summaries import SummaryRepository
 from parley.repository.tool_calls import ToolCallRepository
 from parley.repository.transcript import Transcript, TurnView
@@ -47,6 +48,7 @@ from parley.threads import in_thread, in_thread_with_retry
 from parley.timing import LONGEST_DELAY_SECONDS
 from parley.tracing import subsegment
 from parley.turns.attempt import Attempt
+from parley.turns.budget import TurnBudget
 from parley.turns.caps import Caps
 from parley.turns.context import TurnContext
 from parley.turns.finalize import Finalizer, release, usage_of
@@ -75,6 +77,8 @@ class Limits:
         memory_bytes: How many bytes they may come to.
         memory_low_mark: How many percent of both are left once one is exceeded.
         caps: How much of tools' outputs the model is told.
+        budget: What the turn may spend on the model.
+        user_budget: What its user may; `turns` has it too, which holds it.
     """
 
     turn_seconds: float
@@ -83,6 +87,8 @@ class Limits:
     memory_bytes: int = 1_000_000
     memory_low_mark: int = LOW_MARK_PERCENT
     caps: Caps = field(default_factory=Caps)
+    budget: TurnBudget = field(default_factory=TurnBudget)
+    user_budget: UserBudget = UNBOUNDED
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +155,8 @@ class TurnExecutor:
             self.store,
             self.waker,
             self.limits.caps,
+            self.limits.budget,
+            self.limits.user_budget,
         )
         if comes_back:
             attempt.watchdog.armed_elsewhere()

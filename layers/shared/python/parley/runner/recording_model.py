@@ -19,8 +19,9 @@ from agents.items import TResponseInputItem, TResponseStreamEvent
 from agents.model_settings import ModelSettings
 from agents.models.interface import ModelTracing
 from agents.retry import ModelRetryAdvice, ModelRetryAdviceRequest
-from agents.tool import Tool
+from agents.tool import FunctionTool, Tool
 from openai.types.responses import Response, ResponseCompletedEvent, ResponsePromptParam
+from pydantic_core import to_json
 
 from parley.failpoints import failpoint
 from parley.repository.turns import ModelStep, as_usage
@@ -34,6 +35,7 @@ from parley.runner.tools import record_outputs
 from parley.text import storable
 from parley.tracing import subsegment
 from parley.turns.attempt import Attempt
+from parley.turns.budget import BudgetExceeded
 from parley.usage.spent import Spent
 from parley.usage.tokens import Tokens
 
@@ -80,12 +82,19 @@ class RecordingModel(Model):
         offered = [*(tool.name for tool in tools), *(each.tool_name for each in handoffs)]
         journal.offer(offered)
         position = journal.next_position()
+        spending = self._attempt.spending
+        expected = 0
+        if self._attempt.counts_tokens:
+            said = [system_instructions, input, *map(_shown, (*tools, *handoffs))]
+            expected = spending.expected(len(to_json(said)), model_settings.max_tokens)
         if (record := journal.records.get(position)) is not None:
             journal.own.put_back(record.get("context", {}))
             if record.get("digest") != journal.digest:
                 _require_outputs(record["output"], tools, handoffs, self._attempt)
             self._make_ready(record, tools)
             self._tell_said(position, record)
+            for tokens in (*record.get("failed", ()), record["usage"]):
+                spending.settle(tokens, expected)
             return _response(record)
         event_writer = self._attempt.event_writer
         ask = self._model.get_response
@@ -105,9 +114,9 @@ class RecordingModel(Model):
             begun, heard = 0.0, Heard()
             failpoint("before a model call")
             # Nobody pays for an answer that cannot be recorded.
-            await self._attempt.lease.ensure_held()
-            begun = time.monotonic()
-            with subsegment("model call"), hearing(heard):
+            with spending.held(expected), subsegment("model call"), hearing(heard):
+                await self._attempt.allow_call()
+                begun = time.monotonic()
                 response = await ask(
                     system_instructions,
                     sendable(input, offered),
@@ -129,12 +138,16 @@ class RecordingModel(Model):
             ended(error, spent)
             if spent is not None:
                 journal.count_failed(spent)
+            if begun:  # most of what fails is not charged
+                spending.settle(None if spent is None else as_usage(spent), 0)
             if event_writer is not None and "/" not in position:
                 event_writer.void(int(position))
 
         try:
             record = await asked(once, self._model, failed, again=model_settings.retry is None)
         except Exception as error:
+            if isinstance(error, BudgetExceeded):
+                self._attempt.refused = error  # a tool that runs an agent must not go on
             self._attempt.model_error = error
             step = journal.step_back()  # a retry stands in the same place
             if event_writer is not None and step is not None:
@@ -148,6 +161,7 @@ class RecordingModel(Model):
             record["not_called"] = surplus
         record["usage"] = as_usage(spent)
         journal.count(spent)
+        spending.settle(record["usage"], expected)
         journal.call_ids |= call_ids(record["output"])
         # The root agent's last word is followed by `done`, which holds it.
         if "/" in position or any(item.get("type") in CALLS for item in record["output"]):
@@ -213,6 +227,15 @@ class RecordingModel(Model):
             prompt=prompt,
         )
         yield _completed(response)
+
+
+def _shown(offered: Tool | Handoff) -> Any:
+    """Return what the model is shown of a tool or a handoff, for its size."""
+    if isinstance(offered, Handoff):
+        return [offered.tool_name, offered.tool_description, offered.input_json_schema]
+    if isinstance(offered, FunctionTool):
+        return [offered.name, offered.description, offered.params_json_schema]
+    return offered.name
 
 
 def _step(name: str, begun: float, error: Exception | None, spent: Spent | None) -> ModelStep:

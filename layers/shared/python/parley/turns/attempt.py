@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -11,8 +12,10 @@ from parley.events.writer import EventWriter
 from parley.ids import conversation_key
 from parley.memory.store import AgentSessionStore
 from parley.repository.database import Database
+from parley.repository.fair_use import UNBOUNDED, UserBudget
 from parley.repository.tool_calls import ToolCallRepository
 from parley.repository.turns import RunningTurn, TurnRepository
+from parley.turns.budget import BudgetExceeded, TurnBudget, TurnSpending, renewed
 from parley.turns.caps import Caps
 from parley.turns.context import TurnContext
 from parley.turns.effects import Effects
@@ -23,6 +26,7 @@ from parley.turns.wakeup import Waker, Watchdog
 from parley.usage.prices import Prices
 
 _CAPS = Caps()
+_BUDGET = TurnBudget()
 
 
 class Attempt:
@@ -32,6 +36,7 @@ class Attempt:
         lease: Its right to the turn.
         journal: What is recorded of the turn, and replayed.
         effects: Runs tools that work in Postgres.
+        spending: What it has spent on the model, of what it may.
         watchdog: Has a worker look if the attempt dies.
         event_writer: Keeps the turn's event log; None where nobody follows it.
         context: What tools are told of the turn.
@@ -39,7 +44,8 @@ class Attempt:
         prices: What the agent's models cost.
         window_from: Where the window begins that its run was shown, if it has moved.
         model_error: What the model last failed with.
-        refused: Why a run inside the run, which only its tool has heard of, was not made.
+        refused: Why a run inside the run, which only its tool has heard of, was not made, or not
+            to its end.
     """
 
     def __init__(
@@ -51,6 +57,8 @@ class Attempt:
         store: AgentSessionStore,
         waker: Waker | None = None,
         caps: Caps = _CAPS,
+        budget: TurnBudget = _BUDGET,
+        user_budget: UserBudget = UNBOUNDED,
     ) -> None:
         """Hold a turn.
 
@@ -62,12 +70,18 @@ class Attempt:
             store: Where model responses are recorded.
             waker: Wakes a worker, where there is one.
             caps: How much of tools' outputs the model is told.
+            budget: What the turn may spend on the model.
+            user_budget: What its user may.
         """
         conversation = conversation_key(turn.user_id, turn.session_id)
         self.watchdog = Watchdog(waker or Waker(), turn.session_id, turn.user_id)
         self.lease = Lease(turn, turns, self.watchdog)
         self.journal = Journal(self.lease, conversation, store, tool_calls, caps)
         self.effects = Effects(self.lease, self.journal, database, tool_calls)
+        self.spending = TurnSpending(budget)
+        self._of_user = user_budget
+        self._first_is_held = turn.attempt == 1
+        self._holding = asyncio.Lock()
         self.event_writer: EventWriter | None = None
         self.context = TurnContext(turn.user_id, turn.session_id, turn.id)
         self.own: Any = self.context
@@ -75,6 +89,37 @@ class Attempt:
         self.window_from: int | None = None
         self.model_error: Exception | None = None
         self.refused: Exception | None = None
+
+    @property
+    def counts_tokens(self) -> bool:
+        """Whether it matters how many tokens a call of the model is taken to come to."""
+        return self._of_user.is_set or self.spending.counts_tokens
+
+    async def allow_call(self) -> None:
+        """Make sure that a call of the model may be made, which is held in `spending` already.
+
+        The first call of a turn is held by the statement that begins it. Calls at once come here
+        one after the other: each tells Postgres of all that are made then.
+
+        Raises:
+            BudgetExceeded: Its user's budget has no room for it.
+            Fenced: This attempt was replaced, or the turn is over.
+            StoreUnavailable: Postgres cannot serve now.
+        """
+        if not self._of_user.is_set or self._first_is_held:
+            self._first_is_held = False
+            await self.lease.ensure_held()
+            return
+        async with self._holding:
+            spending = self.spending
+            reached = await self.lease.hold_tokens(held=spending.tokens_held, spent=spending.tokens)
+        if reached is not None:
+            raise BudgetExceeded(
+                reached.limit,
+                f"You may spend {reached.most} tokens a {reached.limit.rsplit('_', 1)[-1]}, and"
+                f" {reached.used} are spent or held for what runs;"
+                f" {renewed(reached.renews or 0)}.",
+            )
 
     @property
     def turn(self) -> RunningTurn:

@@ -54,6 +54,7 @@ class Finalizer:
             usage,
             attempt.journal.digest or None,
             attempt.window_from,
+            attempt.spending.tokens,
         )
         if completion is None:
             raise Fenced(turn.number, turn.attempt)
@@ -146,7 +147,12 @@ class Finalizer:
         turn = attempt.turn
         try:
             return await attempt.lease.write(
-                self.turns.stop, turn, ending, attempt.journal.usage, attempt.journal.digest or None
+                self.turns.stop,
+                turn,
+                ending,
+                attempt.journal.usage,
+                attempt.journal.digest or None,
+                attempt.spending.tokens,
             )
         except (StoreRefused, StoreMisconfigured) as error:
             _without("a turn is ended without its usage", error)

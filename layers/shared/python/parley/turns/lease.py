@@ -11,6 +11,7 @@ from sqlalchemy.exc import DBAPIError
 
 from parley.errors import Fenced, StoreMisconfigured, StoreRefused, StoreUnavailable
 from parley.repository.database import refusal
+from parley.repository.fair_use import Reached
 from parley.repository.turns import RunningTurn, TurnRepository
 from parley.threads import in_thread, in_thread_with_retry
 from parley.timing import LEASE_SECONDS, RENEW_SECONDS
@@ -83,6 +84,23 @@ class Lease:
             self.lose()
         self._held_until = _end()
         self._watchdog.arm()  # if the queue could not take it before
+
+    async def hold_tokens(self, *, held: int, spent: int) -> Reached | None:
+        """Hold tokens of the user's budget, and the turn for another lease; give what forbids it.
+
+        Raises:
+            Fenced: This attempt was replaced, or the turn is over.
+            StoreUnavailable: Postgres cannot serve now.
+        """
+        self.check()
+        holding = in_thread_with_retry(self._turns.hold_tokens, self.turn, held=held, spent=spent)
+        answer = await self.guard(_own(holding))
+        if isinstance(answer, Reached):
+            return answer
+        if not answer:
+            self.lose()
+        self._held_until = _end()
+        return None
 
     async def fence(self) -> None:
         """Go on as the next attempt, so that what this one left running can write nothing.

@@ -352,7 +352,8 @@ def _refusal(begun: Begun, request: TurnRequest) -> Exception:
     if begun.outcome == "busy" and begun.turn_id is not None:
         return TurnInProgress(begun.session_id, begun.turn_id)
     if begun.outcome == "limit_reached" and begun.reached is not None:
-        return LimitReached(begun.reached.limit, begun.reached.most, begun.reached.renews)
+        reached = begun.reached
+        return LimitReached(reached.limit, reached.most, reached.renews, reached.used)
     if begun.outcome == "queue_full":
         return QueueFull(begun.session_id, MAX_QUEUED)
     return NotFound("session", request.session_id)

@@ -20,31 +20,54 @@ seen AS MATERIALIZED (
         AND (s.name = :name OR s.idempotency_key = :session_key
           OR (s.id = :known_as AND s.agent = coalesce(:known_with, s.agent)))))
   ORDER BY s.id = :known_as DESC NULLS LAST LIMIT 1),
+-- What the first call is expected to take: as much as each of the turn before was sent, and what is new.
+-- And what the user has spent and holds, of today and this month.
+budget AS MATERIALIZED (
+  SELECT d.today, :call_tokens + coalesce((
+      SELECT t.input_tokens / greatest(t.model_calls, 1) FROM turns t
+      JOIN seen ON t.session_id = seen.id AND t.number = seen.next_number - 1), 0) AS tokens,
+    coalesce(CASE WHEN u.day = d.today THEN u.day_tokens END, 0) AS day,
+    coalesce(CASE WHEN date_trunc('month', u.day) = date_trunc('month', d.today)
+      THEN u.month_tokens END, 0) AS month
+  FROM (SELECT (clock_timestamp() AT TIME ZONE 'UTC')::date AS today) d
+  LEFT JOIN user_limits u ON u.user_id = :user_id
+  WHERE :tokens_per_day > 0 OR :tokens_per_month > 0),
 -- What the user has reached of what one may have. No other begin of the same user goes on meanwhile, so
 -- nothing is missing in what is counted (OfUser.alone). It may have waited for them since the
 -- transaction began, which now() would tell.
 excess AS MATERIALIZED (
-  SELECT 'user_max_open_turns' AS reached, :max_open_turns AS most, NULL::float AS renews
+  SELECT 'user_max_open_turns' AS reached, :max_open_turns AS most, NULL::float AS renews,
+    NULL::bigint AS used
   WHERE :max_open_turns > 0 AND EXISTS (
     SELECT FROM turns t WHERE t.user_id = :user_id AND t.status IN ('queued', 'running')
     OFFSET greatest(:max_open_turns - 1, 0))
   UNION ALL
   SELECT 'user_turns_per_minute', :turns_per_minute,
-    extract(epoch FROM u.begun_at[:turns_per_minute] + interval '1 minute' - clock_timestamp())::float
+    extract(epoch FROM u.begun_at[:turns_per_minute] + interval '1 minute' - clock_timestamp())::float,
+    NULL
   FROM user_limits u WHERE u.user_id = :user_id AND :turns_per_minute > 0
     AND u.begun_at[:turns_per_minute] > clock_timestamp() - interval '1 minute'
     AND u.begun_at[:turns_per_minute] <= clock_timestamp()
   UNION ALL
-  SELECT 'user_max_sessions', :max_sessions, NULL
+  SELECT 'user_max_sessions', :max_sessions, NULL, NULL
   WHERE :max_sessions > 0 AND NOT EXISTS (SELECT FROM seen) AND EXISTS (
     SELECT FROM sessions s WHERE s.user_id = :user_id OFFSET greatest(:max_sessions - 1, 0))
   UNION ALL
-  SELECT 'user_max_metadata_bytes', :max_metadata_bytes, NULL
+  SELECT 'user_max_metadata_bytes', :max_metadata_bytes, NULL, NULL
   WHERE :max_metadata_bytes > 0 AND NOT EXISTS (SELECT FROM seen)
     AND CAST(:metadata AS jsonb) <> '{}'
     AND octet_length(CAST(:metadata AS jsonb)::text) + (
       SELECT coalesce(sum(octet_length(s.metadata::text)), 0) FROM sessions s
       WHERE s.user_id = :user_id AND s.metadata <> '{}') > :max_metadata_bytes
+  UNION ALL
+  SELECT 'user_tokens_per_month', :tokens_per_month,
+    extract(epoch FROM date_trunc('month', today) + interval '1 month' - clock_timestamp())::float,
+    month
+  FROM budget WHERE :tokens_per_month > 0 AND month + tokens > :tokens_per_month
+  UNION ALL
+  SELECT 'user_tokens_per_day', :tokens_per_day,
+    extract(epoch FROM (today + 1)::timestamptz - clock_timestamp())::float, day
+  FROM budget WHERE :tokens_per_day > 0 AND day + tokens > :tokens_per_day
   LIMIT 1),
 -- Nothing of the key or the name is there: the session is made here.
 opened AS (
@@ -76,7 +99,8 @@ taken AS (
   UPDATE turns t SET attempt = t.attempt + 1,
          lease_expires_at = now() + make_interval(secs => :lease),
          crashes = t.crashes
-           + (t.lease_expires_at > '-infinity' AND t.lease_expires_at < now())::int
+           + (t.lease_expires_at > '-infinity' AND t.lease_expires_at < now())::int,
+         lost_tokens = t.lost_tokens + t.held_tokens, held_tokens = 0
   FROM head WHERE t.id = head.id AND t.attempt = head.attempt
     AND t.status = 'running' AND NOT :queue
     AND (t.lease_expires_at < now()
@@ -103,12 +127,14 @@ numbered AS (
 -- which now() would tell.
 made AS (
   INSERT INTO turns (id, session_id, user_id, number, agent, idempotency_key, fingerprint,
-                     request_id, status, attempt, lease_expires_at, created_at, started_at)
+                     request_id, status, attempt, lease_expires_at, created_at, started_at,
+                     budget_day, held_tokens)
   SELECT :turn_id, n.id, :user_id, n.number, n.agent, :key, :fingerprint,
          :request_id, CASE WHEN q.queued THEN 'queued' ELSE 'running' END,
          CASE WHEN q.queued THEN 0 ELSE 1 END,
          CASE WHEN NOT q.queued THEN now() + make_interval(secs => :lease) END,
-         q.moment, CASE WHEN NOT q.queued THEN q.moment END
+         q.moment, CASE WHEN NOT q.queued THEN q.moment END,
+         (SELECT today FROM budget), coalesce((SELECT tokens FROM budget), 0)
   FROM numbered n, (SELECT :queue OR EXISTS (SELECT FROM head) AS queued,
                            clock_timestamp() AS moment) q
   RETURNING *),
@@ -138,6 +164,7 @@ SELECT CASE
     ELSE 'again' END AS outcome,
   coalesce(made.session_id, taken.session_id, prior.session_id, seen.id) AS session_id,
   seen.status AS session_status, excess.reached, excess.most, excess.renews,
+  excess.used,
   coalesce(made.id, taken.id, prior.id, head.id) AS turn_id,
   coalesce(made.id, prior.id) AS own_turn_id,
   coalesce(made.number, taken.number, prior.number, head.number) AS number,

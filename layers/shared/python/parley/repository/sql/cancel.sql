@@ -9,6 +9,8 @@ asked AS (
          lease_expires_at = CASE WHEN t.status = 'running'
            THEN now() + make_interval(secs => :lease) END,
          status = CASE t.status WHEN 'queued' THEN 'cancelled' ELSE t.status END,
+         lost_tokens = t.lost_tokens + CASE t.status WHEN 'running' THEN t.held_tokens ELSE 0 END,
+         held_tokens = 0,
          ended_at = CASE WHEN t.status = 'queued' THEN now() END,
          error_code = CASE WHEN t.status = 'queued' THEN :code END,
          error_detail = CASE WHEN t.status = 'queued' THEN :detail END

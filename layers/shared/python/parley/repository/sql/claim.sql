@@ -26,6 +26,8 @@ claimed AS (
          lease_expires_at = now() + make_interval(secs => :lease),
          crashes = t.crashes + coalesce(
            t.lease_expires_at > '-infinity' AND t.lease_expires_at < now(), false)::int,
+         lost_tokens = t.lost_tokens + CASE t.status WHEN 'running' THEN t.held_tokens ELSE 0 END,
+         held_tokens = CASE t.status WHEN 'running' THEN 0 ELSE t.held_tokens END,
          started_at = coalesce(t.started_at,
            greatest(clock_timestamp(), t.created_at + interval '1 microsecond'))
   FROM head JOIN locked ON locked.id = head.session_id
@@ -36,7 +38,7 @@ claimed AS (
   RETURNING t.*),
 refused AS (
   UPDATE turns t SET status = 'failed', ended_at = now(),
-         error_code = :code, error_detail = :detail
+         error_code = :code, error_detail = :detail, held_tokens = 0
   FROM head JOIN locked ON locked.id = head.session_id
   WHERE t.id = head.id AND t.status = 'queued' AND locked.status <> 'active'
   RETURNING t.id, t.session_id),
