@@ -105,7 +105,7 @@ async def test_one_counts_only_if_its_making_is_still_this_attempts(
     kept: bool, rule: Any, new_bench: NewBench
 ) -> None:
     """Without it what was forgotten while it was made comes back."""
-    fence = "x.summarising_id = :making_id\n  AND x.summarising_attempt = :making_attempt"
+    fence = "x.summarising_id = :making_id\n    AND x.summarising_attempt = :making_attempt"
     named = ":making_id = :making_id AND :making_attempt = :making_attempt"
     rule.without(summaries, "_KEEP", f"{fence} AND x.summarising_to >= x.memory_from", named)
     rule.without(turns, "BEGIN_BY_ID", ENDS_BEHIND, "seen.summary_id")
