@@ -153,7 +153,7 @@ def test_turns_by_outcome_latency_and_tokens_are_plotted_over_hours_and_days(
 
     opened(console, "Figures")
 
-    for title in ("Turns by outcome", "Time to a reply", "Tokens"):
+    for title in ("Turns by outcome", "Time to a reply", "Tokens", "Cost by day"):
         expect(console.get_by_role("img", name=title)).to_be_visible()
     outcome = console.locator("figure").filter(has_text="Turns by outcome")
     expect(outcome.get_by_role("img")).to_have_attribute(
@@ -170,6 +170,12 @@ def test_turns_by_outcome_latency_and_tokens_are_plotted_over_hours_and_days(
     expect(
         console.locator("figure").filter(has_text="Tokens").locator("rect.series-0")
     ).not_to_have_count(0)
+    cost = console.locator("figure").filter(has_text="Cost by day")
+    expect(cost.locator(".place")).to_have_count(7)
+    # Nothing is known of what the model of these tests costs, and that is no 0.
+    expect(cost).to_contain_text("calls whose price is not known")
+    cost.get_by_text("As a table").click()
+    expect(cost.get_by_role("row").last).to_contain_text("\N{EN DASH}")
 
 
 def test_sessions_of_all_users_are_found_and_each_look_at_a_transcript_recorded(

@@ -4,7 +4,7 @@
 
 import { h, set } from "../shared/dom.js";
 import { Plot } from "./plot.js";
-import { count, lasting, table } from "./telling.js";
+import { count, lasting, money, table } from "./telling.js";
 
 /** @type {[string, "hour" | "day", number][]} */
 const RANGES = [
@@ -14,6 +14,10 @@ const RANGES = [
   ["30 days", "day", 30],
   ["90 days", "day", 90],
 ];
+
+/** @typedef {import("../shared/dom.js").Child} Child */
+
+const DAY = 86_400_000;
 
 /** @param {import("./page.js").Stage} stage */
 export async function showFigures({ api, place, signal }) {
@@ -27,7 +31,9 @@ export async function showFigures({ api, place, signal }) {
     const [, by, last] = /** @type {[string, string, number]} */ (RANGES[Number(choice.value)]);
     set(plots, "aria-busy", "true");
     const series = await api.json("GET", "admin/stats/turns", { query: { by, last }, signal });
-    plots.replaceChildren(...drawn(series));
+    const days = { from: dayOf(series.items[0]), to: dayOf(series.items.at(-1)) };
+    const spent = await api.json("GET", "admin/usage", { query: { ...days, group_by: "day" }, signal });
+    plots.replaceChildren(...drawn(series), ...drawnCost(spent));
     set(plots, "aria-busy", null);
   };
   place.append(
@@ -70,14 +76,49 @@ function drawn({ by, items }) {
   const estimated = items.some((/** @type {any} */ each) => each.estimated);
   return [
     estimated && h("p", { class: "quiet" }, "Where there were very many turns, the newest stand for all."),
-    ...plots.map((plot) => h("figure", {},
-      h("figcaption", {}, h("h2", {}, plot.title), plot.legend()),
-      plot.element,
-      h("details", {}, h("summary", {}, "As a table"),
-        table(plot.title, ["From", ...plot.series.map((each) => each.name)],
-          names.map((/** @type {string} */ name, /** @type {number} */ at) =>
-            [name, ...plot.series.map((each) => plot.tell(each.values[at]))]))))),
+    ...plots.map((plot) => figure(plot)),
   ].filter((each) => each !== false);
+}
+
+/**
+ * Return what the turns cost that ended on some days: of the range, whole days, as usage is summed.
+ *
+ * @param {any} report
+ */
+function drawnCost({ first_day: first, last_day: last, items, total }) {
+  const costs = new Map(items.map((/** @type {any} */ each) => [each.name, each.usage.cost_usd]));
+  const days = [];
+  for (let day = first; day <= last; day = dayOf({ start: Date.parse(day) + DAY })) days.push(day);
+  const valueOf = (/** @type {string} */ day) => {
+    const cost = costs.has(day) ? costs.get(day) : 0;
+    return cost === null ? null : Number(cost);
+  };
+  const plot = new Plot({
+    title: "Cost by day", names: days.map((day) => nameOf(day, "day")), told: money, kind: "bars",
+    series: [{ name: "US dollars", values: days.map(valueOf) }],
+  });
+  const unknown = total.calls_without_cost;
+  return [figure(plot,
+    unknown > 0 && h("p", { class: "quiet" }, `Without ${count(unknown)} calls whose price is not known.`))];
+}
+
+/**
+ * @param {Plot} plot
+ * @param {...(Child)} said
+ */
+function figure(plot, ...said) {
+  return h("figure", {},
+    h("figcaption", {}, h("h2", {}, plot.title), plot.legend()),
+    plot.element,
+    ...said,
+    h("details", {}, h("summary", {}, "As a table"),
+      table(plot.title, ["From", ...plot.series.map((each) => each.name)],
+        plot.names.map((name, at) => [name, ...plot.series.map((each) => plot.tell(each.values[at]))]))));
+}
+
+/** @param {{start: string | number}} span */
+function dayOf({ start }) {
+  return new Date(start).toISOString().slice(0, 10);
 }
 
 /**

@@ -54,6 +54,17 @@ export function count(number) {
   return number.toLocaleString();
 }
 
+/**
+ * Return US dollars; less than a cent to two digits that count.
+ *
+ * @param {number} dollars
+ */
+export function money(dollars) {
+  const digits = Math.abs(dollars) >= 0.01 || dollars === 0 ? 2 : 1 - Math.floor(Math.log10(Math.abs(dollars)));
+  const shown = { style: /** @type {const} */ ("currency"), currency: "USD", maximumFractionDigits: digits };
+  return dollars.toLocaleString(undefined, { ...shown, minimumFractionDigits: Math.min(2, digits) });
+}
+
 /** @param {number} bytes */
 export function size(bytes) {
   return `${(bytes / 1e6).toLocaleString(undefined, { maximumFractionDigits: 1 })} MB`;
