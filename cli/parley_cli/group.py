@@ -6,6 +6,7 @@ import errno
 import io
 import os
 import sys
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -14,6 +15,7 @@ from typer.core import TyperGroup
 from parley_cli.clean import clean
 from parley_cli.errors import CommandFailed
 from parley_cli.lazily import Commands, Offered
+from parley_cli.own_commands import OwnCommand, own_commands
 
 COMMANDS = {
     "init": Offered("project", "init", "Make a project of your own."),
@@ -28,7 +30,6 @@ COMMANDS = {
     "message": Offered("message", "message", "Send a message and print the reply."),
     "sessions": Offered("sessions", "app", "Your sessions."),
     "turns": Offered("turns", "app", "A session's turns, and what was done in each."),
-    "tasks": Offered("tasks", "app", "Your tasks, as the agent keeps them."),
     "usage": Offered("usage", "usage", "What your turns took, and cost."),
     "memory": Offered("memory", "app", "What the agent remembers of a session."),
     "token": Offered("token", "token", "Print a token of parley dev's."),
@@ -47,9 +48,9 @@ class CommandGroup(TyperGroup):
     """The outermost group. Status 1 for what fails, 2 for wrong usage."""
 
     def __init__(self, **attributes: Any) -> None:
-        """Take the commands; none is imported yet."""
+        """Take the commands, Parley's and the project's; none is imported yet."""
         super().__init__(**attributes)
-        self._offered = Commands(COMMANDS)
+        self._offered = Commands({**COMMANDS, **_of_project()})
         self.commands = self._offered
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
@@ -90,6 +91,14 @@ class CommandGroup(TyperGroup):
                 raise
             _tell(explained)
         raise typer.Exit(1)
+
+
+def _of_project() -> dict[str, OwnCommand]:
+    try:
+        here = Path.cwd()
+    except OSError:  # the folder is gone
+        return {}
+    return own_commands(here, COMMANDS)
 
 
 def _explained(error: Exception) -> str | None:

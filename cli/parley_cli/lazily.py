@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Any
+from typing import Any, Protocol
 
 import typer
 from typer.main import get_command
@@ -30,20 +30,36 @@ class Offered:
     def load(self, name: str) -> Any:
         """Import the command and return it, under the name that it is called by."""
         found = getattr(import_module(f"parley_cli.{self.module}"), self.name)
-        if not isinstance(found, typer.Typer):
-            alone = typer.Typer(add_completion=False, rich_markup_mode=None)
-            more = {"allow_extra_args": True, "ignore_unknown_options": True}
-            alone.command(name, context_settings=more if self.passes_on else None)(found)
-            found = alone
-        command = get_command(found)
-        command.name = name
-        return command
+        return made_of(found, name, passes_on=self.passes_on)
+
+
+def made_of(found: Any, name: str, *, passes_on: bool = False) -> Any:
+    """Return the command of this name that a function, or a `Typer`, makes."""
+    if not isinstance(found, typer.Typer):
+        alone = typer.Typer(add_completion=False, rich_markup_mode=None)
+        more = {"allow_extra_args": True, "ignore_unknown_options": True}
+        alone.command(name, context_settings=more if passes_on else None)(found)
+        found = alone
+    command = get_command(found)
+    command.name = name
+    return command
+
+
+class Loadable(Protocol):
+    """A command that can be listed before it is imported."""
+
+    @property
+    def summary(self) -> str:
+        """What it does, for the list of commands."""
+
+    def load(self, name: str) -> Any:
+        """Import the command and return it, under the name that it is called by."""
 
 
 class Commands(dict[str, Any]):
     """Commands by name, each imported when it is looked up; the keys are known before."""
 
-    def __init__(self, offered: Mapping[str, Offered]) -> None:
+    def __init__(self, offered: Mapping[str, Loadable]) -> None:
         """Take what there is; nothing is imported."""
         super().__init__(dict.fromkeys(offered))
         self.offered = offered

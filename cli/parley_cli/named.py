@@ -6,7 +6,7 @@ from uuid import UUID
 
 from parley_cli.errors import CommandFailed
 from parley_client import Parley
-from parley_client.models import Session, Task
+from parley_client.models import Session
 
 
 def find_session(parley: Parley, name: str) -> Session | None:
@@ -28,30 +28,6 @@ def get_session(parley: Parley, named: str) -> Session:
     if (session_id := _id(named)) is not None:
         return parley.read_session(session_id)
     raise CommandFailed(f"There is no session named {named!r}.")
-
-
-def get_task_id(parley: Parley, named: str) -> UUID:
-    """Return the id of the open task that this is the id of, or the beginning or end of it.
-
-    Raises:
-        CommandFailed: There is none, or there are several.
-        ParleyError: The API refused, or could not be reached.
-    """
-    if (task_id := _id(named)) is not None:
-        return task_id
-    part = named.lower()
-    found = [task for task in parley.list_tasks(completed=False) if _has(task, part)]
-    match found:
-        case [task]:
-            return task.id
-        case []:
-            raise CommandFailed(f"There is no open task whose id begins or ends with {named!r}.")
-        case _:
-            raise CommandFailed(f"{named!r} is in the ids of {len(found)} open tasks; give more.")
-
-
-def _has(task: Task, part: str) -> bool:
-    return part != "" and (str(task.id).startswith(part) or str(task.id).endswith(part))
 
 
 def _id(text: str) -> UUID | None:

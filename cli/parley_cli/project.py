@@ -6,6 +6,7 @@ import os
 import shlex
 import shutil
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -29,7 +30,7 @@ def init(
         Path, typer.Argument(metavar="NAME", help="The project's name: of its folder, made here.")
     ],
     example: Annotated[
-        str, typer.Option("--example", help="What it begins with: todo, support or blank.")
+        str, typer.Option("--example", help="What it begins with: todo, tasks, support or blank.")
     ] = "todo",
 ) -> None:
     """Make a project: an agent with its tools, its table and its tests, and what they need.
@@ -63,6 +64,8 @@ def check(project: ProjectFolder = HERE) -> None:
     and what a template of the project's own lacks.
     """
     found = checked(project)
+    for sentence in _faults_of_commands(found):
+        raise CommandFailed(sentence)
     for sentence in _warnings(found):
         typer.echo(f"Warning: {sentence}", err=True)
     default = found.manifest.default
@@ -122,6 +125,24 @@ def checked(start: Path) -> Project:
         for sentence in faults.sentences:
             typer.echo(sentence, err=True)
         raise typer.Exit(1) from None
+
+
+def _faults_of_commands(project: Project) -> Iterator[str]:
+    """Give what is wrong with the commands that the project adds to this one."""
+    from parley_cli.group import COMMANDS
+    from parley_cli.own_commands import own_commands
+    from parley_project.file import shown
+
+    own = own_commands(project.root, COMMANDS)
+    for name in project.commands:
+        place = f"{shown(project.file)}: [tool.parley.commands.{name}]"
+        if name in COMMANDS:
+            yield f"{place}: {name} is a command of Parley's"
+            continue
+        try:
+            own[name].load(name)
+        except CommandFailed as failed:
+            yield f"{place} target: {failed}"
 
 
 def _program() -> str:

@@ -208,18 +208,6 @@ class Pruned(Model):
     turns: int
 
 
-class Task(Model):
-    """Something to do; done when `completed_at` is set."""
-
-    id: UUID
-    title: str
-    notes: str | None
-    due_at: datetime | None
-    completed_at: datetime | None
-    created_at: datetime
-    updated_at: datetime
-
-
 class OfferedAgent(Model):
     """An agent that a session can be held with."""
 

@@ -17,9 +17,9 @@ from parley_client.endpoints import (
     deployment,
     memory,
     messages,
+    project,
     sessions,
     streams,
-    tasks,
     usage,
 )
 from parley_client.events import TurnEvent
@@ -212,11 +212,8 @@ class Parley:
     clear_memory = _one(memory.clear_memory)
     prune_memory = _one(memory.prune_memory)
 
-    create_task = _one(tasks.create_task)
-    list_tasks = _each(tasks.list_tasks)
-    read_task = _one(tasks.read_task)
-    change_task = _one(tasks.change_task)
-    delete_task = _one(tasks.delete_task)
+    request = _one(project.request)
+    request_items = _each(project.request_items)
 
     read_usage = _one(usage.read_usage)
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
 
@@ -20,6 +20,8 @@ from parley_project.table import Faults, Table
 _TARGET = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
 _MODULE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*(:[^\W\d]\w*)?")
 _AGENT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_COMMAND_NAME = re.compile(r"[a-z][a-z0-9-]{0,39}")
+_COMMAND = '{ target = "package.module:app", description = "What it does." }'
 _OFFER = '{ target = "package.module:object", description = "What it is for." }'
 
 
@@ -34,6 +36,7 @@ class Project:
         packages: Its packages and modules, which are deployed; each in one of those folders.
         template: Its own template, instead of Parley's.
         policies: What its functions may do beyond what Parley's need.
+        commands: What it adds to the command `parley`, as `package.module:object` by name.
         paths: Those of its routes, as API Gateway writes them, such as `/notes/{note_id}`. Reading
             a project finds none: they are known when its code was imported, to check it.
     """
@@ -44,6 +47,7 @@ class Project:
     packages: tuple[Path, ...] = ()
     template: Path | None = None
     policies: Path | None = None
+    commands: Mapping[str, str] = field(default_factory=dict)
     paths: tuple[str, ...] = ()
 
     @property
@@ -81,6 +85,7 @@ def read_project(file: Path) -> Project:
     user_data = table.text("user_data")
     if user_data is not None and not _names(table, "user_data", user_data, _TARGET):
         user_data = None
+    commands = dict(_commands(table.table("commands")))
     environment = read_environment(table.table("environment"))
     migrations = table.text("migrations")
     if migrations is not None:
@@ -91,6 +96,7 @@ def read_project(file: Path) -> Project:
         *((each, f"agents.{name}") for name, offer in agents.items() for each in _code_of(offer)),
         *((each, "routes") for each in routes),
         *(((user_data, "user_data"),) if user_data else ()),
+        *((target, f"commands.{name}") for name, target in commands.items()),
     ]
     source, packages = find_code(root, table, named)
     table.end()
@@ -99,7 +105,7 @@ def read_project(file: Path) -> Project:
     if faults.sentences:
         raise ProjectFaults(faults.sentences)
     manifest = Manifest(agents, default, routes, user_data, migrations, environment)
-    return Project(file.resolve(), manifest, source, packages, template, policies)
+    return Project(file.resolve(), manifest, source, packages, template, policies, commands)
 
 
 def _agents(table: Table) -> Iterator[tuple[str, Table]]:
@@ -110,6 +116,18 @@ def _agents(table: Table) -> Iterator[tuple[str, Table]]:
                 " the first two"
             )  # fmt: skip
         yield name, each
+
+
+def _commands(table: Table) -> Iterator[tuple[str, str]]:
+    for name, each in table.tables(_COMMAND):
+        target = each.required_text("target", '"package.module:app"')
+        each.required_text("description", '"What it does."')
+        each.end()
+        if not _COMMAND_NAME.fullmatch(name):
+            table.fault(name, "a command has 1 to 40 small letters, digits and -, and begins with a"
+                        " letter")  # fmt: skip
+        elif target is not None and _names(each, "target", target, _TARGET):
+            yield name, target
 
 
 def _offer(table: Table) -> Offer:

@@ -12,6 +12,7 @@ import pytest
 from parley_client import AsyncParley, MessageCompleted, MessageDelta, Parley, TurnStarted
 from parley_local.postgres import EmbeddedPostgres
 from parley_local.stack import LocalStack
+from tasks_desk.client import create_task, list_tasks
 
 Run = Callable[..., Any]
 
@@ -241,9 +242,9 @@ def test_the_same_key_is_the_same_turn(stack: LocalStack) -> None:
     with Parley(stack.url, stack.token("jan")) as jan:
         one = jan.send_first_message("add x", idempotency_key="k-1")
         two = jan.send_first_message("add x", idempotency_key="k-1")
-        task = jan.create_task("y", idempotency_key="k-2")
-        same = jan.create_task("y", idempotency_key="k-2")
+        task = create_task(jan, "y", idempotency_key="k-2")
+        same = create_task(jan, "y", idempotency_key="k-2")
 
         assert one == two
         assert task.id == same.id
-        assert [task.title for task in jan.list_tasks()] == ["x", "y"]
+        assert [task.title for task in list_tasks(jan)] == ["x", "y"]

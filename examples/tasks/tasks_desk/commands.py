@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from datetime import datetime
 from typing import Annotated
+from uuid import UUID
 
 import typer
 
-from parley_cli.connection import as_user
-from parley_cli.named import get_task_id
-from parley_cli.screen import Json, show_json, show_table, show_text
+from parley_cli import CommandFailed, Json, as_user, show_json, show_table, show_text
 from parley_client import Parley
+from tasks_desk.client import change_task, list_tasks
 
 app = typer.Typer(
     help="Your tasks, as the agent keeps them.", no_args_is_help=True, rich_markup_mode=None
@@ -36,7 +36,7 @@ def list_(
     if done and all_:
         raise typer.BadParameter("Either --done or --all.")
     due = _aware(due_before) if due_before is not None else None
-    found = parley.list_tasks(completed=None if all_ else done, due_before=due, text=text)
+    found = list_tasks(parley, completed=None if all_ else done, due_before=due, text=text)
     if json:
         for task in found:
             show_json(task)
@@ -52,7 +52,29 @@ def done(
     task: Annotated[str, typer.Argument(help="Its id, or the beginning or end of it.")],
 ) -> None:
     """Tick a task off, and print its title."""
-    show_text(parley.change_task(get_task_id(parley, task), completed=True).title)
+    show_text(change_task(parley, _id_of(parley, task), completed=True).title)
+
+
+def _id_of(parley: Parley, named: str) -> UUID:
+    """Return the id of the open task that this is the id of, or the beginning or end of it.
+
+    Raises:
+        CommandFailed: There is none, or there are several.
+        ParleyError: The API refused, or could not be reached.
+    """
+    try:
+        return UUID(named)
+    except ValueError:
+        part = named.lower()
+    ids = [task.id for task in list_tasks(parley, completed=False)]
+    found = [id_ for id_ in ids if part and (str(id_).startswith(part) or str(id_).endswith(part))]
+    match found:
+        case [id_]:
+            return id_
+        case []:
+            raise CommandFailed(f"There is no open task whose id begins or ends with {named!r}.")
+        case _:
+            raise CommandFailed(f"{named!r} is in the ids of {len(found)} open tasks; give more.")
 
 
 def _aware(time: datetime) -> datetime:
