@@ -1,4 +1,4 @@
-"""What the API answers about one user's sessions, turns and tasks.
+"""What the API answers about one user's sessions and turns.
 
 Fields that a newer API adds are left out, so that this goes on working with it.
 """

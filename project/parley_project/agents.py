@@ -39,6 +39,9 @@ def main(shown: str, report: str) -> int:
             place = f"{shown}: [tool.parley] user_data"
             _write(lines, sentence=f"{place}: {fault}", traceback=traceback)
         _write_routes(lines, shown)
+        for fault, traceback in _faults_of_offline():
+            place = f"{shown}: [tool.parley] offline"
+            _write(lines, sentence=f"{place}: {fault}", traceback=traceback)
         for name, offer in manifest().agents.items():
             # A module can end the process, and then this line is the last.
             _write(lines, running=f"[tool.parley.agents.{name}] target")
@@ -108,6 +111,18 @@ def _faults_of_user_data() -> Iterator[tuple[str, str]]:
         yield _why(error)
     if "agents" in sys.modules:
         yield "importing it imports the Agents SDK, which what erases and exports does not have", ""
+
+
+def _faults_of_offline() -> Iterator[tuple[str, str]]:
+    """Yield what is wrong with the project's rules for the offline model."""
+    for target in manifest().offline:
+        try:
+            if not callable(_find(target)):
+                yield f"{target} is not a function", ""
+        except _Fault as fault:
+            yield str(fault), ""
+        except Exception as error:
+            yield _why(error)
 
 
 def _why(error: Exception) -> tuple[str, str]:

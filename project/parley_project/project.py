@@ -85,6 +85,9 @@ def read_project(file: Path) -> Project:
     user_data = table.text("user_data")
     if user_data is not None and not _names(table, "user_data", user_data, _TARGET):
         user_data = None
+    offline = tuple(
+        each for each in table.text_or_texts("offline") if _names(table, "offline", each, _TARGET)
+    )
     commands = dict(_commands(table.table("commands")))
     environment = read_environment(table.table("environment"))
     migrations = table.text("migrations")
@@ -96,6 +99,7 @@ def read_project(file: Path) -> Project:
         *((each, f"agents.{name}") for name, offer in agents.items() for each in _code_of(offer)),
         *((each, "routes") for each in routes),
         *(((user_data, "user_data"),) if user_data else ()),
+        *((each, "offline") for each in offline),
         *((target, f"commands.{name}") for name, target in commands.items()),
     ]
     source, packages = find_code(root, table, named)
@@ -104,7 +108,7 @@ def read_project(file: Path) -> Project:
         _check_key(table, name, offer, [variable.name for variable in environment])
     if faults.sentences:
         raise ProjectFaults(faults.sentences)
-    manifest = Manifest(agents, default, routes, user_data, migrations, environment)
+    manifest = Manifest(agents, default, routes, user_data, migrations, environment, offline)
     return Project(file.resolve(), manifest, source, packages, template, policies, commands)
 
 

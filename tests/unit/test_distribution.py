@@ -45,6 +45,21 @@ def test_nothing_that_is_installed_looks_for_files_beside_a_checkout() -> None:
     assert found == []
 
 
+def test_what_is_installed_knows_no_task() -> None:
+    # They are an example's, whose files are data. What asyncio calls a task is none.
+    of_tasks = re.compile(
+        r"\b(FROM|INTO|UPDATE|TABLE|JOIN) tasks\b|/tasks\b|\btask_id\b|TaskRow|TaskList"
+        r"|\b(list|find|change|complete|delete|read)_tasks?\b|parley tasks\b"
+    )
+    files = [file for package in WHEEL["packages"] for file in (ROOT / package).rglob("*.*")]
+    texts = {file: file.read_text() for file in files if file.suffix in (".py", ".sql", ".json")}
+
+    assert len(texts) > 200
+    assert [file for file, text in texts.items() if of_tasks.search(text)] == []
+    (document,) = (text for file, text in texts.items() if file.name == "openapi.json")
+    assert "task" not in document.lower()
+
+
 def test_a_groups_requirements_are_those_of_the_distribution() -> None:
     # uv takes a function's packages from a group, and pip knows extras only.
     extras = DOCUMENT["project"]["optional-dependencies"]

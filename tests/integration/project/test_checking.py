@@ -287,3 +287,49 @@ def test_routes_are_looked_at(root: Path, code: str, said: str | None) -> None:
         place, _, fault = checked.stderr.splitlines()[0].partition(": [tool.parley] routes: ")
         assert place == "pyproject.toml"
         assert said in fault
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "said"),
+    [
+        ("prices", "def app(): ...\n", None),
+        ("prices", "ap = 3\n", "commands.prices] target: shop.more:app cannot be imported"),
+        ("prices", "app = 3\n", "commands.prices] target: shop.more:app is of type int"),
+        ("message", "def app(): ...\n", "commands.message]: message is a command of Parley's"),
+    ],
+)
+def test_commands_are_looked_at(root: Path, name: str, code: str, said: str | None) -> None:
+    offer(root, right="shop.good:right")
+    (root / "shop" / "more.py").write_text(code)
+    with (root / "pyproject.toml").open("a") as file:
+        file.write(f'[tool.parley.commands.{name}]\ntarget = "shop.more:app"\n')
+        file.write('description = "Of a test."\n')
+
+    checked = parley(root, "check")
+
+    assert checked.returncode == (1 if said else 0), checked.stderr
+    assert (said or "") in checked.stderr
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ("def answer(asked): ...\n", None),
+        ("def anser(asked): ...\n", "shop.more has no answer; did you mean anser?"),
+        ("answer = 3\n", "shop.more:answer is not a function"),
+        ("import numpyy\n", "shop/more.py:1 <module>: ModuleNotFoundError"),
+    ],
+)
+def test_rules_for_the_offline_model_are_looked_at(root: Path, code: str, said: str | None) -> None:
+    offer(root, right="shop.good:right")
+    file = root / "pyproject.toml"
+    file.write_text('[tool.parley]\noffline = "shop.more:answer"\n' + file.read_text()[14:])
+    (root / "shop" / "more.py").write_text(code)
+
+    checked = parley(root, "check")
+
+    assert checked.returncode == (1 if said else 0), checked.stderr
+    if said:
+        place, _, fault = checked.stderr.splitlines()[0].partition(": [tool.parley] offline: ")
+        assert place == "pyproject.toml"
+        assert said in fault

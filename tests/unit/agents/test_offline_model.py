@@ -9,14 +9,11 @@ from typing import Any
 
 import pytest
 
-from parley.agents.offline import (
-    HELP,
-    NO_TOOLS,
-    STAND_IN,
-    SUPPORT_STAND_IN,
-    OfflineProvider,
-)
+from parley.agents.offline import OfflineProvider
+from parley.agents.offline_rules import NO_TOOLS
 from parley.runner.summary_prompt import INSTRUCTIONS
+from support_desk.offline import STAND_IN as SUPPORT_STAND_IN
+from tasks_desk.offline import HELP, STAND_IN
 
 TASK = {"task_id": "7", "title": "buy milk", "notes": None, "completed": False}
 OTHER = {"task_id": "8", "title": "spill milk", "notes": "all", "completed": True}

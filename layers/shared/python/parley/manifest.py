@@ -86,6 +86,7 @@ class Manifest:
         migrations: The folder of its migrations: a path from the project's own, and in what is
             generated from the code of `functions/migrate`.
         environment: The variables that its code reads.
+        offline: Its rules for the offline model, each as `package.module:object`.
     """
 
     agents: Mapping[str, Offer]
@@ -94,6 +95,7 @@ class Manifest:
     user_data: str | None = None
     migrations: str | None = None
     environment: tuple[Variable, ...] = ()
+    offline: tuple[str, ...] = ()
 
 
 @cache

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import psycopg
 import pytest
 
 from parley.agents import registry
+from parley.manifest import manifest
+from parley_testing import projects
 from parley_testing.agents_brought import documented
 from parley_testing.agents_brought.documented import Talk
 from parley_testing.api.handlers import Api
@@ -19,7 +22,7 @@ from parley_testing.models.server import Called, ModelServer, Said, in_order
 def test_every_agent_of_the_page_is_offered_under_its_name(api: Api) -> None:
     offered = documented.offers()
 
-    assert {f"{name}.py" for name in offered} | {"tables.py"} == {
+    assert {f"{name}.py" for name in offered} | {"tables.py", "offline.py"} == {
         path.name for path in documented.files() if path.parent.name == "my_desk"
     }
     assert [registry.load(name).name for name in offered] == list(offered)
@@ -38,6 +41,17 @@ def test_tools_answer_and_know_whose_turn_it_is(talk: Talk) -> None:
     assert told.utcoffset() == timedelta(hours=5.5)
     assert abs(datetime.now(UTC) - told) < timedelta(hours=1)
     assert outputs["call_0"] == "bob"
+
+
+@pytest.mark.usefixtures("migrated")
+def test_without_a_key_the_page_s_rule_answers(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    offered = replace(manifest(), offline=("my_desk.offline:answer",))
+    projects.offer(monkeypatch, offered)
+
+    said = api("POST", "/messages", {"text": "a table for 2", "agent": "bookings"}).json
+
+    told = "[offline model] Done: A table for 2 is booked for 2026-12-24."
+    assert said["reply"]["content"] == told
 
 
 @pytest.mark.usefixtures("migrated")

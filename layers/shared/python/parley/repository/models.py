@@ -306,7 +306,7 @@ class EscalationNoticeRow(Base):
 class TombstoneRow(Base):
     """An idempotency key of what was deleted, kept until nobody may retry with it any more.
 
-    `kind` is `session`, `turn` or `task`.
+    `kind` is `session` or `turn`.
     """
 
     __tablename__ = "idempotency_tombstones"

@@ -287,7 +287,7 @@ def _lines(record: dict[str, Any] | str) -> list[bytes]:
 
 def _told(row: Any) -> list[dict[str, Any]]:
     """Make records of a row, in the order in which they are read best."""
-    records = [{"type": name, **row[name]} for name in ("session", "turn", "task") if name in row]
+    records = [{"type": name, **row[name]} for name in ("session", "turn") if name in row]
     records += [{"type": "message", **message} for message in row.get("messages", ())]
     records += [{"type": "tool_call", **call} for call in row.get("tool_calls", ())]
     return records
