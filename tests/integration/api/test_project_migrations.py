@@ -47,7 +47,8 @@ def migrate(
     """The function of a project with migrations, over a database without a schema."""
     environment.setenv("DATABASE_URL", empty_database_url)
     environment.setenv("DATABASE_RUNTIME_URL", runtime_url(empty_database_url))
-    own = replace(manifest(), migrations=str(tmp_path / "migrations of 100%"))
+    folder = str(tmp_path / "migrations of 100%")
+    own = replace(manifest(), migrations=folder, user_data=None)
     handler = load_function("migrate").handler
     with pytest.MonkeyPatch.context() as patch:
         projects.offer(patch, own)

@@ -108,7 +108,7 @@ class Aged:
 
     def counts(self) -> dict[str, int]:
         """Count the rows of all tables that have any, but for what cleanup notes of itself."""
-        quiet = {"alembic_version", "cleanup_progress"}
+        quiet = {"alembic_version", "parley_project_version", "cleanup_progress"}
         return {
             table: len(rows) for table, rows in self.rows().items() if rows and table not in quiet
         }
