@@ -47,7 +47,7 @@ class Operation:
 
 
 OPERATIONS: Mapping[str, Operation] = {
-    "create": Operation("POST", "/sessions", {"name": "n"}, 201, "^INSERT INTO sessions"),
+    "create": Operation("POST", "/sessions", {"name": "n"}, 201, "INSERT INTO sessions"),
     "change": Operation(
         "PATCH", "/sessions/{id}", {"name": "n"}, 200, "^UPDATE sessions", "sessions"
     ),

@@ -107,8 +107,11 @@ class Aged:
         }
 
     def counts(self) -> dict[str, int]:
-        """Count the rows of all tables that have any, but for what cleanup notes of itself."""
-        quiet = {"alembic_version", "parley_project_version", "cleanup_progress"}
+        """Count the rows of all tables that have any.
+
+        Not what cleanup notes of itself, nor what turns took, which is kept when they are deleted.
+        """
+        quiet = {"alembic_version", "parley_project_version", "cleanup_progress", "daily_usage"}
         return {
             table: len(rows) for table, rows in self.rows().items() if rows and table not in quiet
         }
