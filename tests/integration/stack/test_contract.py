@@ -53,7 +53,7 @@ REFUSE_WHAT_FITS = {
     *("sendFirstMessage", "streamFirstMessage", "createSession", "createTask", "changeTask"),
     *("sendMessage", "streamMessage", "listAllSessions", "readAnyTranscript", "cleanUp"),
     *("listAllTurns", "readAnyToolCalls", "readAnyEvents", "readAnyTurnMemory"),
-    *("runAgent", "sendToChat"),
+    *("runAgent", "sendToChat", "readUsage", "readAllUsage"),
 }
 
 
@@ -66,8 +66,9 @@ def without_what_no_schema_can_tell() -> dict[str, Any]:
                 parameter
                 for parameter in operation.get("parameters", ())
                 # A cursor that no list gave; a key that came with another request; a year that no
-                # task may have, which OpenAPI has no word for.
-                if parameter["name"] not in ("cursor", "idempotency-key", "due_before")
+                # task may have, which OpenAPI has no word for; days that lie too far apart.
+                if parameter["name"]
+                not in ("cursor", "idempotency-key", "due_before", "from", "to")
             ]
             for parameter in operation["parameters"]:
                 if (parameter["in"], parameter["name"]) == ("path", "agent"):
