@@ -1,4 +1,4 @@
-"""Numbers, and yes and no, as addresses and bodies have them: written in one way only."""
+"""Numbers, days, and yes and no, as addresses and bodies have them: written in one way only."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pydantic import BeforeValidator
 from pydantic_core import PydanticCustomError
 
 _DIGITS = re.compile(r"-?[0-9]+")
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
 def _in_digits(given: object) -> object:
@@ -29,6 +30,16 @@ IN_DIGITS = BeforeValidator(_in_digits)
 
 Behind the number's limits: those of `Query` come after it and would be none that OpenAPI knows.
 """
+
+
+def _day(given: object) -> object:
+    if isinstance(given, str) and not _DAY.fullmatch(given):
+        raise PydanticCustomError("day", "must be a day written as 2026-11-29")
+    return given
+
+
+A_DAY = BeforeValidator(_day)
+"""Makes a day of a query one as RFC 3339 has it: Pydantic also takes seconds since 1970."""
 
 
 def _number(given: object) -> object:

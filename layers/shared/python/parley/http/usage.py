@@ -10,7 +10,7 @@ from aws_lambda_powertools.event_handler.api_gateway import Router
 from aws_lambda_powertools.event_handler.openapi.params import Query
 
 from parley.http.documented import answers
-from parley.http.numbers import IN_DIGITS
+from parley.http.numbers import A_DAY, IN_DIGITS
 from parley.http.parts import Administrator, Caller, Database
 from parley.http.usage_schemas import Days, UsageReport
 from parley.repository.usage import read_usage
@@ -19,10 +19,13 @@ GROUPS_MAX = 1_000
 
 FirstDay = Annotated[
     date | None,
+    A_DAY,
     Query(alias="from", description="The first day (UTC); the first of this month if not given."),
 ]
 LastDay = Annotated[
-    date | None, Query(alias="to", description="The last day (UTC), included; today if not given.")
+    date | None,
+    A_DAY,
+    Query(alias="to", description="The last day (UTC), included; today if not given."),
 ]
 Groups = Annotated[
     int,
