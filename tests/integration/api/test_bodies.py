@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable
+from unittest.mock import ANY
 
 import pytest
 
@@ -55,7 +56,7 @@ def test_json_may_be_nested_100_deep(api: Api, opening: str, closing: str) -> No
     deepest = create(100)
 
     assert deepest.status == 201
-    assert api("GET", deepest.headers["location"]).json == deepest.json
+    assert api("GET", deepest.headers["location"]).json == deepest.json | {"usage": ANY}
     for depth in (101, 250, 256, 500, 1000, 9000):
         problem(create(depth), 400, "bad_request")
     for depth in (40_000, 150_000):  # each level is a value
@@ -70,7 +71,7 @@ def test_nul_and_lone_surrogates_are_made_storable(api: Api) -> None:
     assert made.status == 201
     assert made.json["name"] == "ab\N{REPLACEMENT CHARACTER}c"
     assert made.json["metadata"] == {"k\N{REPLACEMENT CHARACTER}": ["", "\U0001f600"]}
-    assert api("GET", made.headers["location"]).json == made.json
+    assert api("GET", made.headers["location"]).json == made.json | {"usage": ANY}
 
 
 def test_a_message_with_nul_and_lone_surrogates_is_answered(api: Api) -> None:

@@ -14,7 +14,9 @@ NOBODYS = "01939d5c-2c00-7000-8000-0000000000ff"
 
 
 def read(api: Api, session_id: str) -> dict[str, Any]:
+    """Return the session as every answer has it: only this one tells what its turns took."""
     session: dict[str, Any] = api("GET", f"/sessions/{session_id}").json
+    del session["usage"]
     return session
 
 

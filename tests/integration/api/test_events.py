@@ -62,6 +62,8 @@ STATUSES = {
     "sessions/read-transcript": (200, 404),
     "sessions/read-turn": (200, 404),
     "sessions/read-turn-series": (200, 200),
+    "sessions/read-all-usage": (200, 200),
+    "sessions/read-usage": (200, 200),
     "sessions/rename-user": (200, 200),
     "sessions/web-file": (200, 200),
     "stream/follow-turn": (200, 404),

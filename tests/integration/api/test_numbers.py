@@ -27,7 +27,7 @@ def ask(api: Api, route: tuple[str, str, str], value: str) -> Any:
 
 
 def test_there_are_such_routes() -> None:
-    assert {name for _, _, name in NUMBERS} == {"limit", "after"}
+    assert {name for _, _, name in NUMBERS} == {"limit", "after", "last"}
 
 
 @pytest.mark.parametrize("route", NUMBERS, ids=" ".join)

@@ -141,6 +141,11 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "due_before": st.one_of(st.datetimes(), st.datetimes(timezones=st.just(UTC))),
     "completed": st.booleans(),
     "dry_run": st.booleans(),
+    # Of a project's own routes, which its developer writes.
+    "method": st.sampled_from(["GET", "POST", "PATCH", "PUT", "DELETE"]),
+    "path": st.sampled_from(["/tasks", "/sessions"]),
+    "query": st.dictionaries(TEXT, TEXT, max_size=3),
+    "body": st.dictionaries(TEXT, JSON, max_size=3),
 }
 METHODS = sorted(name for name, value in vars(Parley).items() if hasattr(value, "__wrapped__"))
 
