@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -166,6 +166,15 @@ def test_a_moment_is_read_in_utc(hostile: Database) -> None:
 
     assert moment == datetime(2026, 3, 1, 11, 0, 0, 500_000, UTC)
     assert moment.isoformat() == "2026-03-01T11:00:00.500000+00:00"
+
+
+def test_days_and_times_are_read_as_they_are_written(hostile: Database) -> None:
+    (row,) = hostile.run(
+        OfUser("alice"),
+        text("SELECT date '2026-03-04', timestamp '2026-03-04 12:00'"),
+    )
+
+    assert tuple(row) == (date(2026, 3, 4), datetime(2026, 3, 4, 12))
 
 
 @pytest.mark.skipif(goes_through_a_pooler(), reason="a pooler refuses options of the URL")

@@ -13,7 +13,7 @@ from psycopg.pq import TransactionStatus
 from sqlalchemy import URL, Dialect
 from sqlalchemy.engine.interfaces import DBAPIConnection
 
-from parley.repository.relied_on import ALONE, USER_OF_SESSION, UtcLoader, beginning
+from parley.repository.relied_on import ALONE, LOADERS, USER_OF_SESSION, beginning
 from parley.repository.scope import OfSession, OfUser, Scope
 
 T = TypeVar("T")
@@ -41,7 +41,8 @@ def open_connection(dialect: Dialect, url: URL, statement_timeout: float) -> DBA
     named["prepare_threshold"] = None  # what is prepared ties a pooler to one connection
     named["cursor_factory"] = _Cursor
     connection = _Connection.connect(*positional, **named)
-    connection.adapters.register_loader("timestamptz", UtcLoader)
+    for name, loader in LOADERS.items():
+        connection.adapters.register_loader(name, loader)
     connection.beginning = beginning(str(named.get("options", "")), statement_timeout)
     if statement_timeout:
         connection.answer_within = statement_timeout + _ANSWER_SECONDS

@@ -12,8 +12,10 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
+from psycopg.abc import AdaptContext
 from psycopg.adapt import Buffer, Loader
 from psycopg.sql import SQL, Literal
+from psycopg.types.datetime import DateLoader, TimestampLoader
 
 from parley.repository.scope import USER_SETTING
 
@@ -98,3 +100,27 @@ class UtcLoader(Loader):
             ValueError: No datetime can hold it: it is infinite, or before or after our calendar.
         """
         return datetime.fromisoformat(bytes(data).decode()).astimezone(UTC)
+
+
+class DayLoader(DateLoader):
+    """Reads a day as `RELIED_ON` says, whatever the connection says of itself."""
+
+    def __init__(self, oid: int, context: AdaptContext | None = None) -> None:
+        """Leave out the connection."""
+        super().__init__(oid)
+
+
+class LocalTimeLoader(TimestampLoader):
+    """Reads a time without a zone likewise."""
+
+    def __init__(self, oid: int, context: AdaptContext | None = None) -> None:
+        """Leave out the connection."""
+        super().__init__(oid)
+
+
+LOADERS: Mapping[str, type[Loader]] = {
+    "timestamptz": UtcLoader,
+    "timestamp": LocalTimeLoader,
+    "date": DayLoader,
+}
+"""By what values of each type are read; durations are psycopg's, as no statement of ours gives one."""
