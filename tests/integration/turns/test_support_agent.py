@@ -32,6 +32,7 @@ def send(api: Api, session_id: str, text: str, key: str | None = None) -> Answer
 
 def session(api: Api, session_id: str) -> dict[str, Any]:
     shown: dict[str, Any] = api("GET", f"/sessions/{session_id}").json
+    del shown["usage"]  # no list tells it
     return shown
 
 

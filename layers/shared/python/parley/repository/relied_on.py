@@ -123,4 +123,4 @@ LOADERS: Mapping[str, type[Loader]] = {
     "timestamp": LocalTimeLoader,
     "date": DayLoader,
 }
-"""By what values of each type are read; durations are psycopg's, as no statement of ours gives one."""
+"""By what values of each type are read. Durations are left out: no statement of ours gives one."""
