@@ -34,7 +34,7 @@ class Answers(LoopbackServer):
                 taken.append((self.path, self.headers["Content-Type"], json.loads(body)))
                 self.answer(b"")
 
-        super().__init__(Taking)
+        super().__init__(Taking, finishes=True)
         self.taken = taken
         self.url += "/answer?signature=a%2Fb"
 

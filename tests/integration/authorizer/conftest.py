@@ -54,7 +54,7 @@ class Issuer(LoopbackServer):
                 status, body = issuer.respond(self.path)
                 self.answer(body, status)
 
-        super().__init__(Documents)
+        super().__init__(Documents, finishes=True)
         self._running = True
         self.jwks_url = f"{self.url}/keys"
         self.discovered = {"issuer": self.url, "jwks_uri": self.jwks_url}

@@ -30,16 +30,16 @@ class LoopbackServer:
         url: Where it is, without a path. Known, and connections wait, before the block is entered.
     """
 
-    def __init__(self, handler: type[BaseHTTPRequestHandler], *, leaves_open: bool = False) -> None:
+    def __init__(self, handler: type[BaseHTTPRequestHandler], *, finishes: bool = False) -> None:
         """Take a port.
 
         Args:
             handler: Answers the requests.
-            leaves_open: Leaving the block does not wait for requests that are still answered, as
-                those of clients that keep their connection.
+            finishes: Leaving the block waits for what is still answered. Not for clients that keep
+                connections open, or open some ahead, as browsers do.
         """
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-        self._server.daemon_threads = leaves_open
+        self._server.daemon_threads = not finishes
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
         self.url = f"http://127.0.0.1:{self._server.server_port}"
 

@@ -26,7 +26,7 @@ class DynamoDbWire(LoopbackServer):
     """
 
     def __init__(self, url: str) -> None:
-        super().__init__(self._handler(), leaves_open=True)
+        super().__init__(self._handler())
         self.sent: list[str] = []
         self._behind = urlsplit(url).netloc
         self._break: tuple[str, Fault, bool] | None = None

@@ -17,7 +17,7 @@ class Pages(LoopbackServer):
     """
 
     def __init__(self) -> None:
-        super().__init__(self._handler())
+        super().__init__(self._handler(), finishes=True)
         self.pages: dict[str, Any] = {}
         self.sent: list[Any] = []
 

@@ -69,7 +69,7 @@ class ModelServer(LoopbackServer):
     """
 
     def __init__(self, script: Callable[[Asked], Step] = lambda asked: Said("ok")) -> None:
-        super().__init__(self._handler(), leaves_open=True)
+        super().__init__(self._handler())
         self.script = script
         self.asked: list[Asked] = []
         self.abandoned: list[Asked] = []

@@ -61,7 +61,7 @@ class EventServer(LoopbackServer):
     """
 
     def __init__(self, events: Sequence[Event], *plan: Act) -> None:
-        super().__init__(self._handler(), leaves_open=True)
+        super().__init__(self._handler())
         self.asked: list[Asked] = []
         self.left = threading.Event()
         self._events = events
