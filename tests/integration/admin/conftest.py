@@ -45,6 +45,19 @@ class Administrator:
             if (cursor := answer.headers.get("next-cursor")) is None:
                 return pages
 
+    def one_by_one(self, path: str, **query: str) -> list[Any]:
+        """Return the items of a list that is read with one on a page."""
+        found: list[Any] = []
+        cursor: dict[str, str] = {}
+        while True:
+            answer = self("GET", path, query={**query, "limit": "1", **cursor})
+            assert answer.status == 200, answer
+            assert len(answer.json["items"]) <= 1
+            found += answer.json["items"]
+            if answer.json["next_cursor"] is None:
+                return found
+            cursor = {"cursor": answer.json["next_cursor"]}
+
 
 @pytest.fixture
 def admin(api: Api) -> Administrator:
@@ -54,3 +67,12 @@ def admin(api: Api) -> Administrator:
 @pytest.fixture
 def aged(database: Database, memory: SqliteStore, sql: psycopg.Connection) -> Aged:
     return Aged(database, memory, sql)
+
+
+@pytest.fixture
+def turn(api: Api) -> str:
+    """A turn of alice's in which a tool was called."""
+    session_id = api.new_session()
+    sent = api("POST", f"/sessions/{session_id}/messages", {"text": "add milk"})
+    turn_id: str = sent.json["turn"]["id"]
+    return turn_id

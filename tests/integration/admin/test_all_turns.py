@@ -36,8 +36,12 @@ def made(api: Api, turns: TurnRepository) -> dict[str, str]:
 
 def listed(answer: Answer, made: dict[str, str]) -> list[str]:
     assert answer.status == 200, answer
+    return named(answer.json["items"], made)
+
+
+def named(turns: list[Any], made: dict[str, str]) -> list[str]:
     names = {turn_id: name for name, turn_id in made.items()}
-    return [names[turn["id"]] for turn in answer.json["items"]]
+    return [names[turn["id"]] for turn in turns]
 
 
 @pytest.mark.parametrize(
@@ -79,14 +83,8 @@ def test_pages_go_on_where_the_one_before_ended(
     admin: Any, made: dict[str, str], query: dict[str, str]
 ) -> None:
     whole = listed(admin("GET", "/admin/turns", query=query), made)
-    paged: list[str] = []
-    cursor: dict[str, str] = {}
-    while True:
-        answer = admin("GET", "/admin/turns", query={**query, "limit": "1", **cursor})
-        paged += listed(answer, made)
-        if answer.json["next_cursor"] is None:
-            break
-        cursor = {"cursor": answer.json["next_cursor"]}
+
+    paged = named(admin.one_by_one("/admin/turns", **query), made)
 
     assert paged == whole
 

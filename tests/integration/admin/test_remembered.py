@@ -11,29 +11,6 @@ from parley.turns import remembered
 from parley_testing.api.handlers import Api
 
 
-@pytest.fixture
-def turn(api: Api) -> str:
-    """A turn of alice's in which a tool was called."""
-    session_id = api.new_session()
-    sent = api("POST", f"/sessions/{session_id}/messages", {"text": "add milk"})
-    turn_id: str = sent.json["turn"]["id"]
-    return turn_id
-
-
-def pages(admin: Any, path: str) -> list[Any]:
-    """All of a list, one at a time."""
-    found: list[Any] = []
-    cursor: dict[str, str] = {}
-    while True:
-        answer = admin("GET", path, query={"limit": "1", **cursor})
-        assert answer.status == 200, answer
-        assert len(answer.json["items"]) <= 1
-        found += answer.json["items"]
-        if answer.json["next_cursor"] is None:
-            return found
-        cursor = {"cursor": answer.json["next_cursor"]}
-
-
 def test_what_the_model_was_told_and_answered_is_shown_as_it_is_remembered(
     admin: Any, turn: str
 ) -> None:
@@ -44,7 +21,7 @@ def test_what_the_model_was_told_and_answered_is_shown_as_it_is_remembered(
     assert items[0]["content"] == "add milk"
     assert {"function_call", "function_call_output"} <= {item.get("type") for item in items}
     assert [each["place"] for each in whole["items"]] == list(range(len(items)))
-    assert pages(admin, path) == whole["items"]
+    assert admin.one_by_one(path) == whole["items"]
 
 
 def test_of_an_item_that_is_very_long_the_beginning_is_shown(

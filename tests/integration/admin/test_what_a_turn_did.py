@@ -15,29 +15,6 @@ from parley_testing.api.handlers import Api
 from parley_testing.api.problems import wrong_fields
 
 
-@pytest.fixture
-def turn(api: Api) -> str:
-    """A turn of alice's in which a tool was called."""
-    session_id = api.new_session()
-    sent = api("POST", f"/sessions/{session_id}/messages", {"text": "add milk"})
-    turn_id: str = sent.json["turn"]["id"]
-    return turn_id
-
-
-def pages(admin: Any, path: str) -> list[Any]:
-    """All of a list, one at a time."""
-    found: list[Any] = []
-    cursor: dict[str, str] = {}
-    while True:
-        answer = admin("GET", path, query={"limit": "1", **cursor})
-        assert answer.status == 200, answer
-        assert len(answer.json["items"]) <= 1
-        found += answer.json["items"]
-        if answer.json["next_cursor"] is None:
-            return found
-        cursor = {"cursor": answer.json["next_cursor"]}
-
-
 def test_a_tools_arguments_and_output_are_shown_as_they_were_recorded(
     admin: Any, turn: str, sql: psycopg.Connection
 ) -> None:
@@ -63,7 +40,7 @@ def test_calls_are_paged_in_the_order_in_which_they_were_recorded(
             [turn, f"c{number}", Jsonb({"value": {"n": number}, "error": "KeyError"})],
         )
 
-    shown = pages(admin, f"/admin/turns/{turn}/tool-calls")
+    shown = admin.one_by_one(f"/admin/turns/{turn}/tool-calls")
 
     assert [call["call_id"] for call in shown[:2]] == ["c1", "c2"]
     assert [call["name"] for call in shown] == ["look", "look", "add_task"]
@@ -98,7 +75,7 @@ def test_what_happened_is_listed_in_its_order(admin: Any, api: Api) -> None:
     (called,) = (event for event in whole["items"] if event["type"] == "tool.called")
     assert called["data"]["name"] == "add_task"
     assert whole["next_cursor"] is None
-    assert pages(admin, f"/admin/turns/{turn}/events") == whole["items"]
+    assert admin.one_by_one(f"/admin/turns/{turn}/events") == whole["items"]
 
 
 def test_of_a_turn_whose_events_are_not_kept_any_more_there_are_none(

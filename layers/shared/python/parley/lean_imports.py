@@ -176,9 +176,7 @@ def _without_its_types(loader: SourceFileLoader, module: ModuleType) -> None:
     them having been imported.
     """
     source = loader.get_source(module.__name__) or ""
-    imported = re.findall(
-        rf"^from {re.escape(_MCP_TYPES)} import ([\w, ]+)\n", source, re.MULTILINE
-    )
+    imported = _IMPORT_OF_MCP_TYPES.findall(source)
     if _MCP_TYPES in sys.modules or _FUTURE not in source or len(imported) != 1:
         _as_it_stands(loader, module)
         return
@@ -190,18 +188,18 @@ def _without_its_types(loader: SourceFileLoader, module: ModuleType) -> None:
         _as_it_stands(loader, module)
     finally:
         del sys.modules[_MCP_TYPES]
-    _named_by_exceptions[module.__name__] = names
+    _named_by_exceptions[:] = names
 
 
-_named_by_exceptions: dict[str, list[str]] = {}
+_named_by_exceptions: list[str] = []
 
 
 def _known_to_exceptions(loader: SourceFileLoader, module: ModuleType) -> None:
     """Import the types of `mcp`, and let its exceptions know those that they name."""
     _as_it_stands(loader, module)
-    for name, types in _named_by_exceptions.items():
-        vars(sys.modules[name]).update({each: getattr(module, each) for each in types})
-    _named_by_exceptions.clear()
+    if _named_by_exceptions:
+        known = {name: getattr(module, name) for name in _named_by_exceptions}
+        vars(sys.modules[_MCP_EXCEPTIONS]).update(known)
 
 
 _WAYS: dict[str, Callable[[SourceFileLoader, ModuleType], None]] = {

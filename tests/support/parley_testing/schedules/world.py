@@ -379,6 +379,11 @@ class World:
 
     def damage(self, session_id: UUID, number: int, how: str) -> None:
         """Damage a finished turn's memory, take it away, or let it expire."""
+        self._change(session_id, number, how)
+        self.promises.lost.add((session_id, number))
+
+    def _change(self, session_id: UUID, number: int, how: str) -> None:
+        """Do so to what the store has of a session under a number."""
         change = {
             "damage": "UPDATE turns SET payload = x'00'",
             "lose": "DELETE FROM turns",
@@ -390,7 +395,6 @@ class World:
                 (conversation_key(self.user, session_id), number),
             )
         connection.close()
-        self.promises.lost.add((session_id, number))
 
     def expire_memory(self, session_id: UUID) -> None:
         """Let all that memory holds of a session's ended turns expire."""
@@ -402,17 +406,7 @@ class World:
 
     def lose_summary(self, session_id: UUID, how: str) -> None:
         """Damage a session's summaries, take them away, or let them expire."""
-        change = {
-            "damage": "UPDATE turns SET payload = x'00'",
-            "lose": "DELETE FROM turns",
-            "fade": "UPDATE turns SET expires_at = 1",
-        }[how]
-        with sqlite3.connect(self.memory) as connection:
-            connection.execute(
-                f"{change} WHERE conversation = ? AND number = ? AND state = 'done'",
-                (conversation_key(self.user, session_id), SUMMARY_NUMBER),
-            )
-        connection.close()
+        self._change(session_id, SUMMARY_NUMBER, how)
         self.promises.lost_summaries |= {
             voucher.turn_id
             for voucher, (of, _) in self.promises.summaries.items()
