@@ -11,7 +11,6 @@ import json
 from datetime import timedelta
 from http import HTTPStatus
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from parley_local.gateway import LocalPage
 from parley_local.issuer import issue_token
@@ -62,8 +61,7 @@ def _is_from_here(request: HttpRequest) -> bool:
     host = request.header("host") or ""
     if len(origins) != 1 or not is_our_name(host):
         return False
-    origin = urlsplit(origins[0])
-    return (origin.scheme, origin.netloc) == ("http", host)
+    return origins[0] == f"http://{host}"
 
 
 def _asked(request: HttpRequest) -> tuple[str, bool] | None:
@@ -74,7 +72,7 @@ def _asked(request: HttpRequest) -> tuple[str, bool] | None:
         return None
     try:
         said = json.loads(request.body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     if not isinstance(said, dict):
         return None

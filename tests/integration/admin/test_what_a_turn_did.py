@@ -11,6 +11,7 @@ from psycopg.types.json import Jsonb
 
 from parley.events.listing import joined
 from parley.events.log import EventType, TurnEvent
+from parley.repository.paging import encode
 from parley_testing.api.handlers import Api
 from parley_testing.api.problems import wrong_fields
 
@@ -121,7 +122,8 @@ def test_what_cannot_be_taken_is_named(admin: Any, turn: str, what: str) -> None
 
     assert wrong_fields(admin("GET", path, query={"limit": "0"})) == ["limit"]
     assert wrong_fields(admin("GET", path, query={"limit": "101"})) == ["limit"]
-    assert wrong_fields(admin("GET", path, query={"cursor": "W251bGxd"})) == ["cursor"]
+    for cursor in ("W251bGxd", encode([datetime(2026, 11, 29, tzinfo=UTC), "\0"])):
+        assert wrong_fields(admin("GET", path, query={"cursor": cursor})) == ["cursor"]
 
 
 @pytest.mark.parametrize("what", ["tool-calls", "events", "memory"])

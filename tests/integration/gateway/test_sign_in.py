@@ -62,6 +62,7 @@ def test_the_token_is_an_administrators_where_a_page_from_here_asks_for_that(
         "http://localhost:1",
         "http://127.0.0.1",
         "http://evil.localhost",
+        "http://[",
         "null",
         "",
     ],
@@ -103,6 +104,7 @@ def test_https_to_the_same_name_is_another_origin(client: httpx.Client) -> None:
         ("application/json", b'{"user": ""}'),
         ("application/json", b'{"user": "alice", "admin": "yes"}'),
         ("application/json", b'{"admin": true}'),
+        ("application/json", b"[" * 1000),
         ("application/json", b'{"user": "' + b"x" * 2000 + b'"}'),
     ],
 )

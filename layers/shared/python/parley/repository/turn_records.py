@@ -19,7 +19,7 @@ from parley.repository.scope import OfUser
 TEXT_MAX_CHARS = 100_000
 """How much of what a call was given, and of what it gave, is shown."""
 
-_CallId = Annotated[str, StringConstraints(max_length=1000)]
+_CallId = Annotated[str, StringConstraints(max_length=1000, pattern=r"^[^\x00]*$")]
 _POSITION: TypeAdapter[tuple[Moment, _CallId]] = TypeAdapter(tuple[Moment, _CallId])
 
 
