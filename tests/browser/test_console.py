@@ -349,6 +349,7 @@ def test_a_turn_shows_its_attempts_model_calls_and_tools_on_a_time_line(
     gate.open()
     let_another_carry_on(stack, session_id, talker.user)
     expect(chat.locator(".prose")).to_have_text("The first half, end.")
+    expect(chat.locator(".answer")).not_to_have_attribute("aria-busy", "true")
 
     console.goto(f"/console#sessions/{session_id}")
     console.get_by_role("link", name="What was done").click()
