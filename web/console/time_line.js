@@ -27,21 +27,21 @@
  */
 export function timeLine(whole, calls, events) {
   const { turn, user_message: message } = whole;
-  /** @type {Entry[]} */
-  const entries = [
-    ...(message === null ? [] : [at("message", "Message", turn.created_at, { text: message.content })]),
+  const done = [
     ...attempts(whole, events),
     ...whole.steps.filter((/** @type {any} */ step) => step.kind === "model").map(modelCall),
     ...toolCalls(whole.steps, calls, events),
     ...sayings(turn, events),
-    ...end(whole),
   ];
   // What ends at the same moment as another begins has begun before it.
-  return entries.sort((a, b) => a.from - b.from || a.to - b.to || ORDER.indexOf(a.kind) - ORDER.indexOf(b.kind));
+  done.sort((a, b) => a.from - b.from || a.to - b.to || ORDER.indexOf(a.kind) - ORDER.indexOf(b.kind));
+  // Nothing is before the message nor after the end, whatever the clocks of two machines say.
+  const begin = message === null ? [] : [at("message", "Message", turn.created_at, { text: message.content })];
+  return [...begin, ...done, ...end(whole)];
 }
 
 /** @type {Entry["kind"][]} */
-const ORDER = ["message", "attempt", "model", "said", "void", "tool", "end"];
+const ORDER = ["attempt", "model", "said", "void", "tool"];
 
 /**
  * @param {any} whole

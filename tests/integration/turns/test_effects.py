@@ -16,6 +16,7 @@ from uuid import UUID
 import psycopg
 import pytest
 from agents import Agent, function_tool
+from sqlalchemy import text
 
 from parley.errors import InvalidField, NotFound, StoreUnavailable
 from parley.repository.database import Database
@@ -149,6 +150,26 @@ async def test_an_effect_and_its_record_are_committed_together(
     output = "added milk"
     assert rows == [(True, sent.view.turn.id, "c", "add", arguments, output, True)]
     assert told(bench.model.asked[1]) == {"c": "added milk"}
+
+
+async def test_an_effect_is_recorded_when_it_has_happened(
+    new_bench: NewBench, sql: psycopg.Connection
+) -> None:
+    happened: list[datetime] = []
+
+    @effect_tool
+    def note_the_time(effect: Effect) -> None:
+        """Note the time, in a transaction that has begun before."""
+        effect.db.execute(text("SELECT pg_sleep(0.01)"))
+        happened.append(datetime.now(UTC))
+
+    agent = Agent[TurnContext](name="tester", tools=[note_the_time])
+    bench = new_bench(in_order(call("note_the_time", "c"), say("ok")), agent=agent)
+
+    await bench.send(bench.new_session())
+
+    ((recorded_at,),) = sql.execute("SELECT created_at FROM tool_calls").fetchall()
+    assert recorded_at >= happened[0]
 
 
 @pytest.mark.parametrize(

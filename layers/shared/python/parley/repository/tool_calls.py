@@ -151,12 +151,14 @@ def _parameters(turn: RunningTurn, call: ToolCall) -> Mapping[str, Any]:
     }
 
 
+# It is recorded at the end of the tool's transaction; now() would tell when that began.
 _INSERT = """
 WITH held AS MATERIALIZED (
   SELECT id FROM turns
   WHERE id = :turn_id AND attempt = :attempt AND status = 'running' FOR SHARE)
-INSERT INTO tool_calls (turn_id, call_id, name, arguments, output, effect)
-SELECT held.id, :call_id, :name, :arguments, CAST(:output AS jsonb), :effect FROM held
+INSERT INTO tool_calls (turn_id, call_id, name, arguments, output, effect, created_at)
+SELECT held.id, :call_id, :name, :arguments, CAST(:output AS jsonb), :effect, clock_timestamp()
+FROM held
 """
 
 _RECORD_FIRST = text(f"{_INSERT} RETURNING call_id")
