@@ -7,6 +7,7 @@ A custom resource that never answers hangs its stack for an hour, so everything 
 from __future__ import annotations
 
 import json
+import os
 import threading
 import traceback
 import urllib.request
@@ -20,7 +21,13 @@ _WITHOUT_CONTEXT_SECONDS = 280.0
 
 
 class MigrationFailed(Exception):
-    """The schema could not be brought up to date; the message says why, in a sentence."""
+    """The schema could not be brought up to date; the message says why, in a sentence.
+
+    Attributes:
+        explained: Whoever asked needs no traceback; the log has it.
+    """
+
+    explained = True
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
@@ -45,7 +52,9 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         try:
             return _migrate(_seconds(context))
         except Exception as error:
-            raise MigrationFailed(_reason(error)) from error
+            reason = _reason(error)
+            _log(error, reason)
+            raise MigrationFailed(reason) from error
     raise ValueError("expected a custom resource's event or {'action': 'migrate'}")
 
 
@@ -59,8 +68,9 @@ def _custom_resource(event: dict[str, Any], context: Any) -> dict[str, Any]:
         try:
             finished["data"] = {"revision": _migrate(seconds)["revision"]}
         except BaseException as error:
-            print("".join(traceback.format_exception(error)))  # noqa: T201 -- more than the reason
-            finished["reason"] = _reason(error)
+            reason = _reason(error)
+            _log(error, reason)
+            finished["reason"] = reason
 
     worker = threading.Thread(target=work, daemon=True)
     worker.start()
@@ -89,6 +99,24 @@ def _reason(error: BaseException) -> str:
     except Exception:  # what it needs is not there, which may be what went wrong
         return f"{type(error).__name__}: {error}"
     return diagnose(error).sentence
+
+
+def _log(error: BaseException, reason: str) -> None:
+    """Write what led there in one line; for people only where the reason does not say all."""
+    led = "".join(traceback.format_exception(error))
+    if os.environ.get("LOG_FORMAT") != "text":
+        told = {"level": "ERROR", "message": "migration failed", "reason": reason}
+        print(json.dumps({**told, "traceback": led}))  # noqa: T201
+    elif not _is_known(error):
+        print(led)  # noqa: T201
+
+
+def _is_known(error: BaseException) -> bool:
+    try:
+        from parley.errors import ParleyError
+    except Exception:  # it may be what went wrong
+        return False
+    return isinstance(error, ParleyError)
 
 
 def _migrate(seconds: float) -> dict[str, Any]:

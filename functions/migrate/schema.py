@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-import traceback
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from parley.manifest import manifest
 from parley.repository import project_tables
 from parley.repository.database import Database, translated
 from parley.repository.diagnosis import diagnose
+from parley.repository.migration_faults import LEFT_BEHIND, migration_fault
 from parley.repository.roles import arrange, try_logins
 from parley.repository.row_security import PROJECT_VERSIONS
 from parley.repository.scope import SERVICE
@@ -30,8 +31,6 @@ No try begins later. What does not pass by itself, such as a refused password, e
 _PAUSES = (0.5, 1.0, 2.0, 5.0)
 _LOCK = 7_275_695  # any number that only Parley's migrations use in this database
 _VERSIONS = "alembic_version"
-_LEFT_BEHIND = "tasks"
-"""Made by 0001 and of a project's since: empty, it is nobody's."""
 
 
 def config(project: Path | None = None) -> Config:
@@ -129,7 +128,7 @@ def what_erasing_leaves(database: Database, kept: Sequence[Kept]) -> list[str]:
     """
     with database.transaction(SERVICE) as connection:
         return project_tables.what_erasing_leaves(
-            connection, tables_named(kept), unless_empty=_LEFT_BEHIND
+            connection, tables_named(kept), unless_empty=LEFT_BEHIND
         )
 
 
@@ -142,7 +141,11 @@ def _upgrade(
 ) -> str:
     with database.long_transaction(seconds) as connection:
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+        new = _revision(connection, _VERSIONS) is None
         reached, known = _advance(connection, config())
+        if new:
+            # No code has read it here, and a project may want the name.
+            connection.execute(text(f"DROP TABLE {LEFT_BEHIND}"))
         if project is not None:
             _advance_project(connection, project)
         tables = None if kept is None else user_tables(kept)
@@ -171,16 +174,35 @@ def _advance(connection: Connection, configuration: Config) -> tuple[str | None,
 def _advance_project(connection: Connection, folder: Path) -> None:
     try:
         with translated():
+            _see_one_line(config(folder))
             _advance(connection, config(folder))
-    except StoreUnavailable:
+    except (ProjectMigrationFault, StoreUnavailable):
         raise
     except Exception as error:
-        frames = traceback.extract_tb(error.__traceback__)
-        own = [frame for frame in frames if Path(frame.filename).is_relative_to(folder)]
-        place = f" at {Path(own[-1].filename).name}:{own[-1].lineno}" if own else ""
+        raise migration_fault(error, folder) from error
+
+
+def _see_one_line(configuration: Config) -> None:
+    """Read migrations, each of which has to come behind one other.
+
+    Raises:
+        ProjectMigrationFault: Two are the newest.
+        UserWarning: Two are of one revision, or one comes behind a revision that is not there.
+    """
+    script = ScriptDirectory.from_config(configuration)
+    with warnings.catch_warnings():
+        # Alembic only warns of what makes it leave one of them out.
+        of_one = "Revision .* is (not present|present more than once)"
+        warnings.filterwarnings("error", of_one, UserWarning)
+        newest = script.get_revisions(script.get_heads())
+    if len(newest) > 1:
+        files = " and ".join(Path(each.path).name for each in newest)
+        last = newest[-1]
         raise ProjectMigrationFault(
-            f"The project's own migrations failed{place}: {diagnose(error).sentence}"
-        ) from error
+            f"The project's own migrations failed: Multiple head revisions: {files} are both the"
+            f" newest. Let one come behind the other, by its down_revision, such as"
+            f" {newest[0].revision!r} in {Path(last.path).name}."
+        )
 
 
 def _revision(connection: Connection, table: str) -> str | None:

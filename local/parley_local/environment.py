@@ -82,7 +82,8 @@ def invoke(handler: Handler, message: dict[str, Any]) -> bytes:
     try:
         result = handler(message["event"], context)
     except Exception as error:
-        traceback.print_exc()
+        if not getattr(error, "explained", False):  # the function's own; who asked is told
+            traceback.print_exc()
         return frames.pack({"error": error_of(error)})
     try:
         # Serialised alone first, so that the error names the result and not our frame.

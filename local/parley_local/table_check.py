@@ -45,6 +45,7 @@ def check_tables(project: Project, shell: Mapping[str, str]) -> list[str]:
             data_dir=Path(folder),
             runtime_url=postgres.runtime_url(),
             jwks_url="",
+            log_format="text",  # it is people who ask
         )
         path = python_path(project, Path(folder) / "project", variables.get("PYTHONPATH", ""))
         try:

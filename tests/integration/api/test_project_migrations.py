@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +15,7 @@ from parley.manifest import manifest
 from parley_testing import projects
 from parley_testing.api.handlers import load_function
 from parley_testing.postgres.databases import runtime_url
+from parley_testing.postgres.older_schema import migrate_as_before
 
 Write = Callable[[str, str | None, str], Path]
 BOOKINGS = 'op.execute("CREATE TABLE bookings (id uuid PRIMARY KEY, user_id text NOT NULL)")'
@@ -99,7 +101,7 @@ def test_one_that_fails_is_named_with_its_line_and_nothing_is_changed(
     write("one", None, BOOKINGS)
     write("two", "one", 'op.execute("ALTER TABLE nothing ADD x int")')
 
-    with pytest.raises(Exception, match=r"at two\.py:5: .*\"nothing\" does not exist"):
+    with pytest.raises(Exception, match=r"own migration two failed at .*/two\.py:5: .*nothing"):
         migrate()
 
     tables = empty.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
@@ -126,6 +128,87 @@ def test_two_newest_are_refused_with_what_to_do(migrate: Callable[[], str], writ
 
     with pytest.raises(Exception, match=r"own migrations failed: .*Multiple head revisions"):
         migrate()
+
+
+def test_what_alembic_would_leave_out_or_not_find_is_refused(
+    migrate: Callable[[], str], write: Write
+) -> None:
+    write("one", None, BOOKINGS)
+    write("two", "gone", "pass")
+    with pytest.raises(Exception, match=r"migrations failed: .*gone .* is not present"):
+        migrate()
+
+    write("two", "one", "pass").rename(write("again", "one", "pass"))
+    write("two", "one", "pass")
+    with pytest.raises(Exception, match=r"migrations failed: .*two is present more than once"):
+        migrate()
+
+
+def test_the_log_has_what_led_there_and_people_are_told_the_sentence_alone(
+    migrate: Callable[[], str],
+    write: Write,
+    environment: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    write("one", None, 'op.execute("SELECT 1 / 0")')
+
+    with pytest.raises(Exception, match="division by zero") as failed:
+        migrate()
+    (line,) = capsys.readouterr().out.splitlines()
+    told = json.loads(line)
+    assert (told["level"], told["reason"]) == ("ERROR", str(failed.value))
+    assert "sqlalchemy.exc.DataError" in told["traceback"]
+
+    environment.setenv("LOG_FORMAT", "text")
+    with pytest.raises(Exception, match="division by zero"):
+        migrate()
+    assert capsys.readouterr() == ("", "")
+
+
+TASKS = 'op.execute("CREATE TABLE tasks (id int PRIMARY KEY, what text)")'
+INDEX = 'op.execute("CREATE TABLE mine (id int); CREATE INDEX ix_tasks_user ON mine (id)")'
+DROPPED = 'op.execute("DROP TABLE IF EXISTS tasks"); '
+
+
+@pytest.mark.parametrize("does", [TASKS, INDEX])
+def test_a_project_has_tasks_of_its_own(
+    migrate: Callable[[], str], write: Write, empty: psycopg.Connection, does: str
+) -> None:
+    write("one", None, does)
+
+    migrate()
+
+    assert versions(empty)[1] == ("project", "one")
+
+
+@pytest.mark.parametrize("does", [TASKS, INDEX])
+def test_where_an_older_version_made_tasks_it_is_told_why_and_what_to_do(
+    migrate: Callable[[], str],
+    write: Write,
+    empty: psycopg.Connection,
+    empty_database_url: str,
+    does: str,
+) -> None:
+    migrate_as_before(empty_database_url)
+    write("one", None, does)
+    with pytest.raises(Exception, match=r"older version of Parley made the table tasks") as failed:
+        migrate()
+    assert 'op.execute("DROP TABLE IF EXISTS tasks")' in str(failed.value)
+
+    write("one", None, DROPPED + does)
+    migrate()
+
+    assert versions(empty)[1] == ("project", "one")
+
+
+def test_what_older_code_reads_stays_where_no_project_wants_it(
+    migrate: Callable[[], str], empty: psycopg.Connection, empty_database_url: str
+) -> None:
+    migrate_as_before(empty_database_url)
+
+    migrate()
+
+    assert empty.execute("SELECT count(*) FROM tasks").fetchone() == (0,)
 
 
 def test_a_revision_of_newer_code_of_either_holds_the_other_up_in_nothing(

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import closing
 from uuid import uuid4
 
 import psycopg
 import pytest
 
 from parley.fingerprints import fingerprint
-from parley.repository.database import Database
 from parley_local.postgres import EmbeddedPostgres
 from parley_testing.api.handlers import Api, load_function
 from parley_testing.api.problems import problem
 from parley_testing.postgres.databases import connect, runtime_url
+from parley_testing.postgres.older_schema import migrate_as_before
 
 MILK = fingerprint("task", title="milk", notes=None, due_at=None)
 EGGS = fingerprint("task", title="eggs", notes=None, due_at=None)
@@ -22,15 +21,11 @@ EGGS = fingerprint("task", title="eggs", notes=None, due_at=None)
 
 @pytest.fixture
 def database_url(postgres: EmbeddedPostgres, monkeypatch: pytest.MonkeyPatch) -> str:
-    """A database with Parley's tables only, where bob has a task and the key of a deleted one."""
+    """A database of Parley's own tasks, where bob has one and the key of a deleted one."""
     name = f"before_{uuid4().hex}"
     postgres.create_database(name)
     url = postgres.url(name)
-    load_function("migrate")
-    from schema import upgrade  # type: ignore[import-not-found]
-
-    with closing(Database(lambda: url, statement_timeout=10, as_owner=True)) as owner:
-        upgrade(owner)
+    migrate_as_before(url)
     with connect(url) as sql:
         sql.execute(
             "INSERT INTO tasks (id, user_id, title, idempotency_key, fingerprint)"

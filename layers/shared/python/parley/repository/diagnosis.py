@@ -146,7 +146,7 @@ def diagnose(error: BaseException) -> Diagnosis:
         return Diagnosis(str(error), lasts=False)
     if isinstance(error, RuntimeRoleFault | ProjectMigrationFault | UserDataFault):
         return Diagnosis(str(error), lasts=True)
-    cause = _driver_error(error)
+    cause = driver_error(error)
     if cause is None:
         return Diagnosis(
             f"{type(error).__name__}: {error}", not isinstance(error, StoreUnavailable)
@@ -165,7 +165,8 @@ def diagnose(error: BaseException) -> Diagnosis:
     return Diagnosis(f"{known.sentence} ({state}: {said})", known.lasts)
 
 
-def _driver_error(error: BaseException | None) -> PsycopgError | None:
+def driver_error(error: BaseException | None) -> PsycopgError | None:
+    """Return what Postgres or its driver said, of an error or what caused it."""
     while error is not None:
         if isinstance(error, PsycopgError):
             return error

@@ -68,10 +68,15 @@ def parley_databases(parley_schema: Schema) -> Iterator[Databases]:
     from parley.testing.processes import require_fork
 
     require_fork()  # before what follows imports what needs a Unix system
+    from parley.errors import ProjectMigrationFault, UserDataFault
     from parley.testing.postgres import Databases, temporary_server
 
     with temporary_server() as server:
-        yield Databases(server, parley_schema)
+        try:
+            made = Databases(server, parley_schema)
+        except (ProjectMigrationFault, UserDataFault) as fault:
+            pytest.fail(str(fault), pytrace=False)  # the sentence names the place
+        yield made
 
 
 @pytest.fixture
