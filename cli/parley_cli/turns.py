@@ -10,7 +10,7 @@ import typer
 
 from parley_cli.connection import as_admin, as_user
 from parley_cli.errors import CommandFailed
-from parley_cli.named import get_session
+from parley_cli.named import get_session, get_turn_id
 from parley_cli.screen import Json, note, on_terminal, show_fields, show_json, show_table
 from parley_cli.sessions import Limit, Named
 from parley_cli.turn_screen import TurnScreen, show_events, show_turn
@@ -25,9 +25,11 @@ app = typer.Typer(
 
 _HEADINGS = ("number", "status", "agent", "begun", "id")
 
-TurnId = Annotated[
+Turn = Annotated[
     str | None,
-    typer.Argument(metavar="TURN", help="Its id; the running one, or else the last, when absent."),
+    typer.Argument(
+        metavar="TURN", help="Its number or id; the running one, or else the last, when absent."
+    ),
 ]
 
 
@@ -60,10 +62,10 @@ def list_(
 
 @app.command()
 @as_user
-def show(parley: Parley, session: Named, turn: TurnId = None, json: Json = False) -> None:
+def show(parley: Parley, session: Named, turn: Turn = None, json: Json = False) -> None:
     """Show a turn: its state, what was said, what it used, and what was done in it."""
     session_id = get_session(parley, session).id
-    found = parley.read_turn(session_id, turn or _last(parley, session_id))
+    found = parley.read_turn(session_id, _named_or_last(parley, session_id, turn))
     if json:
         show_json(found)
     else:
@@ -124,7 +126,7 @@ def latest(
 def follow(
     parley: Parley,
     session: Named,
-    turn: TurnId = None,
+    turn: Turn = None,
     after: Annotated[
         int, typer.Option("--after", min=0, help="Only events after the one of this number.")
     ] = 0,
@@ -136,8 +138,8 @@ def follow(
     each event as it comes. Ctrl-C stops following; the turn goes on.
     """
     session_id = get_session(parley, session).id
-    turn = turn or str(_last(parley, session_id))
-    events = parley.follow_turn(session_id, turn, after=after)
+    shown = _named_or_last(parley, session_id, turn)
+    events = parley.follow_turn(session_id, shown, after=after)
     if json:
         show_events(events)
         return
@@ -148,16 +150,18 @@ def follow(
         # Piped nothing of it is shown yet; and of a turn that nobody followed while it ran, no
         # events were kept.
         if not on_terminal() or not screen.tools:
-            for step in parley.read_turn(session_id, turn).steps:
+            for step in parley.read_turn(session_id, shown).steps:
                 note(f"→ {told_step(step)}")
 
 
-def _last(parley: Parley, session_id: UUID) -> UUID:
-    """Return the session's turn that runs, or the last one.
+def _named_or_last(parley: Parley, session_id: UUID, named: str | None) -> UUID | str:
+    """Return the id of the turn that is named, or else of the one that runs, or of the last.
 
     Raises:
-        CommandFailed: It has none.
+        CommandFailed: There is none.
     """
+    if named:
+        return get_turn_id(parley, session_id, named)
     running = next(parley.list_turns(session_id, status="running", page_size=1), None)
     found = running or next(parley.list_turns(session_id, page_size=1), None)
     if found is None:
@@ -171,7 +175,8 @@ def cancel(
     parley: Parley,
     session: Named,
     turn: Annotated[
-        str | None, typer.Argument(metavar="TURN", help="Its id; the running one when absent.")
+        str | None,
+        typer.Argument(metavar="TURN", help="Its number or id; the running one when absent."),
     ] = None,
     json: Json = False,
 ) -> None:
@@ -181,8 +186,10 @@ def cancel(
         running = next(parley.list_turns(session_id, status="running", page_size=1), None)
         if running is None:
             raise CommandFailed("No turn of this session is running.")
-        turn = str(running.id)
-    cancelled = parley.cancel_turn(session_id, turn)
+        chosen: UUID | str = running.id
+    else:
+        chosen = get_turn_id(parley, session_id, turn)
+    cancelled = parley.cancel_turn(session_id, chosen)
     if json:
         show_json(cancelled)
     else:

@@ -344,3 +344,35 @@ def test_a_session_without_turns_has_none_to_follow(
 
     assert (result.exit_code, result.stdout) == (1, "")
     assert result.stderr == "parley: This session has no turn yet.\n"
+
+
+@pytest.mark.parametrize("command", ["show", "follow", "cancel"])
+def test_a_turn_is_named_by_its_number_too(
+    parley: Any, api: Any, running: dict[str, Any], turns: str, command: str
+) -> None:
+    newer = [
+        running["turn"] | {"id": str(UUID(int=90 + number)), "number": number} for number in (3, 2)
+    ]
+    api.answers(
+        f"GET {turns}",
+        {"items": newer, "next_cursor": "further"},
+        {"items": [running["turn"]], "next_cursor": None},
+    )
+    api.streams(f"GET {turns}/{TURN}/events", replied("Yes."))
+    api.answers(f"POST {turns}/{TURN}/cancel", cancelled(running, "cancelled"))
+
+    result = parley("turns", command, "groceries", "1")
+
+    assert result.exit_code == 0, result.stderr
+    assert any(f"{turns}/{TURN}" in sent for sent in api.sent())
+
+
+@pytest.mark.parametrize("command", ["show", "follow", "cancel"])
+@pytest.mark.parametrize("number", ["0", "2"])
+def test_a_number_that_no_turn_has_is_said(
+    parley: Any, running: dict[str, Any], command: str, number: str
+) -> None:
+    result = parley("turns", command, "groceries", number)
+
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr == f"parley: This session has no turn {number}.\n"
