@@ -64,8 +64,10 @@ def check(project: ProjectFolder = HERE) -> None:
     and what a template of the project's own lacks.
     """
     found = checked(project)
-    for sentence in _faults_of_commands(found):
-        raise CommandFailed(sentence)
+    if faults := list(_faults_of_commands(found)):
+        for sentence in faults:
+            typer.echo(sentence, err=True)
+        raise typer.Exit(1)
     for sentence in _warnings(found):
         typer.echo(f"Warning: {sentence}", err=True)
     default = found.manifest.default

@@ -231,12 +231,131 @@ def test_tables_that_erasing_a_user_would_leave_are_warned_of(root: Path) -> Non
     assert warning.startswith("Warning: diary: erasing a user would leave its rows.")
 
 
+ROUTES = """
+from parley.http import Router
+router = Router()
+@router.get("/prices")
+def list_prices() -> dict[str, int]:
+    return {}
+"""
+ROUTE_FAULTS = {
+    "taken": (
+        ROUTES.replace("/prices", "/sessions"),
+        "shop/taken.py:4 list_prices: GET /sessions: ",
+    ),
+    "misnamed": (
+        ROUTES.replace("router", "rooter"),
+        "shop.misnamed has no router; did you mean rooter?",
+    ),
+    "unfound": ("import numpyy\n", "shop/unfound.py:1 <module>: ModuleNotFoundError"),
+    # The last: of what is imported behind it nobody could tell.
+    "heavy": ("import agents\n" + ROUTES, "imports the Agents SDK"),
+}
+OFFLINE_FAULTS = {
+    "misspelt": ("def anser(asked): ...\n", "shop.misspelt has no answer; did you mean anser?"),
+    "number": ("answer = 3\n", "shop.number:answer is not a function"),
+    "unfound": ("import numpyy\n", "shop/unfound.py:1 <module>: ModuleNotFoundError"),
+}
+COMMAND_FAULTS = {
+    "typo": ("ap = 3\n", "commands.typo] target: shop.typo:app cannot be imported"),
+    "number": ("app = 3\n", "commands.number] target: shop.number:app is of type int"),
+    "message": ("def app(): ...\n", "commands.message]: message is a command of Parley's"),
+}
+
+
+def add(root: Path, *lines: str, **modules: str) -> None:
+    """Add keys to `[tool.parley]`, and modules to the project's package."""
+    file = root / "pyproject.toml"
+    file.write_text("\n".join(["[tool.parley]", *lines]) + file.read_text()[13:])
+    for name, code in modules.items():
+        (root / "shop" / f"{name}.py").write_text(code)
+
+
+def add_commands(root: Path, *names: str) -> None:
+    with (root / "pyproject.toml").open("a") as file:
+        for name in names:
+            file.write(f'[tool.parley.commands.{name}]\ntarget = "shop.{name}:app"\n')
+            file.write('description = "Of a test."\n')
+
+
+def faults_of(key: str, said: str) -> list[str]:
+    """Return what a check has said of a key, each without its place."""
+    place = f"pyproject.toml: [tool.parley] {key}: "
+    return [line.removeprefix(place) for line in said.splitlines() if line.startswith(place)]
+
+
+def check_of_user_data(root: Path, code: str, said: str) -> str:
+    keep(root, code)
+
+    checked = parley(root, "check")
+
+    assert checked.returncode == 1
+    assert said in checked.stderr
+    return checked.stderr
+
+
+def test_routes_commands_and_rules_that_are_right_are_not_told_of(root: Path) -> None:
+    offer(root, right="shop.good:right")
+    add(
+        root,
+        'routes = ["shop.routes"]',
+        'offline = "shop.rules:answer"',
+        routes=ROUTES,
+        rules="def answer(asked): ...\n",
+        prices="def app(): ...\n",
+    )
+    add_commands(root, "prices")
+
+    checked = parley(root, "check")
+
+    assert (checked.returncode, checked.stderr) == (0, "")
+
+
+def test_all_that_is_wrong_with_routes_and_tables_is_told_of(root: Path) -> None:
+    offer(root, right="shop.good:right")
+    named = [f'"shop.{name}"' for name in ROUTE_FAULTS]
+    modules = {name: code for name, (code, _) in ROUTE_FAULTS.items()}
+    add(root, f"routes = [{', '.join(named)}]", **modules)
+
+    said = check_of_user_data(root, "tables = [3]\n", "] user_data: kept:tables has int in it")
+
+    found = faults_of("routes", said)
+    assert len(found) == len(ROUTE_FAULTS)
+    for (name, (_, fault)), sentence in zip(ROUTE_FAULTS.items(), found, strict=True):
+        assert sentence.startswith(f"shop.{name}: ")
+        assert fault in sentence
+
+
+def test_all_that_is_wrong_with_rules_for_the_offline_model_and_tables_is_told_of(
+    root: Path,
+) -> None:
+    offer(root, right="shop.good:right")
+    named = [f'"shop.{name}:answer"' for name in OFFLINE_FAULTS]
+    modules = {name: code for name, (code, _) in OFFLINE_FAULTS.items()}
+    add(root, f"offline = [{', '.join(named)}]", **modules)
+
+    said = check_of_user_data(
+        root, "tabels = []\n", "] user_data: kept has no tables; did you mean tabels?"
+    )
+
+    found = faults_of("offline", said)
+    assert len(found) == len(OFFLINE_FAULTS)
+    for (_, fault), sentence in zip(OFFLINE_FAULTS.values(), found, strict=True):
+        assert fault in sentence
+
+
+def test_routes_that_end_the_process_and_tables_that_raise_are_told_of(root: Path) -> None:
+    offer(root, right="shop.good:right")
+    add(root, 'routes = ["shop.routes"]', routes="raise SystemExit(3)\n")
+
+    said = check_of_user_data(root, "1 / 0\n", "kept.py:1")
+
+    assert faults_of("routes", said) == ["what builds the agents ended: exit status 3"]
+
+
 @pytest.mark.parametrize(
     ("code", "said"),
     [
-        ("tables = [3]\n", "] user_data: kept:tables has int in it"),
-        ("tabels = []\n", "] user_data: kept has no tables; did you mean tabels?"),
-        ("1 / 0\n", "kept.py:1"),
         ("import agents\ntables = []\n", "imports the Agents SDK"),
         (
             "from parley import UserTable\ntables = [UserTable('nothing')]\n",
@@ -246,90 +365,19 @@ def test_tables_that_erasing_a_user_would_leave_are_warned_of(root: Path) -> Non
 )
 def test_what_is_said_wrongly_of_tables_is_a_fault(root: Path, code: str, said: str) -> None:
     offer(root, right="shop.good:right")
-    keep(root, code)
+
+    check_of_user_data(root, code, said)
+
+
+def test_all_that_is_wrong_with_commands_is_told_of(root: Path) -> None:
+    offer(root, right="shop.good:right")
+    add(root, **{name: code for name, (code, _) in COMMAND_FAULTS.items()})
+    add_commands(root, *COMMAND_FAULTS)
 
     checked = parley(root, "check")
 
     assert checked.returncode == 1
-    assert said in checked.stderr
-
-
-ROUTES = """
-from parley.http import Router
-router = Router()
-@router.get("/prices")
-def list_prices() -> dict[str, int]:
-    return {}
-"""
-
-
-@pytest.mark.parametrize(
-    ("code", "said"),
-    [
-        (ROUTES, None),
-        (ROUTES.replace("/prices", "/sessions"), "shop/routes.py:4 list_prices: GET /sessions: "),
-        (ROUTES.replace("router", "rooter"), "shop.routes has no router; did you mean rooter?"),
-        ("import numpyy\n", "shop/routes.py:1 <module>: ModuleNotFoundError"),
-        ("import agents\n" + ROUTES, "imports the Agents SDK"),
-        ("raise SystemExit(3)", "what builds the agents ended: exit status 3"),
-    ],
-)
-def test_routes_are_looked_at(root: Path, code: str, said: str | None) -> None:
-    offer(root, right="shop.good:right")
-    file = root / "pyproject.toml"
-    file.write_text('[tool.parley]\nroutes = ["shop.routes"]\n' + file.read_text()[14:])
-    (root / "shop" / "routes.py").write_text(code)
-
-    checked = parley(root, "check")
-
-    assert checked.returncode == (1 if said else 0), checked.stderr
-    if said:
-        place, _, fault = checked.stderr.splitlines()[0].partition(": [tool.parley] routes: ")
-        assert place == "pyproject.toml"
-        assert said in fault
-
-
-@pytest.mark.parametrize(
-    ("name", "code", "said"),
-    [
-        ("prices", "def app(): ...\n", None),
-        ("prices", "ap = 3\n", "commands.prices] target: shop.more:app cannot be imported"),
-        ("prices", "app = 3\n", "commands.prices] target: shop.more:app is of type int"),
-        ("message", "def app(): ...\n", "commands.message]: message is a command of Parley's"),
-    ],
-)
-def test_commands_are_looked_at(root: Path, name: str, code: str, said: str | None) -> None:
-    offer(root, right="shop.good:right")
-    (root / "shop" / "more.py").write_text(code)
-    with (root / "pyproject.toml").open("a") as file:
-        file.write(f'[tool.parley.commands.{name}]\ntarget = "shop.more:app"\n')
-        file.write('description = "Of a test."\n')
-
-    checked = parley(root, "check")
-
-    assert checked.returncode == (1 if said else 0), checked.stderr
-    assert (said or "") in checked.stderr
-
-
-@pytest.mark.parametrize(
-    ("code", "said"),
-    [
-        ("def answer(asked): ...\n", None),
-        ("def anser(asked): ...\n", "shop.more has no answer; did you mean anser?"),
-        ("answer = 3\n", "shop.more:answer is not a function"),
-        ("import numpyy\n", "shop/more.py:1 <module>: ModuleNotFoundError"),
-    ],
-)
-def test_rules_for_the_offline_model_are_looked_at(root: Path, code: str, said: str | None) -> None:
-    offer(root, right="shop.good:right")
-    file = root / "pyproject.toml"
-    file.write_text('[tool.parley]\noffline = "shop.more:answer"\n' + file.read_text()[14:])
-    (root / "shop" / "more.py").write_text(code)
-
-    checked = parley(root, "check")
-
-    assert checked.returncode == (1 if said else 0), checked.stderr
-    if said:
-        place, _, fault = checked.stderr.splitlines()[0].partition(": [tool.parley] offline: ")
-        assert place == "pyproject.toml"
-        assert said in fault
+    for (_, fault), sentence in zip(
+        COMMAND_FAULTS.values(), checked.stderr.splitlines(), strict=True
+    ):
+        assert fault in sentence
