@@ -14,7 +14,9 @@ from parley_project.generated import serve_here
 from parley_testing.models import input
 
 pytest_plugins = [
+    "parley_testing.collected",
     "parley_testing.file_order",
+    "parley_testing.read_once",
     "parley_testing.slowest_files",
     "parley_testing.temporary_root",
 ]

@@ -7,6 +7,7 @@ All imports are paid for once. Nothing is opened and no thread begun before a fo
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import os
 import signal
@@ -92,6 +93,9 @@ def _warm_up() -> None:
     with new_store(Place("", dynamodb="http://localhost", table="-")):
         pass
     warm_up()
+    # A child that looked through all of this for garbage would copy it page by page.
+    gc.collect()
+    gc.freeze()
 
 
 def _fork(job: dict[str, Any]) -> dict[str, Any]:

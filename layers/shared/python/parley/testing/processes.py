@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import signal
@@ -60,6 +61,7 @@ def fork(work: Callable[[], object], recording: Recording, at: Point | None = No
     if pid:
         return pid
     code = 70
+    gc.freeze()  # looking through what it has of the test would copy that page by page
     logging.disable()  # each run would log the same again
     sys.stdout = open(os.devnull, "w")  # noqa: SIM115 -- the process ends with it
     try:

@@ -1,0 +1,43 @@
+"""A pytest plugin that has large files of libraries read once for a run, and not for each client.
+
+What botocore knows of AWS's endpoints is 1.5 MB of JSON, which every session of boto3 reads, and
+each use of moto begins a session. The certificates that are trusted on a machine are read for each
+HTTP client, also for one that speaks to loopback only. Nobody changes either.
+"""
+
+from __future__ import annotations
+
+import os
+import ssl
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import httpcore2
+import pytest
+from botocore.loaders import JSONFileLoader
+
+_CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Keep what is read until the run is over."""
+    patch = pytest.MonkeyPatch()
+    config.add_cleanup(patch.undo)
+    read = cache(JSONFileLoader().load_file)
+    patch.setattr(JSONFileLoader, "load_file", lambda _, path: read(path))
+    for module, name in ((ssl, "create_default_context"), (httpcore2, "default_ssl_context")):
+        patch.setattr(module, name, _kept(getattr(module, name)))
+
+
+def _kept(make: Callable[..., ssl.SSLContext]) -> Callable[..., ssl.SSLContext]:
+    """Return what makes one context for the same arguments and the same variables."""
+
+    @cache
+    def made(_: tuple[str | None, ...], *arguments: Any, **named: Any) -> ssl.SSLContext:
+        return make(*arguments, **named)
+
+    def kept(*arguments: Any, **named: Any) -> ssl.SSLContext:
+        return made(tuple(map(os.environ.get, _CERTIFICATES)), *arguments, **named)
+
+    return kept
