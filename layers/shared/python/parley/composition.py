@@ -264,7 +264,11 @@ class Composition:
                 memory_items=settings.agent_session_max_messages,
                 memory_bytes=settings.agent_session_max_bytes,
                 memory_low_mark=settings.agent_session_low_mark_percent,
-                caps=Caps(settings.tool_output_max_bytes, settings.tool_calls_max_per_step),
+                caps=Caps(
+                    settings.tool_output_max_bytes,
+                    settings.tool_calls_max_per_step,
+                    8 * settings.model_answer_max_chars,
+                ),
                 budget=TurnBudget(
                     settings.turn_max_model_calls,
                     settings.turn_max_tokens,

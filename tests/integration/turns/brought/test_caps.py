@@ -186,6 +186,26 @@ async def test_the_model_is_told_to_repeat_calls_above_the_most(
         assert len(carried.told("tool.returned")) == 6
 
 
+@pytest.mark.parametrize("nested", [False, True])
+async def test_what_models_answer_in_a_turn_is_bounded_together(carry: Any, nested: bool) -> None:
+    """Each answer is sent back with every call after it, and kept for the next attempt."""
+    agent = Agent[TurnContext](name="one", tools=[count])
+    if nested:
+        below = agent.as_tool("below", "Ask below.")
+        agent = Agent[TurnContext](name="above", tools=[below])
+    asked = [call("count", f"c{n}", name=f"{n}" + "x" * 8_000) for n in range(9)]
+    first = [call("below", "b", input="Count.")] if nested else []
+
+    carried = await carry(
+        agent, in_order(*first, *asked, say("ok")), caps=Caps(answers_bytes=30_000)
+    )
+
+    turn = carried.view.turn
+    assert (turn.status, turn.error_code) == ("failed", "model_failed")
+    assert "with the turn's others it is longer than 30000 bytes" in (turn.error_detail or "")
+    assert [name[0] for name in calls] == ["0", "1", "2"]
+
+
 async def test_caps_are_out_of_the_way(carry: Any) -> None:
     agent = Agent[TurnContext](name="one", tools=[count])
     name = "x" * 99_000

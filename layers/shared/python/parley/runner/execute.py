@@ -76,7 +76,7 @@ class Limits:
         memory_items: How many of the SDK's items the agent is shown of the past.
         memory_bytes: How many bytes they may come to.
         memory_low_mark: How many percent of both are left once one is exceeded.
-        caps: How much of tools' outputs the model is told.
+        caps: How much a turn may add to what the model is told.
         budget: What the turn may spend on the model.
         user_budget: What its user may; `turns` has it too, which holds it.
     """

@@ -76,6 +76,12 @@ def cut_off(usage: Mapping[str, int] | None = None) -> BadAnswer:
     return BadAnswer("it was cut off at its limit of tokens", usage=usage, tries=1)
 
 
+def too_much_in_a_turn(most: int) -> BadAnswer:
+    """Say that a turn's answers together are longer than may be."""
+    limit = f"{most} bytes (8 * MODEL_ANSWER_MAX_CHARS)"
+    return BadAnswer(f"with the turn's others it is longer than {limit}", tries=1)
+
+
 def ended_with(
     status: str, error: Any, incomplete: Any, usage: Mapping[str, int] | None
 ) -> BadAnswer:

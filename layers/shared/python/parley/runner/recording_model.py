@@ -27,7 +27,7 @@ from parley.failpoints import failpoint
 from parley.repository.turns import ModelStep, as_usage
 from parley.runner.missing_tools import stand_ins
 from parley.runner.model_answer import CALLS, call_ids, recorded, sendable
-from parley.runner.model_faults import billed
+from parley.runner.model_faults import billed, too_much_in_a_turn
 from parley.runner.model_retry import asked
 from parley.runner.model_stream import streamed, text_of
 from parley.runner.told_tokens import Heard, hearing
@@ -130,7 +130,10 @@ class RecordingModel(Model):
                     prompt=prompt,
                 )
             heard.answer(response.usage)
-            return recorded(response, taken)
+            record = recorded(response, taken)
+            if not journal.has_room(record):
+                raise too_much_in_a_turn(journal.caps.answers_bytes)
+            return record
 
         def failed(error: Exception) -> None:
             tokens = heard.of_failure(billed(error))
@@ -162,7 +165,7 @@ class RecordingModel(Model):
         record["usage"] = as_usage(spent)
         journal.count(spent)
         spending.settle(record["usage"], expected)
-        journal.call_ids |= call_ids(record["output"])
+        journal.add_answer(record)
         # The root agent's last word is followed by `done`, which holds it.
         if "/" in position or any(item.get("type") in CALLS for item in record["output"]):
             await journal.record_response(position, record)

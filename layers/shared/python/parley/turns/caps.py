@@ -1,4 +1,4 @@
-"""How much of tools' outputs the model is told: caps that keep a turn from multiplying.
+"""How much a turn may add to what the model is told: caps that keep it from multiplying.
 
 What the model is told once it is told again at every model call after it, and in later turns. The
 record keeps an output whole; what of it is told is recorded too, so that a replay tells the same.
@@ -20,17 +20,20 @@ _OTHER_PARTS = 10  # a picture takes more bytes than a text that tells as much
 
 @dataclass(frozen=True, slots=True)
 class Caps:
-    """What a turn's tools may add to what the model is told.
+    """What a turn's tools and answers may add to what the model is told.
 
     Attributes:
         output_bytes: UTF-8 bytes of one output's text; all of a turn's together may have ten times
             as many, and each of those behind them is cut to 1,000. The images and files of one
             output may have ten times as many as its text.
         step_calls: Calls of tools in one answer of the model; it is told to repeat the others.
+        answers_bytes: Bytes of JSON of all that models answer in the turn. Each answer is kept for
+            the next attempt, and sent back with every call after it.
     """
 
     output_bytes: int = 100_000
     step_calls: int = 32
+    answers_bytes: int = 16_000_000
 
 
 class Allotment:

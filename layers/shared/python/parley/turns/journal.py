@@ -9,6 +9,8 @@ from dataclasses import replace
 from operator import itemgetter
 from typing import Any
 
+from pydantic_core import to_json
+
 from parley.memory.codec import Unreadable
 from parley.memory.store import AgentSessionStore, ClaimedTurn, TurnMemory
 from parley.repository.tool_calls import Called, ToolCall, ToolCallRepository
@@ -35,7 +37,7 @@ class Journal:
         values: What tools gave where the model is told its JSON, by call id.
         answered: What the SDK was given as a tool's answer, by call id.
         own: The agent's own context, as far as it is kept.
-        caps: How much of tools' outputs the model is told.
+        caps: How much the turn may add to what the model is told.
         not_called: Calls of the model's that are more than it may make in one step.
         digest: Of the agent's structure; kept with each record.
         usage: What all attempts' model calls came to.
@@ -60,7 +62,7 @@ class Journal:
             conversation: The key of the session's memory.
             store: Where model responses are recorded.
             tool_calls: Where outputs are recorded.
-            caps: How much of tools' outputs the model is told.
+            caps: How much the turn may add to what the model is told.
         """
         self.conversation = conversation
         self.records: dict[str, dict[str, Any]] = {}
@@ -77,6 +79,7 @@ class Journal:
         self.call_ids: set[str] = set()
         self.holds_memory = lease.turn.attempt == 1
         self.finished = False
+        self._answered_bytes = 0
         self._unreadable = False
         self._lease = lease
         self._store = store
@@ -113,13 +116,22 @@ class Journal:
         self.usage = replace(self.usage, steps=(*self.usage.steps, *steps))
         for record in self.records.values():
             self.count(spent_of(record["usage"]))
-            self.call_ids |= {item["call_id"] for item in record["output"] if "call_id" in item}
+            self.add_answer(record)
         for call in self.outputs.values():
             self._allotment.take(call.call_id, call.output, told=call.told)
 
     def count(self, spent: Spent) -> None:
         """Add what a model call came to."""
         self.usage = self.usage.plus(spent)
+
+    def has_room(self, record: Mapping[str, Any]) -> bool:
+        """Whether a model's answer may be added to those of the turn."""
+        return self._answered_bytes + _answer_bytes(record) <= self.caps.answers_bytes
+
+    def add_answer(self, record: Mapping[str, Any]) -> None:
+        """Add a model's answer to those of the turn."""
+        self._answered_bytes += _answer_bytes(record)
+        self.call_ids |= {item["call_id"] for item in record["output"] if "call_id" in item}
 
     def add_step(self, step: ModelStep) -> None:
         """Add what became of a model call; the next record keeps it."""
@@ -327,3 +339,7 @@ class Journal:
             raise
         self.holds_memory = True
         return claimed
+
+
+def _answer_bytes(record: Mapping[str, Any]) -> int:
+    return len(to_json(record["output"]))
