@@ -118,3 +118,22 @@ def test_pages_and_chunks_for_which_a_window_has_no_room_are_not_fetched(
     assert wire.sent == ["Query", "BatchGetItem"]
     asked = json.loads(wire.bodies[-1])["RequestItems"]["memory"]["Keys"]
     assert {key["part"]["S"][:12] for key in asked} == {f"c#{n:010}" for n in (10, 9)}
+
+
+def test_turns_behind_what_a_window_has_room_for_are_not_fetched_by_name(
+    dynamodb_store: DynamoDbStore, wire: Any, large: list[TurnMemory]
+) -> None:
+    """Each carries its payload beside its header, so that a name fetches all of it."""
+    (item,) = large[0].items
+    inline = TurnMemory([{"content": item["content"][:300_000]}])
+    for number in range(1, 42):
+        dynamodb_store.finish(KEY, numbered(number), 1, inline)
+    wire.sent.clear()
+    wire.bodies.clear()
+
+    found = dynamodb_store.read(KEY, [numbered(n) for n in range(1, 42)], max_bytes=1_000_000)
+
+    assert [turn.number for turn in found] == [41, 40, 39]
+    assert wire.sent == ["BatchGetItem"]
+    asked = json.loads(wire.bodies[0])["RequestItems"]["memory"]["Keys"]
+    assert len(asked) == 20

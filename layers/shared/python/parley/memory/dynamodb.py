@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 
 _APPENDS = 100
 _APPEND_PAUSE_SECONDS = 0.02
+_READ_AT_ONCE = 20
+"""Turns that are fetched with one call by their keys; each may carry 350 KB, compressed."""
 
 _NEW = "attribute_not_exists(#conversation)"
 _MINE = f"{_NEW} OR #attempt = :attempt"
@@ -121,9 +123,16 @@ class DynamoDbStore:
     def read(
         self, conversation: str, turns: Sequence[TurnKey], *, max_bytes: int | None = None
     ) -> list[StoredTurn]:
-        keys = [key(conversation, part) for part in {header.part(turn) for turn in turns}]
-        found = self._table.get_all(keys, [*header.FINISHED_ATTRIBUTES, "bytes"])
-        done = [each for each in found if header.is_done(each) and header.is_alive(each)]
+        newest_first = sorted({header.part(turn) for turn in turns}, reverse=True)
+        keys = [key(conversation, part) for part in newest_first]
+        done: list[Attributes] = []
+        # So many at a time: none is fetched behind what comes to more than is wanted.
+        for begun in range(0, len(keys), _READ_AT_ONCE):
+            if max_bytes is not None and sum(map(_counted, done)) > max_bytes:
+                break
+            batch = keys[begun : begun + _READ_AT_ONCE]
+            found = self._table.get_all(batch, [*header.FINISHED_ATTRIBUTES, "bytes"])
+            done += (each for each in found if header.is_done(each) and header.is_alive(each))
         done.sort(key=header.number_of, reverse=True)
         needed = _needed(done, max_bytes)
         return list(up_to(self._turns.stored(conversation, needed), max_bytes))
