@@ -7,12 +7,13 @@ import json
 import threading
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from agents import Model, ModelBehaviorError, ModelSettings
 from agents.models.interface import ModelTracing
-from openai import APIConnectionError, APIError, APIStatusError
+from openai import APIConnectionError, APIError, APIStatusError, _models
+from openai.types.responses import ResponseStreamEvent
 
 from parley.agents.provider import model_provider
 from parley.config import Settings
@@ -265,3 +266,24 @@ class TestTheTokensOfAChatCompletionsStream:
 
         assert events[-1].response.usage is None
         assert server.asked[0].body["stream_options"] == {"include_usage": False}
+
+
+async def test_an_event_is_read_as_what_it_says_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The client tries all types of events first, and keeps what is wrong with each for each."""
+    tried: list[Any] = []
+    validated = _models.validate_type
+
+    def validate(*, type_: Any, value: Any) -> Any:
+        tried.append(type_)
+        return validated(type_=type_, value=value)
+
+    monkeypatch.setattr(_models, "validate_type", validate)
+    async with serving("responses", Said("What do you want?")) as (_, model):
+        events = await all_of(model)
+
+    (every_type, *_) = get_args(ResponseStreamEvent)
+    assert every_type not in tried
+    assert [type(event).__name__ for event in events if event.type == "response.completed"] == [
+        "ResponseCompletedEvent"
+    ]
+    assert deltas(events) == ["What ", "do ", "you ", "want?"]

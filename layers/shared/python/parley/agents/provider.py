@@ -17,7 +17,7 @@ from parley.agents.bounds import Bounds
 from parley.agents.offline import MODEL, OfflineProvider
 from parley.agents.registry import offer_of
 from parley.agents.thoughts import Thoughts
-from parley.agents.wire import EndDecoder, bounded, mended
+from parley.agents.wire import EndDecoder, bounded, kind_of_event, mended
 from parley.config import Settings
 from parley.errors import MissingSetting
 from parley.manifest import DEPLOYMENTS_KEY, Offer
@@ -74,6 +74,9 @@ class _LeanClient(HookedClient):
 
     def received(self, data: object, kind: Any, response: httpx2.Response) -> object:
         return mended(data, kind, response)
+
+    def kind_of(self, data: object, kind: Any) -> Any:
+        return kind_of_event(data, kind)
 
     def copy(self, **options: Any) -> Self:
         """Copy the client with other options; the copy renews the same key."""

@@ -8,15 +8,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
-from typing import Any, cast
+from typing import Any, cast, get_args
 
 import httpx2
+from openai.types.responses import ResponseStreamEvent
 
 from parley.agents.bounds import LINE_BYTES, Bounds, require_small, too_long
 from parley.agents.chat_answers import ChatAnswer
 from parley.agents.response_answers import ResponseAnswer
 from parley.runner.model_faults import TRIES, BadAnswer, BrokenOff
 from parley.runner.sdk_private import ServerSentEvent, SSEDecoder
+
+_EVENTS = {
+    name: event
+    for event in get_args(get_args(ResponseStreamEvent)[0])
+    for name in get_args(event.model_fields["type"].annotation)
+}
 
 _ANSWER = "parley.answer"
 _BOUNDS = "parley.bounds"
@@ -44,6 +51,18 @@ def mended(data: object, kind: object, response: httpx2.Response) -> object:
     if str(data.get("type")).startswith("response."):
         return _response_answer(response).event(data)
     return data
+
+
+def kind_of_event(data: object, kind: Any) -> Any:
+    """Return an event's own type where the client would try all of them.
+
+    It tries each of some sixty on every event before it looks at the event's type. That takes most
+    of the time that an event costs; and of one that is not quite as any type has it, they keep
+    what is wrong with each value in it: 300 MB for the 4 MB of a response with `logprobs`.
+    """
+    if kind is not ResponseStreamEvent or not isinstance(data, Mapping):
+        return kind
+    return _EVENTS.get(str(data.get("type")), kind)
 
 
 def chat_answer(response: httpx2.Response) -> ChatAnswer:

@@ -81,9 +81,9 @@ def wrap_error_handler(tool: FunctionTool, wrap: Callable[[ErrorHandler], ErrorH
 
 
 class HookedClient(AsyncOpenAI):
-    """OpenAI's client, with two of its private steps open to a subclass.
+    """OpenAI's client, with some of its private steps open to a subclass.
 
-    It builds every answer, every chunk and every event in the second, from the JSON as it came.
+    It builds every answer, every chunk and every event in the last, from the JSON as it came.
     """
 
     def sse_decoder(self) -> SSEDecoder | SSEBytesDecoder:
@@ -100,6 +100,10 @@ class HookedClient(AsyncOpenAI):
         """
         return data
 
+    def kind_of(self, data: object, kind: Any) -> Any:
+        """Return the type that what was read becomes: `kind`, or one of a union of types."""
+        return kind
+
     def forget_environment(self) -> None:
         """Drop what the environment has for OpenAI's own server, and no other is to be told."""
         self.organization = self.project = None
@@ -112,7 +116,8 @@ class HookedClient(AsyncOpenAI):
         self, *, data: object, cast_to: Any, response: httpx2.Response
     ) -> Any:
         read = self.received(data, cast_to, response)
-        return super()._process_response_data(data=read, cast_to=cast_to, response=response)
+        kind = self.kind_of(read, cast_to)
+        return super()._process_response_data(data=read, cast_to=kind, response=response)
 
 
 def decoder_of(stream: AsyncStream[Any]) -> object:
