@@ -16,6 +16,7 @@ from parley_testing.models.dialects import (
     chunks,
     completion,
     either,
+    events,
     responding,
     response,
     said,
@@ -277,6 +278,23 @@ async def test_what_a_stream_s_items_hold_together_is_bounded(conversation: Conv
     item = said("Hi") | {"unknown": [{}] * (MOST_VALUES // 3)}
     done = {"type": "response.output_item.done", "output_index": 0, "item": item}
     conversation.script(responding(response(said("Hi")), done, done, done))
+
+    view = await conversation.say()
+
+    assert (view.turn.status, view.turn.error_code) == ("failed", "model_failed")
+    assert f"more than {MOST_VALUES} values" in (view.turn.error_detail or "")
+
+
+@pytest.mark.usefixtures("roomy")
+@STREAMED
+@pytest.mark.parametrize("which", ["chat_completions"])
+async def test_so_are_the_probabilities_of_a_stream_s_tokens(conversation: Conversation) -> None:
+    """Four values a token, and some for each chunk: all chunks together come to too many."""
+    told = {"content": [{"token": "a", "logprob": -0.1, "top_logprobs": []}] * 25_000}
+    choice = {"index": 0, "delta": {"content": "a"}, "logprobs": told, "finish_reason": None}
+    head = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 0, "model": "m"}
+    chunk = {**head, "choices": [choice]}
+    conversation.script(events(*[chunk] * 6))
 
     view = await conversation.say()
 

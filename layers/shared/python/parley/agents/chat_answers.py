@@ -101,6 +101,8 @@ class ChatAnswer:
     def _choice(self, choice: Mapping[str, Any], key: str, *, apart: bool) -> dict[str, Any]:
         reason = choice.get("finish_reason")
         self._judge(reason, choice.get("error"))
+        if (logprobs := choice.get("logprobs")) is not None:  # the SDK keeps those of all chunks
+            self._kept.add_values(logprobs)
         said = choice.get("delta") or {}
         if not said and not self._texts and not self._calls:  # or it is all of it once more
             said = choice.get("message") or {}
