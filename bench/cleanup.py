@@ -24,6 +24,7 @@ from typing import Any
 
 import psutil
 import psycopg
+from bench.memory_in_bulk import Left, remember
 from bench.migrated import migrated
 
 from parley.cleanup.report import Counted
@@ -31,9 +32,8 @@ from parley.cleanup.retention import CleanupRequest
 from parley.composition import Composition
 from parley.config import load_settings
 from parley.ids import TurnKey, conversation_key
-from parley.memory.codec import pack_memory
 from parley.memory.expiry import TimeToLive
-from parley.memory.store import FORMAT_VERSION, TurnMemory
+from parley.memory.store import TurnMemory
 from parley_testing.api.handlers import Api
 from parley_testing.postgres.databases import connect
 
@@ -84,52 +84,18 @@ def seed(sql: psycopg.Connection, parts: Composition, sessions: int) -> None:
         " FROM turns t JOIN sessions s ON s.id = t.session_id"
     ).fetchall()
     life = TimeToLive()
-    keys = [
+    remember(
+        parts,
         (
-            conversation_key(user, session),
-            TurnKey(number, turn_id),
-            1 if expired else life.of_finished(),
-        )
-        for user, session, number, turn_id, expired in rows
-    ]
-    if parts.settings.agent_session_store == "sqlite":
-        _seed_sqlite(parts, keys)
-    else:
-        _seed_dynamodb(parts, keys)
-
-
-def _seed_sqlite(parts: Composition, keys: list[tuple[str, TurnKey, int]]) -> None:
-    import sqlite3
-
-    parts.store.read_newest("makes the tables", 1)
-    payload = pack_memory(MEMORY)
-    values = (1, "done", time.time(), FORMAT_VERSION, len(MEMORY.items), len(payload), payload)
-    with sqlite3.connect(str(parts.settings.agent_session_db_path)) as connection:
-        connection.executemany(
-            "INSERT INTO turns (conversation, number, turn_id, attempt, state, updated_at, version,"
-            " items, bytes, payload, expires_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            ((key, turn.number, str(turn.id), *values, ends) for key, turn, ends in keys),
-        )
-    connection.close()
-
-
-def _seed_dynamodb(parts: Composition, keys: list[tuple[str, TurnKey, int]]) -> None:
-    import boto3
-
-    from parley.memory import dynamodb_header as header
-
-    client = boto3.client("dynamodb")
-    payload = pack_memory(MEMORY)
-    table = parts.settings.agent_session_table or ""
-    for first in range(0, len(keys), 25):
-        items = [
-            header.finished(conversation, turn, 1, "w", MEMORY, len(payload), expires_at)
-            | header.carrying(payload)
-            for conversation, turn, expires_at in keys[first : first + 25]
-        ]
-        client.batch_write_item(
-            RequestItems={table: [{"PutRequest": {"Item": item}} for item in items]}
-        )
+            Left(
+                conversation_key(user, session),
+                TurnKey(number, turn_id),
+                1 if expired else life.of_finished(),
+                MEMORY,
+            )
+            for user, session, number, turn_id, expired in rows
+        ),
+    )
 
 
 @contextmanager

@@ -10,7 +10,15 @@ ROUNDS ?= 5
 bench-%: export USER_TURNS_PER_MINUTE = 0
 bench-%: export USER_MAX_OPEN_TURNS = 0
 
-.PHONY: bench-cleanup bench-fairness bench-stream bench-page bench-prompt-cache bench-row-security bench-init
+.PHONY: bench bench-cleanup bench-fairness bench-stream bench-page bench-prompt-cache bench-row-security bench-init
+
+bench: .venv/.bench ## All speeds beside those of others, into docs/performance.md: some minutes
+	PYTHONPATH=tests/support:. $(BIN)/python -m bench.performance
+
+# What others build with, and what draws; nobody else needs it.
+.venv/.bench: uv.lock pyproject.toml | $(BIN)/uv
+	$(BIN)/uv sync --quiet --frozen --inexact --no-default-groups --group dev --group bench
+	@touch $@ .venv/.run .venv/.test
 
 bench-cleanup: .venv/.test ## A cleanup of many sessions (STORE=sqlite, SESSIONS=100000, STOP_AFTER=10)
 	PYTHONPATH=tests/support $(BIN)/python -m bench.cleanup \
