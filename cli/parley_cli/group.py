@@ -50,13 +50,23 @@ class CommandGroup(TyperGroup):
     def __init__(self, **attributes: Any) -> None:
         """Take the commands, Parley's and the project's; none is imported yet."""
         super().__init__(**attributes)
-        self._offered = Commands({**COMMANDS, **_of_project()})
+        own, self._unknown = _of_project()
+        self._offered = Commands({**COMMANDS, **own})
         self.commands = self._offered
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """List the commands without importing them."""
         with formatter.section("Commands"):
             formatter.write_dl(list(self._offered.summaries()))
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Find the command; where the project's are not known, say why it may not be found."""
+        if self._unknown and args and args[0] not in self.commands:
+            ctx.fail(
+                f"No such command {args[0]!r} of Parley's, and those of your project cannot be"
+                f" read. {clean(self._unknown)}"
+            )
+        return super().resolve_command(ctx, args)
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Refuse bytes that Python could only carry, not read."""
@@ -93,12 +103,18 @@ class CommandGroup(TyperGroup):
         raise typer.Exit(1)
 
 
-def _of_project() -> dict[str, OwnCommand]:
+def _of_project() -> tuple[dict[str, OwnCommand], str]:
+    """Return the project's commands, or why they are not known."""
     try:
         here = Path.cwd()
     except OSError:  # the folder is gone
-        return {}
-    return own_commands(here, COMMANDS)
+        return {}, ""
+    from parley_project.faults import ProjectFaults
+
+    try:
+        return own_commands(here, COMMANDS), ""
+    except (OSError, ProjectFaults) as fault:
+        return {}, str(fault)
 
 
 def _explained(error: Exception) -> str | None:

@@ -34,8 +34,9 @@ class OwnCommand:
         """
         import typer
 
-        from parley.manifest import locate
+        from parley_project.commands import command_at
         from parley_project.faults import ProjectFaults
+        from parley_project.importing import RAISED, why
         from parley_project.project import read_project
 
         try:
@@ -45,38 +46,41 @@ class OwnCommand:
         sources = dict.fromkeys(str(package.parent) for package in packages)
         sys.path[:0] = [source for source in sources if source not in sys.path]
         try:
-            found = locate(self.target)
-        except Exception as error:
-            why = f"{type(error).__name__}: {error}"
-            raise CommandFailed(f"{self.target} cannot be imported: {why}") from error
-        if not (isinstance(found, typer.Typer) or callable(found)):
-            kind = type(found).__name__
-            raise CommandFailed(f"{self.target} is of type {kind}, not a typer.Typer or a function")
-        return made_of(found, name)
+            return made_of(command_at(self.target), name)
+        except KeyboardInterrupt as error:
+            typer.echo(f"parley: {self.target}: {why(error)[0]}", err=True)
+            raise
+        except RAISED as error:
+            failed = CommandFailed(f"{self.target} cannot be used: {why(error)[0]}")
+            raise failed from error
 
 
 def own_commands(start: Path, taken: Collection[str]) -> dict[str, OwnCommand]:
     """Return the commands of the project that a folder is in, by name. Nothing is imported.
 
-    What is wrong with them `parley check` says; every other command works all the same.
-
     Args:
         start: The folder.
         taken: The names of Parley's own commands, which stay what they are.
+
+    Raises:
+        ProjectFaults: It cannot be told which those are.
     """
     from parley_project.faults import ProjectFaults
-    from parley_project.file import project_above, section_of
+    from parley_project.file import project_above, section_of, shown
 
-    try:
-        file = project_above(start)
-        section = section_of(file) if file is not None else None
-    except (OSError, ProjectFaults):
+    file = project_above(start)
+    named = (section_of(file) or {}).get("commands", {}) if file is not None else {}
+    if file is None or not named:
         return {}
-    named = (section or {}).get("commands")
-    if file is None or not isinstance(named, dict):
-        return {}
+    if not isinstance(named, dict):
+        raise ProjectFaults([f"{shown(file)}: [tool.parley] commands: must be a table"])
     return {
-        name: OwnCommand(file, each["target"], str(each.get("description", "")))
+        name: OwnCommand(file, str(_of(each, "target")), str(_of(each, "description")))
         for name, each in named.items()
-        if name not in taken and isinstance(each, dict) and isinstance(each.get("target"), str)
+        if name not in taken
     }
+
+
+def _of(command: object, key: str) -> object:
+    """Return what a command's table has; where that is wrong, `load` says so."""
+    return command.get(key, "") if isinstance(command, dict) else ""

@@ -6,7 +6,6 @@ import os
 import shlex
 import shutil
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -64,10 +63,7 @@ def check(project: ProjectFolder = HERE) -> None:
     and what a template of the project's own lacks.
     """
     found = checked(project)
-    if faults := list(_faults_of_commands(found)):
-        for sentence in faults:
-            typer.echo(sentence, err=True)
-        raise typer.Exit(1)
+    refuse_commands_of_parleys(found)
     for sentence in _warnings(found):
         typer.echo(f"Warning: {sentence}", err=True)
     default = found.manifest.default
@@ -129,22 +125,19 @@ def checked(start: Path) -> Project:
         raise typer.Exit(1) from None
 
 
-def _faults_of_commands(project: Project) -> Iterator[str]:
-    """Give what is wrong with the commands that the project adds to this one."""
+def refuse_commands_of_parleys(project: Project) -> None:
+    """Let only a project go on whose commands have names of their own.
+
+    Raises:
+        CommandFailed: One has the name of a command of Parley's.
+    """
     from parley_cli.group import COMMANDS
-    from parley_cli.own_commands import own_commands
     from parley_project.file import shown
 
-    own = own_commands(project.root, COMMANDS)
     for name in project.commands:
-        place = f"{shown(project.file)}: [tool.parley.commands.{name}]"
         if name in COMMANDS:
-            yield f"{place}: {name} is a command of Parley's"
-            continue
-        try:
-            own[name].load(name)
-        except CommandFailed as failed:
-            yield f"{place} target: {failed}"
+            place = f"{shown(project.file)}: [tool.parley.commands.{name}]"
+            raise CommandFailed(f"{place}: {name} is a command of Parley's")
 
 
 def _program() -> str:

@@ -25,7 +25,7 @@ def check_project(start: Path, shell: Mapping[str, str]) -> Project:
 
     It is returned with the paths of its routes.
 
-    Those that the project requires may be missing.
+    Variables that the project requires may be missing.
 
     Args:
         start: The project's folder, or one below it.
@@ -45,7 +45,7 @@ def check_project(start: Path, shell: Mapping[str, str]) -> Project:
 
 
 async def check_agents(project: Project, variables: Mapping[str, str]) -> Project:
-    """Build a project's agents in another process, which ends with this, and import its routes.
+    """Build a project's agents in another process, which ends with this, and import all it names.
 
     Args:
         project: Whose agents.
@@ -65,6 +65,7 @@ async def check_agents(project: Project, variables: Mapping[str, str]) -> Projec
             "parley_project.agents",
             shown(project.file),
             str(report),
+            json.dumps(dict(project.commands)),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=2,
             # Tracebacks are written for people.
@@ -84,7 +85,7 @@ async def check_agents(project: Project, variables: Mapping[str, str]) -> Projec
 
 def _raise_reported(project: Project, lines: list[dict[str, str | None]], code: int) -> None:
     sentences: list[str] = []
-    running: str | None = "[tool.parley.agents]"
+    running: str | None = "[tool.parley]"
     for line in lines:
         if "sentence" in line:
             below = textwrap.indent(line["traceback"] or "", "    ")
@@ -92,8 +93,7 @@ def _raise_reported(project: Project, lines: list[dict[str, str | None]], code: 
         elif "running" in line:
             running = line["running"]
     if running is not None:
-        sentences.append(
-            f"{shown(project.file)}: {running}: what builds the agents ended: {how_it_ended(code)}"
-        )
+        ended = f"it ended the process: {how_it_ended(code)}"
+        sentences.append(f"{shown(project.file)}: {running}: {ended}")
     if sentences:
         raise ProjectFaults(sentences)

@@ -68,6 +68,9 @@ class Table:
         if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
             self.fault(key, 'must be a list of texts, such as ["one", "two"]')
             return ()
+        if not all(each.strip() for each in value) or not value:
+            self.fault(key, "must not be empty")
+            return ()
         return tuple(value)
 
     def text_or_texts(self, key: str) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ import pytest
 from parley_testing.waiting import HANG_SECONDS
 
 AGENTS = """
+import os
 from agents import Agent, ApplyPatchTool, function_tool, handoff
 
 @function_tool
@@ -47,14 +48,14 @@ def unrecorded():
     return Agent(name="patches", tools=[ApplyPatchTool(editor=None)])
 
 def leaves():
-    raise SystemExit(3)
+    os._exit(3)
 """
 WRONG = {
     "text": "The agent's build() returned str; it must return an Agent.",
     "nothing": "The agent's build() returned nothing; it must return an Agent.",
     "later": "The agent's build() is an async function; it must be an ordinary one",
     "asks": "TypeError: asks() missing 1 required positional argument: 'why'",
-    "raises": "shop/good.py:25 raises: KeyError: 'gone'",
+    "raises": "shop/good.py:26 raises: KeyError: 'gone'",
     "twice": "The agent other has 2 tools of the name price.",
     "twice_handed": "The agent handed has 2 tools of the name transfer_to_right.",
     "unrecorded": "The agent patches has the tool apply_patch, of a kind that is not supported",
@@ -136,7 +137,7 @@ def test_an_agent_whose_module_ends_the_process_is_named(root: Path) -> None:
     done = parley(root, "check")
 
     assert done.returncode == 1
-    assert "[tool.parley.agents.leaves] target: what builds the agents ended: exit status 3" in (
+    assert "[tool.parley.agents.leaves] target: it ended the process: exit status 3" in (
         done.stderr
     )
 
@@ -257,9 +258,8 @@ OFFLINE_FAULTS = {
     "unfound": ("import numpyy\n", "shop/unfound.py:1 <module>: ModuleNotFoundError"),
 }
 COMMAND_FAULTS = {
-    "typo": ("ap = 3\n", "commands.typo] target: shop.typo:app cannot be imported"),
+    "typo": ("ap = 3\n", "commands.typo] target: shop.typo has no app; did you mean ap?"),
     "number": ("app = 3\n", "commands.number] target: shop.number:app is of type int"),
-    "message": ("def app(): ...\n", "commands.message]: message is a command of Parley's"),
 }
 
 
@@ -346,11 +346,11 @@ def test_all_that_is_wrong_with_rules_for_the_offline_model_and_tables_is_told_o
 
 def test_routes_that_end_the_process_and_tables_that_raise_are_told_of(root: Path) -> None:
     offer(root, right="shop.good:right")
-    add(root, 'routes = ["shop.routes"]', routes="raise SystemExit(3)\n")
+    add(root, 'routes = ["shop.routes"]', routes="import os\nos._exit(3)\n")
 
     said = check_of_user_data(root, "1 / 0\n", "kept.py:1")
 
-    assert faults_of("routes", said) == ["what builds the agents ended: exit status 3"]
+    assert faults_of("routes", said) == ["shop.routes: it ended the process: exit status 3"]
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from parley.runner.summary_prompt import INSTRUCTIONS
 from support_desk.offline import STAND_IN as SUPPORT_STAND_IN
 from tasks_desk.offline import HELP, STAND_IN
 
+TOOLS = ("add_task", "list_tasks", "find_tasks", "change_task", "complete_task", "delete_task")
 TASK = {"task_id": "7", "title": "buy milk", "notes": None, "completed": False}
 OTHER = {"task_id": "8", "title": "spill milk", "notes": "all", "completed": True}
 
@@ -32,7 +33,7 @@ def called(name: str, output: Any) -> list[dict[str, Any]]:
     ]
 
 
-def ask(*items: Any, tools: tuple[str, ...] = ("add_task",)) -> Any:
+def ask(*items: Any, tools: tuple[str, ...] = TOOLS) -> Any:
     """Return the model's reply, or the (tool, arguments) of its call."""
     model: Any = OfflineProvider().get_model(None)
     offered = [SimpleNamespace(name=name) for name in tools]

@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from parley_cli.errors import CommandFailed
 from parley_cli.group import COMMANDS
 from parley_cli.main import app
 from parley_cli.own_commands import own_commands
+from parley_cli.project import refuse_commands_of_parleys
 from parley_project.faults import ProjectFaults
 from parley_project.project import read_project
 
@@ -89,7 +91,10 @@ def test_what_fails_is_a_sentence_and_status_1(root: Path) -> None:
     ("code", "why"),
     [
         ("import nothing_there", "ModuleNotFoundError: No module named 'nothing_there'"),
-        ("", "has no attribute 'app'"),
+        ("", "note_desk has no app"),
+        ("app = 3; 1 / 0", "note_desk.py:1 <module>: ZeroDivisionError: division by zero"),
+        ("raise SystemExit(3)", "note_desk.py:1 <module>: SystemExit: 3; it must not end"),
+        ("import typer; app = typer.Typer()", "is a typer.Typer without commands"),
         ("app = 3", "is of type int, not a typer.Typer or a function"),
     ],
 )
@@ -113,7 +118,31 @@ def test_a_file_that_is_no_toml_hides_no_command_of_parley_s(root: Path) -> None
     (root / "pyproject.toml").write_text("[tool.parley")
 
     assert parley("--version")[0] == 0
-    assert parley("notes", "list")[0] == 2
+    status, _, said = parley("notes", "list")
+    assert status == 2
+    assert "No such command 'notes' of Parley's" in said
+    assert "pyproject.toml: it is no TOML: " in said
+
+
+def test_commands_that_are_no_table_are_told_of_when_one_is_called(root: Path) -> None:
+    (root / "pyproject.toml").write_text("[tool.parley]\ncommands = 3\n")
+
+    assert "[tool.parley] commands: must be a table" in parley("notes")[2]
+
+
+def test_one_that_is_said_wrongly_says_so_when_it_is_called(root: Path) -> None:
+    (root / "pyproject.toml").write_text(PROJECT.replace('target = "note_desk:app"', ""))
+
+    assert "[tool.parley.commands.notes] target: is missing" in parley("notes")[2]
+
+
+def test_one_that_is_interrupted_while_it_is_imported_says_where(root: Path) -> None:
+    (root / "note_desk.py").write_text("raise KeyboardInterrupt")
+
+    status, _, said = parley("notes", "list")
+
+    assert status == 130
+    assert "note_desk.py:1 <module>: KeyboardInterrupt" in said
 
 
 def test_one_of_parley_s_stays_what_it_is(root: Path) -> None:
@@ -121,6 +150,8 @@ def test_one_of_parley_s_stays_what_it_is(root: Path) -> None:
     (root / "pyproject.toml").write_text(taking)
 
     assert "message" not in own_commands(root, COMMANDS)
+    with pytest.raises(CommandFailed, match=r"commands\.message\]: message is a command of Parley"):
+        refuse_commands_of_parleys(read_project(root / "pyproject.toml"))
 
 
 @pytest.mark.parametrize(

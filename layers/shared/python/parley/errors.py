@@ -43,6 +43,10 @@ class UserDataFault(ParleyError):
     """What a project says that it keeps of users does not hold; the message says what."""
 
 
+class StandInFault(ParleyError):
+    """A rule of the project's for the offline model is wrong; the message says which, and why."""
+
+
 class Unauthenticated(ParleyError):
     """The event names no user: the authorizer did not run, or its answer has expired."""
 

@@ -19,9 +19,9 @@ from parley.agents.answer_items import function_call, message
 from parley.agents.offline_notes import notes_of
 from parley.agents.offline_rules import answer as generic
 from parley.agents.offline_stream import streamed
-from parley.manifest import locate, manifest
+from parley.agents.own_rules import ruled
 from parley.runner.summary_prompt import INSTRUCTIONS, asked_in
-from parley.stand_in import Asked, Rules, ToolCall
+from parley.stand_in import Asked, ToolCall
 
 NAME = "offline model"
 MODEL = "offline"
@@ -71,7 +71,8 @@ class OfflineModel(Model):
         names = frozenset(tool.name for tool in tools)
         done = tuple(zip(_called(items[said:]), _given(items[said:]), strict=False))
         asked_now = Asked(_text(items[said]), names, done, tuple(_given(items[:said])))
-        answer = next((found for rule in _rules() if (found := rule(asked_now)) is not None), None)
+        known = names.union(handoff.tool_name for handoff in handoffs)
+        answer = ruled(asked_now, known)
         if answer is None:
             answer = generic(asked_now, tools)
         return ModelResponse([_output(answer)], Usage(requests=1), response_id=None)
@@ -103,11 +104,6 @@ def _given(items: Sequence[Any]) -> Iterator[Any]:
                 yield json.loads(item["output"])
             except (TypeError, ValueError):
                 yield item["output"]
-
-
-def _rules() -> tuple[Rules, ...]:
-    """Return the project's own rules, in the order in which it names them."""
-    return tuple(locate(target) for target in manifest().offline)
 
 
 def _output(answer: str | ToolCall) -> ResponseFunctionToolCall | ResponseOutputMessage:

@@ -25,7 +25,7 @@ from agents import (
     ToolOutputGuardrailTripwireTriggered,
 )
 
-from parley.errors import ParleyError, StoreUnavailable
+from parley.errors import ParleyError, StandInFault, StoreUnavailable
 from parley.memory.shape import lasting, user_message
 from parley.memory.store import Item, TurnMemory
 from parley.repository.paging import PAGE_BYTES, written_bytes
@@ -170,7 +170,7 @@ def _failure(error: Exception, model_error: Exception | None) -> RunFailed:
         if fault.code == "context_overflow":
             return ContextOverflow(fault.detail)
         return RunFailed(fault.code, fault.detail)
-    match cause if isinstance(cause, UnsupportedAgent | BudgetExceeded) else error:
+    match cause if isinstance(cause, UnsupportedAgent | BudgetExceeded | StandInFault) else error:
         case ModelRefusalError(refusal=words):
             return RunFailed("model_refused", f"The model refused: {storable(words)}")
         case InputGuardrailTripwireTriggered() | OutputGuardrailTripwireTriggered() as tripped:
@@ -181,6 +181,8 @@ def _failure(error: Exception, model_error: Exception | None) -> RunFailed:
             return RunFailed("guardrail_tripped", f"The guardrail {name} stopped the turn.")
         case BudgetExceeded() as exceeded:
             return RunFailed("budget_exceeded", exceeded.detail)
+        case StandInFault() as wrong:
+            return RunFailed("model_failed", str(wrong))
         case UnsupportedAgent() as unsupported:
             return RunFailed("agent_not_supported", str(unsupported), quoting=True)
         case MaxTurnsExceeded():

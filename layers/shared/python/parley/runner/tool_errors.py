@@ -24,7 +24,14 @@ from agents.tool import (
 )
 from agents.tool_context import ToolContext
 
-from parley.errors import Fenced, InvalidField, NotFound, ParleyError, StoreUnavailable
+from parley.errors import (
+    Fenced,
+    InvalidField,
+    NotFound,
+    ParleyError,
+    StandInFault,
+    StoreUnavailable,
+)
 from parley.faults import chain
 from parley.observability import logger, traced
 from parley.runner.agent_graph import UnsupportedAgent
@@ -33,7 +40,7 @@ from parley.runner.sdk_private import ErrorHandler, agent_of_tool, wrap_error_ha
 from parley.turns.attempt import current_attempt
 
 # They end the attempt, or the turn, which says so itself.
-_NOT_THE_TOOL_S = (Fenced, StoreUnavailable, UnsupportedAgent)
+_NOT_THE_TOOL_S = (Fenced, StandInFault, StoreUnavailable, UnsupportedAgent)
 # A tool says by these what is wrong with its arguments, and the model may call it better.
 _REFUSALS = (InvalidField, NotFound, ModelBehaviorError)
 _BAD_ARGUMENTS = "Invalid JSON input for tool"  # so the SDK's message begins

@@ -1,0 +1,92 @@
+"""A project's rules for the offline model: what is wrong with one ends the turn, in a sentence."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from parley.agents.own_rules import ruled
+from parley.errors import StandInFault
+from parley.manifest import Manifest
+from parley.runner.agent_run import _failure
+from parley.stand_in import Asked, ToolCall
+from parley_testing import projects
+
+ASKED = Asked("add milk", frozenset({"add_task"}))
+TOOLS = frozenset({"add_task", "transfer_to_billing"})
+Follow = Callable[..., str | ToolCall | None]
+
+
+@pytest.fixture
+def follow(monkeypatch: pytest.MonkeyPatch) -> Iterator[Follow]:
+    """Ask rules, by the names that they have in the module `desk`."""
+    desk = ModuleType("desk")
+    monkeypatch.setitem(sys.modules, "desk", desk)
+
+    def follow(*rules: Any) -> str | ToolCall | None:
+        named = tuple(f"desk:rule_{number}" for number, _ in enumerate(rules))
+        for number, rule in enumerate(rules):
+            setattr(desk, f"rule_{number}", rule)
+        projects.offer(monkeypatch, Manifest({}, "", offline=named))
+        return ruled(ASKED, TOOLS)
+
+    yield follow
+    projects.forget()
+
+
+async def later(asked: Asked) -> str:
+    return "hello"
+
+
+def raises(asked: Asked) -> str:
+    raise KeyError(asked.text)
+
+
+def ends(asked: Asked) -> str:
+    sys.exit(3)
+
+
+def test_the_first_that_has_something_to_say_is_followed(follow: Follow) -> None:
+    assert follow(lambda _: None, lambda _: "hello", raises) == "hello"
+    assert follow(lambda _: None) is None
+    assert follow() is None
+
+
+@pytest.mark.parametrize("name", sorted(TOOLS))
+def test_it_calls_a_tool_or_hands_over(follow: Follow, name: str) -> None:
+    assert follow(lambda _: ToolCall(name)) == ToolCall(name)
+
+
+@pytest.mark.parametrize(
+    ("rule", "fault"),
+    [
+        (lambda _: ToolCall("ad_task"), "calls the tool ad_task, which the agent has not; it has"
+                                        " add_task, transfer_to_billing."),
+        (lambda _: ToolCall("add_task", {"title": object()}), "with what is no JSON"),
+        (lambda _: {"add_task": {}}, "gave dict; it must give a text, a ToolCall or None."),
+        (lambda _: [], "gave list; it must give"),
+        (lambda: "hello", "raised TypeError"),
+        (later, "is an async function"),
+        (raises, f"raised KeyError at {__file__}:"),
+        (ends, f"raised SystemExit at {__file__}:"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_said_with_the_rule(follow: Follow, rule: Any, fault: str) -> None:
+    with pytest.raises(StandInFault) as raised:
+        follow(lambda _: None, rule)
+
+    assert str(raised.value).startswith("The rule desk:rule_1 for the offline model ")
+    assert fault in str(raised.value)
+    assert "milk" not in str(raised.value)
+
+
+def test_it_is_what_the_turn_fails_with() -> None:
+    wrong = StandInFault("The rule desk:answer for the offline model gave dict.")
+
+    failed = _failure(wrong, wrong)
+
+    assert (failed.code, failed.detail) == ("model_failed", str(wrong))
