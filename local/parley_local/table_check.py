@@ -57,4 +57,4 @@ def check_tables(project: Project, shell: Mapping[str, str]) -> list[str]:
                 )
             )
         except MigrationFailed as failed:
-            raise ProjectFaults([f"{shown(project.file)}: [tool.parley] {failed}"]) from failed
+            raise ProjectFaults([f"{shown(project.file)}: [tool.parley]: {failed}"]) from failed

@@ -11,6 +11,7 @@ import pytest
 
 from parley.agents.own_rules import ruled
 from parley.errors import StandInFault
+from parley.faults import traced
 from parley.manifest import Manifest
 from parley.runner.agent_run import _failure
 from parley.stand_in import Asked, ToolCall
@@ -44,6 +45,9 @@ async def later(asked: Asked) -> str:
 
 def raises(asked: Asked) -> str:
     raise KeyError(asked.text)
+
+
+RAISES = raises.__code__.co_firstlineno + 1
 
 
 def ends(asked: Asked) -> str:
@@ -90,3 +94,40 @@ def test_it_is_what_the_turn_fails_with() -> None:
     failed = _failure(wrong, wrong)
 
     assert (failed.code, failed.detail) == ("model_failed", str(wrong))
+
+
+def as_in_a_turn(error: StandInFault) -> StandInFault:
+    """Leave out the frames of the test's own, by which its traceback begins."""
+    below = error.__traceback__
+    while below is not None and below.tb_frame.f_code.co_filename == __file__:
+        below = below.tb_next
+    assert below is not None
+    return error.with_traceback(below)
+
+
+def test_a_terminal_shows_the_rule_s_own_traceback(
+    follow: Follow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LOG_FORMAT", "text")
+    with pytest.raises(StandInFault) as raised:
+        follow(raises)
+
+    told = traced(as_in_a_turn(raised.value))
+
+    assert told["at"].startswith(f"{__file__}:")
+    frames = [line for line in told["traceback"].splitlines() if line.startswith("  File ")]
+    assert frames == [f'  File "{__file__}", line {RAISES}, in raises']
+
+
+def test_what_no_rule_raised_has_no_traceback(
+    follow: Follow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LOG_FORMAT", "text")
+    with pytest.raises(StandInFault) as raised:
+        follow(lambda _: ToolCall("ad_task"))
+
+    told = traced(as_in_a_turn(raised.value))
+
+    assert "at" not in told
+    assert "  File " not in told["traceback"]
+    assert "the tool ad_task" in told["traceback"]

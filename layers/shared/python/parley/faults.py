@@ -18,14 +18,17 @@ from urllib.parse import urlsplit
 
 from aws_lambda_powertools import __file__ as _a_library
 
+from parley.errors import StandInFault
 from parley.log_format import for_people
 
 _PARLEY = Path(__file__).parent
 _AGENTS = _PARLEY / "agents"
 """The one folder of Parley's where agents are written too."""
-_OURS_AMONG_THEM = frozenset({"registry.py", "provider.py"})
+_OURS_AMONG_THEM = frozenset({"offline.py", "own_rules.py", "provider.py", "registry.py"})
 _CLIENTS = frozenset({"openai", "httpx", "httpx2", "httpcore", "httpcore2"})
 """Libraries whose frames say nothing of why a request of theirs failed."""
+_SAY_ALL = (SyntaxError, StandInFault)
+"""Exceptions whose message names the place, which is in none of the frames."""
 
 _REASON_CHARS = 1_000
 _SECRET_NAME = re.compile(r"KEY|SECRET|TOKEN|PASSWORD|^DATABASE_URL$")
@@ -158,7 +161,7 @@ def _for_people(error: BaseException) -> str:
         own = [number for number, frame in enumerate(told.stack) if _is_own(frame.filename)]
         if own:
             del told.stack[: own[0]]
-        elif isinstance(each, SyntaxError) or type(each).__module__.split(".")[0] in _CLIENTS:
+        elif isinstance(each, _SAY_ALL) or type(each).__module__.split(".")[0] in _CLIENTS:
             told.stack.clear()
         told = told.__cause__ or told.__context__
     return redacted("".join(whole.format())).rstrip()
