@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from importlib.machinery import PathFinder
 from pathlib import Path
 
@@ -17,6 +17,9 @@ TAKEN = {
     "app": "each of Parley's functions",
 }
 """Names that a package of a project would take away from others, and from whom."""
+
+_HARMLESS = frozenset({"test", "this", "antigravity", "idlelib", "lib2to3", "turtledemo"})
+"""Modules of Python's own that nothing imports."""
 
 
 def find_code(
@@ -59,7 +62,24 @@ def find_code(
                 f" {' or '.join(map(str, sources))},"
                 " and nothing of that name is installed"
             )  # fmt: skip
+    for source in dict.fromkeys(package.parent for package in packages):
+        for beside, owner in _in_the_way(source, frozenset(wanted)):
+            fault = f"{beside.name} in {source} has the name of {owner}, and would hide it"
+            table.fault("source", f"{fault}; rename it")
     return sources[0], tuple(packages)
+
+
+def _in_the_way(source: Path, named: frozenset[str]) -> Iterator[tuple[Path, str]]:
+    """Yield what lies beside the packages, and is imported too, instead of what has its name."""
+    for beside in sorted(source.iterdir()):
+        is_package = (beside / "__init__.py").is_file()
+        name = beside.name if is_package else beside.stem
+        if name in named or not (is_package or (beside.suffix == ".py" and beside.is_file())):
+            continue
+        if name in TAKEN and name != "app":  # a function's own comes first
+            yield beside, TAKEN[name]
+        elif name in sys.stdlib_module_names - _HARMLESS:
+            yield beside, "a module of Python's own"
 
 
 def _find(source: Path, name: str) -> Path | None:

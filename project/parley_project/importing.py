@@ -55,7 +55,9 @@ def why(error: BaseException) -> tuple[str, str]:
         below = below.tb_next  # of these, nobody has to know
     facts = traced(error.with_traceback(below), quoting=True)
     at = [str(facts["at"])] if "at" in facts else []
-    said = str(facts["reason"]).splitlines()[:1]
+    # What Python adds to it is the place, which is said already.
+    reason = error.msg if isinstance(error, SyntaxError) else str(facts["reason"])
+    said = reason.splitlines()[:1]
     sentence = ": ".join([*at, type(error).__name__, *filter(None, said)])
     if isinstance(error, SystemExit):
         sentence += "; it must not end the process"

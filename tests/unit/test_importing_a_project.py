@@ -66,6 +66,7 @@ PLACES = {
         ("import nothing_there", "desk_code.py:1 <module>: ModuleNotFoundError: No module named"),
         ("from . import more", "desk_code.py:1 <module>: ImportError: attempted relative import"),
         ("if True:\n\tx = 1\n        y = 2\n", "desk_code.py:3: TabError: inconsistent use"),
+        ("def app(:", "desk_code.py:1: SyntaxError: invalid syntax"),
         ("ap = 3", "desk_code has no app; did you mean ap?"),
     ],
 )
@@ -76,6 +77,7 @@ def test_one_that_cannot_be_imported_is_told_with_its_place(
 
     assert said.startswith(f"pyproject.toml: {PLACES[key]}: ")
     assert fault in said
+    assert ", line " not in said
 
 
 @pytest.mark.parametrize(
