@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -38,12 +39,21 @@ def find_project(start: Path) -> Path:
     if (found := project_above(start)) is not None:
         return found
     if passed := _files_above(start):
-        raise ProjectFaults(
-            [f"{shown(passed[0])}: [tool.parley] is missing: it says which agents are offered."]
-        )
+        missing = "[tool.parley] is missing: it says which agents are offered"
+        raise ProjectFaults([f"{shown(passed[0])}: {missing}{_meant(passed[0])}."])
     raise ProjectFaults(
-        [f"There is no {FILE} with [tool.parley] in {start.resolve()} or above it."]
+        [
+            f"There is no {FILE} with [tool.parley] in {start.resolve()} or above it;"
+            " parley init NAME makes a project."
+        ]
     )
+
+
+def _meant(file: Path) -> str:
+    """Return a table of a file that is perhaps meant to be Parley's, for a sentence."""
+    tools = tomllib.loads(file.read_text(encoding="utf-8")).get("tool")
+    near = get_close_matches("parley", tools if isinstance(tools, dict) else (), 1, 0.75)
+    return f"; is [tool.{near[0]}] meant to be it?" if near else ""
 
 
 def _files_above(start: Path) -> list[Path]:

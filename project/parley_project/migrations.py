@@ -14,6 +14,7 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 from alembic.util.exc import CommandError
 
+from parley.repository.migration_faults import words_of
 from parley_backend import backend
 from parley_project.faults import ProjectFaults
 from parley_project.file import section_of, shown
@@ -82,7 +83,7 @@ def _explained(folder: Path) -> Iterator[None]:
             warnings.simplefilter("error", UserWarning)  # two of one revision
             yield
     except (CommandError, UserWarning) as error:
-        raise ProjectFaults([f"{folder}: {error}"]) from error
+        raise ProjectFaults([f"{folder}: {words_of(error)}"]) from error
     except Exception as error:
         # One that cannot be imported, for whatever reason; its own frame is the last in the folder.
         frames = traceback.extract_tb(error.__traceback__)

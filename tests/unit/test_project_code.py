@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from parley_project.faults import ProjectFaults
-from parley_project.project import read_project
+from parley_project.project import find_project, read_project
 
 PROJECT = """
 [tool.parley.agents]
@@ -61,3 +61,18 @@ def test_others_may_be_there(root: Path, name: str) -> None:
     (root / name).write_text("")
 
     assert read_project(root / "pyproject.toml").packages == (root / "shop",)
+
+
+@pytest.mark.parametrize(("table", "meant"), [("parlay", True), ("poetry", False)])
+def test_a_table_that_is_misspelt_is_found(root: Path, table: str, meant: bool) -> None:
+    (root / "pyproject.toml").write_text(PROJECT.replace("tool.parley", f"tool.{table}"))
+
+    with pytest.raises(ProjectFaults, match=r"\[tool\.parley\] is missing") as raised:
+        find_project(root)
+
+    assert (f"is [tool.{table}] meant to be it?" in str(raised.value)) is meant
+
+
+def test_where_there_is_none_it_is_said_how_to_make_one(tmp_path: Path) -> None:
+    with pytest.raises(ProjectFaults, match="parley init NAME makes a project"):
+        find_project(tmp_path)

@@ -135,12 +135,12 @@ def test_what_alembic_would_leave_out_or_not_find_is_refused(
 ) -> None:
     write("one", None, BOOKINGS)
     write("two", "gone", "pass")
-    with pytest.raises(Exception, match=r"migrations failed: .*gone .* is not present"):
+    with pytest.raises(Exception, match=r"migrations failed: .*gone .* is not present.*folder"):
         migrate()
 
     write("two", "one", "pass").rename(write("again", "one", "pass"))
     write("two", "one", "pass")
-    with pytest.raises(Exception, match=r"migrations failed: .*two is present more than once"):
+    with pytest.raises(Exception, match=r"migrations failed: Revision two is present more than"):
         migrate()
 
 

@@ -25,6 +25,14 @@ _TAKEN = (
     f' op.execute("DROP TABLE IF EXISTS {LEFT_BEHIND}"); to keep them, make only what is missing,'
     " with if_not_exists=True."
 )
+_HINTS = (
+    ("present more than once", "Give one of them a revision of its own."),
+    ("is not present", "The down_revision is to be that of a migration in the folder, or None."),
+    (
+        "Could not determine revision id",
+        "What is in the folder is a migration; keep other modules elsewhere.",
+    ),
+)
 
 
 def migration_fault(error: BaseException, folder: Path) -> ProjectMigrationFault:
@@ -38,7 +46,7 @@ def migration_fault(error: BaseException, folder: Path) -> ProjectMigrationFault
     revision = next((f" {named}" for named, _ in places if named), "")
     at = f" at {places[0][1]}" if places else ""
     many = "s" if not revision else ""
-    why = f"{diagnose(error).sentence}{_hint(error)}"
+    why = words_of(error) or f"{diagnose(error).sentence}{_hint(error)}"
     return ProjectMigrationFault(f"The project's own migration{many}{revision} failed{at}: {why}")
 
 
@@ -57,6 +65,18 @@ def _within(folder: Path, file: str | None, line: int | None) -> str | None:
     if file is None or not Path(file).is_relative_to(folder):
         return None
     return f"{Path(file).relative_to(folder.parent)}:{line}"
+
+
+def words_of(error: BaseException) -> str | None:
+    """Return what is wrong with migrations that are no line, and what to do; None if it is else.
+
+    Args:
+        error: What Alembic raised, or had warned of, while it read them.
+    """
+    if not isinstance(error, UserWarning) and not type(error).__module__.startswith("alembic."):
+        return None
+    said = str(error).partition(" (please see")[0].rstrip(".")
+    return next((f"{said}. {hint}" for part, hint in _HINTS if part in said), said)
 
 
 def _hint(error: BaseException) -> str:
