@@ -51,7 +51,8 @@ def misspelt(asked: Asked) -> ToolCall:
 
 
 def raises(asked: Asked) -> str:
-    return {}["gone"]
+    prices: dict[str, str] = {}
+    return prices["gone"]
 
 
 @pytest.mark.parametrize("agent", ["clerk", "desk"])

@@ -92,6 +92,11 @@ def with_custom_tool() -> Agent[Any]:
     return Agent(name="inner", tools=[tool])
 
 
+def with_plain_function() -> Agent[Any]:
+    tools: list[Any] = [own_model]
+    return Agent(name="inner", tools=tools)
+
+
 @pytest.mark.parametrize(
     ("make", "words"),
     [
@@ -99,8 +104,9 @@ def with_custom_tool() -> Agent[Any]:
         (with_servers, r"mcp_servers \(files, search\)"),
         (with_custom_tool, "the tool c"),
         (lambda: SandboxAgent(name="inner"), "needs a sandbox"),
+        (with_plain_function, "has own_model among its tools, which is none: .*@function_tool"),
     ],
-    ids=["own model", "MCP servers", "custom tool", "sandbox"],
+    ids=["own model", "MCP servers", "custom tool", "sandbox", "plain function"],
 )
 @pytest.mark.parametrize("reached", ["at once", "by handoff", "as a tool"])
 def test_what_goes_past_the_record_is_refused_wherever_it_is(

@@ -296,3 +296,29 @@ def test_agents_that_are_tools_are_recorded_too() -> None:
     record_outputs([tool])
 
     assert tool.on_invoke_tool is not invoke
+
+
+def _takes_none() -> str:
+    return "never told"
+
+
+def _takes_a_text(title: str) -> str:
+    return title
+
+
+@pytest.mark.parametrize("make", [effect_tool, read_tool])
+@pytest.mark.parametrize("body", [_takes_none, _takes_a_text])
+def test_a_body_that_does_not_take_the_effect_is_refused_where_the_tool_is_made(
+    make: Any, body: Any
+) -> None:
+    with pytest.raises(TypeError, match=f"{body.__name__} does not take the Effect"):
+        make(body)
+
+
+def test_parameters_without_types_are_what_the_sdk_makes_of_them() -> None:
+    def add(effect, title):  # type: ignore[no-untyped-def]
+        """Add a task."""
+
+    schema = effect_tool(add).params_json_schema
+
+    assert list(schema["properties"]) == ["title"]

@@ -81,6 +81,12 @@ def require_recordable(agent: Agent[Any]) -> None:
         if not isinstance(found.model, str | None):
             raise UnsupportedAgent(f"The agent {found.name} must name its model, not bring one.")
         for tool in found.tools:
+            if not hasattr(tool, "name"):
+                given = getattr(tool, "__name__", type(tool).__name__)
+                raise UnsupportedAgent(
+                    f"The agent {found.name} has {given} among its tools, which is none: a function"
+                    " becomes one by @function_tool, @effect_tool or @read_tool."
+                )
             if isinstance(tool, _UNRECORDED):
                 raise UnsupportedAgent(
                     f"The agent {found.name} has the tool {tool.name}, of a kind that is not"

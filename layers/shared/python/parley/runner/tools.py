@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, Concatenate, ParamSpec, get_type_hints
 
 from agents import FunctionTool, Tool, function_tool
@@ -53,7 +53,8 @@ def effect_tool(body: Callable[Concatenate[Effect, P], Any]) -> FunctionTool:
         A tool for an agent's `tools`.
 
     Raises:
-        TypeError: The body is an async function, which a transaction cannot wait for.
+        TypeError: The body is an async function, which a transaction cannot wait for, or does not
+            take the Effect.
     """
     return _in_transaction(body, changes=True)
 
@@ -93,13 +94,27 @@ def _in_transaction(body: Callable[Concatenate[Effect, P], Any], *, changes: boo
         )
     functools.update_wrapper(invoke, body)
     hints = get_type_hints(body, include_extras=True)
-    first, *others = inspect.signature(body).parameters.values()
-    hints[first.name] = ToolContext[TurnContext]
-    parameters = [first.replace(annotation=hints[first.name])]
-    parameters += [other.replace(annotation=hints[other.name]) for other in others]
+    parameters = list(inspect.signature(body).parameters.values())
+    _require_effect(body, parameters, hints)
+    hints[parameters[0].name] = ToolContext[TurnContext]
+    parameters = [
+        each.replace(annotation=hints.get(each.name, each.annotation)) for each in parameters
+    ]
     invoke.__annotations__ = hints
     invoke.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     return function_tool(invoke, failure_error_function=explain)
+
+
+def _require_effect(
+    body: Any, parameters: Sequence[inspect.Parameter], hints: Mapping[str, Any]
+) -> None:
+    told = hints.get(parameters[0].name, Effect) if parameters else None
+    if told is None or (isinstance(told, type) and not issubclass(Effect, told)):
+        raise TypeError(
+            f"{getattr(body, '__name__', body)} does not take the Effect. It is the first parameter"
+            " of an effect_tool or a read_tool, as in (effect: Effect, …); a tool that needs none"
+            " is a function_tool."
+        )
 
 
 def _is_async(body: Any) -> bool:
