@@ -165,6 +165,7 @@ async def _serve(options: Options, started: AsyncExitStack) -> NoReturn:
     )
     checking = asyncio.create_task(_check(template, prepared, made))
     started.push_async_callback(_cancelled, [checking])
+    log.info("Starting PostgreSQL in %s; the agents are built meanwhile.", data_dir / "postgres")
     postgres = EmbeddedPostgres(data_dir / "postgres", data_dir / POSTGRES_LOG)
     started.push_async_callback(_in_thread, postgres.stop)
     await _in_thread(postgres.start)
@@ -174,6 +175,7 @@ async def _serve(options: Options, started: AsyncExitStack) -> NoReturn:
         made, runtime_url=postgres.runtime_url(), queue_url=queue.url if queue else None
     )
     migrated = partial(migrate_and_tell, template, owner_url=postgres.url())
+    log.info("Migrating the database.")
     await migrated(prepared.variables(variables))
     pages: dict[tuple[str, str], LocalPage] = {
         ("GET", JWKS_PATH): keys_page(data_dir),
@@ -183,6 +185,7 @@ async def _serve(options: Options, started: AsyncExitStack) -> NoReturn:
     }
     served = ServedProject(options.project, read, variables, copies, pages)
     started.push_async_callback(served.generations.aclose)
+    log.info("Starting the functions.")
     await served.serve(prepared)
     pools = served.generations.pools(template.functions)
     background = [asyncio.create_task(keep(each, pools)) for each in template.schedules]
@@ -290,6 +293,8 @@ def _explain(failure: Exception) -> str:
             return f"The migration failed: {failure}"
         case EnvironmentLost():
             return f"A function cannot start: {failure}"
+        case OSError(filename=str() | Path() as file):
+            return f"{file} cannot be used: {failure.strerror}."
     return str(failure)
 
 

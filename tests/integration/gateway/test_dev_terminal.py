@@ -60,8 +60,12 @@ def dev(tmp_path: Path) -> Iterator[tuple[Terminal, Path]]:
 
 def test_what_a_developer_sees(dev: tuple[Terminal, Path]) -> None:
     shown, data = dev
-    url = re.search(r"answers at (http://[\d.:]+)", shown.wait_for("with the offline model"))
+    began = shown.wait_for("with the offline model")
+    url = re.search(r"answers at (http://[\d.:]+)", began)
     assert url is not None
+    # What takes its time is said before it is done.
+    steps = ["Starting PostgreSQL in ", "Migrating the database.", "Starting the functions."]
+    assert re.findall("|".join(map(re.escape, steps)), began) == steps
 
     headers = {"Authorization": f"Bearer {issue_token(data, 'anna')}"}
     with httpx.Client(base_url=url[1], headers=headers, trust_env=False) as client:
