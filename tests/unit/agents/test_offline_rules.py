@@ -55,7 +55,7 @@ def without_rules(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.fixture
 def with_a_rule(without_rules: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """Serve one that names a rule."""
-    monkeypatch.setattr("parley.agents.offline.locate", lambda _: rule)
+    monkeypatch.setattr("parley.agents.own_rules.locate", lambda _: rule)
     offered = Manifest({"a": Offer("A.", "a:a")}, "a", offline=("desk.offline:rule",))
     projects.offer(monkeypatch, offered)
 
