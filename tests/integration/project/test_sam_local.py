@@ -10,9 +10,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from samcli.local.lambdafn.env_vars import (  # type: ignore[import-untyped]
-    EnvironmentVariables,
-)
 
 from parley_backend import backend
 from parley_local.sam_local import __main__ as sam_local
@@ -61,6 +58,11 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
 def test_its_variables_reach_its_functions_and_its_table_is_made(
     project: Project, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
+    # A second of CPU, for which each worker that collects this file would wait.
+    from samcli.local.lambdafn.env_vars import (  # type: ignore[import-untyped]
+        EnvironmentVariables,
+    )
+
     build = tmp_path / "build"
 
     status = sam_local.main(["--build", str(build), "--data-dir", str(tmp_path / "data")])

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 from agents import Agent, function_tool
+from pydantic import BaseModel
 from sqlalchemy import text
 
 from parley.errors import NotFound
 from parley.runner.tools import effect_tool
 from parley.testing import Ledger, NotSurvived, Script, Turn, Workbench, calls, fails, says
+from parley.testing.turn import Mode
 from parley.turns.context import Effect, TurnContext
 
 MODEL: Script = [calls("book", size=4), says("Booked.")]
@@ -69,6 +72,26 @@ def test_an_effect_tool_survives_and_leaves_nothing_behind(parley: Workbench) ->
 @pytest.mark.parametrize("mode", ["stream", "background"])
 def test_it_survives_in_every_mode(parley: Workbench, mode: str) -> None:
     parley.survives(booking(parley, book, mode=mode))
+
+
+@pytest.mark.parametrize("mode", ["wait", "stream", "background"])
+def test_no_copy_builds_a_schema_anew(
+    parley: Workbench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, mode: Mode
+) -> None:
+    own, built, rebuild = os.getpid(), tmp_path / "built", BaseModel.model_rebuild.__func__  # type: ignore[attr-defined]
+
+    def noted(model: type[BaseModel], /, **given: Any) -> bool | None:
+        if os.getpid() != own:
+            with built.open("a") as file:
+                file.write(f"{model.__name__}\n")
+        done: bool | None = rebuild(model, **given)
+        return done
+
+    monkeypatch.setattr(BaseModel, "model_rebuild", classmethod(noted))
+
+    parley.survives(booking(parley, book, mode=mode))
+
+    assert not built.exists(), built.read_text()
 
 
 def test_a_plain_tool_that_sends_mail_is_found_to_send_it_twice(parley: Workbench) -> None:

@@ -39,17 +39,23 @@ def warm_up(databases: Databases, folder: Path, mode: Mode) -> None:
         folder: Where its memory goes, for a moment.
         mode: How its message is sent.
     """
-    if mode in databases.warm:
-        return
+    # Whoever carries a turn on streams what the model says, however it was sent.
+    modes: tuple[Mode, Mode] = ("stream", mode)
+    for each in modes:
+        if each not in databases.warm:
+            _carry_out_one(databases, folder, each)
+            databases.warm.add(each)
+
+
+def _carry_out_one(databases: Databases, folder: Path, mode: Mode) -> None:
     model: Script = [[calls("_change"), calls("_look", number=1)], says("Warm.")]
     agent = Agent[TurnContext](name="warm-up", tools=[_change, _look])
     url = databases.copy()
     try:
         turn = Turn(agent, "Warm up", model, mode=mode)
-        with parts_of(url, folder / "warm-up.db", turn, Recording(folder / "warm-up")) as parts:
+        with parts_of(url, folder / f"warm-{mode}.db", turn, Recording(folder / "warm")) as parts:
             sending = Sending(parts.new_session(), new_id(), new_id())
             parts.carry_out(sending)
             parts.result(sending)
     finally:
         databases.drop(url)
-    databases.warm.add(mode)
