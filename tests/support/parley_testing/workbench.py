@@ -27,7 +27,7 @@ from parley.runner.execute import Limits, TurnExecutor
 from parley.runner.summaries import INPUT_BYTES, Summariser, SummaryModel
 from parley.turns.budget import TurnBudget
 from parley.turns.cancel import Cancellation, Canceller
-from parley.turns.caps import Caps
+from parley.turns.caps import Caps, ServerLimits
 from parley.turns.context import TurnContext
 from parley.turns.send import Sender, Sent
 from parley.turns.wakeup import Waker
@@ -94,6 +94,7 @@ class Workbench:
         fair_use: FairUse = UNLIMITED,
         budget: TurnBudget | None = None,
         user_budget: UserBudget = UNBOUNDED,
+        servers: ServerLimits | None = None,
     ) -> None:
         self.agent = agent
         self.database = database
@@ -127,6 +128,7 @@ class Workbench:
                 caps or Caps(),
                 budget or TurnBudget(),
                 user_budget,
+                servers or ServerLimits(),
             ),
             make_context=lambda _, turn: context(turn),
             waker=self.waker,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from agents import Agent, function_tool, handoff
+from agents.mcp import MCPServerStdio
 
 from parley.runner.agent_digest import agent_digest
 
@@ -37,7 +38,7 @@ def test_the_order_of_tools_may_change() -> None:
     assert agent_digest(agent(tools=[one, two])) == agent_digest(agent(tools=[two, one]))
 
 
-def test_names_tools_and_handoffs_may_not() -> None:
+def test_names_tools_handoffs_and_servers_may_not() -> None:
     inner = agent(name="b", handoffs=[agent(name="c")])
     structures = [
         agent(),
@@ -47,6 +48,8 @@ def test_names_tools_and_handoffs_may_not() -> None:
         agent(handoffs=[agent(name="b")]),
         agent(handoffs=[inner]),
         agent(handoffs=[handoff(agent(name="d"))]),
+        agent(mcp_servers=[MCPServerStdio({"command": "none"}, name="files")]),
+        agent(mcp_servers=[MCPServerStdio({"command": "none"}, name="mail")]),
     ]
 
     assert len({agent_digest(structure) for structure in structures}) == len(structures)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from agents import Agent, CustomTool, function_tool, handoff
-from agents.mcp import MCPServerStdio
+from agents.mcp import MCPServerSse, MCPServerStdio
 from agents.sandbox import SandboxAgent
 
 from parley.runner.agent_graph import (
@@ -81,10 +81,9 @@ def own_model() -> Agent[Any]:
 
 
 def with_servers() -> Agent[Any]:
-    servers = [
-        MCPServerStdio(params={"command": "none"}, name=name) for name in ("files", "search")
-    ]
-    return Agent(name="inner", mcp_servers=list(servers))
+    old = [MCPServerSse(params={"url": "http://none"}, name=name) for name in ("files", "search")]
+    other = MCPServerStdio(params={"command": "none"}, name="fine")
+    return Agent(name="inner", mcp_servers=[*old, other])
 
 
 def with_custom_tool() -> Agent[Any]:
@@ -101,7 +100,7 @@ def with_plain_function() -> Agent[Any]:
     ("make", "words"),
     [
         (own_model, "must name its model"),
-        (with_servers, r"mcp_servers \(files, search\)"),
+        (with_servers, r"MCP servers .* \(files, search\)"),
         (with_custom_tool, "the tool c"),
         (lambda: SandboxAgent(name="inner"), "needs a sandbox"),
         (with_plain_function, "has own_model among its tools, which is none: .*@function_tool"),

@@ -246,7 +246,7 @@ class Composition:
         from parley.runner.agent_run import AgentRunner
         from parley.runner.execute import Limits, TurnExecutor
         from parley.turns.budget import TurnBudget
-        from parley.turns.caps import Caps
+        from parley.turns.caps import Caps, ServerLimits
 
         settings = self.settings
         return TurnExecutor(
@@ -275,6 +275,9 @@ class Composition:
                     settings.budget_answer_tokens,
                 ),
                 user_budget=self._user_budget,
+                servers=ServerLimits(
+                    settings.mcp_timeout_seconds, settings.mcp_tools_believed_seconds
+                ),
             ),
             waker=self.waker,
             open_log=lambda: self.events,

@@ -49,6 +49,8 @@ class Settings(BaseSettings):
     turn_timeout_seconds: float = Field(300, gt=0)
     tool_output_max_bytes: int = Field(100_000, ge=1_000, le=1_000_000)
     tool_calls_max_per_step: int = Field(32, ge=1, le=128)
+    mcp_timeout_seconds: float = Field(30, gt=0, le=300)
+    mcp_tools_believed_seconds: float = Field(300, ge=0)
     message_max_chars: int = Field(32_000, ge=1, le=200_000)
 
     turn_max_model_calls: int = Field(0, ge=0)

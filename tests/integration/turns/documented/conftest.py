@@ -25,6 +25,8 @@ from parley_testing.postgres.databases import owner_url
 def page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Write the page's files as a project, and offer its agents."""
     root = tmp_path / "page"
+    monkeypatch.setenv("CALENDAR_URL", "http://127.0.0.1:9/mcp")
+    monkeypatch.setenv("CALENDAR_TOKEN", "secret")
     for path, code in documented.files().items():
         (root / path).parent.mkdir(parents=True, exist_ok=True)
         (root / path).write_text(code)

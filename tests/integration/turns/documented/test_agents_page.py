@@ -16,6 +16,7 @@ from parley_testing.agents_brought import documented
 from parley_testing.agents_brought.documented import Talk
 from parley_testing.api.handlers import Api
 from parley_testing.api.problems import problem
+from parley_testing.mcp_servers.stand_in import Mcp, McpStandIn
 from parley_testing.models.server import Called, ModelServer, Said, in_order
 
 
@@ -114,6 +115,26 @@ def test_the_desk_asks_one_agent_and_hands_over_to_another(
     desk = ["translate", "transfer_to_bookings", "transfer_to_letters"]
     bookings = ["book_table", "list_bookings"]
     assert offered == [desk, [], desk, bookings, bookings, desk]
+
+
+def test_the_calendar_s_server_is_asked_with_the_token(
+    talk: Talk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys: list[str | None] = []
+
+    def keep(mcp: Mcp) -> None:
+        keys.append(mcp.headers["Authorization"])
+        mcp.result({"content": [{"type": "text", "text": "Nothing today."}]})
+
+    with McpStandIn() as server:
+        server.acts["tools/call"] = keep
+        monkeypatch.setenv("CALENDAR_URL", f"{server.url}/mcp")
+        talk.model.script = in_order(Called("look"), Said("You are free."))
+
+        assert talk.ask("calendar", "What is today?") == "You are free."
+
+    assert keys == ["Bearer secret"]
+    assert "Nothing today." in str(talk.model.asked[1].input[-1]["output"])
 
 
 def test_the_airline_s_agents_share_a_context_in_a_turn(

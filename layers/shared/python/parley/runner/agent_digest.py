@@ -11,11 +11,14 @@ from typing import Any
 from agents import Agent
 from pydantic_core import to_json
 
+from parley.runner.sdk_private import mcp_name
+
 
 def agent_digest(agent: Agent[Any]) -> str:
-    """Digest the names of the agent, its tools and its handoffs, and theirs in turn.
+    """Digest the names of the agent, its tools, handoffs and MCP servers, and theirs in turn.
 
-    Instructions are left out: they may hold the date.
+    Instructions are left out: they may hold the date. So is what a server offers, which may change
+    from one model call to the next: a record tells which of it was called.
     """
     return sha256(to_json(_structure(agent, set()))).hexdigest()[:16]
 
@@ -29,4 +32,5 @@ def _structure(agent: Agent[Any], seen: set[int]) -> list[Any]:
         _structure(target, seen) if isinstance(target, Agent) else [target.agent_name]
         for target in agent.handoffs
     ]
-    return [agent.name, tools, sorted(handoffs, key=repr)]
+    servers = [sorted(mcp_name(server) for server in agent.mcp_servers)]
+    return [agent.name, tools, sorted(handoffs, key=repr), *(servers if servers[0] else ())]

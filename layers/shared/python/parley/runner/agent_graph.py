@@ -65,14 +65,13 @@ def require_recordable(agent: Agent[Any]) -> None:
 
     Raises:
         UnsupportedAgent: It, or one that it reaches, brings a model of its own instead of a name,
-            a tool of a kind that is not recorded, MCP servers, or a sandbox.
+            a tool of a kind that is not recorded, an MCP server of such a kind, or a sandbox.
     """
     for found in reachable(agent):
-        if found.mcp_servers:
-            names = ", ".join(server.name for server in found.mcp_servers)
+        if found.mcp_servers and (names := _not_shared(found)):
             raise UnsupportedAgent(
-                f"The agent {found.name} has mcp_servers ({names}), which are not supported yet;"
-                " function tools are."
+                f"The agent {found.name} has MCP servers of a kind that is not supported"
+                f" ({', '.join(names)}); MCPServerStreamableHttp and MCPServerStdio are."
             )
         if hasattr(found, "default_manifest"):  # looking for its class would import it
             raise UnsupportedAgent(
@@ -92,3 +91,10 @@ def require_recordable(agent: Agent[Any]) -> None:
                     f"The agent {found.name} has the tool {tool.name}, of a kind that is not"
                     " supported yet; a function tool is."
                 )
+
+
+def _not_shared(agent: Agent[Any]) -> list[str]:
+    # An agent that has none does not pay for the client of the protocol.
+    from parley.runner.mcp_servers.sharing import not_supported
+
+    return not_supported(agent.mcp_servers)

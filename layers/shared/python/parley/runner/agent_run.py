@@ -30,6 +30,7 @@ from parley.memory.shape import lasting, user_message
 from parley.memory.store import Item, TurnMemory
 from parley.repository.paging import PAGE_BYTES, written_bytes
 from parley.runner.agent_graph import UnsupportedAgent
+from parley.runner.mcp_servers.failures import McpServerFailed
 from parley.runner.model_faults import fault_of
 from parley.runner.nested_runs import keeping_runs
 from parley.runner.recording_model import RecordingProvider
@@ -52,7 +53,7 @@ class RunFailed(ParleyError):
         code: A word for programs: `model_failed`, `model_refused`, `content_filtered`,
             `context_overflow`, `agent_failed`, `guardrail_tripped`, `too_many_steps`,
             `budget_exceeded`, `reply_too_long`, `agent_changed`, `agent_not_supported`,
-            `approval_not_supported`.
+            `approval_not_supported`, `mcp_failed`.
         detail: A sentence for people.
         quoting: Whether the log may have the cause's message: nobody had said anything yet.
     """
@@ -185,6 +186,8 @@ def _failure(error: Exception, model_error: Exception | None) -> RunFailed:
             return RunFailed("model_failed", str(wrong))
         case UnsupportedAgent() as unsupported:
             return RunFailed("agent_not_supported", str(unsupported), quoting=True)
+        case McpServerFailed() as server:
+            return RunFailed("mcp_failed", storable(str(server)))
         case MaxTurnsExceeded():
             return RunFailed(
                 "too_many_steps", f"The agent had not answered after {MAX_MODEL_CALLS} model calls."

@@ -49,7 +49,7 @@ from parley.timing import LONGEST_DELAY_SECONDS
 from parley.tracing import subsegment
 from parley.turns.attempt import Attempt
 from parley.turns.budget import TurnBudget
-from parley.turns.caps import Caps
+from parley.turns.caps import Caps, ServerLimits
 from parley.turns.context import TurnContext
 from parley.turns.finalize import Finalizer, release, usage_of
 from parley.turns.lease import held
@@ -79,6 +79,7 @@ class Limits:
         caps: How much a turn may add to what the model is told.
         budget: What the turn may spend on the model.
         user_budget: What its user may; `turns` has it too, which holds it.
+        servers: What MCP servers may take.
     """
 
     turn_seconds: float
@@ -89,6 +90,7 @@ class Limits:
     caps: Caps = field(default_factory=Caps)
     budget: TurnBudget = field(default_factory=TurnBudget)
     user_budget: UserBudget = UNBOUNDED
+    servers: ServerLimits = field(default_factory=ServerLimits)
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +159,7 @@ class TurnExecutor:
             self.limits.caps,
             self.limits.budget,
             self.limits.user_budget,
+            self.limits.servers,
         )
         if comes_back:
             attempt.watchdog.armed_elsewhere()

@@ -27,3 +27,8 @@ def prepare(agent: Agent[Any]) -> None:
     for found in reachable(agent):
         check_instructions(found)
         give_values(found)
+        if found.mcp_servers:
+            # An agent that has none does not pay for the client of the protocol.
+            from parley.runner.mcp_servers.sharing import share
+
+            share(found.mcp_servers)

@@ -30,6 +30,7 @@ from parley.runner.model_answer import CALLS, call_ids, recorded, sendable
 from parley.runner.model_faults import billed, too_much_in_a_turn
 from parley.runner.model_retry import asked
 from parley.runner.model_stream import streamed, text_of
+from parley.runner.sdk_private import is_mcp_tool
 from parley.runner.told_tokens import Heard, hearing
 from parley.runner.tools import record_outputs
 from parley.text import storable
@@ -91,6 +92,9 @@ class RecordingModel(Model):
             journal.own.put_back(record.get("context", {}))
             if record.get("digest") != journal.digest:
                 _require_outputs(record["output"], tools, handoffs, self._attempt)
+            elif called := record.get("mcp_tools"):
+                of_servers = [item for item in record["output"] if item.get("name") in called]
+                _require_outputs(of_servers, tools, handoffs, self._attempt)
             self._make_ready(record, tools)
             self._tell_said(position, record)
             for tokens in (*record.get("failed", ()), record["usage"]):
@@ -162,6 +166,9 @@ class RecordingModel(Model):
         calls = [item for item in record["output"] if item.get("type") == "function_call"]
         if surplus := [item["call_id"] for item in calls[journal.caps.step_calls :]]:
             record["not_called"] = surplus
+        theirs = {tool.name for tool in tools if is_mcp_tool(tool)}
+        if called := sorted({item["name"] for item in calls} & theirs):
+            record["mcp_tools"] = called  # a server may not have them any more when it is replayed
         record["usage"] = as_usage(spent)
         journal.count(spent)
         spending.settle(record["usage"], expected)
@@ -270,6 +277,7 @@ def _require_outputs(
         if item.get("type") != "function_call" or item["name"] in there:
             continue
         if item["call_id"] not in attempt.journal.outputs:
+            attempt.journal.tools_gone = True
             raise ModelBehaviorError(f"the tool {item['name']} is gone")
 
 

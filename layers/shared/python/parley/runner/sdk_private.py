@@ -7,8 +7,11 @@ Importing this module imports the Agents SDK.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+import asyncio
+import copy
+from collections.abc import Callable, Iterable
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import httpx2
 from agents import Agent, FunctionTool, Handoff, function_tool, handoff
@@ -20,11 +23,22 @@ from openai import AsyncOpenAI, AsyncStream
 from openai._base_client import BaseClient
 from openai._streaming import ServerSentEvent, SSEBytesDecoder, SSEDecoder
 
+if TYPE_CHECKING:
+    from agents import RunContextWrapper
+    from agents.mcp import MCPServer, MCPServerStdio, MCPServerStreamableHttp
+    from mcp import ClientSession
+    from mcp.types import Tool as McpTool
+
+    ClientSessionServer: TypeAlias = MCPServerStdio | MCPServerStreamableHttp
+else:  # an agent without a server does not import their classes
+    ClientSessionServer = Any
+
 __all__ = [
     "FAKE_RESPONSES_ID",
     "READ_IN",
     "STRUCTURED_OUTPUT",
     "AgentRunner",
+    "ClientSessionServer",
     "ErrorHandler",
     "HookedClient",
     "SSEDecoder",
@@ -32,13 +46,18 @@ __all__ = [
     "agent_of_handoff",
     "agent_of_tool",
     "decoder_of",
+    "filtered_tools",
     "get_default_agent_runner",
+    "is_mcp_tool",
+    "know_schemas",
+    "mcp_name",
     "set_default_agent_runner",
+    "unconnected",
     "vanished",
     "wrap_error_handler",
 ]
 
-READ_IN = {"openai-agents": "0.24.0", "openai": "3.51.0"}
+READ_IN = {"openai-agents": "0.24.0", "openai": "3.51.0", "mcp": "1.30.0"}
 """The versions in which all of this was read."""
 
 ErrorHandler = Callable[[FunctionTool, Exception, str, ToolContext[Any]], None]
@@ -78,6 +97,47 @@ def wrap_error_handler(tool: FunctionTool, wrap: Callable[[ErrorHandler], ErrorH
         return False
     invoke._on_handled_error = wrap(handler)
     return True
+
+
+def is_mcp_tool(tool: object) -> bool:
+    """Return whether the SDK made a tool of one that an MCP server has."""
+    return getattr(tool, "_mcp_tool_binding", None) is not None
+
+
+def mcp_name(server: MCPServer) -> str:
+    """Return an MCP server's name as it may be said: without what its URL may hold of secrets."""
+    return server._error_name
+
+
+def unconnected(server: ClientSessionServer) -> ClientSessionServer:
+    """Return a copy of an MCP server that shares what it is told to be, and no connection."""
+    made: Any = copy.copy(server)
+    # Of the instance: what somebody put in place of its methods is not the copy's.
+    for name in [name for name in vars(made) if hasattr(type(made), name)]:
+        del vars(made)[name]
+    made.session = None
+    made.exit_stack = AsyncExitStack()
+    made._cleanup_lock, made._request_lock = asyncio.Lock(), asyncio.Lock()
+    made._cache_dirty, made._tools_list = True, None
+    return made  # type: ignore[no-any-return]
+
+
+async def filtered_tools(
+    server: ClientSessionServer,
+    tools: list[McpTool],
+    run_context: RunContextWrapper[Any] | None,
+    agent: Agent[Any] | None,
+) -> list[McpTool]:
+    """Return those of an MCP server's tools that its `tool_filter` lets through."""
+    return await server._apply_tool_filter(tools, run_context, agent)
+
+
+def know_schemas(session: ClientSession, tools: Iterable[McpTool]) -> None:
+    """Tell a session of MCP what its tools answer.
+
+    Otherwise it asks after the first call: a call that was answered then fails if that does.
+    """
+    session._tool_output_schemas.update({tool.name: tool.outputSchema for tool in tools})
 
 
 class HookedClient(AsyncOpenAI):
@@ -137,7 +197,21 @@ def vanished() -> list[str]:
     agent: Agent[Any] = Agent(name="tried")
     tool = function_tool(tried)
     to_it: Handoff[Any, Any] = handoff(agent)
+    import agents.mcp.server
+    import mcp
+
+    server = agents.mcp.server._MCPServerWithClientSession
     has = {
+        "agents.mcp.MCPServer._error_name": hasattr(agents.mcp.MCPServer, "_error_name"),
+        "agents.mcp.MCPServerStdio._apply_tool_filter": hasattr(server, "_apply_tool_filter"),
+        "agents.FunctionTool._mcp_tool_binding": hasattr(tool, "_mcp_tool_binding"),
+        "mcp.ClientSession._tool_output_schemas": (
+            "_tool_output_schemas" in mcp.ClientSession.__init__.__code__.co_names
+        ),
+        **{
+            f"agents.mcp.MCPServerStdio.{name}": name in server.__init__.__code__.co_names
+            for name in ("_cleanup_lock", "_request_lock", "_cache_dirty", "_tools_list")
+        },
         "agents.Agent.as_tool(…)._agent_instance": agent_of_tool(agent.as_tool(None, None)),
         "agents.handoff(…)._agent_ref": agent_of_handoff(to_it),
         "agents.function_tool(…).on_invoke_tool._on_handled_error": wrap_error_handler(

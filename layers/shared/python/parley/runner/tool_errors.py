@@ -35,14 +35,20 @@ from parley.errors import (
 from parley.faults import chain
 from parley.observability import logger, traced
 from parley.runner.agent_graph import UnsupportedAgent
+from parley.runner.mcp_servers.failures import McpCallRefused, McpServerFailed
 from parley.runner.missing_tools import tell_missing
-from parley.runner.sdk_private import ErrorHandler, agent_of_tool, wrap_error_handler
+from parley.runner.sdk_private import (
+    ErrorHandler,
+    agent_of_tool,
+    is_mcp_tool,
+    wrap_error_handler,
+)
 from parley.turns.attempt import current_attempt
 
 # They end the attempt, or the turn, which says so itself.
 _NOT_THE_TOOL_S = (Fenced, StandInFault, StoreUnavailable, UnsupportedAgent)
 # A tool says by these what is wrong with its arguments, and the model may call it better.
-_REFUSALS = (InvalidField, NotFound, ModelBehaviorError)
+_REFUSALS = (InvalidField, NotFound, ModelBehaviorError, McpCallRefused)
 _BAD_ARGUMENTS = "Invalid JSON input for tool"  # so the SDK's message begins
 
 
@@ -107,6 +113,8 @@ def _explained(error: Exception) -> str | None:
             return f"There is no {kind} {id}."
         case InvalidField(field=field, reason=reason):
             return f"{field} {reason}."
+        case McpServerFailed(message=said):
+            return said
         case ModelRefusalError(refusal=words):  # of an agent that the tool asked
             return f"The model refused: {words}"
         case ModelBehaviorError(message=message) if message.startswith(_BAD_ARGUMENTS):
@@ -115,12 +123,14 @@ def _explained(error: Exception) -> str | None:
 
 
 def explain_errors(tool: FunctionTool) -> None:
-    """Have the model told why an agent that is used as a tool failed, in place.
+    """Have the model told why an agent that is used as a tool, or an MCP server, failed, in place.
 
     The formatter is not asked about such a tool; the SDK says itself only that it failed.
     """
     says = resolve_function_tool_failure_error_function(tool)
-    if agent_of_tool(tool) is not None and says is default_tool_error_function:
+    if (
+        agent_of_tool(tool) is not None or is_mcp_tool(tool)
+    ) and says is default_tool_error_function:
         set_function_tool_failure_error_function(tool, explain)
 
 

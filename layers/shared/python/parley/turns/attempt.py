@@ -16,7 +16,7 @@ from parley.repository.fair_use import UNBOUNDED, UserBudget
 from parley.repository.tool_calls import ToolCallRepository
 from parley.repository.turns import RunningTurn, TurnRepository
 from parley.turns.budget import BudgetExceeded, TurnBudget, TurnSpending, renewed
-from parley.turns.caps import Caps
+from parley.turns.caps import Caps, ServerLimits
 from parley.turns.context import TurnContext
 from parley.turns.effects import Effects
 from parley.turns.journal import Journal
@@ -27,6 +27,7 @@ from parley.usage.prices import Prices
 
 _CAPS = Caps()
 _BUDGET = TurnBudget()
+_SERVER_LIMITS = ServerLimits()
 
 
 class Attempt:
@@ -42,6 +43,7 @@ class Attempt:
         context: What tools are told of the turn.
         own: The agent's own context; `context`, where it has none.
         prices: What the agent's models cost.
+        server_limits: What MCP servers may take.
         window_from: Where the window begins that its run was shown, if it has moved.
         model_error: What the model last failed with.
         refused: Why a run inside the run, which only its tool has heard of, was not made, or not
@@ -59,6 +61,7 @@ class Attempt:
         caps: Caps = _CAPS,
         budget: TurnBudget = _BUDGET,
         user_budget: UserBudget = UNBOUNDED,
+        server_limits: ServerLimits = _SERVER_LIMITS,
     ) -> None:
         """Hold a turn.
 
@@ -72,6 +75,7 @@ class Attempt:
             caps: How much of tools' outputs the model is told.
             budget: What the turn may spend on the model.
             user_budget: What its user may.
+            server_limits: What MCP servers may take.
         """
         conversation = conversation_key(turn.user_id, turn.session_id)
         self.watchdog = Watchdog(waker or Waker(), turn.session_id, turn.user_id)
@@ -79,6 +83,7 @@ class Attempt:
         self.journal = Journal(self.lease, conversation, store, tool_calls, caps)
         self.effects = Effects(self.lease, self.journal, database, tool_calls)
         self.spending = TurnSpending(budget)
+        self.server_limits = server_limits
         self._of_user = user_budget
         self._first_is_held = turn.attempt == 1
         self._holding = asyncio.Lock()

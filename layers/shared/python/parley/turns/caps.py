@@ -1,4 +1,4 @@
-"""How much a turn may add to what the model is told: caps that keep it from multiplying.
+"""What a turn may take: caps that keep what the model is told from multiplying.
 
 What the model is told once it is told again at every model call after it, and in later turns. The
 record keeps an output whole; what of it is told is recorded too, so that a replay tells the same.
@@ -34,6 +34,19 @@ class Caps:
     output_bytes: int = 100_000
     step_calls: int = 32
     answers_bytes: int = 16_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class ServerLimits:
+    """What a turn grants the MCP servers of its agents.
+
+    Attributes:
+        seconds: How long one request may take, connecting and waiting for others included.
+        listing_seconds: For how long a server is not asked again which tools it has.
+    """
+
+    seconds: float = 30
+    listing_seconds: float = 300
 
 
 class Allotment:

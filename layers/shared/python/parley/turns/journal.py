@@ -40,6 +40,7 @@ class Journal:
         caps: How much the turn may add to what the model is told.
         not_called: Calls of the model's that are more than it may make in one step.
         digest: Of the agent's structure; kept with each record.
+        tools_gone: Whether a tool is gone that an earlier attempt had the model call.
         usage: What all attempts' model calls came to.
         tool_errors: What tools failed with, by call id: the name of the exception's type.
         call_ids: Ids that the turn's tool calls have; the next must get others.
@@ -74,6 +75,7 @@ class Journal:
         self.caps = caps
         self.not_called: set[str] = set()
         self.digest = ""
+        self.tools_gone = False
         self.usage = Usage()
         self.tool_errors: dict[str, str] = {}
         self.call_ids: set[str] = set()
@@ -150,8 +152,10 @@ class Journal:
 
     @property
     def agent_changed(self) -> bool:
-        """Whether a deploy changed the agent's structure since an earlier attempt."""
-        return any(record.get("digest") != self.digest for record in self.records.values())
+        """Whether a deploy changed the agent since an earlier attempt, or a server its tools."""
+        return self.tools_gone or any(
+            record.get("digest") != self.digest for record in self.records.values()
+        )
 
     def begin_call(self, call_id: str) -> None:
         """Take note of the time, and of the agent's own context, before a tool is called."""
