@@ -164,3 +164,29 @@ def test_what_was_made_after_it_was_imported_is_pydantics_own() -> None:
     )
 
     assert found == ["pydantic.type_adapter", True, [1]]
+
+
+def test_an_agent_without_an_mcp_server_does_not_import_their_client() -> None:
+    modules = lean(
+        "from parley.runner import execute, prepare\n"
+        "prepare.prepare(agents.Agent(name='one'))\n"
+        "print(json.dumps(sorted(sys.modules)))"
+    )
+
+    sharing = "parley.runner.mcp_servers.sharing"
+    needless = {"agents.mcp.server", "mcp.client.session", "mcp.types", sharing}
+    assert needless.isdisjoint(modules)
+
+
+def test_an_agent_with_one_has_the_client_as_it_stands() -> None:
+    same = lean(
+        "from agents.mcp import MCPServer, MCPServerStdio, util\n"
+        "from parley.runner import prepare\n"
+        "server = MCPServerStdio({'command': 'none'})\n"
+        "prepare.prepare(agents.Agent(name='one', mcp_servers=[server]))\n"
+        "import mcp, mcp.types, mcp.shared.exceptions as raised\n"
+        "print(json.dumps([isinstance(server, MCPServer), mcp.McpError is raised.McpError,"
+        " util.MCPError is mcp.McpError, raised.ErrorData is mcp.types.ErrorData]))"
+    )
+
+    assert same == [True] * 4

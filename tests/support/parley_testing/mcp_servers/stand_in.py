@@ -19,12 +19,16 @@ class Mcp(Handler):
     """Speaks the protocol, but for what a test has it do.
 
     Attributes:
+        acts: What is done in place of answering, by method.
+        seen: Which methods were asked.
+        over: Set when the test is.
         asked: The request, as it came.
     """
 
     protocol_version = "HTTP/1.1"
     acts: Mapping[str, Act]
     seen: list[str]
+    over: threading.Event
     asked: dict[str, Any]
 
     def do_GET(self) -> None:
@@ -95,7 +99,7 @@ class McpStandIn(LoopbackServer):
         self.acts: dict[str, Act] = {}
         self.seen: list[str] = []
         self.over = threading.Event()
-        fields = {"acts": self.acts, "seen": self.seen}
+        fields = {"acts": self.acts, "seen": self.seen, "over": self.over}
         super().__init__(type("OfTest", (Mcp,), fields))
 
     def __exit__(self, *given: object) -> None:

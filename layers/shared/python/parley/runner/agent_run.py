@@ -23,6 +23,7 @@ from agents import (
     Runner,
     ToolInputGuardrailTripwireTriggered,
     ToolOutputGuardrailTripwireTriggered,
+    UserError,
 )
 
 from parley.errors import ParleyError, StandInFault, StoreUnavailable
@@ -188,6 +189,12 @@ def _failure(error: Exception, model_error: Exception | None) -> RunFailed:
             return RunFailed("agent_not_supported", str(unsupported), quoting=True)
         case McpServerFailed() as server:
             return RunFailed("mcp_failed", storable(str(server)))
+        case UserError(message=said) if said.startswith("Duplicate tool names"):
+            return RunFailed(
+                "mcp_failed",
+                "Two MCP servers of the agent have a tool of the same name; mcp_config's"
+                " include_server_in_tool_names tells them apart.",
+            )
         case MaxTurnsExceeded():
             return RunFailed(
                 "too_many_steps", f"The agent had not answered after {MAX_MODEL_CALLS} model calls."
