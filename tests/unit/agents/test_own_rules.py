@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from types import ModuleType
 from typing import Any
 
@@ -28,12 +28,12 @@ def follow(monkeypatch: pytest.MonkeyPatch) -> Iterator[Follow]:
     desk = ModuleType("desk")
     monkeypatch.setitem(sys.modules, "desk", desk)
 
-    def follow(*rules: Any) -> str | ToolCall | None:
+    def follow(*rules: Any, called: Sequence[ToolCall] = ()) -> str | ToolCall | None:
         named = tuple(f"desk:rule_{number}" for number, _ in enumerate(rules))
         for number, rule in enumerate(rules):
             setattr(desk, f"rule_{number}", rule)
         projects.offer(monkeypatch, Manifest({}, "", offline=named))
-        return ruled(ASKED, TOOLS)
+        return ruled(ASKED, TOOLS, called)
 
     yield follow
     projects.forget()
@@ -131,3 +131,15 @@ def test_what_no_rule_raised_has_no_traceback(
     assert "at" not in told
     assert "  File " not in told["traceback"]
     assert "the tool ad_task" in told["traceback"]
+
+
+def test_one_that_calls_the_same_again_and_again_is_told_where_the_output_is(
+    follow: Follow,
+) -> None:
+    milk, eggs = (ToolCall("add_task", {"title": title, "tags": []}) for title in ("milk", "eggs"))
+    again = ToolCall("add_task", {"title": "milk", "tags": ()})
+
+    assert follow(lambda _: again, called=[milk, milk]) == again
+    assert follow(lambda _: again, called=[milk, milk, eggs]) == again
+    with pytest.raises(StandInFault, match=r"calls add_task again after 3 times .*asked\.done"):
+        follow(lambda _: again, called=[eggs, milk, milk, milk])

@@ -69,10 +69,11 @@ class OfflineModel(Model):
         if system_instructions == INSTRUCTIONS and (asked := asked_in(_text(items[said]))):
             return ModelResponse([notes_of(asked)], Usage(requests=1), response_id=None)
         names = frozenset(tool.name for tool in tools)
-        done = tuple(zip(_called(items[said:]), _given(items[said:]), strict=False))
+        calls = list(_calls(items[said:]))
+        done = tuple(zip((each.name for each in calls), _given(items[said:]), strict=False))
         asked_now = Asked(_text(items[said]), names, done, tuple(_given(items[:said])))
         known = names.union(handoff.tool_name for handoff in handoffs)
-        answer = ruled(asked_now, known)
+        answer = ruled(asked_now, known, calls)
         if answer is None:
             answer = generic(asked_now, tools)
         return ModelResponse([_output(answer)], Usage(requests=1), response_id=None)
@@ -93,17 +94,23 @@ def _text(item: Any) -> str:
     return " ".join(part.get("text", "") for part in content)
 
 
-def _called(items: Sequence[Any]) -> Iterator[str]:
-    return (item["name"] for item in items if item.get("type") == "function_call")
+def _calls(items: Sequence[Any]) -> Iterator[ToolCall]:
+    for item in items:
+        if item.get("type") == "function_call":
+            yield ToolCall(item["name"], _read(item["arguments"]))
 
 
 def _given(items: Sequence[Any]) -> Iterator[Any]:
     for item in items:
         if item.get("type") == "function_call_output":
-            try:
-                yield json.loads(item["output"])
-            except (TypeError, ValueError):
-                yield item["output"]
+            yield _read(item["output"])
+
+
+def _read(text: Any) -> Any:
+    try:
+        return json.loads(text)
+    except (TypeError, ValueError):
+        return text
 
 
 def _output(answer: str | ToolCall) -> ResponseFunctionToolCall | ResponseOutputMessage:
