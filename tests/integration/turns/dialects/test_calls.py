@@ -160,6 +160,30 @@ async def test_two_in_a_stream_stay_two(
     assert sorted(titles(sql)) == ["one", "two"]
 
 
+@CHAT
+@STREAMED
+@pytest.mark.parametrize("begun", [{"index": 0}, {}, {"index": 0, "id": "b"}])
+async def test_one_without_a_name_behind_another_does_not_spoil_it(
+    conversation: Conversation, sql: psycopg.Connection, begun: dict[str, Any]
+) -> None:
+    """Which tool it is meant for nobody can tell; the model is told, and the other is made."""
+    pieces: list[dict[str, Any]] = [
+        call('{"title":', id="a", index=0),
+        {"index": 0, "function": {"arguments": ' "one"}'}},
+        begun | {"function": {"arguments": '{"title":'}},
+        {"index": 0, "function": {"arguments": ' "two"}'}},
+    ]
+    deltas = [{"tool_calls": [piece]} for piece in pieces]
+    conversation.script(chunks(*deltas, finish_reason="tool_calls"), Said("Ok."))
+
+    view = await conversation.say()
+
+    assert view.turn.status == "completed", view.turn.error_detail
+    assert titles(sql) == ["one"]
+    (*_, told) = conversation.last_input
+    assert "There is no tool" in told["content"]
+
+
 @pytest.mark.parametrize("name", ["", None, "functions.add_task", "add task", "x" * 65])
 async def test_one_of_a_tool_that_is_not_there_is_sent_back_by_a_name_that_servers_take(
     conversation: Conversation, sql: psycopg.Connection, which: str, name: str | None

@@ -202,7 +202,10 @@ class ChatAnswer:
             return None
         last = calls[-1]
         if not name:
-            return last
+            # Which tool it is meant for nobody can tell, but the call before it is whole.
+            piece = fields.arguments(fields.called(given).get("arguments"))
+            begins = piece.lstrip().startswith("{")
+            return None if begins and last.nesting.is_closed else last
         another = (
             (given_id and last.given_id)
             or (last.name and last.name != name)
