@@ -1,4 +1,4 @@
-"""A conversation that has grown too long for the model: half of the past is shown, once."""
+"""A conversation that has grown too long for the model: less of the past is shown."""
 
 from __future__ import annotations
 
@@ -111,23 +111,44 @@ async def test_another_refusal_is_not_taken_for_it(bench: Workbench) -> None:
     assert len(bench.model.asked) == 1
 
 
-async def test_half_that_is_still_too_much_fails_the_turn(bench: Workbench) -> None:
+async def test_half_that_is_still_too_much_is_halved_again_down_to_nothing(
+    bench: Workbench,
+) -> None:
+    """Else a conversation whose last turn fills the model alone would be refused for good."""
     session_id = await after_turns(bench, 4)
-    bench.model.script = takes(1, lambda asked: say("fine"))
+    bench.model.script = takes(2, lambda asked: say("fine"))
+
+    sent = await bench.send(session_id, "5")
+
+    assert [said_by_user(asked) for asked in bench.model.asked] == [
+        ["1", "2", "3", "4", "5"],
+        ["3", "4", "5"],
+        ["4", "5"],
+        ["5"],
+    ]
+    assert sent.view.turn.status == "completed"
+    bench.model.asked.clear()
+    bench.model.script = lambda asked: say("fine")
+    await bench.send(session_id, "6")
+    assert [said_by_user(asked) for asked in bench.model.asked] == [["5", "6"]]
+
+
+async def test_a_message_that_is_too_much_by_itself_fails_the_turn(bench: Workbench) -> None:
+    session_id = await after_turns(bench, 4)
+    bench.model.script = takes(0, lambda asked: say("fine"))
 
     with pytest.raises(TurnFailed) as failed:
         await bench.send(session_id, "5")
 
     assert (failed.value.status, failed.value.code) == ("failed", "context_overflow")
-    assert len(bench.model.asked) == 2
+    assert len(bench.model.asked) == 4
     # The session goes on: a model that takes more can be asked.
     bench.model.script = lambda asked: say("fine")
     assert (await bench.send(session_id, "6")).view.turn.number == 6
 
 
-@pytest.mark.parametrize("turns", [0, 1])
-async def test_what_has_no_half_is_not_tried_again(bench: Workbench, turns: int) -> None:
-    session_id = await after_turns(bench, turns)
+async def test_where_nothing_is_past_it_is_not_tried_again(bench: Workbench) -> None:
+    session_id = await after_turns(bench, 0)
     bench.model.script = takes(0, lambda asked: say("fine"))
 
     with pytest.raises(TurnFailed) as failed:
@@ -158,7 +179,7 @@ async def test_in_the_middle_of_a_run_it_goes_on_from_what_it_has(
 
 async def test_a_turn_that_fails_of_it_tells_the_next_what_was_done(bench: Workbench) -> None:
     session_id = await after_turns(bench, 2)
-    bench.model.script = in_order(call("add_task", title="milk"), overflow(), overflow())
+    bench.model.script = in_order(call("add_task", title="milk"), *[overflow()] * 3)
 
     with pytest.raises(TurnFailed) as failed:
         await bench.send(session_id, "add milk")

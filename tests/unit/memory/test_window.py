@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any, cast
 from uuid import UUID
 
@@ -194,10 +195,23 @@ def test_half_of_it_is_the_newest_whole_turns(sizes: list[int], most: int) -> No
 
     halved = window.halve()
 
-    assert halved == (len(window.items) < len(all_items))
-    assert window.items == past.newest(len(all_items) // 2, 1_000_000)
-    if halved:
-        assert window.begins_at == window.items[0]["turn"]
+    assert halved
+    half = past.newest(len(all_items) // 2, 1_000_000)
+    assert window.items == (half if len(half) < len(all_items) else [])
+    assert window.begins_at == (window.items[0]["turn"] if window.items else len(sizes) + 1)
+
+
+@given(st.lists(SIZES, max_size=12), st.integers(2, 60))
+def test_half_of_half_comes_to_nothing(sizes: list[int], most: int) -> None:
+    window = Past(sizes).window(most)
+    shown = [len(window.items)]
+
+    while window.halve():
+        shown.append(len(window.items))
+
+    assert shown[-1] == 0
+    assert all(after < before for before, after in pairwise(shown))
+    assert len(shown) <= shown[0].bit_length() + 2
 
 
 def test_calls_of_two_turns_that_have_one_id_are_told_apart() -> None:

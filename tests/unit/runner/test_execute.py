@@ -304,6 +304,17 @@ async def test_less_of_the_past_is_shown_if_the_model_takes_no_more() -> None:
     assert [len(shown) for shown in world.runner.shown] == [4, 2]
 
 
+async def test_ever_less_is_shown_down_to_nothing() -> None:
+    world = World(*[ContextOverflow("too much")] * 3, REPLY)
+    world.stores.memory.newest, vouched = a_past(4)
+
+    view = await world(replace(FIRST_ATTEMPT, number=5, remembered=vouched))
+
+    assert view.turn.status == "completed"
+    assert [len(shown) for shown in world.runner.shown] == [4, 2, 1, 0]
+    assert world.stores.turns.window_from == 5
+
+
 async def test_what_cannot_be_halved_fails_the_turn() -> None:
     world = World(ContextOverflow("too much"))
 

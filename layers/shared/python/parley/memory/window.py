@@ -50,8 +50,9 @@ class Window:
     """The turns that the next one is shown: newest whole turns within a number of items and bytes.
 
     Attributes:
-        begins_at: The number of the oldest turn that is shown, if the window had to move: from now
-            on it begins there. None where it holds all turns that count.
+        begins_at: The number of the oldest turn that is shown, or of the one behind the newest if
+            none is, if the window had to move: from now on it begins there. None where it holds
+            all turns that count.
         rebuilt: Numbers of the turns that were taken from the transcript.
         to_write_back: Turns that the next window needs as well, and that the store has lost or is
             about to lose; the summary, if it is about to.
@@ -129,16 +130,21 @@ class Window:
         return [*self._summary, *in_order(self._with_own_call_ids())]
 
     def halve(self) -> bool:
-        """Show the newest whole turns within half as many items; at least the newest turn.
+        """Show the newest whole turns within half as many items; of a single turn nothing.
 
         Returns:
             Whether that is less than was shown.
         """
+        if not self._shown:
+            return False
         items = sum(len(self._items[each.number]) for each in self._shown)
         half = _newest(self._shown, self._items, _Size(items // 2, _NO_LIMIT))
-        if len(half) == len(self._shown):
-            return False
-        self._show(half)
+        newest = self._shown[0].number
+        if len(half) < len(self._shown):
+            self._show(half)
+        else:
+            self._show([])
+            self.begins_at = newest + 1
         return True
 
     def _show(self, turns: Sequence[Voucher]) -> None:

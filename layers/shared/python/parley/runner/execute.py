@@ -315,16 +315,16 @@ class TurnExecutor:
         return None
 
     async def _run(self, agent: Agent[TurnContext], attempt: Attempt, window: Window) -> TurnMemory:
-        """Run the agent; once more, with half of the past, if the model says it is too much."""
-        try:
-            return await self.runner.run(agent, attempt, window.items)
-        except ContextOverflow:
-            if not window.halve():
-                raise
+        """Run the agent; again, with half of the past, each time that the model says too much."""
+        while True:
             items = window.items
-            logger().warning("the model was shown half of the past", items=len(items))
-            attempt.journal.rewind()
-            return await self.runner.run(agent, attempt, items)
+            try:
+                return await self.runner.run(agent, attempt, items)
+            except ContextOverflow:
+                if not window.halve():
+                    raise
+                logger().warning("the model was shown half of the past", items=len(window.items))
+                attempt.journal.rewind()
 
     def _agent(self, attempt: Attempt) -> Agent[TurnContext]:
         building = True
