@@ -29,6 +29,7 @@ PARLEY, DYNAMODB, PEER, LIMITED, FLOOR = (
     "the peer, limited",
     "bare Runner",
 )
+ALL = (PARLEY, DYNAMODB, PEER, LIMITED, FLOOR)
 CREDENTIALS = {
     "AWS_DEFAULT_REGION": "eu-west-1",
     "AWS_ACCESS_KEY_ID": "testing",
@@ -57,10 +58,18 @@ class Measured:
 
 
 class Sides:
-    """All sides, started."""
+    """All sides, started.
 
-    def __init__(self, sides: dict[str, Side], postgres: Counting, store: Counting) -> None:
+    Attributes:
+        sides: By name.
+        aws: Tells what is written into DynamoDB.
+    """
+
+    def __init__(
+        self, sides: dict[str, Side], postgres: Counting, store: Counting, aws: Child
+    ) -> None:
         self.sides = sides
+        self.aws = aws
         self._postgres = postgres
         self._store = store
 
@@ -110,7 +119,8 @@ class Sides:
             for at in range(rounds):
                 user = f"user-{uuid4().hex}"
                 filled[name, at] = user, self.sides[name].ask("fill", user=user, turns=history)
-        self.sides[PARLEY].ask("analyze")
+        for name in {PARLEY, DYNAMODB} & set(chosen):
+            self.sides[name].ask("analyze")
         for at in range(rounds):
             for name in chosen:
                 user, session_id = filled[name, at]
@@ -150,8 +160,8 @@ def on_port(url: str, port: int, driver: str = "postgresql+psycopg") -> str:
 
 
 @contextmanager
-def sides(made: Migrated) -> Iterator[Sides]:
-    """Start all sides and what they need, and end it."""
+def sides(made: Migrated, names: Collection[str] = ALL) -> Iterator[Sides]:
+    """Start the sides of these names and what they need, and end it."""
     with ExitStack() as stack:
         model = Child(stack, str(BENCH / "instant_model.py"))
         aws = Child(stack, str(BENCH / "counted_aws.py"), env=os.environ | CREDENTIALS)
@@ -177,22 +187,18 @@ def sides(made: Migrated) -> Iterator[Sides]:
             "BENCH_OWNER_URL": made.owner_url,
         }
         peer = on_port(made.server.url(_PEERS_DATABASE), postgres.port, "postgresql+asyncpg")
-        started = {
-            PARLEY: Side(PARLEY, "bench.parley_side", own | {"AGENT_SESSION_STORE": "sqlite"}),
-            DYNAMODB: Side(
-                DYNAMODB, "bench.parley_side", own | {"AGENT_SESSION_STORE": "dynamodb"}
-            ),
-            PEER: Side(PEER, "bench.peers.fastapi_side", shared | {"DATABASE_URL": peer}),
-            LIMITED: Side(
-                LIMITED,
-                "bench.peers.fastapi_side",
-                shared | {"DATABASE_URL": peer, "HISTORY_LIMIT": str(_LIMIT)},
-            ),
-            FLOOR: Side(FLOOR, "bench.peers.bare_runner", shared),
+        limited = {"DATABASE_URL": peer, "HISTORY_LIMIT": str(_LIMIT)}
+        modules = {
+            PARLEY: ("bench.parley_side", own | {"AGENT_SESSION_STORE": "sqlite"}),
+            DYNAMODB: ("bench.parley_side", own | {"AGENT_SESSION_STORE": "dynamodb"}),
+            PEER: ("bench.peers.fastapi_side", shared | {"DATABASE_URL": peer}),
+            LIMITED: ("bench.peers.fastapi_side", shared | limited),
+            FLOOR: ("bench.peers.bare_runner", shared),
         }
+        started = {name: Side(name, *modules[name]) for name in names}
         for side in started.values():
             stack.enter_context(side)
-        made_sides = Sides(started, postgres, store)
+        made_sides = Sides(started, postgres, store, aws)
         for side in started.values():
             side.ask("prepare")
         for text in (TEXT, TOOL):

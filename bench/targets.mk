@@ -5,12 +5,13 @@ SESSIONS ?= 100000
 STOP_AFTER ?= 10
 TURNS ?= 100
 ROUNDS ?= 5
+MESSAGES ?= 10000000
 
 # A bench sends faster than any person.
 bench-%: export USER_TURNS_PER_MINUTE = 0
 bench-%: export USER_MAX_OPEN_TURNS = 0
 
-.PHONY: bench bench-cleanup bench-fairness bench-stream bench-page bench-prompt-cache bench-row-security bench-init
+.PHONY: bench bench-cleanup bench-fairness bench-stream bench-page bench-prompt-cache bench-row-security bench-init bench-scale bench-cost
 
 bench: .venv/.bench ## All speeds beside those of others, into docs/performance.md: some minutes
 	PYTHONPATH=tests/support:. $(BIN)/python -m bench.performance
@@ -41,3 +42,10 @@ bench-row-security: .venv/.test ## What row-level security costs: the same state
 
 bench-init: .venv/.test ## What a project adds to the init of each packaged function (ROUNDS=5)
 	PYTHONPATH=tests/support $(BIN)/python -m bench.init --rounds $(ROUNDS)
+
+bench-scale: SESSIONS = 1000000
+bench-scale: .venv/.test ## A large database beside a small one (SESSIONS=1000000, MESSAGES=10000000: 8 GB in TMPDIR)
+	PYTHONPATH=tests/support:. $(BIN)/python -m bench.scale --sessions $(SESSIONS) --messages $(MESSAGES)
+
+bench-cost: .venv/.bench ## What AWS charges for turns and for an idle month, into docs/cost.md
+	PYTHONPATH=tests/support:. $(BIN)/python -m bench.cost

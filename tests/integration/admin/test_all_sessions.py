@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from parley.repository import session_list
 from parley_testing.api.handlers import Api
 from parley_testing.stores.aged import Aged
 
@@ -135,3 +136,30 @@ def test_only_the_status_can_be_changed(admin: Any, aged: Aged, body: dict[str, 
     assert admin("PATCH", f"/admin/sessions/{session_id}", body).status == 422
 
     assert aged.rows() == before
+
+
+def test_a_page_looks_through_so_many_sessions_and_others_follow(
+    api: Api, admin: Any, aged: Aged, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session_list, "LOOKED_AT", 2)
+    where = ["web", "api", "api", "api", "cli", "web", "web"]
+    made = [str(aged.session(days=n + 1, platform=name)) for n, name in enumerate(where)]
+    # A session that moves is placed by its turns, which are as old as the session here.
+    aged.sql.execute("UPDATE sessions SET created_at = last_activity_at")
+    aged.sql.execute(
+        "UPDATE turns t SET created_at = s.last_activity_at, started_at = s.last_activity_at,"
+        " ended_at = s.last_activity_at FROM sessions s WHERE s.id = t.session_id"
+    )
+    pages: list[list[str]] = []
+    query: dict[str, str] = {"platform": "web"}
+    while True:
+        page = admin("GET", "/admin/sessions", query=query).json
+        pages.append([session["id"] for session in page["items"]])
+        if page["next_cursor"] is None:
+            break
+        query["cursor"] = page["next_cursor"]
+        if len(pages) == 1:  # one that has moved meanwhile is found in its place all the same
+            sent = api("POST", f"/sessions/{made[5]}/messages", {"text": "hello"})
+            assert sent.status == 201
+
+    assert pages == [[made[0]], [], [made[5], made[6]], []]

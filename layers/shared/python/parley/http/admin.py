@@ -70,6 +70,11 @@ router = Router()
     operation_id="listAllSessions",
     tags=["admin"],
     summary="List all users' sessions, newest activity first",
+    description=(
+        "A page may have fewer sessions than were asked for, or none, and others follow all the"
+        " same, as `next_cursor` says: for an agent's or a platform's, each looks through 1,000"
+        " sessions at most."
+    ),
     responses=answers({200: "A page."}, 403, 422),
 )
 def list_all_sessions(

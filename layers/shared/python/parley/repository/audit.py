@@ -107,6 +107,7 @@ _OLD = "FROM audit_records WHERE begun_at < now() - make_interval(secs => :age)"
 _COUNT = text(f"SELECT count(*) AS records {_OLD}")
 
 _REMOVE = text(f"""
-DELETE FROM audit_records WHERE id IN (SELECT id {_OLD} ORDER BY begun_at LIMIT :limit)
+DELETE FROM audit_records WHERE ctid = ANY(ARRAY(
+  SELECT ctid {_OLD} ORDER BY begun_at LIMIT :limit FOR UPDATE SKIP LOCKED))
 RETURNING id
 """)

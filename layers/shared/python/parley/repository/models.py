@@ -104,6 +104,7 @@ class SessionRow(Base):
         Index("uq_sessions_name", "user_id", "name", unique=True),
         Index("uq_sessions_idempotency_key", "user_id", "idempotency_key", unique=True),
         Index("ix_sessions_activity", "user_id", "last_activity_at", "id"),
+        Index("ix_sessions_all_activity", "last_activity_at", "id"),
         Index(
             "ix_sessions_memory",
             "last_activity_at",
@@ -114,6 +115,12 @@ class SessionRow(Base):
             "last_activity_at",
             "id",
             postgresql_where=text("status <> 'active'"),
+        ),
+        Index(
+            "ix_sessions_escalated",
+            "last_activity_at",
+            "id",
+            postgresql_where=text("status = 'escalated'"),
         ),
         Index(
             "ix_sessions_empty",
@@ -289,7 +296,10 @@ class MemoryDeletionRow(Base):
     below: Mapped[int | None]
     created_at: Mapped[datetime] = mapped_column(server_default=_NOW)
 
-    __table_args__ = (Index("ix_memory_deletions_due", "not_before"),)
+    __table_args__ = (
+        Index("ix_memory_deletions_due", "not_before"),
+        Index("ix_memory_deletions_noted", "created_at"),
+    )
 
 
 class EscalationNoticeRow(Base):

@@ -8,7 +8,8 @@ by its turns before that moment, which are in the table. New sessions wait for t
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -16,6 +17,7 @@ from uuid import UUID
 from pydantic import TypeAdapter
 from sqlalchemy import ColumnElement, Select, func, literal, select, tuple_, union_all
 from sqlalchemy.dialects.postgresql import TIMESTAMP
+from sqlalchemy.orm import Session as DatabaseSession
 
 from parley.repository.database import Database
 from parley.repository.models import SessionRow, SessionStatus, TurnRow
@@ -23,8 +25,13 @@ from parley.repository.paging import Moment, Page, decode, encode, fitting
 from parley.repository.scope import SERVICE, OfUser
 from parley.repository.values import Session
 
+_Place = tuple[datetime, UUID]
+_Position = tuple[datetime, datetime, UUID]
 _Listing = Select[SessionRow, datetime, datetime]
 _TIME = TIMESTAMP(timezone=True)
+LOOKED_AT = 1_000
+"""How many sessions a page of everybody's looks through for those that are asked for."""
+
 _POSITION: TypeAdapter[tuple[Moment, Moment, UUID]] = TypeAdapter(tuple[Moment, Moment, UUID])
 
 
@@ -58,6 +65,10 @@ def list_sessions(
 ) -> Page[Session]:
     """List sessions, newest activity first.
 
+    Of everybody's, a page looks through `LOOKED_AT` sessions at most for an agent's, a platform's
+    or those of a name, so it may have fewer than are asked for, or none, and others follow all the
+    same.
+
     Args:
         database: Where they are.
         user_id: Whose; None for everybody's (administration only).
@@ -72,19 +83,64 @@ def list_sessions(
     mine = [*matching.conditions()]
     if user_id is not None:
         mine.append(SessionRow.user_id == user_id)
-    query = _first_page(mine) if cursor is None else _later_page(mine, cursor, limit)
+    position = None if cursor is None else decode(cursor, _POSITION)
+    # By status there is an index.
+    looks_through = user_id is None and replace(matching, status=None) != SessionFilter()
     scope = SERVICE if user_id is None else OfUser(user_id)
-    rows = database.read(scope, lambda session: session.execute(query.limit(limit + 1)).all())
+
+    def read(session: DatabaseSession) -> tuple[Sequence[Any], Any]:
+        last = session.execute(_last_looked_at(position)).first() if looks_through else None
+        looked = None if last is None else (last.place, last.id)
+        query = _page(mine, position, looked, limit)
+        return session.execute(query.limit(limit + 1)).all(), last
+
+    rows, last = database.read(scope, read)
     kept = fitting(rows, limit, lambda row: _texts(row[0]))
     page = [Session.of(row[0]) for row in rows[:kept]]
-    if len(rows) <= kept:
-        return Page(page, None)
-    last = rows[kept - 1]
-    return Page(page, encode([last.as_of, last.place, last[0].id]))
+    if len(rows) > kept:
+        ended = rows[kept - 1]
+        return Page(page, encode([ended.as_of, ended.place, ended[0].id]))
+    return Page(page, None if last is None else encode([last.as_of, last.place, last.id]))
 
 
 def _texts(row: SessionRow) -> list[object]:
     return [row.name, row.status_reason, row.user_id, row.session_metadata]
+
+
+def _page(
+    mine: list[ColumnElement[bool]], position: _Position | None, looked: _Place | None, limit: int
+) -> _Listing:
+    if position is None:
+        return _first_page([*mine, *_up_to(looked, SessionRow.last_activity_at, SessionRow.id)])
+    return _later_page(mine, position, looked, limit)
+
+
+def _last_looked_at(
+    position: _Position | None,
+) -> Select[UUID, datetime, datetime]:
+    """Find the place at which a page stops looking, if there are so many."""
+    as_of = func.now() if position is None else literal(position[0], _TIME)
+    query = select(SessionRow.id, SessionRow.last_activity_at.label("place"), as_of.label("as_of"))
+    if position is not None:
+        query = query.where(
+            SessionRow.last_activity_at <= as_of,
+            tuple_(SessionRow.last_activity_at, SessionRow.id) < _after(position),
+        )
+    return (
+        query.order_by(SessionRow.last_activity_at.desc(), SessionRow.id.desc())
+        .offset(LOOKED_AT - 1)
+        .limit(1)
+    )
+
+
+def _up_to(looked: _Place | None, place: Any, session_id: Any) -> list[ColumnElement[bool]]:
+    if looked is None:
+        return []
+    return [tuple_(place, session_id) >= tuple_(literal(looked[0], _TIME), literal(looked[1]))]
+
+
+def _after(position: _Position) -> Any:
+    return tuple_(literal(position[1], _TIME), literal(position[2]))
 
 
 def _first_page(mine: list[ColumnElement[bool]]) -> _Listing:
@@ -99,14 +155,16 @@ def _first_page(mine: list[ColumnElement[bool]]) -> _Listing:
     )
 
 
-def _later_page(mine: list[ColumnElement[bool]], cursor: str, limit: int) -> _Listing:
-    moment, activity, last_id = decode(cursor, _POSITION)
-    as_of = literal(moment, _TIME)
-    after = tuple_(literal(activity, _TIME), literal(last_id))
+def _later_page(
+    mine: list[ColumnElement[bool]], position: _Position, looked: _Place | None, limit: int
+) -> _Listing:
+    as_of = literal(position[0], _TIME)
+    after = _after(position)
     unmoved = (
         select(SessionRow.id, SessionRow.last_activity_at.label("place"))
         .where(*mine, SessionRow.last_activity_at <= as_of)
         .where(tuple_(SessionRow.last_activity_at, SessionRow.id) < after)
+        .where(*_up_to(looked, SessionRow.last_activity_at, SessionRow.id))
         .order_by(SessionRow.last_activity_at.desc(), SessionRow.id.desc())
         .limit(limit + 1)
     )
@@ -115,7 +173,9 @@ def _later_page(mine: list[ColumnElement[bool]], cursor: str, limit: int) -> _Li
         .where(*mine, SessionRow.last_activity_at > as_of, SessionRow.created_at <= as_of)
         .subquery()
     )
-    moved = select(was.c.id, was.c.place).where(tuple_(was.c.place, was.c.id) < after)
+    moved = select(was.c.id, was.c.place).where(
+        tuple_(was.c.place, was.c.id) < after, *_up_to(looked, was.c.place, was.c.id)
+    )
     placed = union_all(unmoved, moved).subquery()
     return (
         select(SessionRow, placed.c.place, as_of.label("as_of"))

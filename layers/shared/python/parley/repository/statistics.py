@@ -187,7 +187,8 @@ SELECT count(*) AS looked_at, coalesce(sum(input_tokens), 0)::bigint AS input_to
 FROM newest
 """)
 
-# Open turns are few, and have their index; of the outbox the ends are looked up in its own.
+# Open turns are few, and have their index; of the outbox the ends are looked up in its own, each by
+# itself: two of them in one query would be sought in the whole table.
 _STANDING = text(f"""
 SELECT waiting.*, open.*, outbox.*, database.*
 FROM (SELECT count(*) AS waiting_sessions,
@@ -196,10 +197,10 @@ FROM (SELECT count(*) AS waiting_sessions,
    FROM ({WAITING}) waiting) waiting,
   (SELECT extract(epoch FROM now() - min(created_at))::float AS oldest_open_turn_seconds
    FROM turns WHERE status IN ('queued', 'running')) open,
-  (SELECT extract(epoch FROM now() - min(created_at))::float AS outbox_seconds,
-          extract(epoch FROM now() - min(not_before) FILTER (WHERE not_before <= now()))::float
-            AS outbox_due_seconds
-   FROM memory_deletions) outbox,
+  (SELECT (SELECT extract(epoch FROM now() - min(created_at))::float FROM memory_deletions)
+            AS outbox_seconds,
+          (SELECT extract(epoch FROM now() - min(not_before))::float FROM memory_deletions
+           WHERE not_before <= now()) AS outbox_due_seconds) outbox,
   (SELECT pg_database_size(current_database()) AS database_bytes,
           (SELECT count(*) FROM pg_stat_activity WHERE datname = current_database())
             AS connections,

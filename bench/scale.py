@@ -1,0 +1,205 @@
+"""What statements take on a large database, beside the same on a small one.
+
+    make bench-scale SESSIONS=1000000 MESSAGES=10000000
+
+Two databases of one server are filled in bulk, alike but for their size: each user has fifty
+sessions, and each session as many turns as come to the messages. The same statements are run on
+both in turns; each figure is the median of all rounds, in milliseconds on a socket. A million
+sessions with ten million messages take about 8 GB (in TMPDIR) and some minutes to make.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import statistics
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID
+
+import psycopg
+from bench.migrated import DATABASE, migrated
+from psycopg.sql import SQL, Identifier
+
+from parley.ids import new_id
+from parley.repository.all_turns import TurnFilter, list_all_turns
+from parley.repository.database import Database
+from parley.repository.expired_sessions import EVERY, Ages, find_expired
+from parley.repository.session_list import SessionFilter, list_sessions
+from parley.repository.sessions import SessionRepository
+from parley.repository.statistics import read_activity, read_standing
+from parley.repository.transcript import Transcript
+from parley.repository.turn_series import read_series
+from parley.repository.turns import NewSession, TurnRepository, TurnRequest, Usage
+from parley.repository.waiting import WaitingSessions
+from parley_testing.postgres.databases import connect
+
+SMALL = 1_000
+_LARGE = "large"
+_AGES = Ages(closed_sessions=30 * 86_400, empty_sessions=86_400)
+
+# Activity over sixty days; ids in the order of time, as the code makes them.
+_SESSIONS = """
+INSERT INTO sessions (id, user_id, agent, platform, status, next_number, last_activity_at,
+                      created_at)
+SELECT uuidv7(at - now()), 'user-' || i %% %(users)s, 'todo', 'api',
+       CASE WHEN i %% 100 < 10 THEN 'ended' WHEN i %% 1000 = 11 THEN 'escalated' ELSE 'active' END,
+       CASE WHEN i %% 50 = 7 THEN 1 ELSE %(turns)s + 1 END, at, at
+FROM generate_series(1, %(sessions)s) i,
+     LATERAL (SELECT now() - (%(sessions)s - i) * interval '60 days' / %(sessions)s AS at) moment
+"""
+_TURNS = """
+INSERT INTO turns (id, session_id, user_id, number, status, attempt, fingerprint, agent,
+                   remembered, model_calls, created_at, started_at, ended_at)
+SELECT uuidv7(s.last_activity_at - now()), s.id, s.user_id, n,
+       CASE WHEN n = 1 AND random() < 0.02 THEN 'failed' ELSE 'completed' END, 1, '', s.agent,
+       true, 1, s.last_activity_at, s.last_activity_at, s.last_activity_at + interval '2 seconds'
+FROM sessions s, generate_series(1, %(turns)s) n WHERE s.next_number > 1 ORDER BY s.id
+"""
+_MESSAGES = """
+INSERT INTO messages (id, turn_id, role, content)
+SELECT uuidv7(), t.id, r, repeat('what was said ', 10)
+FROM turns t, unnest(ARRAY['user', 'assistant']) r
+"""
+
+
+class Side:
+    """One of the two databases."""
+
+    def __init__(self, url: str, sessions: list[tuple[str, UUID]]) -> None:
+        self.database = Database(lambda: url, statement_timeout=60)
+        self._sessions = sessions
+        self._turns = TurnRepository(self.database, window=100)
+        self._found = SessionRepository(self.database)
+        self._transcript = Transcript(self.database)
+        self.times: dict[str, list[float]] = defaultdict(list)
+
+    def _timed(self, name: str, work: Callable[[], Any]) -> Any:
+        begun = time.perf_counter()
+        result = work()
+        self.times[name].append((time.perf_counter() - begun) * 1000)
+        return result
+
+    def requests(self) -> None:
+        """Do what users' requests and the worker do."""
+        user, session_id = random.choice(self._sessions)
+        timed, turns = self._timed, self._turns
+        mine = SessionFilter()
+        timed("get a session", lambda: self._found.get_with_usage(user, session_id))
+        timed(
+            "list a user's sessions",
+            lambda: list_sessions(self.database, user, mine, limit=20, cursor=None),
+        )
+        timed(
+            "read a transcript",
+            lambda: self._transcript.messages(
+                user, session_id, order="desc", limit=20, cursor=None
+            ),
+        )
+        begun = timed("begin", lambda: turns.begin(_request(user, session_id)))
+        timed("complete", lambda: turns.complete(begun.turn, "hi", Usage(), None))
+        opening = _request(user, new_id(), NewSession("todo", None, "api", {}))
+        begun = timed("begin in a new session", lambda: turns.begin(opening))
+        turns.complete(begun.turn, "hi", Usage(), None)
+        turns.begin(_request(user, session_id), enqueue=True, queue=True)
+        claim = timed("claim", lambda: turns.claim_head(session_id))
+        turns.complete(claim.turn, "hi", Usage(), None)
+
+    def administration(self) -> None:
+        """Do what cleanup and administrators do."""
+        timed, database = self._timed, self.database
+        for kind in ("closed_sessions", "empty_sessions"):
+            timed(
+                f"find {kind.replace('_', ' ')}",
+                lambda kind=kind: find_expired(  # type: ignore[misc]
+                    database, kind, _AGES, EVERY, after=None, limit=100
+                ),
+            )
+        timed("find what waits", lambda: WaitingSessions(database).find(20))
+        for name, matching in (
+            ("everybody's sessions", SessionFilter()),
+            ("escalated sessions", SessionFilter(status="escalated")),
+            ("sessions of an agent", SessionFilter(agent="nobody's")),
+        ):
+            timed(
+                f"list {name}",
+                lambda matching=matching: list_sessions(  # type: ignore[misc]
+                    database, None, matching, limit=20, cursor=None
+                ),
+            )
+        for name, those in (("", TurnFilter()), ("failed ", TurnFilter(status="failed"))):
+            timed(
+                f"list everybody's {name}turns",
+                lambda those=those: list_all_turns(  # type: ignore[misc]
+                    database, those, limit=20, cursor=None
+                ),
+            )
+        timed("statistics: standing", lambda: read_standing(database))
+        timed("statistics: activity", lambda: read_activity(database))
+        timed("statistics: 30 days", lambda: read_series(database, "day", 30))
+
+
+def _request(user: str, session_id: UUID, opens: NewSession | None = None) -> TurnRequest:
+    return TurnRequest(user, session_id, new_id(), new_id(), "hello", None, b"", opens=opens)
+
+
+def _fill(sql: psycopg.Connection, sessions: int, messages: int) -> list[tuple[str, UUID]]:
+    about = {
+        "sessions": sessions,
+        "users": max(1, sessions // 50),
+        "turns": max(1, messages // sessions // 2),
+    }
+    for statement in (_SESSIONS, _TURNS, _MESSAGES):
+        sql.execute(statement, about)
+    sql.execute("VACUUM ANALYZE")
+    return sql.execute(
+        "SELECT user_id, id FROM sessions WHERE status = 'active' AND next_number > 1"
+        " ORDER BY random() LIMIT 500"
+    ).fetchall()
+
+
+def main() -> None:
+    """Measure, and print a line for each statement."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--sessions", type=int, default=1_000_000)
+    parser.add_argument("--messages", type=int, default=10_000_000)
+    parser.add_argument("--rounds", type=int, default=40)
+    asked = parser.parse_args()
+    with migrated() as made:
+        with connect(made.server.url("postgres")) as admin:
+            admin.execute(
+                SQL("CREATE DATABASE {} TEMPLATE {}").format(
+                    Identifier(_LARGE), Identifier(DATABASE)
+                )
+            )
+        each = asked.messages // asked.sessions
+        sides = []
+        for name, sessions in ((DATABASE, SMALL), (_LARGE, asked.sessions)):
+            begun = time.monotonic()
+            with connect(made.server.url(name)) as sql:
+                filled = _fill(sql, sessions, sessions * each)
+                ((size,),) = sql.execute(
+                    "SELECT pg_size_pretty(pg_database_size(current_database()))"
+                ).fetchall()
+            took = time.monotonic() - begun
+            print(f"{sessions:,} sessions, {sessions * each:,} messages: {size}, {took:.0f} s")
+            sides.append(Side(made.server.runtime_url(name), filled))
+        for number in range(asked.rounds + 2):
+            for side in sides if number % 2 else reversed(sides):
+                side.requests()
+                if number % 4 == 0:
+                    side.administration()
+        small, large = sides
+        print(f"\n{'':28}{f'{SMALL:,}':>10}{f'{asked.sessions:,}':>12}{'ratio':>8}")
+        for name, times in small.times.items():
+            # The first are the connections' and the caches' start.
+            few, many = (statistics.median(each[1:]) for each in (times, large.times[name]))
+            print(f"{name:28}{few:10.2f}{many:12.2f}{many / few:8.2f}")
+        for side in sides:
+            side.database.close()
+
+
+if __name__ == "__main__":
+    main()
