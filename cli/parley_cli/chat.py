@@ -19,7 +19,7 @@ from parley_cli.screen import can_ask, note, show_table, waiting
 from parley_cli.sessions import HEADINGS, columns
 from parley_cli.turn_screen import TurnScreen, show_turn
 from parley_cli.turns import told
-from parley_client import ApiError, Parley, ParleyError
+from parley_client import ApiError, Parley, ParleyError, TurnWaiting
 
 _SHOWN = 20
 _COMMANDS = ("/new", "/sessions", "/history", "/agent", "/help", "/quit")
@@ -165,8 +165,23 @@ class Chat:
         try:
             events = self._parley.stream_message(self._id, text)
             show_turn(self._parley, self._id, events, screen)
+            while screen.waits is not None and can_ask() and self._decide(screen.waits):
+                after, turn_id = screen.waits.sequence, screen.waits.turn_id
+                events = self._parley.follow_turn(self._id, turn_id, after=after)
+                show_turn(self._parley, self._id, events, screen)
         except KeyboardInterrupt:
             self._cancel(self._id, screen.turn_id, text)
+
+    def _decide(self, waits: TurnWaiting) -> bool:
+        """Ask about each call that the turn waits for; False if one is left to somebody else."""
+        for asked in waits.approvals:
+            if asked.decider != "user":
+                note(f"{clean_line(asked.name)} waits for {clean_line(asked.decider)} to decide.")
+                return False
+            call = f"{clean_line(asked.name)} {clean_line(asked.arguments)}"
+            yes = typer.confirm(f"May it call {call}?", err=True)
+            self._parley.decide_approval(asked.approval_id, "approve" if yes else "reject")
+        return True
 
     def _cancel(self, session_id: UUID, turn_id: UUID | None, text: str) -> None:
         """Cancel the turn of what was said, if it is still to end."""
@@ -221,6 +236,8 @@ class Chat:
                 return " (/new begins another session meanwhile.)"
             case "session_not_active":
                 return f" (`parley sessions reopen {named}`, or /new for another session.)"
+            case "turn_waiting":
+                return " (`parley approvals list` tells what for.)"
             case "turn_in_progress":
                 return " (/history shows its reply when it is there.)"
             case "not_found" if self._id is not None:

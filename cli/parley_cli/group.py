@@ -30,6 +30,7 @@ COMMANDS = {
     "message": Offered("message", "message", "Send a message and print the reply."),
     "sessions": Offered("sessions", "app", "Your sessions."),
     "turns": Offered("turns", "app", "A session's turns, and what was done in each."),
+    "approvals": Offered("approvals", "app", "What agents ask you to approve."),
     "usage": Offered("usage", "usage", "What your turns took, and cost."),
     "memory": Offered("memory", "app", "What the agent remembers of a session."),
     "token": Offered("token", "token", "Print a token of parley dev's."),

@@ -51,7 +51,9 @@ def message(
     if json:
         show_json(answer)
     elif answer.reply is None:
-        raise CommandFailed(f"The turn is {answer.turn.status}, without a reply.")
+        ids = ", ".join(str(each.id) for each in answer.approvals)
+        what = f": see `parley approvals show` of {ids}" if ids else ""
+        raise CommandFailed(f"The turn is {answer.turn.status}, without a reply{what}.")
     else:
         show_text(answer.reply.content)
 

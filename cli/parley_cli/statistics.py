@@ -33,7 +33,7 @@ def in_words(figures: Statistics) -> Iterator[tuple[str, str]]:
     yield (
         "Turns begun in the last 24 hours",
         f"{turns.completed:,} completed, {turns.failed:,} failed, {turns.cancelled:,} cancelled, "
-        f"{turns.running:,} running, {turns.queued:,} queued",
+        f"{turns.running:,} running, {turns.queued:,} queued, {turns.waiting:,} waiting",
     )
     newest = figures.newest_turns
     yield (

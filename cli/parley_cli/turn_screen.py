@@ -17,7 +17,7 @@ from parley_cli.chat_input import unseen
 from parley_cli.chat_screen import rendered, show_reply
 from parley_cli.clean import clean, clean_line
 from parley_cli.errors import CommandFailed
-from parley_cli.screen import console, on_terminal, show_json, show_text, waiting
+from parley_cli.screen import can_ask, console, on_terminal, show_json, show_text, waiting
 from parley_client import (
     MessageCompleted,
     MessageDelta,
@@ -28,6 +28,7 @@ from parley_client import (
     TurnEvent,
     TurnResumed,
     TurnStopped,
+    TurnWaiting,
 )
 
 _WAITING = "Waiting for the reply …"
@@ -49,7 +50,8 @@ def show_turn(
     with closing(events), screen:
         for last in events:
             screen.show(last)
-    _check(last)
+    if not (isinstance(last, TurnWaiting) and can_ask()):  # who can be asked is, by who called
+        _check(last)
     if screen.unread is not None:
         reply = parley.read_turn(session_id, screen.unread).reply
         if reply is not None:
@@ -73,6 +75,11 @@ def show_events(events: Generator[TurnEvent, None, None]) -> None:
 def _check(last: TurnEvent | None) -> None:
     if isinstance(last, TurnStopped):
         raise CommandFailed(last.detail)
+    if isinstance(last, TurnWaiting):
+        ids = ", ".join(str(each.approval_id) for each in last.approvals)
+        raise CommandFailed(
+            f"The turn waits for a decision: `parley approvals approve` or `reject` {ids}."
+        )
 
 
 class TurnScreen:
@@ -85,12 +92,14 @@ class TurnScreen:
         turn_id: The turn, from its first event on.
         unread: The turn, if its reply is too long for an event.
         tools: How many calls of tools were told of.
+        waits: What the turn waits for, if it does.
     """
 
     def __init__(self) -> None:
         self.turn_id: UUID | None = None
         self.unread: UUID | None = None
         self.tools = 0
+        self.waits: TurnWaiting | None = None
         self._written: dict[int, str] = {}  # by step
         # What is drawn: another thread does that, at any time.
         self._text = ""
@@ -139,6 +148,7 @@ class TurnScreen:
     def show(self, event: TurnEvent) -> None:
         """Show an event."""
         self.turn_id = event.turn_id
+        self.waits = event if isinstance(event, TurnWaiting) else None
         match event:
             case MessageDelta():
                 self._write(event.step, self._written.get(event.step, "") + event.text)
@@ -154,7 +164,7 @@ class TurnScreen:
             case ToolReturned():
                 self._spinner.update(text=Text(_WAITING))
             case TurnResumed():
-                self._tell("It was interrupted, and goes on.")
+                self._tell("It goes on.")
 
     def _write(self, step: int, text: str) -> None:
         self._written[step] = text

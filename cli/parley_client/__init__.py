@@ -31,6 +31,7 @@ from parley_client.events import (
     TurnResumed,
     TurnStarted,
     TurnStopped,
+    TurnWaiting,
 )
 from parley_client.sync import Parley
 
@@ -58,6 +59,7 @@ __all__ = [
     "TurnResumed",
     "TurnStarted",
     "TurnStopped",
+    "TurnWaiting",
     "UnexpectedAnswer",
     "Unreachable",
     "Unset",

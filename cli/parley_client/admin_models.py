@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
-from pydantic import Field, JsonValue
+from pydantic import ConfigDict, Field, JsonValue
 
 from parley_client.models import Model, Session, Turn, TurnDetails
 
@@ -163,8 +163,11 @@ class MemoryFigures(Model):
 class TurnCounts(Model):
     """Turns of the last 24 hours by status."""
 
+    model_config = ConfigDict(json_schema_serialization_defaults_required=True)
+
     queued: int
     running: int
+    waiting: int = 0
     completed: int
     failed: int
     cancelled: int

@@ -15,6 +15,7 @@ import httpx
 from parley_client.call import Call, Events, Series, is_event_stream
 from parley_client.endpoints import (
     admin,
+    approvals,
     deployment,
     memory,
     messages,
@@ -215,6 +216,13 @@ class AsyncParley:
     list_turns = _each(messages.list_turns)
     read_turn = _one(messages.read_turn)
     cancel_turn = _one(messages.cancel_turn)
+
+    list_approvals = _each(approvals.list_approvals)
+    read_approval = _one(approvals.read_approval)
+    decide_approval = _one(approvals.decide_approval)
+    list_all_approvals = _each(approvals.list_all_approvals)
+    read_any_approval = _one(approvals.read_any_approval)
+    decide_any_approval = _one(approvals.decide_any_approval)
 
     count_memory = _one(memory.count_memory)
     clear_memory = _one(memory.clear_memory)

@@ -51,6 +51,38 @@ class TurnResumed(TurnEvent):
     attempt: int
 
 
+class AskedApproval(Model):
+    """A call of a tool that somebody has to decide on; see `Approval`."""
+
+    approval_id: UUID
+    call_id: str
+    name: str
+    arguments: str
+    decider: str
+    editable: bool
+    expires_at: datetime
+
+
+class TurnWaiting(TurnEvent):
+    """The turn waits for decisions. Following it again goes on from here."""
+
+    type: Literal["turn.waiting"]
+    waiting_for: Literal["decisions"]
+    approvals: tuple[AskedApproval, ...]
+
+
+class ApprovalDecided(TurnEvent):
+    """Somebody has decided on a call, or nobody has in time."""
+
+    type: Literal["approval.decided"]
+    approval_id: UUID
+    call_id: str
+    name: str
+    decision: Literal["approved", "rejected", "expired"]
+    reason: str | None
+    edited: bool
+
+
 class MessageDelta(TurnEvent):
     """The agent wrote some more; `step` says in which of the turn's model answers."""
 
@@ -151,6 +183,8 @@ class TurnCancelled(TurnStopped):
 KINDS: dict[str, type[TurnEvent]] = {
     "turn.started": TurnStarted,
     "turn.resumed": TurnResumed,
+    "turn.waiting": TurnWaiting,
+    "approval.decided": ApprovalDecided,
     "message.delta": MessageDelta,
     "message.reset": MessageReset,
     "tool.called": ToolCalled,

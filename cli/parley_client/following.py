@@ -11,7 +11,7 @@ import httpx
 
 from parley_client.call import Call, Events, below, opened
 from parley_client.errors import UnexpectedAnswer
-from parley_client.events import TurnEvent, TurnStarted, read_event
+from parley_client.events import TurnEvent, TurnStarted, TurnWaiting, read_event
 from parley_client.exchange import result
 from parley_client.retry import Outcome, Try, tries
 from parley_client.sse import Frame, Parser
@@ -32,7 +32,7 @@ class Following:
     Attributes:
         call: What to send.
         wait: For how many seconds to wait before.
-        over: Whether the last event was the turn's last.
+        over: Whether the last event was the turn's last, or the turn waits for a decision.
     """
 
     def __init__(
@@ -57,6 +57,7 @@ class Following:
         self._retry_seconds: float | None = None
         self._parser = Parser()
         self._advanced = False
+        self._waits = False
         self._policy = self._tries(reached=False)
         self.wait = next(self._policy).wait
 
@@ -80,6 +81,7 @@ class Following:
             self._turn_id = event.turn_id
             if isinstance(event, TurnStarted):
                 self._session_id = event.session_id
+            self._waits = isinstance(event, TurnWaiting)
             self.over = event.final
             yield event
             if self.over:
@@ -91,6 +93,9 @@ class Following:
         Raises:
             Unreachable: It came to nothing too often.
         """
+        if self._waits and error is None:  # for somebody, who may take days
+            self.over = True
+            return
         if self._parser.retry_seconds is not None:
             self._retry_seconds = min(self._parser.retry_seconds, _LONGEST_RETRY_SECONDS)
         if self._advanced or self._parser.comments:

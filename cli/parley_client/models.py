@@ -13,7 +13,9 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, JsonValue
 
 SessionStatus = Literal["active", "ended", "escalated"]
-TurnStatus = Literal["queued", "running", "completed", "failed", "cancelled"]
+TurnStatus = Literal["queued", "running", "waiting", "completed", "failed", "cancelled"]
+ApprovalStatus = Literal["open", "approved", "rejected", "expired", "cancelled"]
+Decision = Literal["approve", "reject"]
 Role = Literal["user", "assistant"]
 OnConflict = Literal["reject", "enqueue"]
 CancelOutcome = Literal["cancelled", "already_cancelled", "too_late"]
@@ -114,7 +116,12 @@ class SessionDetails(Session):
 
 
 class Turn(Model):
-    """One user message and all that the agent does until its reply."""
+    """One user message and all that the agent does until its reply.
+
+    `waiting_for` says what a turn waits for that is `waiting`.
+    """
+
+    model_config = ConfigDict(json_schema_serialization_defaults_required=True)
 
     id: UUID
     session_id: UUID
@@ -122,18 +129,65 @@ class Turn(Model):
     status: TurnStatus
     agent: str
     error: TurnError | None
+    waiting_for: Literal["decisions"] | None = None
     usage: TurnUsage
     created_at: datetime
     started_at: datetime | None
     ended_at: datetime | None
 
 
+class Approval(Model):
+    """A call of a tool that somebody has to decide on, or has.
+
+    Attributes:
+        call_id: The model's id of the call.
+        arguments: As the model wrote them, JSON.
+        decider: Who may decide: `user`, `admin`, or who has that scope.
+        editable: Whether who approves may change the arguments.
+        edited_arguments: What the tool is called with instead, JSON.
+    """
+
+    id: UUID
+    call_id: str
+    tool: str
+    arguments: str
+    decider: str
+    editable: bool
+    status: ApprovalStatus
+    reason: str | None
+    edited_arguments: str | None
+    created_at: datetime
+    decided_at: datetime | None
+    expires_at: datetime
+
+
+class DecidedApproval(Approval):
+    """An approval, and in whose turn it was asked for."""
+
+    session_id: UUID
+    turn_id: UUID
+
+
+class AnyApproval(DecidedApproval):
+    """An approval with whose it is, and who decided."""
+
+    user_id: str
+    agent: str
+    decided_by: str | None
+
+
 class TurnWithMessages(Model):
-    """A turn with what was said in it; `reply` is None until the turn completes."""
+    """A turn with what was said in it; `reply` is None until the turn completes.
+
+    `approvals` are what a turn has asked for that waits for decisions.
+    """
+
+    model_config = ConfigDict(json_schema_serialization_defaults_required=True)
 
     turn: Turn
     user_message: TranscriptMessage | None
-    reply: TranscriptMessage | None
+    reply: TranscriptMessage | None = None
+    approvals: tuple[Approval, ...] = ()
 
 
 class TurnStep(Model):
@@ -164,8 +218,11 @@ class TurnDetails(TurnWithMessages):
 class AcceptedTurn(Model):
     """A turn that is carried out in the background, with what the user said."""
 
+    model_config = ConfigDict(json_schema_serialization_defaults_required=True)
+
     turn: Turn
     user_message: TranscriptMessage
+    approvals: tuple[Approval, ...] = ()
 
 
 class CancelledTurn(TurnWithMessages):

@@ -88,7 +88,7 @@ def tries(
         outcome = yield Try(wait, max(1.0, min(_READ_SECONDS, end - clock() - wait)))
         if perhaps_done and call.method == "DELETE" and _status(outcome) == 404:
             return httpx.Response(204)  # the try whose answer was lost did it
-        kind = Kind.WAITS if call.waits and _status(outcome) == 202 else kind_of(outcome)
+        kind = Kind.WAITS if call.waits and _is_asked_again(outcome) else kind_of(outcome)
         if kind is Kind.WAITS:
             seen.clear()
         seen[kind] += 1
@@ -137,6 +137,13 @@ def is_problem(response: httpx.Response) -> bool:
     """Whether the response is a problem document."""
     kind: str = response.headers.get("Content-Type", "")
     return kind.startswith("application/problem+json")
+
+
+def _is_asked_again(outcome: Outcome) -> bool:
+    """Whether it was taken and waits for others; one that waits for a person is the answer."""
+    if not isinstance(outcome, httpx.Response) or outcome.status_code != 202:
+        return False
+    return "Retry-After" in outcome.headers
 
 
 def _status(outcome: Outcome) -> int | None:

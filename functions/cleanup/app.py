@@ -36,7 +36,8 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
 
     Returns:
         To `recover`: `sessions`, how many were `waiting` for somebody to carry them on, how many
-        of them were `woken` for now, and how many are `left` to be; `escalations`, of how many
+        of them were `woken` for now, and how many are `left` to be; `approvals`, how many expired;
+        `escalations`, of how many
         somebody was told; `conversations`, how many were
         removed; `cleanup`, the report if one was gone on with; `done`, whether nothing is left to
         another recovery. To `clean`: the report. To `tell`: the `escalations`.
@@ -61,6 +62,7 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
 
 def _recover(left: Callable[[], float]) -> dict[str, Any]:
     # First, since users wait for it; and it does not take long.
+    expired = recovery.expire(left=left)
     sessions = loop.run(recovery.recover(seconds=left()))
     told = escalations.tell(left=left)
     conversations, drained = 0, False
@@ -72,6 +74,7 @@ def _recover(left: Callable[[], float]) -> dict[str, Any]:
     _publish_gauges()
     return {
         "sessions": asdict(sessions),
+        "approvals": expired,
         "escalations": told,
         "conversations": conversations,
         "cleanup": None if cleanup is None else summary(cleanup),

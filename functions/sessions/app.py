@@ -10,6 +10,7 @@ from parley.http import (
     admin,
     admin_stats,
     admin_turns,
+    approvals,
     memory,
     open,
     sessions,
@@ -30,7 +31,18 @@ reseed_after_restore()
 parts = Composition(load_settings("database", "memory", "queue"))
 parts.prepare_reading()
 
-ROUTES = (sessions, transcript, turns, memory, usage, admin, admin_turns, admin_stats, open)
+ROUTES = (
+    sessions,
+    transcript,
+    turns,
+    approvals,
+    memory,
+    usage,
+    admin,
+    admin_turns,
+    admin_stats,
+    open,
+)
 
 # What the texts of a body may have together, of a project's routes too.
 TEXTS_MAX_CHARS = 10_500

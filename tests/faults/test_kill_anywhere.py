@@ -39,7 +39,7 @@ WAYS = (by_the_same_key, by_the_recovery, by_the_next_message)
 @pytest.mark.parametrize(
     ("place", "ways"), [("sqlite", 2), ("dynamodb", 1)], indirect=["place"], ids=STORES
 )
-@pytest.mark.parametrize("scenario", ["tools", "agents"])
+@pytest.mark.parametrize("scenario", ["tools", "agents", "asking"])
 async def test_a_turn_that_is_killed_anywhere_is_made_whole_by_another_process(
     new_setup: Callable[[str], Setup], scenario: str, ways: int
 ) -> None:

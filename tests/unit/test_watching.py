@@ -48,7 +48,7 @@ OF_DEPLOYMENTS = {"SessionsErrors", "MessagesErrors", "StreamErrors", "ErrorAnsw
 BODY: str = WATCHING["Dashboard"]["Properties"]["DashboardBody"]["Fn::Sub"]
 RUNBOOK = (ROOT / "docs" / "runbook.md").read_text(encoding="utf-8")
 OURS = {"Fn::Sub": "Parley/${AWS::StackName}"}
-OUTCOMES = ("completed", "failed", "cancelled", "released", "replaced", "unavailable")
+OUTCOMES = ("completed", "failed", "cancelled", "waiting", "released", "replaced", "unavailable")
 
 
 def metrics_of(alarm: dict[str, Any]) -> list[dict[str, Any]]:

@@ -55,7 +55,7 @@ function drawn({ by, items }) {
         { name: "completed", values: of((each) => each.turns.completed) },
         { name: "failed", values: of((each) => each.turns.failed) },
         { name: "cancelled", values: of((each) => each.turns.cancelled) },
-        { name: "open", values: of((each) => each.turns.queued + each.turns.running) },
+        { name: "open", values: of((each) => each.turns.queued + each.turns.running + each.turns.waiting) },
       ],
     }),
     new Plot({

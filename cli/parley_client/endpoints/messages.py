@@ -28,7 +28,8 @@ def send_message(
 ) -> Call[TurnWithMessages]:
     """Send a message and wait for the reply; however often it is tried, it is one turn.
 
-    Behind others it may wait longer than a request may last: it is asked for until it is over.
+    Behind others it may wait longer than a request may last: it is asked for until it is over, or
+    until it waits for decisions (`approvals`).
 
     Args:
         session_id: The session, which is there.

@@ -5,16 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 import psycopg
 import pytest
 from agents import (
     Agent,
-    AgentsException,
     GuardrailFunctionOutput,
     InputGuardrail,
-    Runner,
     function_tool,
 )
 from openai.types.responses import ResponseOutputItem, ResponseOutputMessage, ResponseOutputText
@@ -24,10 +23,12 @@ from parley.agents import registry
 from parley.errors import StoreUnavailable
 from parley.ids import conversation_key
 from parley.repository.tool_calls import ToolCallRepository
-from parley.runner import agent_run, execute, model_answer, prepare, recording_model
+from parley.runner import agent_run, approvals, execute, model_answer, prepare, recording_model
+from parley.runner.approvals import ApprovalPolicy, approval
 from parley.runner.guardrails import record_verdicts
 from parley.runner.recording_model import RecordingModel, RecordingProvider
 from parley.turns.context import TurnContext
+from parley.turns.decide import Decider
 from parley.turns.effects import Effects
 from parley.turns.journal import Journal
 from parley_testing.models.scripted import Items, by_model, call, in_order, say
@@ -307,31 +308,45 @@ async def test_a_guardrails_verdict_is_recorded(
     assert code == ("" if kept else "guardrail_tripped")
 
 
-async def test_a_run_that_asks_for_approval_fails_with_its_reason(
-    kept: bool, rule: Any, new_bench: NewBench, failure: Any
+async def test_what_was_rejected_is_not_done_though_the_tool_would_not_ask_any_more(
+    kept: bool, rule: Any, new_bench: NewBench
 ) -> None:
-    """Without it the turn is a defect: it dies, and blocks its session until it is given up."""
+    """A policy that is asked again, after a deployment, would have what was rejected done.
 
-    class Unasked:
-        @staticmethod
-        async def run(*arguments: Any, **named: Any) -> Any:
-            result = await Runner.run(*arguments, **named)
-            result.interruptions = []
-            return result
+    The look at the digest before the call, which is what stands behind it, then fails the turn.
+    """
+    rule.instead(approvals, "_InTurn", _AskedAgain)
+    made: list[str] = []
 
-    rule.instead(agent_run, "Runner", Unasked)
+    def paying(*, asks: bool) -> Agent[TurnContext]:
+        @function_tool(needs_approval=approval(when=lambda *_: asks))
+        def pay() -> str:
+            """Pay."""
+            made.append("paid")
+            return "paid"
 
-    @function_tool(needs_approval=True)
-    def pay() -> str:
-        """Pay."""
-        return "paid"
+        return Agent[TurnContext](name="one", tools=[pay])
 
-    agent = Agent[TurnContext](name="one", tools=[pay])
-    bench = new_bench(in_order(call("pay")), agent=agent)
+    bench = new_bench(in_order(call("pay"), say("Done.")), agent=paying(asks=True))
+    session_id = bench.new_session()
+    waiting = await bench.sender.send(request(session_id), seconds=60)
+    (asked,) = waiting.view.approvals
+    await Decider(bench.database).decide(asked.id, "rejected", by="alice", may=())
+    bench.agent = paying(asks=False)
 
-    try:
-        code = await failure(bench.send(bench.new_session()))
-    except AgentsException:
-        code = "defect"
+    await bench.session_worker.run_next(session_id, seconds=60)
 
-    assert code == ("approval_not_supported" if kept else "defect")
+    over = bench.transcript.turn("alice", session_id, waiting.view.turn.id)
+    assert over.turn.error_code == (None if kept else "approval_not_carried_on")
+    assert made == []
+
+
+@dataclass(frozen=True)
+class _AskedAgain:
+    """What holds a tool to what was decided, without doing so."""
+
+    given: Any
+    policy: ApprovalPolicy
+
+    async def __call__(self, *asked: Any) -> bool:
+        return bool(await self.given(*asked))

@@ -28,6 +28,7 @@ TABLES = {
     "turn": "turns",
     "message": "messages",
     "tool_call": "tool_calls",
+    "approval": "approvals",
     "row": "tasks",
     "limits": "user_limits",
     "usage": "daily_usage",
@@ -50,6 +51,13 @@ def alice(api: Api, aged: Aged) -> Aged:
                 "INSERT INTO tool_calls (turn_id, call_id, name, arguments, output, effect)"
                 " SELECT id, 'call ' || n, 'add_task', '{}', '{\"value\": 1.5}', true"
                 " FROM turns, generate_series(1, 2) n WHERE session_id = %s",
+                (session_id,),
+            )
+            aged.sql.execute(
+                "INSERT INTO approvals (id, turn_id, user_id, attempt, call_id, agent, tool,"
+                " arguments, digest, decider, editable, expires_at)"
+                " SELECT gen_random_uuid(), id, user_id, 1, 'call 1', 'todo', 'add_task', '{}', '',"
+                " 'user', false, now() FROM turns WHERE session_id = %s",
                 (session_id,),
             )
         aged.session(days=0, turns=0, user=user)

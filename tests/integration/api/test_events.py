@@ -10,6 +10,8 @@ from uuid import UUID
 import psycopg
 import pytest
 
+from parley.ids import new_id
+from parley.repository.approvals import Asked, pause
 from parley.repository.sessions import SessionRepository
 from parley.repository.turns import TurnRepository, Usage
 from parley_testing.api.handlers import FUNCTIONS, Answer, Api, Context
@@ -20,6 +22,9 @@ EVENTS = FUNCTIONS.parent / "events"
 SESSION = UUID("01939d5c-2c00-7000-8000-000000000001")
 TURN = UUID("01939d5c-2c00-7000-8000-000000000002")
 TASK = UUID("01939d5c-2c00-7000-8000-000000000003")
+APPROVALS = {
+    f"call_{number}": UUID(f"01939d5c-2c00-7000-8000-00000000000{number}") for number in (4, 5)
+}
 
 # What each answers where what it is about is there, and where it is not.
 STATUSES = {
@@ -37,25 +42,31 @@ STATUSES = {
     "sessions/count-memory": (200, 404),
     "sessions/create-session": (201, 201),
     "sessions/create-task": (201, 201),
+    "sessions/decide-any-approval": (200, 404),
+    "sessions/decide-approval": (200, 404),
     "sessions/delete-session": (204, 404),
     "sessions/delete-task": (204, 404),
     "sessions/docs": (200, 200),
     "sessions/erase-user": (200, 200),
     "sessions/export-user": (200, 200),
     "sessions/list-agents": (200, 200),
+    "sessions/list-all-approvals": (200, 200),
     "sessions/list-all-sessions": (200, 200),
     "sessions/list-all-turns": (200, 200),
+    "sessions/list-approvals": (200, 200),
     "sessions/list-sessions": (200, 200),
     "sessions/list-tasks": (200, 200),
     "sessions/list-turns": (200, 404),
     "sessions/open-api": (200, 200),
     "sessions/prune-memory": (200, 404),
+    "sessions/read-any-approval": (200, 404),
     "sessions/read-any-events": (200, 404),
     "sessions/read-any-session": (200, 404),
     "sessions/read-any-tool-calls": (200, 404),
     "sessions/read-any-transcript": (200, 404),
     "sessions/read-any-turn": (200, 404),
     "sessions/read-any-turn-memory": (200, 404),
+    "sessions/read-approval": (200, 404),
     "sessions/read-session": (200, 404),
     "sessions/read-statistics": (200, 200),
     "sessions/read-task": (200, 404),
@@ -100,7 +111,30 @@ def prepare(sessions: SessionRepository, turns: TurnRepository, sql: psycopg.Con
     turn = turns.begin(request("alice", str(SESSION), turn_id=TURN)).turn
     assert turn is not None
     turns.complete(turn, "hello", Usage(), None)
+    _prepare_approvals(sessions, turns, sql)
     sql.execute("INSERT INTO tasks (id, user_id, title) VALUES (%s, 'alice', 'buy milk')", [TASK])
+
+
+def _prepare_approvals(
+    sessions: SessionRepository, turns: TurnRepository, sql: psycopg.Connection
+) -> None:
+    """Make what the events decide on: a call for the user, and one for an administrator."""
+    elsewhere, _ = sessions.create(
+        new_id(),
+        "alice",
+        agent="todo",
+        name=None,
+        platform="api",
+        metadata={},
+        idempotency_key=None,
+        fingerprint=b"",
+    )
+    turn = turns.begin(request("alice", str(elsewhere.id))).turn
+    assert turn is not None
+    asked = [Asked("call_4", "todo", "refund", "{}"), Asked("call_5", "todo", "pay", "{}", "admin")]
+    assert pause(sessions._database, turn, asked, expires_in=3600, spent=0)
+    for call_id, approval_id in APPROVALS.items():
+        sql.execute("UPDATE approvals SET id = %s WHERE call_id = %s", [approval_id, call_id])
 
 
 def test_every_event_of_the_api_has_its_place_here() -> None:

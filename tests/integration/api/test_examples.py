@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from parley.repository.approvals import Asked, pause
+from parley.repository.turns import TurnRepository
 from parley_testing.api.handlers import Api
 from parley_testing.api.served import served_document
+from parley_testing.stores.talk import begin, request
 
 DOCUMENT = served_document()
 SCHEMAS = DOCUMENT["components"]["schemas"]
@@ -19,8 +22,17 @@ BODIES = {
 STREAMS = {route for route in BODIES if route.endswith("/stream")}
 
 
+@pytest.fixture
+def approval_id(api: Api, turns: TurnRepository) -> str:
+    """The id of a call that waits for an administrator."""
+    turn = begin(turns, request("alice", api.new_session()))
+    asked = [Asked("call_1", "todo", "pay", "{}", "admin")]
+    (approval,) = pause(turns._database, turn, asked, expires_in=3600, spent=0) or []
+    return str(approval.id)
+
+
 @pytest.mark.parametrize("route", sorted(BODIES.keys() - STREAMS))
-def test_the_example_of_a_body_is_taken(api: Api, route: str) -> None:
+def test_the_example_of_a_body_is_taken(api: Api, approval_id: str, route: str) -> None:
     (example,) = SCHEMAS[BODIES[route]["$ref"].rpartition("/")[2]]["examples"]
     method, path = route.split(" ")
     ids = {
@@ -28,6 +40,7 @@ def test_the_example_of_a_body_is_taken(api: Api, route: str) -> None:
         "{task_id}": api("POST", "/tasks", {"title": "milk"}).json["id"],
         "{user_id}": "somebody",
         "{agent}": "todo",
+        "{approval_id}": approval_id,
     }
     for name, id in ids.items():
         path = path.replace(name, id)

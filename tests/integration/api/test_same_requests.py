@@ -18,7 +18,7 @@ TYPES = [
     " application/json ; charset=utf-8",
 ]
 NOBODYS = "01939d5c-2c00-7000-8000-0000000000ff"
-NAMES = dict.fromkeys(("session_id", "turn_id", "task_id"), NOBODYS) | {
+NAMES = dict.fromkeys(("session_id", "turn_id", "task_id", "approval_id"), NOBODYS) | {
     "user_id": "bob",
     "agent": "todo",
     "chat_id": "groceries",

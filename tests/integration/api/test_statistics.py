@@ -97,6 +97,7 @@ def test_turns_are_counted_by_outcome(api: Api, turns: TurnRepository) -> None:
 
     assert figures(api)["turns"] == {
         "queued": 1,
+        "waiting": 0,
         "running": 1,
         "completed": 1,
         "failed": 0,

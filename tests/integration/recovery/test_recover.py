@@ -16,7 +16,13 @@ from parley_testing.account.wake_queue import ReceivedWakeups
 from parley_testing.api.handlers import Api, Context
 from parley_testing.stores.talk import begin, queue, request
 
-NOTHING_ELSE = {"escalations": 0, "conversations": 0, "cleanup": None, "done": True}
+NOTHING_ELSE = {
+    "approvals": 0,
+    "escalations": 0,
+    "conversations": 0,
+    "cleanup": None,
+    "done": True,
+}
 
 Recover = Callable[..., dict[str, Any]]
 Leave = Callable[..., RunningTurn]

@@ -44,7 +44,7 @@ def test_a_message_is_accepted_and_answered_by_the_worker(
     accepted = post(api, messages(session_id))
 
     assert accepted.status == 202
-    assert set(accepted.json) == {"turn", "user_message"}
+    assert set(accepted.json) == {"turn", "user_message", "approvals"}
     assert (accepted.json["turn"]["status"], accepted.json["turn"]["number"]) == ("queued", 1)
     assert accepted.json["user_message"]["content"] == "add milk"
     assert accepted.headers["preference-applied"] == "respond-async"

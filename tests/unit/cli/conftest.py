@@ -276,6 +276,7 @@ def answered(session: dict[str, Any]) -> Callable[[str | None], dict[str, Any]]:
             "status": "completed" if reply is not None else "failed",
             "agent": "todo",
             "error": None,
+            "waiting_for": None,
             "usage": USAGE,
             "created_at": session["created_at"],
             "started_at": None,

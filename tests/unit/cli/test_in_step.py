@@ -39,6 +39,7 @@ OF_PROJECTS = ("request", "request_items")
 ARGUMENTS: dict[str, Any] = {
     "session_id": UUID(int=1),
     "turn_id": UUID(int=2),
+    "approval_id": UUID(int=3),
     "user_id": "auth0|anna/1",
     "metadata": {"a": 1},
     "status": "active",

@@ -45,7 +45,7 @@ def test_figures_are_said_in_words_with_their_day_and_units() -> None:
         "Sessions": "1,200 active, 3 ended, 1 escalated",
         "Messages a session": "4.2",
         "Turns begun in the last 24 hours": (
-            "90 completed, 2 failed, 1 cancelled, 1 running, 0 queued"
+            "90 completed, 2 failed, 1 cancelled, 1 running, 0 queued, 0 waiting"
         ),
         "Time to a reply": (
             "2.0 s in the median, 9.0 s at most for 95 of 100, of the newest 94 of these turns"

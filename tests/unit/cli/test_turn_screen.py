@@ -155,7 +155,7 @@ def test_what_was_written_when_it_ended_stays(terminal: Terminal) -> None:
 def test_being_carried_on_is_told(terminal: Terminal) -> None:
     text = shown_after(terminal, started(), ("turn.resumed", {"attempt": 2}), said("Hello"))
 
-    assert text == "It was interrupted, and goes on.\nHello"
+    assert text == "It goes on.\nHello"
 
 
 def test_text_does_not_steer_the_terminal(terminal: Terminal) -> None:

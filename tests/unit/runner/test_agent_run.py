@@ -162,12 +162,6 @@ FAILURES: dict[str, tuple[list[Any], dict[str, Any], str, str]] = {
         "agent_not_supported",
         "gave nothing",
     ),
-    "approval": (
-        [call("ask")],
-        {"tools": [function_tool(needs_approval=True, name_override="ask")(lambda: 1)]},
-        "approval_not_supported",
-        "approval of ask",
-    ),
     "length": ([say("x" * (PAGE_BYTES + 1))], {}, "reply_too_long", str(PAGE_BYTES)),
 }
 

@@ -1,6 +1,7 @@
 """Parley: a serverless backend for agent conversations.
 
-What agents' authors use is here: `Effect`, `TurnContext`, `effect_tool`, `read_tool`, `escalate`;
+What agents' authors use is here: `Effect`, `TurnContext`, `effect_tool`, `read_tool`, `approval`,
+`escalate`;
 and what says which of their tables hold rows of users: `UserTable`, `UserData`, `NotOfUsers`. What
 routes of their own are made of is in `parley.http`. Everything else of the package may change with
 any release. Importing `parley` alone does not import the Agents SDK; asking it for a tool's
@@ -13,6 +14,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from parley.runner.approvals import approval
     from parley.runner.tools import effect_tool, read_tool
     from parley.turns.context import Effect, TurnContext
     from parley.turns.escalation import escalate
@@ -25,6 +27,7 @@ __all__ = [
     "TurnContext",
     "UserData",
     "UserTable",
+    "approval",
     "effect_tool",
     "escalate",
     "read_tool",
@@ -36,6 +39,7 @@ _PUBLIC = {
     "TurnContext": "parley.turns.context",
     "UserData": "parley.user_tables",
     "UserTable": "parley.user_tables",
+    "approval": "parley.runner.approvals",
     "effect_tool": "parley.runner.tools",
     "escalate": "parley.turns.escalation",
     "read_tool": "parley.runner.tools",

@@ -35,6 +35,7 @@ from parley.repository.waiting import WaitingSessions
 from parley.secrets import Secret, database_url
 from parley.timing import DAY_SECONDS
 from parley.turns.cancel import Canceller
+from parley.turns.decide import Decider
 from parley.turns.notes import Noter
 from parley.turns.recover import Recovery
 from parley.turns.send import Sender
@@ -231,6 +232,11 @@ class Composition:
         )
 
     @made_once
+    def decider(self) -> Decider:
+        """Decides on what turns ask for."""
+        return Decider(self.database, self.waker)
+
+    @made_once
     def noter(self) -> Noter:
         """Leaves administrators' notes in sessions."""
         return Noter(self.database, lambda: self.store)
@@ -278,6 +284,7 @@ class Composition:
                 servers=ServerLimits(
                     settings.mcp_timeout_seconds, settings.mcp_tools_believed_seconds
                 ),
+                approval_seconds=settings.approval_expires_days * DAY_SECONDS,
             ),
             waker=self.waker,
             open_log=lambda: self.events,

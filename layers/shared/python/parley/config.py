@@ -46,6 +46,7 @@ class Settings(BaseSettings):
     audit_retention_days: int = Field(365, ge=1, le=3650)
 
     turn_max_crashes: int = Field(3, ge=1)
+    approval_expires_days: float = Field(7, gt=0, le=3650)
     turn_timeout_seconds: float = Field(300, gt=0)
     tool_output_max_bytes: int = Field(100_000, ge=1_000, le=1_000_000)
     tool_calls_max_per_step: int = Field(32, ge=1, le=128)

@@ -102,6 +102,32 @@ class SessionNotActive(ParleyError):
         self.status = status
 
 
+class MayNotDecide(ParleyError):
+    """Another has to decide on this: `user`, `admin`, or who has that scope."""
+
+    def __init__(self, decider: str) -> None:
+        super().__init__(decider)
+        self.decider = decider
+
+
+class AlreadyDecided(ParleyError):
+    """An approval was decided before, by another or otherwise, or its time is over."""
+
+    def __init__(self, approval_id: UUID, decision: str) -> None:
+        super().__init__(f"the approval {approval_id} is {decision}")
+        self.approval_id = approval_id
+        self.decision = decision
+
+
+class TurnWaiting(ParleyError):
+    """Another turn of the session waits for something, such as decisions."""
+
+    def __init__(self, session_id: UUID, turn_id: UUID) -> None:
+        super().__init__(f"turn {turn_id} of session {session_id} waits")
+        self.session_id = session_id
+        self.turn_id = turn_id
+
+
 class TurnInProgress(ParleyError):
     """Another turn of the session is running."""
 

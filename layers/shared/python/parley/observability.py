@@ -105,14 +105,15 @@ def turn_ended(
     """Measure a turn that an attempt ended, or let go of, and log it.
 
     Args:
-        outcome: `completed`, `failed`, `cancelled`, `released`, `replaced` or `unavailable`.
+        outcome: `completed`, `failed`, `cancelled`, `waiting`, `released`, `replaced` or
+            `unavailable`.
         agent: The agent's name.
         seconds: How long this attempt held the turn.
         usage: Model calls and tokens, of all attempts.
     """
     measure(
         {
-            f"Turns{outcome.capitalize()}": 1,
+            **({} if outcome == "waiting" else {f"Turns{outcome.capitalize()}": 1}),
             "TurnLatency": seconds * 1000,
             "ModelCalls": usage.model_calls,
             "InputTokens": usage.input_tokens,

@@ -27,6 +27,9 @@ LONGEST_DELAY_SECONDS = 900
 ANSWER_SECONDS = 1.5
 """What is kept of the gateway's time, so that an answer is read, written and back there in time."""
 
+APPROVAL_SECONDS = 7 * DAY_SECONDS
+"""How long somebody may take to decide, unless the deployment says otherwise."""
+
 # Statements and tries
 
 STATEMENT_SECONDS = 10.0

@@ -13,7 +13,7 @@ NAME_OF_BOTH = "groceries"
 # For the paths: ids of nothing that there is.
 NOTHINGS: Mapping[str, str] = {
     name: "01939d5c-2c00-7000-8000-0000000000ff"
-    for name in ("session_id", "turn_id", "task_id", "user_id")
+    for name in ("session_id", "turn_id", "task_id", "user_id", "approval_id")
 }
 
 # What each operation is sent. One that is not here has no test yet: say what it needs.
@@ -42,6 +42,9 @@ BODIES: Mapping[str, Any] = {
     "listTurns": None,
     "readTurn": None,
     "cancelTurn": None,
+    "listApprovals": None,
+    "readApproval": None,
+    "decideApproval": {"decision": "approve"},
     "countMemory": None,
     "clearMemory": None,
     "pruneMemory": None,
@@ -59,6 +62,9 @@ BODIES: Mapping[str, Any] = {
     "readAnyToolCalls": None,
     "readAnyEvents": None,
     "readAnyTurnMemory": None,
+    "listAllApprovals": None,
+    "readAnyApproval": None,
+    "decideAnyApproval": {"decision": "reject"},
     "cleanUp": {"dry_run": True},
     "eraseUser": None,
     "renameUser": {"new_user_id": "renamed"},
@@ -88,7 +94,14 @@ class Operation:
 
     def path_of(self, ids: Mapping[str, str]) -> str:
         """Fill the path's names in."""
-        return self.path.format_map({"agent": "todo", "chat_id": NAME_OF_BOTH, **ids})
+        return self.path.format_map(
+            {
+                "agent": "todo",
+                "chat_id": NAME_OF_BOTH,
+                "approval_id": NOTHINGS["approval_id"],
+                **ids,
+            }
+        )
 
     @property
     def scopes(self) -> str:

@@ -30,10 +30,10 @@ from parley.testing.processes import EndAt
 from parley_local.server import listen
 from parley_testing.models.scripted import call, say
 from parley_testing.scenarios.contending import contend
+from parley_testing.scenarios.deciding import answered
 from parley_testing.scenarios.functions import run_function, warm_up
 from parley_testing.scenarios.parts import Parts, Place, new_log, new_store
 from parley_testing.scenarios.turns import SCENARIOS, append
-from parley_testing.waiting import HANG_SECONDS
 from parley_testing.workbench import request
 from tasks_desk import agent  # noqa: F401 - before the fork
 
@@ -67,9 +67,7 @@ def _run(job: dict[str, Any]) -> dict[str, Any]:
                 work = parts.canceller.cancel(job["user"], session_id, UUID(job["cancels"]))
                 return {"outcome": asyncio.run(work).outcome}
             asked = request(session_id, scenario.text, user=job["user"], key=job["key"])
-            sent = asyncio.run(parts.sender.send(asked, seconds=HANG_SECONDS))
-        assert sent.view.reply is not None
-        return {"reply": sent.view.reply.content}
+            return {"reply": asyncio.run(answered(parts, asked))}
 
 
 def _child(job: dict[str, Any]) -> int:

@@ -222,7 +222,41 @@ FALTERING = Scenario(
 )
 """The same, but in the middle of the reply the model says no more."""
 
+
+@effect_tool(needs_approval=True)
+def pay(effect: Effect, title: str) -> str:
+    """Pay for something, if that is approved."""
+    tasks.add(effect.db, effect.user_id, title)
+    return f"paid {title}"
+
+
+def _payer() -> Agent[TurnContext]:
+    helper = Agent[TurnContext](name="clerk", model="clerk", tools=[pay])
+    return Agent(
+        name="payer",
+        model="payer",
+        tools=[note, pay, helper.as_tool("ask_clerk", "Ask the clerk.")],
+    )
+
+
+ASKING = Scenario(
+    text="pay for it all",
+    steps={
+        "payer": {
+            0: call("note", "call_0", title="noted") + call("pay", "call_1", title="paid first"),
+            2: call("ask_clerk", "call_0", input="pay the rest"),
+            3: say("All is paid."),
+        },
+        "clerk": {0: call("pay", "call_0", title="paid later"), 1: say("It is paid.")},
+    },
+    effects=("noted", "paid first", "paid later"),
+    reply="All is paid.",
+    agent=_payer,
+)
+"""An effect beside one that waits to be approved, then another that waits inside an agent."""
+
 SCENARIOS = {
+    "asking": ASKING,
     "tools": TOOLS,
     "agents": AGENTS,
     "counting": COUNTING,

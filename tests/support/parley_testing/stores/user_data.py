@@ -13,6 +13,7 @@ _OF_USER = {
     "turns": "user_id = %(user)s",
     "messages": "turn_id IN (SELECT id FROM turns WHERE user_id = %(user)s)",
     "tool_calls": "turn_id IN (SELECT id FROM turns WHERE user_id = %(user)s)",
+    "approvals": "user_id = %(user)s",
     "tasks": "user_id = %(user)s",
     "user_limits": "user_id = %(user)s",
     "deleted_task_keys": "user_id = %(user)s",

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from parley.events.log import EventType, TurnEvent
+from parley.repository.approvals import Approval
 from parley.repository.transcript import TurnView
 from parley.repository.turns import RunningTurn
 from parley.repository.values import Turn
@@ -16,6 +17,9 @@ from parley.usage.told import told
 
 TEXT_LIMIT = 80_000
 """Characters of the longest message that an event holds; a longer one is in the turn only."""
+
+ARGUMENTS_LIMIT = 16_000
+"""Characters of the arguments of a call that an event holds."""
 
 
 def started(turn: Turn | RunningTurn) -> dict[str, Any]:
@@ -48,6 +52,52 @@ def final_events(view: TurnView, *, after: int, interrupted: bool) -> list[TurnE
     begun = [start] if after == 0 else []
     told = enumerate(_endings(view, interrupted), start=after + len(begun) + 1)
     return [*begun, *(TurnEvent(number, kind, ended_at, data) for number, (kind, data) in told)]
+
+
+def waiting_events(view: TurnView, *, after: int) -> list[TurnEvent]:
+    """Make the events that tell that a turn waits, and for what.
+
+    Args:
+        view: The turn, which waits.
+        after: The sequence number of the log's last event; 0 if there is none, and the turn's start
+            is told as well.
+    """
+    turn = view.turn
+    at = max((each.created_at for each in view.approvals), default=turn.created_at)
+    begun = (
+        [TurnEvent(1, "turn.started", turn.started_at or at, started(turn))] if not after else []
+    )
+    data = {
+        "waiting_for": turn.waiting_for,
+        "approvals": [asked(each) for each in view.approvals if each.is_open],
+    }
+    return [*begun, TurnEvent(after + len(begun) + 1, "turn.waiting", at, data)]
+
+
+def asked(approval: Approval) -> dict[str, Any]:
+    """Return what there is to tell of a call that somebody has to decide on."""
+    arguments = approval.arguments[:ARGUMENTS_LIMIT]
+    return {
+        "approval_id": str(approval.id),
+        "call_id": approval.call_id,
+        "name": approval.tool,
+        "arguments": arguments,
+        "decider": approval.decider,
+        "editable": approval.editable,
+        "expires_at": approval.expires_at.isoformat(),
+    }
+
+
+def was_decided(approval: Approval) -> dict[str, Any]:
+    """Return what there is to tell of a decision; who made it is not told."""
+    return {
+        "approval_id": str(approval.id),
+        "call_id": approval.call_id,
+        "name": approval.tool,
+        "decision": approval.status,
+        "reason": approval.reason,
+        "edited": approval.edited_arguments is not None,
+    }
 
 
 def tells_the_end(event: TurnEvent, view: TurnView) -> bool:

@@ -19,6 +19,8 @@ from parley.ids import TurnKey
 EventType = Literal[
     "turn.started",
     "turn.resumed",
+    "turn.waiting",
+    "approval.decided",
     "message.delta",
     "message.reset",
     "tool.called",

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from parley.errors import StoreUnavailable
 from parley.events.fanout import FanOut
-from parley.events.final import final_events, interrupted, tells_the_end
+from parley.events.final import final_events, interrupted, tells_the_end, waiting_events
 from parley.events.log import FINAL, EventLog, TurnEvent
 from parley.ids import TurnKey, conversation_key
 from parley.observability import logger
@@ -22,6 +22,7 @@ from parley.timing import ASK_SECONDS, QUIET_SECONDS, WAKE_SECONDS
 BEAT_SECONDS = 15.0
 """How long nothing happens before who follows is told so."""
 
+_MOVES = ("queued", "running")
 _FIRST_PAUSE = 0.1
 _LONGEST_PAUSE = 1.0
 
@@ -89,7 +90,7 @@ class Follower:
     async def follow(
         self, view: TurnView, *, after: int, seconds: float, caught_up: bool = False
     ) -> AsyncGenerator[TurnEvent | None, None]:
-        """Yield a turn's events, each once and in order, until its last.
+        """Yield a turn's events, each once and in order, until its last, or until it waits.
 
         Events that the log lacks at its end are made up from what Postgres knows.
 
@@ -231,8 +232,8 @@ class _Tail:
     async def _read_on(self) -> None:
         clock = asyncio.get_running_loop().time
         pause = _FIRST_PAUSE
-        # Of a turn that has ended, what the log lacks will not come.
-        ask_at = clock() + (QUIET_SECONDS if self._view.turn.ended_at is None else 0)
+        # Of a turn that has ended or waits, what the log lacks will not come.
+        ask_at = clock() + (QUIET_SECONDS if self._view.turn.status in _MOVES else 0)
         wake_at = clock() + WAKE_SECONDS
         published: Sequence[TurnEvent] = ()
         with self._fanout.subscribe(self.turn_id) as subscription:
@@ -246,12 +247,14 @@ class _Tail:
                     self._take(came)
                     if came[-1].type in FINAL:
                         return
+                    if came[-1].type == "turn.waiting" and await self._stands_still():
+                        return
                     pause, ask_at = _FIRST_PAUSE, max(ask_at, clock() + QUIET_SECONDS)
                     wake_at = clock() + WAKE_SECONDS
                 else:
                     pause = min(2 * pause, _LONGEST_PAUSE)
                 if self._view.turn.ended_at is not None or clock() >= ask_at:
-                    if await self._ended():
+                    if await self._stands_still():
                         self._take(await self._rest())
                         return
                     ask_at = clock() + ASK_SECONDS
@@ -298,12 +301,24 @@ class _Tail:
                 )
         return self._view.turn.ended_at is not None
 
+    async def _stands_still(self) -> bool:
+        """Whether the turn has ended, or waits, as far as Postgres can tell now."""
+        return await self._ended() or self._view.turn.status == "waiting"
+
     async def _rest(self) -> Sequence[TurnEvent]:
-        """Return what is left of the log of a turn that has ended, with its end made up if need be.
+        """Return what is left of the log of a turn that has ended or waits, with that made up if
+        need be.
+
+        One that was made up to say that it waits stands where an attempt writes that it goes on.
 
         The whole log is read again: the end depends on what stands before it.
         """
         events = await in_thread_with_retry(self._log.read, *self._place)
+        if self._view.turn.ended_at is None:
+            if not events or events[-1].type != "turn.waiting":
+                last = max(self._last, events[-1].sequence if events else 0)
+                events = [*events, *waiting_events(self._view, after=last)]
+            return [event for event in events if event.sequence > self._last]
         if events and events[-1].type in FINAL and not tells_the_end(events[-1], self._view):
             events = []
         if not events or events[-1].type not in FINAL:

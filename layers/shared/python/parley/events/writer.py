@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any, NoReturn, Protocol
 from uuid import uuid4
@@ -17,10 +17,19 @@ from pydantic_core import to_json
 
 from parley.errors import StoreUnavailable
 from parley.events.fanout import FanOut
-from parley.events.final import final_events, open_step, spoken, started, tells_the_end
+from parley.events.final import (
+    final_events,
+    open_step,
+    spoken,
+    started,
+    tells_the_end,
+    waiting_events,
+    was_decided,
+)
 from parley.events.log import FINAL, EventLog, EventType, PlaceTaken, TurnEvent
 from parley.ids import conversation_key
 from parley.observability import logger
+from parley.repository.approvals import Approval
 from parley.repository.tool_calls import Called
 from parley.repository.transcript import TurnView
 from parley.repository.turns import RunningTurn
@@ -101,8 +110,11 @@ class EventWriter:
         self._writing = asyncio.Lock()
         self._text_written = -GATHER_SECONDS
 
-    async def begin(self) -> None:
+    async def begin(self, decisions: Iterable[Approval] = ()) -> None:
         """Tell that the attempt runs. From here on no earlier attempt can write to the log.
+
+        Args:
+            decisions: What was decided since the turn began.
 
         Raises:
             Fenced: This attempt was replaced, or the turn is over.
@@ -112,6 +124,9 @@ class EventWriter:
             self._put("turn.started", started(self._fence.turn))
         else:
             await self._take_over(anew=True)
+        for decision in decisions:
+            if self._once("approval.decided", decision.call_id):
+                self._put("approval.decided", was_decided(decision))
 
     def delta(self, step: int, text: str) -> None:
         """Put a piece of a message down."""
@@ -197,6 +212,17 @@ class EventWriter:
                     await self._clear()
         except StoreUnavailable as error:
             logger().warning("the end of a turn was not told", reason=str(error))
+
+    async def pause(self, view: TurnView) -> None:
+        """Write that the turn waits, which Postgres has been told already.
+
+        If the log cannot be written, who follows the turn makes it up from Postgres. If somebody
+        has the turn already, who goes on with it, nothing is to be told any more.
+        """
+        try:
+            await self._append(waiting_events(view, after=self._last))
+        except StoreUnavailable as error:
+            logger().warning("that a turn waits was not told", reason=str(error))
 
     async def _take_over(self, *, anew: bool) -> None:
         """Tell that this attempt has the turn now.
@@ -332,7 +358,7 @@ class EventWriter:
         for event in events:
             self._last = event.sequence
             match event.type:
-                case "tool.called" | "tool.returned":
+                case "tool.called" | "tool.returned" | "approval.decided":
                     self._told.add((event.type, event.data["call_id"]))
                 case "message.completed":
                     self._told.add((event.type, str(event.data["step"])))

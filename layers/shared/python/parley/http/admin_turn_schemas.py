@@ -43,8 +43,8 @@ class AdminTurn(TurnDetails):
 
     user_id: str
     request_id: str | None = Field(description="Of the API's request, where it is known.")
-    attempt: int = Field(0, description=_ATTEMPT)
-    crashes: int = Field(0, description=_CRASHES)
+    attempt: int = Field(description=_ATTEMPT)
+    crashes: int = Field(description=_CRASHES)
 
     @classmethod
     def found(cls, where: Found, view: TurnView, steps: Iterable[values.Step]) -> Self:

@@ -17,6 +17,7 @@ from parley.http import (
     admin,
     admin_stats,
     admin_turns,
+    approvals,
     memory,
     messages,
     open,
@@ -43,7 +44,7 @@ audience."""
 
 ROUTES = (
     *(sessions, messages, stream_routes, ag_ui_routes, ai_sdk_routes, transcript, turns),
-    *(memory, usage, admin, admin_turns, admin_stats, open),
+    *(approvals, memory, usage, admin, admin_turns, admin_stats, open),
 )
 """The modules of all routes, in the document's order."""
 

@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field, JsonValue, RootModel
 
 from parley.http.schemas import Time
 from parley.http.usage_schemas import TurnUsage
+from parley.repository.states import WaitingFor
 
 Within = Annotated[
     str | None, Field(description="The tool call in which this one is made, if it is in another.")
@@ -35,6 +36,38 @@ class TurnResumed(_Event):
 
     type: Literal["turn.resumed"]
     attempt: int
+
+
+class AskedApproval(BaseModel):
+    """A call of a tool that somebody has to decide on."""
+
+    approval_id: UUID
+    call_id: str
+    name: str
+    arguments: str = Field(description="JSON; cut if it is very long.")
+    decider: str
+    editable: bool
+    expires_at: Time
+
+
+class TurnWaiting(_Event):
+    """The turn waits. The stream ends here; following the turn again goes on from here."""
+
+    type: Literal["turn.waiting"]
+    waiting_for: WaitingFor
+    approvals: list[AskedApproval]
+
+
+class ApprovalDecided(_Event):
+    """Somebody has decided on a call, or nobody has in time."""
+
+    type: Literal["approval.decided"]
+    approval_id: UUID
+    call_id: str
+    name: str
+    decision: Literal["approved", "rejected", "expired"]
+    reason: str | None
+    edited: bool = Field(description="Whether the tool is called with other arguments.")
 
 
 class MessageDelta(_Event):
@@ -112,6 +145,8 @@ class TurnEvent(
         Annotated[
             TurnStarted
             | TurnResumed
+            | TurnWaiting
+            | ApprovalDecided
             | MessageDelta
             | MessageReset
             | ToolCalled

@@ -44,7 +44,8 @@ _ANSWERS = answers({}, 400, 404, 409, 413, 415, 422, 502, 504) | {
     201: _body("The completed turn, with both messages.", TurnWithMessages),
     202: _body(
         "The turn, which goes on; `Location` is where to read it. If it was to be waited for,"
-        " `Retry-After` says in how many seconds to ask again.",
+        " `Retry-After` says in how many seconds to ask again; one that is `waiting` has none, and"
+        " goes on when its `approvals` are decided on.",
         AcceptedTurn,
     ),
 }
@@ -155,7 +156,8 @@ def _answered(
     )
     headers = _headers(sent.view, replayed=sent.replayed, names_session=names_session)
     if isinstance(sent, QueuedTurn):
-        headers["Retry-After"] = str(_asked_again_after(sent.least_seconds))
+        if sent.view.turn.status != "waiting":
+            headers["Retry-After"] = str(_asked_again_after(sent.least_seconds))
         return _json(202, AcceptedTurn.of(sent.view), headers)
     return _json(201, TurnWithMessages.of(sent.view), headers)
 

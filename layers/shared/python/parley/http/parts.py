@@ -26,7 +26,7 @@ from parley.events import log
 from parley.http import identity, project_routes
 from parley.memory import store
 from parley.repository import database, sessions, transcript
-from parley.turns import cancel, notes, send, summaries
+from parley.turns import cancel, decide, notes, send, summaries
 from parley.users import erasure, export, renaming
 
 if TYPE_CHECKING:
@@ -115,6 +115,7 @@ Forgetter = Annotated[forgetting.Forgetter, part(lambda parts: parts.forgetter)]
 SummaryReader = Annotated[summaries.SummaryReader, part(lambda parts: parts.summary_reader)]
 Sender = Annotated[send.Sender, part(lambda parts: parts.sender)]
 Canceller = Annotated[cancel.Canceller, part(lambda parts: parts.canceller)]
+Decider = Annotated[decide.Decider, part(lambda parts: parts.decider)]
 Cleaner = Annotated[cleaner.Cleaner, part(lambda parts: parts.cleaner)]
 Eraser = Annotated[erasure.Eraser, part(lambda parts: parts.eraser)]
 Exporter = Annotated[export.Exporter, part(lambda parts: parts.exporter)]

@@ -224,6 +224,11 @@ _ANSWERS: dict[type[BaseException], Callable[[Any], Answer]] = {
         headers={"WWW-Authenticate": "Bearer"},
     ),
     errors.MissingScope: _told(HTTPStatus.FORBIDDEN, "forbidden", "This needs the scope {scope}."),
+    errors.MayNotDecide: _told(
+        HTTPStatus.FORBIDDEN,
+        "forbidden",
+        "You may not decide on this: {decider} may, as its tool says.",
+    ),
     errors.NotFound: _told(HTTPStatus.NOT_FOUND, "not_found", "There is no such {kind}."),
     # What is asked
     MethodNotAllowed: _told(
@@ -263,6 +268,19 @@ _ANSWERS: dict[type[BaseException], Callable[[Any], Answer]] = {
         "turn_in_progress",
         "The turn {turn_id} of this session is still running.",
         facts=_TURN,
+    ),
+    errors.TurnWaiting: _told(
+        HTTPStatus.CONFLICT,
+        "turn_waiting",
+        "The turn {turn_id} of this session waits for a decision. Decide, cancel it, or send with"
+        " on_conflict set to enqueue.",
+        facts=_TURN,
+    ),
+    errors.AlreadyDecided: _told(
+        HTTPStatus.CONFLICT,
+        "already_decided",
+        "The approval is {decision} already.",
+        facts=("approval_id", "decision"),
     ),
     errors.QueueFull: _told(
         HTTPStatus.CONFLICT,

@@ -12,8 +12,9 @@ from pydantic_core import PydanticCustomError, to_json
 
 from parley.http.usage_schemas import TurnUsage, Usage
 from parley.repository import values
-from parley.repository.models import Role, SessionStatus
-from parley.repository.states import TurnStatus
+from parley.repository.approvals import Approval
+from parley.repository.models import ApprovalStatus, Role, SessionStatus
+from parley.repository.states import TurnStatus, WaitingFor
 from parley.repository.transcript import TurnView
 from parley.turns.cancel import Cancellation, CancelOutcome
 from parley.usage.spent import Spent
@@ -240,6 +241,7 @@ class Turn(BaseModel):
     status: TurnStatus
     agent: str
     error: TurnError | None
+    waiting_for: WaitingFor | None = Field(description="What it waits for, if it does.")
     usage: TurnUsage
     created_at: Time
     started_at: Time | None
@@ -260,6 +262,7 @@ class Turn(BaseModel):
             status=turn.status,
             agent=turn.agent,
             error=error,
+            waiting_for=turn.waiting_for,
             usage=TurnUsage.of(turn.spent),
             created_at=turn.created_at,
             started_at=turn.started_at,
@@ -274,17 +277,64 @@ class TurnList(BaseModel):
     next_cursor: str | None
 
 
+class ShownApproval(BaseModel):
+    """A call of a tool that somebody has to decide on, or has."""
+
+    id: UUID
+    call_id: str = Field(description="The model's id of the call.")
+    tool: str
+    arguments: str = Field(description="As the model wrote them, JSON.")
+    decider: str = Field(description="Who may decide: `user`, `admin`, or who has that scope.")
+    editable: bool = Field(description="Whether who approves may change the arguments.")
+    status: ApprovalStatus
+    reason: str | None
+    edited_arguments: str | None = Field(description="What the tool is called with instead, JSON.")
+    created_at: Time
+    decided_at: Time | None
+    expires_at: Time = Field(description="When it expires, as if it were rejected.")
+
+    @classmethod
+    def shown(cls, approval: Approval) -> ShownApproval:
+        """Show an approval."""
+        return ShownApproval(
+            id=approval.id,
+            call_id=approval.call_id,
+            tool=approval.tool,
+            arguments=approval.arguments,
+            decider=approval.decider,
+            editable=approval.editable,
+            status=approval.status,
+            reason=approval.reason,
+            edited_arguments=approval.edited_arguments,
+            created_at=approval.created_at,
+            decided_at=approval.decided_at,
+            expires_at=approval.expires_at,
+        )
+
+
+_ASKED = Field(description="What a turn that waits has asked for.")
+
+
+def _asked(view: TurnView) -> list[ShownApproval]:
+    return [ShownApproval.shown(each) for each in view.approvals]
+
+
 class AcceptedTurn(BaseModel):
     """A turn that goes on without the request, with the message that it answers."""
 
     turn: Turn
     user_message: TranscriptMessage
+    approvals: list[ShownApproval] = _ASKED
 
     @classmethod
     def of(cls, view: TurnView) -> Self:
         """Show a turn as it is now."""
         assert view.user_message is not None, view.turn.id  # only a note has none
-        return cls(turn=Turn.of(view.turn), user_message=TranscriptMessage.of(view.user_message))
+        return cls(
+            turn=Turn.of(view.turn),
+            user_message=TranscriptMessage.of(view.user_message),
+            approvals=_asked(view),
+        )
 
 
 class TurnWithMessages(BaseModel):
@@ -296,6 +346,7 @@ class TurnWithMessages(BaseModel):
     turn: Turn
     user_message: TranscriptMessage | None
     reply: TranscriptMessage | None
+    approvals: list[ShownApproval] = _ASKED
 
     @classmethod
     def of(cls, view: TurnView) -> Self:
@@ -304,6 +355,7 @@ class TurnWithMessages(BaseModel):
             turn=Turn.of(view.turn),
             user_message=_said(view.user_message),
             reply=_said(view.reply),
+            approvals=_asked(view),
         )
 
 

@@ -40,6 +40,7 @@ class TurnCounts(BaseModel):
 
     queued: int
     running: int
+    waiting: int
     completed: int
     failed: int
     cancelled: int

@@ -13,7 +13,7 @@ from parley.repository.database import Database
 from parley.repository.models import TurnRow
 from parley.repository.paging import Page, decode, encode, fitting
 from parley.repository.scope import SERVICE
-from parley.repository.states import OPEN, TurnStatus
+from parley.repository.states import OPEN, OPEN_IN_SQL, TurnStatus
 from parley.repository.values import Turn
 
 LOOKED_AT = 5_000
@@ -21,7 +21,7 @@ LOOKED_AT = 5_000
 
 _POSITION: TypeAdapter[tuple[UUID]] = TypeAdapter(tuple[UUID])
 # As the index of open turns has it: of a parameter Postgres does not know that it fits.
-_IS_OPEN: ColumnElement[bool] = literal_column("turns.status IN ('queued', 'running')")
+_IS_OPEN: ColumnElement[bool] = literal_column(f"turns.status IN {OPEN_IN_SQL}")
 
 
 @dataclass(frozen=True, slots=True)

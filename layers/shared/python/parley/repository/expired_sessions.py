@@ -18,6 +18,7 @@ from parley.ids import conversation_key
 from parley.repository.database import Database
 from parley.repository.deletion import GRACE, ROWS, deletion
 from parley.repository.scope import SERVICE
+from parley.repository.states import OPEN_IN_SQL
 
 Kind = Literal["closed_sessions", "empty_sessions"]
 
@@ -136,8 +137,8 @@ def _as_found(expired: Sequence[ExpiredSession]) -> dict[str, Any]:
 
 _CLOSED = "s.status <> 'active'"
 _EMPTY = "s.next_number = 1"
-_OVER = """NOT EXISTS (
-    SELECT FROM turns t WHERE t.session_id = s.id AND t.status IN ('queued', 'running'))"""
+_OVER = f"""NOT EXISTS (
+    SELECT FROM turns t WHERE t.session_id = s.id AND t.status IN {OPEN_IN_SQL})"""
 # What is deleted whole is not also due for less.
 _NOT_CLOSED = f"NOT ({_CLOSED} AND s.last_activity_at < now() - make_interval(secs => :closed_age))"
 

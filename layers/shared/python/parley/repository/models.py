@@ -21,9 +21,10 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, BYTEA, JSONB, TIMESTAMP
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from parley.repository.states import TurnStatus
+from parley.repository.states import OPEN_IN_SQL, STATUSES, TurnStatus, WaitingFor
 
 SessionStatus = Literal["active", "ended", "escalated"]
+ApprovalStatus = Literal["open", "approved", "rejected", "expired", "cancelled"]
 Role = Literal["user", "assistant"]
 
 _NOW = text("now()")
@@ -48,6 +49,8 @@ class Base(DeclarativeBase):
         dict[str, Any]: JSONB,
         SessionStatus: Text,
         TurnStatus: Text,
+        WaitingFor: Text,
+        ApprovalStatus: Text,
         Role: Text,
     }
 
@@ -138,9 +141,10 @@ class TurnRow(Base):
     `attempt` is the fence: only the attempt of this number may write. `crashes` counts attempts
     whose lease ran out. `remembered` says that the turn left memory, which this row vouches for.
     Once `cancel_requested_at` is set, who takes the turn over only ends it. `woken_at` is when the
-    recovery last woke for it. Tokens and cost are sums of what is known: `uncounted_calls` and
-    `unpriced_calls` tell how many calls they leave out. Where nothing is known they are null, but
-    `input_tokens` and `output_tokens` are 0.
+    recovery last woke for it. `waiting_for` is what it waits for, or last waited for: `awaited` of
+    them are not there yet, and `resumed_at` is when the last one came. Tokens and cost are sums of
+    what is known: `uncounted_calls` and `unpriced_calls` tell how many calls they leave out. Where
+    nothing is known they are null, but `input_tokens` and `output_tokens` are 0.
     """
 
     __tablename__ = "turns"
@@ -162,6 +166,10 @@ class TurnRow(Base):
     error_code: Mapped[str | None]
     error_detail: Mapped[str | None]
     cancel_requested_at: Mapped[datetime | None]
+    waiting_for: Mapped[WaitingFor | None]
+    # Only the statements that end a wait read them, and the recovery.
+    awaited: Mapped[int] = mapped_column(server_default="0", deferred=True)
+    resumed_at: Mapped[datetime | None] = mapped_column(deferred=True)
     # The recovery's own statements read it, nobody else.
     woken_at: Mapped[datetime | None] = mapped_column(deferred=True)
     model_calls: Mapped[int] = mapped_column(server_default="0")
@@ -186,22 +194,20 @@ class TurnRow(Base):
     ended_at: Mapped[datetime | None]
 
     __table_args__ = (
-        CheckConstraint(
-            "status IN ('queued', 'running', 'completed', 'failed', 'cancelled')", "status"
-        ),
+        CheckConstraint(f"status IN ({', '.join(map(repr, STATUSES))})", "status"),
         Index("uq_turns_number", "session_id", "number", unique=True),
         Index("uq_turns_idempotency_key", "user_id", "idempotency_key", unique=True),
         Index(
             "uq_turns_running",
             "session_id",
             unique=True,
-            postgresql_where=text("status = 'running'"),
+            postgresql_where=text("status IN ('running', 'waiting')"),
         ),
         Index(
             "ix_turns_open",
             "session_id",
             "number",
-            postgresql_where=text("status IN ('queued', 'running')"),
+            postgresql_where=text(f"status IN {OPEN_IN_SQL}"),
         ),
         Index(
             "ix_turns_memory",
@@ -251,6 +257,45 @@ class ToolCallRow(Base):
     output: Mapped[dict[str, Any]] = mapped_column(JSONB)
     effect: Mapped[bool]
     created_at: Mapped[datetime] = mapped_column(server_default=_NOW)
+
+
+class ApprovalRow(Base):
+    """A tool's call that somebody has to decide on before it is made.
+
+    `attempt` is the one that asked, `decider` who may decide: `user`, `admin`, or a scope. `digest`
+    is of what may be done: of the call, with the edited arguments if there are any. `status` is
+    `cancelled` where the turn was, before anybody had decided.
+    """
+
+    __tablename__ = "approvals"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    turn_id: Mapped[UUID] = mapped_column(ForeignKey("turns.id", ondelete="CASCADE"))
+    user_id: Mapped[str]
+    attempt: Mapped[int]
+    call_id: Mapped[str]
+    agent: Mapped[str]
+    tool: Mapped[str]
+    arguments: Mapped[str]
+    digest: Mapped[str]
+    decider: Mapped[str]
+    editable: Mapped[bool]
+    status: Mapped[ApprovalStatus] = mapped_column(server_default="open")
+    decided_by: Mapped[str | None]
+    decided_at: Mapped[datetime | None]
+    reason: Mapped[str | None]
+    edited_arguments: Mapped[str | None]
+    created_at: Mapped[datetime] = mapped_column(server_default=_NOW)
+    expires_at: Mapped[datetime]
+
+    __table_args__ = (
+        CheckConstraint(
+            "status IN ('open', 'approved', 'rejected', 'expired', 'cancelled')", "status"
+        ),
+        Index("uq_approvals_call", "turn_id", "call_id", unique=True),
+        Index("ix_approvals_of_user", "user_id", "id"),
+        Index("ix_approvals_open", "expires_at", postgresql_where=text("status = 'open'")),
+    )
 
 
 class DailyUsageRow(Base):

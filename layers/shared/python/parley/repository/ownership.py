@@ -14,6 +14,7 @@ from parley.ids import conversation_key
 from parley.repository.database import Database
 from parley.repository.deletion import GRACE
 from parley.repository.scope import SERVICE, OfUser
+from parley.repository.states import OPEN_IN_SQL
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +68,7 @@ def move_limits(database: Database, old: str, new: str) -> None:
     database.run(SERVICE, _MOVE_LIMITS, {"old": old, "new": new})
 
 
-_OPEN = "SELECT FROM turns t WHERE t.session_id = s.id AND t.status IN ('queued', 'running')"
+_OPEN = f"SELECT FROM turns t WHERE t.session_id = s.id AND t.status IN {OPEN_IN_SQL}"
 
 _OWNED = text(f"""
 SELECT s.id, s.next_number, EXISTS ({_OPEN}) AS open FROM sessions s
@@ -92,6 +93,9 @@ WITH own AS MATERIALIZED (
 moved AS (
   UPDATE turns t SET user_id = :new, idempotency_key = {_own_key("turns", "t")}
   FROM own WHERE t.session_id = own.id),
+asked AS (
+  UPDATE approvals a SET user_id = :new
+  FROM own JOIN turns t ON t.session_id = own.id WHERE a.turn_id = t.id),
 outbox AS (
   INSERT INTO memory_deletions (conversation, not_before)
   SELECT :conversation, now() + {GRACE} FROM own

@@ -62,6 +62,7 @@ GUARDS: Mapping[str, Guard] = {
     "turns": Guard(("SELECT", "INSERT", "UPDATE"), _OWN),
     "messages": Guard(("SELECT", "INSERT"), _OF_TURN),
     "tool_calls": Guard(("SELECT", "INSERT", "UPDATE"), _OF_TURN),
+    "approvals": Guard(("SELECT", "INSERT", "UPDATE"), _OWN),
     "idempotency_tombstones": Guard(EVERY_RIGHT, _OWN),
     "daily_usage": Guard(EVERY_RIGHT, _OWN),
     "memory_deletions": Guard(("SELECT", "INSERT", "UPDATE"), _OWN_CONVERSATION),

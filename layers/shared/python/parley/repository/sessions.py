@@ -43,6 +43,7 @@ from parley.repository.fair_use import UNLIMITED, FairUse
 from parley.repository.models import SessionRow, TombstoneRow, TurnRow
 from parley.repository.scope import SERVICE, OfSession, OfUser
 from parley.repository.statements import statement
+from parley.repository.states import OPEN_IN_SQL
 from parley.repository.values import Session
 from parley.usage.spent import Spent
 
@@ -376,10 +377,10 @@ _DELETE = deletion(f"""
   FROM sessions s WHERE s.id = :session_id AND s.user_id = :user_id FOR UPDATE
 """)
 
-_BOUNDARY = """
+_BOUNDARY = f"""
   coalesce(
     (SELECT min(t.number) FROM turns t
-     WHERE t.session_id = s.id AND t.status IN ('queued', 'running')), s.next_number)
+     WHERE t.session_id = s.id AND t.status IN {OPEN_IN_SQL}), s.next_number)
 """
 
 _FORGET = text(f"""

@@ -8,13 +8,19 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple, get_args
 
-TurnStatus = Literal["queued", "running", "completed", "failed", "cancelled"]
+TurnStatus = Literal["queued", "running", "waiting", "completed", "failed", "cancelled"]
 
 STATUSES: tuple[TurnStatus, ...] = get_args(TurnStatus)
 """All of them, in the order in which a turn may go through them."""
 
-OPEN: frozenset[TurnStatus] = frozenset({"queued", "running"})
+OPEN: frozenset[TurnStatus] = frozenset({"queued", "running", "waiting"})
 """Those of a turn that is not over."""
+
+OPEN_IN_SQL = "('queued', 'running', 'waiting')"
+"""The same as a list of SQL's."""
+
+WaitingFor = Literal["decisions"]
+"""What a turn waits for that is `waiting`: decisions of people on what it has asked to do."""
 
 
 class Transition(NamedTuple):
@@ -42,6 +48,9 @@ TRANSITIONS: tuple[Transition, ...] = (
     Transition("running", "completed", "complete"),
     Transition("running", "failed", "fail"),
     Transition("running", "cancelled", "cancel"),
+    Transition("running", "waiting", "pause, until somebody has decided"),
+    Transition("waiting", "waiting", "a decision that is not the last"),
+    Transition("waiting", "running", "the last decision, or cancel"),
 )
 """A status that no transition leaves is final: such a turn never changes again."""
 

@@ -195,7 +195,8 @@ FROM (SELECT count(*) AS waiting_sessions,
           count(*) FILTER (WHERE woken_at < now() - make_interval(secs => :again))
             AS overdue_turns
    FROM ({WAITING}) waiting) waiting,
-  (SELECT extract(epoch FROM now() - min(created_at))::float AS oldest_open_turn_seconds
+  (SELECT extract(epoch FROM now() - min(coalesce(resumed_at, created_at)))::float
+            AS oldest_open_turn_seconds
    FROM turns WHERE status IN ('queued', 'running')) open,
   (SELECT (SELECT extract(epoch FROM now() - min(created_at))::float FROM memory_deletions)
             AS outbox_seconds,

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from operator import attrgetter
 from typing import Literal, Self
 from uuid import UUID
@@ -14,8 +15,9 @@ from sqlalchemy import Select, case, func, or_, select, tuple_
 from sqlalchemy.orm import Session, aliased
 
 from parley.errors import NotFound
+from parley.repository.approvals import Approval
 from parley.repository.database import Database
-from parley.repository.models import MessageRow, SessionRow, ToolCallRow, TurnRow
+from parley.repository.models import ApprovalRow, MessageRow, SessionRow, ToolCallRow, TurnRow
 from parley.repository.paging import Number, Page, decode, encode, fitting
 from parley.repository.scope import SERVICE, OfUser
 from parley.repository.states import OPEN, TurnStatus
@@ -34,17 +36,26 @@ class TurnView:
     Attributes:
         user_message: What it answers; None of an administrator's note, which answers nothing.
         reply: None until it completes.
+        approvals: Of a turn that waits, all that it has asked for.
     """
 
     turn: Turn
     user_message: Message | None
     reply: Message | None
+    approvals: tuple[Approval, ...] = ()
 
     @classmethod
-    def of(cls, turn: TurnRow, user_message: MessageRow | None, reply: MessageRow | None) -> Self:
+    def of(
+        cls,
+        turn: TurnRow,
+        user_message: MessageRow | None,
+        reply: MessageRow | None,
+        approvals: Iterable[ApprovalRow] = (),
+    ) -> Self:
         """Make the view of its rows."""
         asked, said = (None if row is None else Message.of(row) for row in (user_message, reply))
-        return cls(Turn.of(turn), asked, said)
+        waits_for = tuple(Approval.of(row, turn.session_id) for row in approvals)
+        return cls(Turn.of(turn), asked, said, waits_for)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,10 +156,10 @@ class Transcript:
         query = _VIEWS.where(
             TurnRow.id == turn_id, TurnRow.session_id == session_id, TurnRow.user_id == user_id
         )
-        row = self._database.read(OfUser(user_id), lambda session: session.execute(query).first())
-        if row is None:
+        view = self._database.read(OfUser(user_id), partial(_view, query))
+        if view is None:
             raise NotFound("turn", turn_id)
-        return TurnView.of(*row)
+        return view
 
     def find(self, named: str) -> Found:
         """Find anybody's turn by its id, or by that of the API's request which made it.
@@ -236,8 +247,7 @@ class Transcript:
             .order_by(TurnRow.number)
             .limit(1)
         )
-        row = self._database.read(OfUser(user_id), lambda session: session.execute(query).first())
-        return None if row is None else TurnView.of(*row)
+        return self._database.read(OfUser(user_id), partial(_view, query))
 
     def _require_session(self, user_id: str, session_id: UUID) -> None:
         query = select(SessionRow.id).where(
@@ -245,6 +255,16 @@ class Transcript:
         )
         if not self._database.run(OfUser(user_id), query):
             raise NotFound("session", session_id)
+
+
+def _view(query: Select[TurnRow, MessageRow, MessageRow], session: Session) -> TurnView | None:
+    row = session.execute(query).first()
+    if row is None:
+        return None
+    if row[0].status != "waiting":
+        return TurnView.of(*row)
+    asked = select(ApprovalRow).where(ApprovalRow.turn_id == row[0].id).order_by(ApprovalRow.id)
+    return TurnView.of(*row, session.scalars(asked).all())
 
 
 def _views() -> Select[TurnRow, MessageRow, MessageRow]:

@@ -112,6 +112,7 @@ class RunningTurn:
         message_id: The user's message, and `text` what it says.
         remembered: Earlier turns that left memory, newest first: what Postgres vouches for.
         cancel_requested: Whether it was taken over only to be ended.
+        waited: Whether it has waited for something, such as decisions.
         summary: The summary of the turns before those, if there is one; vouched for as they are.
         summary_due: Whether turns were left behind that no summary covers, and nobody makes one.
     """
@@ -129,6 +130,7 @@ class RunningTurn:
     started_at: datetime
     remembered: tuple[Voucher, ...]
     cancel_requested: bool = False
+    waited: bool = False
     summary: Voucher | None = None
     summary_due: bool = False
 
@@ -181,6 +183,7 @@ class HeadClaim:
 
     Attributes:
         outcome: `claimed`: the head of the session's queue is ours; `held`: somebody runs it now;
+            `waiting`: the head waits for something that is not there yet;
             `none`: the session has no open turn, or is gone; `refused`: the head waited in a
             session that is not active, and has failed now; there may be another.
         turn: The turn to run, if it was claimed.
@@ -188,7 +191,7 @@ class HeadClaim:
         user_id: Whose it is.
     """
 
-    outcome: Literal["claimed", "held", "none", "refused"]
+    outcome: Literal["claimed", "held", "waiting", "none", "refused"]
     turn: RunningTurn | None = None
     left: float = field(default=0.0, compare=False)
     user_id: str | None = field(default=None, compare=False)
@@ -659,6 +662,7 @@ def _held(row: Row[Any], request: TurnRequest) -> RunningTurn:
         started_at=row.started_at,
         remembered=Voucher.all_of(row.remembered),
         cancel_requested=row.cancel_requested,
+        waited=row.waited,
         summary=voucher_of_summary(row),
         summary_due=bool(row.summary_due),
     )
@@ -687,4 +691,5 @@ def taken_over(row: Row[Any], remembered: Sequence[tuple[int, int, str]] = ()) -
         started_at=row.started_at,
         remembered=Voucher.all_of(remembered),
         cancel_requested=row.cancel_requested,
+        waited=row.waited,
     )

@@ -71,7 +71,9 @@ def export_sessions(
 def export_turns(
     database: Database, user_id: str, after: UUID | None, limit: int
 ) -> Sequence[Row[Any]]:
-    """Return the user's turns as `id`, `turn`, `messages` and `tool_calls`, as they were made."""
+    """Return the user's turns as `id`, `turn`, `messages`, `tool_calls` and `approvals`, as
+    they were made.
+    """
     return database.run(
         OfUser(user_id), _EXPORT_TURNS, {"user_id": user_id, "after": after, "limit": limit}
     )
@@ -147,7 +149,9 @@ SELECT t.id, to_jsonb(t) - 'fingerprint' AS turn,
   coalesce((SELECT jsonb_agg(to_jsonb(m) ORDER BY m.role DESC) FROM messages m
             WHERE m.turn_id = t.id), '[]') AS messages,
   coalesce((SELECT jsonb_agg(to_jsonb(c) ORDER BY c.created_at, c.call_id) FROM tool_calls c
-            WHERE c.turn_id = t.id), '[]') AS tool_calls
+            WHERE c.turn_id = t.id), '[]') AS tool_calls,
+  coalesce((SELECT jsonb_agg(to_jsonb(a) ORDER BY a.id) FROM approvals a
+            WHERE a.turn_id = t.id), '[]') AS approvals
 FROM turns t WHERE {_OWN.format("t")}
 """)
 

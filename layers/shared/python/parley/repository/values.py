@@ -19,7 +19,7 @@ from parley.repository.models import (
     ToolCallRow,
     TurnRow,
 )
-from parley.repository.states import TurnStatus
+from parley.repository.states import TurnStatus, WaitingFor
 from parley.usage.spent import Spent
 
 
@@ -74,6 +74,7 @@ class Turn:
         crashes: How many of its attempts died, or ended by a defect.
         error_code: Why it ended without a reply, for programs; None if it did not.
         spent: What its model calls came to, when it has ended.
+        waiting_for: What it waits for, if it does.
     """
 
     id: UUID
@@ -90,6 +91,7 @@ class Turn:
     ended_at: datetime | None
     error_code: str | None = None
     error_detail: str | None = None
+    waiting_for: WaitingFor | None = None
 
     @property
     def model_calls(self) -> int:
@@ -124,6 +126,7 @@ class Turn:
             ended_at=row.ended_at,
             error_code=row.error_code,
             error_detail=row.error_detail,
+            waiting_for=row.waiting_for if row.status == "waiting" else None,
         )
 
 

@@ -16,6 +16,7 @@ from sqlalchemy import text
 from parley.repository.database import Database
 from parley.repository.leases import over
 from parley.repository.scope import SERVICE, OfUser
+from parley.repository.states import OPEN_IN_SQL
 from parley.timing import LEASE_SECONDS, WOKEN_FOR_SECONDS
 
 AGAIN_SECONDS = 900
@@ -42,10 +43,10 @@ WAITING = f"""
     SELECT DISTINCT ON (t.session_id) t.id, t.session_id, t.user_id, t.status, t.lease_expires_at,
            t.created_at, t.woken_at,
            CASE WHEN t.lease_expires_at > '-infinity' AND t.lease_expires_at < now()
-                THEN t.lease_expires_at ELSE t.created_at END AS since
-    FROM turns t WHERE t.status IN ('queued', 'running') ORDER BY t.session_id, t.number) head
+                THEN t.lease_expires_at ELSE coalesce(t.resumed_at, t.created_at) END AS since
+    FROM turns t WHERE t.status IN {OPEN_IN_SQL} ORDER BY t.session_id, t.number) head
   WHERE CASE status WHEN 'running' THEN {over("head")}
-        ELSE created_at < now() - make_interval(secs => :woken_for) END
+        WHEN 'queued' THEN created_at < now() - make_interval(secs => :woken_for) END
 """
 """A subquery: each waiting session's first turn, since when it waits, and whether it is left to a
 worker that was woken for."""

@@ -21,6 +21,7 @@ from agents import (
     RunErrorHandlerInput,
     RunErrorHandlerResult,
     Runner,
+    ToolApprovalItem,
     ToolInputGuardrailTripwireTriggered,
     ToolOutputGuardrailTripwireTriggered,
     UserError,
@@ -31,6 +32,7 @@ from parley.memory.shape import lasting, user_message
 from parley.memory.store import Item, TurnMemory
 from parley.repository.paging import PAGE_BYTES, written_bytes
 from parley.runner.agent_graph import UnsupportedAgent
+from parley.runner.approvals import NotCarriedOn, Paused, decided
 from parley.runner.mcp_servers.failures import McpServerFailed
 from parley.runner.model_faults import fault_of
 from parley.runner.nested_runs import keeping_runs
@@ -54,7 +56,7 @@ class RunFailed(ParleyError):
         code: A word for programs: `model_failed`, `model_refused`, `content_filtered`,
             `context_overflow`, `agent_failed`, `guardrail_tripped`, `too_many_steps`,
             `budget_exceeded`, `reply_too_long`, `agent_changed`, `agent_not_supported`,
-            `approval_not_supported`, `mcp_failed`.
+            `approval_not_carried_on`, `mcp_failed`.
         detail: A sentence for people.
         quoting: Whether the log may have the cause's message: nobody had said anything yet.
     """
@@ -107,6 +109,7 @@ class AgentRunner:
 
         Raises:
             RunFailed: The model, a tool or a guardrail ended the run.
+            Paused: Somebody has to decide before it can go on.
             Fenced: The attempt was replaced meanwhile.
             StoreUnavailable: A store cannot serve now.
         """
@@ -122,32 +125,43 @@ class AgentRunner:
             )
             with running(attempt):
                 async with keeping_runs(attempt, config):
-                    result = await Runner.run(
-                        agent,
-                        [*remembered, said],  # type: ignore[list-item]
-                        context=attempt.own,
-                        max_turns=MAX_MODEL_CALLS,
-                        error_handlers={"model_refusal": _said_instead},
-                        run_config=config,
-                    )
+                    goes_on: Any = [*remembered, said]
+                    while True:
+                        result = await Runner.run(
+                            agent,
+                            goes_on,
+                            context=attempt.own,
+                            max_turns=MAX_MODEL_CALLS,
+                            error_handlers={"model_refusal": _said_instead},
+                            run_config=config,
+                        )
+                        attempt.lease.check()
+                        if not result.interruptions:
+                            break
+                        goes_on = decided(result, attempt)
         except StoreUnavailable:
             raise  # the model's key could not be fetched
+        except Paused:
+            raise
         except Exception as error:
             attempt.lease.check()
+            if isinstance(changed := attempt.refused or error, NotCarriedOn):
+                raise RunFailed("approval_not_carried_on", str(changed)) from error
             if attempt.journal.agent_changed:
                 raise RunFailed(
                     "agent_changed", "The agent was changed by a deployment while it answered."
                 ) from error
             raise _failure(error, attempt.model_error) from error
         attempt.lease.check()
-        if result.interruptions:
-            waiting = ", ".join(sorted({item.name or "?" for item in result.interruptions}))
-            raise RunFailed("approval_not_supported", f"The agent asked for approval of {waiting}.")
         reply = as_text(result.final_output)
         if written_bytes(reply) > PAGE_BYTES:  # as a tool's output may be that is the answer
             detail = f"The agent's answer is longer than {PAGE_BYTES} bytes, as JSON."
             raise RunFailed("reply_too_long", detail)
-        made = lasting(item.to_input_item() for item in result.new_items)
+        made = lasting(
+            item.to_input_item()
+            for item in result.new_items
+            if not isinstance(item, ToolApprovalItem)
+        )
         return TurnMemory(
             [said, *made],
             reply,

@@ -33,6 +33,7 @@ from parley.memory.store import AgentSessionStore, StoredTurn, TurnMemory
 from parley.memory.window import LOW_MARK_PERCENT, Window
 from parley.observability import log_keys, logger, traced, turn_ended
 from parley.project_variables import renew_environment, secrets_are_old
+from parley.repository.approvals import of_running
 from parley.repository.database import Database, refusal
 from parley.repository.fair_use import UNBOUNDED, UserBudget
 from parley.repository.summaries import SummaryRepository
@@ -42,10 +43,11 @@ from parley.repository.turns import RunningTurn, TurnRepository, Usage
 from parley.runner.agent_digest import agent_digest
 from parley.runner.agent_graph import UnsupportedAgent
 from parley.runner.agent_run import AgentRunner, AlreadyNoted, ContextOverflow, RunFailed
+from parley.runner.approvals import Paused
 from parley.runner.prepare import prepare
 from parley.store_threads import begin_call
 from parley.threads import in_thread, in_thread_with_retry
-from parley.timing import LONGEST_DELAY_SECONDS
+from parley.timing import APPROVAL_SECONDS, LONGEST_DELAY_SECONDS
 from parley.tracing import subsegment
 from parley.turns.attempt import Attempt
 from parley.turns.budget import TurnBudget
@@ -53,6 +55,7 @@ from parley.turns.caps import Caps, ServerLimits
 from parley.turns.context import TurnContext
 from parley.turns.finalize import Finalizer, release, usage_of
 from parley.turns.lease import held
+from parley.turns.pause import pause
 from parley.turns.wakeup import Waker, retry_seconds
 
 MISCONFIGURED_ATTEMPTS = 10
@@ -80,6 +83,7 @@ class Limits:
         budget: What the turn may spend on the model.
         user_budget: What its user may; `turns` has it too, which holds it.
         servers: What MCP servers may take.
+        approval_seconds: In how many seconds what it asks for expires.
     """
 
     turn_seconds: float
@@ -91,6 +95,7 @@ class Limits:
     budget: TurnBudget = field(default_factory=TurnBudget)
     user_budget: UserBudget = UNBOUNDED
     servers: ServerLimits = field(default_factory=ServerLimits)
+    approval_seconds: float = APPROVAL_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +145,7 @@ class TurnExecutor:
                 this raises an error that is not among those below.
 
         Returns:
-            The turn as it ended: completed, or failed or cancelled with a reason.
+            The turn as it ended: completed, or failed or cancelled with a reason; or `waiting`.
 
         Raises:
             Fenced: The attempt was replaced, or the turn stopped or deleted: look at it anew.
@@ -260,7 +265,7 @@ class TurnExecutor:
             agent = self._agent(attempt)
             window = await in_thread_with_retry(self._window, attempt, first_read)
             if attempt.event_writer is not None:
-                await attempt.event_writer.begin()
+                await attempt.event_writer.begin(attempt.decisions.values())
             memory = await held(
                 self._run(agent, attempt, window),
                 attempt.lease,
@@ -269,6 +274,10 @@ class TurnExecutor:
             )
         except RunFailed as failure:
             return await self._fail(attempt, failure)
+        except Paused as paused:
+            return await pause(
+                self.database, attempt, paused.asked, expires_in=limits.approval_seconds
+            )
         except TimeoutError as error:
             if seconds < limits.turn_seconds:
                 raise TurnUnfinished(turn.session_id, turn.id) from error
@@ -295,6 +304,8 @@ class TurnExecutor:
             attempt.journal.resume({}, await attempt.journal.recorded())
             raise RunFailed("memory_unreadable", _DAMAGED) from error
         attempt.journal.resume(claimed.records, await attempt.journal.recorded())
+        if turn.waited:
+            attempt.decisions = await in_thread_with_retry(of_running, self.database, turn)
         attempt.journal.finished = claimed.done is not None
         if claimed.done is not None:
             left = claimed.done.memory

@@ -10,13 +10,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from concurrent.futures import Future
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from agents import Agent, Model, MultiProvider, RunConfig, RunItemStreamEvent, StreamEvent
 from agents.result import RunResult, RunResultStreaming
+from agents.run_state import RunState
 
 from parley.runner.agent_graph import UnsupportedAgent
 from parley.runner.prepare import prepare
@@ -26,6 +27,7 @@ from parley.runner.sdk_private import get_default_agent_runner, set_default_agen
 from parley.runner.tool_errors import tell_error
 from parley.runner.tool_results import give_hooks_values, show_values
 from parley.turns.attempt import Attempt, attempt_of_body
+from parley.turns.scope import enclosing_call
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,9 +107,10 @@ class _Runner(SdkRunner):
         self, turn: _Turn, agent: Agent[Any], input: Any, options: dict[str, Any]
     ) -> RunResult:
         give_hooks_values(options.get("hooks"))
-        with turn.attempt.journal.inside_run():
+        with _place(turn, input, options):
             result = await super().run(agent, input, **options)
         show_values(result.new_items)
+        _note_waiting(turn, result)
         return result
 
     def run_streamed(
@@ -124,7 +127,7 @@ class _Runner(SdkRunner):
             )
         options["run_config"] = _config(turn, starting_agent, options.get("run_config"))
         give_hooks_values(options.get("hooks"))
-        with turn.attempt.journal.inside_run():
+        with _place(turn, input, options):
             result = super().run_streamed(starting_agent, input, **options)
         given = result.stream_events
 
@@ -133,9 +136,22 @@ class _Runner(SdkRunner):
                 if isinstance(event, RunItemStreamEvent):
                     show_values([event.item])
                 yield event
+            _note_waiting(turn, result)
 
         result.stream_events = shown  # type: ignore[method-assign]
         return result
+
+
+def _place(turn: _Turn, input: Any, options: dict[str, Any]) -> AbstractContextManager[None]:
+    """Let a run stand by itself; one that goes on after an approval stands where it stood."""
+    goes_on = isinstance(input, RunState) and options["run_config"] is turn.config
+    return nullcontext() if goes_on else turn.attempt.journal.inside_run()
+
+
+def _note_waiting(turn: _Turn, result: RunResult | RunResultStreaming) -> None:
+    call_id = enclosing_call()
+    if call_id is not None and result.interruptions:
+        turn.attempt.waiting_inside.add(call_id)
 
 
 def _in_a_loop() -> bool:

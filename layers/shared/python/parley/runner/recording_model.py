@@ -25,6 +25,7 @@ from pydantic_core import to_json
 
 from parley.failpoints import failpoint
 from parley.repository.turns import ModelStep, as_usage
+from parley.runner.approvals import as_decided, note_policies
 from parley.runner.missing_tools import stand_ins
 from parley.runner.model_answer import CALLS, call_ids, recorded, sendable
 from parley.runner.model_faults import billed, too_much_in_a_turn
@@ -90,6 +91,8 @@ class RecordingModel(Model):
             expected = spending.expected(len(to_json(said)), model_settings.max_tokens)
         if (record := journal.records.get(position)) is not None:
             journal.own.put_back(record.get("context", {}))
+            if self._attempt.decisions:
+                record = record | {"output": as_decided(record["output"], self._attempt)}
             if record.get("digest") != journal.digest:
                 _require_outputs(record["output"], tools, handoffs, self._attempt)
             elif called := record.get("mcp_tools"):
@@ -191,6 +194,7 @@ class RecordingModel(Model):
         standing_in = stand_ins(record["output"], tools, self._attempt)
         record_outputs(standing_in)
         tools += standing_in
+        note_policies(record["output"], tools, self._attempt)
 
     def get_retry_advice(self, request: ModelRetryAdviceRequest) -> ModelRetryAdvice | None:
         """Return what the model knows of asking again."""

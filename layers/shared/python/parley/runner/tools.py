@@ -8,13 +8,16 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from typing import Any, Concatenate, ParamSpec, get_type_hints
+from functools import partial
+from typing import Any, Concatenate, ParamSpec, get_type_hints, overload
 
 from agents import FunctionTool, Tool, function_tool
 from agents.tool_context import ToolContext
 
 from parley.failpoints import failpoint
 from parley.repository.tool_calls import Called, ToolCall
+from parley.runner.approvals import NotCarriedOn, hold_to_decisions, require_digest
+from parley.runner.sdk_private import agent_of_tool
 from parley.runner.told import told
 from parley.runner.tool_errors import (
     RaisedBefore,
@@ -27,6 +30,7 @@ from parley.runner.tool_errors import (
 from parley.runner.tool_guardrails import record_tool_verdicts
 from parley.runner.tool_results import give_extractor_value, named, tell_returned
 from parley.runner.tool_timeouts import NO_LIMIT, OutOfTime, take_limit
+from parley.text import storable
 from parley.tracing import subsegment
 from parley.turns.attempt import Attempt, current_attempt, in_body
 from parley.turns.caps import cut
@@ -34,9 +38,23 @@ from parley.turns.context import Effect, TurnContext
 from parley.turns.scope import enclosing_call, inside_call
 
 P = ParamSpec("P")
+NeedsApproval = bool | Callable[[Any, dict[str, Any], str], Awaitable[bool]]
 
 
-def effect_tool(body: Callable[Concatenate[Effect, P], Any]) -> FunctionTool:
+_Body = Callable[Concatenate[Effect, P], Any]
+
+
+@overload
+def effect_tool(body: _Body[P], /) -> FunctionTool: ...
+
+
+@overload
+def effect_tool(*, needs_approval: NeedsApproval) -> Callable[[_Body[P]], FunctionTool]: ...
+
+
+def effect_tool(
+    body: _Body[P] | None = None, /, *, needs_approval: NeedsApproval = False
+) -> FunctionTool | Callable[[_Body[P]], FunctionTool]:
     """Make a tool whose effect in Postgres happens once, however many attempts a turn takes.
 
     The body is an ordinary function: its first parameter is the `Effect`, the others are the
@@ -48,26 +66,44 @@ def effect_tool(body: Callable[Concatenate[Effect, P], Any]) -> FunctionTool:
         body: Runs in a worker thread, one at a time in a turn. What it does anywhere else than
             on `effect.db` may happen more than once; `effect.turn_id` and `effect.call_id` are
             then the key to give.
+        needs_approval: Whether somebody has to approve a call before it is made: as the SDK's
+            `function_tool` takes it, or what `approval` makes.
 
     Returns:
-        A tool for an agent's `tools`.
+        A tool for an agent's `tools`; what makes one, where the body is not given.
 
     Raises:
         TypeError: The body is an async function, which a transaction cannot wait for, or does not
             take the Effect.
     """
-    return _in_transaction(body, changes=True)
+    if body is None:
+        return partial(_in_transaction, changes=True, needs_approval=needs_approval)
+    return _in_transaction(body, changes=True, needs_approval=needs_approval)
 
 
-def read_tool(body: Callable[Concatenate[Effect, P], Any]) -> FunctionTool:
+@overload
+def read_tool(body: _Body[P], /) -> FunctionTool: ...
+
+
+@overload
+def read_tool(*, needs_approval: NeedsApproval) -> Callable[[_Body[P]], FunctionTool]: ...
+
+
+def read_tool(
+    body: _Body[P] | None = None, /, *, needs_approval: NeedsApproval = False
+) -> FunctionTool | Callable[[_Body[P]], FunctionTool]:
     """Make a tool that only reads Postgres: like `effect_tool`, but nothing to tell of later.
 
     A turn that fails leaves the agent a note of what its tools had done; reading is left out.
     """
-    return _in_transaction(body, changes=False)
+    if body is None:
+        return partial(_in_transaction, changes=False, needs_approval=needs_approval)
+    return _in_transaction(body, changes=False, needs_approval=needs_approval)
 
 
-def _in_transaction(body: Callable[Concatenate[Effect, P], Any], *, changes: bool) -> FunctionTool:
+def _in_transaction(
+    body: _Body[P], *, changes: bool, needs_approval: NeedsApproval
+) -> FunctionTool:
     async def invoke(context: ToolContext[TurnContext], *args: P.args, **kwargs: P.kwargs) -> Any:
         attempt = current_attempt()
         if attempt is None:
@@ -102,7 +138,7 @@ def _in_transaction(body: Callable[Concatenate[Effect, P], Any], *, changes: boo
     ]
     invoke.__annotations__ = hints
     invoke.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    return function_tool(invoke, failure_error_function=explain)
+    return function_tool(invoke, failure_error_function=explain, needs_approval=needs_approval)
 
 
 def _require_effect(
@@ -130,6 +166,8 @@ def record_outputs(tools: Iterable[Tool]) -> None:
     A tool that failed, was answered for and then succeeds on replay would contradict the reply.
     Tools are changed in place, once: they are the agents' own, and all pass by the model.
     """
+    tools = list(tools)
+    hold_to_decisions(tools)
     for tool in tools:
         if isinstance(tool, FunctionTool):
             record_tool_verdicts(tool)
@@ -178,7 +216,15 @@ class _Recorded:
         if call_id in attempt.journal.outputs:
             attempt.journal.own.put_back(attempt.journal.outputs[call_id].context)
         else:
+            agent = "" if context.agent is None else storable(context.agent.name)
+            try:
+                require_digest(call_id, agent, called.name, called.arguments, attempt)
+            except NotCarriedOn as changed:
+                attempt.refused = changed  # a tool that runs an agent must not go on
+                raise
             await self._make(attempt, called, context, arguments)
+            if call_id not in attempt.journal.outputs:  # its agent waits for a decision
+                return None
         call = attempt.journal.outputs[call_id]
         if call.raised:
             raise self._raised(call)
@@ -193,6 +239,7 @@ class _Recorded:
         """Call the tool, and record what it gives."""
         call_id, late = called.call_id, False
         attempt.journal.begin_call(call_id)
+        attempt.waiting_inside.discard(call_id)
         failpoint(f"before the tool {called.name}")
         try:
             with inside_call(call_id), subsegment(f"tool {context.tool_name}"):
@@ -211,6 +258,8 @@ class _Recorded:
         attempt.lease.check()
         if attempt.refused is not None:
             raise attempt.refused  # which the tool's own error function may have hidden
+        if call_id in attempt.waiting_inside and agent_of_tool(self._tool) is not None:
+            return
         if call_id not in attempt.journal.outputs:
             raised = late and self.limit.raises
             output = _told(attempt, call_id, value)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 from parley.events.writer import EventWriter
 from parley.ids import conversation_key
 from parley.memory.store import AgentSessionStore
+from parley.repository.approvals import Approval
 from parley.repository.database import Database
 from parley.repository.fair_use import UNBOUNDED, UserBudget
 from parley.repository.tool_calls import ToolCallRepository
@@ -44,6 +45,9 @@ class Attempt:
         own: The agent's own context; `context`, where it has none.
         prices: What the agent's models cost.
         server_limits: What MCP servers may take.
+        decisions: What the turn has asked for before, by call id.
+        policies: Who may approve calls that need it, by call id.
+        waiting_inside: Calls inside which a run has stopped for approval.
         window_from: Where the window begins that its run was shown, if it has moved.
         model_error: What the model last failed with.
         refused: Why a run inside the run, which only its tool has heard of, was not made, or not
@@ -92,6 +96,9 @@ class Attempt:
         self.own: Any = self.context
         self.prices = Prices()
         self.window_from: int | None = None
+        self.decisions: Mapping[str, Approval] = {}
+        self.policies: dict[str, Any] = {}
+        self.waiting_inside: set[str] = set()
         self.model_error: Exception | None = None
         self.refused: Exception | None = None
 

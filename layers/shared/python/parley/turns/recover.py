@@ -8,11 +8,16 @@ turn itself, so an outage is worked off by as many workers as there are.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 
+from parley.repository.approvals import expire
 from parley.repository.waiting import WaitingSessions, WaitingTurn
 from parley.threads import in_thread
 from parley.turns.wakeup import Waker
+
+EXPIRED_AT_ONCE = 100
+"""How many approvals one statement lets expire."""
 
 MOST = 10_000
 """How many sessions a recovery wakes a worker for at most; the next goes on from there."""
@@ -63,6 +68,24 @@ class Recovery:
                 break
             woken += 1
         return Recovered(waiting.sessions, woken, waiting.due - woken)
+
+    def expire(self, *, left: Callable[[], float]) -> int:
+        """Let approvals expire that nobody has decided on in time, and give how many did.
+
+        Turns that go on are found by the recovery, as those are for which nobody was woken. Blocks.
+
+        Args:
+            left: Gives how many seconds there still are.
+
+        Raises:
+            StoreUnavailable: Postgres cannot serve now; what is left expires later.
+        """
+        expired = 0
+        while True:
+            batch = sum(each.approvals for each in expire(self.sessions.database, EXPIRED_AT_ONCE))
+            expired += batch
+            if batch == 0 or left() <= 0:
+                return expired
 
     async def _wake(self, turn: WaitingTurn) -> bool:
         woken = await self.waker.wake(turn.session_id, user_id=turn.user_id)

@@ -19,6 +19,7 @@ from parley.errors import (
     TurnFailed,
     TurnInProgress,
     TurnUnfinished,
+    TurnWaiting,
 )
 from parley.memory.store import AgentSessionStore, StoredTurn
 from parley.repository.begin import MAX_QUEUED
@@ -81,7 +82,7 @@ class OpenedTurn:
 
 @dataclass(frozen=True, slots=True)
 class QueuedTurn:
-    """A turn that a worker carries out.
+    """A turn that a worker carries out, or that waits for a decision.
 
     Attributes:
         view: The turn as it is now; `queued`, unless the request came before or waited.
@@ -127,13 +128,15 @@ class Sender:
             enqueue: Wait behind a turn that runs instead of being refused.
 
         Returns:
-            The reply; or the turn without it, if it waits behind others, or did, and will not be
-            over while the caller waits. That is answered as soon as its place in the line tells.
+            The reply; or the turn without it, if it waits for a decision; or if it waits behind
+            others, or did, and will not be over while the caller waits. That is answered as soon as
+            its place in the line tells.
 
         Raises:
             NotFound: The user has no such session.
             SessionNotActive: The session runs no turns now.
             TurnInProgress: Another turn is running.
+            TurnWaiting: Another turn waits for a decision.
             QueueFull: As many turns wait as may.
             LimitReached: The user has as many turns, or sessions, as one may have.
             IdempotencyKeyReused: The key came with another request before.
@@ -161,6 +164,8 @@ class Sender:
                     view = await self.executor.execute(begun.turn, first_read, seconds=left)
                 except Fenced:
                     continue  # somebody else has it, or stopped it: see what became of it
+                if view.turn.status == "waiting":
+                    return QueuedTurn(view, replayed=begun.turn.id != request.turn_id)
                 if begun.outcome == "running":
                     return Sent(_replied(view), replayed=False)
                 continue  # it was ours of an earlier try: begin tells
@@ -170,6 +175,8 @@ class Sender:
                     self.transcript.turn, request.user_id, begun.session_id, turn_id
                 )
                 return Sent(_replied(view), replayed=turn_id not in carried)
+            if begun.status == "waiting":  # for somebody who may take days
+                return await self._left(request, begun)
             if begun.status == "queued" and not woken:
                 await self.waker.wake(begun.session_id, user_id=request.user_id)
                 woken = True
@@ -350,6 +357,8 @@ def _refusal(begun: Begun, request: TurnRequest) -> Exception:
     if begun.outcome == "not_active":
         return SessionNotActive(begun.session_id, begun.session_status or "")
     if begun.outcome == "busy" and begun.turn_id is not None:
+        if begun.status == "waiting":
+            return TurnWaiting(begun.session_id, begun.turn_id)
         return TurnInProgress(begun.session_id, begun.turn_id)
     if begun.outcome == "limit_reached" and begun.reached is not None:
         reached = begun.reached

@@ -290,4 +290,5 @@ def _told(row: Any) -> list[dict[str, Any]]:
     records = [{"type": name, **row[name]} for name in ("session", "turn") if name in row]
     records += [{"type": "message", **message} for message in row.get("messages", ())]
     records += [{"type": "tool_call", **call} for call in row.get("tool_calls", ())]
+    records += [{"type": "approval", **each} for each in row.get("approvals", ())]
     return records

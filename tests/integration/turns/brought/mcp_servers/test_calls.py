@@ -6,15 +6,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pytest
 from agents import Agent, function_tool
 
-from parley.errors import TurnFailed
 from parley.turns.caps import Caps
 from parley.turns.context import TurnContext
+from parley.turns.decide import Decider
 from parley_testing.mcp_servers.process import McpProcess, calls_in
 from parley_testing.models.scripted import call, in_order, say
-from parley_testing.workbench import Workbench
+from parley_testing.workbench import Workbench, request
 
 AgentOf = Callable[..., Agent[TurnContext]]
 NewBench = Callable[..., Workbench]
@@ -105,16 +104,20 @@ async def test_a_server_over_pipes_is_started_once(
     assert (folder / "pid").read_text() == pid
 
 
-async def test_a_tool_that_needs_approval_is_not_called(
+async def test_a_tool_that_needs_approval_is_called_once_it_is_approved(
     new_bench: NewBench, agent_of: AgentOf, server: McpProcess
 ) -> None:
     agent = agent_of(server.url, require_approval={"note": "always"})
-    bench = new_bench(in_order(call("note", text="milk")), agent=agent)
+    bench = new_bench(in_order(call("note", text="milk"), say("Done.")), agent=agent)
+    session_id = bench.new_session()
 
-    with pytest.raises(TurnFailed, match="approval_not_supported"):
-        await bench.send(bench.new_session())
-
+    waiting = await bench.sender.send(request(session_id), seconds=60)
+    (asked,) = waiting.view.approvals
     assert server.calls == []
+    await Decider(bench.database).decide(asked.id, "approved", by="alice", may=())
+    assert await bench.session_worker.run_next(session_id, seconds=60)
+
+    assert server.calls == ["note milk"]
 
 
 async def test_a_filter_is_asked_in_each_turn(

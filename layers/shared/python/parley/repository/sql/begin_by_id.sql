@@ -54,7 +54,7 @@ head AS MATERIALIZED (
   SELECT t.*, t.status = 'running' AND (t.lease_expires_at < now()
            OR t.lease_expires_at > now() + make_interval(secs => 2 * :lease)) AS expired
   FROM turns t JOIN seen ON t.session_id = seen.id
-  WHERE t.status IN ('queued', 'running') ORDER BY t.number LIMIT 1),
+  WHERE t.status IN ('queued', 'running', 'waiting') ORDER BY t.number LIMIT 1),
 waiting AS MATERIALIZED (
   SELECT count(*) AS turns FROM turns t JOIN seen ON t.session_id = seen.id
   WHERE t.status = 'queued'),
@@ -138,6 +138,7 @@ SELECT CASE
   coalesce(made.attempt, taken.attempt, prior.attempt, head.attempt) AS attempt,
   coalesce(taken.crashes, 0) AS crashes,
   taken.cancel_requested_at IS NOT NULL AS cancel_requested,
+  taken.waiting_for IS NOT NULL AS waited,
   coalesce(made.status, taken.status, prior.status, head.status) AS status,
   coalesce(made.agent, taken.agent, prior.agent, head.agent) AS agent,
   coalesce(made.created_at, taken.created_at, prior.created_at) AS created_at,

@@ -7,7 +7,7 @@ WITH head AS MATERIALIZED (
   SELECT t.id, t.session_id, t.user_id, t.attempt, t.status, t.lease_expires_at,
          t.status = 'running' AND NOT (t.lease_expires_at < now()
            OR t.lease_expires_at > now() + make_interval(secs => 2 * :lease)) AS held
-  FROM turns t WHERE t.session_id = :session_id AND t.status IN ('queued', 'running')
+  FROM turns t WHERE t.session_id = :session_id AND t.status IN ('queued', 'running', 'waiting')
   ORDER BY t.number LIMIT 1),
 -- Locked before the turn, as by all that end one (turn-protocol, section 2), and only if there is
 -- something to take.
@@ -18,7 +18,8 @@ locked AS MATERIALIZED (
          s.window_from > greatest(s.memory_from, s.summary_to + 1)
            AND coalesce(s.summarising_until < now(), true) AS summary_due
   FROM sessions s
-  WHERE s.id = (SELECT session_id FROM head WHERE NOT held) FOR NO KEY UPDATE),
+  WHERE s.id = (SELECT session_id FROM head WHERE NOT held AND status <> 'waiting')
+  FOR NO KEY UPDATE),
 -- What was read of the head is held against the row again when that is locked; who loses runs the
 -- statement again.
 claimed AS (
@@ -49,12 +50,14 @@ SELECT CASE
     WHEN refused.id IS NOT NULL THEN 'refused'
     WHEN head.id IS NULL THEN 'none'
     WHEN head.held THEN 'held'
+    WHEN head.status = 'waiting' THEN 'waiting'
     ELSE 'again' END AS outcome,
   CASE WHEN head.held THEN extract(epoch FROM head.lease_expires_at - now())::float END AS "left",
   head.user_id AS head_user_id,
   claimed.id AS turn_id, claimed.session_id, claimed.user_id, claimed.number, claimed.attempt,
   claimed.crashes, claimed.agent, claimed.created_at, claimed.started_at,
   claimed.cancel_requested_at IS NOT NULL AS cancel_requested,
+  claimed.waiting_for IS NOT NULL AS waited,
   said.id AS message_id, said.content AS said,
   locked.summary_id, locked.summary_attempt, locked.summary_due,
   coalesce((SELECT json_agg(json_build_array(w.number, w.attempt, w.id)) FROM (

@@ -1,0 +1,341 @@
+"""Approvals: what a turn asks for before it does it, and what was decided.
+
+Each is decided once: by one conditional update, which also lets the turn go on if it was the last
+that the turn waited for. A turn that goes on is as one that was let go of: if nobody is woken for
+it, the recovery finds it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from hashlib import sha256
+from typing import Any, Literal, Self
+from uuid import UUID
+
+from pydantic import TypeAdapter
+from pydantic_core import to_json
+from sqlalchemy import Row, Select, select, text
+
+from parley.errors import NotFound
+from parley.ids import new_id
+from parley.repository.database import Database
+from parley.repository.models import ApprovalRow, ApprovalStatus, TurnRow
+from parley.repository.paging import Page, decode, encode, fitting
+from parley.repository.scope import SERVICE, OfUser, Scope
+from parley.repository.statements import statement
+from parley.repository.turns import RunningTurn
+
+Decision = Literal["approved", "rejected"]
+
+USER, ADMIN = "user", "admin"
+"""Who may decide, besides those that have a scope: the turn's user, or an administrator."""
+
+_PAUSE = statement("pause")
+_DECIDE = statement("decide")
+_EXPIRE = statement("expire_approvals")
+_POSITION: TypeAdapter[tuple[UUID]] = TypeAdapter(tuple[UUID])
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A call that somebody has to decide on.
+
+    Attributes:
+        call_id: The model's id of the call.
+        agent: The name of the agent that makes it.
+        arguments: As the model wrote them, JSON text.
+        decider: Who may decide: `user`, `admin`, or a scope.
+        editable: Whether who approves may change the arguments.
+    """
+
+    call_id: str
+    agent: str
+    tool: str
+    arguments: str
+    decider: str = USER
+    editable: bool = False
+
+    @property
+    def digest(self) -> str:
+        """Of what would be done."""
+        return digest_of(self.agent, self.tool, self.arguments)
+
+
+def digest_of(agent: str, tool: str, arguments: str) -> str:
+    """Digest a call: what was approved is done only if it comes to the same."""
+    return sha256(to_json([agent, tool, arguments])).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Approval:
+    """A call that somebody has decided on, or has to.
+
+    Attributes:
+        user_id: Whose turn it is.
+        call_id: The model's id of the call.
+        arguments: As the model wrote them, JSON text.
+        digest: Of what may be done.
+        decider: Who may decide: `user`, `admin`, or a scope.
+        editable: Whether who approves may change the arguments.
+        decided_by: Who decided; None while it is open, and where nobody did.
+        edited_arguments: What the tool is called with instead, JSON text; None for the model's own.
+    """
+
+    id: UUID
+    session_id: UUID
+    turn_id: UUID
+    user_id: str
+    call_id: str
+    agent: str
+    tool: str
+    arguments: str
+    digest: str
+    decider: str
+    editable: bool
+    status: ApprovalStatus
+    decided_by: str | None
+    decided_at: datetime | None
+    reason: str | None
+    edited_arguments: str | None
+    created_at: datetime
+    expires_at: datetime
+
+    @classmethod
+    def of(cls, row: ApprovalRow | Row[Any], session_id: UUID) -> Self:
+        """Make the value of a row."""
+        return cls(
+            row.id,
+            session_id,
+            row.turn_id,
+            row.user_id,
+            row.call_id,
+            row.agent,
+            row.tool,
+            row.arguments,
+            row.digest,
+            row.decider,
+            row.editable,
+            row.status,
+            row.decided_by,
+            row.decided_at,
+            row.reason,
+            row.edited_arguments,
+            row.created_at,
+            row.expires_at,
+        )
+
+    @property
+    def is_open(self) -> bool:
+        """Whether somebody has to decide still."""
+        return self.status == "open"
+
+
+def pause(
+    database: Database, turn: RunningTurn, asked: Sequence[Asked], *, expires_in: float, spent: int
+) -> list[Approval] | None:
+    """Let a turn wait until somebody has decided on all that it asks for. One round trip.
+
+    Args:
+        database: Where it is.
+        turn: The turn, with the attempt that has it; no later write of that attempt is taken.
+        asked: At least one call.
+        expires_in: In how many seconds they expire.
+        spent: The tokens that count for its user's budget so far.
+
+    Returns:
+        What is to be decided on, also if an earlier call wrote it and its answer was lost; None if
+        this attempt was replaced, or the turn was stopped or deleted.
+    """
+    parameters = {
+        "session_id": turn.session_id,
+        "turn_id": turn.id,
+        "attempt": turn.attempt,
+        "waiting_for": "decisions",
+        "spent_tokens": spent,
+        "expires_in": expires_in,
+        "asked": to_json([_as_json(each) for each in asked]).decode(),
+    }
+    scope = OfUser(turn.user_id)
+    rows = database.run(scope, _PAUSE, parameters) or database.run(scope, _PAUSED, parameters)
+    return [Approval.of(row, turn.session_id) for row in rows] or None
+
+
+_PAUSED = text("SELECT * FROM approvals WHERE turn_id = :turn_id AND attempt = :attempt")
+
+
+def _as_json(asked: Asked) -> dict[str, Any]:
+    return {
+        "id": new_id(),
+        "call_id": asked.call_id,
+        "agent": asked.agent,
+        "tool": asked.tool,
+        "arguments": asked.arguments,
+        "digest": asked.digest,
+        "decider": asked.decider,
+        "editable": asked.editable,
+    }
+
+
+def of_turn(database: Database, user_id: str, turn_id: UUID) -> list[Approval]:
+    """Read all that a turn has asked for, the oldest first. One round trip."""
+    query = _APPROVALS.where(ApprovalRow.turn_id == turn_id, ApprovalRow.user_id == user_id)
+    return _read(database, OfUser(user_id), query.order_by(ApprovalRow.id))
+
+
+def of_running(database: Database, turn: RunningTurn) -> dict[str, Approval]:
+    """Read what was decided on the calls of a turn that goes on, by call id. One round trip."""
+    return {each.call_id: each for each in of_turn(database, turn.user_id, turn.id)}
+
+
+def get(
+    database: Database, approval_id: UUID, user_id: str | None, scopes: Collection[str] = ()
+) -> Approval:
+    """Look at an approval. One round trip.
+
+    Args:
+        database: Where it is.
+        approval_id: Which.
+        user_id: Whose it is; None for anybody's.
+        scopes: One that is somebody else's is found if one who has such a scope may decide on it.
+
+    Raises:
+        NotFound: There is none such.
+    """
+    query = _APPROVALS.where(ApprovalRow.id == approval_id)
+    if user_id is not None:
+        own = query.where(ApprovalRow.user_id == user_id)
+        if found := _read(database, OfUser(user_id), own):
+            return found[0]
+        query = query.where(ApprovalRow.decider.in_(scopes))
+    if found := _read(database, SERVICE, query) if user_id is None or scopes else []:
+        return found[0]
+    raise NotFound("approval", approval_id)
+
+
+def listed(
+    database: Database,
+    user_id: str | None,
+    *,
+    status: ApprovalStatus | None,
+    limit: int,
+    cursor: str | None,
+) -> Page[Approval]:
+    """List approvals, the newest first. One round trip.
+
+    Args:
+        database: Where they are.
+        user_id: Whose; None for everybody's.
+        status: Only those.
+        limit: How many at most.
+        cursor: Where to go on from.
+
+    Raises:
+        InvalidField: The cursor is not one of this list.
+    """
+    query = _APPROVALS.order_by(ApprovalRow.id.desc()).limit(limit + 1)
+    if user_id is not None:
+        query = query.where(ApprovalRow.user_id == user_id)
+    if status is not None:
+        query = query.where(ApprovalRow.status == status)
+    if cursor is not None:
+        query = query.where(ApprovalRow.id < decode(cursor, _POSITION)[0])
+    scope = SERVICE if user_id is None else OfUser(user_id)
+    found = _read(database, scope, query)
+    kept = fitting(found, limit, lambda each: [each.arguments, each.edited_arguments, each.reason])
+    page = found[:kept]
+    return Page(page, encode([str(page[-1].id)]) if len(found) > kept else None)
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """What came of deciding.
+
+    Attributes:
+        approval: As it is now, decided by this call or before.
+        by_this: Whether this call decided it.
+        goes_on: Whether the turn goes on now, and a worker is to be woken for it.
+    """
+
+    approval: Approval
+    by_this: bool
+    goes_on: bool = False
+
+
+def decide(
+    database: Database,
+    approval: Approval,
+    status: Decision,
+    *,
+    by: str,
+    reason: str | None = None,
+    edited: str | None = None,
+    anybody: bool,
+) -> Decided:
+    """Decide on an approval. One round trip; another if it was decided before.
+
+    Args:
+        database: Where it is.
+        approval: The approval, as it was read.
+        status: What is decided.
+        by: Who does.
+        reason: Why, in words.
+        edited: What the tool is to be called with instead, JSON text.
+        anybody: Whether the caller may decide on what is another user's.
+
+    Returns:
+        What was decided, by this call or before; `expired` if its time was over.
+
+    Raises:
+        NotFound: It was deleted meanwhile.
+    """
+    parameters = {
+        "approval_id": approval.id,
+        "status": status,
+        "decided_by": by,
+        "reason": reason,
+        "edited_arguments": edited,
+        "digest": None if edited is None else digest_of(approval.agent, approval.tool, edited),
+    }
+    scope: Scope = SERVICE if anybody else OfUser(approval.user_id)
+    rows = database.run(scope, _DECIDE, parameters)
+    if rows:
+        (row,) = rows
+        return Decided(Approval.of(row, approval.session_id), row.status == status, row.goes_on)
+    return Decided(get(database, approval.id, None if anybody else approval.user_id), False)
+
+
+@dataclass(frozen=True, slots=True)
+class Expired:
+    """What expiring did in one session: how many approvals, and whether its turn goes on."""
+
+    session_id: UUID
+    user_id: str
+    approvals: int
+    goes_on: bool
+
+
+def expire(database: Database, limit: int) -> list[Expired]:
+    """Let approvals expire whose time is over, at most `limit`. One round trip."""
+    rows = database.run(SERVICE, _EXPIRE, {"limit": limit})
+    return [Expired(row.session_id, row.user_id, row.approvals, row.goes_on) for row in rows]
+
+
+def count_expired(database: Database) -> int:
+    """Count the approvals that are open past their time."""
+    return int(database.run(SERVICE, _COUNT_EXPIRED)[0].approvals)
+
+
+_COUNT_EXPIRED = text(
+    "SELECT count(*) AS approvals FROM approvals WHERE status = 'open' AND expires_at <= now()"
+)
+
+_APPROVALS = select(ApprovalRow, TurnRow.session_id).join(
+    TurnRow, TurnRow.id == ApprovalRow.turn_id
+)
+
+
+def _read(database: Database, scope: Scope, query: Select[ApprovalRow, UUID]) -> list[Approval]:
+    rows = database.read(scope, lambda session: session.execute(query).all())
+    return [Approval.of(row, session_id) for row, session_id in rows]

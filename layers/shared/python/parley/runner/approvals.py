@@ -1,0 +1,216 @@
+"""Calls of tools that somebody has to approve: asked for, and carried out as they were approved.
+
+No state of the SDK's is kept. An attempt that goes on replays the turn's records, comes to the same
+calls, and is told what was decided on each. Importing this module imports the Agents SDK.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from agents import FunctionTool, Tool, ToolApprovalItem
+from agents.result import RunResult
+from agents.run_state import RunState
+
+from parley.errors import ParleyError
+from parley.repository.approvals import USER, Approval, Asked, digest_of
+from parley.text import storable
+from parley.turns.attempt import Attempt, current_attempt
+
+REASON_MAX_CHARS = 1000
+"""Of a decision, as the agent and the user are told of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalPolicy:
+    """Which calls of a tool somebody has to approve, and who: what `approval` makes.
+
+    Attributes:
+        by: `user`, `admin`, or a scope.
+        when: Whether a call needs it; None where all do.
+        editable: Whether who approves may change the arguments.
+    """
+
+    by: str = USER
+    when: Callable[[Any, dict[str, Any], str], Any] | None = None
+    editable: bool = False
+
+    async def __call__(self, context: Any, arguments: dict[str, Any], call_id: str) -> bool:
+        """Tell whether a call needs approval."""
+        needed = True if self.when is None else self.when(context, arguments, call_id)
+        return bool(await needed if inspect.isawaitable(needed) else needed)
+
+
+def approval(
+    by: str = USER,
+    *,
+    when: Callable[[Any, dict[str, Any], str], Any] | None = None,
+    editable: bool = False,
+) -> ApprovalPolicy:
+    """Make a tool's `needs_approval` that also says who approves.
+
+    Args:
+        by: Who may: `user`, whose turn it is; `admin`, who has the scope `parley:admin`; or another
+            scope, which anybody with it may use, also for other users' turns.
+        when: Whether a call needs it, by the run's context, its arguments and its id; may be async.
+            All do, if it is left out, and one for which it raises an exception does.
+        editable: Whether who approves may change the arguments.
+
+    Raises:
+        ValueError: `by` names nobody.
+    """
+    if not by.strip() or len(by.split()) > 1:
+        raise ValueError(f"by is {by!r}; it is 'user', 'admin', or a scope")
+    return ApprovalPolicy(by, when, editable)
+
+
+class Paused(ParleyError):
+    """The run cannot go on before somebody has decided.
+
+    Attributes:
+        asked: On which calls.
+    """
+
+    def __init__(self, asked: list[Asked]) -> None:
+        super().__init__(f"{len(asked)} calls are to be decided on")
+        self.asked = asked
+
+
+class NotCarriedOn(ParleyError):
+    """What was decided cannot be carried out: the run came to another call, or to one of no kind
+    that can wait; the message says which.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class _InTurn:
+    """A tool's `needs_approval`, which in a turn holds to what was decided.
+
+    Asked afresh it could answer otherwise than before: what was rejected would then be done.
+    """
+
+    given: Any
+    policy: ApprovalPolicy = field(default_factory=ApprovalPolicy)
+
+    async def __call__(self, context: Any, arguments: dict[str, Any], call_id: str) -> bool:
+        attempt = current_attempt()
+        if attempt is not None:
+            if call_id in attempt.decisions:
+                return True
+            if call_id in attempt.journal.outputs or call_id in attempt.journal.not_called:
+                return False
+        if not callable(self.given):
+            return bool(self.given)
+        needed = self.given(context, arguments, call_id)
+        return bool(await needed if inspect.isawaitable(needed) else needed)
+
+
+def hold_to_decisions(tools: Iterable[Tool]) -> None:
+    """Have tools that may need approval hold to what was decided in a turn, in place, once."""
+    attempt = current_attempt()
+    decided = attempt is not None and bool(attempt.decisions)
+    for tool in tools:
+        if not isinstance(tool, FunctionTool) or isinstance(tool.needs_approval, _InTurn):
+            continue
+        given = tool.needs_approval
+        if given is not False or decided:  # a deployment may have taken it away
+            policy = given if isinstance(given, ApprovalPolicy) else ApprovalPolicy()
+            tool.needs_approval = _InTurn(given, policy)
+
+
+def note_policies(
+    output: Iterable[dict[str, Any]], tools: Iterable[Tool], attempt: Attempt
+) -> None:
+    """Note for each call of a response who may approve it, if that is needed."""
+    calls = [item for item in output if item.get("type") == "function_call"]
+    by_name = {
+        tool.name: tool.needs_approval.policy
+        for tool in tools
+        if isinstance(tool, FunctionTool) and isinstance(tool.needs_approval, _InTurn)
+    }
+    for item in calls if by_name else ():
+        if item.get("name") in by_name:
+            attempt.policies[item["call_id"]] = by_name[item["name"]]
+
+
+def as_decided(output: list[dict[str, Any]], attempt: Attempt) -> list[dict[str, Any]]:
+    """Return a recorded response with the arguments that who approved has put in."""
+    return [
+        item | {"arguments": edited} if (edited := _edited(item, attempt)) is not None else item
+        for item in output
+    ]
+
+
+def _edited(item: dict[str, Any], attempt: Attempt) -> str | None:
+    decision = attempt.decisions.get(item.get("call_id", ""))
+    return None if decision is None else decision.edited_arguments
+
+
+def decided(result: RunResult, attempt: Attempt) -> RunState[Any]:
+    """Return the state in which a run goes on that has stopped for approval.
+
+    Raises:
+        Paused: Somebody has to decide first.
+        NotCarriedOn: What was decided is not what the run has come to.
+    """
+    waiting: list[Asked] = []
+    state = result.to_state()
+    for item in result.interruptions:
+        asked = _asked(item, attempt)
+        decision = attempt.decisions.get(asked.call_id)
+        if decision is None:
+            waiting.append(asked)
+        elif decision.digest != asked.digest:
+            raise NotCarriedOn(
+                f"The call of {asked.tool} is not the one that was decided on: a deployment has"
+                " changed the agent."
+            )
+        elif decision.status == "approved":
+            state.approve(item)
+        else:
+            state.reject(item, rejection_message=_rejection(decision))
+    if waiting:
+        raise Paused(waiting)
+    return state
+
+
+def _asked(item: ToolApprovalItem, attempt: Attempt) -> Asked:
+    call = item.raw_item
+    call_id, kind = getattr(call, "call_id", None), getattr(call, "type", None)
+    if kind != "function_call" or not isinstance(call_id, str):
+        raise NotCarriedOn(
+            f"The agent asked for approval of {item.name or 'a tool'}, which is no function tool."
+        )
+    policy = attempt.policies.get(call_id) or ApprovalPolicy()
+    return Asked(
+        call_id=call_id,
+        agent=storable(item.agent.name),
+        tool=item.name or "?",
+        arguments=storable(item.arguments or ""),
+        decider=policy.by,
+        editable=policy.editable,
+    )
+
+
+def _rejection(decision: Approval) -> str:
+    """Return what the model is told of a call that was not approved."""
+    if decision.status == "expired":
+        return "This call was not made: nobody approved it in time."
+    told = "This call was not made: it was rejected."
+    return told if not decision.reason else f"{told} The reason given: {decision.reason}"
+
+
+def require_digest(call_id: str, agent: str, tool: str, arguments: str, attempt: Attempt) -> None:
+    """Let a call go on only if it is the one that was approved, where one had to be.
+
+    Raises:
+        NotCarriedOn: It is not.
+    """
+    decision = attempt.decisions.get(call_id)
+    if decision is None:
+        return
+    if decision.status != "approved" or decision.digest != digest_of(agent, tool, arguments):
+        raise NotCarriedOn(f"The call of {tool} is not the one that was approved.")

@@ -1,0 +1,116 @@
+"""Approvals over the API: listed, decided once, and told to nobody else."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from parley.repository.approvals import Approval, Asked, pause
+from parley.repository.turns import TurnRepository
+from parley_testing.api.handlers import Api
+from parley_testing.stores.talk import begin, request
+
+
+@pytest.fixture
+def asked(api: Api, turns: TurnRepository) -> Approval:
+    """A refund that alice's turn waits for, whose arguments may be changed."""
+    return waiting(api, turns, Asked("call_1", "todo", "refund", '{"cents": 900}', editable=True))
+
+
+def waiting(api: Api, turns: TurnRepository, call: Asked) -> Approval:
+    turn = begin(turns, request("alice", api.new_session()))
+    (approval,) = pause(turns._database, turn, [call], expires_in=3600, spent=0) or []
+    return approval
+
+
+def test_a_turn_that_waits_says_what_for(api: Api, asked: Approval) -> None:
+    turn = api("GET", f"/sessions/{asked.session_id}/turns/{asked.turn_id}").json
+
+    assert (turn["turn"]["status"], turn["turn"]["waiting_for"]) == ("waiting", "decisions")
+    (shown,) = turn["approvals"]
+    assert (shown["id"], shown["tool"], shown["arguments"], shown["decider"]) == (
+        str(asked.id),
+        "refund",
+        '{"cents": 900}',
+        "user",
+    )
+
+
+def test_its_session_is_busy_and_says_with_which_turn(api: Api, asked: Approval) -> None:
+    refused = api("POST", f"/sessions/{asked.session_id}/messages", {"text": "another"})
+
+    assert refused.status == 409
+    assert (refused.json["code"], refused.json["turn_id"]) == ("turn_waiting", str(asked.turn_id))
+
+
+def test_they_are_listed_to_whose_they_are_and_to_administrators(api: Api, asked: Approval) -> None:
+    def ids(path: str, **who: Any) -> list[str]:
+        return [each["id"] for each in api("GET", path, **who).json["items"]]
+
+    own = {"query": {"status": "open"}}
+    assert ids("/approvals", **own) == [str(asked.id)]
+    assert ids("/approvals", query={"status": "approved"}) == []
+    assert ids("/approvals", user="eve", **own) == []
+    assert ids("/admin/approvals", user="anna", scopes="parley:admin", **own) == [str(asked.id)]
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_nobody_else_finds_or_decides_one(api: Api, asked: Approval, method: str) -> None:
+    body = {"decision": "approve"} if method == "POST" else None
+
+    answer = api(method, f"/approvals/{asked.id}", body, user="eve", scopes="other")
+
+    assert answer.status == 404
+
+
+def test_it_is_decided_once_and_others_are_told(api: Api, asked: Approval) -> None:
+    path = f"/approvals/{asked.id}"
+    body = {"decision": "approve", "reason": "fine", "arguments": {"cents": 5}}
+
+    first, again = (api("POST", path, body) for _ in range(2))
+    other = api("POST", path, {"decision": "reject"})
+
+    assert (first.status, again.status) == (200, 200)
+    assert first.json == again.json
+    assert (first.json["status"], first.json["edited_arguments"]) == ("approved", '{"cents":5}')
+    assert other.status == 409
+    assert (other.json["code"], other.json["approval_id"]) == ("already_decided", str(asked.id))
+    turn = api("GET", f"/sessions/{asked.session_id}/turns/{asked.turn_id}").json["turn"]
+    assert turn["status"] == "running"
+
+
+def test_what_is_left_to_the_user_an_administrator_does_not_decide(
+    api: Api, asked: Approval
+) -> None:
+    answer = api(
+        "POST",
+        f"/admin/approvals/{asked.id}",
+        {"decision": "approve"},
+        user="anna",
+        scopes="parley:admin",
+    )
+
+    assert (answer.status, answer.json["code"]) == (403, "forbidden")
+
+
+def test_one_who_has_the_scope_decides_for_another_user(api: Api, turns: TurnRepository) -> None:
+    asked = waiting(api, turns, Asked("call_1", "todo", "refund", "{}", "refunds:approve"))
+    path, body = f"/approvals/{asked.id}", {"decision": "reject", "reason": "too late"}
+
+    assert api("POST", path, body).status == 403
+    decided = api("POST", path, body, user="anna", scopes="refunds:approve")
+
+    assert (decided.status, decided.json["status"]) == (200, "rejected")
+
+
+@pytest.mark.parametrize(
+    "body", [{}, {"decision": "perhaps"}, {"decision": "reject", "arguments": {}}]
+)
+def test_what_is_no_decision_changes_nothing(
+    api: Api, asked: Approval, body: dict[str, Any]
+) -> None:
+    path = f"/approvals/{asked.id}"
+
+    assert api("POST", path, body).status == 422
+    assert api("GET", path).json["status"] == "open"
