@@ -185,7 +185,8 @@ class EmbeddedPostgres:
 
     def _run_server(self, socket_dir: Path) -> subprocess.Popen[bytes]:
         arguments = ["-D", str(self._directory), "-k", str(socket_dir), "-h", ""]
-        with self._log.open("ab") as log:
+        # It quotes rows; and as root the way to it is open, so that the server's user can pass.
+        with open(self._log, "ab", opener=lambda path, flags: os.open(path, flags, 0o600)) as log:
             return subprocess.Popen(
                 [str(self._programs / "postgres"), *arguments],
                 stdin=subprocess.DEVNULL,

@@ -68,3 +68,14 @@ def test_an_unknown_route_is_a_problem_document(stack: LocalStack) -> None:
     assert response.status_code == 404
     assert response.headers["content-type"] == "application/problem+json"
     assert response.json()["request_id"] == response.headers["x-amzn-requestid"]
+
+
+def test_nobody_else_on_the_machine_can_read_what_is_kept_or_reach_the_database(
+    stack: LocalStack,
+) -> None:
+    kept = ("issuer-key.pem", "memory.sqlite3", "postgres", "postgres.log")
+    modes = {name: (stack.data_dir / name).stat().st_mode & 0o077 for name in kept}
+
+    # The database's socket is in its folder, and whoever reaches that needs no password.
+    assert modes == dict.fromkeys(kept, 0)
+    assert (stack.data_dir / "postgres" / ".s.PGSQL.5432").exists()
