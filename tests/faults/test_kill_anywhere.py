@@ -39,7 +39,7 @@ WAYS = (by_the_same_key, by_the_recovery, by_the_next_message)
 @pytest.mark.parametrize(
     ("place", "ways"), [("sqlite", 2), ("dynamodb", 1)], indirect=["place"], ids=STORES
 )
-@pytest.mark.parametrize("scenario", ["tools", "agents", "asking"])
+@pytest.mark.parametrize("scenario", ["tools", "agents"])
 async def test_a_turn_that_is_killed_anywhere_is_made_whole_by_another_process(
     new_setup: Callable[[str], Setup], scenario: str, ways: int
 ) -> None:
@@ -61,6 +61,20 @@ async def test_a_turn_that_is_killed_anywhere_is_made_whole_by_another_process(
         again += await make_whole(played, child, point, way, whole)
 
     print(f"{scenario}: {len(points)} points, {len(broken)} kills, {again} model calls repeated")
+
+
+@pytest.mark.parametrize("place", STORES, indirect=True)
+async def test_a_turn_that_is_killed_while_it_asks_waits_or_goes_on_is_made_whole(
+    new_setup: Callable[[str], Setup],
+) -> None:
+    """One run after the other: between a decision and the next attempt anybody may have a turn."""
+    setup = new_setup("asking")
+    points, whole = await setup.undisturbed()
+    assert {"before decide", "after decide"} <= {point.split(".")[-1] for point, _ in points}
+
+    for point in points:
+        played, child = start(setup, point)
+        await make_whole(played, child, point, by_the_same_key, whole)
 
 
 @pytest.mark.parametrize(
