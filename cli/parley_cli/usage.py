@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import date
 from enum import StrEnum
 from typing import Annotated
@@ -11,7 +12,7 @@ import typer
 from parley_cli.connection import as_user
 from parley_cli.screen import Json, note, on_terminal, show_json, show_table
 from parley_client import Parley
-from parley_client.models import Usage, UsageReport
+from parley_client.models import BudgetLimit, Usage, UsageReport
 
 
 def _day(text: str) -> date:
@@ -80,6 +81,14 @@ def show_usage(report: UsageReport, by: str, *, json: bool) -> None:
         note(f"Of {untold:,} calls, the servers told no tokens: no sum has them.")
     if unpriced := report.total.calls_without_cost:
         note(f"Of {unpriced:,} calls, the price is not known: no sum of dollars has them.")
+
+
+def show_limits(limits: Iterable[BudgetLimit]) -> None:
+    """Print budgets: a line for each limit."""
+    show_table(
+        ("limit", "budget", "used", "renews"),
+        [(each.limit, each.budget, each.used, each.renews_at) for each in limits],
+    )
 
 
 def _row(name: str, spent: Usage) -> list[object]:

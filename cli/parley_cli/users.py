@@ -14,7 +14,7 @@ from parley_cli.consent import Yes, ask_before
 from parley_cli.progress import counts_told, progress
 from parley_cli.screen import Json, note, on_terminal, show_fields, show_json, show_table
 from parley_cli.sessions import HEADINGS, Limit, columns
-from parley_cli.usage import First, Last, show_usage
+from parley_cli.usage import First, Last, show_limits, show_usage
 from parley_client import Parley
 from parley_client.admin_models import Renaming
 
@@ -75,6 +75,45 @@ def all_usage(
     """
     report = parley.read_all_usage(start=first, end=last, group_by=by.value, user_id=user)
     show_usage(report, by.value, json=json)
+
+
+@app.command()
+@as_admin
+def budget(
+    parley: Parley,
+    user: Annotated[str, typer.Argument(metavar="USER", help="The id as tokens name it.")],
+    day: Annotated[
+        int | None,
+        typer.Option("--tokens-per-day", min=0, help="In a day of UTC; with 0 nothing may begin."),
+    ] = None,
+    month: Annotated[
+        int | None, typer.Option("--tokens-per-month", min=0, help="The same, in a month.")
+    ] = None,
+    remove: Annotated[
+        bool, typer.Option("--remove", help="Let the user spend what the settings say again.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Show what a user may spend and has spent, or set it; what is left out is as in the settings.
+
+    It goes at once, for turns that run too. Piped: limit, what may be spent, what is used, and when
+    the next day or month begins, tab-separated.
+    """
+    own = {"tokens_per_day": day, "tokens_per_month": month}
+    if remove and own != dict.fromkeys(own):
+        raise typer.BadParameter("Either --remove or a budget.", param_hint="--remove")
+    if remove:
+        budget = parley.remove_user_budget(user)
+    elif own != dict.fromkeys(own):
+        budget = parley.set_user_budget(user, **own)
+    else:
+        budget = parley.read_user_budget(user)
+    if json:
+        show_json(budget)
+        return
+    show_limits(budget.limits)
+    if not budget.limits:
+        note("Nothing bounds what this user may spend.")
 
 
 @app.command()

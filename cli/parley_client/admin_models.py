@@ -8,7 +8,7 @@ from uuid import UUID
 
 from pydantic import ConfigDict, Field, JsonValue
 
-from parley_client.models import Model, Session, Turn, TurnDetails
+from parley_client.models import BudgetLimit, Model, Session, Turn, TurnDetails
 
 
 class AdminSession(Session):
@@ -251,6 +251,20 @@ class TurnSeries(Model):
 
     by: Literal["hour", "day"]
     items: tuple[TurnsOfSpan, ...]
+
+
+class UserBudget(Model):
+    """What one user may spend.
+
+    Attributes:
+        tokens_per_day: What is set for this user alone; None is what the settings say.
+        tokens_per_month: The same, in a month.
+        limits: All limits that the user is under.
+    """
+
+    tokens_per_day: int | None
+    tokens_per_month: int | None
+    limits: tuple[BudgetLimit, ...]
 
 
 class Renaming(Model):

@@ -83,6 +83,26 @@ class UsageGroup(Model):
     usage: Usage
 
 
+class BudgetLimit(Model):
+    """A limit of what may be spent.
+
+    Attributes:
+        limit: Its setting, in small letters.
+        unit: What is counted.
+        budget: What may be spent.
+        used: What is spent, or held for what runs.
+        renews_at: When the next day or month begins, by UTC.
+        near: Whether 80 % of it are used.
+    """
+
+    limit: str
+    unit: Literal["tokens"]
+    budget: int
+    used: int
+    renews_at: datetime
+    near: bool
+
+
 class UsageReport(Model):
     """What was spent in the turns that ended on some days (UTC).
 

@@ -11,6 +11,7 @@ from parley.http import (
     admin_stats,
     admin_turns,
     approvals,
+    budgets,
     memory,
     open,
     sessions,
@@ -41,6 +42,7 @@ ROUTES = (
     admin,
     admin_turns,
     admin_stats,
+    budgets,
     open,
 )
 

@@ -107,7 +107,15 @@ def test_a_function_is_given_the_settings_that_it_reads_and_no_others(
 
             assert Composition(load_settings(*needs(function))).database
         if function == "Sessions":  # where the request that comes to them makes the rest
-            for part in ("store", "forgetter", "cleaner", "eraser", "exporter", "renamer"):
+            for part in (
+                "store",
+                "forgetter",
+                "cleaner",
+                "eraser",
+                "exporter",
+                "renamer",
+                "user_budgets",
+            ):
                 assert getattr(module.parts, part)
 
     given = {name for name in variables(function) if not name.startswith(OF_LIBRARIES)}

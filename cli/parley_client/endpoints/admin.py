@@ -20,6 +20,7 @@ from parley_client.admin_models import (
     Statistics,
     TurnOfAnybody,
     TurnSeries,
+    UserBudget,
 )
 from parley_client.call import Call, Page, Series, below, below_name, present, shown_as
 from parley_client.models import SessionStatus, TranscriptMessage, TurnStatus
@@ -218,6 +219,34 @@ def rename_user(user_id: str, new_user_id: str) -> Series[Renaming]:
     return Series(
         lambda cursor: Call("POST", path, _renamed_page, body={"new_user_id": new_user_id})
     )
+
+
+def read_user_budget(user_id: str) -> Call[UserBudget]:
+    """Say what a user may spend, and has spent."""
+    path = below_name("/admin/users", user_id, "budget")
+    return Call("GET", path, shown_as(UserBudget))
+
+
+def set_user_budget(
+    user_id: str, *, tokens_per_day: int | None = None, tokens_per_month: int | None = None
+) -> Call[UserBudget]:
+    """Let one user spend more, or less, than the settings say; at once, for turns that run too.
+
+    Args:
+        user_id: Whom.
+        tokens_per_day: In a day of UTC; with 0 nothing may begin, and None is what the settings
+            say.
+        tokens_per_month: The same, in a month.
+    """
+    path = below_name("/admin/users", user_id, "budget")
+    body = {"tokens_per_day": tokens_per_day, "tokens_per_month": tokens_per_month}
+    return Call("PUT", path, shown_as(UserBudget), body=body)
+
+
+def remove_user_budget(user_id: str) -> Call[UserBudget]:
+    """Let a user spend what the settings say again."""
+    path = below_name("/admin/users", user_id, "budget")
+    return Call("DELETE", path, shown_as(UserBudget))
 
 
 def export_user(user_id: str) -> Series[dict[str, Any]]:

@@ -28,6 +28,7 @@ USES: list[tuple[str, str, Any, str | None]] = [
     ("POST", "/admin/cleanup", {"dry_run": True}, None),
     ("GET", "/admin/users/al%2Fice/export", None, "al/ice"),
     ("DELETE", "/admin/users/alice", None, "alice"),
+    ("PUT", "/admin/users/al%2Fice/budget", {"tokens_per_day": 5}, "al/ice"),
 ]
 
 

@@ -38,6 +38,7 @@ def belong(api: Api, aged: Aged, user: str, *, sessions: int = 2) -> None:
         made = api("POST", "/tasks", {"title": title}, user=user, headers=keyed(f"task-{title}"))
         assert made.status == 201, made
     aged.sql.execute("INSERT INTO user_limits VALUES (%s, ARRAY[now()])", (user,))
+    aged.sql.execute("INSERT INTO user_budgets VALUES (%s, 5000000, NULL)", (user,))
     gone = api("POST", "/tasks", {"title": "eggs"}, user=user, headers=keyed("task-eggs")).json
     assert api("DELETE", f"/tasks/{gone['id']}", user=user).status == 204
     deleted = aged.session(days=0, turns=1, user=user, key="deleted")

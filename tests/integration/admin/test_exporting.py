@@ -31,6 +31,7 @@ TABLES = {
     "approval": "approvals",
     "row": "tasks",
     "limits": "user_limits",
+    "budget": "user_budgets",
     "usage": "daily_usage",
 }
 
@@ -40,6 +41,7 @@ def alice(api: Api, aged: Aged) -> Aged:
     """A user who owns some of everything, beside another."""
     for user in ("bob", "alice"):
         aged.sql.execute("INSERT INTO user_limits VALUES (%s, ARRAY[now()])", (user,))
+        aged.sql.execute("INSERT INTO user_budgets VALUES (%s, 5000000, NULL)", (user,))
         aged.sql.execute(
             "INSERT INTO daily_usage SELECT %s, date '2026-10-01' + n, 'todo', 'gpt-5',"
             " 1, 5, 2, 3, 1, 40, 0, 0 FROM generate_series(0, 2) n",
@@ -74,8 +76,8 @@ def identity(record: dict[str, Any]) -> tuple[Any, ...]:
             return ("memory", record["session_id"], record["turn_number"])
         case "row":
             return ("row", record["table"], record["row"]["id"])
-        case "limits":
-            return ("limits", record["user_id"])
+        case "limits" | "budget" as kind:
+            return (kind, record["user_id"])
         case "usage":
             return ("usage", record["day"], record["agent"], record["model"])
         case kind:

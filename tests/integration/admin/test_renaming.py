@@ -65,6 +65,7 @@ def belong(api: Api, aged: Aged) -> Any:
     """Have ada own something of every kind; gives her session."""
     session_id = aged.session(days=0, turns=3, user="ada", name="groceries", key="k")
     aged.sql.execute("INSERT INTO user_limits VALUES ('ada', ARRAY[now()])")
+    aged.sql.execute("INSERT INTO user_budgets VALUES ('ada', 5000000, NULL)")
     deleted = aged.session(days=0, turns=1, user="ada", key="deleted")
     assert api("DELETE", f"/sessions/{deleted}", user="ada").status == 204
     made = api("POST", "/tasks", {"title": "milk"}, user="ada", headers=keyed("task"))
@@ -84,7 +85,14 @@ def test_all_that_was_theirs_is_the_others(
         "sessions": 1, "items": 3, "project": {"tasks": 1, "deleted_task_keys": 0},
         "waiting": 0, "done": True,
     }  # fmt: skip
-    for table in ("sessions", "turns", "tasks", "idempotency_tombstones", "user_limits"):
+    for table in (
+        "sessions",
+        "turns",
+        "tasks",
+        "idempotency_tombstones",
+        "user_limits",
+        "user_budgets",
+    ):
         users = sql.execute(f"SELECT DISTINCT user_id FROM {table}").fetchall()
         assert users == [("anna",)], table
     assert api("GET", f"/sessions/{session_id}", user="ada").status == 404

@@ -29,6 +29,9 @@ USES: list[tuple[str, str, Any]] = [
     ("POST", "/admin/cleanup", {"older_than_seconds": 0}),
     ("DELETE", "/admin/users/alice", None),
     ("GET", "/admin/users/alice/export", None),
+    ("GET", "/admin/users/alice/budget", None),
+    ("PUT", "/admin/users/alice/budget", {"tokens_per_day": 1}),
+    ("DELETE", "/admin/users/alice/budget", None),
 ]
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from parley.errors import Fenced
 from parley.memory.store import AgentSessionStore
-from parley.repository.turns import RunningTurn, TurnRepository
+from parley.repository.turns import Renewed, RunningTurn, TurnRepository
 from parley.timing import LEASE_SECONDS
 from parley.turns import lease
 from parley.turns.effects import Effects
@@ -50,7 +50,7 @@ def asked(bench: Workbench, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     calls = bench.watched.calls
     renew = TurnRepository.renew
 
-    def noted(turns: TurnRepository, turn: RunningTurn) -> bool:
+    def noted(turns: TurnRepository, turn: RunningTurn) -> Renewed | None:
         calls.append("renew")
         return renew(turns, turn)
 

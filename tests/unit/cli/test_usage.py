@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
+
 from .conftest import USAGE
 
 REPORT: dict[str, Any] = {
@@ -53,3 +55,61 @@ def test_administrators_see_all_users(parley: Any, api: Any) -> None:
     done = parley("users", "usage")
 
     assert done.stdout.startswith("gpt-5\t2\t")
+
+
+BUDGET: dict[str, Any] = {
+    "tokens_per_day": 500,
+    "tokens_per_month": None,
+    "limits": [
+        {
+            "limit": "user_tokens_per_day",
+            "unit": "tokens",
+            "budget": 500,
+            "used": 450,
+            "renews_at": "2026-11-30T00:00:00Z",
+            "near": True,
+        }
+    ],
+}
+ANNA = "/admin/users/auth0|anna/budget"
+
+
+def test_a_users_budget_is_shown(parley: Any, api: Any) -> None:
+    """Given no option, then nothing is set, and each limit is a line."""
+    api.answers(f"GET {ANNA}", BUDGET)
+
+    done = parley("users", "budget", "auth0|anna")
+
+    assert done.stdout == "user_tokens_per_day\t500\t450\t2026-11-30T00:00:00Z\n"
+
+
+def test_what_is_set_for_a_user_is_all_of_it(parley: Any, api: Any) -> None:
+    """Given one option, then the other is what the settings say."""
+    api.answers(f"PUT {ANNA}", BUDGET)
+
+    done = parley("users", "budget", "auth0|anna", "--tokens-per-day", "500", "--json")
+
+    assert json.loads(done.stdout) == BUDGET
+    (asked,) = api.requests
+    assert json.loads(asked.content) == {"tokens_per_day": 500, "tokens_per_month": None}
+
+
+def test_a_users_budget_is_taken_back(parley: Any, api: Any) -> None:
+    api.answers(f"DELETE {ANNA}", {**BUDGET, "tokens_per_day": None, "limits": []})
+
+    done = parley("users", "budget", "auth0|anna", "--remove")
+
+    assert (done.stdout, done.stderr) == ("", "Nothing bounds what this user may spend.\n")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--remove", "--tokens-per-day", "5"],
+        ["--tokens-per-day", "-1"],
+        ["--tokens-per-month", "x"],
+    ],
+)
+def test_what_is_no_budget_is_asked_of_nobody(parley: Any, api: Any, options: list[str]) -> None:
+    assert parley("users", "budget", "anna", *options).exit_code == 2
+    assert api.requests == []

@@ -31,6 +31,7 @@ from parley.repository.summaries import SummaryRepository
 from parley.repository.tool_calls import ToolCallRepository
 from parley.repository.transcript import Transcript
 from parley.repository.turns import TurnRepository
+from parley.repository.user_budgets import UserBudgets
 from parley.repository.waiting import WaitingSessions
 from parley.secrets import Secret, database_url
 from parley.timing import DAY_SECONDS
@@ -394,6 +395,11 @@ class Composition:
     def renamer(self) -> Renamer:
         """Renames users."""
         return Renamer(self.database, lambda: self.store)
+
+    @made_once
+    def user_budgets(self) -> UserBudgets:
+        """What users may spend."""
+        return UserBudgets(self.database, self._user_budget)
 
     @made_once
     def audit_records(self) -> AuditRepository:

@@ -11,7 +11,7 @@ import pytest
 from agents import Agent, function_tool
 
 from parley.memory.store import AgentSessionStore
-from parley.repository.turns import RunningTurn, TurnRepository
+from parley.repository.turns import Renewed, RunningTurn, TurnRepository
 from parley.turns import lease
 from parley_testing.models.scripted import Answer, Asked, call, say
 from parley_testing.waiting import HANG_SECONDS
@@ -69,7 +69,7 @@ async def test_the_heartbeat_and_the_turns_of_other_sessions_go_on(
     renewed = asyncio.Event()
     renew = TurnRepository.renew
 
-    def noting(turns: TurnRepository, turn: RunningTurn) -> bool:
+    def noting(turns: TurnRepository, turn: RunningTurn) -> Renewed | None:
         done = renew(turns, turn)
         loop.call_soon_threadsafe(renewed.set)
         return done

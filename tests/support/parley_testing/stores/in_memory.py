@@ -18,7 +18,7 @@ from parley.memory.codec import Unreadable
 from parley.memory.store import ClaimedTurn, StoredTurn, TurnMemory
 from parley.repository.tool_calls import ToolCall
 from parley.repository.transcript import TurnView
-from parley.repository.turns import Completion, Ending, RunningTurn, Stopped, Usage
+from parley.repository.turns import Completion, Ending, Renewed, RunningTurn, Stopped, Usage
 from parley.repository.values import Message, Turn
 from parley.turns.attempt import Attempt
 from parley.turns.wakeup import Waker
@@ -63,9 +63,9 @@ class Turns:
         self.window_from: int | None = None
         self.view: TurnView | None = None
 
-    def renew(self, turn: RunningTurn) -> bool:
+    def renew(self, turn: RunningTurn) -> Renewed | None:
         self._take("renew")
-        return self.held
+        return Renewed() if self.held else None
 
     def fence(self, turn: RunningTurn) -> RunningTurn | None:
         self._take("fence")

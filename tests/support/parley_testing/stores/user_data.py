@@ -16,6 +16,7 @@ _OF_USER = {
     "approvals": "user_id = %(user)s",
     "tasks": "user_id = %(user)s",
     "user_limits": "user_id = %(user)s",
+    "user_budgets": "user_id = %(user)s",
     "deleted_task_keys": "user_id = %(user)s",
     "memory_deletions": "conversation LIKE 'user_' || %(user)s || '_conv_%%'",
     "escalation_notices": "session_id IN (SELECT id FROM sessions WHERE user_id = %(user)s)",

@@ -231,7 +231,8 @@ def rename_user(
     summary="Export all that is kept of a user, as JSON lines",
     description=(
         "Each line is a JSON object with its `type`: session, turn, message, tool_call, approval,"
-        " limits (what is counted for them), row (of a `table` of the project's own), memory or"
+        " limits (what is counted for them), budget (their own), row (of a `table` of the project's"
+        " own), memory or"
         " event (what happened in a turn, kept for a day). The header `Next-Cursor` says that there"
         " is more."
     ),

@@ -18,6 +18,7 @@ from parley.http import (
     admin_stats,
     admin_turns,
     approvals,
+    budgets,
     memory,
     messages,
     open,
@@ -44,7 +45,7 @@ audience."""
 
 ROUTES = (
     *(sessions, messages, stream_routes, ag_ui_routes, ai_sdk_routes, transcript, turns),
-    *(approvals, memory, usage, admin, admin_turns, admin_stats, open),
+    *(approvals, memory, usage, admin, budgets, admin_turns, admin_stats, open),
 )
 """The modules of all routes, in the document's order."""
 

@@ -25,7 +25,7 @@ from parley.cleanup import cleaner, forgetting
 from parley.events import log
 from parley.http import identity, project_routes
 from parley.memory import store
-from parley.repository import database, sessions, transcript
+from parley.repository import database, sessions, transcript, user_budgets
 from parley.turns import cancel, decide, notes, send, summaries
 from parley.users import erasure, export, renaming
 
@@ -120,5 +120,6 @@ Cleaner = Annotated[cleaner.Cleaner, part(lambda parts: parts.cleaner)]
 Eraser = Annotated[erasure.Eraser, part(lambda parts: parts.eraser)]
 Exporter = Annotated[export.Exporter, part(lambda parts: parts.exporter)]
 Renamer = Annotated[renaming.Renamer, part(lambda parts: parts.renamer)]
+UserBudgets = Annotated[user_budgets.UserBudgets, part(lambda parts: parts.user_budgets)]
 Noter = Annotated[notes.Noter, part(lambda parts: parts.noter)]
 MessageMaxChars = Annotated[int, part(lambda parts: parts.message_max_chars)]

@@ -7,6 +7,7 @@ same user's runs (`OfUser.alone`): nothing is kept that could drift from what is
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +45,14 @@ class Reached:
         most: What may be.
         renews: In how many seconds there is room again; None where that is the user's to make.
         used: What was used, of a budget.
+        renews_at: When a budget begins anew, by Postgres's clock.
     """
 
     limit: str
     most: int
     renews: float | None
     used: int | None = None
+    renews_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

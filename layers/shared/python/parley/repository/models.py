@@ -392,6 +392,17 @@ class UserLimitsRow(Base):
     day: Mapped[date | None]
     day_tokens: Mapped[int] = mapped_column(BigInteger, server_default="0")
     month_tokens: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    warned: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'"))
+
+
+class UserBudgetRow(Base):
+    """What an administrator lets one user spend; NULL is what the settings say."""
+
+    __tablename__ = "user_budgets"
+
+    user_id: Mapped[str] = mapped_column(primary_key=True)
+    tokens_per_day: Mapped[int | None] = mapped_column(BigInteger)
+    tokens_per_month: Mapped[int | None] = mapped_column(BigInteger)
 
 
 class CleanupProgressRow(Base):

@@ -68,6 +68,11 @@ def move_limits(database: Database, old: str, new: str) -> None:
     database.run(SERVICE, _MOVE_LIMITS, {"old": old, "new": new})
 
 
+def move_budget(database: Database, old: str, new: str) -> None:
+    """Let another user spend what an administrator let one, if nothing is set for the other."""
+    database.run(SERVICE, _MOVE_BUDGET, {"old": old, "new": new})
+
+
 _OPEN = f"SELECT FROM turns t WHERE t.session_id = s.id AND t.status IN {OPEN_IN_SQL}"
 
 _OWNED = text(f"""
@@ -130,4 +135,11 @@ ON CONFLICT (user_id) DO UPDATE SET
     THEN u.month_tokens ELSE 0 END
     + CASE WHEN date_trunc('month', excluded.day)
       >= date_trunc('month', greatest(u.day, excluded.day)) THEN excluded.month_tokens ELSE 0 END
+""")
+
+_MOVE_BUDGET = text("""
+WITH gone AS (DELETE FROM user_budgets WHERE user_id = :old RETURNING *)
+INSERT INTO user_budgets (user_id, tokens_per_day, tokens_per_month)
+SELECT :new, tokens_per_day, tokens_per_month FROM gone
+ON CONFLICT (user_id) DO NOTHING
 """)

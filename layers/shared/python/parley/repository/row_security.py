@@ -67,6 +67,8 @@ GUARDS: Mapping[str, Guard] = {
     "daily_usage": Guard(EVERY_RIGHT, _OWN),
     "memory_deletions": Guard(("SELECT", "INSERT", "UPDATE"), _OWN_CONVERSATION),
     "user_limits": Guard(EVERY_RIGHT, _OWN),
+    # What a tool does in its user's name gives that user no larger budget.
+    "user_budgets": Guard(("SELECT",), _OWN),
     "escalation_notices": Guard(),
     "cleanup_progress": Guard(),
     "audit_records": Guard(),

@@ -115,6 +115,8 @@ class RunningTurn:
         waited: Whether it has waited for something, such as decisions.
         summary: The summary of the turns before those, if there is one; vouched for as they are.
         summary_due: Whether turns were left behind that no summary covers, and nobody makes one.
+        has_budget: Whether its user has a budget.
+        holds: Whether its first call of the model is held of that already.
     """
 
     id: UUID
@@ -133,6 +135,8 @@ class RunningTurn:
     waited: bool = False
     summary: Voucher | None = None
     summary_due: bool = False
+    has_budget: bool = False
+    holds: bool = False
 
     @property
     def key(self) -> TurnKey:
@@ -300,6 +304,17 @@ class Completion:
     created_at: datetime
     ended_at: datetime
     more: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Renewed:
+    """What renewing a lease told.
+
+    Attributes:
+        has_budget: Whether the turn's user has a budget of their own now.
+    """
+
+    has_budget: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -541,10 +556,11 @@ class TurnRepository:
         (row,) = self._database.run(scope, HOLD_TOKENS, parameters)
         return _reached(row) if row.reached is not None else row.turn_id is not None
 
-    def renew(self, turn: RunningTurn) -> bool:
-        """Hold the turn for another lease; False if this attempt was replaced."""
+    def renew(self, turn: RunningTurn) -> Renewed | None:
+        """Hold the turn for another lease; None if this attempt was replaced."""
         parameters = {"turn_id": turn.id, "attempt": turn.attempt, "lease": float(LEASE_SECONDS)}
-        return bool(self._database.run(OfUser(turn.user_id), RENEW, parameters))
+        rows = self._database.run(OfUser(turn.user_id), RENEW, parameters)
+        return Renewed(rows[0].has_budget) if rows else None
 
     def release(self, turn: RunningTurn, *, crashed: bool = False) -> bool:
         """Let the next attempt have the turn now.
@@ -570,11 +586,13 @@ def _claimed(row: Row[Any]) -> RunningTurn:
         taken_over(row, row.remembered),
         summary=voucher_of_summary(row),
         summary_due=bool(row.summary_due),
+        has_budget=bool(row.has_budget),
+        holds=bool(row.holds),
     )
 
 
 def _reached(row: Row[Any]) -> Reached:
-    return Reached(row.reached, row.most, row.renews, row.used)
+    return Reached(row.reached, row.most, row.renews, row.used, row.ends)
 
 
 def _completion(row: Row[Any]) -> Completion:
@@ -665,6 +683,8 @@ def _held(row: Row[Any], request: TurnRequest) -> RunningTurn:
         waited=row.waited,
         summary=voucher_of_summary(row),
         summary_due=bool(row.summary_due),
+        has_budget=bool(row.has_budget),
+        holds=bool(row.holds),
     )
 
 

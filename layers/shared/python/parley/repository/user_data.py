@@ -12,7 +12,7 @@ from sqlalchemy import Row, text
 from parley.ids import TurnKey, conversation_key
 from parley.repository.database import Database
 from parley.repository.deletion import GRACE, ROWS, deletion
-from parley.repository.scope import OfUser
+from parley.repository.scope import SERVICE, OfUser
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +52,16 @@ def delete_keys(database: Database, user_id: str) -> int:
 def delete_limits(database: Database, user_id: str) -> int:
     """Delete what is counted of the user, and give how many rows that were."""
     return len(database.run(OfUser(user_id), _DELETE_LIMITS, {"user_id": user_id}))
+
+
+def delete_budget(database: Database, user_id: str) -> int:
+    """Delete what an administrator lets the user spend, and give how many rows that was."""
+    return len(database.run(SERVICE, _DELETE_BUDGET, {"user_id": user_id}))
+
+
+def export_budget(database: Database, user_id: str) -> Sequence[Row[Any]]:
+    """Return what an administrator lets the user spend as `budget`, in a row at most."""
+    return database.run(OfUser(user_id), _EXPORT_BUDGET, {"user_id": user_id})
 
 
 def export_limits(database: Database, user_id: str) -> Sequence[Row[Any]]:
@@ -137,6 +147,10 @@ _DELETE_SESSIONS = deletion(f"""
 _DELETE_KEYS = text("DELETE FROM idempotency_tombstones WHERE user_id = :user_id RETURNING kind")
 
 _DELETE_LIMITS = text("DELETE FROM user_limits WHERE user_id = :user_id RETURNING user_id")
+
+_DELETE_BUDGET = text("DELETE FROM user_budgets WHERE user_id = :user_id RETURNING user_id")
+
+_EXPORT_BUDGET = text("SELECT to_jsonb(b) AS budget FROM user_budgets b WHERE b.user_id = :user_id")
 
 _EXPORT_LIMITS = text("SELECT to_jsonb(u) AS limits FROM user_limits u WHERE u.user_id = :user_id")
 

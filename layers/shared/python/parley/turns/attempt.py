@@ -89,7 +89,7 @@ class Attempt:
         self.spending = TurnSpending(budget)
         self.server_limits = server_limits
         self._of_user = user_budget
-        self._first_is_held = turn.attempt == 1
+        self._first_is_held = turn.holds
         self._holding = asyncio.Lock()
         self.event_writer: EventWriter | None = None
         self.context = TurnContext(turn.user_id, turn.session_id, turn.id)
@@ -105,7 +105,11 @@ class Attempt:
     @property
     def counts_tokens(self) -> bool:
         """Whether it matters how many tokens a call of the model is taken to come to."""
-        return self._of_user.is_set or self.spending.counts_tokens
+        return self._has_budget or self.spending.counts_tokens
+
+    @property
+    def _has_budget(self) -> bool:
+        return self._of_user.is_set or self.lease.has_budget
 
     async def allow_call(self) -> None:
         """Make sure that a call of the model may be made, which is held in `spending` already.
@@ -118,7 +122,7 @@ class Attempt:
             Fenced: This attempt was replaced, or the turn is over.
             StoreUnavailable: Postgres cannot serve now.
         """
-        if not self._of_user.is_set or self._first_is_held:
+        if not self._has_budget or self._first_is_held:
             self._first_is_held = False
             await self.lease.ensure_held()
             return
@@ -130,7 +134,7 @@ class Attempt:
                 reached.limit,
                 f"You may spend {reached.most} tokens a {reached.limit.rsplit('_', 1)[-1]}, and"
                 f" {reached.used} are spent or held for what runs;"
-                f" {renewed(reached.renews or 0)}.",
+                f" {renewed(reached.renews_at)}.",
             )
 
     @property

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from parley.errors import ParleyError
 from parley.repository.turns import tokens_of
@@ -119,7 +119,8 @@ class TurnSpending:
         self._tokens += told or tokens
 
 
-def renewed(seconds: float) -> str:
+def renewed(at: datetime | None) -> str:
     """Say when a budget of a day or a month begins anew."""
-    at = datetime.now(UTC) + timedelta(seconds=seconds)
-    return f"the next begins at {at.isoformat(timespec='minutes')}"
+    if at is None:
+        return "it does not renew by itself"
+    return f"the next begins at {at.astimezone(UTC).isoformat(timespec='minutes')}"

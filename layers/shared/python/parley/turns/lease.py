@@ -31,6 +31,7 @@ class Lease:
     Attributes:
         turn: The turn, with the number of the attempt.
         broken: What ended the attempt, if anything has.
+        has_budget: Whether the turn's user has a budget, as far as was heard of it.
     """
 
     def __init__(self, turn: RunningTurn, turns: TurnRepository, watchdog: Watchdog) -> None:
@@ -43,6 +44,7 @@ class Lease:
         """
         self.turn = turn
         self.broken: Exception | None = None
+        self.has_budget = turn.has_budget
         self._turns = turns
         self._watchdog = watchdog
         self._held_until = _end()
@@ -80,8 +82,10 @@ class Lease:
             Fenced: This attempt was replaced, or the turn is over.
             StoreUnavailable: Postgres cannot serve now.
         """
-        if not await self.guard(_own(in_thread_with_retry(self._turns.renew, self.turn))):
+        renewed = await self.guard(_own(in_thread_with_retry(self._turns.renew, self.turn)))
+        if renewed is None:
             self.lose()
+        self.has_budget |= renewed.has_budget
         self._held_until = _end()
         self._watchdog.arm()  # if the queue could not take it before
 

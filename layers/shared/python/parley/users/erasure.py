@@ -15,6 +15,7 @@ from parley.repository.project_tables import delete_rows
 from parley.repository.scope import OfUser
 from parley.repository.usage import delete_usage
 from parley.repository.user_data import (
+    delete_budget,
     delete_keys,
     delete_limits,
     delete_sessions,
@@ -84,6 +85,7 @@ class Eraser:
                     break
                 erased.rows += delete_keys(self.database, user_id)
                 erased.rows += delete_limits(self.database, user_id)
+                erased.rows += delete_budget(self.database, user_id)
                 erased.rows += delete_usage(self.database, user_id)
                 erased.done = True
                 break

@@ -22,6 +22,7 @@ from parley.repository.scope import OfUser
 from parley.repository.usage import export_usage
 from parley.repository.user_data import (
     LoggedTurn,
+    export_budget,
     export_limits,
     export_sessions,
     export_turns,
@@ -84,11 +85,11 @@ class Exporter:
         """Return the next page of what is kept of a user; an empty one for who is not known.
 
         Sessions come first, then turns with their messages and tool calls, what they came to by
-        day, what is counted for limits, what the project keeps, what the agent remembers, and the
-        events of turns, which are kept for a day: only there is what was said in a turn that did
-        not come to its reply. What changes meanwhile may be in it as it was or as it is. A record
-        that is too long for one line is told in several of type `part`, one after the other, whose
-        texts together are its line.
+        day, what is counted for limits and a budget of their own, what the project keeps, what the
+        agent remembers, and the events of turns, which are kept for a day: only there is what was
+        said in a turn that did not come to its reply. What changes meanwhile may be in it as it was
+        or as it is. A record that is too long for one line is told in several of type `part`, one
+        after the other, whose texts together are its line.
 
         Args:
             user_id: Who.
@@ -130,8 +131,15 @@ class Exporter:
             after, before = place[1], place[2]
         for each in _PARTS[_PARTS.index(place[0]) :]:
             if each == "limits":
-                for counted in export_limits(self.database, user_id):
-                    yield [{"type": "limits", **counted.limits}], ("project", None, None)
+                counted = export_limits(self.database, user_id)
+                budget = export_budget(self.database, user_id)
+                yield (
+                    [
+                        *({"type": "limits", **row.limits} for row in counted),
+                        *({"type": "budget", **row.budget} for row in budget),
+                    ],
+                    ("project", None, None),
+                )
             elif each == "project":
                 yield from self._project(user_id, kept, row)
             elif each == "memory":

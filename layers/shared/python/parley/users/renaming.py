@@ -13,6 +13,7 @@ from parley.observability import logger, traced
 from parley.repository.database import Database
 from parley.repository.ownership import (
     OwnedSession,
+    move_budget,
     move_keys,
     move_limits,
     move_session,
@@ -85,6 +86,7 @@ class Renamer:
         if left() > 0 and self._rename_projects(old, new, left, renamed):
             move_keys(self.database, old, new)
             move_limits(self.database, old, new)
+            move_budget(self.database, old, new)
             move_usage(self.database, old, new)
             renamed.done = True
         return renamed

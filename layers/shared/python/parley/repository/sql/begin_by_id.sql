@@ -12,40 +12,45 @@ seen AS MATERIALIZED (
 -- What the first call is expected to take: as much as each of the turn before was sent, and what is new.
 -- And what the user has spent and holds, of today and this month.
 budget AS MATERIALIZED (
-  SELECT d.today, :call_tokens + coalesce((
+  SELECT d.today, date_trunc('month', d.today)::date AS month, :call_tokens + coalesce((
       SELECT t.input_tokens / greatest(t.model_calls, 1) FROM turns t
       JOIN seen ON t.session_id = seen.id AND t.number = seen.next_number - 1), 0) AS tokens,
-    coalesce(CASE WHEN u.day = d.today THEN u.day_tokens END, 0) AS day,
+    coalesce(CASE WHEN u.day = d.today THEN u.day_tokens END, 0) AS day_tokens,
     coalesce(CASE WHEN date_trunc('month', u.day) = date_trunc('month', d.today)
-      THEN u.month_tokens END, 0) AS month
+      THEN u.month_tokens END, 0) AS month_tokens,
+    coalesce(b.tokens_per_day, nullif(:tokens_per_day, 0)) AS tokens_per_day,
+    coalesce(b.tokens_per_month, nullif(:tokens_per_month, 0)) AS tokens_per_month
   FROM (SELECT (clock_timestamp() AT TIME ZONE 'UTC')::date AS today) d
   LEFT JOIN user_limits u ON u.user_id = :user_id
-  WHERE :tokens_per_day > 0 OR :tokens_per_month > 0),
+  LEFT JOIN user_budgets b ON b.user_id = :user_id
+  WHERE :tokens_per_day > 0 OR :tokens_per_month > 0 OR b.user_id IS NOT NULL),
+bounds AS MATERIALIZED (
+  SELECT l.* FROM budget b, LATERAL (VALUES
+    ('user_tokens_per_month', b.tokens_per_month, b.month_tokens, b.tokens,
+      (b.month + interval '1 month')::timestamptz),
+    ('user_tokens_per_day', b.tokens_per_day, b.day_tokens, b.tokens,
+      (b.today + interval '1 day')::timestamptz)
+  ) AS l (reached, most, used, more, ends)
+  WHERE l.most IS NOT NULL),
 -- What the user has reached of what one may have. No other begin of the same user goes on meanwhile, so
 -- nothing is missing in what is counted (OfUser.alone). It may have waited for them since the
 -- transaction began, which now() would tell.
 excess AS MATERIALIZED (
   SELECT 'user_max_open_turns' AS reached, :max_open_turns AS most, NULL::float AS renews,
-    NULL::bigint AS used
+    NULL::bigint AS used, NULL::timestamptz AS ends
   WHERE :max_open_turns > 0 AND EXISTS (
     SELECT FROM turns t WHERE t.user_id = :user_id AND t.status IN ('queued', 'running')
     OFFSET greatest(:max_open_turns - 1, 0))
   UNION ALL
   SELECT 'user_turns_per_minute', :turns_per_minute,
     extract(epoch FROM u.begun_at[:turns_per_minute] + interval '1 minute' - clock_timestamp())::float,
-    NULL
+    NULL, NULL
   FROM user_limits u WHERE u.user_id = :user_id AND :turns_per_minute > 0
     AND u.begun_at[:turns_per_minute] > clock_timestamp() - interval '1 minute'
     AND u.begun_at[:turns_per_minute] <= clock_timestamp()
   UNION ALL
-  SELECT 'user_tokens_per_month', :tokens_per_month,
-    extract(epoch FROM date_trunc('month', today) + interval '1 month' - clock_timestamp())::float,
-    month
-  FROM budget WHERE :tokens_per_month > 0 AND month + tokens > :tokens_per_month
-  UNION ALL
-  SELECT 'user_tokens_per_day', :tokens_per_day,
-    extract(epoch FROM (today + 1)::timestamptz - clock_timestamp())::float, day
-  FROM budget WHERE :tokens_per_day > 0 AND day + tokens > :tokens_per_day
+  SELECT reached, most, extract(epoch FROM ends - clock_timestamp())::float, used, ends
+  FROM bounds WHERE used + more > most
   LIMIT 1),
 opened AS (SELECT id, agent FROM seen WHERE false),
 -- The open turn of the lowest number. Its lease is over if it has run out, or is further away than a
@@ -131,7 +136,7 @@ SELECT CASE
     ELSE 'again' END AS outcome,
   coalesce(made.session_id, taken.session_id, prior.session_id, seen.id) AS session_id,
   seen.status AS session_status, excess.reached, excess.most, excess.renews,
-  excess.used,
+  excess.used, excess.ends,
   coalesce(made.id, taken.id, prior.id, head.id) AS turn_id,
   coalesce(made.id, prior.id) AS own_turn_id,
   coalesce(made.number, taken.number, prior.number, head.number) AS number,
@@ -151,7 +156,8 @@ SELECT CASE
        AND t.number < coalesce(made.number, taken.number, prior.number)
      ORDER BY t.number DESC LIMIT :window) w), '[]') AS remembered,
   CASE WHEN seen.summary_to >= seen.memory_from THEN seen.summary_id END AS summary_id,
-  seen.summary_attempt,
+  seen.summary_attempt, EXISTS (SELECT FROM budget) AS has_budget,
+  coalesce(made.held_tokens, taken.held_tokens, prior.held_tokens) > 0 AS holds,
   seen.window_from > greatest(seen.memory_from, seen.summary_to + 1)
     AND coalesce(seen.summarising_until < now(), true) AS summary_due,
   CASE WHEN coalesce(made.status, prior.status) = 'queued' THEN (

@@ -60,6 +60,8 @@ SELECT CASE
   claimed.waiting_for IS NOT NULL AS waited,
   said.id AS message_id, said.content AS said,
   locked.summary_id, locked.summary_attempt, locked.summary_due,
+  claimed.held_tokens > 0 AS holds, claimed.budget_day IS NOT NULL
+    OR EXISTS (SELECT FROM user_budgets b WHERE b.user_id = claimed.user_id) AS has_budget,
   coalesce((SELECT json_agg(json_build_array(w.number, w.attempt, w.id)) FROM (
      SELECT t.number, t.attempt, t.id FROM turns t
      WHERE t.session_id = claimed.session_id AND t.remembered AND t.number >= locked.shown_from

@@ -9,27 +9,30 @@ WITH turn AS MATERIALIZED (
   FROM turns t, (SELECT (clock_timestamp() AT TIME ZONE 'UTC')::date AS today) d
   WHERE t.id = :turn_id AND t.attempt = :attempt AND t.status = 'running'),
 budget AS MATERIALIZED (
-  SELECT turn.today, turn.more,
-    coalesce(CASE WHEN u.day = turn.today THEN u.day_tokens END, 0) AS day,
+  SELECT turn.today, date_trunc('month', turn.today)::date AS month, turn.more AS tokens,
+    coalesce(CASE WHEN u.day = turn.today THEN u.day_tokens END, 0) AS day_tokens,
     coalesce(CASE WHEN date_trunc('month', u.day) = date_trunc('month', turn.today)
-      THEN u.month_tokens END, 0) AS month
-  FROM turn LEFT JOIN user_limits u ON u.user_id = :user_id),
+      THEN u.month_tokens END, 0) AS month_tokens,
+    coalesce(b.tokens_per_day, nullif(:tokens_per_day, 0)) AS tokens_per_day,
+    coalesce(b.tokens_per_month, nullif(:tokens_per_month, 0)) AS tokens_per_month
+  FROM turn LEFT JOIN user_limits u ON u.user_id = :user_id
+  LEFT JOIN user_budgets b ON b.user_id = :user_id),
+bounds AS MATERIALIZED (
+  SELECT l.* FROM budget b, LATERAL (VALUES
+    ('user_tokens_per_month', b.tokens_per_month, b.month_tokens, b.tokens,
+      (b.month + interval '1 month')::timestamptz),
+    ('user_tokens_per_day', b.tokens_per_day, b.day_tokens, b.tokens,
+      (b.today + interval '1 day')::timestamptz)
+  ) AS l (reached, most, used, more, ends)
+  WHERE l.most IS NOT NULL),
 excess AS MATERIALIZED (
-  SELECT 'user_tokens_per_month' AS reached, :tokens_per_month AS most,
-    extract(epoch FROM date_trunc('month', today) + interval '1 month' - clock_timestamp())::float
-      AS renews,
-    month AS used
-  FROM budget WHERE :tokens_per_month > 0 AND month + more > :tokens_per_month
-  UNION ALL
-  SELECT 'user_tokens_per_day', :tokens_per_day,
-    extract(epoch FROM (today + 1)::timestamptz - clock_timestamp())::float, day
-  FROM budget WHERE :tokens_per_day > 0 AND day + more > :tokens_per_day
-  LIMIT 1),
+  SELECT reached, most, extract(epoch FROM ends - clock_timestamp())::float AS renews, used, ends
+  FROM bounds WHERE used + more > most LIMIT 1),
 held AS (
   UPDATE turns t SET held_tokens = :held, spent_tokens = :settled, budget_day = turn.today,
          lease_expires_at = now() + make_interval(secs => :lease)
   FROM turn WHERE t.id = turn.id AND t.attempt = :attempt AND t.status = 'running'
     AND NOT EXISTS (SELECT FROM excess)
   RETURNING t.id)
-SELECT held.id AS turn_id, excess.reached, excess.most, excess.renews, excess.used
+SELECT held.id AS turn_id, excess.reached, excess.most, excess.renews, excess.used, excess.ends
 FROM (SELECT) one LEFT JOIN held ON true LEFT JOIN excess ON true

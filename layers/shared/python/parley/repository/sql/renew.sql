@@ -1,5 +1,5 @@
--- Hold the turn for another lease.
+-- Hold the turn for another lease, and say whether its user has got a budget of their own.
 -- Parameters: turn_id, attempt, lease.
-UPDATE turns SET lease_expires_at = now() + make_interval(secs => :lease)
+UPDATE turns t SET lease_expires_at = now() + make_interval(secs => :lease)
 WHERE id = :turn_id AND attempt = :attempt AND status = 'running'
-RETURNING id
+RETURNING id, EXISTS (SELECT FROM user_budgets b WHERE b.user_id = t.user_id) AS has_budget

@@ -1,0 +1,72 @@
+"""What budgets look like in requests and responses."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from annotated_types import Interval
+from pydantic import BaseModel, Field
+
+from parley.http.numbers import A_NUMBER
+from parley.http.schemas import RequestBody, Time, example
+from parley.repository import user_budgets as repository
+
+TOKENS_MAX = 10**15
+"""The largest budget: a number that nobody reaches, and sums of it are counted all the same."""
+
+Tokens = Annotated[int, Interval(ge=0, le=TOKENS_MAX), A_NUMBER]
+
+
+class BudgetChange(RequestBody):
+    """What one user may spend; where nothing is given, or null, the settings hold."""
+
+    model_config = example(tokens_per_day=200_000, tokens_per_month=3_000_000)
+
+    tokens_per_day: Tokens | None = Field(
+        None, description="Tokens in a day of UTC; with 0 nothing may begin."
+    )
+    tokens_per_month: Tokens | None = Field(None, description="The same, in a month.")
+
+    def own(self) -> repository.OwnBudget:
+        """Return it as it is kept."""
+        return repository.OwnBudget(self.tokens_per_day, self.tokens_per_month)
+
+
+class BudgetLimit(BaseModel):
+    """A limit of what may be spent, and how far it is used."""
+
+    limit: str = Field(description="Its setting, in small letters.")
+    unit: Literal["tokens"]
+    budget: int = Field(description="What may be spent.")
+    used: int = Field(description="What is spent, or held for what runs.")
+    renews_at: Time = Field(description="When the next day or month begins, by UTC.")
+    near: bool = Field(description="Whether 80 % of it are used.")
+
+    @classmethod
+    def of(cls, bound: repository.Bound) -> Self:
+        """Show a limit."""
+        return cls(
+            limit=bound.limit,
+            unit="tokens",
+            budget=bound.most,
+            used=bound.used,
+            renews_at=bound.renews_at,
+            near=bound.near,
+        )
+
+
+class Budget(BaseModel):
+    """What is set for one user alone (null: what the settings say), and all limits of theirs."""
+
+    tokens_per_day: int | None
+    tokens_per_month: int | None
+    limits: list[BudgetLimit]
+
+    @classmethod
+    def of(cls, budget: repository.BudgetOfUser) -> Self:
+        """Show a user's budget."""
+        return cls(
+            tokens_per_day=budget.own.tokens_per_day,
+            tokens_per_month=budget.own.tokens_per_month,
+            limits=[BudgetLimit.of(bound) for bound in budget.bounds],
+        )
