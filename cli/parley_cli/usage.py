@@ -58,7 +58,15 @@ def usage(
     Piped: name, model calls, tokens sent, cached of them, received, reasoning of them, and US
     dollars, tab-separated; empty is what is not known.
     """
-    show_usage(parley.read_usage(start=first, end=last, group_by=by.value), by.value, json=json)
+    report = parley.read_usage(start=first, end=last, group_by=by.value)
+    show_usage(report, by.value, json=json)
+    if not json and on_terminal():
+        for each in report.limits:
+            near = "Nearly all of it is used. " if each.near else ""
+            note(
+                f"Of {each.budget:,} {each.unit} ({each.limit}) {each.used:,} are used."
+                f" {near}It renews at {each.renews_at:%Y-%m-%d %H:%M} UTC."
+            )
 
 
 def show_usage(report: UsageReport, by: str, *, json: bool) -> None:

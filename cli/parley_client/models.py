@@ -118,6 +118,16 @@ class UsageReport(Model):
     left_out: int
 
 
+class OwnUsageReport(UsageReport):
+    """What one's own turns took, and what one may spend.
+
+    Attributes:
+        limits: Those of today and this month; an older API tells of none.
+    """
+
+    limits: tuple[BudgetLimit, ...] = ()
+
+
 class TurnUsage(Usage):
     """What a turn's model calls came to, over all attempts."""
 

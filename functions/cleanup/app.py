@@ -17,13 +17,13 @@ from parley.cleanup.gauges import publish_gauges
 from parley.cleanup.retention import CleanupRequest
 from parley.composition import Composition
 from parley.config import load_settings
-from parley.observability import logger, traced
+from parley.observability import budgets_near, logger, traced
 from parley.timing import CLEANUP_MARGIN_SECONDS, Deadline
 
 BATCH = 20
 parts = Composition(load_settings("database", "memory", "queue"))
 cleaner, outbox, recovery = parts.cleaner, parts.outbox, parts.recovery
-escalations = parts.escalations
+escalations, budgets = parts.escalations, parts.user_budgets
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
@@ -72,6 +72,7 @@ def _recover(left: Callable[[], float]) -> dict[str, Any]:
         drained = removed < BATCH
     cleanup = cleaner.go_on(left=left)
     _publish_gauges()
+    _warn_of_budgets()
     return {
         "sessions": asdict(sessions),
         "approvals": expired,
@@ -88,3 +89,11 @@ def _publish_gauges() -> None:
         publish_gauges(parts.database, parts.store)
     except Exception as error:
         logger().error("how the deployment stands could not be told", **traced(error))
+
+
+def _warn_of_budgets() -> None:
+    """Tell who came near a budget; what was done is done if that fails, and the next run tells."""
+    try:
+        budgets_near(budgets.warn())
+    except Exception as error:
+        logger().error("budgets that are nearly used could not be told", **traced(error))

@@ -6,7 +6,7 @@ from datetime import date
 from typing import Literal
 
 from parley_client.call import Call, shown_as
-from parley_client.models import UsageReport
+from parley_client.models import OwnUsageReport, UsageReport
 
 
 def read_usage(
@@ -15,7 +15,7 @@ def read_usage(
     end: date | None = None,
     group_by: Literal["day", "agent", "model"] = "day",
     limit: int = 366,
-) -> Call[UsageReport]:
+) -> Call[OwnUsageReport]:
     """Say what the user's turns took, and cost, in the turns that ended on some days (UTC).
 
     Args:
@@ -25,7 +25,7 @@ def read_usage(
         limit: How many groups to give at most (1-1000); the total is of all.
     """
     query = {"from": _day(start), "to": _day(end), "group_by": group_by, "limit": limit}
-    return Call("GET", "/usage", shown_as(UsageReport), query=query)
+    return Call("GET", "/usage", shown_as(OwnUsageReport), query=query)
 
 
 def read_all_usage(

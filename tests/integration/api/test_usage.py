@@ -99,6 +99,29 @@ def test_it_is_no_strangers_business(api: Api) -> None:
     assert api("GET", "/usage", query={"group_by": "user"}).status == 422
 
 
+def test_what_one_may_spend_is_told_with_it(
+    environment: pytest.MonkeyPatch, api: Api, sql: psycopg.Connection
+) -> None:
+    """Given 79 and 80 % of two budgets, then the second is near, whatever days are asked for."""
+    environment.setenv("USER_TOKENS_PER_DAY", "100")
+    environment.setenv("USER_TOKENS_PER_MONTH", "101")
+    sql.execute(
+        "INSERT INTO user_limits (user_id, day, day_tokens, month_tokens)"
+        " VALUES ('alice', (now() AT TIME ZONE 'UTC')::date, 80, 80)"
+    )
+
+    day, month = api("GET", "/usage", query=DAYS).json["limits"]
+
+    assert (day["budget"], day["used"], day["near"]) == (100, 80, True)
+    assert (month["budget"], month["used"], month["near"]) == (101, 80, False)
+    assert datetime.fromisoformat(day["renews_at"]).date() >= TODAY
+    assert [each["used"] for each in api("GET", "/usage", user="bob").json["limits"]] == [0, 0]
+
+
+def test_without_a_budget_no_limit_is_told(api: Api) -> None:
+    assert api("GET", "/usage").json["limits"] == []
+
+
 def test_a_month_without_a_turn_is_empty(api: Api) -> None:
     """Then nothing was called, and that cost nothing."""
     report = api("GET", "/usage").json

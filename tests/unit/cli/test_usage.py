@@ -35,9 +35,10 @@ def test_a_line_is_a_group_and_what_is_not_known_is_empty(parley: Any, api: Any)
 
 def test_json_is_the_whole_report(parley: Any, api: Any) -> None:
     """Then the money is text, exactly as the API gave it."""
-    api.answers("GET /usage", REPORT)
+    whole = {**REPORT, "limits": BUDGET["limits"]}
+    api.answers("GET /usage", whole)
 
-    assert json.loads(parley("usage", "--json").stdout) == REPORT
+    assert json.loads(parley("usage", "--json").stdout) == whole
 
 
 def test_a_day_that_is_none_is_refused(parley: Any) -> None:

@@ -27,6 +27,8 @@ METRICS: Mapping[str, MetricUnit] = {
     "WakeupsFailed": MetricUnit.Count,
     # Requests that were refused for a limit of their user's, also by limit.
     "LimitsReached": MetricUnit.Count,
+    # Users who came near a budget, each once a day or month; also by limit.
+    "BudgetsNear": MetricUnit.Count,
     # Of a cleanup; what it removed also by kind.
     "CleanupFinished": MetricUnit.Count,
     "CleanupDuration": MetricUnit.Seconds,

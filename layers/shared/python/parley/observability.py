@@ -201,6 +201,13 @@ def limit_reached(limit: str) -> None:
     logger().info("limit reached", limit=limit)
 
 
+def budgets_near(users: Mapping[str, int]) -> None:
+    """Measure how many users came near a budget, by limit, and log it."""
+    for limit, count in users.items():
+        measure({"BudgetsNear": count}, limit=limit)
+        logger().info("users near a budget", limit=limit, users=count)
+
+
 def cleanup_ended(*, done: bool, seconds: float, kinds: Mapping[str, Removed]) -> None:
     """Measure a cleanup of everything, or what one invocation did of it.
 

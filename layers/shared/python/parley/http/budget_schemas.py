@@ -9,7 +9,9 @@ from pydantic import BaseModel, Field
 
 from parley.http.numbers import A_NUMBER
 from parley.http.schemas import RequestBody, Time, example
+from parley.http.usage_schemas import Days, UsageReport
 from parley.repository import user_budgets as repository
+from parley.repository.usage import UsageOfDays
 
 TOKENS_MAX = 10**15
 """The largest budget: a number that nobody reaches, and sums of it are counted all the same."""
@@ -70,3 +72,15 @@ class Budget(BaseModel):
             tokens_per_month=budget.own.tokens_per_month,
             limits=[BudgetLimit.of(bound) for bound in budget.bounds],
         )
+
+
+class OwnUsageReport(UsageReport):
+    """What one spent, and all limits that one is under now, whatever days are asked for."""
+
+    limits: list[BudgetLimit]
+
+    @classmethod
+    def of_user(cls, days: Days, usage: UsageOfDays, budget: repository.BudgetOfUser) -> Self:
+        """Show what a user spent, and may spend."""
+        shown = UsageReport.of(days, usage)
+        return cls(**dict(shown), limits=[BudgetLimit.of(bound) for bound in budget.bounds])

@@ -9,9 +9,10 @@ from annotated_types import Interval
 from aws_lambda_powertools.event_handler.api_gateway import Router
 from aws_lambda_powertools.event_handler.openapi.params import Query
 
+from parley.http.budget_schemas import OwnUsageReport
 from parley.http.documented import answers
 from parley.http.numbers import A_DAY, IN_DIGITS
-from parley.http.parts import Administrator, Caller, Database
+from parley.http.parts import Administrator, Caller, Database, UserBudgets
 from parley.http.usage_schemas import Days, UsageReport
 from parley.repository.usage import read_usage
 
@@ -45,21 +46,23 @@ router = Router()
     "/usage",
     operation_id="readUsage",
     tags=["usage"],
-    summary="Show what your turns took, and cost",
-    description=_DESCRIPTION,
+    summary="Show what your turns took, and cost, and what you may spend",
+    description=_DESCRIPTION
+    + " `limits` are those of today and this month, whatever days are asked for.",
     responses=answers({200: "What was spent."}, 422),
 )
 def read_own_usage(
     user: Caller,
     database: Database,
+    budgets: UserBudgets,
     first: FirstDay = None,
     last: LastDay = None,
     group_by: Annotated[Literal["day", "agent", "model"], Query()] = "day",
     limit: Groups = 366,
-) -> UsageReport:
+) -> OwnUsageReport:
     days = Days.of(first, last)
     usage = read_usage(database, user.user_id, days.first, days.last, group_by, limit=limit)
-    return UsageReport.of(days, usage)
+    return OwnUsageReport.of_user(days, usage, budgets.read(user.user_id))
 
 
 @router.get(

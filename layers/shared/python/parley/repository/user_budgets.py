@@ -49,7 +49,7 @@ class Bound:
     @property
     def near(self) -> bool:
         """Whether 80 % of it are used."""
-        return self.used * 100 >= self.most * WARNED_PERCENT
+        return self.used > 0 and self.used * 100 >= self.most * WARNED_PERCENT
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +98,18 @@ class UserBudgets:
         """Let a user spend what the settings say; it may be repeated."""
         self.database.run(SERVICE, _REMOVE, {"user_id": user_id})
 
+    def warn(self) -> dict[str, int]:
+        """Return how many users came near a limit since this was last asked, by limit.
+
+        Each counts once for a day or a month, whoever asks, and again when another budget is set.
+        """
+        parameters = {
+            "percent": WARNED_PERCENT,
+            "tokens_per_day": self.settings.tokens_per_day,
+            "tokens_per_month": self.settings.tokens_per_month,
+        }
+        return {row.reached: row.users for row in self.database.run(SERVICE, _WARN, parameters)}
+
 
 def _bound(row: Row[Any]) -> Bound:
     return Bound(row.reached, row.most, row.used, row.ends)
@@ -106,3 +118,4 @@ def _bound(row: Row[Any]) -> Bound:
 _READ = statement("read_budget")
 _PUT = statement("put_budget")
 _REMOVE = statement("remove_budget")
+_WARN = statement("warn_of_budgets")

@@ -1,0 +1,24 @@
+-- Say how many users came near each budget since this was last asked, each once for a day or a month.
+-- A row that another asks of meanwhile is locked, and looked at again: it says so then.
+-- Parameters: percent, tokens_per_day, tokens_per_month.
+WITH near AS MATERIALIZED (
+  SELECT u.user_id, u.warned, jsonb_object_agg(l.reached, l.since::text) AS news
+  FROM (SELECT (clock_timestamp() AT TIME ZONE 'UTC')::date AS today) d
+  JOIN user_limits u ON date_trunc('month', u.day) = date_trunc('month', d.today)
+  LEFT JOIN user_budgets b ON b.user_id = u.user_id
+  CROSS JOIN LATERAL (VALUES
+    ('user_tokens_per_day', coalesce(b.tokens_per_day, nullif(:tokens_per_day, 0)),
+      CASE WHEN u.day = d.today THEN u.day_tokens ELSE 0 END, d.today),
+    ('user_tokens_per_month', coalesce(b.tokens_per_month, nullif(:tokens_per_month, 0)),
+      u.month_tokens, date_trunc('month', d.today)::date)
+  ) AS l (reached, most, used, since)
+  WHERE l.used > 0 AND l.used * 100 >= l.most * :percent
+    AND u.warned ->> l.reached IS DISTINCT FROM l.since::text
+  GROUP BY u.user_id, u.warned),
+told AS (
+  UPDATE user_limits u SET warned = u.warned || near.news
+  FROM near WHERE u.user_id = near.user_id AND u.warned = near.warned
+  RETURNING near.news)
+SELECT news.reached, count(*) AS users
+FROM told CROSS JOIN LATERAL jsonb_object_keys(told.news) AS news (reached)
+GROUP BY news.reached
