@@ -16,5 +16,5 @@ faults: .venv/.test at-length ## Random schedules of everything that can go wron
 
 # What `make test` does fewer times: see `at_length.py`.
 at-length: .venv/.test ## The tests of which `make test` does less, with their full numbers
-	PARLEY_TEST_AT_LENGTH=1 $(BIN)/pytest tests/faults/test_wakeups.py \
+	PARLEY_TEST_AT_LENGTH=1 $(BIN)/pytest tests/faults/test_wakeups.py tests/faults/test_spending.py \
 		tests/integration/stack/test_contract.py tests/integration/stack/test_open_streams.py $(AT_ONCE)

@@ -18,6 +18,7 @@ from parley.memory.dynamodb import DynamoDbStore
 from parley.memory.sqlite import SqliteStore
 from parley.memory.store import AgentSessionStore
 from parley.repository.database import Database
+from parley.repository.fair_use import UNBOUNDED, UserBudget
 from parley.wake_queue import WakeQueue
 from parley_testing.account.moto import REGION
 from parley_testing.scenarios.turns import Scenario
@@ -85,6 +86,7 @@ class Parts(Workbench):
         *,
         events: EventLog | None = None,
         wake_queue: WakeQueue | None = None,
+        user_budget: UserBudget = UNBOUNDED,
     ) -> None:
         super().__init__(
             database,
@@ -93,6 +95,7 @@ class Parts(Workbench):
             agent=scenario.agent() if scenario.agent is not None else None,
             events=events,
             wake_queue=wake_queue,
+            user_budget=user_budget,
         )
         self.store = store
         self.executor = replace(self.executor, store=store)

@@ -26,13 +26,16 @@ from sqlalchemy.orm import configure_mappers
 from parley import failpoints
 from parley.repository import turns
 from parley.repository.database import Database
+from parley.repository.fair_use import UserBudget
 from parley.testing.processes import EndAt
 from parley_local.server import listen
+from parley_testing.models import scripted
 from parley_testing.models.scripted import call, say
 from parley_testing.scenarios.contending import contend
 from parley_testing.scenarios.deciding import answered
 from parley_testing.scenarios.functions import run_function, warm_up
 from parley_testing.scenarios.parts import Parts, Place, new_log, new_store
+from parley_testing.scenarios.spending import spend
 from parley_testing.scenarios.turns import SCENARIOS, append
 from parley_testing.workbench import request
 from tasks_desk import agent  # noqa: F401 - before the fork
@@ -58,7 +61,13 @@ def _run(job: dict[str, Any]) -> dict[str, Any]:
         new_log(place) if job.get("logged") else nullcontext() as events,
     ):
         scenario = SCENARIOS[job["scenario"]]
-        parts = Parts(database, store, scenario, Path(job["asked"]), events=events)
+        budget = UserBudget(**job.get("budget", {}))
+        asked = Path(job["asked"])
+        parts = Parts(database, store, scenario, asked, events=events, user_budget=budget)
+        if "budget" in job:
+            vars(scripted)["INPUT_TOKENS"] = job["sent_tokens"]
+            with _observed(job):
+                return dict(asyncio.run(spend(parts, scenario, job["sends"], job["at_once"])))
         if "sends" in job:
             return asyncio.run(contend(parts, scenario, job["sends"], job["at_once"]))
         session_id = UUID(job["session_id"])
@@ -66,8 +75,8 @@ def _run(job: dict[str, Any]) -> dict[str, Any]:
             if "cancels" in job:
                 work = parts.canceller.cancel(job["user"], session_id, UUID(job["cancels"]))
                 return {"outcome": asyncio.run(work).outcome}
-            asked = request(session_id, scenario.text, user=job["user"], key=job["key"])
-            return {"reply": asyncio.run(answered(parts, asked))}
+            message = request(session_id, scenario.text, user=job["user"], key=job["key"])
+            return {"reply": asyncio.run(answered(parts, message))}
 
 
 def _child(job: dict[str, Any]) -> int:

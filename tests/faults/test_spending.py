@@ -1,0 +1,146 @@
+"""A user's budget, spent by many threads of several processes that are killed meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import signal
+from collections import Counter
+from dataclasses import asdict
+from itertools import count
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from parley.errors import LimitReached
+from parley.repository.database import Database
+from parley.repository.fair_use import UserBudget
+from parley.repository.turns import tokens_of
+from parley_testing.at_length import times
+from parley_testing.models import scripted
+from parley_testing.models.scripted import OUTPUT_TOKENS
+from parley_testing.scenarios.fork_server import ForkServer
+from parley_testing.scenarios.parts import Parts, Place, new_store
+from parley_testing.scenarios.turns import TOOLS, lines
+from parley_testing.waiting import HANG_SECONDS
+from parley_testing.workbench import request
+
+PROCESSES = 4
+THREADS = 52
+"""Of all processes together, which begin and ask at once."""
+ROUNDS = 2
+"""How often processes die: less often than a turn may."""
+TOOK = 2_000
+"""What each call of the model takes."""
+LAST = "and now? What else is there?"
+"""What is answered without a tool."""
+SENT = TOOK - OUTPUT_TOKENS
+ANSWER = TOOK - tokens_of(len(LAST))
+"""What an answer is expected to come to: a first call holds what it takes, and others more."""
+CALLS = times(enough=150, full=1_500)
+"""What the budget is enough for, at the most."""
+SENDS = CALLS // 3
+
+
+@pytest.mark.parametrize("seed", range(times(enough=1, full=4)))
+def test_of_a_budget_never_more_is_spent_and_none_of_it_is_lost(
+    server: ForkServer,
+    place: Place,
+    database: Database,
+    sql: psycopg.Connection,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    seed: int,
+) -> None:
+    """Given a budget, when turns of many threads hold and spend it and their processes die.
+
+    What the model was asked is in a file that outlives all processes: that is what was spent. Each
+    of these calls is counted, as what it took or, where an attempt died, as what that held; nothing
+    is held for ever; and what is left can be spent, to the last call.
+    """
+    chance = random.Random(seed)
+    asked = tmp_path / "asked"
+    monkeypatch.setattr(scripted, "INPUT_TOKENS", SENT)
+    assert tokens_of(len(TOOLS.text)) == tokens_of(len(LAST))
+    budget = UserBudget(tokens_per_month=CALLS * TOOK, answer_tokens=ANSWER)
+    with new_store(place) as store:
+        parts = Parts(database, store, TOOLS, asked, user_budget=budget)
+        keys = [f"key-{number}" for number in range(SENDS)]
+        sends = {key: {"session_id": str(parts.new_session()), "key": key} for key in keys}
+        ends: dict[str, str] = {}
+        points = ["before a model call"]
+        deaths = 0
+
+        for dying in (*[PROCESSES - 1] * ROUNDS, 0):
+            left = [{**send, "user": "alice"} for key, send in sends.items() if key not in ends]
+            children = [
+                server.fork(
+                    place,
+                    "tools",
+                    asked,
+                    sends=left[number::PROCESSES],
+                    at_once=THREADS // PROCESSES,
+                    patience=30,
+                    budget=asdict(budget),
+                    sent_tokens=SENT,
+                    at=[chance.choice(points), chance.randint(1, 9)] if number < dying else None,
+                    signal=signal.SIGKILL,
+                )
+                for number in range(PROCESSES)
+            ]
+            for child in children:
+                if "killed" in child.wait():
+                    deaths += 1
+                else:
+                    ends |= child.result()
+                points = sorted({*points, *lines(child.points)})
+            _expire(sql)
+
+        assert deaths >= PROCESSES - 1, "those of the first round die"
+        assert ends.keys() == sends.keys()
+        assert "replied" in ends.values()
+        assert set(ends.values()) <= {
+            "replied",
+            "refused: user_tokens_per_month",
+            "budget_exceeded",
+        }
+        _holds(sql, asked)
+        asyncio.run(_spend_the_rest(parts))
+        assert _holds(sql, asked) + TOOK > CALLS * TOOK
+        print(f"{len(lines(asked))} calls of {CALLS}, {deaths} deaths, {Counter(ends.values())}")
+
+
+def _expire(sql: psycopg.Connection) -> None:
+    sql.execute(
+        "UPDATE turns SET lease_expires_at = now() - interval '1 second' WHERE status = 'running'"
+    )
+
+
+def _holds(sql: psycopg.Connection, asked: Path) -> int:
+    """Check what is counted against what the model was asked, and give how much it is."""
+    calls = len(lines(asked))
+    (used,) = sql.execute("SELECT month_tokens FROM user_limits").fetchone() or (0,)
+    assert calls <= CALLS, "never more"
+    assert calls * TOOK <= used, "each call is counted"
+    counted = sql.execute(
+        "SELECT sum(held_tokens)::bigint, sum(spent_tokens + lost_tokens)::bigint FROM turns"
+    ).fetchone()
+    assert counted == (0, used), "nothing is held for ever, and nothing drifts"
+    odd = sql.execute(
+        "SELECT id FROM turns WHERE status NOT IN ('completed', 'failed')"
+        " OR (attempt = 1 AND lost_tokens > 0) OR spent_tokens <> model_calls * %s",
+        (TOOK,),
+    ).fetchall()
+    assert odd == [], "only what an attempt held that died is counted otherwise than it was told"
+    return int(used)
+
+
+async def _spend_the_rest(parts: Parts) -> None:
+    """Send messages one after the other until one is refused."""
+    for number in count():
+        message = request(parts.new_session(), LAST, user="alice", key=f"last-{number}")
+        try:
+            await parts.sender.send(message, seconds=HANG_SECONDS)
+        except LimitReached:
+            return
