@@ -125,6 +125,8 @@ class OwnUsageReport(UsageReport):
         limits: Those of today and this month; an older API tells of none.
     """
 
+    model_config = ConfigDict(json_schema_serialization_defaults_required=True)
+
     limits: tuple[BudgetLimit, ...] = ()
 
 

@@ -81,6 +81,7 @@ def emitted(
     observability.summary_ended(outcome="made", agent="todo", seconds=1, usage=Usage())
     observability.memory_read(0.1)
     observability.limit_reached("user_max_sessions")
+    observability.budgets_near({"user_tokens_per_day": 1})
     observability.cleanup_ended(done=True, seconds=1, kinds={"memory": Counted()})
 
     class Store:
