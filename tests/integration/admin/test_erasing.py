@@ -32,6 +32,13 @@ def belong(api: Api, aged: Aged, user: str, *, sessions: int = 2) -> None:
             " SELECT id, 'call', 'add_task', '{}', '{}', true FROM turns WHERE session_id = %s",
             (session_id,),
         )
+        aged.sql.execute(
+            "INSERT INTO approvals (id, turn_id, user_id, attempt, call_id, agent, tool, arguments,"
+            " digest, decider, editable, expires_at)"
+            " SELECT gen_random_uuid(), id, user_id, 1, 'call', 'todo', 'add_task', '{}', '',"
+            " 'user', false, now() FROM turns WHERE session_id = %s",
+            (session_id,),
+        )
     for status in ("escalated", "active"):  # somebody is to be told of it
         aged.sql.execute("UPDATE sessions SET status = %s WHERE id = %s", (status, session_id))
     for title in ("milk", "bread"):

@@ -54,6 +54,7 @@ REFUSE_WHAT_FITS = {
     *("sendMessage", "streamMessage", "listAllSessions", "readAnyTranscript", "cleanUp"),
     *("listAllTurns", "readAnyToolCalls", "readAnyEvents", "readAnyTurnMemory"),
     *("runAgent", "sendToChat", "readUsage", "readAllUsage"),
+    *("listApprovals", "listAllApprovals"),
 }
 
 

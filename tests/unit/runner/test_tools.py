@@ -315,6 +315,17 @@ def test_a_body_that_does_not_take_the_effect_is_refused_where_the_tool_is_made(
         make(body)
 
 
+@pytest.mark.parametrize("make", [effect_tool, read_tool])
+@pytest.mark.parametrize("annotated", [Any, object, Effect, Effect | None])
+def test_a_body_takes_the_effect_as_whatever_it_may_be(make: Any, annotated: Any) -> None:
+    def look(effect: Effect, title: str) -> None:
+        """Look at a task."""
+
+    look.__annotations__["effect"] = annotated
+
+    assert list(make(look).params_json_schema["properties"]) == ["title"]
+
+
 def test_parameters_without_types_are_what_the_sdk_makes_of_them() -> None:
     def add(effect, title):  # type: ignore[no-untyped-def]
         """Add a task."""

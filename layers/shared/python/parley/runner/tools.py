@@ -145,7 +145,10 @@ def _require_effect(
     body: Any, parameters: Sequence[inspect.Parameter], hints: Mapping[str, Any]
 ) -> None:
     told = hints.get(parameters[0].name, Effect) if parameters else None
-    if told is None or (isinstance(told, type) and not issubclass(Effect, told)):
+    # Any is a class from Python 3.11 on.
+    if told is not Any and (
+        told is None or (isinstance(told, type) and not issubclass(Effect, told))
+    ):
         raise TypeError(
             f"{getattr(body, '__name__', body)} does not take the Effect. It is the first parameter"
             " of an effect_tool or a read_tool, as in (effect: Effect, …); a tool that needs none"
