@@ -7,8 +7,11 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from parley.repository.approvals import Asked, pause
+from parley.repository.turns import TurnRepository
 from parley_testing.api.handlers import Answer, Api
 from parley_testing.api.operations import BODIES, NAME_OF_BOTH, Operation, operations
+from parley_testing.stores.talk import begin, request
 from parley_testing.stores.user_data import memory_of, rows_of
 
 SECRET = "surprise party"
@@ -18,6 +21,8 @@ KEYS = {
     "streamFirstMessage": "alices-stream-key",
     "createTask": "alices-task-key",
 }
+
+KEPT = ("sessions", "turns", "messages", "tool_calls", "approvals", "tasks")
 
 # What a stranger is answered. What is an administrator's is a 403, everything else a 404.
 STRANGERS_STATUS = {
@@ -29,6 +34,7 @@ STRANGERS_STATUS = {
     "resumeChat": 204,
     "createTask": 201,
     "listSessions": 200,
+    "listApprovals": 200,
     "readUsage": 200,
     "listTasks": 200,
     "listAgents": 200,
@@ -37,8 +43,11 @@ STRANGERS_STATUS = {
 
 
 @pytest.fixture
-def alices(api: Api) -> dict[str, str]:
-    """The ids of a session of alice's with a transcript and memory, of its turn and its task."""
+def alices(api: Api, turns: TurnRepository) -> dict[str, str]:
+    """The ids of a session of alice's with a transcript and memory, and of its turn and its task.
+
+    In another session of hers a turn waits for an approval.
+    """
     made = api(
         "POST",
         "/sessions",
@@ -53,11 +62,15 @@ def alices(api: Api) -> dict[str, str]:
     )
     task = api("POST", "/tasks", {"title": SECRET}, headers={"Idempotency-Key": KEYS["createTask"]})
     assert (made.status, sent.status, task.status) == (201, 201, 201)
+    asking = begin(turns, request("alice", api.new_session()))
+    asked = Asked("call", "todo", "add_task", f'{{"title": "{SECRET}"}}')
+    (approval,) = pause(turns._database, asking, [asked], expires_in=3600, spent=0) or []
     return {
         "session_id": made.json["id"],
         "turn_id": sent.json["turn"]["id"],
         "task_id": task.json["id"],
         "user_id": "alice",
+        "approval_id": str(approval.id),
     }
 
 
@@ -80,7 +93,7 @@ def test_no_operation_lets_a_stranger_at_anything(
     api: Api, alices: dict[str, str], sql: psycopg.Connection, tmp_path: Path
 ) -> None:
     rows, memory = rows_of(sql, "alice"), memory_of(tmp_path / "memory.db", "alice")
-    assert all(rows[table] for table in ("sessions", "turns", "messages", "tool_calls", "tasks"))
+    assert all(rows[table] for table in KEPT)
     assert memory["turns"]
 
     for operation in operations():

@@ -64,7 +64,7 @@ BODIES: Mapping[str, Any] = {
     "readAnyTurnMemory": None,
     "listAllApprovals": None,
     "readAnyApproval": None,
-    "decideAnyApproval": {"decision": "reject"},
+    "decideAnyApproval": {"decision": "approve"},
     "cleanUp": {"dry_run": True},
     "eraseUser": None,
     "renameUser": {"new_user_id": "renamed"},
