@@ -186,8 +186,6 @@ class ScenarioRun:
         assert (recovered.woken, recovered.left) == (len(wakeups), 0)
         while len(wakeups):
             session_id = wakeups.take(0).session_id
-            if session_id != self.session_id:  # of a run beside this one, between two attempts
-                continue
             assert await self.parts.session_worker.run_next(session_id, seconds=HANG_SECONDS)
             # And what waits behind it, for which who ends a turn wakes.
             while await self.parts.session_worker.run_next(session_id, seconds=HANG_SECONDS):
