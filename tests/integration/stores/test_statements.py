@@ -35,6 +35,9 @@ VALUES = {
     "known_as": f"'{UUID(int=1)}'",
     **dict.fromkeys(("summary_id", "making_id", "mine"), NOBODY),
     "agents": "array['a']",
+    "approval_id": NOBODY,
+    "asked": "'[]'",
+    "expires_in": "60.0",
 } | dict.fromkeys(
     (
         "window", "max_queued", "pace_turns", "attempt", "model_calls", "input_tokens",
@@ -43,7 +46,7 @@ VALUES = {
         "max_open_turns", "turns_per_minute", "call_tokens", "tokens_per_day", "tokens_per_month",
         "held", "settled", "spent_tokens", "max_sessions", "max_metadata_bytes",
         "cached_tokens", "reasoning_tokens", "cost_nanodollars", "uncounted_calls",
-        "unpriced_calls",
+        "unpriced_calls", "limit", "percent",
     ),
     "1",
 )  # fmt: skip

@@ -17,7 +17,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Make the table, and the column, whose default is kept in the catalogue."""
+    """Make the table, the column, whose default is kept in the catalogue, and an index."""
     op.create_table(
         "user_budgets",
         sa.Column("user_id", sa.Text(), nullable=False),
@@ -29,3 +29,4 @@ def upgrade() -> None:
         "user_limits",
         sa.Column("warned", postgresql.JSONB(), server_default=sa.text("'{}'"), nullable=False),
     )
+    op.create_index("ix_user_limits_day", "user_limits", ["day"])

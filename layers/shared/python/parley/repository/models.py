@@ -384,6 +384,7 @@ class UserLimitsRow(Base):
     """
 
     __tablename__ = "user_limits"
+    __table_args__ = (Index("ix_user_limits_day", "day"),)
 
     user_id: Mapped[str] = mapped_column(primary_key=True)
     begun_at: Mapped[list[datetime]] = mapped_column(

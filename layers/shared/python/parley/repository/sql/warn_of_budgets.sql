@@ -1,10 +1,12 @@
 -- Say how many users came near each budget since this was last asked, each once for a day or a month.
 -- A row that another asks of meanwhile is locked, and looked at again: it says so then.
+-- When the month began stands there twice: of what a subquery gives, Postgres does not know how many
+-- rows come after it, and would read all.
 -- Parameters: percent, tokens_per_day, tokens_per_month.
 WITH near AS MATERIALIZED (
   SELECT u.user_id, u.warned, jsonb_object_agg(l.reached, l.since::text) AS news
-  FROM (SELECT (clock_timestamp() AT TIME ZONE 'UTC')::date AS today) d
-  JOIN user_limits u ON date_trunc('month', u.day) = date_trunc('month', d.today)
+  FROM (SELECT (now() AT TIME ZONE 'UTC')::date AS today) d
+  JOIN user_limits u ON u.day >= date_trunc('month', now() AT TIME ZONE 'UTC')::date
   LEFT JOIN user_budgets b ON b.user_id = u.user_id
   CROSS JOIN LATERAL (VALUES
     ('user_tokens_per_day', coalesce(b.tokens_per_day, nullif(:tokens_per_day, 0)),
