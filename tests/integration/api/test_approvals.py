@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from parley.repository.approvals import Approval, Asked, pause
+from parley.repository.approvals import Approval, Asked
 from parley.repository.turns import TurnRepository
 from parley_testing.api.handlers import Api
-from parley_testing.stores.talk import begin, request
+from parley_testing.stores.asking import asking
 
 
 @pytest.fixture
@@ -19,9 +19,7 @@ def asked(api: Api, turns: TurnRepository) -> Approval:
 
 
 def waiting(api: Api, turns: TurnRepository, call: Asked) -> Approval:
-    turn = begin(turns, request("alice", api.new_session()))
-    (approval,) = pause(turns._database, turn, [call], expires_in=3600, spent=0) or []
-    return approval
+    return asking(turns._database, api.new_session(), call)
 
 
 def test_a_turn_that_waits_says_what_for(api: Api, asked: Approval) -> None:

@@ -7,11 +7,11 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from parley.repository.approvals import Asked, pause
+from parley.repository.approvals import Asked
 from parley.repository.turns import TurnRepository
 from parley_testing.api.handlers import Answer, Api
 from parley_testing.api.operations import BODIES, NAME_OF_BOTH, Operation, operations
-from parley_testing.stores.talk import begin, request
+from parley_testing.stores.asking import asking
 from parley_testing.stores.user_data import memory_of, rows_of
 
 SECRET = "surprise party"
@@ -62,9 +62,8 @@ def alices(api: Api, turns: TurnRepository) -> dict[str, str]:
     )
     task = api("POST", "/tasks", {"title": SECRET}, headers={"Idempotency-Key": KEYS["createTask"]})
     assert (made.status, sent.status, task.status) == (201, 201, 201)
-    asking = begin(turns, request("alice", api.new_session()))
-    asked = Asked("call", "todo", "add_task", f'{{"title": "{SECRET}"}}')
-    (approval,) = pause(turns._database, asking, [asked], expires_in=3600, spent=0) or []
+    call = Asked("call", "todo", "add_task", f'{{"title": "{SECRET}"}}')
+    approval = asking(turns._database, api.new_session(), call)
     return {
         "session_id": made.json["id"],
         "turn_id": sent.json["turn"]["id"],

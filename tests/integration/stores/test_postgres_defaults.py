@@ -16,6 +16,7 @@ from psycopg.sql import SQL, Identifier, Literal
 from sqlalchemy import text
 
 from parley.repository.address import service_login
+from parley.repository.approvals import Asked
 from parley.repository.database import Database
 from parley.repository.relied_on import RELIED_ON
 from parley.repository.scope import OfUser
@@ -23,6 +24,7 @@ from parley_local.postgres import RUNTIME_ROLE
 from parley_testing.api.handlers import Api, load_function
 from parley_testing.api.operations import operations
 from parley_testing.postgres.databases import connect, goes_through_a_pooler, runtime_url
+from parley_testing.stores.asking import asking
 
 HOSTILE = {
     "datestyle": "German",
@@ -91,11 +93,14 @@ def walk(environment: pytest.MonkeyPatch, url: str, memory: Path) -> dict[str, A
     named = api("POST", "/sessions", {"name": "n", "metadata": {"said": SPOKEN}})
     sent = api("POST", "/messages", {"text": f"add {SPOKEN}", "session_name": "n"})
     task = api("POST", "/tasks", {"title": SPOKEN}, headers={"Idempotency-Key": "k"})
+    call = Asked("call", "todo", "add_task", json.dumps({"title": SPOKEN}))
+    approval = asking(api.function("sessions").parts.database, api.new_session(), call)
     ids = {
         "session_id": named.json["id"],
         "turn_id": sent.json["turn"]["id"],
         "task_id": task.json["id"],
         "user_id": "alice",
+        "approval_id": str(approval.id),
     }
     said = {"named": named, "sent": sent, "task": task}
     last = ("deleteSession", "eraseUser", "renameUser")

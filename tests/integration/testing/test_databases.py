@@ -139,9 +139,11 @@ def test_who_comes_late_reaches_nothing_under_the_old_name(pool: DatabasePool) -
     used(pool, lambda sql: None)
     with pool.lend() as old, connect(old) as sql:
         name, host = sql.info.dbname, sql.info.host
-    nobody_is_connected(name, host)
 
-    with pool.lend() as new:
-        assert new != old
-        with pytest.raises(psycopg.OperationalError, match="does not exist"):
-            connect(old)
+    while name in pool._given_back:  # Postgres connects too, to clean up, and it is left for later
+        nobody_is_connected(name, host)
+        with pool.lend() as new:
+            assert new != old
+
+    with pytest.raises(psycopg.OperationalError, match="does not exist"):
+        connect(old)

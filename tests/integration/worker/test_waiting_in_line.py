@@ -119,7 +119,7 @@ def test_a_turn_that_waits_is_accepted_when_the_gateway_is_about_to_hang_up(
     answer = send(api, session_id, "add milk", age=GATEWAY_SECONDS - 2, seconds=300, **sent)
 
     assert answer.status == 202
-    assert set(answer.json) == {"turn", "user_message"}
+    assert set(answer.json) == {"turn", "user_message", "approvals"}
     assert (answer.json["turn"]["status"], answer.json["turn"]["number"]) == ("queued", 2)
     assert answer.headers["retry-after"] == "1"
     assert answer.headers["location"].endswith(answer.json["turn"]["id"])
