@@ -22,6 +22,7 @@ from parley_testing.models.server import ModelServer, Said
 from parley_testing.packaged.deployment import Deployment, new_memory_table, stack_variables
 from parley_testing.packaged.packages import Packages
 from parley_testing.postgres.databases import DatabasePool, connect
+from parley_testing.stores.asking import ask_as_events_do
 from parley_testing.stores.talk import begin, request, say
 
 EVENTS = Path(__file__).parents[2] / "events"
@@ -90,7 +91,7 @@ def warm(
 def alices(warm: Warm, databases: DatabasePool, account: Account) -> Deployment:
     """The stack in which nothing is but what the events name.
 
-    That is Alice's session with one completed turn, and her task.
+    That is Alice's session with one completed turn, her task, and a turn of hers that waits.
     """
     databases.empty(warm.database_url)
     account.empty(warm.memory_table)
@@ -106,11 +107,12 @@ def alices(warm: Warm, databases: DatabasePool, account: Account) -> Deployment:
         fingerprint=b"",
     )
     say(TurnRepository(database, window=100), request("alice", str(SESSION), turn_id=TURN))
-    database.close()
     with connect(warm.database_url) as sql:
+        ask_as_events_do(database, sql)
         sql.execute(
             "INSERT INTO tasks (id, user_id, title) VALUES (%s, 'alice', 'buy milk')", [TASK]
         )
+    database.close()
     return warm.deployment
 
 
@@ -209,6 +211,7 @@ def test_the_schedule_has_a_worker_told_of_a_turn_that_was_left(
     assert report == {
         "sessions": {"waiting": 1, "woken": 1, "left": 0},
         "escalations": 0,
+        "approvals": 0,
         "conversations": 0,
         "cleanup": None,
         "done": True,

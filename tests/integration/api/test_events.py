@@ -10,22 +10,17 @@ from uuid import UUID
 import psycopg
 import pytest
 
-from parley.ids import new_id
-from parley.repository.approvals import Asked, pause
 from parley.repository.sessions import SessionRepository
 from parley.repository.turns import TurnRepository, Usage
 from parley_testing.api.handlers import FUNCTIONS, Answer, Api, Context
 from parley_testing.api.operations import operations
+from parley_testing.stores.asking import ask_as_events_do
 from parley_testing.stores.talk import request
 
 EVENTS = FUNCTIONS.parent / "events"
 SESSION = UUID("01939d5c-2c00-7000-8000-000000000001")
 TURN = UUID("01939d5c-2c00-7000-8000-000000000002")
 TASK = UUID("01939d5c-2c00-7000-8000-000000000003")
-APPROVALS = {
-    f"call_{number}": UUID(f"01939d5c-2c00-7000-8000-00000000000{number}") for number in (4, 5)
-}
-
 # What each answers where what it is about is there, and where it is not.
 STATUSES = {
     "messages/send-first-message": (201, 201),
@@ -114,30 +109,8 @@ def prepare(sessions: SessionRepository, turns: TurnRepository, sql: psycopg.Con
     turn = turns.begin(request("alice", str(SESSION), turn_id=TURN)).turn
     assert turn is not None
     turns.complete(turn, "hello", Usage(), None)
-    _prepare_approvals(sessions, turns, sql)
+    ask_as_events_do(sessions._database, sql)
     sql.execute("INSERT INTO tasks (id, user_id, title) VALUES (%s, 'alice', 'buy milk')", [TASK])
-
-
-def _prepare_approvals(
-    sessions: SessionRepository, turns: TurnRepository, sql: psycopg.Connection
-) -> None:
-    """Make what the events decide on: a call for the user, and one for an administrator."""
-    elsewhere, _ = sessions.create(
-        new_id(),
-        "alice",
-        agent="todo",
-        name=None,
-        platform="api",
-        metadata={},
-        idempotency_key=None,
-        fingerprint=b"",
-    )
-    turn = turns.begin(request("alice", str(elsewhere.id))).turn
-    assert turn is not None
-    asked = [Asked("call_4", "todo", "refund", "{}"), Asked("call_5", "todo", "pay", "{}", "admin")]
-    assert pause(sessions._database, turn, asked, expires_in=3600, spent=0)
-    for call_id, approval_id in APPROVALS.items():
-        sql.execute("UPDATE approvals SET id = %s WHERE call_id = %s", [approval_id, call_id])
 
 
 def test_every_event_of_the_api_has_its_place_here() -> None:

@@ -405,7 +405,13 @@ class World:
                 self.damage(session_id, turn.number, "fade")
 
     def lose_summary(self, session_id: UUID, how: str) -> None:
-        """Damage a session's summaries, take them away, or let them expire."""
+        """Damage a session's summaries, take them away, or let them expire.
+
+        Also one for which nobody has vouched yet: whoever makes it next finds that it was made.
+        """
+        self.promises.lost_summaries |= {
+            turn.id for turn in self.stored(session_id) if turn.number == SUMMARY_NUMBER
+        }
         self._change(session_id, SUMMARY_NUMBER, how)
         self.promises.lost_summaries |= {
             voucher.turn_id
