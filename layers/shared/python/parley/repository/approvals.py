@@ -306,30 +306,10 @@ def decide(
     return Decided(get(database, approval.id, None if anybody else approval.user_id), False)
 
 
-@dataclass(frozen=True, slots=True)
-class Expired:
-    """What expiring did in one session: how many approvals, and whether its turn goes on."""
+def expire(database: Database, limit: int) -> int:
+    """Let approvals expire whose time is over, at most `limit`, and count them. One round trip."""
+    return sum(row.approvals for row in database.run(SERVICE, _EXPIRE, {"limit": limit}))
 
-    session_id: UUID
-    user_id: str
-    approvals: int
-    goes_on: bool
-
-
-def expire(database: Database, limit: int) -> list[Expired]:
-    """Let approvals expire whose time is over, at most `limit`. One round trip."""
-    rows = database.run(SERVICE, _EXPIRE, {"limit": limit})
-    return [Expired(row.session_id, row.user_id, row.approvals, row.goes_on) for row in rows]
-
-
-def count_expired(database: Database) -> int:
-    """Count the approvals that are open past their time."""
-    return int(database.run(SERVICE, _COUNT_EXPIRED)[0].approvals)
-
-
-_COUNT_EXPIRED = text(
-    "SELECT count(*) AS approvals FROM approvals WHERE status = 'open' AND expires_at <= now()"
-)
 
 _APPROVALS = select(ApprovalRow, TurnRow.session_id).join(
     TurnRow, TurnRow.id == ApprovalRow.turn_id

@@ -40,8 +40,7 @@ class ApprovalPolicy:
 
     async def __call__(self, context: Any, arguments: dict[str, Any], call_id: str) -> bool:
         """Tell whether a call needs approval."""
-        needed = True if self.when is None else self.when(context, arguments, call_id)
-        return bool(await needed if inspect.isawaitable(needed) else needed)
+        return self.when is None or await _is_needed(self.when, context, arguments, call_id)
 
 
 def approval(
@@ -104,8 +103,17 @@ class _InTurn:
                 return False
         if not callable(self.given):
             return bool(self.given)
-        needed = self.given(context, arguments, call_id)
-        return bool(await needed if inspect.isawaitable(needed) else needed)
+        return await _is_needed(self.given, context, arguments, call_id)
+
+
+async def _is_needed(
+    when: Callable[[Any, dict[str, Any], str], Any],
+    context: Any,
+    arguments: dict[str, Any],
+    call_id: str,
+) -> bool:
+    needed = when(context, arguments, call_id)
+    return bool(await needed if inspect.isawaitable(needed) else needed)
 
 
 def hold_to_decisions(tools: Iterable[Tool]) -> None:
@@ -125,14 +133,13 @@ def note_policies(
     output: Iterable[dict[str, Any]], tools: Iterable[Tool], attempt: Attempt
 ) -> None:
     """Note for each call of a response who may approve it, if that is needed."""
-    calls = [item for item in output if item.get("type") == "function_call"]
     by_name = {
         tool.name: tool.needs_approval.policy
         for tool in tools
         if isinstance(tool, FunctionTool) and isinstance(tool.needs_approval, _InTurn)
     }
-    for item in calls if by_name else ():
-        if item.get("name") in by_name:
+    for item in output:
+        if item.get("type") == "function_call" and item.get("name") in by_name:
             attempt.policies[item["call_id"]] = by_name[item["name"]]
 
 

@@ -138,7 +138,7 @@ class RecordingModel(Model):
                 )
             heard.answer(response.usage)
             record = recorded(response, taken)
-            if not journal.has_room(record):
+            if not journal.add_answer(record):
                 raise too_much_in_a_turn(journal.caps.answers_bytes)
             return record
 
@@ -175,7 +175,6 @@ class RecordingModel(Model):
         record["usage"] = as_usage(spent)
         journal.count(spent)
         spending.settle(record["usage"], expected)
-        journal.add_answer(record)
         # The root agent's last word is followed by `done`, which holds it.
         if "/" in position or any(item.get("type") in CALLS for item in record["output"]):
             await journal.record_response(position, record)

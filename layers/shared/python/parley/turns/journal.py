@@ -118,7 +118,7 @@ class Journal:
         self.usage = replace(self.usage, steps=(*self.usage.steps, *steps))
         for record in self.records.values():
             self.count(spent_of(record["usage"]))
-            self.add_answer(record)
+            self._count_answer(record, _answer_bytes(record))
         for call in self.outputs.values():
             self._allotment.take(call.call_id, call.output, told=call.told)
 
@@ -126,13 +126,16 @@ class Journal:
         """Add what a model call came to."""
         self.usage = self.usage.plus(spent)
 
-    def has_room(self, record: Mapping[str, Any]) -> bool:
-        """Whether a model's answer may be added to those of the turn."""
-        return self._answered_bytes + _answer_bytes(record) <= self.caps.answers_bytes
+    def add_answer(self, record: Mapping[str, Any]) -> bool:
+        """Add a model's answer to those of the turn if there is room; tell whether there was."""
+        size = _answer_bytes(record)
+        if self._answered_bytes + size > self.caps.answers_bytes:
+            return False
+        self._count_answer(record, size)
+        return True
 
-    def add_answer(self, record: Mapping[str, Any]) -> None:
-        """Add a model's answer to those of the turn."""
-        self._answered_bytes += _answer_bytes(record)
+    def _count_answer(self, record: Mapping[str, Any], size: int) -> None:
+        self._answered_bytes += size
         self.call_ids |= {item["call_id"] for item in record["output"] if "call_id" in item}
 
     def add_step(self, step: ModelStep) -> None:

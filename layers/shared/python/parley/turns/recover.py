@@ -82,7 +82,7 @@ class Recovery:
         """
         expired = 0
         while True:
-            batch = sum(each.approvals for each in expire(self.sessions.database, EXPIRED_AT_ONCE))
+            batch = expire(self.sessions.database, EXPIRED_AT_ONCE)
             expired += batch
             if batch == 0 or left() <= 0:
                 return expired

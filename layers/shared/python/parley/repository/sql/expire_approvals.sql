@@ -22,6 +22,6 @@ turn AS (
          resumed_at = CASE WHEN t.awaited > c.approvals THEN t.resumed_at ELSE now() END,
          woken_at = NULL
   FROM counted c WHERE t.id = c.turn_id AND t.status = 'waiting'
-  RETURNING t.id, t.session_id, t.user_id, t.status)
-SELECT turn.session_id, turn.user_id, turn.status = 'running' AS goes_on, counted.approvals
+  RETURNING t.id)
+SELECT counted.approvals
 FROM turn JOIN counted ON counted.turn_id = turn.id
