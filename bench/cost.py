@@ -199,15 +199,26 @@ class _Loader(yaml.SafeLoader):
 _Loader.add_multi_constructor("!", lambda loader, suffix, node: None)
 
 
+def _monitoring() -> dict[str, Any]:
+    template = yaml.load((ROOT / "monitoring.yaml").read_text(encoding="utf-8"), _Loader)
+    resources: dict[str, Any] = template["Resources"]
+    return resources
+
+
+def _alarms_of(thresholds: str) -> int:
+    """Return the metrics that alarms look at, where `AlarmThresholds` is `small` or `large`."""
+    without = {"small": "WatchesEachFunction", "large": "WatchesAllTogether"}[thresholds]
+    return sum(
+        len([one for one in each["Properties"].get("Metrics", []) if "MetricStat" in one]) or 1
+        for each in _monitoring().values()
+        if each["Type"] == "AWS::CloudWatch::Alarm" and each.get("Condition") != without
+    )
+
+
 def of_idle_month() -> list[tuple[str, float, float]]:
     """Return what a month costs in which nobody comes: what for, in full, beyond what is free."""
-    monitoring = yaml.load((ROOT / "monitoring.yaml").read_text(encoding="utf-8"), _Loader)
-    resources: dict[str, Any] = monitoring["Resources"]
-    alarms = [r for r in resources.values() if r["Type"] == "AWS::CloudWatch::Alarm"]
-    looked_at = sum(
-        len([one for one in alarm["Properties"].get("Metrics", []) if "MetricStat" in one]) or 1
-        for alarm in alarms
-    )
+    looked_at = _alarms_of("small")
+    resources = _monitoring()
     dashboards = sum(r["Type"] == "AWS::CloudWatch::Dashboard" for r in resources.values())
     price = PRICES["cloudwatch"]
     recoveries = ASSUMED.hours * 1.0 + ASSUMED.hours * 12 + 30  # hourly, escalations, cleanup
@@ -267,6 +278,7 @@ def page(plain: Turn, tool: Turn, peer: Turn) -> str:
     idle = of_idle_month()
     full, beyond = sum(each[1] for each in idle), sum(each[2] for each in idle)
     bare = beyond - idle[0][2] - idle[3][2]
+    larger = (_alarms_of("large") - _alarms_of("small")) * PRICES["cloudwatch"]["alarm_metric"]
     ten, of_ten = _dominant(of_turns(plain, 10, "waited for"))
     return f"""\
 # What AWS charges
@@ -315,8 +327,10 @@ costs ${of_idle_container():.2f} a month, whether anybody comes or not; at 2 s o
 Free for each account for good are ten metrics that alarms look at, three dashboards, ten metrics of
 one's own, a million requests to SQS and to Lambda each and 400,000 GB-seconds; other stacks of the
 account may have used them. The goal of $3 a month is {"met" if beyond < 3 else "not met"} as it is deployed, beyond these allowances. With
-`Monitoring=false` and both secrets as SSM parameters (`DatabaseSecretArn` and `OpenAiSecretArn` take
-either) it is ${bare:.2f}; with the alarms kept and the secrets so, ${beyond - idle[3][2]:.2f}. Alarms are what dominates.
+both secrets as SSM parameters (`DatabaseSecretArn` and `OpenAiSecretArn` take either) it is
+${beyond - idle[3][2]:.2f}, and with `Monitoring=false` besides ${bare:.2f}. In an account whose allowances other stacks use up, it
+is {"under" if full < 3 else "over"} $3 with monitoring, whose dashboard alone takes that. `AlarmThresholds=large` watches each
+function by itself, for ${larger:.2f} more.
 """
 
 

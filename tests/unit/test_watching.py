@@ -51,6 +51,24 @@ OURS = {"Fn::Sub": "Parley/${AWS::StackName}"}
 OUTCOMES = ("completed", "failed", "cancelled", "waiting", "released", "replaced", "unavailable")
 
 
+def alarms_of(preset: str) -> set[str]:
+    """The alarms that are there with a value of `AlarmThresholds`."""
+    each, together = (
+        MONITORING["Conditions"][name]["Fn::Equals"]
+        for name in ("WatchesEachFunction", "WatchesAllTogether")
+    )
+    assert (each, together) == (
+        [{"Ref": "AlarmThresholds"}, "large"],
+        [{"Ref": "AlarmThresholds"}, "small"],
+    )
+    without = {"small": "WatchesEachFunction", "large": "WatchesAllTogether"}[preset]
+    return {
+        name
+        for name, alarm in of_type({"Resources": WATCHING}, "AWS::CloudWatch::Alarm").items()
+        if alarm.get("Condition") != without
+    }
+
+
 def metrics_of(alarm: dict[str, Any]) -> list[dict[str, Any]]:
     """The metrics that an alarm looks at, with their dimensions."""
     if "Metrics" not in alarm:
@@ -120,11 +138,12 @@ def test_all_metrics_are_added_up_under_the_dimension_that_alarms_look_at(
 @pytest.mark.parametrize("name", ALARMS)
 def test_an_alarm_looks_at_what_is_there(name: str) -> None:
     for metric in metrics_of(ALARMS[name]):
-        dimensions = {one["Name"]: one["Value"] for one in metric["Dimensions"]}
+        dimensions = {one["Name"]: one["Value"] for one in metric.get("Dimensions", ())}
         match metric["Namespace"]:
             case "AWS/Lambda":
                 assert metric["MetricName"] in ("Errors", "Throttles", "Duration")
-                assert dimensions["FunctionName"]["Ref"] in FUNCTIONS
+                if name != "AccountThrottlesAlarm":
+                    assert dimensions["FunctionName"]["Ref"] in FUNCTIONS
             case "AWS/ApiGateway":
                 (api,) = of_type(TRANSLATED, "AWS::ApiGateway::RestApi").values()
                 (stage,) = of_type(TRANSLATED, "AWS::ApiGateway::Stage").values()
@@ -160,11 +179,35 @@ def test_a_metric_is_on_the_dashboard_or_in_an_alarm(metric: str) -> None:
 
 @pytest.mark.parametrize("function", FUNCTIONS)
 @pytest.mark.parametrize("metric", ["Errors", "Throttles", "Duration"])
-def test_every_function_is_watched(function: str, metric: str) -> None:
+def test_every_function_is_watched_where_thousands_come(function: str, metric: str) -> None:
     alarm = ALARMS[f"{function}{metric}Alarm"]
 
+    assert f"{function}{metric}Alarm" in alarms_of("large")
     assert (alarm["Namespace"], alarm["MetricName"]) == ("AWS/Lambda", metric)
     assert alarm["Dimensions"] == [{"Name": "FunctionName", "Value": {"Ref": function}}]
+
+
+def test_a_small_deployment_is_watched_by_what_its_users_notice_and_what_is_given_up() -> None:
+    small = alarms_of("small")
+
+    # What a caller waits for ends in an answer; what nobody waits for has alarms of its own.
+    assert small >= {"ApiErrorsAlarm", "TurnFailuresAlarm", "OverdueTurnsAlarm"}
+    assert small >= {f"{each}ErrorsAlarm" for each in ("Stream", "Worker", "Cleanup", "Migrate")}
+    assert {name for name in small if "Throttles" in name} == {"AccountThrottlesAlarm"}
+    # Whoever was told of three failed invocations of a function is told of as many answers.
+    assert THRESHOLDS["ApiErrors"]["small"] <= THRESHOLDS["RequestErrors"]["small"]
+
+
+def test_no_alarm_is_in_neither_preset() -> None:
+    assert alarms_of("small") | alarms_of("large") == set(ALARMS) - OF_DEPLOYMENTS
+    assert alarms_of("small") - alarms_of("large") == {"AccountThrottlesAlarm"}
+
+
+def test_an_idle_month_costs_less_than_three_dollars_beyond_what_is_free() -> None:
+    said = (ROOT / "docs" / "cost.md").read_text(encoding="utf-8")
+
+    assert f"| alarms, which look at {len(alarms_of('small'))} metrics |" in said
+    assert "The goal of $3 a month is met as it is deployed" in said
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
@@ -184,12 +227,13 @@ def test_the_dashboard_has_no_more_metrics_than_cloudwatch_shows_for_nothing() -
 
 def test_the_docs_tell_what_alarms_cost() -> None:
     # An alarm is paid by the metrics that it looks at: those that are always there, once.
-    paid = sum(len(metrics_of(ALARMS[name])) for name in set(ALARMS) - OF_DEPLOYMENTS)
-    assert paid == len(set(ALARMS) - OF_DEPLOYMENTS)
+    assert all(len(metrics_of(ALARMS[name])) == 1 for name in set(ALARMS) - OF_DEPLOYMENTS)
+    paid, larger = len(alarms_of("small")), len(alarms_of("large"))
     gradual = sum(len(metrics_of(ALARMS[name])) for name in OF_DEPLOYMENTS)
     deploying = (ROOT / "docs" / "deploy.md").read_text(encoding="utf-8")
 
     assert f"{paid} metrics that alarms look at, $0.10 a month each" in deploying
+    assert f"({larger - paid} more with `AlarmThresholds=large`" in deploying
     assert f"With a gradual `DeploymentType`, {gradual} more" in " ".join(deploying.split())
 
 
