@@ -35,6 +35,7 @@ def add_task(
         notes: More about it.
         due_at: When it has to be done, as an RFC 3339 time.
     """
+    effect.alone()
     return _shown(tasks.add(effect.db, effect.user_id, title, notes, due_at))
 
 

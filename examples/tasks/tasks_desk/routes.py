@@ -77,7 +77,7 @@ def list_tasks(
     summary="Make a task",
     description="The same `Idempotency-Key` returns the task that it made, with 200.",
     responses=answers(
-        {201: "The task.", 200: "The task; it was there already."}, 400, 404, 413, 415, 422
+        {201: "The task.", 200: "The task; it was there already."}, 400, 404, 409, 413, 415, 422
     ),
 )
 def create_task(
@@ -97,7 +97,8 @@ def create_task(
             due_at=body.due_at,
             idempotency_key=idempotency_key,
             fingerprint=fingerprint("task", **body.model_dump(mode="json")),
-        )
+        ),
+        alone=True,
     )
     headers = {"Location": f"tasks/{row.id}"}  # relative: there may be a stage
     if not made:

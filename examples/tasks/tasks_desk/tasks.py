@@ -10,16 +10,24 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, column, func, insert, select, text, update
+from sqlalchemy import Boolean, Connection, column, func, select, text, update
 from sqlalchemy.dialects.postgresql import BYTEA
 from sqlalchemy.orm import Session
 
-from parley.http import Fingerprint, IdempotencyKeyReused, InvalidField, NotFound
+from parley.http import (
+    Fingerprint,
+    IdempotencyKeyReused,
+    InvalidField,
+    LimitReached,
+    NotFound,
+)
 from parley.ids import new_id
 from tasks_desk.table import Task, TaskRow
 
 TITLE_MAX_CHARS = 500
 NOTES_MAX_CHARS = 10_000
+TASKS_MAX = 10_000
+"""How many tasks one user may have: more than a person has, and fewer than a loop makes."""
 KEY_KEPT_HOURS = 24
 """How long a task's idempotency key is good for at least, also past the task's deletion."""
 
@@ -35,14 +43,18 @@ def add(
     notes: str | None = None,
     due_at: datetime | None = None,
 ) -> Task:
-    """Add a task.
+    """Add a task, in a transaction in which the user's tasks are counted alone.
 
     Raises:
         InvalidField: The title is empty, a text is too long, or the time out of range.
+        LimitReached: The user has as many tasks as one may have.
     """
     values = _checked({"title": title, "notes": notes, "due_at": due_at})
-    statement = insert(TaskRow).values(id=new_id(), user_id=user_id, **values).returning(TaskRow)
-    return Task.of(Session(connection).scalars(statement).one())
+    values |= {"id": new_id(), "user_id": user_id, "key": None, "fingerprint": None}
+    row, *_ = Session(connection).execute(_CREATE, values | {"most": TASKS_MAX}).one()
+    if row is None:
+        raise LimitReached("max_tasks", TASKS_MAX)
+    return Task.of(row)
 
 
 def create(
@@ -58,6 +70,8 @@ def create(
 ) -> tuple[Task, bool]:
     """Create a task, or find the one that the key already has; may be repeated.
 
+    The user's tasks are counted: it is for a statement that runs alone.
+
     Returns:
         The task, and whether its id is the one given: made by this call, or by an earlier try of
         it whose answer was lost.
@@ -66,19 +80,23 @@ def create(
         InvalidField: The title is empty, a text is too long, or the time out of range.
         IdempotencyKeyReused: The key made another task, from other fields.
         NotFound: The key's task was deleted.
+        LimitReached: The user has as many tasks as one may have.
     """
     parameters = {
         "id": task_id,
         "user_id": user_id,
         "key": idempotency_key,
         "fingerprint": bytes(fingerprint) if idempotency_key else None,
+        "most": TASKS_MAX,
         **_checked({"title": title, "notes": notes, "due_at": due_at}),
     }
     while True:
-        row, buried = Session(connection).execute(_CREATE, parameters).one()
+        row, buried, full = Session(connection).execute(_CREATE, parameters).one()
         if row is not None and row.id == task_id:
             return Task.of(row), True
         before = buried if row is None else row.fingerprint
+        if before is None and full:
+            raise LimitReached("max_tasks", TASKS_MAX)
         if before is None:
             continue  # the same key's was made meanwhile, which this statement could not see
         if not fingerprint.is_of(before):
@@ -160,20 +178,24 @@ def _checked(values: Mapping[str, Any]) -> dict[str, Any]:
 
 # Whether the key is a living task's or a deleted one's is read in one snapshot with what deletion
 # does in one statement: exactly one of the two is seen.
-_CREATE = select(TaskRow, column("buried", BYTEA)).from_statement(
+_CREATE = select(TaskRow, column("buried", BYTEA), column("full", Boolean)).from_statement(
     text("""
 WITH prior AS MATERIALIZED (
   SELECT * FROM tasks WHERE user_id = :user_id AND (idempotency_key = :key OR id = :id)),
 buried AS MATERIALIZED (
   SELECT fingerprint FROM deleted_task_keys
   WHERE user_id = :user_id AND idempotency_key = :key AND expires_at > now()),
+excess AS MATERIALIZED (
+  SELECT WHERE EXISTS (
+    SELECT FROM tasks WHERE user_id = :user_id OFFSET CAST(:most AS bigint) - 1)),
 made AS (
   INSERT INTO tasks (id, user_id, title, notes, due_at, idempotency_key, fingerprint)
   SELECT :id, :user_id, :title, :notes, :due_at, :key, :fingerprint
   WHERE NOT EXISTS (SELECT FROM prior) AND NOT EXISTS (SELECT FROM buried)
+    AND NOT EXISTS (SELECT FROM excess)
   ON CONFLICT DO NOTHING
   RETURNING *)
-SELECT task.*, (SELECT fingerprint FROM buried) AS buried
+SELECT task.*, (SELECT fingerprint FROM buried) AS buried, EXISTS (SELECT FROM excess) AS "full"
 FROM (SELECT) one
   LEFT JOIN (SELECT * FROM made UNION ALL SELECT * FROM prior) task ON true
 """)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,8 @@ def make_trouble(user: Caller, kind: str) -> Turn:
             raise Late
     return Turn(count=0)
 '''
+MOST = 12
+"""How many notes one user may have here; the page says more."""
 NOBODYS = "/notes/01900000-0000-7000-8000-000000000001"
 
 
@@ -70,7 +73,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
         Path("my_desk/trouble.py"): TROUBLE,
     }.items():
         (root / path).parent.mkdir(parents=True, exist_ok=True)
-        (root / path).write_text(text)
+        (root / path).write_text(text.replace("MOST = 1000", f"MOST = {MOST}"))
     with LocalStack(folder / "data", project=root, ready_within=HANG_SECONDS) as started:
         yield started
 
@@ -213,3 +216,20 @@ def test_the_document_has_them_beside_parley_s_own(stack: LocalStack) -> None:
     assert "/notes/{note_id}" in page.text
     # Reading it leaves the routes as they were.
     assert ask(stack, "GET", "/trouble/well").json() == {"count": 0}
+
+
+def test_no_user_has_more_notes_than_one_may(stack: LocalStack) -> None:
+    with ThreadPoolExecutor(8) as threads:
+        made = [
+            *threads.map(
+                lambda number: (
+                    ask(stack, "POST", "/notes", "loop", json={"words": str(number)}).status_code
+                ),
+                range(MOST + 8),
+            )
+        ]
+    kept = ask(stack, "POST", "/notes", "loop", json={"words": "more"})
+
+    assert (made.count(201), made.count(409)) == (MOST, 8)
+    assert (kept.status_code, kept.json()["limit"]) == (409, "max_notes")
+    assert note(stack, "another")["words"] == "mine"

@@ -152,6 +152,14 @@ class LimitReached(ParleyError):
     def __init__(
         self, limit: str, most: int, renews: float | None = None, used: int | None = None
     ) -> None:
+        """Say which limit it is.
+
+        Args:
+            limit: Its name, of small letters, such as `max_notes`.
+            most: What may be.
+            renews: In how many seconds there is room again; None where the user has to make it.
+            used: What was used, of a budget.
+        """
         super().__init__(f"{limit} is {most}")
         self.used = used
         self.limit = limit

@@ -2,10 +2,10 @@
 
 What routes of one's own are made of can be imported from here, and docs/routes.md tells of it:
 `Router`, and the annotations of what a route asks for: `Caller`, `Database`, `IdempotencyKey`, and
-`Cursor` and `Limit` for lists. `answers` says what a route answers; `NotFound`, `InvalidField` and
-`IdempotencyKeyReused` are raised to refuse. `encode_cursor` and `decode_cursor` write and read a
-list's cursors, and `fitting` says how much of a page an answer can carry. `fingerprint` tells
-whether a key came with the same request.
+`Cursor` and `Limit` for lists. `answers` says what a route answers; `NotFound`, `InvalidField`,
+`LimitReached` and `IdempotencyKeyReused` are raised to refuse. `encode_cursor` and `decode_cursor`
+write and read a list's cursors, and `fitting` says how much of a page an answer can carry.
+`fingerprint` tells whether a key came with the same request.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from parley.errors import IdempotencyKeyReused, InvalidField, NotFound
+    from parley.errors import IdempotencyKeyReused, InvalidField, LimitReached, NotFound
     from parley.fingerprints import Fingerprint, fingerprint
     from parley.http.declared import OwnRouter as Router
     from parley.http.documented import answers
@@ -32,6 +32,7 @@ _HOMES = {
     "IdempotencyKeyReused": "parley.errors",
     "InvalidField": "parley.errors",
     "Limit": "parley.http.paging",
+    "LimitReached": "parley.errors",
     "NotFound": "parley.errors",
     "Router": "parley.http.declared",
     "answers": "parley.http.documented",
@@ -52,6 +53,7 @@ __all__ = [
     "IdempotencyKeyReused",
     "InvalidField",
     "Limit",
+    "LimitReached",
     "NotFound",
     "Router",
     "answers",

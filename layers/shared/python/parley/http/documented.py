@@ -12,7 +12,7 @@ _WHEN = {
     401: "No token, or a bad one.",
     403: "The token does not allow this.",
     404: "Not there, or not yours.",
-    409: "The state of the session does not allow this now.",
+    409: "The state of the session, or a limit of the user's, does not allow this now.",
     413: "The body is too large.",
     415: "The body is something else than JSON.",
     422: "A field cannot be taken, or the Idempotency-Key came with another request.",

@@ -187,7 +187,8 @@ def _of_a_project(error: ServiceError) -> Answer:
 
 def _limit_reached(error: errors.LimitReached) -> Answer:
     """Say which limit it is; and how long to wait, where waiting is all that it takes."""
-    detail = _REACHED[error.limit].format(most=error.most, used=error.used)
+    told = _REACHED.get(error.limit, _REACHED_OF_A_PROJECT)
+    detail = told.format(limit=error.limit, most=error.most, used=error.used)
     facts: dict[str, Any] = {"limit": error.limit}
     code = "limit_reached"
     if error.used is not None:
@@ -211,6 +212,8 @@ _REACHED = {
     ),
 }
 """What is said of each limit that a user can reach, by its setting."""
+
+_REACHED_OF_A_PROJECT = "The limit {limit} is {most}, and is reached."
 
 _SESSION = ("session_id",)
 _TURN = ("session_id", "turn_id")

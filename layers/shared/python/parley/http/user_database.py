@@ -29,7 +29,11 @@ class UserDatabase:
     _user_id: str
 
     def run(
-        self, statement: Executable, parameters: Mapping[str, Any] | None = None
+        self,
+        statement: Executable,
+        parameters: Mapping[str, Any] | None = None,
+        *,
+        alone: bool = False,
     ) -> Sequence[Row[Any]]:
         """Run one statement in its own transaction and one round trip.
 
@@ -39,6 +43,8 @@ class UserDatabase:
         Args:
             statement: What is run.
             parameters: The statement's, by name.
+            alone: Whether it waits until no other of this user's that says so goes on, in the same
+                round trip: for one that counts the user's rows before it adds to them.
 
         Returns:
             The rows that it gives; none for a statement without RETURNING.
@@ -46,9 +52,10 @@ class UserDatabase:
         Raises:
             StoreUnavailable: Postgres cannot be reached or cannot serve now; answered with 503.
         """
-        return self._everything.run(OfUser(self._user_id), statement, parameters)
+        scope = OfUser(self._user_id, rows_alone=alone)
+        return self._everything.run(scope, statement, parameters)
 
-    def repeat(self, work: Callable[[Connection], T]) -> T:
+    def repeat(self, work: Callable[[Connection], T], *, alone: bool = False) -> T:
         """Do what takes a connection; each statement is a transaction of its own.
 
         It is for functions that tools use too, whose connection is that of their effect. The work
@@ -56,11 +63,12 @@ class UserDatabase:
 
         Args:
             work: Is given the connection; what it returns is returned.
+            alone: As with `run`, of each statement.
 
         Raises:
             StoreUnavailable: Postgres cannot be reached or cannot serve now; answered with 503.
         """
-        scope = OfUser(self._user_id)
+        scope = OfUser(self._user_id, rows_alone=alone)
         return self._everything.read(scope, lambda session: work(session.connection()))
 
     def transaction(self) -> AbstractContextManager[Connection]:

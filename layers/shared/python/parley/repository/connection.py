@@ -13,7 +13,13 @@ from psycopg.pq import TransactionStatus
 from sqlalchemy import URL, Dialect
 from sqlalchemy.engine.interfaces import DBAPIConnection
 
-from parley.repository.relied_on import ALONE, LOADERS, USER_OF_SESSION, beginning
+from parley.repository.relied_on import (
+    ALONE,
+    LOADERS,
+    ROWS_ALONE,
+    USER_OF_SESSION,
+    beginning,
+)
 from parley.repository.scope import OfSession, OfUser, Scope
 
 T = TypeVar("T")
@@ -136,6 +142,8 @@ def _beginning(connection: Connection[Any]) -> Iterator[None]:
         first.execute(last, [scope.user_id if isinstance(scope, OfUser) else ""])
         if isinstance(scope, OfUser) and scope.alone:
             first.execute(ALONE, [scope.user_id])
+        if isinstance(scope, OfUser) and scope.rows_alone:
+            first.execute(ROWS_ALONE, [scope.user_id])
         if isinstance(scope, OfSession):
             first.execute(USER_OF_SESSION, [scope.session_id])
         yield

@@ -54,6 +54,12 @@ who holds a row waits for it, as it is always the first thing taken: it is part 
 number keeps it apart from locks of a project's own.
 """
 
+ROWS_ALONE = b"SELECT pg_advisory_xact_lock(hashtextextended(%s, 7422))"
+"""The same among transactions that count rows of a project's own.
+
+Another lock, since a tool has it until its body is over: no turn of the user's begins later for it.
+"""
+
 _ISOLATION = "default_transaction_isolation"
 _NAMED = re.compile(r"(?:-c\s*|--)([\w.-]+)\s*=")
 

@@ -22,10 +22,12 @@ class OfUser:
         alone: Whether the transaction waits until no other of this user's that says so goes on, and
             has others wait for it: what it counts of the user's is then whole. Not for one that may
             take long.
+        rows_alone: The same, among those that count rows of a project's own.
     """
 
     user_id: str
     alone: bool = False
+    rows_alone: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,7 @@ from agents.tool_context import ToolContext
 from parley.errors import (
     Fenced,
     InvalidField,
+    LimitReached,
     NotFound,
     ParleyError,
     StandInFault,
@@ -48,7 +49,7 @@ from parley.turns.attempt import current_attempt
 # They end the attempt, or the turn, which says so itself.
 _NOT_THE_TOOL_S = (Fenced, StandInFault, StoreUnavailable, UnsupportedAgent)
 # A tool says by these what is wrong with its arguments, and the model may call it better.
-_REFUSALS = (InvalidField, NotFound, ModelBehaviorError, McpCallRefused)
+_REFUSALS = (InvalidField, LimitReached, NotFound, ModelBehaviorError, McpCallRefused)
 _BAD_ARGUMENTS = "Invalid JSON input for tool"  # so the SDK's message begins
 
 
@@ -113,6 +114,8 @@ def _explained(error: Exception) -> str | None:
             return f"There is no {kind} {id}."
         case InvalidField(field=field, reason=reason):
             return f"{field} {reason}."
+        case LimitReached(limit=limit, most=most):
+            return f"The limit {limit} is {most}, and is reached."
         case McpServerFailed(message=said):
             return said
         case ModelRefusalError(refusal=words):  # of an agent that the tool asked

@@ -8,6 +8,8 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
+from parley.repository.relied_on import ROWS_ALONE
+
 
 @dataclass(frozen=True, slots=True)
 class TurnContext:
@@ -44,3 +46,14 @@ class Effect:
     turn_id: UUID
     call_id: str
     context: Any = None
+
+    def alone(self) -> None:
+        """Wait until nobody else counts rows of this user, and hold others up until this commits.
+
+        What the body counts from then on is whole, also beside routes of the project's own that do
+        so `alone`. Call it before the body changes anything, and not in one that takes long.
+
+        Raises:
+            StoreUnavailable: Postgres cannot serve now; the body is run again.
+        """
+        self.db.exec_driver_sql(ROWS_ALONE.decode(), (self.user_id,))

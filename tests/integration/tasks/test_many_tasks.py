@@ -1,0 +1,136 @@
+"""How many tasks one user may have: by the route, by the agent, and by both at once."""
+
+from __future__ import annotations
+
+from typing import cast
+from uuid import UUID
+
+import psycopg
+import pytest
+from sqlalchemy import Connection, text
+
+from parley import Effect
+from parley.errors import LimitReached, StoreUnavailable
+from parley.http import Fingerprint
+from parley.http.user_database import UserDatabase
+from parley.ids import new_id
+from parley.repository.database import Database
+from parley.repository.scope import OfUser
+from parley_testing.api.handlers import Api
+from parley_testing.api.problems import problem
+from parley_testing.scenarios.at_once import at_once
+from tasks_desk import tasks
+
+MOST = 5
+
+
+class Held:
+    """A connection as a tool has it."""
+
+    def __init__(self, sql: psycopg.Connection) -> None:
+        self.exec_driver_sql = sql.execute
+
+
+@pytest.fixture(autouse=True)
+def few(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tasks, "TASKS_MAX", MOST)
+
+
+@pytest.fixture
+def full(api: Api) -> list[str]:
+    """The ids of as many tasks as one may have."""
+    keys = ({"Idempotency-Key": f"key-{number}"} for number in range(MOST))
+    return [api("POST", "/tasks", {"title": "t"}, headers=key).json["id"] for key in keys]
+
+
+def count(sql: psycopg.Connection) -> int:
+    return sql.execute("SELECT FROM tasks").rowcount
+
+
+def test_whoever_has_all_is_told_which_limit_it_is(
+    api: Api, full: list[str], sql: psycopg.Connection
+) -> None:
+    refused = api("POST", "/tasks", {"title": "one more"}, headers={"Idempotency-Key": "new"})
+
+    said = problem(refused, 409, "limit_reached")
+    assert (said["limit"], said["detail"]) == (
+        "max_tasks",
+        "The limit max_tasks is 5, and is reached.",
+    )
+    assert count(sql) == MOST
+    assert api("POST", "/tasks", {"title": "t"}, user="bob").status == 201
+
+
+def test_a_key_finds_what_it_made_all_the_same(api: Api, full: list[str]) -> None:
+    again = api("POST", "/tasks", {"title": "t"}, headers={"Idempotency-Key": "key-0"})
+
+    assert (again.status, again.json["id"]) == (200, full[0])
+
+
+def test_deleting_makes_room(api: Api, full: list[str]) -> None:
+    api("DELETE", f"/tasks/{full[0]}")
+
+    assert api("POST", "/tasks", {"title": "t"}).status == 201
+    problem(api("POST", "/tasks", {"title": "t"}), 409, "limit_reached")
+    buried = {"Idempotency-Key": "key-0"}
+    problem(api("POST", "/tasks", {"title": "t"}, headers=buried), 404, "not_found")
+
+
+def test_the_agent_is_told_so_too(api: Api, full: list[str], sql: psycopg.Connection) -> None:
+    sent = api("POST", "/messages", {"text": "add one more"})
+
+    assert "The limit max_tasks is 5, and is reached." in sent.json["reply"]["content"]
+    assert count(sql) == MOST
+
+
+def test_what_the_agent_adds_counts_for_the_route(api: Api) -> None:
+    for number in range(MOST):
+        api("POST", "/messages", {"text": f"add number {number}", "session_name": "s"})
+
+    problem(api("POST", "/tasks", {"title": "one more"}), 409, "limit_reached")
+
+
+def test_routes_and_tools_at_once_add_no_more_than_may_be(
+    database_url: str, sql: psycopg.Connection
+) -> None:
+    def by_route(database: Database) -> UUID:
+        made, _ = UserDatabase(database, "alice").repeat(
+            lambda connection: tasks.create(
+                connection, new_id(), "alice", title="t", notes=None, due_at=None,
+                idempotency_key=None, fingerprint=Fingerprint(b""),
+            ),
+            alone=True,
+        )  # fmt: skip
+        return made.id
+
+    def by_tool(database: Database) -> UUID:
+        with database.transaction(OfUser("alice")) as connection:
+            effect = Effect(connection, "alice", new_id(), new_id(), "call")
+            effect.alone()
+            return tasks.add(effect.db, effect.user_id, "t").id
+
+    def add(database: Database, number: int) -> UUID | None:
+        try:
+            return (by_route if number % 2 else by_tool)(database)
+        except LimitReached:
+            return None
+
+    made = [added for added in at_once(database_url, 20, add) if added is not None]
+
+    assert len(made) == count(sql) == MOST
+
+
+def test_each_user_waits_for_the_user_s_own_only(
+    database_url: str, sql: psycopg.Connection
+) -> None:
+    impatient = Database(lambda: database_url, statement_timeout=0.2, pool_size=1)
+    try:
+        with sql.transaction():
+            Effect(cast("Connection", Held(sql)), "alice", new_id(), new_id(), "call").alone()
+            UserDatabase(impatient, "bob").run(text("SELECT 1"), alone=True)
+            with pytest.raises(StoreUnavailable, match="57014"):
+                impatient.run_once(OfUser("alice", rows_alone=True), text("SELECT 1"))
+            # No turn of hers begins later for it.
+            impatient.run_once(OfUser("alice", alone=True), text("SELECT 1"))
+    finally:
+        impatient.close()
