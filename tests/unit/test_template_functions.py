@@ -184,7 +184,7 @@ ROWS: dict[str, tuple[int, bool, bool, bool, bool]] = {
     # Waiting for a model is paid by the half gigabyte; tests/e2e/test_memory_size.py measures that
     # it is enough.
     "Messages": (512, True, True, True, True),
-    "Stream": (512, True, True, True, False),
+    "Stream": (512, True, True, True, True),
     "Worker": (512, True, True, False, False),
     "Cleanup": (512, False, True, True, False),
     "Migrate": (512, False, True, False, False),

@@ -7,6 +7,7 @@ import re
 import stat
 from typing import Any
 
+from parley.http.streaming import METHODS
 from parley_testing.account.template import FUNCTIONS, PARAMETERS, ROOT, ROUTES, integrations
 
 STREAM: dict[str, Any] = FUNCTIONS["Stream"]
@@ -84,9 +85,10 @@ def test_the_handler_is_a_script_that_the_adapter_can_start() -> None:
     assert "AWS_LWA_PORT" in script.read_text()
 
 
-def test_no_copy_of_a_snapshot_makes_the_ids_of_another() -> None:
-    # Nothing reseeds where Python's own runtime client does not run.
-    assert "SnapStart" not in STREAM
-    assert (
-        "register_after_restore" in (ROOT / "layers/shared/python/parley/snapshot.py").read_text()
-    )
+def test_a_snapshot_is_taken_of_a_server_that_is_ready_and_has_answered_nothing() -> None:
+    # The adapter looks at this first; it is no route, at whose first request a copy reseeds.
+    ready = VARIABLES["AWS_LWA_READINESS_CHECK_PATH"]
+
+    assert ready == "/ready"
+    assert ready not in METHODS
+    assert "AWS_LWA_ASYNC_INIT" not in VARIABLES

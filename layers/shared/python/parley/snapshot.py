@@ -21,7 +21,7 @@ def reseed() -> None:
 
 def reseed_after_restore() -> None:
     """Reseed whenever this process is restored from a snapshot; elsewhere do nothing."""
-    if os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") != "snap-start":
+    if not _is_snapshotted():
         return
     # Only Lambda's runtime has it.
     from snapshot_restore_py import (  # type: ignore[import-untyped]
@@ -29,3 +29,24 @@ def reseed_after_restore() -> None:
     )
 
     register_after_restore(reseed)
+
+
+class FirstInvocation:
+    """Reseeds a process at its first invocation, where no runtime calls what is registered.
+
+    That is a web server behind Lambda Web Adapter. A snapshot is taken before any invocation, so
+    that every copy of it has its first one.
+    """
+
+    def __init__(self) -> None:
+        self._is_ahead = _is_snapshotted()
+
+    def passed(self) -> None:
+        """Reseed if this is the first invocation after a snapshot; to be called by each."""
+        if self._is_ahead:
+            reseed()
+            self._is_ahead = False
+
+
+def _is_snapshotted() -> bool:
+    return os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") == "snap-start"

@@ -23,6 +23,7 @@ from parley.http.response import Outgoing
 from parley.http.stream_request import event_of, invocation_of
 from parley.http.streaming import LIMITS, METHODS, Limits, Streams
 from parley.observability import log_keys, request_answered
+from parley.snapshot import FirstInvocation
 from parley.tracing import subsegment, traced_as
 from parley.turns.send import Sender
 
@@ -42,6 +43,7 @@ def stream_app(
         limits: How long readers are waited for.
     """
     streams = Streams(sender, follower, max_chars=max_chars, limits=limits)
+    first = FirstInvocation()
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -52,7 +54,8 @@ def stream_app(
     # A slash at the end makes no other path, as in API Gateway.
     routes = [
         Route(
-            _any_text(path) + end, cast(Any, _Endpoint(streams, path, streams.body_max_bytes(path)))
+            _any_text(path) + end,
+            cast(Any, _Endpoint(streams, path, streams.body_max_bytes(path), first)),
         )
         for path in METHODS
         for end in ("", "/")
@@ -88,8 +91,10 @@ class _Endpoint:
     streams: Streams
     resource: str
     body_max_bytes: int
+    first: FirstInvocation
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.first.passed()
         request = Request(scope, receive)
         invocation = invocation_of(request)
         try:
