@@ -9,4 +9,9 @@ from parley.http.stream import stream_app
 parts = Composition(load_settings("database", "memory", "model", "queue", "project"))
 parts.wake_queue.prepare()
 
-app = stream_app(parts.sender, parts.follower, max_chars=parts.settings.message_max_chars)
+app = stream_app(
+    parts.sender,
+    parts.follower,
+    parts.stream_places,
+    max_chars=parts.settings.message_max_chars,
+)

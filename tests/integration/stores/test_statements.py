@@ -45,6 +45,7 @@ VALUES = {
         "pause", "longest",
         "max_open_turns", "turns_per_minute", "call_tokens", "tokens_per_day", "tokens_per_month",
         "held", "settled", "spent_tokens", "max_sessions", "max_metadata_bytes",
+        "max_streams", "stream_seconds", "stream_pause",
         "cached_tokens", "reasoning_tokens", "cost_nanodollars", "uncounted_calls",
         "unpriced_calls", "limit", "percent",
     ),

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import cast
 from uuid import UUID
 
 import psycopg
 import pytest
-from sqlalchemy import Connection, text
+from sqlalchemy import text
 
 from parley import Effect
 from parley.errors import LimitReached, StoreUnavailable
@@ -22,13 +21,6 @@ from parley_testing.scenarios.at_once import at_once
 from tasks_desk import tasks
 
 MOST = 5
-
-
-class Held:
-    """A connection as a tool has it."""
-
-    def __init__(self, sql: psycopg.Connection) -> None:
-        self.exec_driver_sql = sql.execute
 
 
 @pytest.fixture(autouse=True)
@@ -120,17 +112,23 @@ def test_routes_and_tools_at_once_add_no_more_than_may_be(
     assert len(made) == count(sql) == MOST
 
 
+@pytest.mark.parametrize("late", [False, True], ids=["from the start", "later"])
 def test_each_user_waits_for_the_user_s_own_only(
-    database_url: str, sql: psycopg.Connection
+    database_url: str, database: Database, late: bool
 ) -> None:
     impatient = Database(lambda: database_url, statement_timeout=0.2, pool_size=1)
     try:
-        with sql.transaction():
-            Effect(cast("Connection", Held(sql)), "alice", new_id(), new_id(), "call").alone()
+        with database.transaction(OfUser("alice")) as connection:
+            if late:
+                connection.execute(text("SELECT 1"))
+            Effect(connection, "alice", new_id(), new_id(), "call").alone()
+            connection.execute(text("SELECT 1"))
+
             UserDatabase(impatient, "bob").run(text("SELECT 1"), alone=True)
             with pytest.raises(StoreUnavailable, match="57014"):
                 impatient.run_once(OfUser("alice", rows_alone=True), text("SELECT 1"))
             # No turn of hers begins later for it.
             impatient.run_once(OfUser("alice", alone=True), text("SELECT 1"))
+        UserDatabase(impatient, "alice").run(text("SELECT 1"), alone=True)
     finally:
         impatient.close()

@@ -18,6 +18,7 @@ from parley.memory.window import LOW_MARK_PERCENT, vouched_turns
 from parley.repository.database import Database
 from parley.repository.fair_use import UNBOUNDED, UNLIMITED, FairUse, UserBudget
 from parley.repository.sessions import SessionRepository
+from parley.repository.streams import StreamPlaces
 from parley.repository.summaries import SummaryRepository
 from parley.repository.tool_calls import ToolCallRepository
 from parley.repository.transcript import Transcript
@@ -107,6 +108,7 @@ class Workbench:
         self.turns = TurnRepository(database, window=window, fair_use=fair_use, budget=user_budget)
         self.sessions = SessionRepository(database)
         self.transcript = Transcript(database)
+        self.places = StreamPlaces(database, fair_use.streams)
         self.tool_calls = ToolCallRepository(database)
         self.fanout = FanOut()
         self.waker = Waker(wake_queue)

@@ -43,6 +43,8 @@ TOLD = [
     (errors.LimitReached("user_max_sessions", 50), 409, "limit_reached", {"limit"}),
     (errors.LimitReached("user_max_metadata_bytes", 50), 409, "limit_reached", {"limit"}),
     (errors.LimitReached("user_turns_per_minute", 60, 0.2), 429, "limit_reached", {"limit"}),
+    (errors.LimitReached("user_max_streams", 20, 10.0), 429, "too_many_streams", {"limit"}),
+    (errors.LimitReached("max_notes", 1000), 409, "limit_reached", {"limit"}),
     (errors.StoreUnavailable("postgres", "08006"), 503, "store_unavailable", set()),
     (errors.TurnUnfinished(SESSION, TURN), 504, "turn_timeout", {"session_id", "turn_id"}),
     (

@@ -27,6 +27,7 @@ from parley.repository.database import Database
 from parley.repository.expired_sessions import Ages
 from parley.repository.fair_use import FairUse, UserBudget
 from parley.repository.sessions import SessionRepository
+from parley.repository.streams import StreamPlaces
 from parley.repository.summaries import SummaryRepository
 from parley.repository.tool_calls import ToolCallRepository
 from parley.repository.transcript import Transcript
@@ -162,6 +163,11 @@ class Composition:
         return Follower(lambda: self.events, self.transcript, self.fanout, self.waker)
 
     @made_once
+    def stream_places(self) -> StreamPlaces:
+        """How many streams users hold."""
+        return StreamPlaces(self.database, self.settings.user_max_streams)
+
+    @made_once
     def wake_queue(self) -> SqsWakeQueue:
         """Wakes the worker."""
         return SqsWakeQueue(_sqs, self.settings.wake_queue_url or "")
@@ -216,6 +222,7 @@ class Composition:
             turns_per_minute=settings.user_turns_per_minute,
             sessions=settings.user_max_sessions,
             metadata_bytes=settings.user_max_metadata_bytes,
+            streams=settings.user_max_streams,
         )
 
     @made_once

@@ -64,6 +64,7 @@ class Settings(BaseSettings):
     user_turns_per_minute: int = Field(60, ge=0, le=600)
     user_max_sessions: int = Field(10_000, ge=0, le=1_000_000)
     user_max_metadata_bytes: int = Field(2_000_000, ge=0, le=100_000_000)
+    user_max_streams: int = Field(20, ge=0, le=1000)
 
     openai_api_key: SecretStr | None = None
     openai_secret_arn: str | None = None

@@ -127,7 +127,9 @@ class Streams:
         self.follower = Follower(
             lambda: log, bench.transcript, bench.fanout, beat_seconds=beat_seconds
         )
-        self.app = stream_app(bench.sender, self.follower, max_chars=max_chars, limits=limits)
+        self.app = stream_app(
+            bench.sender, self.follower, bench.places, max_chars=max_chars, limits=limits
+        )
         self.answering = 0
 
     async def __aenter__(self) -> Self:

@@ -15,6 +15,7 @@ from parley.events.final import final_events, interrupted, tells_the_end, waitin
 from parley.events.log import FINAL, EventLog, TurnEvent
 from parley.ids import TurnKey, conversation_key
 from parley.observability import logger
+from parley.repository.streams import Place
 from parley.repository.transcript import Transcript, TurnView
 from parley.threads import in_thread, in_thread_with_retry
 from parley.timing import ASK_SECONDS, QUIET_SECONDS, WAKE_SECONDS
@@ -67,25 +68,43 @@ class Follower:
         self._beat_seconds = beat_seconds
         self._tails: dict[UUID, _Tail] = {}
 
-    async def find(self, user_id: str, session_id: UUID, turn_id: UUID) -> TurnView:
+    async def find(
+        self, user_id: str, session_id: UUID, turn_id: UUID, place: Place | None = None
+    ) -> TurnView:
         """Look at a turn.
+
+        Args:
+            user_id: Whose it is.
+            session_id: Its session.
+            turn_id: The turn.
+            place: To be taken for the stream that is to tell it.
 
         Raises:
             NotFound: There is no such turn in a session of this user's.
+            LimitReached: The user holds as many streams as one may.
             StoreUnavailable: Postgres cannot serve now.
         """
-        return await in_thread(self._transcript.turn, user_id, session_id, turn_id)
+        return await in_thread(self._transcript.turn, user_id, session_id, turn_id, place=place)
 
-    async def find_open(self, user_id: str, key: str, session_id: UUID | None) -> TurnView | None:
+    async def find_open(
+        self, user_id: str, key: str, session_id: UUID | None, place: Place | None = None
+    ) -> TurnView | None:
         """Look at the open turn that comes first in a session that its key or its id names.
+
+        Args:
+            user_id: Whose it is.
+            key: The idempotency key that the session was made with.
+            session_id: Or its id.
+            place: As with `find`.
 
         Returns:
             None if there is none, or no such session of this user's.
 
         Raises:
+            LimitReached: The user holds as many streams as one may.
             StoreUnavailable: Postgres cannot serve now.
         """
-        return await in_thread(self._transcript.open_turn, user_id, key, session_id)
+        return await in_thread(self._transcript.open_turn, user_id, key, session_id, place=place)
 
     async def follow(
         self, view: TurnView, *, after: int, seconds: float, caught_up: bool = False

@@ -12,6 +12,7 @@ from aws_lambda_powertools.event_handler.exceptions import ServiceError
 from pydantic import BaseModel, ConfigDict
 
 from parley import errors
+from parley.repository.streams import LIMIT
 
 CONTENT_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = 5
@@ -193,6 +194,8 @@ def _limit_reached(error: errors.LimitReached) -> Answer:
     code = "limit_reached"
     if error.used is not None:
         code, facts = "budget_exceeded", facts | {"used": error.used, "budget": error.most}
+    elif error.limit == LIMIT:
+        code = "too_many_streams"
     if error.renews is None:
         return Answer(HTTPStatus.CONFLICT, "limit_reached", detail, facts)
     headers = {"Retry-After": str(max(1, ceil(error.renews)))}
@@ -206,6 +209,7 @@ _REACHED = {
     "user_tokens_per_month": (
         "You may spend {most} tokens a month; {used} are spent or held already."
     ),
+    LIMIT: "{most} streams of yours are read already; more may not be.",
     "user_max_sessions": "You have {most} sessions; delete some before you make another.",
     "user_max_metadata_bytes": (
         "The metadata of all your sessions together may have {most} bytes as JSON."

@@ -23,13 +23,19 @@ from parley.http.response import Outgoing
 from parley.http.stream_request import event_of, invocation_of
 from parley.http.streaming import LIMITS, METHODS, Limits, Streams
 from parley.observability import log_keys, request_answered
+from parley.repository.streams import StreamPlaces
 from parley.snapshot import FirstInvocation
 from parley.tracing import subsegment, traced_as
 from parley.turns.send import Sender
 
 
 def stream_app(
-    sender: Sender, follower: Follower, *, max_chars: int, limits: Limits = LIMITS
+    sender: Sender,
+    follower: Follower,
+    places: StreamPlaces,
+    *,
+    max_chars: int,
+    limits: Limits = LIMITS,
 ) -> Starlette:
     """Make the app.
 
@@ -39,10 +45,11 @@ def stream_app(
     Args:
         sender: Sends messages.
         follower: Follows turns.
+        places: How many streams one user may hold.
         max_chars: How long a message may be.
         limits: How long readers are waited for.
     """
-    streams = Streams(sender, follower, max_chars=max_chars, limits=limits)
+    streams = Streams(sender, follower, places, max_chars=max_chars, limits=limits)
     first = FirstInvocation()
 
     @asynccontextmanager

@@ -6,15 +6,15 @@ A turn is carried out by a task of its own. Who reads it, how fast or how long, 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Mapping
-from contextlib import aclosing
-from dataclasses import dataclass
+from collections.abc import Coroutine, Iterator, Mapping
+from contextlib import aclosing, contextmanager
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 from starlette.types import Receive
 
-from parley.errors import Fenced, TurnUnfinished
+from parley.errors import Fenced, LimitReached, StoreUnavailable, TurnUnfinished
 from parley.events.log import TurnEvent
 from parley.events.reader import Follower
 from parley.http import stream_routes
@@ -28,7 +28,11 @@ from parley.http.running import RunningTurns
 from parley.http.sse import give
 from parley.http.stream_request import Invocation
 from parley.http.streamed import Events, Following, Resuming, Sending, Told, Wire
+from parley.ids import new_id
+from parley.observability import logger
+from parley.repository.streams import Place, StreamPlaces
 from parley.repository.transcript import TurnView
+from parley.threads import in_thread
 from parley.timing import TURN_MARGIN_SECONDS
 from parley.turns.send import OpenedTurn, Sender
 
@@ -67,6 +71,29 @@ class _Stream:
 
 
 @dataclass(frozen=True, slots=True)
+class _Held:
+    """A place that a stream has, or may have."""
+
+    user_id: str
+    place: Place
+
+
+@contextmanager
+def _holding(held: list[_Held], user_id: str, place: Place | None) -> Iterator[None]:
+    """Note a place that is taken within the block; one that was refused is nobody's."""
+    try:
+        yield
+    except LimitReached:
+        raise
+    except BaseException:
+        if place is not None:
+            held.append(_Held(user_id, place))
+        raise
+    if place is not None:
+        held.append(_Held(user_id, place))
+
+
+@dataclass(frozen=True, slots=True)
 class _Parts:
     """What the routes ask for."""
 
@@ -81,16 +108,24 @@ class Streams:
     """
 
     def __init__(
-        self, sender: Sender, follower: Follower, *, max_chars: int, limits: Limits
+        self,
+        sender: Sender,
+        follower: Follower,
+        places: StreamPlaces,
+        *,
+        max_chars: int,
+        limits: Limits,
     ) -> None:
         """Keep what is needed to answer.
 
         Args:
             sender: Sends messages.
             follower: Follows turns.
+            places: How many streams one user may hold.
             max_chars: How long a message may be.
             limits: How long readers are waited for.
         """
+        self._places = places
         self.running = RunningTurns()
         self._sender = sender
         self._follower = follower
@@ -127,6 +162,21 @@ class Streams:
             receive: Tells that the reader has gone.
             outgoing: Takes the response.
         """
+        held: list[_Held] = []
+        try:
+            await self._answer(event, invocation, receive, outgoing, held)
+        finally:
+            for each in held:
+                await self._leave(each)
+
+    async def _answer(
+        self,
+        event: dict[str, Any],
+        invocation: Invocation,
+        receive: Receive,
+        outgoing: Outgoing,
+        held: list[_Held],
+    ) -> None:
         opened: OpenedTurn | None = None
         stream: _Stream | None = None
         followed = self._limits.follow
@@ -135,12 +185,17 @@ class Streams:
             match response["body"]:
                 case Sending() as sending:
                     left = invocation.deadline.before(TURN_MARGIN_SECONDS).left()
-                    opened = await self.running.open(
-                        self._sender.open(sending.request, seconds=left, enqueue=sending.enqueue)
-                    )
-                    stream = await self._of_sent(sending, opened, invocation)
+                    place = self._place(invocation.deadline.left())
+                    request = replace(sending.request, place=place)
+                    with _holding(held, request.user_id, place):
+                        opened = await self.running.open(
+                            self._sender.open(request, seconds=left, enqueue=sending.enqueue)
+                        )
+                        stream = await self._of_sent(sending, opened, invocation, place)
                 case (Following() | Resuming()) as wanted:
-                    stream = await self._of_followed(wanted, invocation)
+                    place = self._place(self._at_most(wanted.wire, invocation))
+                    with _holding(held, wanted.user_id, place):
+                        stream = await self._of_followed(wanted, invocation, place)
                     if stream is None:
                         response |= {"statusCode": 204, "body": None}
         except Exception as error:
@@ -164,9 +219,15 @@ class Streams:
         return self._apis[event["resource"]].answer(event, None)
 
     async def _of_sent(
-        self, wanted: Sending, opened: OpenedTurn, invocation: Invocation
+        self, wanted: Sending, opened: OpenedTurn, invocation: Invocation, place: Place | None
     ) -> _Stream:
-        view = await self._follower.find(wanted.request.user_id, opened.session_id, opened.turn_id)
+        if opened.work is not None:
+            place = None  # it was taken with the turn
+        elif place is not None:
+            place = replace(place, seconds=self._at_most(wanted.wire, invocation))
+        view = await self._follower.find(
+            wanted.request.user_id, opened.session_id, opened.turn_id, place
+        )
         seconds = invocation.deadline.left()
         if opened.work is None:
             seconds = self._followed(wanted.wire, invocation)
@@ -176,16 +237,20 @@ class Streams:
         return _Stream(self._told(view, events, opened.replayed), wanted.wire)
 
     async def _of_followed(
-        self, wanted: Following | Resuming, invocation: Invocation
+        self, wanted: Following | Resuming, invocation: Invocation, place: Place | None
     ) -> _Stream | None:
         """Follow a turn; None if it is over and no event is left."""
         after, view = 0, None
         match wanted:
             case Following():
-                view = await self._follower.find(wanted.user_id, wanted.session_id, wanted.turn_id)
+                view = await self._follower.find(
+                    wanted.user_id, wanted.session_id, wanted.turn_id, place
+                )
                 after = wanted.after
             case Resuming():
-                view = await self._follower.find_open(wanted.user_id, wanted.key, wanted.session_id)
+                view = await self._follower.find_open(
+                    wanted.user_id, wanted.key, wanted.session_id, place
+                )
         if view is None:
             return None
         seconds = self._followed(wanted.wire, invocation)
@@ -195,6 +260,23 @@ class Streams:
             # All is there already. A browser comes back after each end, until it is told 204.
             return None
         return _Stream(self._told(view, _from(first, events)), wanted.wire)
+
+    def _place(self, seconds: float) -> Place | None:
+        """Return the place that a stream is to take; None where users may hold any number."""
+        most = self._places.most
+        return Place(new_id(), most, seconds) if most else None
+
+    async def _leave(self, held: _Held) -> None:
+        try:
+            await in_thread(self._places.leave, held.user_id, held.place)
+        except StoreUnavailable as error:
+            # The reader has been told all; it is free again when its time is up.
+            logger().warning("the place of a stream could not be left", reason=str(error))
+
+    def _at_most(self, wire: Wire, invocation: Invocation) -> float:
+        """Return for how long a reader may hold the function who follows another's turn."""
+        followed = self._followed(wire, invocation) + self._limits.patience
+        return min(followed, invocation.deadline.left())
 
     def _followed(self, wire: Wire, invocation: Invocation) -> float:
         """Return for how long a turn is followed that is carried out elsewhere."""

@@ -60,6 +60,18 @@ def begin_in(connection: DBAPIConnection, scope: Scope) -> None:
     cast("_Connection", connection).scope = scope
 
 
+def go_alone(connection: DBAPIConnection, user_id: str) -> None:
+    """Have the transaction wait for those of the user's that count rows, and hold up the next ones.
+
+    If it has not begun, its first statement does so, in the same round trip.
+    """
+    driver = cast("_Connection", connection)
+    if driver.pgconn.transaction_status == TransactionStatus.IDLE:
+        driver.scope = OfUser(user_id, rows_alone=True)
+    else:
+        driver.execute(ROWS_ALONE, [user_id])
+
+
 @contextmanager
 def patient_for(connection: DBAPIConnection, seconds: float) -> Iterator[None]:
     """Wait for each answer so long within the block, whatever is waited otherwise."""

@@ -19,12 +19,14 @@ class FairUse:
         turns_per_minute: Turns begun within any minute.
         sessions: Sessions.
         metadata_bytes: What the metadata of all sessions comes to, as JSON.
+        streams: Streams that are told to readers at a time.
     """
 
     open_turns: int = 0
     turns_per_minute: int = 0
     sessions: int = 0
     metadata_bytes: int = 0
+    streams: int = 0
 
     @property
     def counted(self) -> bool:

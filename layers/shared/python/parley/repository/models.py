@@ -379,8 +379,8 @@ class UserLimitsRow(Base):
     """What a user has used of what one may have, where no other table tells.
 
     `begun_at` is when the last turns were begun, the newest first; no more than are let begin in a
-    minute. The tokens are those of `day` and of its month (UTC), held and spent; a trigger on turns
-    adds them up.
+    minute. `streams` is until when each stream that is held has its place. The tokens are those of
+    `day` and of its month (UTC), held and spent; a trigger on turns adds them up.
     """
 
     __tablename__ = "user_limits"
@@ -394,6 +394,7 @@ class UserLimitsRow(Base):
     day_tokens: Mapped[int] = mapped_column(BigInteger, server_default="0")
     month_tokens: Mapped[int] = mapped_column(BigInteger, server_default="0")
     warned: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'"))
+    streams: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'"))
 
 
 class UserBudgetRow(Base):

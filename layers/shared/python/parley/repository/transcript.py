@@ -7,11 +7,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from operator import attrgetter
-from typing import Literal, Self
+from typing import Any, Literal, Self
 from uuid import UUID
 
 from pydantic import TypeAdapter
-from sqlalchemy import Select, case, func, or_, select, tuple_
+from sqlalchemy import Row, Select, case, func, or_, select, tuple_
 from sqlalchemy.orm import Session, aliased
 
 from parley.errors import NotFound
@@ -21,6 +21,7 @@ from parley.repository.models import ApprovalRow, MessageRow, SessionRow, ToolCa
 from parley.repository.paging import Number, Page, decode, encode, fitting
 from parley.repository.scope import SERVICE, OfUser
 from parley.repository.states import OPEN, TurnStatus
+from parley.repository.streams import Place, placed_in, taking
 from parley.repository.values import Message, Step, Turn
 
 # Of a turn, the user speaks first.
@@ -147,16 +148,25 @@ class Transcript:
         page = [Turn.of(row) for row in rows[:kept]]
         return Page(page, encode([page[-1].number]) if more else None)
 
-    def turn(self, user_id: str, session_id: UUID, turn_id: UUID) -> TurnView:
+    def turn(
+        self, user_id: str, session_id: UUID, turn_id: UUID, *, place: Place | None = None
+    ) -> TurnView:
         """Look at one turn.
+
+        Args:
+            user_id: Whose it is.
+            session_id: Its session.
+            turn_id: The turn.
+            place: To be taken for the stream that is to tell it, in the same statement.
 
         Raises:
             NotFound: There is no such turn in a session of this user's.
+            LimitReached: The user holds as many streams as one may.
         """
         query = _VIEWS.where(
             TurnRow.id == turn_id, TurnRow.session_id == session_id, TurnRow.user_id == user_id
         )
-        view = self._database.read(OfUser(user_id), partial(_view, query))
+        view = self._found(user_id, query, place)
         if view is None:
             raise NotFound("turn", turn_id)
         return view
@@ -222,16 +232,22 @@ class Transcript:
         rows = self._database.read(OfUser(user_id), lambda session: session.execute(query).all())
         return {row[0].number: (TurnView.of(*row[:3]), row[3]) for row in rows}
 
-    def open_turn(self, user_id: str, key: str, session_id: UUID | None) -> TurnView | None:
+    def open_turn(
+        self, user_id: str, key: str, session_id: UUID | None, *, place: Place | None = None
+    ) -> TurnView | None:
         """Look at the open turn that comes first in a session.
 
         Args:
             user_id: Whose session it is.
             key: The idempotency key that it was made with.
             session_id: Or its id, which counts before the key.
+            place: As with `turn`.
 
         Returns:
             None if no turn is open, or the user has no such session.
+
+        Raises:
+            LimitReached: The user holds as many streams as one may.
         """
         known = SessionRow.id == session_id
         of_user = select(SessionRow.id).where(
@@ -247,7 +263,35 @@ class Transcript:
             .order_by(TurnRow.number)
             .limit(1)
         )
-        return self._database.read(OfUser(user_id), partial(_view, query))
+        return self._found(user_id, query, place)
+
+    def _found(
+        self,
+        user_id: str,
+        query: Select[TurnRow, MessageRow, MessageRow],
+        place: Place | None,
+    ) -> TurnView | None:
+        """Look at the turn that a query of views gives, and take a place for who is told it."""
+        if place is None:
+            return self._database.read(OfUser(user_id), partial(_view, query))
+        wanted = query.with_only_columns(TurnRow.id, TurnRow.user_id).cte("wanted")
+        placed = taking()
+        taken = (
+            _VIEWS.add_columns(placed_in(placed))
+            .where(TurnRow.id == select(wanted.c.id).scalar_subquery())
+            .add_cte(wanted, placed)
+        )
+        parameters = place.parameters()
+
+        def look(session: Session) -> tuple[bool, TurnView | None]:
+            row = session.execute(taken, parameters).first()
+            return row is None or bool(row[3]), _shown(session, row)
+
+        # Alone, as begins count the places that this takes.
+        had, view = self._database.read(OfUser(user_id, alone=True), look)
+        if not had:
+            raise place.refusal()
+        return view
 
     def _require_session(self, user_id: str, session_id: UUID) -> None:
         query = select(SessionRow.id).where(
@@ -258,13 +302,17 @@ class Transcript:
 
 
 def _view(query: Select[TurnRow, MessageRow, MessageRow], session: Session) -> TurnView | None:
-    row = session.execute(query).first()
+    return _shown(session, session.execute(query).first())
+
+
+def _shown(session: Session, row: Row[*tuple[Any, ...]] | None) -> TurnView | None:
     if row is None:
         return None
-    if row[0].status != "waiting":
-        return TurnView.of(*row)
-    asked = select(ApprovalRow).where(ApprovalRow.turn_id == row[0].id).order_by(ApprovalRow.id)
-    return TurnView.of(*row, session.scalars(asked).all())
+    turn, user_message, reply = row[:3]
+    if turn.status != "waiting":
+        return TurnView.of(turn, user_message, reply)
+    asked = select(ApprovalRow).where(ApprovalRow.turn_id == turn.id).order_by(ApprovalRow.id)
+    return TurnView.of(turn, user_message, reply, session.scalars(asked).all())
 
 
 def _views() -> Select[TurnRow, MessageRow, MessageRow]:

@@ -32,6 +32,7 @@ from parley.repository.end import (
 from parley.repository.fair_use import UNBOUNDED, UNLIMITED, FairUse, Reached, UserBudget
 from parley.repository.scope import OfSession, OfUser
 from parley.repository.states import TurnStatus
+from parley.repository.streams import NO_PLACE, PAUSE_SECONDS, Place
 from parley.retry import with_retry
 from parley.timing import LEASE_SECONDS
 from parley.usage.spent import Spent, by_model, in_all
@@ -88,6 +89,7 @@ class TurnRequest:
             session must be there.
         fingerprint: A digest of all that makes this request the same as another.
         request_id: Of the API's request, where one asks.
+        place: That of the stream which is to tell the turn, to be taken with it.
     """
 
     user_id: str
@@ -99,6 +101,7 @@ class TurnRequest:
     fingerprint: bytes
     opens: NewSession | None = None
     request_id: str | None = None
+    place: Place | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -384,6 +387,9 @@ class TurnRepository:
             "call_tokens": tokens_of(len(request.text.encode())) + self._budget.answer_tokens,
             "tokens_per_day": self._budget.tokens_per_day,
             "tokens_per_month": self._budget.tokens_per_month,
+            "max_streams": self._fair_use.streams,
+            "stream_pause": PAUSE_SECONDS,
+            **(NO_PLACE if request.place is None else request.place.parameters()),
         }
         statement = BEGIN_BY_ID
         if request.opens is not None:

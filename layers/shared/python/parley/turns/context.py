@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 from uuid import UUID
 
 from sqlalchemy import Connection
 
-from parley.repository.relied_on import ROWS_ALONE
+from parley.repository.connection import go_alone
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine.interfaces import DBAPIConnection
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +54,7 @@ class Effect:
         """Wait until nobody else counts rows of this user, and hold others up until this commits.
 
         What the body counts from then on is whole, also beside routes of the project's own that do
-        so `alone`. Call it before the body changes anything, and not in one that takes long.
-
-        Raises:
-            StoreUnavailable: Postgres cannot serve now; the body is run again.
+        so `alone`. Called before the body's first statement, it goes with that in one round trip.
+        Not after the body has changed something, and not in one that takes long.
         """
-        self.db.exec_driver_sql(ROWS_ALONE.decode(), (self.user_id,))
+        go_alone(cast("DBAPIConnection", self.db.connection.driver_connection), self.user_id)

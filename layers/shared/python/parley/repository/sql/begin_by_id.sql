@@ -3,7 +3,8 @@
 -- for how it finds the session.
 -- Parameters: user_id, key, turn_id, session_id, enqueue, queue, lease, fingerprint, fingerprints,
 -- message_id, text, request_id, window, max_queued, pace_turns, max_open_turns,
--- turns_per_minute, call_tokens, tokens_per_day, tokens_per_month.
+-- turns_per_minute, call_tokens, tokens_per_day, tokens_per_month, max_streams, stream, stream_seconds,
+-- stream_pause.
 WITH prior AS MATERIALIZED (
   SELECT t.* FROM turns t
   WHERE t.user_id = :user_id AND (t.idempotency_key = :key OR t.id = :turn_id)),
@@ -48,6 +49,12 @@ excess AS MATERIALIZED (
   FROM user_limits u WHERE u.user_id = :user_id AND :turns_per_minute > 0
     AND u.begun_at[:turns_per_minute] > clock_timestamp() - interval '1 minute'
     AND u.begun_at[:turns_per_minute] <= clock_timestamp()
+  UNION ALL
+  SELECT 'user_max_streams', :max_streams, CAST(:stream_pause AS float), NULL, NULL
+  FROM user_limits u WHERE u.user_id = :user_id AND CAST(:stream AS text) IS NOT NULL
+    AND (SELECT count(*) FROM jsonb_each(u.streams) s
+      WHERE s.key <> :stream AND s.value::float > extract(epoch FROM clock_timestamp()))
+      >= :max_streams
   UNION ALL
   SELECT reached, most, extract(epoch FROM ends - clock_timestamp())::float, used, ends
   FROM bounds WHERE used + more > most
@@ -115,12 +122,23 @@ made AS (
 said AS (
   INSERT INTO messages (id, turn_id, role, content, created_at)
   SELECT :message_id, id, 'user', :text, created_at FROM made),
--- When the user began the last turns, the newest first.
+-- When the user began the last turns, the newest first; and the place of the stream that tells this one,
+-- whose process this is from now on.
 counted AS (
-  INSERT INTO user_limits (user_id, begun_at)
-  SELECT :user_id, ARRAY[created_at] FROM made WHERE :turns_per_minute > 0
+  INSERT INTO user_limits AS u (user_id, begun_at, streams)
+  SELECT :user_id, n.begun, CASE WHEN CAST(:stream AS text) IS NULL THEN '{}'
+    ELSE jsonb_build_object(CAST(:stream AS text),
+      extract(epoch FROM clock_timestamp()) + CAST(:stream_seconds AS float)) END
+  FROM (
+    SELECT CASE WHEN :turns_per_minute > 0 THEN ARRAY[created_at] ELSE '{}' END AS begun FROM made
+    UNION ALL SELECT '{}' FROM taken) n
+  WHERE n.begun <> '{}' OR CAST(:stream AS text) IS NOT NULL
   ON CONFLICT (user_id) DO UPDATE
-    SET begun_at = (excluded.begun_at || user_limits.begun_at)[1: :turns_per_minute])
+    SET begun_at = (excluded.begun_at || u.begun_at)[1: :turns_per_minute],
+      streams = excluded.streams || coalesce((
+        SELECT jsonb_object_agg(s.key, s.value) FROM jsonb_each(u.streams) s
+        WHERE s.key <> coalesce(:stream, '')
+          AND s.value::float > extract(epoch FROM clock_timestamp())), '{}'))
 SELECT CASE
     WHEN made.id IS NOT NULL THEN made.status
     WHEN prior.fingerprint <> ALL(CAST(:fingerprints AS bytea[])) THEN 'key_reused'
