@@ -103,7 +103,7 @@ class Side:
             "list 20 tasks",
             lambda: self.database.read(
                 OfUser(user),
-                lambda session: list_tasks(session.connection(), user, TaskFilter(), limit=20),
+                lambda connection: list_tasks(connection, user, TaskFilter(), limit=20),
             ),
         )
 

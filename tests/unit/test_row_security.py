@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from parley.repository.address import parse_url, service_url
-from parley.repository.models import Base
 from parley.repository.row_security import GUARDS, policies
+from parley.repository.tables import METADATA
 
-TABLES = Base.metadata.tables
+TABLES = METADATA.tables
 
 
 def test_every_table_says_who_may_do_what_with_it() -> None:

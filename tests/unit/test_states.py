@@ -6,8 +6,8 @@ from pathlib import Path
 
 from sqlalchemy import CheckConstraint
 
-from parley.repository.models import TurnRow
 from parley.repository.states import OPEN, STATUSES, TRANSITIONS, diagram
+from parley.repository.tables import METADATA
 
 PAGE = Path(__file__).parents[2] / "docs" / "turn-protocol.md"
 
@@ -25,7 +25,7 @@ def test_a_turn_that_is_over_never_changes_again() -> None:
 def test_every_status_can_be_reached_and_is_one_that_the_table_takes() -> None:
     (check,) = [
         str(each.sqltext)
-        for each in TurnRow.metadata.tables["turns"].constraints
+        for each in METADATA.tables["turns"].constraints
         if isinstance(each, CheckConstraint) and each.name == "ck_turns_status"
     ]
 

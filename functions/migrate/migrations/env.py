@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from alembic import context
 
-from parley.repository.models import Base
+from parley.repository.tables import METADATA
 
 context.configure(
     connection=context.config.attributes["connection"],
     version_table=context.config.attributes["version_table"],
-    target_metadata=Base.metadata,
+    target_metadata=METADATA,
     compare_server_default=True,
 )
 with context.begin_transaction():

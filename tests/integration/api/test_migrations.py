@@ -21,8 +21,8 @@ from sqlalchemy import text
 from parley.errors import StoreUnavailable
 from parley.repository import connection
 from parley.repository.database import Database
-from parley.repository.models import Base
 from parley.repository.scope import SERVICE
+from parley.repository.tables import METADATA
 from parley_testing.api.handlers import FUNCTIONS, load_function
 from parley_testing.postgres.databases import runtime_url
 from parley_testing.postgres.postgres_wire import PostgresWire
@@ -165,14 +165,14 @@ def test_alembic_finds_nothing_to_add_to_what_the_migrations_made(database: Data
             },
         )
 
-        assert compare_metadata(context, Base.metadata) == []
+        assert compare_metadata(context, METADATA) == []
 
 
 def test_the_migrations_make_what_the_models_say(
     sql: psycopg.Connection, empty: psycopg.Connection, empty_database: Database
 ) -> None:
     with empty_database.transaction(SERVICE) as opened:
-        Base.metadata.create_all(opened)
+        METADATA.create_all(opened)
 
     made = [each for each in described(sql) if each[0] not in OF_PROJECT]
     assert made == described(empty)

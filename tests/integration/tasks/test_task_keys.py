@@ -147,8 +147,8 @@ def test_of_twenty_at_once_with_one_key_one_makes_the_task_and_all_get_it(
     def create(database: Database, _: int) -> tuple[str, bool]:
         row, made = database.read(
             OfUser("alice"),
-            lambda session: tasks.create(
-                session.connection(), new_id(), "alice", title="t", notes=None, due_at=None,
+            lambda connection: tasks.create(
+                connection, new_id(), "alice", title="t", notes=None, due_at=None,
                 idempotency_key="k", fingerprint=Fingerprint(b"the same"),
             ),
         )  # fmt: skip
@@ -169,8 +169,8 @@ def test_a_creation_whose_answer_was_lost_counts_as_made(
     for key in (None, None, "k"):
         row, made = database.read(
             OfUser("alice"),
-            lambda session, key=key: tasks.create(  # type: ignore[misc]
-                session.connection(), task_id, "alice", title="t", notes=None, due_at=None,
+            lambda connection, key=key: tasks.create(  # type: ignore[misc]
+                connection, task_id, "alice", title="t", notes=None, due_at=None,
                 idempotency_key=key, fingerprint=Fingerprint(b"the same"),
             ),
         )  # fmt: skip

@@ -70,7 +70,7 @@ OPERATIONS: Mapping[str, Operation] = {
         "sessions",
     ),
     "effect": Operation(
-        "POST", "/sessions/{id}/messages", {"text": "add milk"}, 201, "^INSERT INTO tasks"
+        "POST", "/sessions/{id}/messages", {"text": "add milk"}, 201, "INSERT INTO tasks"
     ),
     "record": Operation(
         "POST", "/sessions/{id}/messages", {"text": "add milk"}, 201, "INTO tool_calls", "turns"

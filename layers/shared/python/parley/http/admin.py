@@ -38,8 +38,8 @@ from parley.http.parts import (
 )
 from parley.http.schemas import MessageList, TranscriptMessage
 from parley.http.sessions import SessionId
-from parley.repository.models import SessionStatus
 from parley.repository.session_list import SessionFilter, list_sessions
+from parley.repository.states import SessionStatus
 from parley.text import storable
 from parley.timing import PAGE_MARGIN_SECONDS
 

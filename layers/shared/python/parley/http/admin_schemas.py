@@ -24,7 +24,7 @@ from parley.http.schemas import (
 )
 from parley.repository import values
 from parley.repository.expired_sessions import Scope
-from parley.repository.models import SessionStatus
+from parley.repository.states import SessionStatus
 from parley.users.erasure import Erased
 from parley.users.renaming import Renamed
 

@@ -24,7 +24,7 @@ from parley.http.paging import Cursor, Limit
 from parley.http.parts import Administrator, Caller, Database, Decider
 from parley.repository import approvals
 from parley.repository.approvals import ADMIN, Approval
-from parley.repository.models import ApprovalStatus
+from parley.repository.states import ApprovalStatus
 from parley.text import storable
 
 ApprovalId = Annotated[UUID, Path(description="The approval's id.")]

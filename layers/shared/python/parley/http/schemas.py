@@ -13,9 +13,9 @@ from pydantic_core import PydanticCustomError, to_json
 from parley.http.usage_schemas import TurnUsage, Usage
 from parley.repository import values
 from parley.repository.approvals import Approval
-from parley.repository.models import ApprovalStatus, Role, SessionStatus
-from parley.repository.states import TurnStatus, WaitingFor
+from parley.repository.states import ApprovalStatus, SessionStatus, TurnStatus, WaitingFor
 from parley.repository.transcript import TurnView
+from parley.repository.values import Role
 from parley.turns.cancel import Cancellation, CancelOutcome
 from parley.usage.spent import Spent
 

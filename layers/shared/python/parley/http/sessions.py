@@ -25,8 +25,8 @@ from parley.http.schemas import (
 from parley.ids import new_id
 from parley.manifest import manifest
 from parley.repository import session_list
-from parley.repository.models import SessionStatus
 from parley.repository.session_list import SessionFilter
+from parley.repository.states import SessionStatus
 
 SessionId = Annotated[UUID, Path(description="The session's id.")]
 

@@ -69,7 +69,7 @@ class UserDatabase:
             StoreUnavailable: Postgres cannot be reached or cannot serve now; answered with 503.
         """
         scope = OfUser(self._user_id, rows_alone=alone)
-        return self._everything.read(scope, lambda session: work(session.connection()))
+        return self._everything.read(scope, work)
 
     def transaction(self) -> AbstractContextManager[Connection]:
         """Return a transaction, committed at the end of the block, rolled back on an exception.

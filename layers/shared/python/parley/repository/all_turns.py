@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 from pydantic import TypeAdapter
-from sqlalchemy import ColumnElement, Select, literal_column, select
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, Connection, Row, Select, literal_column, select
 
 from parley.repository.database import Database
-from parley.repository.models import TurnRow
 from parley.repository.paging import Page, decode, encode, fitting
 from parley.repository.scope import SERVICE
 from parley.repository.states import OPEN, OPEN_IN_SQL, TurnStatus
-from parley.repository.values import Turn
+from parley.repository.tables import TURNS
+from parley.repository.values import TURN, Turn
 
 LOOKED_AT = 5_000
 """How many turns a page looks through for those that are asked for."""
@@ -56,21 +57,21 @@ def list_all_turns(
     before = None if cursor is None else decode(cursor, _POSITION)[0]
     through, is_whole = _through(matching, before)
     looked = through.subquery()
-    query = select(TurnRow).join(looked, looked.c.id == TurnRow.id)
+    query = select(*TURN).join(looked, looked.c.id == TURNS.c.id)
     if matching.status is not None:
         query = query.where(looked.c.status == matching.status)
     if matching.user_id is not None:
         query = query.where(looked.c.user_id == matching.user_id)
     if matching.agent is not None:
         query = query.where(looked.c.agent == matching.agent)
-    query = query.order_by(TurnRow.id.desc()).limit(limit + 1)
-    last_looked_at = select(through.with_only_columns(TurnRow.id).subquery()).offset(LOOKED_AT - 1)
+    query = query.order_by(TURNS.c.id.desc()).limit(limit + 1)
+    last_looked_at = select(through.with_only_columns(TURNS.c.id).subquery()).offset(LOOKED_AT - 1)
 
-    def read(session: Session) -> tuple[list[TurnRow], UUID | None]:
-        rows = list(session.scalars(query).all())
+    def read(connection: Connection) -> tuple[Sequence[Row[*tuple[Any, ...]]], UUID | None]:
+        rows = connection.execute(query).all()
         if is_whole or len(rows) > limit:
             return rows, None
-        return rows, session.scalars(last_looked_at).one_or_none()
+        return rows, connection.execute(last_looked_at).scalar_one_or_none()
 
     rows, ended_at = database.read(SERVICE, read)
     kept = fitting(rows, limit, lambda row: [row.error_detail])
@@ -84,12 +85,12 @@ def _through(
     matching: TurnFilter, before: UUID | None
 ) -> tuple[Select[UUID, TurnStatus, str, str], bool]:
     """Return the turns to look through, and whether those are all that can match."""
-    turns = select(TurnRow.id, TurnRow.status, TurnRow.user_id, TurnRow.agent)
+    turns = select(TURNS.c.id, TURNS.c.status, TURNS.c.user_id, TURNS.c.agent)
     if before is not None:
-        turns = turns.where(TurnRow.id < before)
+        turns = turns.where(TURNS.c.id < before)
     # What is only asked of few is no reason to read all in their order: hence no order, and OFFSET.
     if matching.session_id is not None:
-        return turns.where(TurnRow.session_id == matching.session_id).offset(0), True
+        return turns.where(TURNS.c.session_id == matching.session_id).offset(0), True
     if matching.status in OPEN:
         return turns.where(_IS_OPEN).offset(0), True
-    return turns.order_by(TurnRow.id.desc()).limit(LOOKED_AT), False
+    return turns.order_by(TURNS.c.id.desc()).limit(LOOKED_AT), False

@@ -21,10 +21,11 @@ from sqlalchemy import Row, Select, select, text
 from parley.errors import NotFound
 from parley.ids import new_id
 from parley.repository.database import Database
-from parley.repository.models import ApprovalRow, ApprovalStatus, TurnRow
 from parley.repository.paging import Page, decode, encode, fitting
 from parley.repository.scope import SERVICE, OfUser, Scope
 from parley.repository.statements import statement
+from parley.repository.states import ApprovalStatus
+from parley.repository.tables import APPROVALS, TURNS
 from parley.repository.turns import RunningTurn
 
 Decision = Literal["approved", "rejected"]
@@ -103,7 +104,7 @@ class Approval:
     expires_at: datetime
 
     @classmethod
-    def of(cls, row: ApprovalRow | Row[Any], session_id: UUID) -> Self:
+    def of(cls, row: Row[*tuple[Any, ...]], session_id: UUID) -> Self:
         """Make the value of a row."""
         return cls(
             row.id,
@@ -180,8 +181,8 @@ def _as_json(asked: Asked) -> dict[str, Any]:
 
 def of_turn(database: Database, user_id: str, turn_id: UUID) -> list[Approval]:
     """Read all that a turn has asked for, the oldest first. One round trip."""
-    query = _APPROVALS.where(ApprovalRow.turn_id == turn_id, ApprovalRow.user_id == user_id)
-    return _read(database, OfUser(user_id), query.order_by(ApprovalRow.id))
+    query = _APPROVALS.where(APPROVALS.c.turn_id == turn_id, APPROVALS.c.user_id == user_id)
+    return _read(database, OfUser(user_id), query.order_by(APPROVALS.c.id))
 
 
 def of_running(database: Database, turn: RunningTurn) -> dict[str, Approval]:
@@ -203,12 +204,12 @@ def get(
     Raises:
         NotFound: There is none such.
     """
-    query = _APPROVALS.where(ApprovalRow.id == approval_id)
+    query = _APPROVALS.where(APPROVALS.c.id == approval_id)
     if user_id is not None:
-        own = query.where(ApprovalRow.user_id == user_id)
+        own = query.where(APPROVALS.c.user_id == user_id)
         if found := _read(database, OfUser(user_id), own):
             return found[0]
-        query = query.where(ApprovalRow.decider.in_(scopes))
+        query = query.where(APPROVALS.c.decider.in_(scopes))
     if found := _read(database, SERVICE, query) if user_id is None or scopes else []:
         return found[0]
     raise NotFound("approval", approval_id)
@@ -234,13 +235,13 @@ def listed(
     Raises:
         InvalidField: The cursor is not one of this list.
     """
-    query = _APPROVALS.order_by(ApprovalRow.id.desc()).limit(limit + 1)
+    query = _APPROVALS.order_by(APPROVALS.c.id.desc()).limit(limit + 1)
     if user_id is not None:
-        query = query.where(ApprovalRow.user_id == user_id)
+        query = query.where(APPROVALS.c.user_id == user_id)
     if status is not None:
-        query = query.where(ApprovalRow.status == status)
+        query = query.where(APPROVALS.c.status == status)
     if cursor is not None:
-        query = query.where(ApprovalRow.id < decode(cursor, _POSITION)[0])
+        query = query.where(APPROVALS.c.id < decode(cursor, _POSITION)[0])
     scope = SERVICE if user_id is None else OfUser(user_id)
     found = _read(database, scope, query)
     kept = fitting(found, limit, lambda each: [each.arguments, each.edited_arguments, each.reason])
@@ -311,11 +312,8 @@ def expire(database: Database, limit: int) -> int:
     return sum(row.approvals for row in database.run(SERVICE, _EXPIRE, {"limit": limit}))
 
 
-_APPROVALS = select(ApprovalRow, TurnRow.session_id).join(
-    TurnRow, TurnRow.id == ApprovalRow.turn_id
-)
+_APPROVALS = select(APPROVALS, TURNS.c.session_id).join(TURNS, TURNS.c.id == APPROVALS.c.turn_id)
 
 
-def _read(database: Database, scope: Scope, query: Select[ApprovalRow, UUID]) -> list[Approval]:
-    rows = database.read(scope, lambda session: session.execute(query).all())
-    return [Approval.of(row, session_id) for row, session_id in rows]
+def _read(database: Database, scope: Scope, query: Select[*tuple[Any, ...]]) -> list[Approval]:
+    return [Approval.of(row, row.session_id) for row in database.run(scope, query)]

@@ -23,7 +23,6 @@ from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
-from sqlalchemy.orm import Session
 
 from parley.errors import StoreMisconfigured, StoreRefused, StoreUnavailable
 from parley.once import made_once
@@ -181,22 +180,22 @@ class Database:
 
         return self._once(work)
 
-    def read(self, scope: Scope, query: Callable[[Session], T]) -> T:
-        """Run a query of typed models; what it returns is detached.
+    def read(self, scope: Scope, work: Callable[[Connection], T]) -> T:
+        """Read by several statements, each of which commits itself.
 
         Args:
-            scope: Whose rows it sees.
-            query: Is given a session, and may be called again.
+            scope: Whose rows they see.
+            work: Runs them, and may be called again.
 
         Raises:
             StoreUnavailable: Postgres cannot be reached or cannot serve now.
         """
 
-        def work() -> T:
-            with self._at_once(scope) as connection, Session(connection) as session:
-                return query(session)
+        def read() -> T:
+            with self._at_once(scope) as connection:
+                return work(connection)
 
-        return with_retry(lambda: self._once(work))
+        return with_retry(lambda: self._once(read))
 
     @contextmanager
     def transaction(self, scope: Scope) -> Iterator[Connection]:

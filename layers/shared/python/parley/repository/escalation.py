@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy import Connection, func, update
 
 from parley.errors import InvalidField
-from parley.repository.models import SessionRow
+from parley.repository.tables import SESSIONS
 from parley.text import storable
 
 REASON_MAX_CHARS = 1000
@@ -35,7 +35,7 @@ def escalate(connection: Connection, session_id: UUID, reason: str) -> None:
     if len(told) > REASON_MAX_CHARS:
         raise InvalidField("reason", f"has more than {REASON_MAX_CHARS} characters")
     connection.execute(
-        update(SessionRow)
-        .where(SessionRow.id == session_id)
+        update(SESSIONS)
+        .where(SESSIONS.c.id == session_id)
         .values(status="escalated", status_reason=told, updated_at=func.now())
     )

@@ -9,8 +9,8 @@ from sqlalchemy import text
 from parley.errors import NotFound
 from parley.ids import TurnKey, new_id
 from parley.repository.database import Database
-from parley.repository.models import SessionStatus
 from parley.repository.scope import OfUser
+from parley.repository.states import SessionStatus
 
 NOTE_ATTEMPT = 1
 """The attempt that a note's turn is vouched for with."""

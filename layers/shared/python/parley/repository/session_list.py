@@ -15,19 +15,29 @@ from typing import Any
 from uuid import UUID
 
 from pydantic import TypeAdapter
-from sqlalchemy import ColumnElement, Select, func, literal, select, tuple_, union_all
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    Select,
+    func,
+    literal,
+    select,
+    tuple_,
+    union_all,
+)
 from sqlalchemy.dialects.postgresql import TIMESTAMP
-from sqlalchemy.orm import Session as DatabaseSession
 
 from parley.repository.database import Database
-from parley.repository.models import SessionRow, SessionStatus, TurnRow
 from parley.repository.paging import Moment, Page, decode, encode, fitting
 from parley.repository.scope import SERVICE, OfUser
-from parley.repository.values import Session
+from parley.repository.states import SessionStatus
+from parley.repository.tables import SESSIONS, TURNS
+from parley.repository.values import SESSION, Session
 
 _Place = tuple[datetime, UUID]
 _Position = tuple[datetime, datetime, UUID]
-_Listing = Select[SessionRow, datetime, datetime]
+_Listing = Select[*tuple[Any, ...]]
 _TIME = TIMESTAMP(timezone=True)
 LOOKED_AT = 1_000
 """How many sessions a page of everybody's looks through for those that are asked for."""
@@ -47,10 +57,10 @@ class SessionFilter:
     def conditions(self) -> list[ColumnElement[bool]]:
         """Return the filter as conditions on the table."""
         wanted: dict[Any, str | None] = {
-            SessionRow.status: self.status,
-            SessionRow.agent: self.agent,
-            SessionRow.name: self.name,
-            SessionRow.platform: self.platform,
+            SESSIONS.c.status: self.status,
+            SESSIONS.c.agent: self.agent,
+            SESSIONS.c.name: self.name,
+            SESSIONS.c.platform: self.platform,
         }
         return [column == value for column, value in wanted.items() if value is not None]
 
@@ -82,36 +92,36 @@ def list_sessions(
     """
     mine = [*matching.conditions()]
     if user_id is not None:
-        mine.append(SessionRow.user_id == user_id)
+        mine.append(SESSIONS.c.user_id == user_id)
     position = None if cursor is None else decode(cursor, _POSITION)
     # By status there is an index.
     looks_through = user_id is None and replace(matching, status=None) != SessionFilter()
     scope = SERVICE if user_id is None else OfUser(user_id)
 
-    def read(session: DatabaseSession) -> tuple[Sequence[Any], Any]:
-        last = session.execute(_last_looked_at(position)).first() if looks_through else None
+    def read(connection: Connection) -> tuple[Sequence[Row[*tuple[Any, ...]]], Any]:
+        last = connection.execute(_last_looked_at(position)).first() if looks_through else None
         looked = None if last is None else (last.place, last.id)
         query = _page(mine, position, looked, limit)
-        return session.execute(query.limit(limit + 1)).all(), last
+        return connection.execute(query.limit(limit + 1)).all(), last
 
     rows, last = database.read(scope, read)
-    kept = fitting(rows, limit, lambda row: _texts(row[0]))
-    page = [Session.of(row[0]) for row in rows[:kept]]
+    kept = fitting(rows, limit, _texts)
+    page = [Session.of(row) for row in rows[:kept]]
     if len(rows) > kept:
         ended = rows[kept - 1]
-        return Page(page, encode([ended.as_of, ended.place, ended[0].id]))
+        return Page(page, encode([ended.as_of, ended.place, ended.id]))
     return Page(page, None if last is None else encode([last.as_of, last.place, last.id]))
 
 
-def _texts(row: SessionRow) -> list[object]:
-    return [row.name, row.status_reason, row.user_id, row.session_metadata]
+def _texts(row: Row[*tuple[Any, ...]]) -> list[object]:
+    return [row.name, row.status_reason, row.user_id, row.metadata]
 
 
 def _page(
     mine: list[ColumnElement[bool]], position: _Position | None, looked: _Place | None, limit: int
 ) -> _Listing:
     if position is None:
-        return _first_page([*mine, *_up_to(looked, SessionRow.last_activity_at, SessionRow.id)])
+        return _first_page([*mine, *_up_to(looked, SESSIONS.c.last_activity_at, SESSIONS.c.id)])
     return _later_page(mine, position, looked, limit)
 
 
@@ -120,14 +130,14 @@ def _last_looked_at(
 ) -> Select[UUID, datetime, datetime]:
     """Find the place at which a page stops looking, if there are so many."""
     as_of = func.now() if position is None else literal(position[0], _TIME)
-    query = select(SessionRow.id, SessionRow.last_activity_at.label("place"), as_of.label("as_of"))
+    query = select(SESSIONS.c.id, SESSIONS.c.last_activity_at.label("place"), as_of.label("as_of"))
     if position is not None:
         query = query.where(
-            SessionRow.last_activity_at <= as_of,
-            tuple_(SessionRow.last_activity_at, SessionRow.id) < _after(position),
+            SESSIONS.c.last_activity_at <= as_of,
+            tuple_(SESSIONS.c.last_activity_at, SESSIONS.c.id) < _after(position),
         )
     return (
-        query.order_by(SessionRow.last_activity_at.desc(), SessionRow.id.desc())
+        query.order_by(SESSIONS.c.last_activity_at.desc(), SESSIONS.c.id.desc())
         .offset(LOOKED_AT - 1)
         .limit(1)
     )
@@ -146,12 +156,12 @@ def _after(position: _Position) -> Any:
 def _first_page(mine: list[ColumnElement[bool]]) -> _Listing:
     return (
         select(
-            SessionRow,
-            SessionRow.last_activity_at.label("place"),
+            *SESSION,
+            SESSIONS.c.last_activity_at.label("place"),
             func.now().label("as_of"),
         )
         .where(*mine)
-        .order_by(SessionRow.last_activity_at.desc(), SessionRow.id.desc())
+        .order_by(SESSIONS.c.last_activity_at.desc(), SESSIONS.c.id.desc())
     )
 
 
@@ -161,16 +171,16 @@ def _later_page(
     as_of = literal(position[0], _TIME)
     after = _after(position)
     unmoved = (
-        select(SessionRow.id, SessionRow.last_activity_at.label("place"))
-        .where(*mine, SessionRow.last_activity_at <= as_of)
-        .where(tuple_(SessionRow.last_activity_at, SessionRow.id) < after)
-        .where(*_up_to(looked, SessionRow.last_activity_at, SessionRow.id))
-        .order_by(SessionRow.last_activity_at.desc(), SessionRow.id.desc())
+        select(SESSIONS.c.id, SESSIONS.c.last_activity_at.label("place"))
+        .where(*mine, SESSIONS.c.last_activity_at <= as_of)
+        .where(tuple_(SESSIONS.c.last_activity_at, SESSIONS.c.id) < after)
+        .where(*_up_to(looked, SESSIONS.c.last_activity_at, SESSIONS.c.id))
+        .order_by(SESSIONS.c.last_activity_at.desc(), SESSIONS.c.id.desc())
         .limit(limit + 1)
     )
     was = (
-        select(SessionRow.id, _activity_at(as_of).label("place"))
-        .where(*mine, SessionRow.last_activity_at > as_of, SessionRow.created_at <= as_of)
+        select(SESSIONS.c.id, _activity_at(as_of).label("place"))
+        .where(*mine, SESSIONS.c.last_activity_at > as_of, SESSIONS.c.created_at <= as_of)
         .subquery()
     )
     moved = select(was.c.id, was.c.place).where(
@@ -178,19 +188,19 @@ def _later_page(
     )
     placed = union_all(unmoved, moved).subquery()
     return (
-        select(SessionRow, placed.c.place, as_of.label("as_of"))
-        .join(placed, SessionRow.id == placed.c.id)
-        .order_by(placed.c.place.desc(), SessionRow.id.desc())
+        select(*SESSION, placed.c.place, as_of.label("as_of"))
+        .join(placed, SESSIONS.c.id == placed.c.id)
+        .order_by(placed.c.place.desc(), SESSIONS.c.id.desc())
     )
 
 
 def _activity_at(moment: ColumnElement[datetime]) -> ColumnElement[datetime]:
     """Tell when the session had last been active at a moment: only turns are activity."""
-    begun = func.max(TurnRow.created_at).filter(TurnRow.created_at <= moment)
-    ended = func.max(TurnRow.ended_at).filter(TurnRow.ended_at <= moment)
+    begun = func.max(TURNS.c.created_at).filter(TURNS.c.created_at <= moment)
+    ended = func.max(TURNS.c.ended_at).filter(TURNS.c.ended_at <= moment)
     turns = (
         select(func.greatest(begun, ended))
-        .where(TurnRow.session_id == SessionRow.id)
+        .where(TURNS.c.session_id == SESSIONS.c.id)
         .scalar_subquery()
     )
-    return func.greatest(SessionRow.created_at, turns)  # ignores NULL: a session without turns
+    return func.greatest(SESSIONS.c.created_at, turns)  # ignores NULL: a session without turns

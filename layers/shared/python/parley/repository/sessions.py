@@ -10,7 +10,9 @@ from uuid import UUID
 from pydantic_core import to_json
 from sqlalchemy import (
     BigInteger,
+    Column,
     ColumnElement,
+    Row,
     Text,
     and_,
     case,
@@ -26,7 +28,6 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import InstrumentedAttribute
 
 from parley.errors import (
     IdempotencyKeyReused,
@@ -40,44 +41,45 @@ from parley.ids import Voucher, conversation_key
 from parley.repository.database import Database
 from parley.repository.deletion import GRACE, deletion
 from parley.repository.fair_use import UNLIMITED, FairUse
-from parley.repository.models import SessionRow, TombstoneRow, TurnRow
 from parley.repository.scope import SERVICE, OfSession, OfUser
 from parley.repository.statements import statement
 from parley.repository.states import OPEN_IN_SQL
-from parley.repository.values import Session
+from parley.repository.tables import SESSIONS, TOMBSTONES, TURNS
+from parley.repository.values import SESSION, Session
 from parley.usage.spent import Spent
 
 _CREATE = statement("create_session")
+_Row = Row[*tuple[Any, ...]]
 _FIELDS = frozenset(field.name for field in fields(Session))
 
 
-def _known(tokens: InstrumentedAttribute[int]) -> ColumnElement[int | None]:
+def _known(tokens: Column[int]) -> ColumnElement[int | None]:
     """Sum up tokens: null where there were calls, and none of them told any."""
     told, calls = (
         func.coalesce(func.sum(tokens), 0),
-        func.coalesce(func.sum(TurnRow.model_calls), 0),
+        func.coalesce(func.sum(TURNS.c.model_calls), 0),
     )
-    untold = func.coalesce(func.sum(TurnRow.uncounted_calls), 0)
+    untold = func.coalesce(func.sum(TURNS.c.uncounted_calls), 0)
     return case((and_(calls > 0, calls == untold, told == 0), null()), else_=told)
 
 
-_CALLS = func.coalesce(func.sum(TurnRow.model_calls), 0)
-_PRICED = TurnRow.model_calls > 0  # a turn without a call costs nothing, which is no price
+_CALLS = func.coalesce(func.sum(TURNS.c.model_calls), 0)
+_PRICED = TURNS.c.model_calls > 0  # a turn without a call costs nothing, which is no price
 _SPENT = (
     _CALLS,
-    _known(TurnRow.input_tokens),
-    func.sum(TurnRow.cached_tokens).filter(_PRICED),
-    _known(TurnRow.output_tokens),
-    func.sum(TurnRow.reasoning_tokens).filter(_PRICED),
+    _known(TURNS.c.input_tokens),
+    func.sum(TURNS.c.cached_tokens).filter(_PRICED),
+    _known(TURNS.c.output_tokens),
+    func.sum(TURNS.c.reasoning_tokens).filter(_PRICED),
     case(
-        (_CALLS > 0, cast(func.sum(TurnRow.cost_nanodollars).filter(_PRICED), BigInteger)), else_=0
+        (_CALLS > 0, cast(func.sum(TURNS.c.cost_nanodollars).filter(_PRICED), BigInteger)), else_=0
     ),
-    func.coalesce(func.sum(TurnRow.uncounted_calls), 0),
+    func.coalesce(func.sum(TURNS.c.uncounted_calls), 0),
     func.coalesce(
         func.sum(
             case(
-                (TurnRow.cost_nanodollars.is_(None), TurnRow.model_calls),
-                else_=TurnRow.unpriced_calls,
+                (TURNS.c.cost_nanodollars.is_(None), TURNS.c.model_calls),
+                else_=TURNS.c.unpriced_calls,
             )
         ),
         0,
@@ -146,24 +148,21 @@ class SessionRepository:
                 raise LimitReached(row.reached, row.most)
             # What was in the way is gone or is the same key's, made meanwhile: look again.
 
-    def _of_key(self, user_id: str, key: str, fingerprint: bytes) -> SessionRow | None:
-        query = select(SessionRow).where(
-            SessionRow.user_id == user_id, SessionRow.idempotency_key == key
+    def _of_key(self, user_id: str, key: str, fingerprint: bytes) -> _Row | None:
+        query = select(*SESSION, SESSIONS.c.fingerprint).where(
+            SESSIONS.c.user_id == user_id, SESSIONS.c.idempotency_key == key
         )
-        earlier = self._database.read(
-            OfUser(user_id), lambda session: session.scalars(query).first()
-        )
-        if earlier is not None:
+        for earlier in self._database.run(OfUser(user_id), query):
             if earlier.fingerprint not in all_of(fingerprint):
                 raise IdempotencyKeyReused(key)
             return earlier
         buried = self._database.run(
             OfUser(user_id),
-            select(TombstoneRow.fingerprint).where(
-                TombstoneRow.user_id == user_id,
-                TombstoneRow.kind == "session",
-                TombstoneRow.idempotency_key == key,
-                TombstoneRow.expires_at > text("now()"),
+            select(TOMBSTONES.c.fingerprint).where(
+                TOMBSTONES.c.user_id == user_id,
+                TOMBSTONES.c.kind == "session",
+                TOMBSTONES.c.idempotency_key == key,
+                TOMBSTONES.c.expires_at > text("now()"),
             ),
         )
         if not buried:
@@ -172,12 +171,12 @@ class SessionRepository:
             raise IdempotencyKeyReused(key)
         raise NotFound("session", key)
 
-    def _find(self, session_id: UUID, user_id: str, name: str | None) -> SessionRow | None:
-        wanted = SessionRow.id == session_id
+    def _find(self, session_id: UUID, user_id: str, name: str | None) -> _Row | None:
+        wanted = SESSIONS.c.id == session_id
         if name is not None:  # compared with null it would be any session without a name
-            wanted |= SessionRow.name == name
-        query = select(SessionRow).where(SessionRow.user_id == user_id, wanted)
-        return self._database.read(OfUser(user_id), lambda session: session.scalars(query).first())
+            wanted |= SESSIONS.c.name == name
+        query = select(*SESSION).where(SESSIONS.c.user_id == user_id, wanted)
+        return next(iter(self._database.run(OfUser(user_id), query)), None)
 
     def get(self, user_id: str, session_id: UUID) -> Session:
         """Look at one session.
@@ -185,11 +184,10 @@ class SessionRepository:
         Raises:
             NotFound: The user has no such session.
         """
-        query = select(SessionRow).where(SessionRow.id == session_id, SessionRow.user_id == user_id)
-        row = self._database.read(OfUser(user_id), lambda session: session.scalars(query).first())
-        if row is None:
-            raise NotFound("session", session_id)
-        return Session.of(row)
+        query = select(*SESSION).where(SESSIONS.c.id == session_id, SESSIONS.c.user_id == user_id)
+        for row in self._database.run(OfUser(user_id), query):
+            return Session.of(row)
+        raise NotFound("session", session_id)
 
     def get_with_usage(self, user_id: str, session_id: UUID) -> tuple[Session, Spent]:
         """Look at one session and at what its turns came to, in one round trip.
@@ -198,16 +196,14 @@ class SessionRepository:
             NotFound: The user has no such session.
         """
         query = (
-            select(SessionRow, *_SPENT)
-            .outerjoin(TurnRow, TurnRow.session_id == SessionRow.id)
-            .where(SessionRow.id == session_id, SessionRow.user_id == user_id)
-            .group_by(SessionRow.id)
+            select(*SESSION, *_SPENT)
+            .outerjoin(TURNS, TURNS.c.session_id == SESSIONS.c.id)
+            .where(SESSIONS.c.id == session_id, SESSIONS.c.user_id == user_id)
+            .group_by(SESSIONS.c.id)
         )
-        row = self._database.read(OfUser(user_id), lambda session: session.execute(query).first())
-        if row is None:
-            raise NotFound("session", session_id)
-        session_row, *sums = row
-        return Session.of(session_row), Spent("", *sums)
+        for row in self._database.run(OfUser(user_id), query):
+            return Session.of(row), Spent("", *row[len(SESSION) :])
+        raise NotFound("session", session_id)
 
     def owner(self, session_id: UUID) -> str:
         """Tell whose session it is: for administration, which names no user.
@@ -215,7 +211,7 @@ class SessionRepository:
         Raises:
             NotFound: There is no such session.
         """
-        query = select(SessionRow.user_id).where(SessionRow.id == session_id)
+        query = select(SESSIONS.c.user_id).where(SESSIONS.c.id == session_id)
         rows = self._database.run(OfSession(session_id), query)
         if not rows:
             raise NotFound("session", session_id)
@@ -250,32 +246,27 @@ class SessionRepository:
             return self.get(user_id, session_id)
         most = self._fair_use.metadata_bytes if changes.get("metadata") else 0
         values = {**changes, "updated_at": text("now()")}
-        if "metadata" in values:
-            values["session_metadata"] = values.pop("metadata")
         if "status" in changes:
-            same = SessionRow.status == changes["status"]
-            values["status_reason"] = case((same, SessionRow.status_reason))
-        own = [SessionRow.id == session_id, SessionRow.user_id == user_id]
+            same = SESSIONS.c.status == changes["status"]
+            values["status_reason"] = case((same, SESSIONS.c.status_reason))
+        own = [SESSIONS.c.id == session_id, SESSIONS.c.user_id == user_id]
         allowed = [*own]
         barred = not by_administrator and changes.get("status", "escalated") != "escalated"
         if barred:
-            allowed.append(SessionRow.status != "escalated")
+            allowed.append(SESSIONS.c.status != "escalated")
         if most:
             allowed.append(_room(user_id, session_id, changes["metadata"], most))
-        changing = update(SessionRow).where(*allowed).values(values).returning(SessionRow)
+        changing = update(SESSIONS).where(*allowed).values(values).returning(*SESSION)
         try:
-            row = self._database.read(
-                OfUser(user_id, alone=bool(most)),
-                lambda session: session.scalars(changing).first(),
-            )
+            changed = self._database.run(OfUser(user_id, alone=bool(most)), changing)
         except IntegrityError as error:
             raise NameTaken(changes["name"]) from error
-        if row is None:
+        if not changed:
             found = self.get(user_id, session_id)
             if most and not (barred and found.status == "escalated"):
                 raise LimitReached("user_max_metadata_bytes", most)
             raise SessionEscalated(session_id)
-        return Session.of(row)
+        return Session.of(changed[0])
 
     def delete(self, user_id: str, session_id: UUID) -> None:
         """Remove the session's rows and leave its conversation in the outbox, in one statement.
@@ -346,16 +337,16 @@ def _room(
 
     new = size(literal(dict(metadata), JSONB))
     others = (
-        select(func.coalesce(func.sum(size(SessionRow.session_metadata)), 0))
+        select(func.coalesce(func.sum(size(SESSIONS.c.metadata)), 0))
         .where(
-            SessionRow.user_id == user_id,
-            SessionRow.id != session_id,
-            SessionRow.session_metadata != literal_column("'{}'"),
+            SESSIONS.c.user_id == user_id,
+            SESSIONS.c.id != session_id,
+            SESSIONS.c.metadata != literal_column("'{}'"),
         )
         .correlate(None)
         .scalar_subquery()
     )
-    return or_(new <= size(SessionRow.session_metadata), new + others <= most)
+    return or_(new <= size(SESSIONS.c.metadata), new + others <= most)
 
 
 def existing(database: Database, sessions: Sequence[tuple[str, UUID]]) -> set[tuple[str, UUID]]:
@@ -366,8 +357,8 @@ def existing(database: Database, sessions: Sequence[tuple[str, UUID]]) -> set[tu
     """
     if not sessions:
         return set()
-    query = select(SessionRow.user_id, SessionRow.id).where(
-        SessionRow.id.in_([session_id for _, session_id in sessions])
+    query = select(SESSIONS.c.user_id, SESSIONS.c.id).where(
+        SESSIONS.c.id.in_([session_id for _, session_id in sessions])
     )
     return {(row.user_id, row.id) for row in database.run(SERVICE, query)}
 

@@ -1,4 +1,4 @@
-"""The states of a turn, and every way from one to another.
+"""The states of a turn, and every way from one to another; those of sessions and approvals.
 
 The statements in `sql/` are what makes them; the diagram of turn-protocol.md is drawn from this
 table, and the tests that break processes have Postgres refuse any other change.
@@ -18,6 +18,10 @@ OPEN: frozenset[TurnStatus] = frozenset({"queued", "running", "waiting"})
 
 OPEN_IN_SQL = "('queued', 'running', 'waiting')"
 """The same as a list of SQL's."""
+
+SessionStatus = Literal["active", "ended", "escalated"]
+
+ApprovalStatus = Literal["open", "approved", "rejected", "expired", "cancelled"]
 
 WaitingFor = Literal["decisions"]
 """What a turn waits for that is `waiting`: decisions of people on what it has asked to do."""

@@ -12,8 +12,8 @@ from sqlalchemy.exc import IntegrityError
 
 from parley.errors import Fenced, ParleyError
 from parley.repository.database import Database
-from parley.repository.models import ToolCallRow
 from parley.repository.scope import OfUser
+from parley.repository.tables import TOOL_CALLS
 from parley.repository.turns import RunningTurn
 
 
@@ -71,13 +71,11 @@ class ToolCallRepository:
     def of_turn(self, turn: RunningTurn) -> dict[str, ToolCall]:
         """Read what the turn's earlier attempts recorded, by call id, oldest first."""
         query = (
-            select(ToolCallRow)
-            .where(ToolCallRow.turn_id == turn.id)
-            .order_by(ToolCallRow.created_at, ToolCallRow.call_id)
+            select(TOOL_CALLS)
+            .where(TOOL_CALLS.c.turn_id == turn.id)
+            .order_by(TOOL_CALLS.c.created_at, TOOL_CALLS.c.call_id)
         )
-        rows = self._database.read(
-            OfUser(turn.user_id), lambda session: session.scalars(query).all()
-        )
+        rows = self._database.run(OfUser(turn.user_id), query)
         return {
             row.call_id: ToolCall(
                 row.call_id,

@@ -11,21 +11,34 @@ from typing import Any, Literal, Self
 from uuid import UUID
 
 from pydantic import TypeAdapter
-from sqlalchemy import Row, Select, case, func, or_, select, tuple_
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    FromClause,
+    Row,
+    Select,
+    case,
+    func,
+    or_,
+    select,
+    tuple_,
+)
 
 from parley.errors import NotFound
 from parley.repository.approvals import Approval
 from parley.repository.database import Database
-from parley.repository.models import ApprovalRow, MessageRow, SessionRow, ToolCallRow, TurnRow
 from parley.repository.paging import Number, Page, decode, encode, fitting
 from parley.repository.scope import SERVICE, OfUser
 from parley.repository.states import OPEN, TurnStatus
 from parley.repository.streams import Place, placed_in, taking
-from parley.repository.values import Message, Step, Turn
+from parley.repository.tables import APPROVALS, MESSAGES, SESSIONS, TOOL_CALLS, TURNS
+from parley.repository.values import MESSAGE, TURN, Message, Step, Turn
+
+_Row = Row[*tuple[Any, ...]]
+_Query = Select[*tuple[Any, ...]]
 
 # Of a turn, the user speaks first.
-_PLACE = case((MessageRow.role == "user", 0), else_=1)
+_PLACE = case((MESSAGES.c.role == "user", 0), else_=1)
 _MESSAGE_POSITION: TypeAdapter[tuple[Number, Number]] = TypeAdapter(tuple[Number, Number])
 _TURN_POSITION: TypeAdapter[tuple[Number]] = TypeAdapter(tuple[Number])
 
@@ -46,17 +59,16 @@ class TurnView:
     approvals: tuple[Approval, ...] = ()
 
     @classmethod
-    def of(
-        cls,
-        turn: TurnRow,
-        user_message: MessageRow | None,
-        reply: MessageRow | None,
-        approvals: Iterable[ApprovalRow] = (),
-    ) -> Self:
-        """Make the view of its rows."""
-        asked, said = (None if row is None else Message.of(row) for row in (user_message, reply))
-        waits_for = tuple(Approval.of(row, turn.session_id) for row in approvals)
-        return cls(Turn.of(turn), asked, said, waits_for)
+    def of(cls, row: _Row, approvals: Iterable[_Row] = ()) -> Self:
+        """Make the view of a row of `_VIEWS`."""
+        reply_at, end = len(TURN) + len(MESSAGE), len(TURN) + 2 * len(MESSAGE)
+        asked, reply = row[len(TURN) : reply_at], row[reply_at:end]
+        return cls(
+            Turn.of(row),
+            None if asked[0] is None else Message(*asked),
+            None if reply[0] is None else Message(*reply),
+            tuple(Approval.of(each, row.session_id) for each in approvals),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,28 +104,27 @@ class Transcript:
             InvalidField: The cursor is not one of this list.
         """
         query = (
-            select(MessageRow, TurnRow.number)
-            .join(TurnRow, MessageRow.turn_id == TurnRow.id)
-            .where(TurnRow.session_id == session_id, TurnRow.user_id == user_id)
+            select(*_columns(MESSAGES), TURNS.c.number)
+            .join(TURNS, MESSAGES.c.turn_id == TURNS.c.id)
+            .where(TURNS.c.session_id == session_id, TURNS.c.user_id == user_id)
             .limit(limit + 1)
         )
-        place = tuple_(TurnRow.number, _PLACE)
+        place = tuple_(TURNS.c.number, _PLACE)
         if order == "asc":
-            query = query.order_by(TurnRow.number, _PLACE)
+            query = query.order_by(TURNS.c.number, _PLACE)
         else:
-            query = query.order_by(TurnRow.number.desc(), _PLACE.desc())
+            query = query.order_by(TURNS.c.number.desc(), _PLACE.desc())
         if cursor is not None:
             last = decode(cursor, _MESSAGE_POSITION)
             query = query.where(place > last if order == "asc" else place < last)
-        rows = self._database.read(OfUser(user_id), lambda session: session.execute(query).all())
+        rows = self._database.run(OfUser(user_id), query)
         if not rows:
             self._require_session(user_id, session_id)
-        kept = fitting(rows, limit, lambda row: [row[0].content])
-        page = [Message.of(row) for row, _ in rows[:kept]]
+        kept = fitting(rows, limit, lambda row: [row.content])
+        page = [Message(*row[: len(MESSAGE)]) for row in rows[:kept]]
         if len(rows) <= kept:
             return Page(page, None)
-        last_row, number = rows[kept - 1]
-        return Page(page, encode([number, 0 if last_row.role == "user" else 1]))
+        return Page(page, encode([rows[kept - 1].number, 0 if page[-1].role == "user" else 1]))
 
     def turns(
         self,
@@ -131,16 +142,16 @@ class Transcript:
             InvalidField: The cursor is not one of this list.
         """
         query = (
-            select(TurnRow)
-            .where(TurnRow.session_id == session_id, TurnRow.user_id == user_id)
-            .order_by(TurnRow.number.desc())
+            select(*TURN)
+            .where(TURNS.c.session_id == session_id, TURNS.c.user_id == user_id)
+            .order_by(TURNS.c.number.desc())
             .limit(limit + 1)
         )
         if status is not None:
-            query = query.where(TurnRow.status == status)
+            query = query.where(TURNS.c.status == status)
         if cursor is not None:
-            query = query.where(TurnRow.number < decode(cursor, _TURN_POSITION)[0])
-        rows = self._database.read(OfUser(user_id), lambda session: session.scalars(query).all())
+            query = query.where(TURNS.c.number < decode(cursor, _TURN_POSITION)[0])
+        rows = self._database.run(OfUser(user_id), query)
         if not rows:
             self._require_session(user_id, session_id)
         kept = fitting(rows, limit, lambda row: [row.error_detail])
@@ -164,7 +175,7 @@ class Transcript:
             LimitReached: The user holds as many streams as one may.
         """
         query = _VIEWS.where(
-            TurnRow.id == turn_id, TurnRow.session_id == session_id, TurnRow.user_id == user_id
+            TURNS.c.id == turn_id, TURNS.c.session_id == session_id, TURNS.c.user_id == user_id
         )
         view = self._found(user_id, query, place)
         if view is None:
@@ -177,10 +188,10 @@ class Transcript:
         Raises:
             NotFound: There is none.
         """
-        wanted = TurnRow.request_id == named
+        wanted = TURNS.c.request_id == named
         with suppress(ValueError):  # it can only be a request's
-            wanted |= TurnRow.id == UUID(named)
-        query = select(TurnRow.user_id, TurnRow.session_id, TurnRow.id, TurnRow.request_id)
+            wanted |= TURNS.c.id == UUID(named)
+        query = select(TURNS.c.user_id, TURNS.c.session_id, TURNS.c.id, TURNS.c.request_id)
         rows = self._database.run(SERVICE, query.where(wanted).limit(1))
         if not rows:
             raise NotFound("turn", named)
@@ -193,17 +204,17 @@ class Transcript:
         Calls of tools are there as they are recorded, those of the model when the turn has ended.
         """
         calls = (
-            select(ToolCallRow)
-            .where(ToolCallRow.turn_id == turn_id)
-            .order_by(ToolCallRow.created_at, ToolCallRow.call_id)
+            select(TOOL_CALLS)
+            .where(TOOL_CALLS.c.turn_id == turn_id)
+            .order_by(TOOL_CALLS.c.created_at, TOOL_CALLS.c.call_id)
         )
-        model = select(TurnRow.model_steps).where(TurnRow.id == turn_id)
+        model = select(TURNS.c.model_steps).where(TURNS.c.id == turn_id)
 
-        def read(session: Session) -> list[Step]:
-            asked = session.scalars(model).one_or_none() or []
+        def read(connection: Connection) -> list[Step]:
+            asked = connection.execute(model).scalar_one_or_none() or []
             return [
                 *map(Step.of_model, asked),
-                *map(Step.of_tool, session.scalars(calls).all()),
+                *map(Step.of_tool, connection.execute(calls).all()),
             ]
 
         return sorted(self._database.read(OfUser(user_id), read), key=attrgetter("ended_at"))
@@ -222,15 +233,15 @@ class Transcript:
         Returns:
             Each turn with the number of its recorded tool calls, by the turn's number.
         """
-        numbered = (TurnRow.session_id == session_id, TurnRow.number.in_(numbers))
+        numbered = (TURNS.c.session_id == session_id, TURNS.c.number.in_(numbers))
         sized = _SIZED.where(*numbered).subquery()
         query = (
             _VIEWS.add_columns(_TOOL_CALLS)
-            .join(sized, sized.c.id == TurnRow.id)
+            .join(sized, sized.c.id == TURNS.c.id)
             .where(sized.c.newer <= max_bytes)
         )
-        rows = self._database.read(OfUser(user_id), lambda session: session.execute(query).all())
-        return {row[0].number: (TurnView.of(*row[:3]), row[3]) for row in rows}
+        rows = self._database.run(OfUser(user_id), query)
+        return {row.number: (TurnView.of(row), row[-1]) for row in rows}
 
     def open_turn(
         self, user_id: str, key: str, session_id: UUID | None, *, place: Place | None = None
@@ -249,43 +260,38 @@ class Transcript:
         Raises:
             LimitReached: The user holds as many streams as one may.
         """
-        known = SessionRow.id == session_id
-        of_user = select(SessionRow.id).where(
-            SessionRow.user_id == user_id, or_(known, SessionRow.idempotency_key == key)
+        known = SESSIONS.c.id == session_id
+        of_user = select(SESSIONS.c.id).where(
+            SESSIONS.c.user_id == user_id, or_(known, SESSIONS.c.idempotency_key == key)
         )
         found = of_user.order_by(known.desc()).limit(1).scalar_subquery()
         query = (
             _VIEWS.where(
-                TurnRow.session_id == found,
-                TurnRow.user_id == user_id,
-                TurnRow.status.in_(OPEN),
+                TURNS.c.session_id == found,
+                TURNS.c.user_id == user_id,
+                TURNS.c.status.in_(OPEN),
             )
-            .order_by(TurnRow.number)
+            .order_by(TURNS.c.number)
             .limit(1)
         )
         return self._found(user_id, query, place)
 
-    def _found(
-        self,
-        user_id: str,
-        query: Select[TurnRow, MessageRow, MessageRow],
-        place: Place | None,
-    ) -> TurnView | None:
+    def _found(self, user_id: str, query: _Query, place: Place | None) -> TurnView | None:
         """Look at the turn that a query of views gives, and take a place for who is told it."""
         if place is None:
             return self._database.read(OfUser(user_id), partial(_view, query))
-        wanted = query.with_only_columns(TurnRow.id, TurnRow.user_id).cte("wanted")
+        wanted = query.with_only_columns(TURNS.c.id, TURNS.c.user_id).cte("wanted")
         placed = taking()
         taken = (
             _VIEWS.add_columns(placed_in(placed))
-            .where(TurnRow.id == select(wanted.c.id).scalar_subquery())
+            .where(TURNS.c.id == select(wanted.c.id).scalar_subquery())
             .add_cte(wanted, placed)
         )
         parameters = place.parameters()
 
-        def look(session: Session) -> tuple[bool, TurnView | None]:
-            row = session.execute(taken, parameters).first()
-            return row is None or bool(row[3]), _shown(session, row)
+        def look(connection: Connection) -> tuple[bool, TurnView | None]:
+            row = connection.execute(taken, parameters).first()
+            return row is None or bool(row.placed), _shown(connection, row)
 
         # Alone, as begins count the places that this takes.
         had, view = self._database.read(OfUser(user_id, alone=True), look)
@@ -294,35 +300,39 @@ class Transcript:
         return view
 
     def _require_session(self, user_id: str, session_id: UUID) -> None:
-        query = select(SessionRow.id).where(
-            SessionRow.id == session_id, SessionRow.user_id == user_id
+        query = select(SESSIONS.c.id).where(
+            SESSIONS.c.id == session_id, SESSIONS.c.user_id == user_id
         )
         if not self._database.run(OfUser(user_id), query):
             raise NotFound("session", session_id)
 
 
-def _view(query: Select[TurnRow, MessageRow, MessageRow], session: Session) -> TurnView | None:
-    return _shown(session, session.execute(query).first())
+def _view(query: _Query, connection: Connection) -> TurnView | None:
+    return _shown(connection, connection.execute(query).first())
 
 
-def _shown(session: Session, row: Row[*tuple[Any, ...]] | None) -> TurnView | None:
+def _shown(connection: Connection, row: _Row | None) -> TurnView | None:
     if row is None:
         return None
-    turn, user_message, reply = row[:3]
-    if turn.status != "waiting":
-        return TurnView.of(turn, user_message, reply)
-    asked = select(ApprovalRow).where(ApprovalRow.turn_id == turn.id).order_by(ApprovalRow.id)
-    return TurnView.of(turn, user_message, reply, session.scalars(asked).all())
+    if row.status != "waiting":
+        return TurnView.of(row)
+    asked = select(APPROVALS).where(APPROVALS.c.turn_id == row.id).order_by(APPROVALS.c.id)
+    return TurnView.of(row, connection.execute(asked).all())
 
 
-def _views() -> Select[TurnRow, MessageRow, MessageRow]:
-    user_message, reply = aliased(MessageRow), aliased(MessageRow)
+def _columns(messages: FromClause) -> list[ColumnElement[Any]]:
+    return [messages.c[name] for name in MESSAGE]
+
+
+def _views() -> _Query:
+    user_message, reply = MESSAGES.alias(), MESSAGES.alias()
     return (
-        select(TurnRow, user_message, reply)
+        select(*TURN, *_columns(user_message), *_columns(reply))
+        .select_from(TURNS)
         .outerjoin(
-            user_message, (user_message.turn_id == TurnRow.id) & (user_message.role == "user")
+            user_message, (user_message.c.turn_id == TURNS.c.id) & (user_message.c.role == "user")
         )
-        .outerjoin(reply, (reply.turn_id == TurnRow.id) & (reply.role == "assistant"))
+        .outerjoin(reply, (reply.c.turn_id == TURNS.c.id) & (reply.c.role == "assistant"))
     )
 
 
@@ -330,18 +340,18 @@ def _views() -> Select[TurnRow, MessageRow, MessageRow]:
 # use it first at once each keeps other ones, which never match again (sqlalchemy#12302).
 _VIEWS = _views()
 # How much was said in turns, and in those of them that are newer than each.
-_BYTES = func.coalesce(func.sum(func.octet_length(MessageRow.content)), 0)
+_BYTES = func.coalesce(func.sum(func.octet_length(MESSAGES.c.content)), 0)
 _SIZED = (
     select(
-        TurnRow.id,
-        (func.sum(_BYTES).over(order_by=TurnRow.number.desc()) - _BYTES).label("newer"),
+        TURNS.c.id,
+        (func.sum(_BYTES).over(order_by=TURNS.c.number.desc()) - _BYTES).label("newer"),
     )
-    .outerjoin(MessageRow, MessageRow.turn_id == TurnRow.id)
-    .group_by(TurnRow.id, TurnRow.number)
+    .outerjoin(MESSAGES, MESSAGES.c.turn_id == TURNS.c.id)
+    .group_by(TURNS.c.id, TURNS.c.number)
 )
 _TOOL_CALLS = (
     select(func.count())
-    .where(ToolCallRow.turn_id == TurnRow.id)
-    .correlate(TurnRow)
+    .where(TOOL_CALLS.c.turn_id == TURNS.c.id)
+    .correlate(TURNS)
     .scalar_subquery()
 )

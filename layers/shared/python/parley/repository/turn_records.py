@@ -9,12 +9,12 @@ from uuid import UUID
 
 from pydantic import StringConstraints, TypeAdapter
 from pydantic_core import to_json
-from sqlalchemy import select, tuple_
+from sqlalchemy import Row, select, tuple_
 
 from parley.repository.database import Database
-from parley.repository.models import ToolCallRow
 from parley.repository.paging import Moment, Page, decode, encode, fitting
 from parley.repository.scope import OfUser
+from parley.repository.tables import TOOL_CALLS
 
 TEXT_MAX_CHARS = 100_000
 """How much of what a call was given, and of what it gave, is shown."""
@@ -49,7 +49,7 @@ class RecordedCall:
     recorded_at: datetime
 
     @classmethod
-    def of(cls, row: ToolCallRow) -> Self:
+    def of(cls, row: Row[*tuple[Any, ...]]) -> Self:
         """Make the value of a row."""
         output = row.output.get("value")
         written = output if isinstance(output, str) else to_json(output).decode()
@@ -83,16 +83,16 @@ def recorded_calls(
         InvalidField: The cursor is not one of this list.
         StoreUnavailable: Postgres cannot serve now.
     """
-    place = tuple_(ToolCallRow.created_at, ToolCallRow.call_id)
+    place = tuple_(TOOL_CALLS.c.created_at, TOOL_CALLS.c.call_id)
     query = (
-        select(ToolCallRow)
-        .where(ToolCallRow.turn_id == turn_id)
-        .order_by(ToolCallRow.created_at, ToolCallRow.call_id)
+        select(TOOL_CALLS)
+        .where(TOOL_CALLS.c.turn_id == turn_id)
+        .order_by(TOOL_CALLS.c.created_at, TOOL_CALLS.c.call_id)
         .limit(limit + 1)
     )
     if cursor is not None:
         query = query.where(place > decode(cursor, _POSITION))
-    rows = database.read(OfUser(user_id), lambda session: session.scalars(query).all())
+    rows = database.run(OfUser(user_id), query)
     calls = [RecordedCall.of(row) for row in rows]
     kept = fitting(calls, limit, lambda call: [call.arguments, call.output])
     page = calls[:kept]

@@ -1,26 +1,24 @@
-"""What is read of the tables, as frozen values: nothing above the repository sees a row of the ORM.
+"""What is read of the tables, as frozen values: nothing above the repository sees a row.
 
-Each is made of its row here, and may be made without one, where what a row would say is known.
+Each is made of its row here, and may be made without one, where what a row would say is known. The
+columns that a row must begin with stand below its value.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any, Literal, Self
 from uuid import UUID
 
-from parley.repository.models import (
-    MessageRow,
-    Role,
-    SessionRow,
-    SessionStatus,
-    ToolCallRow,
-    TurnRow,
-)
-from parley.repository.states import TurnStatus, WaitingFor
+from sqlalchemy import Row
+
+from parley.repository.states import SessionStatus, TurnStatus, WaitingFor
+from parley.repository.tables import SESSIONS, TURNS
 from parley.usage.spent import Spent
+
+Role = Literal["user", "assistant"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,23 +44,12 @@ class Session:
     last_activity_at: datetime
 
     @classmethod
-    def of(cls, row: SessionRow) -> Self:
-        """Make the value of a row."""
-        return cls(
-            id=row.id,
-            user_id=row.user_id,
-            agent=row.agent,
-            name=row.name,
-            platform=row.platform,
-            status=row.status,
-            status_reason=row.status_reason,
-            metadata=row.session_metadata,
-            memory_from=row.memory_from,
-            idempotency_key=row.idempotency_key,
-            created_at=row.created_at,
-            updated_at=row.updated_at,
-            last_activity_at=row.last_activity_at,
-        )
+    def of(cls, row: Row[*tuple[Any, ...]]) -> Self:
+        """Make the value of a row that begins with `SESSION`."""
+        return cls(*row[: len(SESSION)])
+
+
+SESSION = tuple(SESSIONS.c[field.name] for field in fields(Session))
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +96,8 @@ class Turn:
         return self.spent.output or 0
 
     @classmethod
-    def of(cls, row: TurnRow) -> Self:
-        """Make the value of a row."""
+    def of(cls, row: Row[*tuple[Any, ...]]) -> Self:
+        """Make the value of a row that begins with `TURN`."""
         return cls(
             id=row.id,
             session_id=row.session_id,
@@ -130,7 +117,17 @@ class Turn:
         )
 
 
-def _spent(row: TurnRow) -> Spent:
+TURN = tuple(
+    TURNS.c[name]
+    for name in (
+        *(field.name for field in fields(Turn) if field.name != "spent"),
+        *("model_calls", "uncounted_calls", "unpriced_calls", "cost_nanodollars"),
+        *("input_tokens", "cached_tokens", "output_tokens", "reasoning_tokens"),
+    )
+)
+
+
+def _spent(row: Row[*tuple[Any, ...]]) -> Spent:
     calls, uncounted = row.model_calls, row.uncounted_calls
     if not calls:
         return Spent()
@@ -158,10 +155,9 @@ class Message:
     content: str
     created_at: datetime
 
-    @classmethod
-    def of(cls, row: MessageRow) -> Self:
-        """Make the value of a row."""
-        return cls(row.id, row.turn_id, row.role, row.content, row.created_at)
+
+MESSAGE = tuple(field.name for field in fields(Message))
+"""The names of its columns, since a statement may read two messages of a turn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +194,7 @@ class Step:
         )
 
     @classmethod
-    def of_tool(cls, row: ToolCallRow) -> Self:
+    def of_tool(cls, row: Row[*tuple[Any, ...]]) -> Self:
         """Make the value of a row."""
         return cls(
             kind="tool",

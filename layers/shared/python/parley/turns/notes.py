@@ -12,8 +12,8 @@ from parley.memory.shape import assistant_message
 from parley.memory.store import AgentSessionStore, StoredTurn, TurnMemory
 from parley.observability import logger
 from parley.repository.database import Database
-from parley.repository.models import SessionStatus
 from parley.repository.notes import NOTE_ATTEMPT, leave_note
+from parley.repository.states import SessionStatus
 
 
 @dataclass(frozen=True, slots=True)
