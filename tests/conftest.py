@@ -14,6 +14,7 @@ from parley_project.generated import serve_here
 from parley_testing.models import input
 
 pytest_plugins = [
+    "parley_testing.at_length",
     "parley_testing.collected",
     "parley_testing.file_order",
     "parley_testing.read_once",

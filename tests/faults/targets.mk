@@ -14,7 +14,6 @@ faults: .venv/.test at-length ## Random schedules of everything that can go wron
 		'said=$$($(BIN)/pytest tests/faults/state_machine --hypothesis-seed=SEED -p no:cacheprovider 2>&1); \
 		status=$$?; echo "seed SEED"; echo "$$said"; exit $$status'
 
-# What `make test` does fewer times: see `at_length.py`.
-at-length: .venv/.test ## The tests of which `make test` does less, with their full numbers
-	PARLEY_TEST_AT_LENGTH=1 $(BIN)/pytest tests/faults/test_wakeups.py tests/faults/test_spending.py \
-		tests/integration/stack/test_contract.py tests/integration/stack/test_open_streams.py $(AT_ONCE)
+# All that `make test` does less of: see `at_length.py`.
+at-length: .venv/.test tests/clients/node_modules ## Tests on embedded PostgreSQL with their full numbers
+	PARLEY_TEST_AT_LENGTH=1 $(BIN)/pytest tests/faults tests/integration --timeout=3000 $(AT_ONCE)

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
+from parley_testing.at_length import some, times
 from parley_testing.scenarios.fork_server import Child
 from parley_testing.scenarios.outcome import Outcome, asked_again, in_flight
 from parley_testing.scenarios.setup import Point, ScenarioRun, Setup, counted
@@ -37,17 +38,20 @@ WAYS = (by_the_same_key, by_the_recovery, by_the_next_message)
 
 
 @pytest.mark.parametrize(
-    ("place", "ways"), [("sqlite", 2), ("dynamodb", 1)], indirect=["place"], ids=STORES
+    ("place", "ways", "one_in"),
+    [("sqlite", times(enough=1, full=2), 2), ("dynamodb", 1, 4)],
+    indirect=["place"],
+    ids=STORES,
 )
 @pytest.mark.parametrize("scenario", ["tools", "agents"])
 async def test_a_turn_that_is_killed_anywhere_is_made_whole_by_another_process(
-    new_setup: Callable[[str], Setup], scenario: str, ways: int
+    new_setup: Callable[[str], Setup], scenario: str, ways: int, one_in: int
 ) -> None:
     setup = new_setup(scenario)
     points, whole = await setup.undisturbed()
     broken = [
         (point, WAYS[(place + way) % len(WAYS)])
-        for place, point in enumerate(points)
+        for place, point in enumerate(some(points, one_in=one_in))
         for way in range(ways)
     ]
 
@@ -64,7 +68,10 @@ async def test_a_turn_that_is_killed_anywhere_is_made_whole_by_another_process(
 
 
 @pytest.mark.parametrize(
-    ("place", "every"), [("sqlite", 1), ("dynamodb", 3)], indirect=["place"], ids=STORES
+    ("place", "every"),
+    [("sqlite", times(enough=3, full=1)), ("dynamodb", times(enough=6, full=3))],
+    indirect=["place"],
+    ids=STORES,
 )
 async def test_a_turn_that_is_killed_while_it_asks_waits_or_goes_on_is_made_whole(
     new_setup: Callable[[str], Setup], every: int
@@ -80,7 +87,10 @@ async def test_a_turn_that_is_killed_while_it_asks_waits_or_goes_on_is_made_whol
 
 
 @pytest.mark.parametrize(
-    ("place", "every"), [("sqlite", 1), ("dynamodb", 3)], indirect=["place"], ids=STORES
+    ("place", "every"),
+    [("sqlite", times(enough=3, full=1)), ("dynamodb", times(enough=6, full=3))],
+    indirect=["place"],
+    ids=STORES,
 )
 async def test_a_turn_that_is_killed_again_while_it_is_carried_on_is_made_whole_by_a_third(
     new_setup: Callable[[str], Setup], every: int

@@ -72,7 +72,10 @@ def new_worker_setup(
 
 
 @pytest.mark.parametrize(
-    ("place", "every"), [("sqlite", 1), ("dynamodb", 4)], indirect=["place"], ids=STORES
+    ("place", "every"),
+    [("sqlite", times(enough=3, full=1)), ("dynamodb", times(enough=8, full=4))],
+    indirect=["place"],
+    ids=STORES,
 )
 def test_a_worker_that_is_killed_anywhere_leaves_a_wakeup_to_another(
     new_worker_setup: NewWorkerSetup, every: int

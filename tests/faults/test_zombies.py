@@ -10,6 +10,7 @@ import psycopg
 import pytest
 
 from parley.repository.database import Database
+from parley_testing.at_length import times
 from parley_testing.scenarios.fork_server import Child
 from parley_testing.scenarios.parts import Place
 from parley_testing.scenarios.setup import Point, ScenarioRun, Setup
@@ -27,7 +28,10 @@ def database(place: Place) -> Iterator[Database]:
 
 
 @pytest.mark.parametrize(
-    ("place", "every"), [("sqlite", 1), ("dynamodb", 4)], indirect=["place"], ids=STORES
+    ("place", "every"),
+    [("sqlite", times(enough=3, full=1)), ("dynamodb", times(enough=8, full=4))],
+    indirect=["place"],
+    ids=STORES,
 )
 @pytest.mark.parametrize("scenario", ["tools", "agents"])
 async def test_a_process_that_wakes_up_after_it_was_replaced_changes_nothing(

@@ -11,12 +11,13 @@ import pytest
 from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis.stateful import run_state_machine_as_test
 
+from parley_testing.at_length import times
 from parley_testing.schedules.machine import machine
 from parley_testing.schedules.steps import taken
 from parley_testing.schedules.world import World
 
 STEPS_OF_ONE = 40
-STEPS = int(os.environ.get("PARLEY_SCHEDULE_STEPS", "800"))
+STEPS = int(os.environ.get("PARLEY_SCHEDULE_STEPS", times(enough=400, full=800)))
 _LONG = STEPS > 5000
 # A failing schedule is printed as soon as it fails. Making it shorter takes minutes.
 _SHRINK = [Phase.shrink] if "PARLEY_SCHEDULE_SHRINK" in os.environ else []

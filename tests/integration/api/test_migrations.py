@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from importlib import import_module
 from types import ModuleType
 from typing import Any
@@ -26,7 +27,7 @@ from parley.repository.tables import METADATA
 from parley_testing.api.handlers import FUNCTIONS, load_function
 from parley_testing.postgres.databases import runtime_url
 from parley_testing.postgres.postgres_wire import PostgresWire
-from parley_testing.waiting import HANG_SECONDS
+from parley_testing.waiting import HANG_SECONDS, longer_and_longer
 
 OF_PROJECT = {"tasks", "deleted_task_keys", "parley_project_version"}
 """What the repository's project has, and of 0001 was Parley's."""
@@ -182,21 +183,30 @@ def test_the_migrations_make_what_the_models_say(
 def test_a_lock_is_waited_for_longer_than_a_statement_may_take(
     environment: pytest.MonkeyPatch, empty_database_url: str, empty: psycopg.Connection
 ) -> None:
-    environment.setattr(connection, "_ANSWER_SECONDS", 0.1)
-    hurried = Database(lambda: empty_database_url, statement_timeout=0.2, as_owner=True)
+    waiting = (
+        "SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted AND database ="
+        " (SELECT oid FROM pg_database WHERE datname = current_database())"
+    )
     reached: list[str] = []
-    migrating = threading.Thread(target=lambda: reached.append(schema().upgrade(hurried)))
-    with empty.transaction():
-        empty.execute("SELECT pg_advisory_xact_lock(%s)", [schema()._LOCK])
-        migrating.start()
-        while not empty.execute(
-            "SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted AND database ="
-            " (SELECT oid FROM pg_database WHERE datname = current_database())"
-        ).rowcount:
-            pass
-        empty.execute("SELECT pg_sleep(0.6)")  # longer than both limits of an ordinary statement
 
-    migrating.join()
+    def migrate(hurried: Database) -> None:
+        with suppress(StoreUnavailable):  # one of its own statements took too long
+            reached.append(schema().upgrade(hurried))
+
+    for seconds in longer_and_longer(0.2):
+        environment.setattr(connection, "_ANSWER_SECONDS", seconds / 2)
+        hurried = Database(lambda: empty_database_url, statement_timeout=seconds, as_owner=True)
+        migrating = threading.Thread(target=migrate, args=(hurried,))
+        with empty.transaction():
+            empty.execute("SELECT pg_advisory_xact_lock(%s)", [schema()._LOCK])
+            migrating.start()
+            while migrating.is_alive() and not empty.execute(waiting).rowcount:
+                pass
+            # Longer than both limits of an ordinary statement.
+            empty.execute("SELECT pg_sleep(%s)", [3 * seconds])
+        migrating.join()
+        if reached:
+            break
 
     assert reached == [newest()]
     hurried.close()

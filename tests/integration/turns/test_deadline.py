@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import time
+import threading
 from collections.abc import Callable
 from typing import Any
 from uuid import UUID
@@ -18,6 +18,7 @@ from parley.timing import TURN_MARGIN_SECONDS
 from parley_testing.api.handlers import Api
 from parley_testing.models.scripted import Items, call, in_order, say
 from parley_testing.models.server import Asked, ModelServer, Said
+from parley_testing.waiting import HANG_SECONDS, longer_and_longer
 from parley_testing.workbench import Workbench, request
 
 
@@ -29,16 +30,25 @@ async def for_ever() -> Items:
 def test_a_turn_that_outlasts_its_invocation_is_joined_by_its_key(
     model_api: Api, model: ModelServer, sql: psycopg.Connection
 ) -> None:
+    asked_for, answered = threading.Event(), threading.Event()
+
     def slow(asked: Asked) -> Said:
-        time.sleep(0.4)
+        asked_for.set()
+        answered.wait(HANG_SECONDS)
         return Said("too late")
 
-    session_id, key = model_api.new_session(), {"Idempotency-Key": "k"}
-    path, body = f"/sessions/{session_id}/messages", {"text": "hello"}
-    model_api("POST", path, {"text": "warm up"})
+    body = {"text": "hello"}
+    model_api("POST", f"/sessions/{model_api.new_session()}/messages", {"text": "warm up"})
     model.script = slow
+    for seconds in longer_and_longer(0.2):
+        path = f"/sessions/{model_api.new_session()}/messages"
+        key = {"Idempotency-Key": f"k{seconds}"}
 
-    answer = model_api("POST", path, body, headers=key, seconds=TURN_MARGIN_SECONDS + 0.2)
+        answer = model_api("POST", path, body, headers=key, seconds=TURN_MARGIN_SECONDS + seconds)
+
+        if asked_for.is_set():  # it came as far as that in time
+            break
+    answered.set()
 
     assert (answer.status, answer.json["code"]) == (504, "turn_timeout")
     row = sql.execute(

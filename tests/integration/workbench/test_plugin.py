@@ -15,6 +15,7 @@ import pytest
 
 from parley_backend import backend
 from parley_testing.agents_brought import documented
+from parley_testing.at_length import AT_LENGTH
 
 PROJECT = """
 [tool.parley]
@@ -133,6 +134,26 @@ def write(root: Path, files: Mapping[Any, str]) -> Path:
     return root
 
 
+KILLED_AT_SOME = """
+def pytest_collection_finish():
+    from parley.testing import survival
+
+    found = survival.places_to_kill
+    survival.places_to_kill = lambda *passed: found(*passed)[::4]
+"""
+"""A plugin with which `survives` kills at every fourth place.
+
+Of a project's tests it is seen here that they run; `test_survives.py` sees what they find.
+"""
+
+
+def run_surviving(project: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    if AT_LENGTH:
+        return run_pytest(project, *arguments)
+    (project / "killed_at_some.py").write_text(KILLED_AT_SOME)
+    return run_pytest(project, "-p", "killed_at_some", *arguments)
+
+
 def run_pytest(project: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     # Nothing of the manifest that this process has: a plain pytest in the folder.
     environment = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "PYTEST_ADDOPTS")}
@@ -146,7 +167,7 @@ def run_pytest(project: Path, *arguments: str) -> subprocess.CompletedProcess[st
 def test_the_tests_of_a_project_have_its_agents_tables_and_variables(
     project: Path, arguments: tuple[str, ...]
 ) -> None:
-    done = run_pytest(project, *arguments)
+    done = run_surviving(project, *arguments)
 
     assert done.returncode == 0, done.stdout + done.stderr
     assert "4 passed" in done.stdout
@@ -191,7 +212,7 @@ def test_an_export_of_agent_builder_becomes_a_project(tmp_path: Path) -> None:
     }
     project = write(tmp_path, {**files, **more})
 
-    done = run_pytest(project, "-p", "no:xdist")
+    done = run_surviving(project, "-p", "no:xdist")
 
     assert done.returncode == 0, done.stdout + done.stderr
     assert "2 passed" in done.stdout
@@ -209,6 +230,7 @@ def add_task(title: str) -> str:
 """
 
 
+@pytest.mark.at_length("e2e/test_installed.py does this with the starter, from a wheel")
 @pytest.mark.parametrize("plain", [False, True])
 def test_the_starter_survives_unless_its_effect_tool_is_a_plain_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, plain: bool

@@ -10,6 +10,8 @@ import pytest
 from parley.testing import Asked, Says, Script, Workbench, calls, says
 from parley_testing.agents_brought import sdk_examples as sdk
 
+pytestmark = pytest.mark.usefixtures("killed_at_some")
+
 
 def airline(_: object) -> sdk.AirlineAgentContext:
     return sdk.AirlineAgentContext()

@@ -69,11 +69,13 @@ def test_an_effect_tool_survives_and_leaves_nothing_behind(parley: Workbench) ->
     assert parley.database.rows("SELECT * FROM bookings") == []
 
 
+@pytest.mark.usefixtures("killed_at_some")
 @pytest.mark.parametrize("mode", ["stream", "background"])
 def test_it_survives_in_every_mode(parley: Workbench, mode: str) -> None:
     parley.survives(booking(parley, book, mode=mode))
 
 
+@pytest.mark.usefixtures("killed_at_some")
 @pytest.mark.parametrize("mode", ["wait", "stream", "background"])
 def test_no_copy_builds_a_schema_anew(
     parley: Workbench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, mode: Mode
@@ -140,6 +142,7 @@ def test_a_turn_is_run_and_told_of(parley: Workbench, mode: str) -> None:
     assert [row["size"] for row in parley.database.rows("SELECT size FROM bookings")] == [4]
 
 
+@pytest.mark.usefixtures("killed_at_some")
 def test_a_later_turn_of_the_session_survives(parley: Workbench) -> None:
     first = parley.run(booking(parley, book))
 
@@ -148,12 +151,14 @@ def test_a_later_turn_of_the_session_survives(parley: Workbench) -> None:
     assert len(parley.database.rows("SELECT * FROM bookings")) == 1
 
 
+@pytest.mark.usefixtures("killed_at_some")
 async def test_it_is_used_in_tests_with_a_loop_too(parley: Workbench) -> None:
     assert parley.run(booking(parley, book)).status == "completed"
 
     assert parley.survives(booking(parley, book)).findings == []
 
 
+@pytest.mark.usefixtures("killed_at_some")
 def test_a_turn_that_fails_without_a_kill_is_told_of(parley: Workbench) -> None:
     turn = parley.turn(Agent(name="bookings"), "Hello", model=[fails(ValueError("broken"))])
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import psutil
 
@@ -30,6 +30,17 @@ async def until(condition: Callable[..., object], seconds: float = HANG_SECONDS)
         # What is waited for may happen in another thread or process.
         while not condition():  # noqa: ASYNC110
             await asyncio.sleep(0.01)
+
+
+def longer_and_longer(seconds: float) -> Iterator[float]:
+    """Yield limits of time, for something that has to come some way before it is cut off.
+
+    The first is enough on a machine with nothing else to do. A test takes the next where it was cut
+    off too early to tell anything, and fails if it was so with all of them.
+    """
+    while seconds < HANG_SECONDS:
+        yield seconds
+        seconds *= 4
 
 
 def alive(pid: int) -> bool:

@@ -22,6 +22,7 @@ from parley.runner.tools import effect_tool
 from parley.turns.context import TurnContext
 from parley_testing.models.scripted import (
     Items,
+    Script,
     ScriptedProvider,
     Streamed,
     by_model,
@@ -29,6 +30,7 @@ from parley_testing.models.scripted import (
     in_order,
     say,
 )
+from parley_testing.waiting import longer_and_longer
 
 JUDGE = Agent[Any](name="judge", model="judge", instructions="Judge.")
 
@@ -260,9 +262,10 @@ async def test_outside_a_turn_a_run_is_the_sdk_s(carry: Any) -> None:
 
 
 async def test_a_run_in_a_thread_ends_with_its_turn(new_bench: Any) -> None:
-    ended = asyncio.Event()
+    began, ended = asyncio.Event(), asyncio.Event()
 
     async def never() -> Streamed:
+        began.set()
         try:
             await asyncio.sleep(3600)
         finally:
@@ -270,15 +273,21 @@ async def test_a_run_in_a_thread_ends_with_its_turn(new_bench: Any) -> None:
         return Streamed("never")
 
     agent = Agent[TurnContext](name="one", tools=[ask_in_a_thread])
-    script = by_model(
-        {
-            "default": in_order(call("ask_in_a_thread", "c", question="why?")),
-            "judge": lambda asked: never,
-        }
-    )
-    bench = new_bench(script, agent=agent, turn_seconds=1)
 
-    view = await bench.execute(bench.begin(bench.new_session()))
+    def script() -> Script:
+        return by_model(
+            {
+                "default": in_order(call("ask_in_a_thread", "c", question="why?")),
+                "judge": lambda asked: never,
+            }
+        )
 
-    assert view.turn.error_code == "turn_too_long"
+    for seconds in longer_and_longer(1):
+        bench = new_bench(script(), agent=agent, turn_seconds=seconds)
+
+        view = await bench.execute(bench.begin(bench.new_session()))
+
+        assert view.turn.error_code == "turn_too_long"
+        if began.is_set():
+            break
     assert ended.is_set()
