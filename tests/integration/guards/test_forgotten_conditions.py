@@ -94,8 +94,8 @@ def test_it_sees_the_rows_of_its_own_user_only(
 def test_a_route_that_forgets_its_user_shows_no_strangers_session(
     sessions: dict[str, UUID], guarded: bool, api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with_the_user = session_list._first_page
-    monkeypatch.setattr(session_list, "_first_page", lambda mine: with_the_user(mine[:-1]))
+    with_the_user = session_list._page
+    monkeypatch.setattr(session_list, "_page", lambda mine, *more: with_the_user(mine[:-1], *more))
 
     listed = {item["id"] for item in api("GET", "/sessions", user="alice").json["items"]}
 

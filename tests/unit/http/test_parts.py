@@ -13,6 +13,7 @@ import parley.http
 from parley.composition import Composition
 from parley.http import Caller, Router, parts
 from parley.http.api import Api
+from parley.http.declared import declared
 from parley.http.document import ROUTES, document
 from parley.http.parts import Administrator, Database, Deadline
 from parley.once import made_once
@@ -138,3 +139,14 @@ def test_what_routes_are_made_of_is_public() -> None:
     assert get_origin(parley.http.Caller) is not None
     with pytest.raises(AttributeError, match="nobody"):
         parley.http.nobody  # noqa: B018
+
+
+def test_nothing_is_compiled_anew_with_each_request() -> None:
+    # Powertools reads the annotations of a route, and of what it asks for, whenever it is called.
+    Api([router], SimpleNamespace(database="one"))
+    asked_for = [alias.__metadata__[0].dependency for _, alias in parts_asked_for()]
+    named = [parts.caller, parts.administrator, parts.deadline, parts.routes]
+    routes = [route.function for route in declared(router)]
+
+    for function in (*asked_for, *named, *routes):
+        assert not [each for each in function.__annotations__.values() if isinstance(each, str)]

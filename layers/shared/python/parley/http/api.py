@@ -25,7 +25,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from parley.errors import LimitReached, NotFound, StoreUnavailable, Unauthenticated
 from parley.http.audit import PREFIX, Audit
 from parley.http.body import ROOM_BYTES, VALUES_MAX, body_refusal, read_json
-from parley.http.declared import answering, place_of
+from parley.http.declared import answering, declared, place_of, resolved
 from parley.http.headers import SAFE, safe_besides
 from parley.http.identity import identify
 from parley.http.parts import context_of
@@ -104,8 +104,7 @@ class Api:
             # Else an answer of a route's that does not fit its type were the client's fault.
             response_validation_error_http_code=HTTPStatus.INTERNAL_SERVER_ERROR,
         )
-        for router in routers:
-            self.resolver.include_router(router)
+        self._include(routers)
         self.resolver.not_found(self._no_route)
         self.resolver.exception_handler(RequestValidationError)(self._invalid)
         self.resolver.exception_handler(ResponseValidationError)(self._unfit)
@@ -188,9 +187,14 @@ class Api:
         return body_refusal(event, self.body_max_bytes)
 
     def _serve_project(self) -> None:
-        for router in self._project.routers:
-            self.resolver.include_router(router)
+        self._include(self._project.routers)
         self._project_is_served = True
+
+    def _include(self, routers: Iterable[Router]) -> None:
+        for router in routers:
+            for route in declared(router):
+                resolved(route.function)
+            self.resolver.include_router(router)
 
     def _no_route(self, error: NotFoundError) -> Response[str]:
         if error.__traceback__ is not None:  # raised by a route; else there is none

@@ -10,10 +10,28 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar, get_type_hints
 
 from aws_lambda_powertools.event_handler.api_gateway import BaseRouter, Router
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def resolved(function: F) -> F:
+    """Have a route, or what a route depends on, annotated with types instead of text.
+
+    Powertools reads the annotations of both with every request, and text is compiled and evaluated
+    anew each time: that took a third of what reading a session takes the processor. What cannot be
+    resolved is left to Powertools.
+
+    Returns:
+        The same function.
+    """
+    with suppress(NameError):
+        function.__annotations__ = get_type_hints(function, include_extras=True)
+    return function
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ from parley import timing
 from parley.cleanup import cleaner, forgetting
 from parley.events import log
 from parley.http import identity, project_routes
+from parley.http.declared import resolved
 from parley.memory import store
 from parley.repository import database, sessions, transcript, user_budgets
 from parley.turns import cancel, decide, notes, send, summaries
@@ -58,6 +59,7 @@ def parts_of(request: Request) -> Any:
     return request.context[_PARTS]
 
 
+@resolved
 def caller(request: Request) -> identity.Caller:
     """Return the user whose request this is.
 
@@ -67,6 +69,7 @@ def caller(request: Request) -> identity.Caller:
     return identity.identify(request.resolved_event)
 
 
+@resolved
 def administrator(request: Request) -> identity.Caller:
     """Return the administrator whose request this is.
 
@@ -81,11 +84,13 @@ def administrator(request: Request) -> identity.Caller:
     return user
 
 
+@resolved
 def deadline(request: Request) -> timing.Deadline:
     """Return when the invocation ends."""
     return timing.Deadline.of_invocation(request.context[_INVOCATION])
 
 
+@resolved
 def routes(request: Request) -> project_routes.ProjectRoutes:
     """Return the routes of the project's own."""
     found: project_routes.ProjectRoutes = request.context[_ROUTES]
@@ -95,6 +100,7 @@ def routes(request: Request) -> project_routes.ProjectRoutes:
 def part(pick: Callable[[Composition], T]) -> Depends:
     """Return a dependency on one of the parts, which is made when it is first asked for."""
 
+    @resolved
     def picked(request: Request) -> Any:
         return pick(parts_of(request))
 

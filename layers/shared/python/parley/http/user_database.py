@@ -11,6 +11,7 @@ from aws_lambda_powertools.event_handler.depends import Depends
 from sqlalchemy import Connection, Executable, Row
 
 from parley.http import parts
+from parley.http.declared import resolved
 from parley.repository.database import Database as Everything
 from parley.repository.scope import OfUser
 
@@ -81,6 +82,7 @@ class UserDatabase:
         return self._everything.transaction(OfUser(self._user_id))
 
 
+@resolved
 def of_caller(user: parts.Caller, everything: parts.Database) -> UserDatabase:
     """Return the database as far as it is the caller's."""
     return UserDatabase(everything, user.user_id)

@@ -54,7 +54,7 @@ def fitting(rows: Sequence[T], limit: int, texts: Callable[[T], Iterable[object]
     """
     size = 0
     for count, row in enumerate(rows[:limit]):
-        size += sum(written_bytes(text) for text in texts(row) if text is not None)
+        size += written_bytes([text for text in texts(row) if text is not None])
         if size > PAGE_BYTES and count:
             return count
     return min(len(rows), limit)

@@ -121,7 +121,7 @@ def _page(
     mine: list[ColumnElement[bool]], position: _Position | None, looked: _Place | None, limit: int
 ) -> _Listing:
     if position is None:
-        return _first_page([*mine, *_up_to(looked, SESSIONS.c.last_activity_at, SESSIONS.c.id)])
+        return _FIRST.where(*mine, *_up_to(looked, SESSIONS.c.last_activity_at, SESSIONS.c.id))
     return _later_page(mine, position, looked, limit)
 
 
@@ -153,16 +153,10 @@ def _after(position: _Position) -> Any:
     return tuple_(literal(position[1], _TIME), literal(position[2]))
 
 
-def _first_page(mine: list[ColumnElement[bool]]) -> _Listing:
-    return (
-        select(
-            *SESSION,
-            SESSIONS.c.last_activity_at.label("place"),
-            func.now().label("as_of"),
-        )
-        .where(*mine)
-        .order_by(SESSIONS.c.last_activity_at.desc(), SESSIONS.c.id.desc())
-    )
+# Most listings are of one page, of which this is what never changes.
+_FIRST: _Listing = select(
+    *SESSION, SESSIONS.c.last_activity_at.label("place"), func.now().label("as_of")
+).order_by(SESSIONS.c.last_activity_at.desc(), SESSIONS.c.id.desc())
 
 
 def _later_page(
