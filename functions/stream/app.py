@@ -12,6 +12,7 @@ parts.wake_queue.prepare()
 app = stream_app(
     parts.sender,
     parts.follower,
+    parts.decider,
     parts.stream_places,
     max_chars=parts.settings.message_max_chars,
 )

@@ -3,39 +3,8 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 
-import {AbstractChat, DefaultChatTransport} from "ai";
-
-import {ask, headersOf, newId, open, until, url} from "./parley.mjs";
-
-// What `useChat` keeps in React's state.
-class State {
-  status = "ready";
-  error = undefined;
-
-  constructor(messages) {
-    this.messages = messages;
-  }
-
-  pushMessage = (message) => void (this.messages = [...this.messages, message]);
-  popMessage = () => void (this.messages = this.messages.slice(0, -1));
-  replaceMessage = (place, message) =>
-    void (this.messages = this.messages.map((each, at) => (at === place ? structuredClone(message) : each)));
-  snapshot = (thing) => structuredClone(thing);
-}
-
-class Chat extends AbstractChat {
-  constructor(id, {user = "alice", messages = [], ...options} = {}) {
-    const transport = new DefaultChatTransport({api: `${url}/ai-sdk/chat`, headers: headersOf(user)});
-    super({id, transport, state: new State(messages), ...options});
-  }
-
-  get text() {
-    const parts = this.lastMessage?.parts ?? [];
-    return parts.map((part) => part.text ?? "").join("");
-  }
-}
-
-const codeOf = (chat) => JSON.parse(chat.error.message).code;
+import {Chat, codeOf} from "./ai_sdk_chat.mjs";
+import {ask, newId, open, until} from "./parley.mjs";
 
 test("text is streamed into one message", async () => {
   const chat = new Chat(newId("chat"));

@@ -1,4 +1,4 @@
-// What the tests are given: the API's address, and the headers of two users.
+// What the tests are given: the API's address, and the headers of two users and an administrator.
 
 export const url = process.env.PARLEY_URL;
 
@@ -23,7 +23,16 @@ export async function ask(method, path, user, body) {
 // Lets the model go on that waits with this name.
 export const open = (name) => ask("POST", "/messages", "alice", {text: `open ${name}`});
 
+// A message on which the agent makes these calls, step after step, and says what they answered.
+export const calling = (...steps) => `ask ${JSON.stringify(steps)}`;
+
+export const refund = (cents, order = "A1") => ["refund", {order, cents}];
+
+// Decides over the API, as the command line does.
+export const decide = (user, id, body, admin = false) =>
+  ask("POST", `${admin ? "/admin" : ""}/approvals/${id}`, user, body);
+
 // Waits until something has happened: the test run has a limit, no single wait.
 export async function until(happened) {
-  while (!happened()) await new Promise((resume) => setTimeout(resume, 10));
+  while (!(await happened())) await new Promise((resume) => setTimeout(resume, 10));
 }

@@ -110,7 +110,7 @@ def test_the_stream_server_reseeds_at_its_first_request_and_not_when_it_says_tha
     monkeypatch.setattr(snapshot, "reseed", lambda: times.append(at[-1]))
     monkeypatch.setenv("AWS_LAMBDA_INITIALIZATION_TYPE", "snap-start")
     nobody: Any = None
-    app = stream_app(nobody, nobody, nobody, max_chars=1)
+    app = stream_app(nobody, nobody, nobody, nobody, max_chars=1)
 
     async def ask() -> None:
         # The adapter asks for the first before the snapshot is taken.

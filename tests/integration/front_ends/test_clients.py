@@ -15,6 +15,7 @@ import pytest
 
 from parley_local.stack import LocalStack
 from parley_testing.models.server import Asked, Called, Gate, ModelServer, Raw, Said, Step, Streamed
+from parley_testing.refunds_project import refunds_project
 from parley_testing.waiting import HANG_SECONDS
 
 CLIENTS = Path(__file__).parents[2] / "clients"
@@ -31,6 +32,8 @@ class Told:
         place = max(n for n, item in enumerate(asked.input) if item.get("role") == "user")
         what, _, name = _text(asked.input[place]["content"]).partition(" ")
         match what:
+            case "ask":
+                return _asked(json.loads(name), asked.input[place + 1 :])
             case "add" if len(asked.input) > place + 1:
                 return Said("Added.")
             case "add":
@@ -46,6 +49,17 @@ class Told:
                 return Said("Hello from the model")
 
 
+def _asked(steps: list[list[Any]], since: list[Any]) -> Step:
+    """Answer with calls, step after step, and at the end with what they answered."""
+    outputs = [each["output"] for each in since if each.get("type") == "function_call_output"]
+    calls = 0
+    for calls_of_step in steps:
+        if len(outputs) == calls:
+            return [Called(tool, arguments) for tool, arguments in calls_of_step]
+        calls += len(calls_of_step)
+    return Said("Done: " + "; ".join(map(_text, outputs)))
+
+
 def _text(content: Any) -> str:
     return content if isinstance(content, str) else "".join(part["text"] for part in content)
 
@@ -59,9 +73,13 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, 
             "OPENAI_BASE_URL": model.base_url,
             "OPENAI_MODEL": "scripted",
         }
-        data = tmp_path_factory.mktemp("stack") / "data"
-        with LocalStack(data, env=env, ready_within=HANG_SECONDS) as stack:
+        folder = tmp_path_factory.mktemp("stack")
+        project = refunds_project(folder / "own")
+        with LocalStack(
+            folder / "data", env=env, project=project, ready_within=HANG_SECONDS
+        ) as stack:
             tokens = {user: stack.headers(user)["Authorization"] for user in ("alice", "bob")}
+            tokens["anna"] = stack.headers("anna", admin=True)["Authorization"]
             yield {"PARLEY_URL": stack.url, "PARLEY_TOKENS": json.dumps(tokens)}
 
 

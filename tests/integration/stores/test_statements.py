@@ -29,6 +29,7 @@ VALUES = {
     "window_from": "0",
     "enqueue": "true",
     "queue": "false",
+    "behind_waiting": "true",
     "crashed": "false",
     "remembered": "false",
     "lease": "45.0",

@@ -11,12 +11,12 @@ from parley_testing.streams.ag_ui import frames_in
 DONE = b"data: [DONE]"
 
 
-def parts_in(raw: bytes) -> list[dict[str, Any]]:
-    """Read a stream's parts, in valid order; the stream is whole."""
+def parts_in(raw: bytes, *, goes_on: bool = False) -> list[dict[str, Any]]:
+    """Read a stream's parts, in valid order; the stream is whole, or goes on with a message."""
     *frames, last = frames_in(raw)
     assert last == DONE
     parts = [json.loads(frame.removeprefix(b"data: ")) for frame in frames]
-    _verify(parts)
+    _verify(parts, goes_on=goes_on)
     return parts
 
 
@@ -44,11 +44,12 @@ def message_of(parts: Sequence[Mapping[str, Any]]) -> list[Any]:
     return list(held.values())
 
 
-def _verify(parts: Sequence[Mapping[str, Any]]) -> None:
+def _verify(parts: Sequence[Mapping[str, Any]], *, goes_on: bool) -> None:
     texts: set[str] = set()
     seen: set[str] = set()
     inputs: set[str] = set()
-    in_step = False
+    in_step = goes_on
+    asked: set[str] = set()
     assert parts[0]["type"] == "start", parts[0]
     for part in parts[1:]:
         match part["type"]:
@@ -73,8 +74,15 @@ def _verify(parts: Sequence[Mapping[str, Any]]) -> None:
                 assert in_step
             case "tool-input-available":
                 inputs.add(part["toolCallId"])
+            case "tool-approval-request":
+                assert part["toolCallId"] in inputs or goes_on
+                asked.add(part["approvalId"])
+            case "tool-approval-response":
+                assert part["approvalId"] in asked or goes_on
+            case "tool-output-denied" | "tool-output-error":
+                assert part["toolCallId"] in inputs or goes_on
             case "tool-output-available":
-                assert part["toolCallId"] in inputs
+                assert part["toolCallId"] in inputs or goes_on
             case "finish" | "error" | "abort":
                 assert part is parts[-1]
                 # One that is cut off by the process's end does not close what is open.

@@ -19,6 +19,7 @@ from parley.events.reader import BEAT_SECONDS, Follower
 from parley.http.stream import stream_app
 from parley.http.streaming import LIMITS, Limits
 from parley.ids import TurnKey
+from parley.turns.decide import Decider
 from parley_client.sse import Frame, Parser
 from parley_local.server import listen, url_of
 from parley_testing.waiting import HANG_SECONDS
@@ -127,8 +128,14 @@ class Streams:
         self.follower = Follower(
             lambda: log, bench.transcript, bench.fanout, beat_seconds=beat_seconds
         )
+        decider = Decider(bench.database, bench.waker)
         self.app = stream_app(
-            bench.sender, self.follower, bench.places, max_chars=max_chars, limits=limits
+            bench.sender,
+            self.follower,
+            decider,
+            bench.places,
+            max_chars=max_chars,
+            limits=limits,
         )
         self.answering = 0
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid5
 
 from parley.events.log import EventType, TurnEvent
 from parley.http.streamed import Told
+from parley.repository.approvals import Approval
+from parley.repository.states import ApprovalStatus
 from parley.repository.transcript import TurnView
 from parley.repository.values import Message, Turn
 from parley.usage.spent import Spent
@@ -52,8 +55,75 @@ def stopped(kind: EventType, code: str = "model_failed") -> Happening:
     return kind, {"code": code, "detail": "It did not work.", "interrupted": False}
 
 
-def told_of(*happening: Happening, reply: str | None = None, replayed: bool = False) -> Told:
-    """Make a turn of what happens in it; None where its log had no more when it was first read."""
+def asked(*calls: str, decider: str = "user") -> Happening:
+    approvals = [
+        {
+            "approval_id": str(approval(call).id),
+            "call_id": call,
+            "name": "refund",
+            "arguments": '{"cents": 900}',
+            "decider": decider,
+            "editable": True,
+            "expires_at": AT.isoformat(),
+        }
+        for call in calls
+    ]
+    return "turn.waiting", {"waiting_for": "decisions", "approvals": approvals}
+
+
+def decided(
+    call_id: str, decision: str = "approved", *, reason: str | None = None, edited: bool = False
+) -> Happening:
+    return "approval.decided", {
+        "approval_id": str(approval(call_id).id),
+        "call_id": call_id,
+        "name": "refund",
+        "decision": decision,
+        "reason": reason,
+        "edited": edited,
+    }
+
+
+def approval(call_id: str, status: ApprovalStatus = "open", *, decider: str = "user") -> Approval:
+    """What is asked for with a call."""
+    return Approval(
+        id=uuid5(TURN, call_id),
+        session_id=SESSION,
+        turn_id=TURN,
+        user_id="alice",
+        call_id=call_id,
+        agent="todo",
+        tool="refund",
+        arguments='{"cents": 900}',
+        digest="",
+        decider=decider,
+        editable=True,
+        status=status,
+        decided_by=None,
+        decided_at=None,
+        reason=None,
+        edited_arguments=None,
+        created_at=AT,
+        expires_at=AT,
+    )
+
+
+def told_of(
+    *happening: Happening,
+    reply: str | None = None,
+    replayed: bool = False,
+    answered: Sequence[Approval] = (),
+    waits_for: Sequence[Approval] = (),
+) -> Told:
+    """Make a turn of what happens in it; None where its log had no more when it was first read.
+
+    Args:
+        happening: What happens.
+        reply: What it comes to.
+        replayed: Whether it was asked for before.
+        answered: What the reader has answered.
+        waits_for: What it waits for at its end.
+    """
 
     async def events() -> AsyncGenerator[TurnEvent | None, None]:
         for sequence, each in enumerate(happening, start=1):
@@ -69,9 +139,10 @@ def told_of(*happening: Happening, reply: str | None = None, replayed: bool = Fa
                 id=UUID(int=9), turn_id=TURN, role="assistant", content=reply, created_at=AT
             )
         )
-        return TurnView(turn(), None, said)
+        now = replace(turn(), status="waiting") if waits_for else turn()
+        return TurnView(now, None, said, tuple(waits_for))
 
-    return Told(TurnView(turn(), None, None), events(), look, replayed)
+    return Told(TurnView(turn(), None, None), events(), look, replayed, answered)
 
 
 def turn() -> Turn:

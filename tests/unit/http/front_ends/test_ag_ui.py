@@ -19,7 +19,10 @@ from parley_testing.streams.told import (
     SESSION,
     TURN,
     Happening,
+    approval,
+    asked,
     called,
+    decided,
     delta,
     reset,
     returned,
@@ -29,14 +32,16 @@ from parley_testing.streams.told import (
 )
 
 ASKED = {"id": "m-1", "role": "user", "content": "add milk"}
-RUN = Run("thread 1", "run-1", [ASKED])
+RUN = Run("thread 1", "run-1", [ASKED], 0, "alice")
 
 
-def told(*happening: Happening, run: Run = RUN, **parts: Any) -> list[dict[str, Any]]:
+def told(
+    *happening: Happening, run: Run = RUN, before: Any = (), **parts: Any
+) -> list[dict[str, Any]]:
     async def read() -> bytes:
         return b"".join([part async for part in run.parts(told_of(*happening, **parts))])
 
-    return events_in(asyncio.run(read()))
+    return events_in(asyncio.run(read()), before)
 
 
 def texts(events: list[dict[str, Any]]) -> list[str]:
@@ -165,7 +170,7 @@ def test_a_reply_that_no_event_holds_is_read_from_the_turn() -> None:
 
 def test_a_client_that_holds_a_part_is_told_to_drop_it_first() -> None:
     held = [ASKED, {"id": f"{TURN}-0", "role": "assistant", "content": "Hel"}]
-    again = Run("thread 1", "run-1", [ASKED], ahead=True)
+    again = Run("thread 1", "run-1", held, 0, "alice")
 
     events = told(delta("Hello"), whole("Hello", None), COMPLETED, run=again, replayed=True)
 
@@ -223,3 +228,57 @@ def test_what_the_protocols_have_no_word_for_is_passed_over() -> None:
     )  # fmt: skip
 
     assert kinds(events) == ["RUN_STARTED", "RUN_FINISHED"]
+
+
+# -- What a turn asks for.
+
+REFUND = approval("call_1")
+
+
+def test_what_the_turn_waits_for_is_the_run_s_outcome() -> None:
+    others = approval("call_2", decider="admin")
+
+    events = told(delta("Hm"), asked("call_1", "call_2"), waits_for=[REFUND, others])
+
+    outcome = events[-1]["outcome"]
+    assert outcome["type"] == "interrupt"
+    mine, theirs = outcome["interrupts"]
+    assert (mine["id"], mine["toolCallId"]) == (str(REFUND.id), f"{TURN}-call_1")
+    assert [each["metadata"]["mayDecide"] for each in (mine, theirs)] == [True, False]
+    assert kinds(events)[-2:] == ["MESSAGES_SNAPSHOT", "RUN_FINISHED"]
+    assert "TEXT_MESSAGE_END" in kinds(events)
+
+
+def test_a_wait_that_is_over_by_now_is_no_outcome() -> None:
+    assert told(asked("call_1"))[-1]["code"] == "stream_interrupted"
+
+
+@pytest.mark.parametrize("read_before", [True, False])
+def test_who_has_answered_is_told_the_rest_alone(read_before: bool) -> None:
+    first = (delta("Hm"), whole("Hm"), called("call_0"), returned("x", "call_0"), asked("call_1"))
+    before = told(*first, waits_for=[REFUND])
+    since = (decided("call_1"), called("call_1"), returned("refunded", "call_1"), COMPLETED)
+
+    events = told(*first, *[None] * read_before, *since, answered=[REFUND], before=before)
+
+    assert kinds(events) == ["RUN_STARTED", "TOOL_CALL_RESULT", "RUN_FINISHED"]
+
+
+def test_a_rejected_call_has_a_result() -> None:
+    said = {
+        status: told(asked("call_1"), decided("call_1", status, reason="no"), COMPLETED)[-2]
+        for status in ("rejected", "expired")
+    }
+
+    assert said["rejected"]["content"].endswith("The reason given: no")
+    assert "in time" in said["expired"]["content"]
+
+
+def test_an_answer_to_what_the_log_has_lost_begins_with_all_messages() -> None:
+    held = [ASKED, {"id": f"{TURN}-0", "role": "assistant", "content": "Hm"}]
+    run = Run("thread 1", "run-2", held, 0, "alice")
+
+    events = told(whole("Hm"), decided("call_1"), COMPLETED, answered=[REFUND], run=run)
+
+    assert kinds(events)[1] == "MESSAGES_SNAPSHOT"
+    assert [each.get("content") for each in applied(events, held)] == ["add milk", "Hm"]

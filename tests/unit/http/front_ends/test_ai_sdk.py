@@ -20,7 +20,10 @@ from parley_testing.streams.told import (
     SESSION,
     TURN,
     Happening,
+    approval,
+    asked,
     called,
+    decided,
     delta,
     reset,
     returned,
@@ -30,14 +33,14 @@ from parley_testing.streams.told import (
     whole,
 )
 
-WIRE = MessageStream("../")
+WIRE = MessageStream("../", "alice", frozenset())
 
 
-def told(*happening: Happening, **parts: Any) -> list[dict[str, Any]]:
+def told(*happening: Happening, wire: MessageStream = WIRE, **parts: Any) -> list[dict[str, Any]]:
     async def read() -> bytes:
-        return b"".join([part async for part in WIRE.parts(told_of(*happening, **parts))])
+        return b"".join([part async for part in wire.parts(told_of(*happening, **parts))])
 
-    return parts_in(asyncio.run(read()))
+    return parts_in(asyncio.run(read()), goes_on=bool(parts.get("answered")))
 
 
 def error_of(parts: list[dict[str, Any]]) -> str:
@@ -156,3 +159,54 @@ def test_hostile_text_stays_text(hostile: str) -> None:
     )
 
     assert message_of(parts) == [["add_task", {"title": "milk"}, hostile], hostile]
+
+
+# -- What a turn asks for.
+
+REFUND = approval("call_1")
+
+
+def types(parts: list[dict[str, Any]]) -> list[str]:
+    return [part["type"] for part in parts]
+
+
+def test_who_may_decide_is_asked_and_nobody_else() -> None:
+    mine = told(asked("call_1"), waits_for=[REFUND])
+    theirs = told(asked("call_1", decider="admin"), waits_for=[approval("call_1")])
+
+    assert types(mine)[-3:] == ["tool-approval-request", "finish-step", "finish"]
+    assert mine[-3]["approvalId"] == str(REFUND.id)
+    assert "tool-approval-request" not in types(theirs)
+
+
+def test_what_was_decided_is_told_once() -> None:
+    happening = (asked("call_1"), decided("call_1", "rejected"), asked("call_2"))
+    waits_for = [approval("call_1", "rejected"), approval("call_2")]
+
+    parts = types(told(*happening, waits_for=waits_for))
+
+    assert parts.count("tool-approval-response") == parts.count("tool-output-denied") == 1
+
+
+def test_edited_arguments_are_told() -> None:
+    edited = called("call_1", '{"cents": 5}')
+    parts = told(asked("call_1"), decided("call_1", edited=True), edited, COMPLETED)
+
+    inputs = [part["input"] for part in parts if part["type"] == "tool-input-available"]
+    assert inputs == [{"cents": 900}, {"cents": 5}]
+
+
+def test_an_approved_call_of_a_cancelled_turn_is_over() -> None:
+    parts = told(asked("call_1"), decided("call_1"), stopped("turn.cancelled"))
+
+    assert types(parts)[-2:] == ["tool-output-error", "abort"]
+
+
+def test_who_answers_what_the_log_has_lost_is_told_no_text_twice() -> None:
+    wire = MessageStream("../", "alice", frozenset(), frozenset({"Hm"}))
+
+    parts = told(
+        whole("Hm"), decided("call_1"), whole("Done", 1), COMPLETED, answered=[REFUND], wire=wire
+    )
+
+    assert [part["delta"] for part in parts if part["type"] == "text-delta"] == ["Done"]

@@ -87,7 +87,12 @@ class Follower:
         return await in_thread(self._transcript.turn, user_id, session_id, turn_id, place=place)
 
     async def find_open(
-        self, user_id: str, key: str, session_id: UUID | None, place: Place | None = None
+        self,
+        user_id: str,
+        key: str,
+        session_id: UUID | None,
+        place: Place | None = None,
+        agent: str | None = None,
     ) -> TurnView | None:
         """Look at the open turn that comes first in a session that its key or its id names.
 
@@ -104,7 +109,9 @@ class Follower:
             LimitReached: The user holds as many streams as one may.
             StoreUnavailable: Postgres cannot serve now.
         """
-        return await in_thread(self._transcript.open_turn, user_id, key, session_id, place=place)
+        return await in_thread(
+            self._transcript.open_turn, user_id, key, session_id, place=place, agent=agent
+        )
 
     async def follow(
         self, view: TurnView, *, after: int, seconds: float, caught_up: bool = False

@@ -23,6 +23,10 @@ def _small(arguments: dict[str, JsonValue]) -> dict[str, JsonValue]:
     return arguments
 
 
+Arguments = Annotated[dict[str, JsonValue], AfterValidator(_small)]
+"""What a tool is called with instead."""
+
+
 class Deciding(RequestBody):
     """What is decided on a call."""
 
@@ -34,7 +38,7 @@ class Deciding(RequestBody):
         max_length=REASON_MAX_CHARS,
         description="Why; of a call that is rejected the agent is told it.",
     )
-    arguments: Annotated[dict[str, JsonValue], AfterValidator(_small)] | None = Field(
+    arguments: Arguments | None = Field(
         None,
         description="What the tool is called with instead, where `editable` says that it may be.",
     )

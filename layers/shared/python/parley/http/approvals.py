@@ -23,7 +23,7 @@ from parley.http.documented import answers
 from parley.http.paging import Cursor, Limit
 from parley.http.parts import Administrator, Caller, Database, Decider
 from parley.repository import approvals
-from parley.repository.approvals import ADMIN, Approval
+from parley.repository.approvals import Approval
 from parley.repository.states import ApprovalStatus
 from parley.text import storable
 
@@ -68,7 +68,8 @@ def list_approvals(
     responses=answers({200: "The approval."}, 404, 422),
 )
 def read_approval(user: Caller, database: Database, approval_id: ApprovalId) -> DecidedApproval:
-    return DecidedApproval.of(approvals.get(database, approval_id, user.user_id, _may(user)))
+    may = identity.deciders(user)
+    return DecidedApproval.of(approvals.get(database, approval_id, user.user_id, may))
 
 
 @router.post(
@@ -151,15 +152,9 @@ def _decide(
             approval_id,
             "approved" if body.decision == "approve" else "rejected",
             by=user.user_id,
-            may=_may(user),
+            may=identity.deciders(user),
             reason=None if body.reason is None else storable(body.reason),
             edited=edited,
             as_administrator=as_administrator,
         )
     )
-
-
-def _may(user: identity.Caller) -> frozenset[str]:
-    """Return the words by which a tool may mean the caller, besides that the turn is theirs."""
-    scopes = user.scopes - {approvals.USER, ADMIN}
-    return scopes | {ADMIN} if identity.ADMIN in scopes else scopes

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from parley.errors import MissingScope, Unauthenticated
+from parley.repository import approvals
 from parley.text import storable
 
 ADMIN = "parley:admin"
@@ -40,6 +41,12 @@ class Caller:
         """
         if scope not in self.scopes:
             raise MissingScope(scope)
+
+
+def deciders(user: Caller) -> frozenset[str]:
+    """Return the words by which a tool may mean the caller, besides that the turn is theirs."""
+    scopes = user.scopes - {approvals.USER, approvals.ADMIN}
+    return scopes | {approvals.ADMIN} if ADMIN in scopes else scopes
 
 
 def identify(event: Mapping[str, Any]) -> Caller:

@@ -26,12 +26,14 @@ from parley.observability import log_keys, request_answered
 from parley.repository.streams import StreamPlaces
 from parley.snapshot import FirstInvocation
 from parley.tracing import subsegment, traced_as
+from parley.turns.decide import Decider
 from parley.turns.send import Sender
 
 
 def stream_app(
     sender: Sender,
     follower: Follower,
+    decider: Decider,
     places: StreamPlaces,
     *,
     max_chars: int,
@@ -45,11 +47,12 @@ def stream_app(
     Args:
         sender: Sends messages.
         follower: Follows turns.
+        decider: Decides on what turns ask for.
         places: How many streams one user may hold.
         max_chars: How long a message may be.
         limits: How long readers are waited for.
     """
-    streams = Streams(sender, follower, places, max_chars=max_chars, limits=limits)
+    streams = Streams(sender, follower, decider, places, max_chars=max_chars, limits=limits)
     first = FirstInvocation()
 
     @asynccontextmanager

@@ -7,7 +7,7 @@ other route.
 from __future__ import annotations
 
 import inspect
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 from uuid import UUID
@@ -16,8 +16,10 @@ from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.api_gateway import Router
 
 from parley.events.log import TurnEvent
+from parley.repository.approvals import Approval
 from parley.repository.transcript import TurnView
 from parley.repository.turns import TurnRequest
+from parley.turns.answers import Answers
 
 Events = AsyncGenerator[TurnEvent | None, None]
 """A turn's events, as the `Follower` yields them: None where nothing has happened for a while."""
@@ -36,12 +38,14 @@ class Told:
         events: What happens in it. Whoever tells them closes them.
         look: Looks at it again.
         replayed: Whether an earlier request of the same key had made it.
+        answered: What its reader has answered: what came before is told to them already.
     """
 
     view: TurnView
     events: Events
     look: Look
     replayed: bool = False
+    answered: Sequence[Approval] = ()
 
 
 class Wire(Protocol):
@@ -104,15 +108,28 @@ class Resuming:
     Attributes:
         key: The session's idempotency key.
         session_id: Its id, if it may be that.
+        agent: Whose it must be to be known by its id; None if any will do.
+        otherwise: The whole body if no turn waits for somebody; None if any open turn is told, and
+            where there is none nothing is.
     """
 
     user_id: str
     key: str
     session_id: UUID | None
     wire: Wire
+    agent: str | None = None
+    otherwise: str | None = None
 
 
-Wanted = Sending | Following | Resuming | str
+@dataclass(frozen=True, slots=True)
+class Answering:
+    """Answers to what a turn has asked for, and the rest of it that is to be told then."""
+
+    answers: Answers
+    wire: Wire
+
+
+Wanted = Sending | Following | Resuming | Answering | str
 """What a route returns; a text is the whole body, where there is no turn to tell of."""
 
 AnyRoute = TypeVar("AnyRoute", bound=Callable[..., Wanted])

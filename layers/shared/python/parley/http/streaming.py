@@ -6,7 +6,7 @@ A turn is carried out by a task of its own. Who reads it, how fast or how long, 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Iterator, Mapping
+from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -27,13 +27,24 @@ from parley.http.response import Outgoing, headers_of
 from parley.http.running import RunningTurns
 from parley.http.sse import give
 from parley.http.stream_request import Invocation
-from parley.http.streamed import Events, Following, Resuming, Sending, Told, Wire
+from parley.http.streamed import (
+    Answering,
+    Events,
+    Following,
+    Resuming,
+    Sending,
+    Told,
+    Wire,
+)
 from parley.ids import new_id
 from parley.observability import logger
+from parley.repository.approvals import Approval
 from parley.repository.streams import Place, StreamPlaces
 from parley.repository.transcript import TurnView
 from parley.threads import in_thread
 from parley.timing import TURN_MARGIN_SECONDS
+from parley.turns.answers import answer
+from parley.turns.decide import Decider
 from parley.turns.send import OpenedTurn, Sender
 
 _OF_FRONT_ENDS = {**ag_ui_routes.METHODS, **ai_sdk_routes.METHODS}
@@ -111,6 +122,7 @@ class Streams:
         self,
         sender: Sender,
         follower: Follower,
+        decider: Decider,
         places: StreamPlaces,
         *,
         max_chars: int,
@@ -121,6 +133,7 @@ class Streams:
         Args:
             sender: Sends messages.
             follower: Follows turns.
+            decider: Decides on what turns ask for.
             places: How many streams one user may hold.
             max_chars: How long a message may be.
             limits: How long readers are waited for.
@@ -129,6 +142,7 @@ class Streams:
         self.running = RunningTurns()
         self._sender = sender
         self._follower = follower
+        self._decider = decider
         parts = _Parts(max_chars)
         numbered = Api([stream_routes.router], parts, body_max_bytes=body_max_bytes(max_chars))
         front_ends = Api(
@@ -192,25 +206,29 @@ class Streams:
                             self._sender.open(request, seconds=left, enqueue=sending.enqueue)
                         )
                         stream = await self._of_sent(sending, opened, invocation, place)
+                case Answering() as answering:
+                    place = self._place(self._at_most(answering.wire, invocation))
+                    with _holding(held, answering.answers.user_id, place):
+                        stream = await self._of_answered(answering, invocation, place)
                 case (Following() | Resuming()) as wanted:
                     place = self._place(self._at_most(wanted.wire, invocation))
                     with _holding(held, wanted.user_id, place):
                         stream = await self._of_followed(wanted, invocation, place)
                     if stream is None:
-                        response |= {"statusCode": 204, "body": None}
+                        response |= _instead(wanted)
         except Exception as error:
             response = refused(event, error)
         if stream is None:
-            answering = outgoing.whole(response)
+            giving = outgoing.whole(response)
         else:
             told, wire = stream.told, stream.wire
             followed = self._followed(wire, invocation)
             headers = dict(wire.headers(told.view, replayed=told.replayed))
             headers["Location"] = seen_from(event["path"], headers["Location"])
             outgoing.farewell = wire.farewell
-            answering = give(wire.parts(told), headers_of(response) | headers, receive, outgoing)
+            giving = give(wire.parts(told), headers_of(response) | headers, receive, outgoing)
         work = opened.work if opened else None
-        await self._see_through(answering, work, invocation, followed=followed)
+        await self._see_through(giving, work, invocation, followed=followed)
 
     def _routed(self, event: dict[str, Any]) -> dict[str, Any]:
         allowed = METHODS[event["resource"]]
@@ -236,6 +254,17 @@ class Streams:
             events = _from(await anext(events, None), events)
         return _Stream(self._told(view, events, opened.replayed), wanted.wire)
 
+    async def _of_answered(
+        self, wanted: Answering, invocation: Invocation, place: Place | None
+    ) -> _Stream:
+        answered = await answer(self._decider, wanted.answers)
+        asked = answered[0]
+        view = await self._follower.find(asked.user_id, asked.session_id, asked.turn_id, place)
+        seconds = self._followed(wanted.wire, invocation)
+        events = self._follow(view, wanted.wire, seconds=seconds)
+        told = self._told(view, _from(await anext(events, None), events), answered=answered)
+        return _Stream(told, wanted.wire)
+
     async def _of_followed(
         self, wanted: Following | Resuming, invocation: Invocation, place: Place | None
     ) -> _Stream | None:
@@ -248,8 +277,10 @@ class Streams:
                 )
                 after = wanted.after
             case Resuming():
+                if wanted.otherwise is not None and not await self._waits(wanted):
+                    return None
                 view = await self._follower.find_open(
-                    wanted.user_id, wanted.key, wanted.session_id, place
+                    wanted.user_id, wanted.key, wanted.session_id, place, wanted.agent
                 )
         if view is None:
             return None
@@ -260,6 +291,12 @@ class Streams:
             # All is there already. A browser comes back after each end, until it is told 204.
             return None
         return _Stream(self._told(view, _from(first, events)), wanted.wire)
+
+    async def _waits(self, wanted: Resuming) -> bool:
+        view = await self._follower.find_open(
+            wanted.user_id, wanted.key, wanted.session_id, agent=wanted.agent
+        )
+        return view is not None and view.turn.status == "waiting"
 
     def _place(self, seconds: float) -> Place | None:
         """Return the place that a stream is to take; None where users may hold any number."""
@@ -287,14 +324,20 @@ class Streams:
     def _follow(self, view: TurnView, wire: Wire, *, after: int = 0, seconds: float) -> Events:
         return self._follower.follow(view, after=after, seconds=seconds, caught_up=wire.whole)
 
-    def _told(self, view: TurnView, events: Events, replayed: bool = False) -> Told:
+    def _told(
+        self,
+        view: TurnView,
+        events: Events,
+        replayed: bool = False,
+        answered: Sequence[Approval] = (),
+    ) -> Told:
         turn = view.turn
         look = partial(self._follower.find, turn.user_id, turn.session_id, turn.id)
-        return Told(view, events, look, replayed)
+        return Told(view, events, look, replayed, answered)
 
     async def _see_through(
         self,
-        answering: Coroutine[Any, Any, None],
+        giving: Coroutine[Any, Any, None],
         work: asyncio.Task[TurnView] | None,
         invocation: Invocation,
         *,
@@ -305,12 +348,12 @@ class Streams:
         Nothing of either goes on when the invocation has ended.
 
         Args:
-            answering: Answers the reader.
+            giving: Answers the reader.
             work: Carries the turn out, if this process does.
             invocation: What the request came in.
             followed: For how many seconds a turn is followed that is carried out elsewhere.
         """
-        answer = asyncio.ensure_future(answering)
+        answer = asyncio.ensure_future(giving)
         patience = self._limits.patience
         try:
             if work is None:
@@ -325,6 +368,13 @@ class Streams:
             await asyncio.wait([answer])
         if not answer.cancelled():
             answer.result()
+
+
+def _instead(wanted: Following | Resuming) -> dict[str, Any]:
+    """Return what is answered where there is nothing to tell."""
+    if isinstance(wanted, Resuming) and wanted.otherwise is not None:
+        return {"body": wanted.otherwise}
+    return {"statusCode": 204, "body": None}
 
 
 def _note_end(work: asyncio.Task[TurnView]) -> None:

@@ -16,7 +16,7 @@ from uuid import UUID
 
 from pydantic import TypeAdapter
 from pydantic_core import to_json
-from sqlalchemy import Row, Select, select, text
+from sqlalchemy import Row, ScalarSelect, Select, select, text
 
 from parley.errors import NotFound
 from parley.ids import new_id
@@ -132,6 +132,23 @@ class Approval:
         """Whether somebody has to decide still."""
         return self.status == "open"
 
+    def may_be_decided_by(self, user_id: str, may: Collection[str]) -> bool:
+        """Whether somebody may decide on it.
+
+        Args:
+            user_id: Who.
+            may: Their scopes, and `admin` if they are an administrator.
+        """
+        return self.user_id == user_id if self.decider == USER else self.decider in may
+
+
+def rejection(decision: str, reason: str | None) -> str:
+    """Return what is told of a call that was not approved, to the model and to who is shown it."""
+    if decision == "expired":
+        return "This call was not made: nobody approved it in time."
+    told = "This call was not made: it was rejected."
+    return told if not reason else f"{told} The reason given: {reason}"
+
 
 def pause(
     database: Database, turn: RunningTurn, asked: Sequence[Asked], *, expires_in: float, spent: int
@@ -182,6 +199,29 @@ def _as_json(asked: Asked) -> dict[str, Any]:
 def of_turn(database: Database, user_id: str, turn_id: UUID) -> list[Approval]:
     """Read all that a turn has asked for, the oldest first. One round trip."""
     query = _APPROVALS.where(APPROVALS.c.turn_id == turn_id, APPROVALS.c.user_id == user_id)
+    return _read(database, OfUser(user_id), query.order_by(APPROVALS.c.id))
+
+
+def asked_with(
+    database: Database, user_id: str, session: ScalarSelect[UUID], ids: Collection[UUID]
+) -> list[Approval]:
+    """Read all that the turns of a session asked for which asked for some. One round trip.
+
+    Args:
+        database: Where they are.
+        user_id: Whose session it is.
+        session: Selects its id.
+        ids: The approvals that are known.
+
+    Returns:
+        The oldest first; none of a turn in another session.
+    """
+    turns = select(APPROVALS.c.turn_id).where(APPROVALS.c.id.in_(ids))
+    query = _APPROVALS.where(
+        APPROVALS.c.turn_id.in_(turns),
+        APPROVALS.c.user_id == user_id,
+        TURNS.c.session_id == session,
+    )
     return _read(database, OfUser(user_id), query.order_by(APPROVALS.c.id))
 
 

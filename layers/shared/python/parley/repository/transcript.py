@@ -19,13 +19,13 @@ from sqlalchemy import (
     Select,
     case,
     func,
-    or_,
     select,
     tuple_,
 )
 
 from parley.errors import NotFound
 from parley.repository.approvals import Approval
+from parley.repository.conversations import conversation
 from parley.repository.database import Database
 from parley.repository.paging import Number, Page, decode, encode, fitting
 from parley.repository.scope import SERVICE, OfUser
@@ -244,7 +244,13 @@ class Transcript:
         return {row.number: (TurnView.of(row), row[-1]) for row in rows}
 
     def open_turn(
-        self, user_id: str, key: str, session_id: UUID | None, *, place: Place | None = None
+        self,
+        user_id: str,
+        key: str,
+        session_id: UUID | None,
+        *,
+        place: Place | None = None,
+        agent: str | None = None,
     ) -> TurnView | None:
         """Look at the open turn that comes first in a session.
 
@@ -253,6 +259,7 @@ class Transcript:
             key: The idempotency key that it was made with.
             session_id: Or its id, which counts before the key.
             place: As with `turn`.
+            agent: Whose it must be to be known by its id; None if any will do.
 
         Returns:
             None if no turn is open, or the user has no such session.
@@ -260,14 +267,9 @@ class Transcript:
         Raises:
             LimitReached: The user holds as many streams as one may.
         """
-        known = SESSIONS.c.id == session_id
-        of_user = select(SESSIONS.c.id).where(
-            SESSIONS.c.user_id == user_id, or_(known, SESSIONS.c.idempotency_key == key)
-        )
-        found = of_user.order_by(known.desc()).limit(1).scalar_subquery()
         query = (
             _VIEWS.where(
-                TURNS.c.session_id == found,
+                TURNS.c.session_id == conversation(user_id, key, session_id, agent),
                 TURNS.c.user_id == user_id,
                 TURNS.c.status.in_(OPEN),
             )

@@ -90,6 +90,8 @@ class TurnRequest:
         fingerprint: A digest of all that makes this request the same as another.
         request_id: Of the API's request, where one asks.
         place: That of the stream which is to tell the turn, to be taken with it.
+        behind_waiting: Whether it may be enqueued behind a turn that waits for somebody, who may
+            take days.
     """
 
     user_id: str
@@ -102,6 +104,7 @@ class TurnRequest:
     opens: NewSession | None = None
     request_id: str | None = None
     place: Place | None = None
+    behind_waiting: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -379,6 +382,7 @@ class TurnRepository:
             "lease": float(LEASE_SECONDS),
             "window": self._window,
             "enqueue": enqueue,
+            "behind_waiting": request.behind_waiting,
             "queue": queue,
             "max_queued": MAX_QUEUED,
             "pace_turns": PACE_TURNS,

@@ -16,7 +16,7 @@ from agents.result import RunResult
 from agents.run_state import RunState
 
 from parley.errors import ParleyError
-from parley.repository.approvals import USER, Approval, Asked, digest_of
+from parley.repository.approvals import USER, Asked, digest_of, rejection
 from parley.text import storable
 from parley.turns.attempt import Attempt, current_attempt
 
@@ -178,7 +178,8 @@ def decided(result: RunResult, attempt: Attempt) -> RunState[Any]:
         elif decision.status == "approved":
             state.approve(item)
         else:
-            state.reject(item, rejection_message=_rejection(decision))
+            told = rejection(decision.status, decision.reason)
+            state.reject(item, rejection_message=told)
     if waiting:
         raise Paused(waiting)
     return state
@@ -200,14 +201,6 @@ def _asked(item: ToolApprovalItem, attempt: Attempt) -> Asked:
         decider=policy.by,
         editable=policy.editable,
     )
-
-
-def _rejection(decision: Approval) -> str:
-    """Return what the model is told of a call that was not approved."""
-    if decision.status == "expired":
-        return "This call was not made: nobody approved it in time."
-    told = "This call was not made: it was rejected."
-    return told if not decision.reason else f"{told} The reason given: {decision.reason}"
 
 
 def require_digest(call_id: str, agent: str, tool: str, arguments: str, attempt: Attempt) -> None:

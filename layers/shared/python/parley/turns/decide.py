@@ -9,7 +9,7 @@ from uuid import UUID
 from parley.errors import AlreadyDecided, InvalidField, MayNotDecide
 from parley.observability import logger
 from parley.repository import approvals
-from parley.repository.approvals import USER, Approval, Decision
+from parley.repository.approvals import Approval, Decision
 from parley.repository.database import Database
 from parley.threads import in_thread_with_retry
 from parley.turns.wakeup import Waker
@@ -59,12 +59,7 @@ class Decider:
         """
         owner = None if as_administrator else by
         found = await in_thread_with_retry(approvals.get, self.database, approval_id, owner, may)
-        if found.user_id != by if found.decider == USER else found.decider not in may:
-            raise MayNotDecide(found.decider)
-        if edited is not None and status != "approved":
-            raise InvalidField("arguments", "are changed only by who approves")
-        if edited is not None and not found.editable:
-            raise InvalidField("arguments", f"of {found.tool} may not be changed")
+        self.check(found, status, by=by, may=may, edited=edited)
         decided = await in_thread_with_retry(
             approvals.decide,
             self.database,
@@ -89,3 +84,20 @@ class Decider:
         if not same:
             raise AlreadyDecided(now.id, now.status)
         return now
+
+    def check(
+        self,
+        found: Approval,
+        status: Decision,
+        *,
+        by: str,
+        may: Collection[str],
+        edited: str | None = None,
+    ) -> None:
+        """Raise unless somebody may decide so on an approval, if it is open."""
+        if not found.may_be_decided_by(by, may):
+            raise MayNotDecide(found.decider)
+        if edited is not None and status != "approved":
+            raise InvalidField("arguments", "are changed only by who approves")
+        if edited is not None and not found.editable:
+            raise InvalidField("arguments", f"of {found.tool} may not be changed")

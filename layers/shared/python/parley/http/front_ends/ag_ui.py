@@ -9,8 +9,10 @@ from typing import Any
 
 from pydantic_core import from_json, to_json
 
-from parley.http.front_ends.narration import Frame, Frames, farewell, narrate, written
+from parley.http.approval_schemas import REASON_MAX_CHARS
+from parley.http.front_ends.narration import Asked, Frame, Frames, farewell, narrate, written
 from parley.http.streamed import Told
+from parley.repository.approvals import Approval, rejection
 from parley.repository.transcript import TurnView
 
 VERSION = "1.0"
@@ -23,14 +25,17 @@ class Run:
     Attributes:
         thread_id: The client's.
         run_id: The client's.
-        history: The messages that the client sent, the last of which is the user's that counts.
-        ahead: Whether it sent more behind them: what it was told of this run before.
+        messages: The messages that the client sent.
+        newest: The place of the user's that counts; None if there is none.
+        user_id: Who reads it, and `may` by which scopes, or as `admin`, they decide.
     """
 
     thread_id: str
     run_id: str
-    history: Sequence[Mapping[str, Any]] = ()
-    ahead: bool = False
+    messages: Sequence[Mapping[str, Any]] = ()
+    newest: int | None = None
+    user_id: str = ""
+    may: frozenset[str] = frozenset()
 
     def headers(self, view: TurnView, *, replayed: bool) -> dict[str, str]:
         location = f"../sessions/{view.turn.session_id}/turns/{view.turn.id}"
@@ -61,13 +66,33 @@ class _Run:
 
     run: Run
     last: bytes = b""
+    held: frozenset[str] = frozenset()
+    _history: list[Mapping[str, Any]] = field(default_factory=list)
+    _held: set[str] = field(default_factory=set)
     _said: list[dict[str, Any]] = field(default_factory=list)
 
     def begins(self, told: Told) -> Frames:
-        turn = told.view.turn
+        turn, messages = told.view.turn, self.run.messages
         yield self.started(sessionId=str(turn.session_id), turnId=str(turn.id))
-        if told.replayed and self.run.ahead:
+        if told.answered or self.run.newest is None:
+            of_turn = f"{turn.id}-"
+            mine = [str(each.get("id", "")).startswith(of_turn) for each in messages]
+            self._history = [each for each, own in zip(messages, mine, strict=True) if not own]
+            self._held = {str(e["id"]) for e, own in zip(messages, mine, strict=True) if own}
+            if told.view.user_message and not any(e.get("role") == "user" for e in messages):
+                said = told.view.user_message
+                asked = {"id": str(said.id), "role": "user", "content": said.content}
+                self._history.append(asked)
+                yield self._snapshot()  # clients keep the order in which they are told of messages
+            return
+        self._history = [*messages[: self.run.newest + 1]]
+        if told.replayed and len(messages) > self.run.newest + 1:
             # It would add to what it holds of the texts: they are told from their start.
+            yield self._snapshot()
+
+    def goes_on(self) -> Frames:
+        if self._held - {each["id"] for each in self._said}:
+            # It was told a part of the rest before, or has what the log does not tell any more.
             yield self._snapshot()
 
     def started(self, **metadata: str) -> Frame:
@@ -111,6 +136,25 @@ class _Run:
         self._said.append({"id": f"{call_id}-result", **said})
         yield {"type": "TOOL_CALL_RESULT", "messageId": f"{call_id}-result", **said}
 
+    def edited(self, call_id: str, name: str, arguments: str) -> Frames:
+        # What a call is made with is told once; only snapshots tell it anew.
+        for each in self._said:
+            if each["id"] == call_id:
+                each["toolCalls"][0]["function"]["arguments"] = _as_json(arguments)
+        return ()
+
+    def asked(self, call_id: str, asked: Asked) -> Frames:
+        return ()
+
+    def decided(self, call_id: str, asked: Asked, status: str, reason: str | None) -> Frames:
+        if status in ("rejected", "expired"):
+            yield from self.returned(call_id, rejection(status, reason))
+
+    def waits(self, asked: Sequence[tuple[str, Approval]]) -> Frames:
+        yield self._snapshot()
+        interrupts = [self._interrupt(call_id, each) for call_id, each in asked]
+        yield self.finished("interrupt", interrupts=interrupts)
+
     def completed(self, usage: Mapping[str, Any]) -> Frames:
         names = {"inputTokens": "input_tokens", "outputTokens": "output_tokens"}
         spent = {ours: usage[name] for ours, name in names.items() if usage[name] is not None}
@@ -123,13 +167,13 @@ class _Run:
     def failed(self, code: str, detail: str) -> Frames:
         yield {"type": "RUN_ERROR", "message": detail, "code": code}
 
-    def finished(self, outcome: str) -> Frame:
+    def finished(self, outcome: str, **more: Any) -> Frame:
         """Return the event that ends the run well."""
         return {
             "type": "RUN_FINISHED",
             "threadId": self.run.thread_id,
             "runId": self.run.run_id,
-            "outcome": {"type": outcome},
+            "outcome": {"type": outcome, **more},
         }
 
     def _snapshot(self) -> Frame:
@@ -139,7 +183,36 @@ class _Run:
             else each
             for each in self._said
         ]
-        return {"type": "MESSAGES_SNAPSHOT", "messages": [*self.run.history, *said]}
+        return {"type": "MESSAGES_SNAPSHOT", "messages": [*self._history, *said]}
+
+    def _interrupt(self, call_id: str, asked: Approval) -> Frame:
+        """Return what the client is asked."""
+        may = asked.may_be_decided_by(self.run.user_id, self.run.may)
+        return {
+            "id": str(asked.id),
+            "reason": "tool_call",
+            "message": f"May {asked.tool} be called?"
+            if may
+            else f"{asked.tool} waits for somebody else to decide.",
+            "toolCallId": call_id,
+            "responseSchema": _response_schema(editable=asked.editable),
+            "expiresAt": asked.expires_at.isoformat(),
+            "metadata": {"toolName": asked.tool, "decider": asked.decider, "mayDecide": may},
+        }
+
+
+def _response_schema(*, editable: bool) -> dict[str, Any]:
+    """Return what the payload of an answer looks like."""
+    edited = {"editedArgs": {"type": "object"}} if editable else {}
+    return {
+        "type": "object",
+        "properties": {
+            "approved": {"type": "boolean"},
+            "reason": {"type": "string", "maxLength": REASON_MAX_CHARS},
+            **edited,
+        },
+        "required": ["approved"],
+    }
 
 
 def _as_json(arguments: str) -> str:

@@ -9,13 +9,15 @@ from urllib.parse import unquote
 from aws_lambda_powertools.event_handler.openapi.params import Path
 from pydantic import BaseModel, ConfigDict, Field
 
-from parley.errors import InvalidField, NotFound
+from parley.errors import NotFound
 from parley.http.documented import answers
 from parley.http.front_ends.ag_ui import Run, empty_run
-from parley.http.front_ends.conversations import Conversation, message_in
+from parley.http.front_ends.answers import ResumeEntry, of_resume
+from parley.http.front_ends.conversations import Conversation, answers_in, message_in
 from parley.http.front_ends.user_text import newest_of_user, text_of
+from parley.http.identity import deciders
 from parley.http.parts import Caller, MessageMaxChars
-from parley.http.streamed import Sending, StreamRouter
+from parley.http.streamed import Answering, Resuming, Sending, StreamRouter
 from parley.manifest import manifest
 
 RUN = "/ag-ui/{agent}"
@@ -46,7 +48,10 @@ class RunAgentInput(BaseModel):
     messages: list[dict[str, Any]] = Field(
         description="The newest of the user's counts; the transcript is kept here."
     )
-    resume: list[Any] | None = Field(None, description="Answers to interrupts; there are none yet.")
+    resume: list[ResumeEntry] | None = Field(
+        None,
+        description="Answers to all that the thread's turn has asked for; the rest of it is told.",
+    )
 
 
 router = StreamRouter()
@@ -60,9 +65,10 @@ router = StreamRouter()
     description=(
         "AG-UI 1.0: the turn as a run's events. A client that lost the stream sends the same"
         " `runId` again and is told the run from its start. The stream's end does not cancel the"
-        " turn; that its own route does, whose address `Location` begins."
+        " turn; that its own route does, whose address `Location` begins. A turn that waits for"
+        " decisions ends the run with `interrupt`; `resume` answers, and is told the rest of it."
     ),
-    responses=answers({}, 400, 404, 409, 413, 415, 422)
+    responses=answers({}, 400, 403, 404, 409, 413, 415, 422)
     | {200: {"description": "The run's events.", "content": {"text/event-stream": {}}}},
 )
 def run_agent(
@@ -70,16 +76,25 @@ def run_agent(
     max_chars: MessageMaxChars,
     agent: Annotated[str, Path(description="One of those that `/agents` lists.")],
     body: RunAgentInput,
-) -> Sending | str:
+) -> Sending | Answering | Resuming:
     agent = unquote(agent)
     if agent not in manifest().agents:
         raise NotFound("agent", agent)
-    if body.resume:
-        raise InvalidField("resume", "no run of this thread waits for an answer")
-    newest = newest_of_user(body.messages)
-    if newest is None:  # as clients do when they are mounted: nothing is said, so nothing is done
-        return empty_run(body.thread_id, body.run_id)
     conversation = Conversation.of(PROTOCOL, body.thread_id, agent=agent)
+    newest, may = newest_of_user(body.messages), deciders(user)
+    run = Run(body.thread_id, body.run_id, body.messages, newest, user.user_id, may)
+    if body.resume:
+        given = of_resume(body.resume)
+        return Answering(answers_in(conversation, user, given, field="resume"), run)
+    if newest is None:  # as clients do when they are mounted: nothing is said, so nothing is done
+        return Resuming(
+            user.user_id,
+            conversation.key,
+            conversation.session_id,
+            run,
+            agent=agent,
+            otherwise=empty_run(body.thread_id, body.run_id),
+        )
     request = message_in(
         conversation,
         user,
@@ -88,5 +103,4 @@ def run_agent(
         agent=agent,
         max_chars=max_chars,
     )
-    history, ahead = body.messages[: newest + 1], len(body.messages) > newest + 1
-    return Sending(request, True, Run(body.thread_id, body.run_id, history, ahead))
+    return Sending(request, True, run)

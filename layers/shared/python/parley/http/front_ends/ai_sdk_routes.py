@@ -12,12 +12,14 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from parley.errors import InvalidField
 from parley.http.documented import answers
 from parley.http.front_ends.ai_sdk import MessageStream
-from parley.http.front_ends.conversations import Conversation, message_in
-from parley.http.front_ends.user_text import newest_of_user, text_of
+from parley.http.front_ends.answers import of_message
+from parley.http.front_ends.conversations import Conversation, answers_in, message_in
+from parley.http.front_ends.user_text import newest_of_user, text_of, texts_of
+from parley.http.identity import deciders
 from parley.http.parts import Caller, MessageMaxChars
 from parley.http.schemas import AgentName
 from parley.http.sessions import offered_agent
-from parley.http.streamed import Resuming, Sending, StreamRouter
+from parley.http.streamed import Answering, Resuming, Sending, StreamRouter
 from parley.text import storable
 
 CHAT = "/ai-sdk/chat"
@@ -76,16 +78,24 @@ router = StreamRouter()
     description=(
         "The AI SDK's UI message stream, version 1. The same message sent again is the same turn,"
         " told from its start. The stream's end does not cancel the turn; that its own route does,"
-        " whose address `Location` begins."
+        " whose address `Location` begins. A turn that waits for decisions ends the stream with a"
+        " `tool-approval-request` for each; the message with its answers is told the rest of it."
     ),
-    responses=answers({}, 400, 404, 409, 413, 415, 422) | {200: _STREAM},
+    responses=answers({}, 400, 403, 404, 409, 413, 415, 422) | {200: _STREAM},
 )
-def send_to_chat(user: Caller, max_chars: MessageMaxChars, body: ChatRequest) -> Sending:
+def send_to_chat(
+    user: Caller, max_chars: MessageMaxChars, body: ChatRequest
+) -> Sending | Answering:
+    conversation = Conversation.of(PROTOCOL, body.id)
+    may = deciders(user)
+    answered = _answered(body)
+    if given := of_message(answered):
+        held = MessageStream("../", user.user_id, may, texts_of(answered))
+        return Answering(answers_in(conversation, user, given, field="messages"), held)
     place = newest_of_user(body.messages)
     if place is None:
         raise InvalidField("messages", "holds no message of the user")
     newest = body.messages[place]
-    conversation = Conversation.of(PROTOCOL, body.id)
     text = text_of(newest.get("parts", newest.get("content")))
     request = message_in(
         conversation,
@@ -95,7 +105,7 @@ def send_to_chat(user: Caller, max_chars: MessageMaxChars, body: ChatRequest) ->
         agent=offered_agent(body.agent),
         max_chars=max_chars,
     )
-    return Sending(request, True, MessageStream("../"))
+    return Sending(request, True, MessageStream("../", user.user_id, may))
 
 
 @router.get(
@@ -115,9 +125,17 @@ def resume_chat(
     ],
 ) -> Resuming:
     conversation = Conversation.of(PROTOCOL, chat_id)
-    return Resuming(
-        user.user_id, conversation.key, conversation.session_id, MessageStream("../../../")
-    )
+    wire = MessageStream("../../../", user.user_id, deciders(user))
+    return Resuming(user.user_id, conversation.key, conversation.session_id, wire)
+
+
+def _answered(body: ChatRequest) -> Mapping[str, Any]:
+    """Return the message whose parts may answer what was asked; an empty one if there is none."""
+    if body.trigger != "submit-message" or not body.messages:
+        return {}
+    named = [each for each in body.messages if each.get("id") == body.message_id]
+    message = named[-1] if named and body.message_id is not None else body.messages[-1]
+    return message if message.get("role") == "assistant" else {}
 
 
 def _key(conversation: Conversation, body: ChatRequest, said: object, text: str) -> str | None:

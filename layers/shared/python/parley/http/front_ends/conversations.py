@@ -9,15 +9,17 @@ a session of the user's is that session, so that a list of sessions can be gone 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from uuid import UUID
 
 from parley.errors import InvalidField
 from parley.fingerprints import fingerprint
-from parley.http.identity import Caller
+from parley.http.identity import Caller, deciders
 from parley.ids import new_id
 from parley.repository.turns import NewSession, TurnRequest
+from parley.turns.answers import Answer, Answers
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +101,29 @@ def message_in(
             known_with=conversation.agent,
         ),
         request_id=user.request_id,
+        behind_waiting=False,  # its reader would wait for days, and have answered nothing
+    )
+
+
+def answers_in(
+    conversation: Conversation, user: Caller, given: Mapping[UUID, Answer], *, field: str
+) -> Answers:
+    """Return the answers to what was asked for in a conversation.
+
+    Args:
+        conversation: Where.
+        user: Who answers.
+        given: The answers, by approval.
+        field: Where they stand in the request.
+    """
+    return Answers(
+        user_id=user.user_id,
+        may=deciders(user),
+        key=conversation.key,
+        session_id=conversation.session_id,
+        agent=conversation.agent,
+        given=given,
+        field=field,
     )
 
 

@@ -3,18 +3,23 @@
 Each reader is told a turn from its start. What the log holds by then is told without the text that
 was taken back later; a reader that is told a text live, and then that it is void, is told so in the
 protocol's own way, or has to come back.
+
+A turn that waits for decisions ends what is told of it. Who has answered is told what comes after
+that for which was asked: the rest of the same message.
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import aclosing
+from dataclasses import dataclass
 from typing import Any, Protocol
 from uuid import UUID
 
 from parley.events.log import FINAL, TurnEvent
 from parley.http.api import logged
 from parley.http.streamed import Told
+from parley.repository.approvals import Approval
 from parley.text import json_line
 
 KEEP_ALIVE = b": keep-alive\n\n"
@@ -29,9 +34,11 @@ class Teller(Protocol):
 
     Attributes:
         last: What stands behind the last frame.
+        held: Whole texts that the reader has of what came before.
     """
 
     last: bytes
+    held: frozenset[str]
 
     def begins(self, told: Told) -> Frames:
         """Tell that the turn is there, before anything has happened."""
@@ -61,6 +68,26 @@ class Teller(Protocol):
         """Tell what a tool answered."""
         ...
 
+    def edited(self, call_id: str, name: str, arguments: str) -> Frames:
+        """Tell that who approved a call has changed its arguments."""
+        ...
+
+    def asked(self, call_id: str, asked: Asked) -> Frames:
+        """Tell that somebody has to decide on a call that was told."""
+        ...
+
+    def decided(self, call_id: str, asked: Asked, status: str, reason: str | None) -> Frames:
+        """Tell what was decided on a call that was told."""
+        ...
+
+    def goes_on(self) -> Frames:
+        """Tell that from here on it is new to a reader who has answered."""
+        ...
+
+    def waits(self, asked: Sequence[tuple[str, Approval]]) -> Frames:
+        """Tell that the turn waits for decisions on calls, and nothing follows for now."""
+        ...
+
     def completed(self, usage: Mapping[str, Any]) -> Frames:
         """Tell that the turn is over, with a reply."""
         ...
@@ -72,6 +99,18 @@ class Teller(Protocol):
     def failed(self, code: str, detail: str) -> Frames:
         """Tell that the turn failed, or that the rest of it is not told here."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What somebody has to decide on, as a turn's log tells it.
+
+    Attributes:
+        decider: Who may; None where the log does not tell any more.
+    """
+
+    approval_id: str
+    decider: str | None = None
 
 
 GOES_ON = (
@@ -102,14 +141,19 @@ async def narrate(told: Told, teller: Teller) -> AsyncGenerator[bytes, None]:
                 if event is None:
                     break
                 logged_before.append(event)
-            for each in settled(logged_before):
+            known, new = _parted(settled(logged_before), told.answered)
+            for each in known:
+                await story.of(each)
+            if told.answered:
+                yield written(story.goes_on(cut=bool(known)))
+            for each in new:
                 yield written(await story.of(each))
             async for event in events:
                 if story.over:
                     break
                 yield KEEP_ALIVE if event is None else written(await story.of(event))
             if not story.over:
-                yield written(story.ends(*GOES_ON))
+                yield written(await story.pauses())
         except Exception as error:
             said = logged(error)
             yield written(story.ends(said.code, said.detail))
@@ -148,6 +192,21 @@ def settled(events: Sequence[TurnEvent]) -> list[TurnEvent]:
     return [event for index, event in enumerate(events) if index not in void]
 
 
+def _parted(
+    events: Sequence[TurnEvent], answered: Sequence[Approval]
+) -> tuple[Sequence[TurnEvent], Sequence[TurnEvent]]:
+    """Part events where a reader has answered: those that it was told, and what is new to it."""
+    ids = {str(each.id) for each in answered}
+    places = [
+        index
+        for index, event in enumerate(events, start=1)
+        if event.type == "turn.waiting"
+        and ids & {each["approval_id"] for each in event.data["approvals"]}
+    ]
+    cut = places[-1] if places else 0
+    return events[:cut], events[cut:]
+
+
 class _Story:
     """What one reader was told so far."""
 
@@ -160,10 +219,17 @@ class _Story:
         self._pieces: list[str] = []
         self._step: int | None = None
         self._written: dict[str, int] = {}
+        self._waits = False
+        self._calls: set[str] = set()
+        self._edited: set[str] = set()
+        self._asked: dict[str, Asked] = {}
+        self._decided: set[str] = set()
+        self._repeats = False
 
     async def of(self, event: TurnEvent) -> list[Frame]:
         """Return what is told of an event; `over` says whether nothing follows."""
         data = event.data
+        self._waits = event.type == "turn.waiting"
         match event.type:
             case "message.delta":
                 return [*self._begin(data["step"]), *self._add(data["text"])]
@@ -172,11 +238,13 @@ class _Story:
             case "message.completed":
                 return await self._complete(data["step"], data["text"])
             case "tool.called":
-                call = self._of_turn(data["call_id"])
-                told = self._teller.called(call, data["name"], data["arguments"])
-                return [*self._end(), *told]
+                return self._call(data["call_id"], data["name"], data["arguments"])
             case "tool.returned":
                 return [*self._teller.returned(self._of_turn(data["call_id"]), data["output"])]
+            case "turn.waiting":
+                return self._ask(data["approvals"])
+            case "approval.decided":
+                return self._decide(data)
             case "turn.completed":
                 self.over = True
                 return [*self._end(), *self._teller.completed(data["usage"])]
@@ -192,6 +260,67 @@ class _Story:
         """Return how the story ends that has no good end."""
         self.over = True
         return [*self._end(), *self._teller.failed(code, detail)]
+
+    def goes_on(self, *, cut: bool) -> list[Frame]:
+        """Return what is told where it becomes new to a reader who has answered.
+
+        Args:
+            cut: Whether the log still tells of what was asked for. If it does not, what came before
+                may be in it again, or not be there any more.
+        """
+        self._repeats = not cut
+        for each in self._told.answered:
+            self._calls.add(each.call_id)
+            self._asked.setdefault(each.call_id, Asked(str(each.id), each.decider))
+        return [*self._teller.goes_on()]
+
+    async def pauses(self) -> list[Frame]:
+        """Return how it ends for now: the turn waits, or goes on without this stream."""
+        view = await self._told.look() if self._waits else None
+        if view is None or view.turn.status != "waiting":
+            return self.ends(*GOES_ON)
+        self.over = True
+        told: list[Frame] = []
+        for each in view.approvals:
+            if not each.is_open and each.call_id in self._asked:  # the log tells it later
+                told += self._tell(each.call_id, each.status, each.reason)
+        left = [(self._of_turn(each.call_id), each) for each in view.approvals if each.is_open]
+        return [*told, *self._teller.waits(left)]
+
+    def _call(self, call_id: str, name: str, arguments: str) -> list[Frame]:
+        ended, call = self._end(), self._of_turn(call_id)
+        if call_id not in self._calls:
+            self._calls.add(call_id)
+            return [*ended, *self._teller.called(call, name, arguments)]
+        if call_id in self._edited:
+            return [*ended, *self._teller.edited(call, name, arguments)]
+        return ended  # it was told when somebody was asked about it
+
+    def _ask(self, approvals: Sequence[Mapping[str, Any]]) -> list[Frame]:
+        told = self._end()
+        for each in approvals:
+            told += self._call(each["call_id"], each["name"], each["arguments"])
+        for each in approvals:
+            asked = Asked(each["approval_id"], each["decider"])
+            self._asked[each["call_id"]] = asked
+            told += self._teller.asked(self._of_turn(each["call_id"]), asked)
+        return told
+
+    def _decide(self, data: Mapping[str, Any]) -> list[Frame]:
+        call_id = data["call_id"]
+        if data["edited"]:
+            self._edited.add(call_id)
+        # A rejected call is told by nothing else, if the log has lost what was asked.
+        told = [] if call_id in self._calls else self._call(call_id, data["name"], "")
+        self._asked.setdefault(call_id, Asked(data["approval_id"]))
+        return [*told, *self._tell(call_id, data["decision"], data["reason"])]
+
+    def _tell(self, call_id: str, status: str, reason: str | None) -> list[Frame]:
+        if call_id in self._decided:
+            return []
+        self._decided.add(call_id)
+        call = self._of_turn(call_id)
+        return [*self._teller.decided(call, self._asked[call_id], status, reason)]
 
     def _of_turn(self, name: object) -> str:
         # Models name their calls as they like, some each turn alike.
@@ -233,7 +362,7 @@ class _Story:
             if self._open is not None:  # too long for an event, but told in pieces
                 return self._end()
             text = await self._long_reply()
-        if not text:
+        if not text or (self._repeats and self._open is None and text in self._teller.held):
             return self._end()
         before = self._end() if step not in (None, self._step) else []
         if not text.startswith("".join(self._pieces)):

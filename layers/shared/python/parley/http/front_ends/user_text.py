@@ -38,3 +38,10 @@ def text_of(content: object) -> str:
         if isinstance(text, str):
             texts.append(text)
     return "".join(texts)
+
+
+def texts_of(message: Mapping[str, Any]) -> frozenset[str]:
+    """Return the texts among a message's parts."""
+    parts = message.get("parts")
+    found = (part.get("text") for part in parts or () if isinstance(part, dict))
+    return frozenset(text for text in found if isinstance(text, str))

@@ -1,7 +1,7 @@
 -- Begin a turn in a session that is named by its id, or say why not.
 -- It answers one of the protocol's outcomes (turn-protocol, section 1). begin_by_name.sql is the same but
 -- for how it finds the session.
--- Parameters: user_id, key, turn_id, session_id, enqueue, queue, lease, fingerprint, fingerprints,
+-- Parameters: user_id, key, turn_id, session_id, enqueue, behind_waiting, queue, lease, fingerprint, fingerprints,
 -- message_id, text, request_id, window, max_queued, pace_turns, max_open_turns,
 -- turns_per_minute, call_tokens, tokens_per_day, tokens_per_month, max_streams, stream, stream_seconds,
 -- stream_pause.
@@ -73,7 +73,8 @@ waiting AS MATERIALIZED (
 -- Who only queues a turn takes nothing over: a head whose lease has run out is left to the worker that
 -- is woken for it, and is not in the way if nothing waits behind it.
 line AS MATERIALIZED (
-  SELECT :enqueue OR (:queue AND head.expired AND waiting.turns = 0) AS joined
+  SELECT :enqueue AND (:behind_waiting OR head.status <> 'waiting')
+      OR :queue AND head.expired AND waiting.turns = 0 AS joined
   FROM head, waiting),
 -- Its attempt died: who begins takes it over. '-infinity' is a lease that was let go of, no crash.
 taken AS (

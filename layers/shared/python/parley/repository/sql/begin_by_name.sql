@@ -103,7 +103,8 @@ waiting AS MATERIALIZED (
 -- Who only queues a turn takes nothing over: a head whose lease has run out is left to the worker that
 -- is woken for it, and is not in the way if nothing waits behind it.
 line AS MATERIALIZED (
-  SELECT :enqueue OR (:queue AND head.expired AND waiting.turns = 0) AS joined
+  SELECT :enqueue AND (:behind_waiting OR head.status <> 'waiting')
+      OR :queue AND head.expired AND waiting.turns = 0 AS joined
   FROM head, waiting),
 -- Its attempt died: who begins takes it over. '-infinity' is a lease that was let go of, no crash.
 taken AS (
