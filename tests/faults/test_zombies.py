@@ -33,7 +33,7 @@ def database(place: Place) -> Iterator[Database]:
     indirect=["place"],
     ids=STORES,
 )
-@pytest.mark.parametrize("scenario", ["tools", "agents"])
+@pytest.mark.parametrize("scenario", ["tools", "agents", "asking"])
 async def test_a_process_that_wakes_up_after_it_was_replaced_changes_nothing(
     new_setup: Callable[[str], Setup], scenario: str, every: int, sql: psycopg.Connection
 ) -> None:

@@ -18,6 +18,7 @@ from parley.repository.waiting import WaitingSessions
 from parley.turns.decide import Decider
 from parley.turns.recover import Recovery
 from parley.turns.wakeup import Waker
+from parley.users.erasure import Eraser
 from parley_testing.models.scripted import in_order
 from parley_testing.workbench import Workbench
 
@@ -244,17 +245,21 @@ async def test_who_decides_too_late_is_told_and_the_turn_goes_on(
     assert rung.sessions == [approval.session_id]
 
 
-async def test_deciding_against_cancelling_deleting_and_expiring_leaves_one_of_them(
+async def test_deciding_against_cancelling_deleting_erasing_and_expiring_leaves_one_of_them(
     bench: Workbench, decider: Decider, sql: psycopg.Connection
 ) -> None:
     recovery = Recovery(WaitingSessions(bench.database), Waker())
-    for number in range(12):
-        (approval,) = asked(bench, seconds=60 if number % 3 else -1)
-        decide = decider.decide(approval.id, "approved", by="alice", may=())
-        if number % 3 == 1:
-            other: Any = bench.canceller.cancel("alice", approval.session_id, approval.turn_id)
-        elif number % 3 == 2:
-            other = asyncio.to_thread(bench.sessions.delete, "alice", approval.session_id)
+    eraser = Eraser(bench.database, lambda: bench.store)
+    for number in range(16):
+        user = f"user {number}"
+        (approval,) = asked(bench, user=user, seconds=60 if number % 4 else -1)
+        decide = decider.decide(approval.id, "approved", by=user, may=())
+        if number % 4 == 1:
+            other: Any = bench.canceller.cancel(user, approval.session_id, approval.turn_id)
+        elif number % 4 == 2:
+            other = asyncio.to_thread(bench.sessions.delete, user, approval.session_id)
+        elif number % 4 == 3:
+            other = asyncio.to_thread(eraser.erase, user, left=lambda: 60.0)
         else:
             other = asyncio.to_thread(recovery.expire, left=lambda: 60.0)
 
@@ -264,9 +269,11 @@ async def test_deciding_against_cancelling_deleting_and_expiring_leaves_one_of_t
         assert not isinstance(done, Exception), done
         assert isinstance(decided, Approval | AlreadyDecided | NotFound), decided
         after = status_of(sql, approval)
-        if number % 3 == 2:
+        if number % 4 in (2, 3):
             assert after is None
-        elif number % 3 == 1:
+            assert not await bench.session_worker.run_next(approval.session_id, seconds=60)
+            assert not sql.execute("SELECT FROM approvals WHERE user_id = %s", [user]).fetchall()
+        elif number % 4 == 1:
             assert after[1] == "cancelled"
             assert after[0] == ("approved" if isinstance(decided, Approval) else "cancelled")
         else:

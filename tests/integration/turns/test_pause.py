@@ -12,10 +12,11 @@ from agents import Agent
 from sqlalchemy import text
 
 from parley import Effect, approval, effect_tool
-from parley.errors import Fenced, StoreUnavailable
+from parley.errors import Fenced, StoreMisconfigured, StoreUnavailable
 from parley.memory.store import AgentSessionStore
 from parley.repository import approvals
 from parley.repository.approvals import Asked, pause
+from parley.repository.cancel import request_cancel
 from parley.repository.database import Database
 from parley.repository.tool_calls import Called, ToolCall
 from parley.turns.decide import Decider
@@ -194,4 +195,52 @@ async def test_a_turn_that_asks_for_nothing_is_begun_as_before(
     bench = new_bench(in_order())
     turn = bench.begin(bench.new_session())
 
-    assert turn == replace(turn, waited=False)
+    assert turn == replace(turn, pauses=0)
+
+
+async def test_however_often_a_turn_pauses_it_comes_no_nearer_to_being_given_up(
+    new_bench: Callable[..., Workbench], sql: psycopg.Connection
+) -> None:
+    again = [call("refund", f"call_{number}", cents=number) for number in range(6)]
+    bench = new_bench(in_order(*again, say("Done.")), agent=refunding())
+    session_id = bench.new_session()
+    view = (await bench.sender.send(request(session_id, key="k"), seconds=60)).view
+
+    def misconfigured() -> None:
+        raise StoreMisconfigured("agent-session store", "the table is not there")
+
+    while view.turn.status == "waiting":
+        (asked,) = [each for each in view.approvals if each.is_open]
+        await Decider(bench.database).decide(asked.id, "approved", by="alice", may=())
+        bench.watched.before["claim"] = misconfigured
+        with pytest.raises(StoreMisconfigured):
+            await bench.session_worker.run_next(session_id, seconds=60)
+        del bench.watched.before["claim"]
+        assert await bench.session_worker.run_next(session_id, seconds=60)
+        view = bench.transcript.turn("alice", session_id, view.turn.id)
+
+    # Six pauses and as many tries that failed, which alone are too few to give it up.
+    assert (view.turn.status, view.turn.attempt, view.turn.crashes) == ("completed", 19, 0)
+
+
+@pytest.mark.parametrize("by", ["a worker", "the same request", "who cancels"])
+async def test_whoever_takes_a_turn_is_told_how_often_it_has_paused(
+    new_bench: Callable[..., Workbench], by: str
+) -> None:
+    bench = new_bench(in_order())
+    message = request(bench.new_session(), key="k")
+    turn = bench.turns.begin(message).turn
+    for number in range(2):
+        assert turn is not None
+        calls = [Asked(f"{number}{each}", "todo", "refund", "{}") for each in "ab"]
+        for asked in pause(bench.database, turn, calls, expires_in=60, spent=0) or []:
+            await Decider(bench.database).decide(asked.id, "rejected", by="alice", may=())
+        if by == "a worker" or number == 0:
+            turn = bench.turns.claim_head(message.session_id).turn
+        elif by == "the same request":
+            turn = bench.turns.begin(message).turn
+        else:
+            turn = request_cancel(bench.database, "alice", message.session_id, turn.id).turn
+
+    assert turn is not None
+    assert (turn.attempt, turn.pauses, turn.tries) == (5, 2, 1)

@@ -25,6 +25,7 @@ class Child:
     """A process that was forked.
 
     Attributes:
+        pid: Its number.
         points: The file with the points that it has passed.
         port: Where it answers on loopback, if that is its job.
     """
@@ -32,7 +33,8 @@ class Child:
     def __init__(self, server: ForkServer, pid: int, folder: Path, port: int | None = None) -> None:
         self.points = folder / "points"
         self.port = port
-        self._server, self._pid, self._result = server, pid, folder / "result"
+        self.pid = pid
+        self._server, self._result = server, folder / "result"
         self._over: dict[str, Any] = {}
 
     def wait(self) -> dict[str, Any]:
@@ -40,7 +42,7 @@ class Child:
         if self._over:
             return self._over
         # The server does not wait itself: meanwhile others may want something of it.
-        while not (ended := self._server.ask({"do": "look", "pid": self._pid})):
+        while not (ended := self._server.ask({"do": "look", "pid": self.pid})):
             time.sleep(0.002)
         if "stopped" not in ended:
             self._over = ended
@@ -49,11 +51,11 @@ class Child:
     def kill(self) -> None:
         """Kill it, wherever it is; it is still to be waited for."""
         if not self._over:  # its number may be another's since
-            os.kill(self._pid, signal.SIGKILL)
+            os.kill(self.pid, signal.SIGKILL)
 
     def go_on(self) -> None:
         """Let it go on if it was stopped."""
-        self._server.ask({"do": "continue", "pid": self._pid})
+        self._server.ask({"do": "continue", "pid": self.pid})
 
     def result(self) -> dict[str, Any]:
         """Return what it found out, once it has exited: a reply, or the name of an error."""

@@ -35,6 +35,7 @@ class Outcome:
         turns: Number, status, model calls and tokens of each.
         messages: Turn number, role and text of each.
         tool_calls: Name, arguments, output and whether it has an effect, in their order.
+        approvals: Tool, arguments, and what was decided by whom, in the order of asking.
         tasks: The user's tasks by title.
         memory: Number, items, reply and usage of each finished item, newest first.
         usage: What is summed up of the user's turns, by agent and model.
@@ -43,6 +44,7 @@ class Outcome:
     turns: list[Any]
     messages: list[Any]
     tool_calls: list[Any]
+    approvals: list[Any]
     tasks: list[Any]
     memory: list[Any]
     usage: list[Any]
@@ -72,6 +74,10 @@ def outcome(
             "SELECT c.name, c.arguments, c.output - 'milliseconds', c.effect FROM tool_calls c"
             " JOIN turns t ON t.id = c.turn_id WHERE t.session_id = %(session)s"
             " ORDER BY c.created_at"
+        ),
+        approvals=rows(
+            "SELECT a.tool, a.arguments, a.status, a.decided_by = t.user_id FROM approvals a"
+            " JOIN turns t ON t.id = a.turn_id WHERE t.session_id = %(session)s ORDER BY a.id"
         ),
         tasks=rows("SELECT title FROM tasks WHERE user_id = %(user)s ORDER BY title"),
         memory=[

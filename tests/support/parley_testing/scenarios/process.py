@@ -23,7 +23,7 @@ from uuid import UUID
 from openai.types.responses import Response
 from sqlalchemy.orm import configure_mappers
 
-from parley import failpoints
+from parley import failpoints, retry, threads
 from parley.repository import turns
 from parley.repository.database import Database
 from parley.repository.fair_use import UserBudget
@@ -37,6 +37,7 @@ from parley_testing.scenarios.functions import run_function, warm_up
 from parley_testing.scenarios.parts import Parts, Place, new_log, new_store
 from parley_testing.scenarios.spending import spend
 from parley_testing.scenarios.turns import SCENARIOS, append
+from parley_testing.waiting import HANG_SECONDS
 from parley_testing.workbench import request
 from tasks_desk import agent  # noqa: F401 - before the fork
 
@@ -50,6 +51,8 @@ def _observed(job: dict[str, Any]) -> AbstractContextManager[None]:
 def _run(job: dict[str, Any]) -> dict[str, Any]:
     place = Place(**job["place"])
     vars(turns)["LEASE_SECONDS"] = job["lease"]
+    for module in (retry, threads):  # the time in which it was stopped is none that it has tried
+        vars(module)["PATIENCE_SECONDS"] = HANG_SECONDS
     if "function" in job:
         with _observed(job):
             return run_function(job, place)
@@ -80,6 +83,8 @@ def _run(job: dict[str, Any]) -> dict[str, Any]:
 
 
 def _child(job: dict[str, Any]) -> int:
+    # By which the test finds its connections, which may outlive it with what it asked last.
+    os.environ["PGAPPNAME"] = f"child-{os.getpid()}"
     try:
         result = _run(job)
     except Exception as error:

@@ -29,7 +29,7 @@ from parley_testing.scenarios.parts import Parts, Place
 from parley_testing.scenarios.turns import NEXT, SCENARIOS, lines
 from parley_testing.schedules.wakeups import Wakeups
 from parley_testing.stores.user_data import memory_of, rows_of
-from parley_testing.waiting import HANG_SECONDS
+from parley_testing.waiting import HANG_SECONDS, until
 from parley_testing.workbench import request
 
 Point = tuple[str, int]
@@ -164,6 +164,18 @@ class ScenarioRun:
             items = Account(place.dynamodb).items(place.table)
             memory = [item for item in items if str(self.session_id) in str(item)]
         return {"memory": memory, **rows_of(self._stage.sql, self.user)}
+
+    async def hung_up(self, child: Child) -> None:
+        """Wait until Postgres is done with what a dead process has asked of it.
+
+        A statement that it had sent may take the turn after the process is dead.
+        """
+        left = (
+            "SELECT FROM pg_stat_activity WHERE application_name = %s"
+            " AND datname = current_database()"
+        )
+        name = [f"child-{child.pid}"]
+        await until(lambda: not self._stage.sql.execute(left, name).fetchall())
 
     def expire(self) -> bool:
         """Let the lease run out; False if no turn holds one."""

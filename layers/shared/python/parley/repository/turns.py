@@ -118,7 +118,7 @@ class RunningTurn:
         message_id: The user's message, and `text` what it says.
         remembered: Earlier turns that left memory, newest first: what Postgres vouches for.
         cancel_requested: Whether it was taken over only to be ended.
-        waited: Whether it has waited for something, such as decisions.
+        pauses: How often it has waited for decisions.
         summary: The summary of the turns before those, if there is one; vouched for as they are.
         summary_due: Whether turns were left behind that no summary covers, and nobody makes one.
         has_budget: Whether its user has a budget.
@@ -138,7 +138,7 @@ class RunningTurn:
     started_at: datetime
     remembered: tuple[Voucher, ...]
     cancel_requested: bool = False
-    waited: bool = False
+    pauses: int = 0
     summary: Voucher | None = None
     summary_due: bool = False
     has_budget: bool = False
@@ -148,6 +148,11 @@ class RunningTurn:
     def key(self) -> TurnKey:
         """What names it outside of Postgres."""
         return TurnKey(self.number, self.id)
+
+    @property
+    def tries(self) -> int:
+        """Which try this is, from 1: a pause uses up a number, and so does going on after it."""
+        return self.attempt - 2 * self.pauses
 
 
 @dataclass(frozen=True, slots=True)
@@ -690,7 +695,7 @@ def _held(row: Row[Any], request: TurnRequest) -> RunningTurn:
         started_at=row.started_at,
         remembered=Voucher.all_of(row.remembered),
         cancel_requested=row.cancel_requested,
-        waited=row.waited,
+        pauses=row.pauses,
         summary=voucher_of_summary(row),
         summary_due=bool(row.summary_due),
         has_budget=bool(row.has_budget),
@@ -721,5 +726,5 @@ def taken_over(row: Row[Any], remembered: Sequence[tuple[int, int, str]] = ()) -
         started_at=row.started_at,
         remembered=Voucher.all_of(remembered),
         cancel_requested=row.cancel_requested,
-        waited=row.waited,
+        pauses=row.pauses,
     )

@@ -59,7 +59,7 @@ from parley.turns.pause import pause
 from parley.turns.wakeup import Waker, retry_seconds
 
 MISCONFIGURED_ATTEMPTS = 10
-"""How many attempts a turn has while a store is misconfigured: with ever longer pauses, that is an
+"""How many tries a turn has while a store is misconfigured: with ever longer pauses, that is an
 hour and a quarter in which somebody can mend it."""
 
 _DAMAGED = "What an earlier attempt had kept cannot be read any more."
@@ -187,14 +187,14 @@ class TurnExecutor:
             # attempts: the next one is one nearer to them. Each waits a second longer, should a
             # store fence for another reason.
             if await release(self.turns, turn):
-                delay = min(turn.attempt - 1, LONGEST_DELAY_SECONDS)
+                delay = min(turn.tries - 1, LONGEST_DELAY_SECONDS)
                 await self.waker.wake(turn.session_id, user_id=turn.user_id, delay=delay)
             raise
         except StoreUnavailable:
             outcome = "unavailable"
             # A tool that is always too slow would be tried for ever and block its session.
             await self._let_go(
-                attempt.turn, crashed=attempt.effects.overran, delay=retry_seconds(turn.attempt)
+                attempt.turn, crashed=attempt.effects.overran, delay=retry_seconds(turn.tries)
             )
             raise
         except (TurnUnfinished, asyncio.CancelledError):
@@ -205,7 +205,7 @@ class TurnExecutor:
             if comes_back:
                 await release(self.turns, attempt.turn, crashed=True)
             else:
-                await self._let_go(attempt.turn, crashed=True, delay=retry_seconds(turn.attempt))
+                await self._let_go(attempt.turn, crashed=True, delay=retry_seconds(turn.tries))
             raise
         finally:
             await attempt.watchdog.settle()
@@ -247,7 +247,7 @@ class TurnExecutor:
             refused.__cause__ = error
         except (StoreRefused, StoreMisconfigured) as error:
             refused = error
-        if isinstance(refused, StoreMisconfigured) and turn.attempt < MISCONFIGURED_ATTEMPTS:
+        if isinstance(refused, StoreMisconfigured) and turn.tries < MISCONFIGURED_ATTEMPTS:
             raise refused
         return await self._finalizer.give_up(attempt, refused)
 
@@ -304,7 +304,7 @@ class TurnExecutor:
             attempt.journal.resume({}, await attempt.journal.recorded())
             raise RunFailed("memory_unreadable", _DAMAGED) from error
         attempt.journal.resume(claimed.records, await attempt.journal.recorded())
-        if turn.waited:
+        if turn.pauses:
             attempt.decisions = await in_thread_with_retry(of_running, self.database, turn)
         attempt.journal.finished = claimed.done is not None
         if claimed.done is not None:

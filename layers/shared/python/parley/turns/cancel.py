@@ -117,7 +117,7 @@ class Canceller:
             raise
         except Exception:
             await release(self.turns, turn)
-            delay = retry_seconds(turn.attempt)
+            delay = retry_seconds(turn.tries)
             await self.waker.wake(turn.session_id, user_id=turn.user_id, delay=delay)
             raise
         finally:

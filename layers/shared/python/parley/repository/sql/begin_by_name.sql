@@ -194,7 +194,8 @@ SELECT CASE
   coalesce(made.attempt, taken.attempt, prior.attempt, head.attempt) AS attempt,
   coalesce(taken.crashes, 0) AS crashes,
   taken.cancel_requested_at IS NOT NULL AS cancel_requested,
-  taken.waiting_for IS NOT NULL AS waited,
+  CASE WHEN taken.waiting_for IS NULL THEN 0 ELSE
+    (SELECT count(DISTINCT a.attempt) FROM approvals a WHERE a.turn_id = taken.id) END AS pauses,
   coalesce(made.status, taken.status, prior.status, head.status) AS status,
   coalesce(made.agent, taken.agent, prior.agent, head.agent) AS agent,
   coalesce(made.created_at, taken.created_at, prior.created_at) AS created_at,

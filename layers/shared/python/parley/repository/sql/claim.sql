@@ -57,7 +57,8 @@ SELECT CASE
   claimed.id AS turn_id, claimed.session_id, claimed.user_id, claimed.number, claimed.attempt,
   claimed.crashes, claimed.agent, claimed.created_at, claimed.started_at,
   claimed.cancel_requested_at IS NOT NULL AS cancel_requested,
-  claimed.waiting_for IS NOT NULL AS waited,
+  CASE WHEN claimed.waiting_for IS NULL THEN 0 ELSE
+    (SELECT count(DISTINCT a.attempt) FROM approvals a WHERE a.turn_id = claimed.id) END AS pauses,
   said.id AS message_id, said.content AS said,
   locked.summary_id, locked.summary_attempt, locked.summary_due,
   claimed.held_tokens > 0 AS holds, claimed.budget_day IS NOT NULL
