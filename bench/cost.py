@@ -242,7 +242,7 @@ def of_idle_month() -> list[tuple[str, float, float]]:
     ]
 
 
-GAUGES = 11
+GAUGES = 12
 
 
 def main() -> None:

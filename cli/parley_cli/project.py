@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from parley_cli.clean import clean_line
 from parley_cli.errors import CommandFailed
 from parley_cli.screen import note, waiting
 
@@ -58,7 +59,8 @@ def init(
 def check(project: ProjectFolder = HERE) -> None:
     """Say what is wrong with [tool.parley] and the agents that it names; status 1 if anything is.
 
-    Each fault is a sentence with its file and key, and a traceback where the code raises. The
+    Each fault is a sentence with its file and key, and a traceback where the code raises. MCP
+    servers are listed, and not asked. The
     migrations are run on an empty database. Warned of are tables that erasing a user would leave,
     and what a template of the project's own lacks.
     """
@@ -69,6 +71,9 @@ def check(project: ProjectFolder = HERE) -> None:
     default = found.manifest.default
     for name in found.manifest.agents:
         typer.echo(f"{name} can be built{', and is the default' if name == default else ''}")
+        for offered, sentence in found.mcp_servers:
+            if offered == name:
+                typer.echo(f"  {clean_line(sentence)}")
 
 
 def dev(

@@ -45,6 +45,7 @@ def in_words(figures: Statistics) -> Iterator[tuple[str, str]]:
     for failed in newest.failures:
         yield "Failed", f"{failed.turns:,} of {failed.agent}: {failed.code}"
     yield "Oldest turn that is open", _seconds(figures.oldest_open_turn_seconds)
+    yield "Oldest approval that nobody decided on", _seconds(figures.oldest_approval_seconds)
     yield "Sessions whose turn nobody carries on", f"{figures.waiting_sessions:,}"
     yield (
         "Remembered",

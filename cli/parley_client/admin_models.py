@@ -225,6 +225,7 @@ class Statistics(Model):
     turns: TurnCounts
     newest_turns: NewestTurns
     oldest_open_turn_seconds: float | None
+    oldest_approval_seconds: float | None
     waiting_sessions: int
     outbox: OutboxFigures
     database: DatabaseFigures

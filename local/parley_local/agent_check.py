@@ -23,7 +23,7 @@ from parley_project.project import Project, read_project
 def check_project(start: Path, shell: Mapping[str, str]) -> Project:
     """Read a project, and build its agents with the variables that `parley dev` gives them.
 
-    It is returned with the paths of its routes.
+    It is returned with the paths of its routes and the MCP servers of its agents.
 
     Variables that the project requires may be missing.
 
@@ -52,7 +52,7 @@ async def check_agents(project: Project, variables: Mapping[str, str]) -> Projec
         variables: The environment of its functions.
 
     Returns:
-        The project, with the paths of its routes.
+        The project, with the paths of its routes and the MCP servers of its agents.
 
     Raises:
         ProjectFaults: What is wrong with them; below a sentence there may be a traceback.
@@ -80,7 +80,15 @@ async def check_agents(project: Project, variables: Mapping[str, str]) -> Projec
         said = report.read_text(encoding="utf-8") if report.is_file() else ""
     lines = [json.loads(line) for line in said.splitlines()]
     _raise_reported(project, lines, code)
-    return replace(project, paths=tuple(line["path"] for line in lines if "path" in line))
+    return replace(
+        project,
+        paths=tuple(line["path"] for line in lines if "path" in line),
+        mcp_servers=tuple(
+            (line["offered"], f"{line['agent']} has the MCP server {line['server']}")
+            for line in lines
+            if "server" in line
+        ),
+    )
 
 
 def _raise_reported(project: Project, lines: list[dict[str, str | None]], code: int) -> None:

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
+from urllib.parse import urlsplit
 
 from parley.manifest import Offer, manifest
 from parley_project.commands import command_at
@@ -25,6 +26,7 @@ from parley_project.offline_rules import rule_at
 
 if TYPE_CHECKING:
     from agents import Agent
+    from agents.mcp import MCPServer
 
 
 def main(shown: str, report: str, commands: str) -> int:
@@ -55,7 +57,35 @@ def look(lines: TextIO, shown: str, commands: Mapping[str, str]) -> None:
     for name, offer in manifest().agents.items():
         for key, faults in _faults(name, offer):
             _look_at(lines, shown, f"[tool.parley.agents.{name}] {key}", faults)
+        _write_servers(lines, name)
     _write(lines, running=None)
+
+
+def _write_servers(lines: TextIO, name: str) -> None:
+    """Write which MCP servers an agent has, and those that it reaches; nobody is asked."""
+    from parley.agents.registry import load
+    from parley.runner.agent_graph import reachable
+
+    try:
+        found = list(reachable(load(name)))
+    except RAISED:
+        return  # which is written already
+    for agent in found:
+        for server in agent.mcp_servers:
+            _write(lines, offered=name, agent=agent.name, server=_named(server))
+
+
+def _named(server: MCPServer) -> str:
+    """Return a server's name and how it is reached, without what of its address may be secret."""
+    from agents.mcp import MCPServerStreamableHttp
+
+    if not isinstance(server, MCPServerStreamableHttp):
+        return f"{server.name} as a program"
+    address = urlsplit(server.params["url"])
+    place = f"{address.scheme}://{address.hostname}{address.path}"
+    # A server without a name is named after its whole address.
+    name = "" if server.params["url"] in server.name else f"{server.name} "
+    return f"{name}over streamable HTTP at {place}"
 
 
 def _look_at(lines: TextIO, shown: str, place: str, faults: Iterable[tuple[str, str]]) -> None:

@@ -39,6 +39,7 @@ class Project:
         commands: What it adds to the command `parley`, as `package.module:object` by name.
         paths: Those of its routes, as API Gateway writes them, such as `/notes/{note_id}`. Reading
             a project finds none: they are known when its code was imported, to check it.
+        mcp_servers: Those of its agents, a sentence each by the offered agent's name; known then.
     """
 
     file: Path
@@ -49,6 +50,7 @@ class Project:
     policies: Path | None = None
     commands: Mapping[str, str] = field(default_factory=dict)
     paths: tuple[str, ...] = ()
+    mcp_servers: tuple[tuple[str, str], ...] = ()
 
     @property
     def root(self) -> Path:

@@ -91,7 +91,7 @@ def emitted(
 ) -> list[dict[str, Any]]:
     """All that the code measures."""
     monkeypatch.delenv("POWERTOOLS_METRICS_DISABLED", raising=False)
-    standing = Standing(1, 1, 1, 1, 1, 1.0, 1, 1, 1.0, 1.0, 1, 1, 1)
+    standing = Standing(1, 1, 1, 1, 1, 1.0, 1.0, 1, 1, 1.0, 1.0, 1, 1, 1)
     monkeypatch.setattr(gauges, "read_standing", lambda _: standing)
     for outcome in OUTCOMES:
         observability.turn_ended(outcome=outcome, agent="todo", seconds=1, usage=Usage())
@@ -304,7 +304,14 @@ def test_a_cleanup_that_does_not_run_is_noticed() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["OverdueTurnsAlarm", "ActiveSessionsAlarm", "OutboxAgeAlarm", "MemorySizeAlarm"]
+    "name",
+    [
+        "OverdueTurnsAlarm",
+        "OldApprovalsAlarm",
+        "ActiveSessionsAlarm",
+        "OutboxAgeAlarm",
+        "MemorySizeAlarm",
+    ],
 )
 def test_an_alarm_on_a_gauge_stays_as_it_is_between_two_recoveries(name: str) -> None:
     assert ALARMS[name]["TreatMissingData"] == "ignore"

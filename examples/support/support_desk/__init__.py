@@ -1,1 +1,1 @@
-"""An agent that answers questions, and hands a conversation over to a person."""
+"""An agent that answers questions, refunds, and hands a conversation over to a person."""

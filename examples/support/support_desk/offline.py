@@ -1,4 +1,4 @@
-"""What the offline model says and does in the place of a model: it asks for a person."""
+"""What the offline model does in the place of a model: it asks for a person, or refunds."""
 
 from __future__ import annotations
 
@@ -18,6 +18,12 @@ def answer(asked: Asked) -> str | ToolCall | None:
     if asked.done:
         return str(asked.done[-1][1])
     command = " ".join(asked.text.split())
+    if "refund" in asked.tools and (
+        match := re.fullmatch(r"refund (\d+)(?:\.(\d\d))? of (?:order )?(\S+)", command, re.I)
+    ):
+        cents = 100 * int(match[1]) + int(match[2] or 0)
+        given = {"order_number": match[3], "cents": cents, "reason": "The user asked for it."}
+        return ToolCall("refund", given)
     if match := re.fullmatch(r"escalate\W*(.*)", command, re.I):
         return ToolCall("escalate", {"reason": match[1] or "The user asked for it."})
     if re.search(r"\b(human|person)\b", command, re.I):

@@ -44,6 +44,7 @@ def test_of_an_empty_deployment_all_is_nothing(api: Api) -> None:
     assert shown["memory"]["items_per_session"] == shown["memory"]["turns"] == 0
     assert set(shown["turns"].values()) == {0}
     assert shown["oldest_open_turn_seconds"] is None
+    assert shown["oldest_approval_seconds"] is None
     assert shown["outbox"] == {"waiting": 0, "due": 0, "oldest_due_seconds": None}
     assert shown["last_cleanup"] is None
 

@@ -49,6 +49,18 @@ def unrecorded():
 
 def leaves():
     os._exit(3)
+
+def connected():
+    from agents.mcp import MCPServerStdio, MCPServerStreamableHttp
+    inner = Agent(name="clerk", mcp_servers=[MCPServerStdio({"command": "shelf"}, name="shelf")])
+    return Agent(
+        name="connected",
+        tools=[inner.as_tool("clerk", "Asks.")],
+        mcp_servers=[
+            MCPServerStreamableHttp({"url": "https://me:pw@mcp.example/a?key=s"}, name="calendar"),
+            MCPServerStreamableHttp({"url": "https://me:pw@mcp.example/b?key=s"}),
+        ],
+    )
 """
 WRONG = {
     "text": "The agent's build() returned str; it must return an Agent.",
@@ -103,6 +115,21 @@ def test_agents_that_can_be_built_are_listed(root: Path) -> None:
     assert done.stdout == "good can be built, and is the default\nright can be built\n"
     # Nothing is left beside the code, nor written into the project.
     assert sorted(each.name for each in root.iterdir()) == ["pyproject.toml", "shop"]
+
+
+def test_the_mcp_servers_of_agents_are_listed_without_what_may_be_secret(root: Path) -> None:
+    offer(root, good="shop.good:good", connected="shop.good:connected")
+
+    done = parley(root, "check")
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines() == [
+        "good can be built, and is the default",
+        "connected can be built",
+        "  connected has the MCP server calendar over streamable HTTP at https://mcp.example/a",
+        "  connected has the MCP server over streamable HTTP at https://mcp.example/b",
+        "  clerk has the MCP server shelf as a program",
+    ]
 
 
 def test_each_agent_that_cannot_be_built_is_told_of_in_a_sentence(root: Path) -> None:

@@ -14,10 +14,12 @@ from parley.cleanup.gauges import publish_gauges
 from parley.errors import StoreUnavailable
 from parley.memory.sqlite import SqliteStore
 from parley.memory.store import TurnMemory
+from parley.repository.approvals import Asked, decide
 from parley.repository.database import Database
 from parley.repository.turns import RunningTurn, TurnRepository
 from parley_testing.api.handlers import Api
 from parley_testing.metrics import metrics_in, values_of
+from parley_testing.stores.asking import asking
 from parley_testing.stores.talk import begin, request
 from parley_testing.stores.turn_keys import numbered
 
@@ -54,6 +56,7 @@ def test_of_nothing_all_gauges_are_there_and_none_is_raised(gauges: Gauges) -> N
         "WaitingSessions",
         "OverdueTurns",
         "OldestOpenTurn",
+        "OldestApproval",
         "OutboxDue",
         "OutboxAge",
         "MemoryItems",
@@ -175,3 +178,24 @@ def test_a_gauge_that_fails_takes_nothing_from_the_recovery(
     assert report["sessions"]["woken"] == 1
     assert report["done"]
     assert "how the deployment stands could not be told" in log_lines.getvalue()
+
+
+def test_an_approval_that_nobody_decides_on_tells_its_age(
+    gauges: Gauges, database: Database, api: Api, sql: psycopg.Connection
+) -> None:
+    call = Asked("call_1", "todo", "refund", "{}")
+    first, second = (asking(database, api.new_session(), call) for _ in range(2))
+    sql.execute(
+        "UPDATE approvals SET created_at = now() - interval '1 day', expires_at = now()"
+        " WHERE id = %s",
+        [first.id],
+    )
+
+    assert 86_400 <= gauges()["OldestApproval"] < 86_460
+    # A turn that waits for a person is none that nobody carries on.
+    assert gauges()["OldestOpenTurn"] == gauges()["WaitingSessions"] == 0
+
+    for each in (first, second):
+        sql.execute("UPDATE approvals SET expires_at = now() + interval '1 hour'")
+        decide(database, each, "approved", by="alice", anybody=False)
+    assert gauges()["OldestApproval"] == 0

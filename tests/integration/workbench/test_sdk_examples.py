@@ -130,3 +130,113 @@ def test_a_guardrail_looks_at_the_output(
     assert result.status == status
     assert result.error == (None if status == "completed" else "guardrail_tripped")
     parley.survives(turn, status=status)
+
+
+OAKLAND: Script = [
+    [calls("get_weather", city="Oakland"), calls("get_temperature", city="Oakland")],
+    says("Sunny, 20 degrees."),
+]
+
+
+@pytest.mark.parametrize("mode", ["wait", "stream", "background"])
+def test_a_person_in_the_loop_approves(parley: Workbench, mode: Any) -> None:
+    turn = parley.turn(
+        sdk.weather_agent,
+        "What is the weather and temperature in Oakland?",
+        model=OAKLAND,
+        mode=mode,
+        decides="approve",
+    )
+
+    result = parley.run(turn)
+
+    assert result.reply == "Sunny, 20 degrees."
+    assert [(each.tool, each.status) for each in result.approvals] == [
+        ("get_temperature", "approved")
+    ]
+    assert [call.output for call in result.tool_calls] == [
+        "The weather in Oakland is sunny",
+        "The temperature in Oakland is 20° Celsius",
+    ]
+    if mode == "stream":
+        told = [each for each in result.events if each.startswith(("turn.", "approval."))]
+        assert told == [
+            "turn.started", "turn.waiting", "turn.resumed", "approval.decided", "turn.completed",
+        ]  # fmt: skip
+    parley.survives(turn, may_repeat=["get_weather", "get_temperature"])
+
+
+def test_a_person_in_the_loop_is_not_asked_where_the_tool_does_not(parley: Workbench) -> None:
+    turn = parley.turn(
+        sdk.weather_agent,
+        "And in Oslo?",
+        model=[calls("get_temperature", city="Oslo"), says("20 degrees.")],
+    )
+
+    result = parley.run(turn)
+
+    assert (result.reply, result.approvals) == ("20 degrees.", [])
+
+
+def test_a_person_in_the_loop_rejects(parley: Workbench) -> None:
+    def answer(asked: Asked) -> Any:
+        outputs = [item["output"] for item in asked.input if "output" in item]
+        if outputs:
+            return says(outputs[-1])
+        return calls("publish_announcement", title="Office maintenance", body="At 6 PM.")
+
+    turn = parley.turn(sdk.announcing_agent, "Please publish it.", model=answer, decides="reject")
+
+    result = parley.run(turn)
+
+    assert result.tool_calls == []
+    assert result.reply == "This call was not made: it was rejected."
+    parley.survives(turn)
+
+
+def test_a_person_in_the_loop_decides_turn_after_turn_of_a_session(parley: Workbench) -> None:
+    def weather(location: str, session_id: Any = None) -> Any:
+        return parley.turn(
+            sdk.remembering_agent,
+            f"Weather in {location}?",
+            model=[calls("get_weather", location=location), says(f"That of {location}.")],
+            session_id=session_id,
+            decides=lambda _, given: "approve" if "San" in given["location"] else "reject",
+        )
+
+    first = parley.run(weather("San Francisco"))
+    second = parley.run(weather("Oakland", first.session_id))
+
+    assert [call.output for call in first.tool_calls] == ["Foggy, 58°F"]
+    assert (second.tool_calls, second.reply) == ([], "That of Oakland.")
+    shown = [item["output"] for item in second.asked[-1].input if "output" in item]
+    assert shown == ["Foggy, 58°F", "This call was not made: it was rejected."]
+
+
+def test_a_person_in_the_loop_decides_inside_an_agent_that_is_a_tool(parley: Workbench) -> None:
+    refund = calls("submit_refund", order_id="ORD-1001", amount=12.5, reason="broken")
+    turn = parley.turn(
+        sdk.refunding_agent,
+        "Refund my order",
+        model=[
+            calls("ask_refunds", input="refund ORD-1001", inside=[refund, says("It is done.")]),
+            says("You get it back."),
+        ],
+        decides="approve",
+    )
+
+    result = parley.run(turn)
+
+    assert result.reply == "You get it back."
+    assert [each.tool for each in result.approvals] == ["submit_refund"]
+    parley.survives(turn, may_repeat=["submit_refund"])
+
+
+def test_without_anybody_who_decides_it_waits(parley: Workbench) -> None:
+    turn = parley.turn(sdk.weather_agent, "Oakland?", model=OAKLAND)
+
+    result = parley.run(turn)
+
+    assert (result.status, result.reply) == ("waiting", None)
+    assert [each.status for each in result.approvals] == ["open"]
+    parley.survives(turn, status="waiting", may_repeat=["get_weather"])

@@ -179,6 +179,17 @@ def test_in_support_it_says_otherwise_that_it_is_the_offline_model(said: str) ->
     assert ask(user(said), tools=("escalate",)) == SUPPORT_STAND_IN
 
 
+@pytest.mark.parametrize(
+    ("said", "order", "cents"),
+    [("refund 80 of order A-1", "A-1", 8000), ("Refund 12.50 of  B2", "B2", 1250)],
+)
+def test_in_support_it_refunds_where_it_can(said: str, order: str, cents: int) -> None:
+    given = {"order_number": order, "cents": cents, "reason": "The user asked for it."}
+
+    assert ask(user(said), tools=("escalate", "refund")) == ("refund", given)
+    assert ask(user(said), tools=("escalate",)) == SUPPORT_STAND_IN
+
+
 def test_in_support_it_tells_what_the_tool_gave() -> None:
     done = called("escalate", "A person will look.")
 

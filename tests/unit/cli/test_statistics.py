@@ -26,6 +26,7 @@ FIGURES: dict[str, Any] = {
         "failures": [{"agent": "todo", "code": "model_failed", "turns": 2}],
     },
     "oldest_open_turn_seconds": 12.4,
+    "oldest_approval_seconds": 86_400.0,
     "waiting_sessions": 0,
     "outbox": {"waiting": 3, "due": 0, "oldest_due_seconds": None},
     "database": {"bytes": 34_500_000, "connections": 12},
@@ -53,6 +54,7 @@ def test_figures_are_said_in_words_with_their_day_and_units() -> None:
         "Their tokens": "12,000 sent, 800 received",
         "Failed": "2 of todo: model_failed",
         "Oldest turn that is open": "12.4 s",
+        "Oldest approval that nobody decided on": "86,400.0 s",
         "Sessions whose turn nobody carries on": "0",
         "Remembered": "40 turns, 2.5 MB; 5.5 items a session, of 20 looked at",
         "Conversations whose memory is to be removed": (

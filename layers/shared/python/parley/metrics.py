@@ -42,6 +42,7 @@ METRICS: Mapping[str, MetricUnit] = {
     "WaitingSessions": MetricUnit.Count,
     "OverdueTurns": MetricUnit.Count,
     "OldestOpenTurn": MetricUnit.Seconds,
+    "OldestApproval": MetricUnit.Seconds,
     "OutboxDue": MetricUnit.Count,
     "OutboxAge": MetricUnit.Seconds,
     "DatabaseConnections": MetricUnit.Count,

@@ -8,13 +8,18 @@ from uuid import UUID
 
 import httpx
 import pytest
+from agents import Agent
 
+from parley import Effect, effect_tool
 from parley.http.streaming import Limits
+from parley.turns.decide import Decider
 from parley_testing.models.scripted import Streamed, in_order, say
 from parley_testing.models.steps import Called, Gate
 from parley_testing.streams.streaming import Streams, data, numbers, text_of
 from parley_testing.waiting import until
 from parley_testing.workbench import request
+
+KEYED = {"idempotency-key": "k"}
 
 NewStreams = Callable[..., Awaitable[Streams]]
 
@@ -200,3 +205,52 @@ async def test_a_stranger_s_turn_is_not_there(new_streams: NewStreams) -> None:
         assert reading.status == 404
     async with streams.follow(UUID(int=1), turn_id) as reading:
         assert reading.status == 404
+
+
+@effect_tool(needs_approval=True)
+def pay(effect: Effect, title: str) -> str:
+    """Pay for something."""
+    return f"paid {title}"
+
+
+@pytest.mark.parametrize("by", ["a worker", "the same request"])
+async def test_a_stream_that_ends_since_the_turn_waits_can_be_followed_again(
+    new_streams: NewStreams, by: str
+) -> None:
+    asks = Streamed("I have to ", "ask.", calls=[Called("pay", {"title": "milk"}, "call_p")])
+    streams = await new_streams(in_order(asks, Streamed("Pa", "id.")))
+    bench = streams.bench
+    bench.agent = Agent("till", tools=[pay])
+    session_id = bench.new_session()
+
+    async with streams.send(session_id, headers=KEYED) as reading:
+        first = await reading.rest()
+    asked = data(first[-1])
+    assert (first[-1].event, asked["waiting_for"]) == ("turn.waiting", "decisions")
+    turn_id = data(first[0])["turn_id"]
+    async with streams.follow(session_id, turn_id) as reading:  # nothing has come of it yet
+        assert await reading.rest() == first
+
+    (approval,) = asked["approvals"]
+    decider = Decider(bench.database)
+    await decider.decide(UUID(approval["approval_id"]), "approved", by="alice", may=())
+    after = numbers(first)[-1]
+    if by == "a worker":
+        async with streams.follow(session_id, turn_id, after) as reading:
+            assert await bench.session_worker.run_next(session_id, seconds=60)
+            rest = await reading.rest()
+    else:
+        async with streams.send(session_id, headers=KEYED) as reading:
+            again = await reading.rest()
+        assert again[: len(first)] == first
+        rest = again[len(first) :]
+
+    kinds = [frame.event for frame in rest if frame.event != "message.delta"]
+    assert kinds == [
+        "turn.resumed", "approval.decided", "tool.called", "tool.returned", "message.completed",
+        "turn.completed",
+    ]  # fmt: skip
+    assert numbers(rest) == list(range(after + 1, after + 1 + len(rest)))
+    assert data(rest[1])["decision"] == "approved"
+    async with streams.follow(session_id, turn_id) as reading:
+        assert await reading.rest() == [*first, *rest]

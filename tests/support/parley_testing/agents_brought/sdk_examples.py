@@ -1,8 +1,11 @@
 """Agents after the examples of the Agents SDK's repository, defined as theirs are.
 
 Each stands for one of `examples/` there: customer_service/main, agent_patterns/agents_as_tools,
-basic/non_strict_output_type, basic/dynamic_system_prompt, agent_patterns/input_guardrails and
-agent_patterns/output_guardrails. Their input loops are left out, and most of their prose.
+basic/non_strict_output_type, basic/dynamic_system_prompt, agent_patterns/input_guardrails,
+agent_patterns/output_guardrails, agent_patterns/human_in_the_loop with its variants
+human_in_the_loop_stream and human_in_the_loop_custom_rejection, memory/memory_session_hitl_example,
+and the refund of basic/stream_ws in an agent that is used as a tool.
+Their input loops are left out, and most of their prose.
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ from agents import (
     Agent,
     AgentOutputSchema,
     GuardrailFunctionOutput,
+    ModelSettings,
     RunContextWrapper,
     Runner,
     TResponseInputItem,
@@ -23,6 +27,7 @@ from agents import (
     input_guardrail,
     output_guardrail,
 )
+from agents.decorators import tool
 from agents.extensions.handoff_prompt import RECOMMENDED_PROMPT_PREFIX
 from pydantic import BaseModel, Field
 
@@ -211,4 +216,107 @@ discreet_agent = Agent[Any](
     instructions="You are a helpful assistant.",
     output_type=MessageOutput,
     output_guardrails=[sensitive_data_check],
+)
+
+
+# A person in the loop
+
+
+@tool
+async def get_weather(city: str) -> str:
+    """Get the weather for a given city.
+
+    Args:
+        city: The city to get weather for.
+
+    Returns:
+        Weather information for the city.
+    """
+    return f"The weather in {city} is sunny"
+
+
+async def _needs_temperature_approval(_ctx: Any, params: dict[str, Any], _call_id: str) -> bool:
+    return "Oakland" in params.get("city", "")
+
+
+@tool(needs_approval=_needs_temperature_approval)
+async def get_temperature(city: str) -> str:
+    """Get the temperature for a given city.
+
+    Args:
+        city: The city to get temperature for.
+
+    Returns:
+        Temperature information for the city.
+    """
+    return f"The temperature in {city} is 20° Celsius"
+
+
+weather_agent = Agent[Any](
+    name="Weather Assistant",
+    instructions=(
+        "You are a helpful weather assistant. "
+        "Answer questions about weather and temperature using the available tools."
+    ),
+    tools=[get_weather, get_temperature],
+)
+
+
+@tool(needs_approval=True)
+async def publish_announcement(title: str, body: str) -> str:
+    """Simulate publishing an announcement to users."""
+    return f"Published announcement '{title}' with body: {body}"
+
+
+announcing_agent = Agent[Any](
+    name="Operations Assistant",
+    instructions="When a user asks to publish an announcement, call the tool directly.",
+    model_settings=ModelSettings(tool_choice="publish_announcement"),
+    tools=[publish_announcement],
+)
+
+
+async def _needs_approval(_ctx: Any, _params: Any, _call_id: str) -> bool:
+    return True
+
+
+@tool(needs_approval=_needs_approval, name_override="get_weather")
+def get_weather_of_session(location: str) -> str:
+    """Get weather for a location.
+
+    Args:
+        location: The location to get weather for
+
+    Returns:
+        Weather information as a string
+    """
+    return "Foggy, 58°F" if "san francisco" in location.lower() else "Weather data not available"
+
+
+remembering_agent = Agent[Any](
+    name="HITL Assistant",
+    instructions="You help users with information.",
+    tools=[get_weather_of_session],
+)
+
+
+@tool(needs_approval=True)
+def submit_refund(order_id: str, amount: float, reason: str) -> dict[str, Any]:
+    """Create a refund request. This tool requires approval."""
+    return {
+        "refund_ticket": f"RF-{order_id[-4:]}",
+        "order_id": order_id,
+        "amount": amount,
+        "reason": reason,
+        "status": "approved_pending_processing",
+    }
+
+
+refunding_agent = Agent[Any](
+    name="Front desk",
+    tools=[
+        Agent[Any](name="Refunds", tools=[submit_refund]).as_tool(
+            tool_name="ask_refunds", tool_description="Ask the desk for refunds."
+        )
+    ],
 )

@@ -23,6 +23,7 @@ def publish_gauges(database: Database, store: AgentSessionStore) -> None:
             "WaitingSessions": standing.waiting_sessions,
             "OverdueTurns": standing.overdue_turns,
             "OldestOpenTurn": standing.oldest_open_turn_seconds or 0.0,
+            "OldestApproval": standing.oldest_approval_seconds or 0.0,
             "OutboxDue": standing.outbox_due,
             "OutboxAge": standing.outbox_seconds or 0.0,
             "DatabaseConnections": standing.connections,

@@ -138,6 +138,9 @@ class Statistics(BaseModel):
     turns: TurnCounts
     newest_turns: NewestTurns
     oldest_open_turn_seconds: float | None
+    oldest_approval_seconds: float | None = Field(
+        description="For how long the approval that expires next has waited."
+    )
     waiting_sessions: int = Field(description="Sessions with a turn that nobody carries on.")
     outbox: OutboxFigures
     database: DatabaseFigures
@@ -166,6 +169,7 @@ class Statistics(BaseModel):
             turns=TurnCounts.of(turns),
             newest_turns=NewestTurns.of(newest_turns),
             oldest_open_turn_seconds=standing.oldest_open_turn_seconds,
+            oldest_approval_seconds=standing.oldest_approval_seconds,
             waiting_sessions=standing.waiting_sessions,
             outbox=OutboxFigures(
                 waiting=standing.outbox_waiting,

@@ -30,6 +30,8 @@ class Standing:
         overdue_turns: Those of them whose turn still waits though the recovery woke for it a
             quarter of an hour ago or longer.
         oldest_open_turn_seconds: The age of the oldest turn that waits or runs; None if none does.
+        oldest_approval_seconds: For how long the approval that expires next has waited; None if
+            nothing is to be decided.
         outbox_waiting: Conversations whose memory must still be removed; of `outbox_due` at once.
             Both may be estimates.
         outbox_seconds: How long ago the oldest of all of them was noted; None if there is none.
@@ -45,6 +47,7 @@ class Standing:
     waiting_sessions: int
     overdue_turns: int
     oldest_open_turn_seconds: float | None
+    oldest_approval_seconds: float | None
     outbox_waiting: int
     outbox_due: int
     outbox_seconds: float | None
@@ -190,7 +193,7 @@ FROM newest
 # Open turns are few, and have their index; of the outbox the ends are looked up in its own, each by
 # itself: two of them in one query would be sought in the whole table.
 _STANDING = text(f"""
-SELECT waiting.*, open.*, outbox.*, database.*
+SELECT waiting.*, open.*, asked.*, outbox.*, database.*
 FROM (SELECT count(*) AS waiting_sessions,
           count(*) FILTER (WHERE woken_at < now() - make_interval(secs => :again))
             AS overdue_turns
@@ -198,6 +201,8 @@ FROM (SELECT count(*) AS waiting_sessions,
   (SELECT extract(epoch FROM now() - min(coalesce(resumed_at, created_at)))::float
             AS oldest_open_turn_seconds
    FROM turns WHERE status IN ('queued', 'running')) open,
+  (SELECT (SELECT extract(epoch FROM now() - created_at)::float FROM approvals
+           WHERE status = 'open' ORDER BY expires_at LIMIT 1) AS oldest_approval_seconds) asked,
   (SELECT (SELECT extract(epoch FROM now() - min(created_at))::float FROM memory_deletions)
             AS outbox_seconds,
           (SELECT extract(epoch FROM now() - min(not_before))::float FROM memory_deletions

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from parley.testing.ledger import Ledger
     from parley.testing.processes import ForkMissing
     from parley.testing.report import Finding, NotSurvived, Report
-    from parley.testing.result import Result
+    from parley.testing.result import CallDecided, Result
     from parley.testing.script import Asked, Calls, Fails, Says, Script, Step, calls, fails, says
     from parley.testing.turn import Turn
     from parley.testing.workbench import Workbench
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Answer",
     "Asked",
+    "CallDecided",
     "Calls",
     "Fails",
     "Finding",
@@ -49,7 +50,7 @@ _MODULES = {
     "ledger": ("Ledger",),
     "processes": ("ForkMissing",),
     "report": ("Finding", "NotSurvived", "Report"),
-    "result": ("Result",),
+    "result": ("CallDecided", "Result"),
     "script": ("Asked", "Calls", "Fails", "Says", "Script", "Step", "calls", "fails", "says"),
     "turn": ("Turn",),
     "workbench": ("Workbench",),

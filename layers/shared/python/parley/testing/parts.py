@@ -19,10 +19,11 @@ from pydantic import SecretStr
 from parley.agents import registry
 from parley.composition import Composition
 from parley.config import Settings
-from parley.errors import TurnFailed
+from parley.errors import AlreadyDecided, TurnFailed
 from parley.fingerprints import fingerprint
 from parley.ids import TurnKey, conversation_key, new_id
 from parley.once import made_once
+from parley.repository.approvals import USER, Decision, of_turn
 from parley.repository.transcript import TurnView
 from parley.repository.turns import TurnRequest
 from parley.runner.agent_run import AgentRunner
@@ -30,7 +31,7 @@ from parley.testing.database import TestDatabase
 from parley.testing.model import ScriptedProvider
 from parley.testing.postgres import runtime_url
 from parley.testing.recording import Recording
-from parley.testing.result import Result, ToolCalled
+from parley.testing.result import CallDecided, Result, ToolCalled
 from parley.testing.script import Asked
 from parley.testing.turn import Turn
 from parley.turns.context import TurnContext
@@ -140,6 +141,32 @@ class Parts(Composition):
                 await self.sender.queue(request)
                 while await self.session_worker.run_next(sending.session_id, seconds=_SECONDS):
                     pass
+        if turn.decides is not None:
+            await self._decide(sending)
+
+    async def _decide(self, sending: Sending) -> None:
+        """Decide on what the turn asks for, and have it carried on, until it asks no more."""
+        user = self.turn.user
+        while True:
+            view = self.transcript.turn(user, sending.session_id, sending.turn_id)
+            if view.turn.status != "waiting":
+                return
+            for asked in view.approvals:
+                if asked.is_open:
+                    by = user if asked.decider == USER else "decider"
+                    status = self._decision(asked.tool, _json(asked.arguments))
+                    may = [asked.decider]
+                    with suppress(AlreadyDecided):  # by a process that was killed
+                        await self.decider.decide(asked.id, status, by=by, may=may)
+            while await self.session_worker.run_next(sending.session_id, seconds=_SECONDS):
+                pass
+
+    def _decision(self, tool: str, arguments: Any) -> Decision:
+        decides = self.turn.decides
+        word = decides(tool, arguments) if callable(decides) else decides
+        if word not in ("approve", "reject"):
+            raise ValueError(f"decides is {word!r}; it is 'approve' or 'reject'")
+        return "approved" if word == "approve" else "rejected"
 
     def result(self, sending: Sending) -> Result:
         """Read what became of the turn."""
@@ -158,6 +185,10 @@ class Parts(Composition):
             asked=[Asked(**asked) for asked in self.recording.read("asked")],
             events=[event.type for event in events],
             session_id=session_id,
+            approvals=[
+                CallDecided(each.tool, _json(each.arguments), each.status)
+                for each in of_turn(self.database, user, sending.turn_id)
+            ],
         )
 
     def close(self) -> None:

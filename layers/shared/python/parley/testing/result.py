@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
@@ -29,11 +29,26 @@ class ToolCalled:
 
 
 @dataclass(frozen=True)
+class CallDecided:
+    """A tool call that somebody had to decide on, or has to.
+
+    Attributes:
+        tool: The tool's name.
+        arguments: By name; the text itself where the model wrote no JSON.
+        status: `open`, `approved`, `rejected`, `expired` or `cancelled`.
+    """
+
+    tool: str
+    arguments: Any
+    status: str
+
+
+@dataclass(frozen=True)
 class Result:
     """What became of a turn.
 
     Attributes:
-        status: `completed`, `failed` or `cancelled`.
+        status: `completed`, `failed`, `cancelled`, or `waiting` for somebody to decide.
         reply: What the assistant said; None unless the turn completed.
         error: A word for why it did not.
         error_detail: A sentence for why it did not.
@@ -42,6 +57,7 @@ class Result:
         asked: Each call of the model.
         events: What a reader of the stream was told, by type; empty unless it was streamed.
         session_id: Send the next message there.
+        approvals: What the turn has asked for, in that order.
     """
 
     status: str
@@ -53,3 +69,4 @@ class Result:
     asked: list[Asked]
     events: list[str]
     session_id: UUID
+    approvals: list[CallDecided] = field(default_factory=list)

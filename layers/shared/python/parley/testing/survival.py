@@ -206,7 +206,7 @@ class Survival:
                     " service an idempotency key made of `effect.turn_id` and `effect.call_id`"
                     " (`Ledger.add(…, key=…)` stands for a service that takes one)."
                 )
-        for what in ("status", "reply", "error", "transcript"):
+        for what in ("status", "reply", "error", "transcript", "approvals"):
             expected, found = getattr(whole.result, what), getattr(killed.result, what)
             if _shown(expected) != _shown(found):
                 said.append(f"The {what}: {found!r} instead of {expected!r}.")

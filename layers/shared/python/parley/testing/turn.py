@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 Mode = Literal["wait", "stream", "background"]
 """How the message is sent: its reply waited for, streamed, or left to a worker."""
 
+Decision = Literal["approve", "reject"]
+Decides = Decision | Callable[[str, Any], Decision]
+"""What a person decides on calls that need approval: the same on all, or by tool and arguments."""
+
 
 @dataclass(frozen=True)
 class Turn:
@@ -26,6 +30,7 @@ class Turn:
         agent: Its name in the registry, the agent itself, or a function that gives it.
         context: Makes the agent's own context.
         session_id: The session that it is sent to; a new one if None.
+        decides: What a person decides who may; nobody does, and the turn waits, if it is None.
     """
 
     agent: str | Agent[Any] | Callable[[], Agent[Any]]
@@ -35,3 +40,4 @@ class Turn:
     mode: Mode = "wait"
     session_id: UUID | None = None
     context: Callable[[TurnContext], Any] | None = None
+    decides: Decides | None = None

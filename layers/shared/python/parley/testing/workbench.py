@@ -21,7 +21,7 @@ from parley.testing.report import NotSurvived, Report
 from parley.testing.result import Result
 from parley.testing.script import Script, ScriptEnded
 from parley.testing.survival import Survival, World
-from parley.testing.turn import Mode, Turn
+from parley.testing.turn import Decides, Mode, Turn
 from parley.testing.warm_up import warm_up
 
 
@@ -56,6 +56,7 @@ class Workbench:
         mode: Mode = "wait",
         session_id: UUID | None = None,
         context: Callable[[Any], Any] | None = None,
+        decides: Decides | None = None,
     ) -> Turn:
         """Describe a turn; nothing is run yet.
 
@@ -67,8 +68,11 @@ class Workbench:
             mode: How it is sent.
             session_id: The session that it is sent to, of an earlier result; a new one if None.
             context: Makes the agent's own context of the turn's.
+            decides: What somebody who may decides on calls that need approval: `approve` or
+                `reject`, or a function of the tool's name and the arguments that returns one of
+                them. Without it the turn waits.
         """
-        return Turn(agent, text, model, user, mode, session_id, context)
+        return Turn(agent, text, model, user, mode, session_id, context, decides)
 
     def ledger(self, name: str) -> Ledger:
         """Return what keeps effects elsewhere, such as mails; `survives` compares it."""
@@ -128,7 +132,7 @@ class Workbench:
         self,
         turn: Turn,
         *,
-        status: Literal["completed", "failed"] = "completed",
+        status: Literal["completed", "failed", "waiting"] = "completed",
         effects: Callable[[TestDatabase], Any] | None = None,
         may_repeat: Collection[str] = (),
     ) -> Report:
