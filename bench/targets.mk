@@ -11,7 +11,7 @@ MESSAGES ?= 10000000
 bench-%: export USER_TURNS_PER_MINUTE = 0
 bench-%: export USER_MAX_OPEN_TURNS = 0
 
-.PHONY: bench bench-cleanup bench-fairness bench-stream bench-page bench-prompt-cache bench-row-security bench-init bench-scale bench-cost
+.PHONY: bench bench-cleanup bench-fairness bench-stream bench-page bench-prompt-cache bench-row-security bench-deployment-budget bench-init bench-scale bench-cost
 
 bench: .venv/.bench ## All speeds beside those of others, into docs/performance.md: some minutes
 	PYTHONPATH=tests/support:. $(BIN)/python -m bench.performance
@@ -39,6 +39,9 @@ bench-prompt-cache: .venv/.test ## How much of the input providers charge as cac
 
 bench-row-security: .venv/.test ## What row-level security costs: the same statements with and without
 	PYTHONPATH=tests/support:examples/tasks $(BIN)/python -m bench.row_security
+
+bench-deployment-budget: .venv/.test ## What a budget of all users costs: its one row, with many users at once
+	PYTHONPATH=tests/support:. $(BIN)/python -m bench.deployment_budget
 
 bench-init: .venv/.test ## What a project adds to the init of each packaged function (ROUNDS=5)
 	PYTHONPATH=tests/support $(BIN)/python -m bench.init --rounds $(ROUNDS)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
+from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 from itertools import islice
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -77,17 +78,40 @@ def all_usage(
     show_usage(report, by.value, json=json)
 
 
+def _usd(text: str) -> Decimal:
+    try:
+        amount = Decimal(text)
+    except InvalidOperation:
+        raise typer.BadParameter(f"{text!r} is no amount, such as 12.50.") from None
+    if not amount.is_finite() or amount < 0:
+        raise typer.BadParameter(f"{text!r} is no amount, such as 12.50.")
+    return amount
+
+
 @app.command()
 @as_admin
 def budget(
     parley: Parley,
-    user: Annotated[str, typer.Argument(metavar="USER", help="The id as tokens name it.")],
+    user: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="USER", help="The id as tokens name it; if left out, all users together."
+        ),
+    ] = None,
     day: Annotated[
         int | None,
         typer.Option("--tokens-per-day", min=0, help="In a day of UTC; with 0 nothing may begin."),
     ] = None,
     month: Annotated[
         int | None, typer.Option("--tokens-per-month", min=0, help="The same, in a month.")
+    ] = None,
+    usd_day: Annotated[
+        Decimal | None,
+        typer.Option("--usd-per-day", parser=_usd, metavar="USD", help="US dollars in a day."),
+    ] = None,
+    usd_month: Annotated[
+        Decimal | None,
+        typer.Option("--usd-per-month", parser=_usd, metavar="USD", help="The same, in a month."),
     ] = None,
     remove: Annotated[
         bool, typer.Option("--remove", help="Let the user spend what the settings say again.")
@@ -96,10 +120,27 @@ def budget(
 ) -> None:
     """Show what a user may spend and has spent, or set it; what is left out is as in the settings.
 
-    It goes at once, for turns that run too. Piped: limit, what may be spent, what is used, and when
-    the next day or month begins, tab-separated.
+    What all users together may spend is shown only: the settings say it. What is set goes at once,
+    for turns that run too. Piped: limit, what may be spent, what is used, and when the next day or
+    month begins, tab-separated.
     """
-    own = {"tokens_per_day": day, "tokens_per_month": month}
+    own: dict[str, Any] = {
+        "tokens_per_day": day,
+        "tokens_per_month": month,
+        "usd_per_day": usd_day,
+        "usd_per_month": usd_month,
+    }
+    if user is None:
+        if remove or own != dict.fromkeys(own):
+            raise typer.BadParameter("The settings say it.", param_hint="USER")
+        of_all = parley.read_deployment_budget()
+        if json:
+            show_json(of_all)
+            return
+        show_limits(of_all.limits)
+        if not of_all.limits:
+            note("Nothing bounds what all users together may spend.")
+        return
     if remove and own != dict.fromkeys(own):
         raise typer.BadParameter("Either --remove or a budget.", param_hint="--remove")
     if remove:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from decimal import Decimal
 from typing import Any, Literal
 from uuid import UUID
 
@@ -260,11 +261,21 @@ class UserBudget(Model):
     Attributes:
         tokens_per_day: What is set for this user alone; None is what the settings say.
         tokens_per_month: The same, in a month.
+        usd_per_day: US dollars, likewise.
+        usd_per_month: The same, in a month.
         limits: All limits that the user is under.
     """
 
     tokens_per_day: int | None
     tokens_per_month: int | None
+    usd_per_day: Decimal | None
+    usd_per_month: Decimal | None
+    limits: tuple[BudgetLimit, ...]
+
+
+class DeploymentBudget(Model):
+    """What all users together may spend; without limits where the settings say none."""
+
     limits: tuple[BudgetLimit, ...]
 
 

@@ -88,7 +88,7 @@ class BudgetLimit(Model):
 
     Attributes:
         limit: Its setting, in small letters.
-        unit: What is counted.
+        unit: What is counted: tokens, or US dollars.
         budget: What may be spent.
         used: What is spent, or held for what runs.
         renews_at: When the next day or month begins, by UTC.
@@ -96,9 +96,9 @@ class BudgetLimit(Model):
     """
 
     limit: str
-    unit: Literal["tokens"]
-    budget: int
-    used: int
+    unit: Literal["tokens", "usd"]
+    budget: int | Decimal
+    used: int | Decimal
     renews_at: datetime
     near: bool
 

@@ -241,6 +241,7 @@ class Parley:
     read_statistics = _one(admin.read_statistics)
     read_turn_series = _one(admin.read_turn_series)
     read_all_usage = _one(usage.read_all_usage)
+    read_deployment_budget = _one(admin.read_deployment_budget)
     read_user_budget = _one(admin.read_user_budget)
     set_user_budget = _one(admin.set_user_budget)
     remove_user_budget = _one(admin.remove_user_budget)

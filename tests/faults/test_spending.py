@@ -6,8 +6,9 @@ import asyncio
 import random
 import signal
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict
-from itertools import count
+from itertools import count, cycle
 from pathlib import Path
 
 import psycopg
@@ -17,11 +18,13 @@ from parley.errors import LimitReached
 from parley.repository.database import Database
 from parley.repository.fair_use import UserBudget
 from parley.repository.turns import tokens_of
+from parley.usage.prices import Price, Prices
 from parley_testing.at_length import times
 from parley_testing.models import scripted
 from parley_testing.models.scripted import OUTPUT_TOKENS
 from parley_testing.scenarios.fork_server import ForkServer
 from parley_testing.scenarios.parts import Parts, Place, new_store
+from parley_testing.scenarios.spending import SCRIPTED
 from parley_testing.scenarios.turns import TOOLS, lines
 from parley_testing.waiting import HANG_SECONDS
 from parley_testing.workbench import request
@@ -43,6 +46,23 @@ CALLS = times(enough=150, full=1_500)
 SENDS = CALLS // 3
 
 
+PRICE = 1_000_000
+"""What a token costs, in picodollars: a dollar for a million."""
+COST = TOOK * PRICE // 1000
+"""What each call costs, in nanodollars."""
+BUDGETS = {
+    "user_tokens_per_month": UserBudget(tokens_per_month=CALLS * TOOK, answer_tokens=ANSWER),
+    "user_usd_per_month": UserBudget(usd_per_month=CALLS * COST, answer_tokens=ANSWER),
+    "deployment_tokens_per_month": UserBudget(
+        all_tokens_per_month=CALLS * TOOK, answer_tokens=ANSWER
+    ),
+    "deployment_usd_per_month": UserBudget(all_usd_per_month=CALLS * COST, answer_tokens=ANSWER),
+}
+USERS = [f"user-{number}" for number in range(7)]
+"""Who spend a budget of all users together; one of a user's own is spent by the first."""
+
+
+@pytest.mark.parametrize("limit", BUDGETS)
 @pytest.mark.parametrize("seed", range(times(enough=1, full=4)))
 def test_of_a_budget_never_more_is_spent_and_none_of_it_is_lost(
     server: ForkServer,
@@ -52,6 +72,7 @@ def test_of_a_budget_never_more_is_spent_and_none_of_it_is_lost(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     seed: int,
+    limit: str,
 ) -> None:
     """Given a budget, when turns of many threads hold and spend it and their processes die.
 
@@ -63,17 +84,25 @@ def test_of_a_budget_never_more_is_spent_and_none_of_it_is_lost(
     asked = tmp_path / "asked"
     monkeypatch.setattr(scripted, "INPUT_TOKENS", SENT)
     assert tokens_of(len(TOOLS.text)) == tokens_of(len(LAST))
-    budget = UserBudget(tokens_per_month=CALLS * TOOK, answer_tokens=ANSWER)
+    budget, money = BUDGETS[limit], "usd" in limit
+    users = USERS if limit.startswith("deployment") else USERS[:1]
+    prices = Prices({SCRIPTED: Price(PRICE, PRICE)})
     with new_store(place) as store:
-        parts = Parts(database, store, TOOLS, asked, user_budget=budget)
-        keys = [f"key-{number}" for number in range(SENDS)]
-        sends = {key: {"session_id": str(parts.new_session()), "key": key} for key in keys}
+        parts = Parts(database, store, TOOLS, asked, user_budget=budget, prices=prices)
+        sends = {
+            f"key-{number}": {
+                "session_id": str(parts.new_session(user)),
+                "key": f"key-{number}",
+                "user": user,
+            }
+            for number, user in zip(range(SENDS), cycle(users), strict=False)
+        }
         ends: dict[str, str] = {}
         points = ["before a model call"]
         deaths = 0
 
         for dying in (*[PROCESSES - 1] * ROUNDS, 0):
-            left = [{**send, "user": "alice"} for key, send in sends.items() if key not in ends]
+            left = [send for key, send in sends.items() if key not in ends]
             children = [
                 server.fork(
                     place,
@@ -84,6 +113,7 @@ def test_of_a_budget_never_more_is_spent_and_none_of_it_is_lost(
                     patience=30,
                     budget=asdict(budget),
                     sent_tokens=SENT,
+                    price=[PRICE, PRICE],
                     at=[chance.choice(points), chance.randint(1, 9)] if number < dying else None,
                     signal=signal.SIGKILL,
                 )
@@ -102,12 +132,13 @@ def test_of_a_budget_never_more_is_spent_and_none_of_it_is_lost(
         assert "replied" in ends.values()
         assert set(ends.values()) <= {
             "replied",
-            "refused: user_tokens_per_month",
+            f"refused: {limit}",
             "budget_exceeded",
         }
-        _holds(sql, asked)
-        asyncio.run(_spend_the_rest(parts))
-        assert _holds(sql, asked) + TOOK > CALLS * TOOK
+        _holds(sql, asked, limit)
+        asyncio.run(_spend_the_rest(parts, users))
+        each = COST if money else TOOK
+        assert _holds(sql, asked, limit) + each > CALLS * each
         print(f"{len(lines(asked))} calls of {CALLS}, {deaths} deaths, {Counter(ends.values())}")
 
 
@@ -117,16 +148,20 @@ def _expire(sql: psycopg.Connection) -> None:
     )
 
 
-def _holds(sql: psycopg.Connection, asked: Path) -> int:
+def _holds(sql: psycopg.Connection, asked: Path, limit: str) -> int:
     """Check what is counted against what the model was asked, and give how much it is."""
     calls = len(lines(asked))
-    (used,) = sql.execute("SELECT month_tokens FROM user_limits").fetchone() or (0,)
+    unit, each = ("nanodollars", COST) if "usd" in limit else ("tokens", TOOK)
+    table = "deployment_spending" if limit.startswith("deployment") else "user_limits"
+    (used,) = sql.execute(f"SELECT month_{unit} FROM {table}").fetchone() or (0,)
     assert calls <= CALLS, "never more"
-    assert calls * TOOK <= used, "each call is counted"
+    assert calls * each <= used, "each call is counted"
     counted = sql.execute(
-        "SELECT sum(held_tokens)::bigint, sum(spent_tokens + lost_tokens)::bigint FROM turns"
+        f"SELECT sum(held_{unit})::bigint, sum(spent_{unit} + lost_{unit})::bigint FROM turns"
     ).fetchone()
     assert counted == (0, used), "nothing is held for ever, and nothing drifts"
+    of_users = sql.execute(f"SELECT sum(month_{unit})::bigint FROM user_limits").fetchone()
+    assert of_users == (used,), "all users' come to the same"
     odd = sql.execute(
         "SELECT id FROM turns WHERE status NOT IN ('completed', 'failed')"
         " OR (attempt = 1 AND lost_tokens > 0) OR spent_tokens <> model_calls * %s",
@@ -136,10 +171,10 @@ def _holds(sql: psycopg.Connection, asked: Path) -> int:
     return int(used)
 
 
-async def _spend_the_rest(parts: Parts) -> None:
+async def _spend_the_rest(parts: Parts, users: Sequence[str]) -> None:
     """Send messages one after the other until one is refused."""
-    for number in count():
-        message = request(parts.new_session(), LAST, user="alice", key=f"last-{number}")
+    for number, user in zip(count(), cycle(users), strict=False):
+        message = request(parts.new_session(user), LAST, user=user, key=f"last-{number}")
         try:
             await parts.sender.send(message, seconds=HANG_SECONDS)
         except LimitReached:

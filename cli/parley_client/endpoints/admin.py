@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from decimal import Decimal
 from typing import Any, Literal
 from uuid import UUID
 
@@ -12,6 +13,7 @@ from parley_client.admin_models import (
     AdminSession,
     AdminTurn,
     CleanupReport,
+    DeploymentBudget,
     Erasure,
     LoggedEvent,
     RecordedToolCall,
@@ -227,8 +229,18 @@ def read_user_budget(user_id: str) -> Call[UserBudget]:
     return Call("GET", path, shown_as(UserBudget))
 
 
+def read_deployment_budget() -> Call[DeploymentBudget]:
+    """Say what all users together may spend, and have spent."""
+    return Call("GET", "/admin/budget", shown_as(DeploymentBudget))
+
+
 def set_user_budget(
-    user_id: str, *, tokens_per_day: int | None = None, tokens_per_month: int | None = None
+    user_id: str,
+    *,
+    tokens_per_day: int | None = None,
+    tokens_per_month: int | None = None,
+    usd_per_day: Decimal | None = None,
+    usd_per_month: Decimal | None = None,
 ) -> Call[UserBudget]:
     """Let one user spend more, or less, than the settings say; at once, for turns that run too.
 
@@ -237,9 +249,17 @@ def set_user_budget(
         tokens_per_day: In a day of UTC; with 0 nothing may begin, and None is what the settings
             say.
         tokens_per_month: The same, in a month.
+        usd_per_day: US dollars in a day; at most 9 places.
+        usd_per_month: The same, in a month.
     """
     path = below_name("/admin/users", user_id, "budget")
-    body = {"tokens_per_day": tokens_per_day, "tokens_per_month": tokens_per_month}
+    body: dict[str, Any] = {
+        "tokens_per_day": tokens_per_day,
+        "tokens_per_month": tokens_per_month,
+    }
+    # An older API knows of no dollars.
+    usd = {"usd_per_day": usd_per_day, "usd_per_month": usd_per_month}
+    body |= {name: f"{Decimal(amount):f}" for name, amount in usd.items() if amount is not None}
     return Call("PUT", path, shown_as(UserBudget), body=body)
 
 

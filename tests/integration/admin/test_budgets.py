@@ -12,7 +12,7 @@ import pytest
 from parley.repository.fair_use import UNBOUNDED
 from parley.repository.user_budgets import OwnBudget, UserBudgets
 from parley_testing.api.handlers import Answer, Api
-from parley_testing.api.problems import problem
+from parley_testing.api.problems import problem, wrong_fields
 from parley_testing.scenarios.at_once import at_once
 
 PATH = "/admin/users/alice/budget"
@@ -182,7 +182,12 @@ def test_it_is_recorded_with_what_was_set(admin: Any, sql: psycopg.Connection) -
     admin("PUT", PATH, {"tokens_per_day": 7})
 
     (details,) = sql.execute("SELECT details FROM audit_records").fetchone() or ()
-    assert details["budget"] == {"tokens_per_day": 7, "tokens_per_month": None}
+    assert details["budget"] == {
+        "tokens_per_day": 7,
+        "tokens_per_month": None,
+        "usd_per_day": None,
+        "usd_per_month": None,
+    }
     assert (details["asked"], details["user_id"]) == ("set a budget", "alice")
 
 
@@ -196,3 +201,44 @@ def test_renaming_leaves_the_other_users_budget_as_it_is(
 
     kept = sql.execute("SELECT user_id, tokens_per_day FROM user_budgets").fetchall()
     assert kept == [("bob", 9)]
+
+
+def test_dollars_are_set_and_shown_as_decimals(admin: Any) -> None:
+    set_ = admin("PUT", PATH, {"usd_per_day": "0.000000001", "usd_per_month": "12.50"})
+
+    assert (set_.status, set_.json["usd_per_day"]) == (200, "0.000000001")
+    assert set_.json["usd_per_month"] == "12.5"
+    assert limits(set_) == [
+        ("user_usd_per_day", "usd", "0.000000001", "0"),
+        ("user_usd_per_month", "usd", "12.5", "0"),
+    ]
+    for wrong in ("-1", "1e3", "1000000", "0.0000000001", "", "NaN", 12.5):
+        assert wrong_fields(admin("PUT", PATH, {"usd_per_day": wrong})) == ["usd_per_day"], wrong
+    assert admin("GET", PATH).json["usd_per_month"] == "12.5"
+
+
+def limits(answer: Any) -> list[tuple[Any, ...]]:
+    told = ("limit", "unit", "budget", "used")
+    return [tuple(each[name] for name in told) for each in answer.json["limits"]]
+
+
+def test_what_all_users_may_spend_is_shown_to_administrators_only(
+    environment: pytest.MonkeyPatch, admin: Any, api: Api, sql: psycopg.Connection
+) -> None:
+    environment.setenv("DEPLOYMENT_TOKENS_PER_MONTH", "10000")
+    environment.setenv("DEPLOYMENT_USD_PER_DAY", "2.5")
+    for user in ("alice", "bob"):
+        assert api("POST", "/messages", {"text": "hi"}, user=user).status == 201
+
+    shown = admin("GET", "/admin/budget")
+
+    (spent,) = sql.execute("SELECT sum(spent_tokens)::bigint FROM turns").fetchone() or ()
+    assert limits(shown) == [
+        ("deployment_tokens_per_month", "tokens", 10_000, spent),
+        ("deployment_usd_per_day", "usd", "2.5", "0"),  # the offline model costs nothing
+    ]
+    assert spent > 0
+    problem(api("GET", "/admin/budget", user="alice"), 403, "forbidden")
+    assert api("GET", "/usage").json["limits"] == []
+    refused = problem(say(api, "carol"), 429, "budget_exceeded")
+    assert (refused["limit"], refused["used"]) == ("deployment_tokens_per_month", spent)

@@ -63,6 +63,7 @@ STATUSES = {
     "sessions/read-any-turn-memory": (200, 404),
     "sessions/read-approval": (200, 404),
     "sessions/read-session": (200, 404),
+    "sessions/read-deployment-budget": (200, 200),
     "sessions/read-statistics": (200, 200),
     "sessions/read-task": (200, 404),
     "sessions/read-transcript": (200, 404),

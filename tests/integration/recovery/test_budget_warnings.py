@@ -151,3 +151,28 @@ def test_what_cannot_be_told_takes_nothing_from_the_recovery(
 
     assert recover()["done"]
     assert "budgets that are nearly used could not be told" in log_lines.getvalue()
+
+
+def test_money_and_all_users_together_are_told_of_too(
+    database: Database, sql: psycopg.Connection
+) -> None:
+    budgets = UserBudgets(
+        database, UserBudget(usd_per_month=1_000, all_tokens_per_day=100, all_usd_per_month=1_000)
+    )
+    today = "(now() AT TIME ZONE 'UTC')::date"
+    sql.execute(
+        "INSERT INTO user_limits (user_id, day, month_nanodollars)"
+        f" VALUES ('alice', {today}, 799), ('bob', {today}, 800)"
+    )
+    sql.execute(
+        "INSERT INTO deployment_spending (id, day, day_tokens, month_nanodollars)"
+        f" VALUES (1, {today}, 80, 799)"
+    )
+
+    assert budgets.warn() == {"user_usd_per_month": 1, "deployment_tokens_per_day": 1}
+    assert budgets.warn() == {}
+    sql.execute("UPDATE deployment_spending SET month_nanodollars = 2000, day_tokens = 200")
+    assert budgets.warn() == {"deployment_usd_per_month": 1}
+    # Yesterday's count is none of today's.
+    sql.execute("UPDATE deployment_spending SET day = day - 40, warned = '{}'")
+    assert budgets.warn() == {}

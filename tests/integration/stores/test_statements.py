@@ -38,6 +38,8 @@ VALUES = {
     "agents": "array['a']",
     "approval_id": NOBODY,
     "asked": "'[]'",
+    "limits": "'{}'",
+    "rates": "'{}'",
     "expires_in": "60.0",
 } | dict.fromkeys(
     (
@@ -45,7 +47,9 @@ VALUES = {
         "output_tokens", "summary_attempt", "making_attempt", "my_attempt", "turns", "max_bytes",
         "pause", "longest",
         "max_open_turns", "turns_per_minute", "call_tokens", "tokens_per_day", "tokens_per_month",
-        "held", "settled", "spent_tokens", "max_sessions", "max_metadata_bytes",
+        "held", "settled", "held_cost", "settled_cost", "spent_tokens", "spent_cost",
+        "nanodollars_per_day", "nanodollars_per_month", "text_tokens", "answer_tokens",
+        "max_sessions", "max_metadata_bytes",
         "max_streams", "stream_seconds", "stream_pause",
         "cached_tokens", "reasoning_tokens", "cost_nanodollars", "uncounted_calls",
         "unpriced_calls", "limit", "percent",

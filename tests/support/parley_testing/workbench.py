@@ -33,6 +33,7 @@ from parley.turns.context import TurnContext
 from parley.turns.send import Sender, Sent
 from parley.turns.wakeup import Waker
 from parley.turns.worker import SessionWorker
+from parley.usage.prices import Prices
 from parley.wake_queue import WakeQueue
 from parley_testing.models.scripted import Script, ScriptedProvider
 from parley_testing.waiting import HANG_SECONDS
@@ -96,6 +97,7 @@ class Workbench:
         budget: TurnBudget | None = None,
         user_budget: UserBudget = UNBOUNDED,
         servers: ServerLimits | None = None,
+        prices: Prices | None = None,
     ) -> None:
         self.agent = agent
         self.database = database
@@ -120,7 +122,7 @@ class Workbench:
             tool_calls=self.tool_calls,
             store=self.store,
             load_agent=lambda name: self.agent or registry.load(name),
-            runner=AgentRunner(lambda _: provider or self.model),
+            runner=AgentRunner(lambda _: provider or self.model, lambda _: prices or Prices()),
             limits=Limits(
                 turn_seconds,
                 crashes,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import typing
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -48,6 +49,8 @@ ARGUMENTS: dict[str, Any] = {
     "dry_run": True,
     "older_than_seconds": 3600,
     "after": 5,
+    "usd_per_day": Decimal("1.5"),
+    "usd_per_month": Decimal("1E-9"),
 }
 
 

@@ -61,6 +61,8 @@ def test_administrators_see_all_users(parley: Any, api: Any) -> None:
 BUDGET: dict[str, Any] = {
     "tokens_per_day": 500,
     "tokens_per_month": None,
+    "usd_per_day": None,
+    "usd_per_month": None,
     "limits": [
         {
             "limit": "user_tokens_per_day",
@@ -95,6 +97,30 @@ def test_what_is_set_for_a_user_is_all_of_it(parley: Any, api: Any) -> None:
     assert json.loads(asked.content) == {"tokens_per_day": 500, "tokens_per_month": None}
 
 
+def test_dollars_are_set_as_they_are_typed(parley: Any, api: Any) -> None:
+    api.answers(f"PUT {ANNA}", {**BUDGET, "usd_per_month": "12.5"})
+
+    parley("users", "budget", "auth0|anna", "--usd-per-month", "12.50")
+
+    (asked,) = api.requests
+    assert json.loads(asked.content) == {
+        "tokens_per_day": None,
+        "tokens_per_month": None,
+        "usd_per_month": "12.50",
+    }
+
+
+def test_without_a_user_it_is_what_all_may_spend_together(parley: Any, api: Any) -> None:
+    limit = {"limit": "deployment_usd_per_day", "unit": "usd", "budget": "2.5", "used": "0.1"}
+    when = {"renews_at": "2026-11-30T00:00:00Z", "near": False}
+    api.answers("GET /admin/budget", {"limits": [limit | when]})
+
+    done = parley("users", "budget")
+
+    assert done.stdout == "deployment_usd_per_day\t2.5\t0.1\t2026-11-30T00:00:00Z\n"
+    assert parley("users", "budget", "--tokens-per-day", "5").exit_code == 2
+
+
 def test_a_users_budget_is_taken_back(parley: Any, api: Any) -> None:
     api.answers(f"DELETE {ANNA}", {**BUDGET, "tokens_per_day": None, "limits": []})
 
@@ -109,6 +135,9 @@ def test_a_users_budget_is_taken_back(parley: Any, api: Any) -> None:
         ["--remove", "--tokens-per-day", "5"],
         ["--tokens-per-day", "-1"],
         ["--tokens-per-month", "x"],
+        ["--usd-per-day", "-1"],
+        ["--usd-per-day", "NaN"],
+        ["--usd-per-month", "x"],
     ],
 )
 def test_what_is_no_budget_is_asked_of_nobody(parley: Any, api: Any, options: list[str]) -> None:

@@ -44,6 +44,7 @@ from parley.turns.send import Sender
 from parley.turns.summaries import SummaryReader
 from parley.turns.wakeup import Waker
 from parley.turns.worker import SessionWorker
+from parley.usage.told import nanodollars
 from parley.users.erasure import Eraser
 from parley.users.export import Exporter
 from parley.users.renaming import Renamer
@@ -212,6 +213,12 @@ class Composition:
             settings.user_tokens_per_day,
             settings.user_tokens_per_month,
             settings.budget_answer_tokens,
+            nanodollars(settings.user_usd_per_day),
+            nanodollars(settings.user_usd_per_month),
+            settings.deployment_tokens_per_day,
+            settings.deployment_tokens_per_month,
+            nanodollars(settings.deployment_usd_per_day),
+            nanodollars(settings.deployment_usd_per_month),
         )
 
     @property
@@ -287,6 +294,7 @@ class Composition:
                     settings.turn_max_model_calls,
                     settings.turn_max_tokens,
                     settings.budget_answer_tokens,
+                    nanodollars(settings.turn_max_usd),
                 ),
                 user_budget=self._user_budget,
                 servers=ServerLimits(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from pathlib import Path
 from typing import Literal, Self
 
@@ -14,6 +15,9 @@ from parley.manifest import OnOff
 from parley.project_variables import require_variables
 from parley.refusals import reason_of
 from parley.timing import STATEMENT_SECONDS
+
+_TOKENS_MAX = 10**15
+_USD_MAX = 1_000_000
 
 Need = Literal["owner", "database", "memory", "model", "queue", "issuer", "project"]
 
@@ -58,6 +62,13 @@ class Settings(BaseSettings):
     turn_max_tokens: int = Field(0, ge=0)
     user_tokens_per_day: int = Field(0, ge=0)
     user_tokens_per_month: int = Field(0, ge=0)
+    turn_max_usd: Decimal = Field(Decimal(0), ge=0, le=_USD_MAX)
+    user_usd_per_day: Decimal = Field(Decimal(0), ge=0, le=_USD_MAX)
+    user_usd_per_month: Decimal = Field(Decimal(0), ge=0, le=_USD_MAX)
+    deployment_tokens_per_day: int = Field(0, ge=0, le=_TOKENS_MAX)
+    deployment_tokens_per_month: int = Field(0, ge=0, le=_TOKENS_MAX)
+    deployment_usd_per_day: Decimal = Field(Decimal(0), ge=0, le=_USD_MAX)
+    deployment_usd_per_month: Decimal = Field(Decimal(0), ge=0, le=_USD_MAX)
     budget_answer_tokens: int = Field(4_096, ge=1)
 
     user_max_open_turns: int = Field(50, ge=0, le=10_000)

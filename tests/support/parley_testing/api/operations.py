@@ -69,6 +69,7 @@ BODIES: Mapping[str, Any] = {
     "eraseUser": None,
     "renameUser": {"new_user_id": "renamed"},
     "exportUser": None,
+    "readDeploymentBudget": None,
     "readUserBudget": None,
     "setUserBudget": {"tokens_per_day": 1_000_000},
     "removeUserBudget": None,

@@ -19,6 +19,7 @@ from parley.memory.sqlite import SqliteStore
 from parley.memory.store import AgentSessionStore
 from parley.repository.database import Database
 from parley.repository.fair_use import UNBOUNDED, UserBudget
+from parley.usage.prices import Prices
 from parley.wake_queue import WakeQueue
 from parley_testing.account.moto import REGION
 from parley_testing.scenarios.turns import Scenario
@@ -87,6 +88,7 @@ class Parts(Workbench):
         events: EventLog | None = None,
         wake_queue: WakeQueue | None = None,
         user_budget: UserBudget = UNBOUNDED,
+        prices: Prices | None = None,
     ) -> None:
         super().__init__(
             database,
@@ -96,6 +98,7 @@ class Parts(Workbench):
             events=events,
             wake_queue=wake_queue,
             user_budget=user_budget,
+            prices=prices,
         )
         self.store = store
         self.executor = replace(self.executor, store=store)

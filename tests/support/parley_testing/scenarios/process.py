@@ -28,6 +28,7 @@ from parley.repository import turns
 from parley.repository.database import Database
 from parley.repository.fair_use import UserBudget
 from parley.testing.processes import EndAt
+from parley.usage.prices import Price, Prices
 from parley_local.server import listen
 from parley_testing.models import scripted
 from parley_testing.models.scripted import call, say
@@ -35,7 +36,7 @@ from parley_testing.scenarios.contending import contend
 from parley_testing.scenarios.deciding import answered
 from parley_testing.scenarios.functions import run_function, warm_up
 from parley_testing.scenarios.parts import Parts, Place, new_log, new_store
-from parley_testing.scenarios.spending import spend
+from parley_testing.scenarios.spending import SCRIPTED, spend
 from parley_testing.scenarios.turns import SCENARIOS, append
 from parley_testing.waiting import HANG_SECONDS
 from parley_testing.workbench import request
@@ -66,7 +67,10 @@ def _run(job: dict[str, Any]) -> dict[str, Any]:
         scenario = SCENARIOS[job["scenario"]]
         budget = UserBudget(**job.get("budget", {}))
         asked = Path(job["asked"])
-        parts = Parts(database, store, scenario, asked, events=events, user_budget=budget)
+        prices = Prices({SCRIPTED: Price(*job["price"])}) if "price" in job else None
+        parts = Parts(
+            database, store, scenario, asked, events=events, user_budget=budget, prices=prices
+        )
         if "budget" in job:
             vars(scripted)["INPUT_TOKENS"] = job["sent_tokens"]
             with _observed(job):

@@ -12,6 +12,9 @@ from parley_testing.scenarios.turns import Scenario
 from parley_testing.waiting import HANG_SECONDS
 from parley_testing.workbench import request
 
+SCRIPTED = "_Scripted"
+"""What the scripted model is called that an agent without a model of its own asks."""
+
 
 async def spend(
     parts: Parts, scenario: Scenario, sends: Sequence[dict[str, str]], at_once: int

@@ -83,13 +83,20 @@ class Turns:
         digest: str | None,
         window_from: int | None = None,
         spent: int = 0,
+        spent_cost: int = 0,
     ) -> Completion | None:
         self._take("complete")
         self.window_from = window_from
         return Completion(UUID(int=4), AT, AT, self.more) if self.held else None
 
     def stop(
-        self, turn: RunningTurn, ending: Ending, usage: Usage, digest: str | None, spent: int = 0
+        self,
+        turn: RunningTurn,
+        ending: Ending,
+        usage: Usage,
+        digest: str | None,
+        spent: int = 0,
+        spent_cost: int = 0,
     ) -> Stopped | None:
         if self.refuses_usage is not None:
             raise self.refuses_usage

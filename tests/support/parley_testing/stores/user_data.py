@@ -23,6 +23,7 @@ _OF_USER = {
     "idempotency_tombstones": "user_id = %(user)s",
     "daily_usage": "user_id = %(user)s",
     "cleanup_progress": "false",
+    "deployment_spending": "false",  # sums of all users
     "audit_records": "false",  # they are the deployment's, and say what was done to the user
 }
 

@@ -1,4 +1,4 @@
-"""The routes by which administrators let one user spend more, or less, than the settings say."""
+"""What may be spent, for administrators: by one user, who may be let more or less, and by all."""
 
 from __future__ import annotations
 
@@ -6,13 +6,25 @@ from aws_lambda_powertools.event_handler.api_gateway import Router
 
 from parley.http.admin import UserId
 from parley.http.audit import note_use
-from parley.http.budget_schemas import Budget, BudgetChange
+from parley.http.budget_schemas import Budget, BudgetChange, BudgetLimit, DeploymentBudget
 from parley.http.documented import answers
 from parley.http.parts import Administrator, UserBudgets
 
 router = Router()
 
 _PATH = "/admin/users/<user_id>/budget"
+
+
+@router.get(
+    "/admin/budget",
+    operation_id="readDeploymentBudget",
+    tags=["admin"],
+    summary="Show what all users together may spend, and have spent",
+    responses=answers({200: "The limits that the settings say."}, 403),
+)
+def read_deployment_budget(user: Administrator, budgets: UserBudgets) -> DeploymentBudget:
+    note_use("read the deployment's budget")
+    return DeploymentBudget(limits=[BudgetLimit.of(bound) for bound in budgets.read_of_all()])
 
 
 @router.get(

@@ -12,7 +12,9 @@ from aws_lambda_powertools.event_handler.exceptions import ServiceError
 from pydantic import BaseModel, ConfigDict
 
 from parley import errors
+from parley.repository.fair_use import in_money
 from parley.repository.streams import LIMIT
+from parley.usage.told import dollars
 
 CONTENT_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = 5
@@ -45,8 +47,8 @@ class Problem(BaseModel):
     session_status: str | None = None
     turn_id: str | None = None
     limit: str | None = None
-    budget: int | None = None
-    used: int | None = None
+    budget: int | str | None = None
+    used: int | str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,12 +190,16 @@ def _of_a_project(error: ServiceError) -> Answer:
 
 def _limit_reached(error: errors.LimitReached) -> Answer:
     """Say which limit it is; and how long to wait, where waiting is all that it takes."""
+    most: int | str = error.most
+    used: int | str | None = error.used
+    if error.used is not None and in_money(error.limit):
+        most, used = dollars(error.most), dollars(error.used)
     told = _REACHED.get(error.limit, _REACHED_OF_A_PROJECT)
-    detail = told.format(limit=error.limit, most=error.most, used=error.used)
+    detail = told.format(limit=error.limit, most=most, used=used)
     facts: dict[str, Any] = {"limit": error.limit}
     code = "limit_reached"
-    if error.used is not None:
-        code, facts = "budget_exceeded", facts | {"used": error.used, "budget": error.most}
+    if used is not None:
+        code, facts = "budget_exceeded", facts | {"used": used, "budget": most}
     elif error.limit == LIMIT:
         code = "too_many_streams"
     if error.renews is None:
@@ -205,10 +211,14 @@ def _limit_reached(error: errors.LimitReached) -> Answer:
 _REACHED = {
     "user_max_open_turns": "{most} turns of yours are open already; more may not be.",
     "user_turns_per_minute": "{most} turns were begun within a minute; more may not be.",
-    "user_tokens_per_day": "You may spend {most} tokens a day; {used} are spent or held already.",
-    "user_tokens_per_month": (
-        "You may spend {most} tokens a month; {used} are spent or held already."
-    ),
+    **{
+        f"{whose}_{unit}_per_{period}": (
+            f"{who} spend {{most}} {words} a {period}; {{used}} are spent or held already."
+        )
+        for whose, who in (("user", "You may"), ("deployment", "All users together may"))
+        for unit, words in (("tokens", "tokens"), ("usd", "US dollars"))
+        for period in ("day", "month")
+    },
     LIMIT: "{most} streams of yours are read already; more may not be.",
     "user_max_sessions": "You have {most} sessions; delete some before you make another.",
     "user_max_metadata_bytes": (

@@ -26,7 +26,7 @@ from parley.repository.scope import SERVICE, OfUser, Scope
 from parley.repository.statements import statement
 from parley.repository.states import ApprovalStatus
 from parley.repository.tables import APPROVALS, TURNS
-from parley.repository.turns import RunningTurn
+from parley.repository.turns import COST_MAX, RunningTurn
 
 Decision = Literal["approved", "rejected"]
 
@@ -151,7 +151,13 @@ def rejection(decision: str, reason: str | None) -> str:
 
 
 def pause(
-    database: Database, turn: RunningTurn, asked: Sequence[Asked], *, expires_in: float, spent: int
+    database: Database,
+    turn: RunningTurn,
+    asked: Sequence[Asked],
+    *,
+    expires_in: float,
+    spent: int,
+    spent_cost: int = 0,
 ) -> list[Approval] | None:
     """Let a turn wait until somebody has decided on all that it asks for. One round trip.
 
@@ -160,7 +166,8 @@ def pause(
         turn: The turn, with the attempt that has it; no later write of that attempt is taken.
         asked: At least one call.
         expires_in: In how many seconds they expire.
-        spent: The tokens that count for its user's budget so far.
+        spent: The tokens that count for budgets so far.
+        spent_cost: The nanodollars, likewise.
 
     Returns:
         What is to be decided on, also if an earlier call wrote it and its answer was lost; None if
@@ -172,6 +179,7 @@ def pause(
         "attempt": turn.attempt,
         "waiting_for": "decisions",
         "spent_tokens": spent,
+        "spent_cost": min(spent_cost, COST_MAX),
         "expires_in": expires_in,
         "asked": to_json([_as_json(each) for each in asked]).decode(),
     }

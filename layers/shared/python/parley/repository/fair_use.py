@@ -59,21 +59,56 @@ class Reached:
 
 @dataclass(frozen=True, slots=True)
 class UserBudget:
-    """The tokens that one user may spend, by days and months of UTC; 0 is no limit.
+    """What one user may spend, and all users together, by days and months of UTC; 0 is no limit.
 
     Attributes:
+        tokens_per_day: Tokens of one user.
+        usd_per_day: What one user's calls cost, in nanodollars.
+        all_tokens_per_day: Tokens of all users together.
+        all_usd_per_day: What their calls cost, in nanodollars.
         answer_tokens: What an answer is taken to come to before it is there.
     """
 
     tokens_per_day: int = 0
     tokens_per_month: int = 0
     answer_tokens: int = 4_096
+    usd_per_day: int = 0
+    usd_per_month: int = 0
+    all_tokens_per_day: int = 0
+    all_tokens_per_month: int = 0
+    all_usd_per_day: int = 0
+    all_usd_per_month: int = 0
+
+    @property
+    def limits(self) -> dict[str, int]:
+        """What is limited, by its setting in small letters."""
+        every = {
+            "user_tokens_per_day": self.tokens_per_day,
+            "user_tokens_per_month": self.tokens_per_month,
+            "user_usd_per_day": self.usd_per_day,
+            "user_usd_per_month": self.usd_per_month,
+            "deployment_tokens_per_day": self.all_tokens_per_day,
+            "deployment_tokens_per_month": self.all_tokens_per_month,
+            "deployment_usd_per_day": self.all_usd_per_day,
+            "deployment_usd_per_month": self.all_usd_per_month,
+        }
+        return {limit: most for limit, most in every.items() if most > 0}
 
     @property
     def is_set(self) -> bool:
         """Whether anything has to be counted."""
-        return self.tokens_per_day > 0 or self.tokens_per_month > 0
+        return bool(self.limits)
+
+    @property
+    def counts_money(self) -> bool:
+        """Whether it has to be known what calls cost."""
+        return any(in_money(limit) for limit in self.limits)
 
 
 UNBOUNDED = UserBudget()
 """No budget."""
+
+
+def in_money(limit: str) -> bool:
+    """Whether a limit is of nanodollars, and not of tokens."""
+    return "_usd" in limit

@@ -122,8 +122,9 @@ RETURNING b.kind
 
 _MOVE_LIMITS = text("""
 WITH gone AS (DELETE FROM user_limits WHERE user_id = :old RETURNING *)
-INSERT INTO user_limits AS u (user_id, begun_at, day, day_tokens, month_tokens)
-SELECT :new, begun_at, day, day_tokens, month_tokens FROM gone
+INSERT INTO user_limits AS u (user_id, begun_at, day, day_tokens, month_tokens, day_nanodollars,
+  month_nanodollars)
+SELECT :new, begun_at, day, day_tokens, month_tokens, day_nanodollars, month_nanodollars FROM gone
 ON CONFLICT (user_id) DO UPDATE SET
   begun_at = ARRAY(
     SELECT at FROM unnest(u.begun_at || excluded.begun_at) AS at ORDER BY at DESC),
@@ -134,12 +135,23 @@ ON CONFLICT (user_id) DO UPDATE SET
     CASE WHEN date_trunc('month', u.day) >= date_trunc('month', greatest(u.day, excluded.day))
     THEN u.month_tokens ELSE 0 END
     + CASE WHEN date_trunc('month', excluded.day)
-      >= date_trunc('month', greatest(u.day, excluded.day)) THEN excluded.month_tokens ELSE 0 END
+      >= date_trunc('month', greatest(u.day, excluded.day)) THEN excluded.month_tokens ELSE 0 END,
+  day_nanodollars =
+    CASE WHEN u.day >= greatest(u.day, excluded.day) THEN u.day_nanodollars ELSE 0 END
+    + CASE WHEN excluded.day >= greatest(u.day, excluded.day)
+      THEN excluded.day_nanodollars ELSE 0 END,
+  month_nanodollars =
+    CASE WHEN date_trunc('month', u.day) >= date_trunc('month', greatest(u.day, excluded.day))
+    THEN u.month_nanodollars ELSE 0 END
+    + CASE WHEN date_trunc('month', excluded.day)
+      >= date_trunc('month', greatest(u.day, excluded.day))
+      THEN excluded.month_nanodollars ELSE 0 END
 """)
 
 _MOVE_BUDGET = text("""
 WITH gone AS (DELETE FROM user_budgets WHERE user_id = :old RETURNING *)
-INSERT INTO user_budgets (user_id, tokens_per_day, tokens_per_month)
-SELECT :new, tokens_per_day, tokens_per_month FROM gone
+INSERT INTO user_budgets (user_id, tokens_per_day, tokens_per_month, nanodollars_per_day,
+  nanodollars_per_month)
+SELECT :new, tokens_per_day, tokens_per_month, nanodollars_per_day, nanodollars_per_month FROM gone
 ON CONFLICT (user_id) DO NOTHING
 """)

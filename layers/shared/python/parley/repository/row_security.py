@@ -69,6 +69,8 @@ GUARDS: Mapping[str, Guard] = {
     "user_limits": Guard(EVERY_RIGHT, _OWN),
     # What a tool does in its user's name gives that user no larger budget.
     "user_budgets": Guard(("SELECT",), _OWN),
+    # Sums of all users, beside which each begin is held; who counts them is the owner's trigger.
+    "deployment_spending": Guard(("SELECT",), {"SELECT": "USING (true)"}),
     "escalation_notices": Guard(),
     "cleanup_progress": Guard(),
     "audit_records": Guard(),

@@ -13,6 +13,7 @@ from sqlalchemy import (
     Integer,
     MetaData,
     Numeric,
+    SmallInteger,
     Table,
     Text,
     Uuid,
@@ -152,7 +153,11 @@ TURNS = Table(
     Column("held_tokens", BigInteger, nullable=False, server_default="0"),
     Column("spent_tokens", BigInteger, nullable=False, server_default="0"),
     Column("lost_tokens", BigInteger, nullable=False, server_default="0"),
+    Column("held_nanodollars", BigInteger, nullable=False, server_default="0"),
+    Column("spent_nanodollars", BigInteger, nullable=False, server_default="0"),
+    Column("lost_nanodollars", BigInteger, nullable=False, server_default="0"),
     Column("budget_day", Date),
+    Column("for_deployment", Boolean, nullable=False, server_default=text("false")),
     Column("created_at", _TIME, nullable=False, server_default=_NOW),
     Column("started_at", _TIME),
     Column("ended_at", _TIME),
@@ -330,6 +335,8 @@ USER_LIMITS = Table(
     Column("day", Date),
     Column("day_tokens", BigInteger, nullable=False, server_default="0"),
     Column("month_tokens", BigInteger, nullable=False, server_default="0"),
+    Column("day_nanodollars", BigInteger, nullable=False, server_default="0"),
+    Column("month_nanodollars", BigInteger, nullable=False, server_default="0"),
     Column("warned", JSONB, nullable=False, server_default=text("'{}'")),
     Column("streams", JSONB, nullable=False, server_default=text("'{}'")),
     Index("ix_user_limits_day", "day"),
@@ -347,8 +354,26 @@ USER_BUDGETS = Table(
     Column("user_id", Text, primary_key=True),
     Column("tokens_per_day", BigInteger),
     Column("tokens_per_month", BigInteger),
+    Column("nanodollars_per_day", BigInteger),
+    Column("nanodollars_per_month", BigInteger),
 )
 """What an administrator lets one user spend; NULL is what the settings say."""
+
+DEPLOYMENT_SPENDING = Table(
+    "deployment_spending",
+    METADATA,
+    Column("id", SmallInteger, primary_key=True, autoincrement=False),
+    Column("day", Date, nullable=False),
+    Column("day_tokens", BigInteger, nullable=False, server_default="0"),
+    Column("month_tokens", BigInteger, nullable=False, server_default="0"),
+    Column("day_nanodollars", BigInteger, nullable=False, server_default="0"),
+    Column("month_nanodollars", BigInteger, nullable=False, server_default="0"),
+    Column("warned", JSONB, nullable=False, server_default=text("'{}'")),
+)
+"""What all users together hold and have spent, of `day` and its month (UTC), in one row.
+
+Only turns that were begun under a budget of all users come to it, by the trigger on turns.
+"""
 
 CLEANUP_PROGRESS = Table(
     "cleanup_progress",

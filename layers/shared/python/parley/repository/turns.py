@@ -38,6 +38,9 @@ from parley.timing import LEASE_SECONDS
 from parley.usage.spent import Spent, by_model, in_all
 from parley.usage.tokens import COUNT_MAX, Tokens
 
+COST_MAX = 10**16
+"""What one turn counts at most for budgets in money: ten million dollars, so that sums fit."""
+
 NANODOLLARS_MAX = 2**63 - 1
 """The most that a turn's cost holds: Postgres's `bigint`."""
 
@@ -45,6 +48,12 @@ Outcome = Literal[
     "running", "queued", "prior", "key_reused", "resume", "busy", "not_found", "not_active",
     "queue_full", "limit_reached",
 ]  # fmt: skip
+
+_NO_ROOM = "PB001"
+"""The code with which the trigger on turns refuses what exceeds the budget of all users."""
+
+_TRIES = 100
+"""How often one who is refused so looks again; each time others have taken and given back since."""
 
 _UNIQUE_VIOLATION = "23505"
 
@@ -123,6 +132,7 @@ class RunningTurn:
         summary_due: Whether turns were left behind that no summary covers, and nobody makes one.
         has_budget: Whether its user has a budget.
         holds: Whether its first call of the model is held of that already.
+        counts_money: Whether something bounds what its calls cost.
     """
 
     id: UUID
@@ -143,6 +153,7 @@ class RunningTurn:
     summary_due: bool = False
     has_budget: bool = False
     holds: bool = False
+    counts_money: bool = False
 
     @property
     def key(self) -> TurnKey:
@@ -323,9 +334,11 @@ class Renewed:
 
     Attributes:
         has_budget: Whether the turn's user has a budget of their own now.
+        counts_money: Whether that is in money.
     """
 
     has_budget: bool = False
+    counts_money: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -356,9 +369,11 @@ class TurnRepository:
             database: Where the tables are.
             window: How many remembered turns a begin returns at most.
             fair_use: What one user may have.
-            budget: What one user may spend.
+            budget: What one user may spend, and all together.
         """
         self._budget = budget
+        self._limits = to_json(budget.limits).decode()
+        self._rates: dict[str, tuple[int, int]] = {}
         self._database = database
         self._window = window
         self._fair_use = fair_use
@@ -393,9 +408,10 @@ class TurnRepository:
             "pace_turns": PACE_TURNS,
             "max_open_turns": self._fair_use.open_turns,
             "turns_per_minute": self._fair_use.turns_per_minute,
-            "call_tokens": tokens_of(len(request.text.encode())) + self._budget.answer_tokens,
-            "tokens_per_day": self._budget.tokens_per_day,
-            "tokens_per_month": self._budget.tokens_per_month,
+            "text_tokens": tokens_of(len(request.text.encode())),
+            "answer_tokens": self._budget.answer_tokens,
+            "limits": self._limits,
+            "rates": to_json(self._rates).decode(),
             "max_streams": self._fair_use.streams,
             "stream_pause": PAUSE_SECONDS,
             **(NO_PLACE if request.place is None else request.place.parameters()),
@@ -416,15 +432,20 @@ class TurnRepository:
                 "max_metadata_bytes": self._fair_use.metadata_bytes,
             }
         scope = OfUser(request.user_id, alone=self._fair_use.counted or self._budget.is_set)
-        while True:
+        refusals = 0
+        while refusals < _TRIES:
             try:
                 (row,) = self._database.run(scope, statement, parameters)
             except DBAPIError as error:
-                if sqlstate(error) != _UNIQUE_VIOLATION:
+                if sqlstate(error) not in (_UNIQUE_VIOLATION, _NO_ROOM):
                     raise
-                continue  # another request made the same key's turn meanwhile: find it
+                # Another request made the same key's turn meanwhile, or took what was left of the
+                # deployment's budget: see it.
+                refusals += sqlstate(error) == _NO_ROOM
+                continue
             if row.outcome != "again":
                 return _begun(row, request)
+        raise StoreUnavailable("postgres", _NO_ROOM)
 
     def claim_head(self, session_id: UUID) -> HeadClaim:
         """Take the open turn of a session that comes first, if nobody runs it. One round trip.
@@ -456,7 +477,11 @@ class TurnRepository:
             if row.outcome == "held" and failed:
                 raise failed[-1]
             if row.outcome != "again":
-                turn = _claimed(row) if row.outcome == "claimed" else None
+                turn = (
+                    _claimed(row, counts_money=self._budget.counts_money)
+                    if row.outcome == "claimed"
+                    else None
+                )
                 return HeadClaim(row.outcome, turn, row.left or 0.0, row.head_user_id)
 
     def complete(
@@ -467,6 +492,7 @@ class TurnRepository:
         digest: str | None,
         window_from: int | None = None,
         spent: int = 0,
+        spent_cost: int = 0,
     ) -> Completion | None:
         """Complete the turn with its reply. One round trip.
 
@@ -477,13 +503,14 @@ class TurnRepository:
             digest: Of the agent's structure.
             window_from: The number of the turn at which the session's window begins from now on;
                 None where it has not moved.
-            spent: The tokens that count for its user's budget, if they are more than were told.
+            spent: The tokens that count for budgets, if they are more than were told.
+            spent_cost: The nanodollars, likewise.
 
         Returns:
             What was written, also if an earlier call wrote it and its answer was lost; None if
             this attempt was replaced, or the turn was stopped or deleted.
         """
-        parameters = _of_attempt(turn, usage, digest, spent)
+        parameters = _of_attempt(turn, usage, digest, spent, spent_cost)
         parameters |= {"message_id": new_id(), "reply": reply, "window_from": window_from or 0}
         rows = self._database.run(OfUser(turn.user_id), COMPLETE, parameters)
         if rows:
@@ -491,15 +518,21 @@ class TurnRepository:
         return self._completed_before(turn)
 
     def stop(
-        self, turn: RunningTurn, ending: Ending, usage: Usage, digest: str | None, spent: int = 0
+        self,
+        turn: RunningTurn,
+        ending: Ending,
+        usage: Usage,
+        digest: str | None,
+        spent: int = 0,
+        spent_cost: int = 0,
     ) -> Stopped | None:
-        """Fail or cancel the turn. One round trip.
+        """Fail or cancel the turn, with what `complete` is told. One round trip.
 
         Returns:
             What follows, also if an earlier call stopped it so and its answer was lost; None if
             this attempt was replaced, or the turn ended otherwise or was deleted.
         """
-        parameters = _of_attempt(turn, usage, digest, spent) | {
+        parameters = _of_attempt(turn, usage, digest, spent, spent_cost) | {
             "status": ending.status,
             "error_code": ending.code,
             "error_detail": ending.detail,
@@ -546,13 +579,18 @@ class TurnRepository:
             return None
         return replace(turn, attempt=turn.attempt + 1)
 
-    def hold_tokens(self, turn: RunningTurn, *, held: int, spent: int) -> Reached | bool:
-        """Hold tokens of the user's budget for calls of the model, and the turn for another lease.
+    def hold_tokens(
+        self, turn: RunningTurn, *, held: int, spent: int, held_cost: int = 0, spent_cost: int = 0
+    ) -> Reached | bool:
+        """Hold of the budgets for calls of the model, and the turn for another lease.
 
         Args:
             turn: The turn, with the attempt that has it.
-            held: What the calls that are made now are expected to take, the next among them.
+            held: The tokens that calls are expected to take which are made now, the next among
+                them.
             spent: What those that are over took.
+            held_cost: What those that are made now are expected to cost, in nanodollars.
+            spent_cost: What those that are over cost.
 
         Returns:
             The limit that leaves no room; otherwise whether this attempt still has the turn.
@@ -564,18 +602,39 @@ class TurnRepository:
             "lease": float(LEASE_SECONDS),
             "held": held,
             "settled": spent,
-            "tokens_per_day": self._budget.tokens_per_day,
-            "tokens_per_month": self._budget.tokens_per_month,
+            "held_cost": min(held_cost, COST_MAX),
+            "settled_cost": min(spent_cost, COST_MAX),
+            "limits": self._limits,
         }
         scope = OfUser(turn.user_id, alone=True)
-        (row,) = self._database.run(scope, HOLD_TOKENS, parameters)
-        return _reached(row) if row.reached is not None else row.turn_id is not None
+        for _ in range(_TRIES):
+            try:
+                (row,) = self._database.run(scope, HOLD_TOKENS, parameters)
+            except DBAPIError as error:
+                if sqlstate(error) != _NO_ROOM:
+                    raise
+                continue  # others took what was left of the deployment's budget: see it
+            return _reached(row) if row.reached is not None else row.turn_id is not None
+        raise StoreUnavailable("postgres", _NO_ROOM)
+
+    def learn_rate(self, agent: str, rate: tuple[int, int] | None) -> None:
+        """Keep what the model of an agent costs, for what begins in this process from now on.
+
+        Args:
+            agent: The agent, as it is offered.
+            rate: Of a token that is sent and of one that comes back, in picodollars; None if it is
+                not known.
+        """
+        if rate is None:
+            self._rates.pop(agent, None)
+        else:
+            self._rates[agent] = rate
 
     def renew(self, turn: RunningTurn) -> Renewed | None:
         """Hold the turn for another lease; None if this attempt was replaced."""
         parameters = {"turn_id": turn.id, "attempt": turn.attempt, "lease": float(LEASE_SECONDS)}
         rows = self._database.run(OfUser(turn.user_id), RENEW, parameters)
-        return Renewed(rows[0].has_budget) if rows else None
+        return Renewed(rows[0].has_budget, rows[0].counts_money) if rows else None
 
     def release(self, turn: RunningTurn, *, crashed: bool = False) -> bool:
         """Let the next attempt have the turn now.
@@ -596,13 +655,15 @@ class TurnRepository:
         return _completion(rows[0]) if rows else None
 
 
-def _claimed(row: Row[Any]) -> RunningTurn:
+def _claimed(row: Row[Any], *, counts_money: bool) -> RunningTurn:
+    counts_money |= bool(row.counts_money)
     return replace(
         taken_over(row, row.remembered),
         summary=voucher_of_summary(row),
         summary_due=bool(row.summary_due),
         has_budget=bool(row.has_budget),
-        holds=bool(row.holds),
+        holds=bool(row.holds and (row.holds_money or not counts_money)),
+        counts_money=counts_money,
     )
 
 
@@ -615,7 +676,7 @@ def _completion(row: Row[Any]) -> Completion:
 
 
 def _of_attempt(
-    turn: RunningTurn, usage: Usage, digest: str | None, spent: int = 0
+    turn: RunningTurn, usage: Usage, digest: str | None, spent: int = 0, spent_cost: int = 0
 ) -> dict[str, Any]:
     return {
         "session_id": turn.session_id,
@@ -626,6 +687,7 @@ def _of_attempt(
         **_sums(usage.in_all),
         "spent": to_json([each.to_json() for each in usage.spent]).decode(),
         "spent_tokens": max(spent, usage.input_tokens + usage.output_tokens),
+        "spent_cost": min(max(spent_cost, usage.in_all.cost or 0), COST_MAX),
         "model_steps": to_json(usage.steps).decode() if usage.steps else None,
     }
 
@@ -700,6 +762,7 @@ def _held(row: Row[Any], request: TurnRequest) -> RunningTurn:
         summary_due=bool(row.summary_due),
         has_budget=bool(row.has_budget),
         holds=bool(row.holds),
+        counts_money=bool(row.counts_money),
     )
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from pydantic_core import to_json
 from sqlalchemy import Row
 
 from parley.repository.database import Database
@@ -24,19 +25,23 @@ class OwnBudget:
     Attributes:
         tokens_per_day: Tokens in a day of UTC; with 0 nothing may begin.
         tokens_per_month: The same, in a month.
+        usd_per_day: Nanodollars in a day of UTC.
+        usd_per_month: The same, in a month.
     """
 
     tokens_per_day: int | None = None
     tokens_per_month: int | None = None
+    usd_per_day: int | None = None
+    usd_per_month: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """A limit that a user is under, and how far it is used.
+    """A limit that a user is under, or all users together, and how far it is used.
 
     Attributes:
         limit: Its setting, in small letters.
-        most: What may be spent, in tokens.
+        most: What may be spent, in tokens; or in nanodollars, if it is `in_money`.
         used: What is spent, or held for what runs.
         renews_at: When the next day or month begins.
     """
@@ -62,7 +67,7 @@ class BudgetOfUser:
 
 @dataclass(frozen=True, slots=True)
 class UserBudgets:
-    """The budgets of users. Methods block, and raise `StoreUnavailable`.
+    """The budgets of users, and that of all together. Methods block, and raise `StoreUnavailable`.
 
     Attributes:
         settings: What users may spend for whom nothing else is set.
@@ -73,14 +78,20 @@ class UserBudgets:
 
     def read(self, user_id: str) -> BudgetOfUser:
         """Return what a user may spend and has spent. One round trip."""
-        parameters = {
-            "user_id": user_id,
-            "tokens_per_day": self.settings.tokens_per_day,
-            "tokens_per_month": self.settings.tokens_per_month,
-        }
+        parameters = {"user_id": user_id, "limits": self._limits}
         rows = self.database.run(OfUser(user_id), _READ, parameters)
-        own = OwnBudget(rows[0].own_tokens_per_day, rows[0].own_tokens_per_month)
+        own = OwnBudget(
+            rows[0].tokens_per_day,
+            rows[0].tokens_per_month,
+            rows[0].nanodollars_per_day,
+            rows[0].nanodollars_per_month,
+        )
         return BudgetOfUser(own, tuple(_bound(row) for row in rows if row.most is not None))
+
+    def read_of_all(self) -> tuple[Bound, ...]:
+        """Return what all users together may spend and have spent. One round trip."""
+        rows = self.database.run(SERVICE, _READ_OF_ALL, {"limits": self._limits})
+        return tuple(_bound(row) for row in rows)
 
     def put(self, user_id: str, own: OwnBudget) -> None:
         """Let a user spend something else than the settings say, from the next call on.
@@ -91,6 +102,8 @@ class UserBudgets:
             "user_id": user_id,
             "tokens_per_day": own.tokens_per_day,
             "tokens_per_month": own.tokens_per_month,
+            "nanodollars_per_day": own.usd_per_day,
+            "nanodollars_per_month": own.usd_per_month,
         }
         self.database.run(SERVICE, _PUT, parameters)
 
@@ -101,14 +114,19 @@ class UserBudgets:
     def warn(self) -> dict[str, int]:
         """Return how many users came near a limit since this was last asked, by limit.
 
-        Each counts once for a day or a month, whoever asks, and again when another budget is set.
+        All users together are one, where they came near what they may spend. Each counts once for
+        a day or a month, whoever asks, and again when another budget is set.
         """
-        parameters = {
-            "percent": WARNED_PERCENT,
-            "tokens_per_day": self.settings.tokens_per_day,
-            "tokens_per_month": self.settings.tokens_per_month,
-        }
-        return {row.reached: row.users for row in self.database.run(SERVICE, _WARN, parameters)}
+        parameters = {"percent": WARNED_PERCENT, "limits": self._limits}
+        rows = [
+            *self.database.run(SERVICE, _WARN, parameters),
+            *self.database.run(SERVICE, _WARN_OF_ALL, parameters),
+        ]
+        return {row.reached: row.users for row in rows}
+
+    @property
+    def _limits(self) -> str:
+        return to_json(self.settings.limits).decode()
 
 
 def _bound(row: Row[Any]) -> Bound:
@@ -119,3 +137,5 @@ _READ = statement("read_budget")
 _PUT = statement("put_budget")
 _REMOVE = statement("remove_budget")
 _WARN = statement("warn_of_budgets")
+_WARN_OF_ALL = statement("warn_of_deployment")
+_READ_OF_ALL = statement("read_deployment_budget")

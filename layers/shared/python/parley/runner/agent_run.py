@@ -41,7 +41,7 @@ from parley.runner.told import as_text
 from parley.runner.tool_errors import raised_by, tell_error
 from parley.text import storable
 from parley.turns.attempt import Attempt, running
-from parley.turns.budget import BudgetExceeded
+from parley.turns.budget import BudgetExceeded, UnknownPrice
 from parley.turns.context import TurnContext
 from parley.usage.prices import Prices
 
@@ -186,7 +186,8 @@ def _failure(error: Exception, model_error: Exception | None) -> RunFailed:
         if fault.code == "context_overflow":
             return ContextOverflow(fault.detail)
         return RunFailed(fault.code, fault.detail)
-    match cause if isinstance(cause, UnsupportedAgent | BudgetExceeded | StandInFault) else error:
+    ours = UnsupportedAgent | BudgetExceeded | UnknownPrice | StandInFault
+    match cause if isinstance(cause, ours) else error:
         case ModelRefusalError(refusal=words):
             return RunFailed("model_refused", f"The model refused: {storable(words)}")
         case InputGuardrailTripwireTriggered() | OutputGuardrailTripwireTriggered() as tripped:
@@ -197,6 +198,12 @@ def _failure(error: Exception, model_error: Exception | None) -> RunFailed:
             return RunFailed("guardrail_tripped", f"The guardrail {name} stopped the turn.")
         case BudgetExceeded() as exceeded:
             return RunFailed("budget_exceeded", exceeded.detail)
+        case UnknownPrice(model=model):
+            return RunFailed(
+                "price_unknown",
+                f"What turns cost is bounded, and the model {model} has no price: MODEL_PRICES"
+                " gives it one.",
+            )
         case StandInFault() as wrong:
             return RunFailed("model_failed", str(wrong))
         case UnsupportedAgent() as unsupported:

@@ -37,7 +37,7 @@ from parley.runner.tools import record_outputs
 from parley.text import storable
 from parley.tracing import subsegment
 from parley.turns.attempt import Attempt
-from parley.turns.budget import BudgetExceeded
+from parley.turns.budget import BudgetExceeded, UnknownPrice
 from parley.usage.spent import Spent
 from parley.usage.tokens import Tokens
 
@@ -62,6 +62,7 @@ class RecordingModel(Model):
         self._model = model
         self._attempt = attempt
         self._name = storable(str(getattr(model, "model", name) or type(model).__name__))
+        self._priced = False
 
     async def get_response(
         self,
@@ -85,10 +86,12 @@ class RecordingModel(Model):
         journal.offer(offered)
         position = journal.next_position()
         spending = self._attempt.spending
-        expected = 0
+        expected, cost = 0, 0
         if self._attempt.counts_tokens:
             said = [system_instructions, input, *map(_shown, (*tools, *handoffs))]
-            expected = spending.expected(len(to_json(said)), model_settings.max_tokens)
+            tokens = spending.expected(len(to_json(said)), model_settings.max_tokens)
+            expected = (tokens.input or 0) + (tokens.output or 0)
+            cost = self._expected_cost(tokens, root="/" not in position)
         if (record := journal.records.get(position)) is not None:
             journal.own.put_back(record.get("context", {}))
             if self._attempt.decisions:
@@ -100,8 +103,8 @@ class RecordingModel(Model):
                 _require_outputs(of_servers, tools, handoffs, self._attempt)
             self._make_ready(record, tools)
             self._tell_said(position, record)
-            for tokens in (*record.get("failed", ()), record["usage"]):
-                spending.settle(tokens, expected)
+            for usage in (*record.get("failed", ()), record["usage"]):
+                spending.settle(usage, expected, cost)
             return _response(record)
         event_writer = self._attempt.event_writer
         ask = self._model.get_response
@@ -121,7 +124,9 @@ class RecordingModel(Model):
             begun, heard = 0.0, Heard()
             failpoint("before a model call")
             # Nobody pays for an answer that cannot be recorded.
-            with spending.held(expected), subsegment("model call"), hearing(heard):
+            with spending.held(expected, cost), subsegment("model call"), hearing(heard):
+                if self._attempt.counts_money and not self._priced:
+                    raise UnknownPrice(self._name)
                 await self._attempt.allow_call()
                 begun = time.monotonic()
                 response = await ask(
@@ -156,7 +161,7 @@ class RecordingModel(Model):
         try:
             record = await asked(once, self._model, failed, again=model_settings.retry is None)
         except Exception as error:
-            if isinstance(error, BudgetExceeded):
+            if isinstance(error, BudgetExceeded | UnknownPrice):
                 self._attempt.refused = error  # a tool that runs an agent must not go on
             self._attempt.model_error = error
             step = journal.step_back()  # a retry stands in the same place
@@ -174,13 +179,22 @@ class RecordingModel(Model):
             record["mcp_tools"] = called  # a server may not have them any more when it is replayed
         record["usage"] = as_usage(spent)
         journal.count(spent)
-        spending.settle(record["usage"], expected)
+        spending.settle(record["usage"], expected, cost)
         # The root agent's last word is followed by `done`, which holds it.
         if "/" in position or any(item.get("type") in CALLS for item in record["output"]):
             await journal.record_response(position, record)
             self._tell_said(position, record)
         self._make_ready(record, tools)
         return _response(record)
+
+    def _expected_cost(self, tokens: Tokens, *, root: bool) -> int:
+        """Return what a call is taken to cost, in nanodollars; 0 if that is not known."""
+        prices = self._attempt.prices
+        cost = prices.cost(self._name, tokens)
+        self._priced = cost is not None
+        if root:  # the first call of a later turn is held by its begin
+            self._attempt.lease.learn_rate(prices.rate(self._name))
+        return cost or 0
 
     def _spent(self, tokens: Tokens) -> Spent:
         return Spent.on_call(self._name, tokens, self._attempt.prices.cost(self._name, tokens))

@@ -16,7 +16,7 @@ from parley.repository.database import Database
 from parley.repository.fair_use import UNBOUNDED, UserBudget
 from parley.repository.tool_calls import ToolCallRepository
 from parley.repository.turns import RunningTurn, TurnRepository
-from parley.turns.budget import BudgetExceeded, TurnBudget, TurnSpending, renewed
+from parley.turns.budget import BudgetExceeded, TurnBudget, TurnSpending, no_room
 from parley.turns.caps import Caps, ServerLimits
 from parley.turns.context import TurnContext
 from parley.turns.effects import Effects
@@ -78,7 +78,7 @@ class Attempt:
             waker: Wakes a worker, where there is one.
             caps: How much of tools' outputs the model is told.
             budget: What the turn may spend on the model.
-            user_budget: What its user may.
+            user_budget: What its user may, and all together.
             server_limits: What MCP servers may take.
         """
         conversation = conversation_key(turn.user_id, turn.session_id)
@@ -108,6 +108,11 @@ class Attempt:
         return self._has_budget or self.spending.counts_tokens
 
     @property
+    def counts_money(self) -> bool:
+        """Whether it matters what a call of the model costs."""
+        return self._of_user.counts_money or self.lease.counts_money or self.spending.counts_money
+
+    @property
     def _has_budget(self) -> bool:
         return self._of_user.is_set or self.lease.has_budget
 
@@ -118,7 +123,7 @@ class Attempt:
         one after the other: each tells Postgres of all that are made then.
 
         Raises:
-            BudgetExceeded: Its user's budget has no room for it.
+            BudgetExceeded: The budget of its user, or of all, has no room for it.
             Fenced: This attempt was replaced, or the turn is over.
             StoreUnavailable: Postgres cannot serve now.
         """
@@ -128,14 +133,14 @@ class Attempt:
             return
         async with self._holding:
             spending = self.spending
-            reached = await self.lease.hold_tokens(held=spending.tokens_held, spent=spending.tokens)
-        if reached is not None:
-            raise BudgetExceeded(
-                reached.limit,
-                f"You may spend {reached.most} tokens a {reached.limit.rsplit('_', 1)[-1]}, and"
-                f" {reached.used} are spent or held for what runs;"
-                f" {renewed(reached.renews_at)}.",
+            reached = await self.lease.hold_tokens(
+                held=spending.tokens_held,
+                spent=spending.tokens,
+                held_cost=spending.cost_held,
+                spent_cost=spending.cost,
             )
+        if reached is not None:
+            raise BudgetExceeded(reached.limit, no_room(reached))
 
     @property
     def turn(self) -> RunningTurn:

@@ -10,9 +10,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 from parley.errors import ParleyError
+from parley.repository.fair_use import Reached, in_money
 from parley.repository.turns import tokens_of
+from parley.usage.tokens import Tokens
+from parley.usage.told import dollars
 
 
 class BudgetExceeded(ParleyError):
@@ -29,6 +33,18 @@ class BudgetExceeded(ParleyError):
         self.detail = detail
 
 
+class UnknownPrice(ParleyError):
+    """What calls cost is bounded, and what the next one would cost is not known.
+
+    Attributes:
+        model: The model's name.
+    """
+
+    def __init__(self, model: str) -> None:
+        super().__init__(f"the model {model} has no price")
+        self.model = model
+
+
 @dataclass(frozen=True, slots=True)
 class TurnBudget:
     """What one turn may spend over all its attempts; 0 is no limit.
@@ -37,6 +53,7 @@ class TurnBudget:
         model_calls: Calls of the model, those of agents inside tools among them, and each try of
             one that failed.
         tokens: Tokens that are sent and received.
+        usd: What the calls cost, in nanodollars.
         answer_tokens: What an answer is taken to come to beforehand, where the agent sets no
             `max_tokens`; and after it, where the server does not tell.
     """
@@ -44,6 +61,7 @@ class TurnBudget:
     model_calls: int = 0
     tokens: int = 0
     answer_tokens: int = 4_096
+    usd: int = 0
 
 
 class TurnSpending:
@@ -56,20 +74,38 @@ class TurnSpending:
         self._tokens = 0
         self._calls_held = 0
         self._tokens_held = 0
+        self._cost = 0
+        self._cost_held = 0
 
-    def expected(self, sent_bytes: int, answer_tokens: int | None) -> int:
-        """Return how many tokens a call is taken to come to before it is made.
+    def expected(self, sent_bytes: int, answer_tokens: int | None) -> Tokens:
+        """Return what a call is taken to come to before it is made.
 
         Args:
             sent_bytes: How large its request is.
             answer_tokens: The most that its answer may have, where that is known.
         """
-        return tokens_of(sent_bytes) + (answer_tokens or self._budget.answer_tokens)
+        answer = answer_tokens or self._budget.answer_tokens
+        return Tokens(input=tokens_of(sent_bytes), output=answer)
 
     @property
     def counts_tokens(self) -> bool:
-        """Whether it matters for the turn how many tokens a call is taken to come to."""
-        return self._budget.tokens > 0
+        """Whether it matters for the turn what a call is taken to come to."""
+        return self._budget.tokens > 0 or self.counts_money
+
+    @property
+    def counts_money(self) -> bool:
+        """Whether it matters for the turn what a call costs."""
+        return self._budget.usd > 0
+
+    @property
+    def cost(self) -> int:
+        """What calls cost that are over, in nanodollars, as far as it was counted."""
+        return self._cost
+
+    @property
+    def cost_held(self) -> int:
+        """What calls are expected to cost that are made now."""
+        return self._cost_held
 
     @property
     def tokens(self) -> int:
@@ -82,8 +118,12 @@ class TurnSpending:
         return self._tokens_held
 
     @contextmanager
-    def held(self, tokens: int) -> Iterator[None]:
+    def held(self, tokens: int, cost: int = 0) -> Iterator[None]:
         """Hold what a call is taken to come to until it is over.
+
+        Args:
+            tokens: How many.
+            cost: In nanodollars.
 
         Raises:
             BudgetExceeded: There is not so much left beside what other calls hold.
@@ -99,24 +139,50 @@ class TurnSpending:
                 f" model was expected to take {tokens}."
             )
             raise BudgetExceeded("turn_max_tokens", detail)
+        taken, most = self._cost + self._cost_held, self._budget.usd
+        if most and taken + cost > most:
+            detail = (
+                f"The turn may cost {dollars(most)} US dollars and has cost {dollars(taken)}; the"
+                f" next call of the model was expected to cost {dollars(cost)}."
+            )
+            raise BudgetExceeded("turn_max_usd", detail)
         self._calls_held += 1
         self._tokens_held += tokens
+        self._cost_held += cost
         try:
             yield
         finally:
             self._calls_held -= 1
             self._tokens_held -= tokens
+            self._cost_held -= cost
 
-    def settle(self, usage: Mapping[str, int] | None, tokens: int) -> None:
+    def settle(self, usage: Mapping[str, Any] | None, tokens: int, cost: int = 0) -> None:
         """Count a call that is over, of this attempt or an earlier one.
 
         Args:
             usage: What the server told of it; None or zeros where it told nothing.
             tokens: What it was taken to come to, which counts then.
+            cost: What it was taken to cost, in nanodollars, which counts where that is not known.
         """
         told = 0 if usage is None else usage["input_tokens"] + usage["output_tokens"]
+        priced = None if usage is None else usage.get("spent", {}).get("cost")
         self._calls += 1
         self._tokens += told or tokens
+        self._cost += cost if priced is None else priced
+
+
+def no_room(reached: Reached) -> str:
+    """Say which budget of a user's, or of all users', has no room, and when it renews."""
+    whose = "You may" if reached.limit.startswith("user_") else "All users together may"
+    period = reached.limit.rsplit("_", 1)[-1]
+    most, used = str(reached.most), str(reached.used)
+    unit = "tokens"
+    if in_money(reached.limit):
+        most, used, unit = dollars(reached.most), dollars(reached.used or 0), "US dollars"
+    return (
+        f"{whose} spend {most} {unit} a {period}, and {used} are spent or held for what runs;"
+        f" {renewed(reached.renews_at)}."
+    )
 
 
 def renewed(at: datetime | None) -> str:

@@ -55,6 +55,7 @@ class Finalizer:
             attempt.journal.digest or None,
             attempt.window_from,
             attempt.spending.tokens,
+            attempt.spending.cost,
         )
         if completion is None:
             raise Fenced(turn.number, turn.attempt)
@@ -153,6 +154,7 @@ class Finalizer:
                 attempt.journal.usage,
                 attempt.journal.digest or None,
                 attempt.spending.tokens,
+                attempt.spending.cost,
             )
         except (StoreRefused, StoreMisconfigured) as error:
             _without("a turn is ended without its usage", error)

@@ -32,6 +32,7 @@ class Lease:
         turn: The turn, with the number of the attempt.
         broken: What ended the attempt, if anything has.
         has_budget: Whether the turn's user has a budget, as far as was heard of it.
+        counts_money: Whether something bounds what its calls cost, likewise.
     """
 
     def __init__(self, turn: RunningTurn, turns: TurnRepository, watchdog: Watchdog) -> None:
@@ -45,6 +46,7 @@ class Lease:
         self.turn = turn
         self.broken: Exception | None = None
         self.has_budget = turn.has_budget
+        self.counts_money = turn.counts_money
         self._turns = turns
         self._watchdog = watchdog
         self._held_until = _end()
@@ -86,18 +88,32 @@ class Lease:
         if renewed is None:
             self.lose()
         self.has_budget |= renewed.has_budget
+        self.counts_money |= renewed.counts_money
         self._held_until = _end()
         self._watchdog.arm()  # if the queue could not take it before
 
-    async def hold_tokens(self, *, held: int, spent: int) -> Reached | None:
-        """Hold tokens of the user's budget, and the turn for another lease; give what forbids it.
+    def learn_rate(self, rate: tuple[int, int] | None) -> None:
+        """Keep what the turn's agent's model costs, for later turns of this process."""
+        self._turns.learn_rate(self.turn.agent, rate)
+
+    async def hold_tokens(
+        self, *, held: int, spent: int, held_cost: int, spent_cost: int
+    ) -> Reached | None:
+        """Hold of the budgets, and the turn for another lease; give what forbids it.
 
         Raises:
             Fenced: This attempt was replaced, or the turn is over.
             StoreUnavailable: Postgres cannot serve now.
         """
         self.check()
-        holding = in_thread_with_retry(self._turns.hold_tokens, self.turn, held=held, spent=spent)
+        holding = in_thread_with_retry(
+            self._turns.hold_tokens,
+            self.turn,
+            held=held,
+            spent=spent,
+            held_cost=held_cost,
+            spent_cost=spent_cost,
+        )
         answer = await self.guard(_own(holding))
         if isinstance(answer, Reached):
             return answer

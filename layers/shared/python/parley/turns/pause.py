@@ -41,6 +41,7 @@ async def pause(
         asked,
         expires_in=expires_in,
         spent=attempt.spending.tokens,
+        spent_cost=attempt.spending.cost,
     )
     if written is None:
         raise Fenced(turn.number, turn.attempt)

@@ -90,6 +90,16 @@ class Prices:
             price = Price(sent, made, cached, cache_write)
         return price.of(tokens)
 
+    def rate(self, model: str, at: datetime | None = None) -> tuple[int, int] | None:
+        """Return what a token costs that is sent and one that comes back, in picodollars.
+
+        That of a short request: what a long one costs, `cost` tells. None if it is not known.
+        """
+        if (price := self.own.get(model)) is not None:
+            return price.input, price.output
+        listed = published(self.server, model, 0, at or datetime.now(UTC))
+        return None if listed is None else (listed[0], listed[3])
+
 
 def own_prices(text: str) -> dict[str, Price]:
     """Read a deployment's own prices.

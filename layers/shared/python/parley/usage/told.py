@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 from parley.usage.spent import Spent
@@ -28,3 +29,8 @@ def dollars(nanodollars: int) -> str:
     """Write an amount of money as an exact decimal, such as `0.002025`."""
     whole, part = divmod(nanodollars, NANODOLLARS)
     return f"{whole}.{part:09d}".rstrip("0").rstrip(".")
+
+
+def nanodollars(amount: Decimal) -> int:
+    """Return an amount of dollars as nanodollars, of which a part is none."""
+    return int(amount * NANODOLLARS)

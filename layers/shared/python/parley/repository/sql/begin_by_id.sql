@@ -3,35 +3,58 @@
 -- for how it finds the session.
 -- Parameters: user_id, key, turn_id, session_id, enqueue, behind_waiting, queue, lease, fingerprint, fingerprints,
 -- message_id, text, request_id, window, max_queued, pace_turns, max_open_turns,
--- turns_per_minute, call_tokens, tokens_per_day, tokens_per_month, max_streams, stream, stream_seconds,
+-- turns_per_minute, text_tokens, answer_tokens, limits, rates, max_streams, stream, stream_seconds,
 -- stream_pause.
 WITH prior AS MATERIALIZED (
   SELECT t.* FROM turns t
   WHERE t.user_id = :user_id AND (t.idempotency_key = :key OR t.id = :turn_id)),
 seen AS MATERIALIZED (
   SELECT s.* FROM sessions s WHERE s.id = :session_id AND s.user_id = :user_id),
--- What the first call is expected to take: as much as each of the turn before was sent, and what is new.
--- And what the user has spent and holds, of today and this month.
+-- What the first call is expected to take: as much as each of the turn before was sent, and what is new;
+-- and what that costs, if what the agent's model costs was learnt. It is held of what the user may spend,
+-- and of what all users together may.
 budget AS MATERIALIZED (
-  SELECT d.today, date_trunc('month', d.today)::date AS month, :call_tokens + coalesce((
-      SELECT t.input_tokens / greatest(t.model_calls, 1) FROM turns t
-      JOIN seen ON t.session_id = seen.id AND t.number = seen.next_number - 1), 0) AS tokens,
-    coalesce(CASE WHEN u.day = d.today THEN u.day_tokens END, 0) AS day_tokens,
-    coalesce(CASE WHEN date_trunc('month', u.day) = date_trunc('month', d.today)
-      THEN u.month_tokens END, 0) AS month_tokens,
-    coalesce(b.tokens_per_day, nullif(:tokens_per_day, 0)) AS tokens_per_day,
-    coalesce(b.tokens_per_month, nullif(:tokens_per_month, 0)) AS tokens_per_month
-  FROM (SELECT (clock_timestamp() AT TIME ZONE 'UTC')::date AS today) d
-  LEFT JOIN user_limits u ON u.user_id = :user_id
-  LEFT JOIN user_budgets b ON b.user_id = :user_id
-  WHERE :tokens_per_day > 0 OR :tokens_per_month > 0 OR b.user_id IS NOT NULL),
+  SELECT s.*, d.today, date_trunc('month', d.today)::date AS month, n.sent + :answer_tokens AS tokens,
+    coalesce(ceil((n.sent * n.input + :answer_tokens * n.output) / 1000), 0)::bigint AS nanodollars,
+    n.input IS NOT NULL AS priced, coalesce(s.deployment_tokens_per_day, s.deployment_tokens_per_month,
+      s.deployment_usd_per_day, s.deployment_usd_per_month) IS NOT NULL AS of_all
+  FROM (SELECT (clock_timestamp() AT TIME ZONE 'UTC')::date AS today) d,
+    jsonb_to_record(CAST(:limits AS jsonb)) AS s (
+      user_tokens_per_day bigint, user_tokens_per_month bigint,
+      user_usd_per_day bigint, user_usd_per_month bigint,
+      deployment_tokens_per_day bigint, deployment_tokens_per_month bigint,
+      deployment_usd_per_day bigint, deployment_usd_per_month bigint),
+    LATERAL (
+      SELECT :text_tokens + coalesce((
+          SELECT t.input_tokens / greatest(t.model_calls, 1) FROM turns t
+          JOIN seen ON t.session_id = seen.id AND t.number = seen.next_number - 1), 0) AS sent,
+        (r.rate ->> 0)::numeric AS input, (r.rate ->> 1)::numeric AS output
+      FROM (SELECT CAST(:rates AS jsonb) -> (SELECT agent FROM seen) AS rate) r) n
+  WHERE CAST(:limits AS jsonb) <> '{}'
+    OR EXISTS (SELECT FROM user_budgets b WHERE b.user_id = :user_id)),
 bounds AS MATERIALIZED (
-  SELECT l.* FROM budget b, LATERAL (VALUES
-    ('user_tokens_per_month', b.tokens_per_month, b.month_tokens, b.tokens,
-      (b.month + interval '1 month')::timestamptz),
-    ('user_tokens_per_day', b.tokens_per_day, b.day_tokens, b.tokens,
-      (b.today + interval '1 day')::timestamptz)
-  ) AS l (reached, most, used, more, ends)
+  SELECT l.reached, l.most, CASE WHEN l.day >= l.since THEN l.counted ELSE 0 END AS used, l.more,
+    (l.since + l.span)::timestamptz AS ends
+  FROM budget x LEFT JOIN user_limits u ON u.user_id = :user_id
+  LEFT JOIN user_budgets b ON b.user_id = :user_id LEFT JOIN deployment_spending p ON x.of_all
+  CROSS JOIN LATERAL (VALUES
+    ('user_tokens_per_month', coalesce(b.tokens_per_month, x.user_tokens_per_month),
+      u.day, u.month_tokens, x.tokens, x.month, interval '1 month'),
+    ('user_tokens_per_day', coalesce(b.tokens_per_day, x.user_tokens_per_day),
+      u.day, u.day_tokens, x.tokens, x.today, interval '1 day'),
+    ('user_usd_per_month', coalesce(b.nanodollars_per_month, x.user_usd_per_month),
+      u.day, u.month_nanodollars, x.nanodollars, x.month, interval '1 month'),
+    ('user_usd_per_day', coalesce(b.nanodollars_per_day, x.user_usd_per_day),
+      u.day, u.day_nanodollars, x.nanodollars, x.today, interval '1 day'),
+    ('deployment_tokens_per_month', x.deployment_tokens_per_month,
+      p.day, p.month_tokens, x.tokens, x.month, interval '1 month'),
+    ('deployment_tokens_per_day', x.deployment_tokens_per_day,
+      p.day, p.day_tokens, x.tokens, x.today, interval '1 day'),
+    ('deployment_usd_per_month', x.deployment_usd_per_month,
+      p.day, p.month_nanodollars, x.nanodollars, x.month, interval '1 month'),
+    ('deployment_usd_per_day', x.deployment_usd_per_day,
+      p.day, p.day_nanodollars, x.nanodollars, x.today, interval '1 day')
+  ) AS l (reached, most, day, counted, more, since, span)
   WHERE l.most IS NOT NULL),
 -- What the user has reached of what one may have. No other begin of the same user goes on meanwhile, so
 -- nothing is missing in what is counted (OfUser.alone). It may have waited for them since the
@@ -82,7 +105,8 @@ taken AS (
          lease_expires_at = now() + make_interval(secs => :lease),
          crashes = t.crashes
            + (t.lease_expires_at > '-infinity' AND t.lease_expires_at < now())::int,
-         lost_tokens = t.lost_tokens + t.held_tokens, held_tokens = 0
+         lost_tokens = t.lost_tokens + t.held_tokens, held_tokens = 0,
+         lost_nanodollars = t.lost_nanodollars + t.held_nanodollars, held_nanodollars = 0
   FROM head WHERE t.id = head.id AND t.attempt = head.attempt
     AND t.status = 'running' AND NOT :queue
     AND (t.lease_expires_at < now()
@@ -110,13 +134,18 @@ numbered AS (
 made AS (
   INSERT INTO turns (id, session_id, user_id, number, agent, idempotency_key, fingerprint,
                      request_id, status, attempt, lease_expires_at, created_at, started_at,
-                     budget_day, held_tokens)
+                     budget_day, held_tokens, held_nanodollars, for_deployment)
   SELECT :turn_id, n.id, :user_id, n.number, n.agent, :key, :fingerprint,
          :request_id, CASE WHEN q.queued THEN 'queued' ELSE 'running' END,
          CASE WHEN q.queued THEN 0 ELSE 1 END,
          CASE WHEN NOT q.queued THEN now() + make_interval(secs => :lease) END,
          q.moment, CASE WHEN NOT q.queued THEN q.moment END,
-         (SELECT today FROM budget), coalesce((SELECT tokens FROM budget), 0)
+         (SELECT today FROM budget), coalesce((SELECT tokens FROM budget), 0),
+         coalesce((SELECT nanodollars FROM budget), 0),
+         -- Of two that begin at once each sees the deployment's as it was: what counts the turn is told
+         -- the limits, and refuses the second.
+         coalesce((SELECT x.of_all AND set_config('parley.limits', CAST(:limits AS jsonb)::text, true) <> ''
+           FROM budget x), false)
   FROM numbered n, (SELECT :queue OR EXISTS (SELECT FROM head) AS queued,
                            clock_timestamp() AS moment) q
   RETURNING *),
@@ -177,7 +206,11 @@ SELECT CASE
      ORDER BY t.number DESC LIMIT :window) w), '[]') AS remembered,
   CASE WHEN seen.summary_to >= seen.memory_from THEN seen.summary_id END AS summary_id,
   seen.summary_attempt, EXISTS (SELECT FROM budget) AS has_budget,
-  coalesce(made.held_tokens, taken.held_tokens, prior.held_tokens) > 0 AS holds,
+  EXISTS (SELECT FROM bounds WHERE reached LIKE '%usd%') AS counts_money,
+  coalesce(made.held_tokens, taken.held_tokens, prior.held_tokens) > 0
+    AND (coalesce(made.held_nanodollars, taken.held_nanodollars, prior.held_nanodollars) > 0
+      OR coalesce((SELECT priced FROM budget), true)
+      OR NOT EXISTS (SELECT FROM bounds WHERE reached LIKE '%usd%')) AS holds,
   seen.window_from > greatest(seen.memory_from, seen.summary_to + 1)
     AND coalesce(seen.summarising_until < now(), true) AS summary_due,
   CASE WHEN coalesce(made.status, prior.status) = 'queued' THEN (

@@ -29,6 +29,9 @@ claimed AS (
            t.lease_expires_at > '-infinity' AND t.lease_expires_at < now(), false)::int,
          lost_tokens = t.lost_tokens + CASE t.status WHEN 'running' THEN t.held_tokens ELSE 0 END,
          held_tokens = CASE t.status WHEN 'running' THEN 0 ELSE t.held_tokens END,
+         lost_nanodollars = t.lost_nanodollars
+           + CASE t.status WHEN 'running' THEN t.held_nanodollars ELSE 0 END,
+         held_nanodollars = CASE t.status WHEN 'running' THEN 0 ELSE t.held_nanodollars END,
          started_at = coalesce(t.started_at,
            greatest(clock_timestamp(), t.created_at + interval '1 microsecond'))
   FROM head JOIN locked ON locked.id = head.session_id
@@ -39,7 +42,8 @@ claimed AS (
   RETURNING t.*),
 refused AS (
   UPDATE turns t SET status = 'failed', ended_at = now(),
-         error_code = :code, error_detail = :detail, held_tokens = 0
+         error_code = :code, error_detail = :detail, held_tokens = 0,
+         held_nanodollars = 0
   FROM head JOIN locked ON locked.id = head.session_id
   WHERE t.id = head.id AND t.status = 'queued' AND locked.status <> 'active'
   RETURNING t.id, t.session_id),
@@ -61,8 +65,11 @@ SELECT CASE
     (SELECT count(DISTINCT a.attempt) FROM approvals a WHERE a.turn_id = claimed.id) END AS pauses,
   said.id AS message_id, said.content AS said,
   locked.summary_id, locked.summary_attempt, locked.summary_due,
-  claimed.held_tokens > 0 AS holds, claimed.budget_day IS NOT NULL
+  claimed.held_tokens > 0 AS holds, claimed.held_nanodollars > 0 AS holds_money,
+  claimed.budget_day IS NOT NULL
     OR EXISTS (SELECT FROM user_budgets b WHERE b.user_id = claimed.user_id) AS has_budget,
+  EXISTS (SELECT FROM user_budgets b WHERE b.user_id = claimed.user_id
+    AND coalesce(b.nanodollars_per_day, b.nanodollars_per_month) IS NOT NULL) AS counts_money,
   coalesce((SELECT json_agg(json_build_array(w.number, w.attempt, w.id)) FROM (
      SELECT t.number, t.attempt, t.id FROM turns t
      WHERE t.session_id = claimed.session_id AND t.remembered AND t.number >= locked.shown_from

@@ -1,7 +1,7 @@
 -- Complete a turn: its reply, and the voucher for its memory.
 -- Parameters: session_id, turn_id, attempt, message_id, reply, agent_digest, model_calls, input_tokens,
 -- output_tokens, cached_tokens, reasoning_tokens, cost_nanodollars, uncounted_calls, unpriced_calls,
--- spent, model_steps, window_from, spent_tokens.
+-- spent, model_steps, window_from, spent_tokens, spent_cost.
 -- What was spent is added up by day, and once: it hangs on the turn that this statement ends. Rows of
 -- several models are locked in the order of the names, as by every turn of the user's.
 -- The session is locked before the turn: the other order deadlocked with deletion (turn-protocol,
@@ -15,7 +15,10 @@ ended AS (
          model_steps = CAST(:model_steps AS jsonb), cached_tokens = :cached_tokens,
          reasoning_tokens = :reasoning_tokens, cost_nanodollars = :cost_nanodollars,
          uncounted_calls = :uncounted_calls, unpriced_calls = :unpriced_calls, held_tokens = 0,
-         spent_tokens = CASE WHEN t.budget_day IS NULL THEN 0 ELSE CAST(:spent_tokens AS bigint) END
+         held_nanodollars = 0,
+         spent_tokens = CASE WHEN t.budget_day IS NULL THEN 0 ELSE CAST(:spent_tokens AS bigint) END,
+         spent_nanodollars =
+           CASE WHEN t.budget_day IS NULL THEN 0 ELSE CAST(:spent_cost AS bigint) END
   FROM locked WHERE t.session_id = locked.id AND t.id = :turn_id AND t.attempt = :attempt
     AND t.status = 'running'
   RETURNING t.id, t.user_id, t.agent, t.ended_at),

@@ -1,20 +1,25 @@
 -- What a user may spend, and has spent or holds, of today and this month: a row for each limit, or one.
--- Parameters: user_id, tokens_per_day, tokens_per_month.
+-- Parameters: user_id, limits.
 WITH budget AS MATERIALIZED (
-  SELECT d.today, date_trunc('month', d.today) AS month,
-    coalesce(CASE WHEN u.day = d.today THEN u.day_tokens END, 0) AS day_tokens,
-    coalesce(CASE WHEN date_trunc('month', u.day) = date_trunc('month', d.today)
-      THEN u.month_tokens END, 0) AS month_tokens,
-    b.tokens_per_day AS own_tokens_per_day, b.tokens_per_month AS own_tokens_per_month,
-    coalesce(b.tokens_per_day, nullif(:tokens_per_day, 0)) AS tokens_per_day,
-    coalesce(b.tokens_per_month, nullif(:tokens_per_month, 0)) AS tokens_per_month
+  SELECT d.today, date_trunc('month', d.today)::date AS month, s.*, u.day, u.day_tokens, u.month_tokens,
+    u.day_nanodollars, u.month_nanodollars, b.tokens_per_day, b.tokens_per_month,
+    b.nanodollars_per_day, b.nanodollars_per_month
   FROM (SELECT (clock_timestamp() AT TIME ZONE 'UTC')::date AS today) d
+  CROSS JOIN jsonb_to_record(CAST(:limits AS jsonb)) AS s (
+      user_tokens_per_day bigint, user_tokens_per_month bigint,
+      user_usd_per_day bigint, user_usd_per_month bigint)
   LEFT JOIN user_limits u ON u.user_id = :user_id
   LEFT JOIN user_budgets b ON b.user_id = :user_id)
-SELECT b.own_tokens_per_day, b.own_tokens_per_month, l.*
+SELECT b.tokens_per_day, b.tokens_per_month, b.nanodollars_per_day, b.nanodollars_per_month,
+  l.reached, l.most, CASE WHEN l.day >= l.since THEN l.counted ELSE 0 END AS used,
+  (l.since + l.span)::timestamptz AS ends
 FROM budget b LEFT JOIN LATERAL (VALUES
-    ('user_tokens_per_day', b.tokens_per_day, b.day_tokens,
-      (b.today + interval '1 day')::timestamptz),
-    ('user_tokens_per_month', b.tokens_per_month, b.month_tokens,
-      (b.month + interval '1 month')::timestamptz)
-  ) AS l (reached, most, used, ends) ON l.most IS NOT NULL
+    ('user_tokens_per_day', coalesce(b.tokens_per_day, b.user_tokens_per_day),
+      b.day, b.day_tokens, b.today, interval '1 day'),
+    ('user_tokens_per_month', coalesce(b.tokens_per_month, b.user_tokens_per_month),
+      b.day, b.month_tokens, b.month, interval '1 month'),
+    ('user_usd_per_day', coalesce(b.nanodollars_per_day, b.user_usd_per_day),
+      b.day, b.day_nanodollars, b.today, interval '1 day'),
+    ('user_usd_per_month', coalesce(b.nanodollars_per_month, b.user_usd_per_month),
+      b.day, b.month_nanodollars, b.month, interval '1 month')
+  ) AS l (reached, most, day, counted, since, span) ON l.most IS NOT NULL

@@ -2,19 +2,26 @@
 -- A row that another asks of meanwhile is locked, and looked at again: it says so then.
 -- When the month began stands there twice: of what a subquery gives, Postgres does not know how many
 -- rows come after it, and would read all.
--- Parameters: percent, tokens_per_day, tokens_per_month.
+-- Parameters: percent, limits.
 WITH near AS MATERIALIZED (
   SELECT u.user_id, u.warned, jsonb_object_agg(l.reached, l.since::text) AS news
   FROM (SELECT (now() AT TIME ZONE 'UTC')::date AS today) d
+  CROSS JOIN jsonb_to_record(CAST(:limits AS jsonb)) AS s (
+      user_tokens_per_day bigint, user_tokens_per_month bigint,
+      user_usd_per_day bigint, user_usd_per_month bigint)
   JOIN user_limits u ON u.day >= date_trunc('month', now() AT TIME ZONE 'UTC')::date
   LEFT JOIN user_budgets b ON b.user_id = u.user_id
   CROSS JOIN LATERAL (VALUES
-    ('user_tokens_per_day', coalesce(b.tokens_per_day, nullif(:tokens_per_day, 0)),
+    ('user_tokens_per_day', coalesce(b.tokens_per_day, s.user_tokens_per_day),
       CASE WHEN u.day = d.today THEN u.day_tokens ELSE 0 END, d.today),
-    ('user_tokens_per_month', coalesce(b.tokens_per_month, nullif(:tokens_per_month, 0)),
-      u.month_tokens, date_trunc('month', d.today)::date)
+    ('user_tokens_per_month', coalesce(b.tokens_per_month, s.user_tokens_per_month),
+      u.month_tokens, date_trunc('month', d.today)::date),
+    ('user_usd_per_day', coalesce(b.nanodollars_per_day, s.user_usd_per_day),
+      CASE WHEN u.day = d.today THEN u.day_nanodollars ELSE 0 END, d.today),
+    ('user_usd_per_month', coalesce(b.nanodollars_per_month, s.user_usd_per_month),
+      u.month_nanodollars, date_trunc('month', d.today)::date)
   ) AS l (reached, most, used, since)
-  WHERE l.used > 0 AND l.used * 100 >= l.most * :percent
+  WHERE l.used > 0 AND l.used::numeric * 100 >= l.most::numeric * :percent
     AND u.warned ->> l.reached IS DISTINCT FROM l.since::text
   GROUP BY u.user_id, u.warned),
 told AS (
