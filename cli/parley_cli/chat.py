@@ -179,7 +179,13 @@ class Chat:
                 note(f"{clean_line(asked.name)} waits for {clean_line(asked.decider)} to decide.")
                 return False
             call = f"{clean_line(asked.name)} {clean_line(asked.arguments)}"
-            yes = typer.confirm(f"May it call {call}?", err=True)
+            try:
+                yes = typer.confirm(f"May it call {call}?", err=True)
+            except typer.Abort:  # Ctrl-C, or Ctrl-D: neither says yes or no
+                note(
+                    "\nNothing was decided; the turn waits. `parley approvals list` tells for what."
+                )
+                return False
             self._parley.decide_approval(asked.approval_id, "approve" if yes else "reject")
         return True
 

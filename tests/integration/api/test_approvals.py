@@ -112,3 +112,21 @@ def test_what_is_no_decision_changes_nothing(
 
     assert api("POST", path, body).status == 422
     assert api("GET", path).json["status"] == "open"
+
+
+def test_deleting_its_session_takes_it_along_and_its_turn_is_counted_until_then(
+    api: Api, asked: Approval
+) -> None:
+    def waiting_turns() -> int:
+        shown = api("GET", "/admin/stats", user="anna", scopes="parley:admin").json
+        assert 0 <= shown["oldest_approval_seconds"] < 3600 if shown["turns"]["waiting"] else True
+        return int(shown["turns"]["waiting"])
+
+    assert waiting_turns() == 1
+
+    assert api("DELETE", f"/sessions/{asked.session_id}").status == 204
+
+    assert waiting_turns() == 0
+    assert api("GET", f"/approvals/{asked.id}").status == 404
+    assert api("POST", f"/approvals/{asked.id}", {"decision": "approve"}).status == 404
+    assert api("GET", "/approvals").json["items"] == []

@@ -10,7 +10,9 @@ import pytest
 
 from parley.cleanup.report import Counted
 from parley.ids import conversation_key
+from parley.repository.approvals import Asked
 from parley_testing.stores.aged import Aged
+from parley_testing.stores.asking import asking
 
 Clean = Callable[..., Any]
 
@@ -99,9 +101,13 @@ def test_memory_of_what_was_used_a_moment_ago_is_removed_once_more(
     assert waits.fetchall() == [(True,)]
 
 
-def test_a_session_with_an_open_turn_stays(aged: Aged, clean: Clean) -> None:
+@pytest.mark.parametrize("asks", [False, True])
+def test_a_session_with_an_open_turn_stays(aged: Aged, clean: Clean, asks: bool) -> None:
     session_id = aged.session(days=0)
-    aged.begin(session_id)
+    if asks:
+        asking(aged.database, str(session_id), Asked("call_1", "todo", "refund", "{}"))
+    else:
+        aged.begin(session_id)
     aged.sql.execute("UPDATE sessions SET status = 'ended'")
     aged.age(session_id, 400)
 

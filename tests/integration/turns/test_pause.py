@@ -9,6 +9,7 @@ from typing import Any
 import psycopg
 import pytest
 from agents import Agent
+from psycopg.sql import SQL, Identifier
 from sqlalchemy import text
 
 from parley import Effect, approval, effect_tool
@@ -19,7 +20,10 @@ from parley.repository.approvals import Asked, pause
 from parley.repository.cancel import request_cancel
 from parley.repository.database import Database
 from parley.repository.tool_calls import Called, ToolCall
+from parley.repository.waiting import WaitingSessions
 from parley.turns.decide import Decider
+from parley.turns.recover import Recovery
+from parley.turns.wakeup import Waker
 from parley_testing.models.scripted import call, in_order, say
 from parley_testing.postgres.postgres_wire import PostgresWire
 from parley_testing.workbench import Workbench, request
@@ -244,3 +248,55 @@ async def test_whoever_takes_a_turn_is_told_how_often_it_has_paused(
 
     assert turn is not None
     assert (turn.attempt, turn.pauses, turn.tries) == (5, 2, 1)
+
+
+async def test_a_pause_a_decision_and_going_on_write_so_many_rows(
+    new_bench: Callable[..., Workbench], sql: psycopg.Connection
+) -> None:
+    bench = new_bench(in_order(REFUND, say("Done.")), agent=refunding())
+    session_id = bench.new_session()
+    turn = bench.begin(session_id)
+    written = Written(sql)
+
+    view = await bench.execute(turn)
+    assert written.rows() == {"sessions": 1, "turns": 1, "approvals": 1}
+    # While it waits, days if need be, nothing is written, and the recovery finds nothing to do.
+    assert (await Recovery(WaitingSessions(bench.database), Waker()).recover(seconds=60)).woken == 0
+    assert written.rows() == {}
+
+    await Decider(bench.database).decide(view.approvals[0].id, "approved", by="alice", may=())
+    assert written.rows() == {"turns": 1, "approvals": 1}
+
+    assert await bench.session_worker.run_next(session_id, seconds=60)
+    # The session's and the turn's were each written by the claim and by the end.
+    assert written.rows() == {
+        "sessions": 1, "turns": 1, "tool_calls": 1, "tasks": 1, "messages": 1, "daily_usage": 1,
+    }  # fmt: skip
+
+
+class Written:
+    """Counts the rows that were written since it was asked last, by table."""
+
+    def __init__(self, sql: psycopg.Connection) -> None:
+        self._sql = sql
+        tables = sql.execute(
+            "SELECT relname FROM pg_stat_user_tables WHERE schemaname = 'public' ORDER BY relname"
+        )
+        self._tables = [name for (name,) in tables]
+        self._before = self._now()
+
+    def rows(self) -> dict[str, int]:
+        before, self._before = self._before, self._now()
+        changed = {table: len(self._before[table] - before[table]) for table in self._tables}
+        return {table: count for table, count in changed.items() if count}
+
+    def _now(self) -> dict[str, set[tuple[str, str]]]:
+        # A row that is written anew lies at another place, or is of another transaction.
+        return {
+            table: set(
+                self._sql.execute(
+                    SQL("SELECT ctid::text, xmin::text FROM {}").format(Identifier(table))
+                ).fetchall()
+            )
+            for table in self._tables
+        }

@@ -13,7 +13,7 @@ from agents import Agent
 from parley import Effect, effect_tool
 from parley.http.streaming import Limits
 from parley.turns.decide import Decider
-from parley_testing.models.scripted import Streamed, in_order, say
+from parley_testing.models.scripted import Streamed, call, in_order, say
 from parley_testing.models.steps import Called, Gate
 from parley_testing.streams.streaming import Streams, data, numbers, text_of
 from parley_testing.waiting import until
@@ -254,3 +254,25 @@ async def test_a_stream_that_ends_since_the_turn_waits_can_be_followed_again(
     assert data(rest[1])["decision"] == "approved"
     async with streams.follow(session_id, turn_id) as reading:
         assert await reading.rest() == [*first, *rest]
+
+
+async def test_who_was_told_that_it_waits_where_nobody_wrote_it_is_told_that_it_was_cancelled(
+    new_streams: NewStreams,
+) -> None:
+    """That it waits is made up at the place where whoever cancels writes how it ended."""
+    streams = await new_streams(in_order(call("pay", "call_p", title="milk")))
+    bench = streams.bench
+    bench.agent = Agent("till", tools=[pay])
+    session_id = bench.new_session()
+    turn = (await bench.sender.send(request(session_id), seconds=60)).view.turn
+    async with streams.follow(session_id, turn.id) as reading:
+        first = await reading.rest()
+    assert [frame.event for frame in first] == ["turn.started", "turn.waiting"]
+
+    await bench.canceller.cancel("alice", session_id, turn.id)
+
+    async with streams.follow(session_id, turn.id, numbers(first)[-1]) as reading:
+        rest = await reading.rest()
+    assert [frame.event for frame in rest] == ["turn.cancelled"]
+    async with streams.follow(session_id, turn.id, numbers(rest)[-1]) as reading:
+        assert await reading.rest() == []

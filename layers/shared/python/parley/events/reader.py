@@ -6,6 +6,7 @@ import asyncio
 from bisect import bisect_right
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextvars import Context
+from dataclasses import replace
 from typing import Protocol
 from uuid import UUID
 
@@ -331,6 +332,15 @@ class _Tail:
         """Whether the turn has ended, or waits, as far as Postgres can tell now."""
         return await self._ended() or self._view.turn.status == "waiting"
 
+    def _may_have_waited(self, events: Sequence[TurnEvent]) -> bool:
+        """Whether a turn was perhaps cancelled while it waited, and nobody had written that.
+
+        To wait and to be cancelled use up a number of an attempt each.
+        """
+        turn = self._view.turn
+        told = len(events) > 1 and events[-2].type == "turn.waiting"
+        return turn.status == "cancelled" and turn.attempt > 2 and not told
+
     async def _rest(self) -> Sequence[TurnEvent]:
         """Return what is left of the log of a turn that has ended or waits, with that made up if
         need be.
@@ -355,6 +365,9 @@ class _Tail:
                 # Who asks has seen a log that is gone by now, but maybe not how it ended.
                 made = final_events(self._view, after=self._last, interrupted=cut)
             events = [*events, *made]
+        elif events[-1].sequence == self._last and self._may_have_waited(events):
+            # That it waits may have been made up where its end stands: it is told once more.
+            events = [*events, replace(events[-1], sequence=self._last + 1)]
         return [event for event in events if event.sequence > self._last]
 
     def _take(self, events: Sequence[TurnEvent]) -> None:
