@@ -10,6 +10,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from parley_local.stack import LocalStack
 from parley_testing.browser import HANG_MILLISECONDS, Visit, sign_in, started
+from parley_testing.refunds_project import refunds_project
 from parley_testing.told_model import ToldModel
 from parley_testing.waiting import HANG_SECONDS
 
@@ -30,8 +31,9 @@ def stack(model: ToldModel, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         "OPENAI_MODEL": "told",
         "OFFLINE_MODEL": "",
     }
-    data = tmp_path_factory.mktemp("stack") / "data"
-    with LocalStack(data, env=env, ready_within=HANG_SECONDS) as stack:
+    folder = tmp_path_factory.mktemp("stack")
+    project = refunds_project(folder / "own")
+    with LocalStack(folder / "data", env=env, project=project, ready_within=HANG_SECONDS) as stack:
         yield stack
 
 

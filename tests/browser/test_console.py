@@ -24,7 +24,7 @@ from parley_testing.told_model import ToldModel
 Enter = Callable[..., Visit]
 
 REFUSED = Raw(400, b'{"error": {"message": "no such model", "type": "invalid_request_error"}}')
-PARTS = ("Now", "Figures", "Sessions", "Escalations", "Cleanup")
+PARTS = ("Now", "Figures", "Sessions", "Escalations", "Approvals", "Cleanup")
 
 
 class Talker:

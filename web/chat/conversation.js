@@ -12,6 +12,9 @@ import { Turn } from "./turn.js";
 
 /** @typedef {import("../shared/api.js").Api} Api */
 
+const FIRST_LOOK = 2000;
+const LONGEST_LOOK = 60_000;
+
 export class Conversation {
   /**
    * @param {Api} api
@@ -30,6 +33,9 @@ export class Conversation {
     this.ended = () => {};
     /** @type {Turn | null} */
     this.following = null;
+    /** Told when somebody has to decide. @type {(turn: Turn) => void} */
+    this.asked = () => {};
+    this.looking = 0;
   }
 
   #fromTheNewest() {
@@ -40,6 +46,7 @@ export class Conversation {
   /** Stop following; the turns go on. */
   close() {
     this.stopped.abort();
+    clearTimeout(this.looking);
   }
 
   get openTurns() {
@@ -56,7 +63,28 @@ export class Conversation {
   async refresh() {
     this.#take(await this.#fromTheNewest().older());
     for (const turn of this.turns) turn.lost = false;
+    const standing = this.turns.find((turn) => turn.stands);
+    if (standing) await this.#look(standing);
     this.#follow();
+  }
+
+  /**
+   * Decide on what a turn waits for; it goes on with the last decision.
+   *
+   * @param {Turn} turn
+   * @param {string} id
+   * @param {import("../shared/approval_view.js").Decision} decision
+   * @returns {Promise<void>} Ends when it is decided, or throws if it was refused.
+   */
+  async decide(turn, id, decision) {
+    try {
+      // The same decision once more is harmless.
+      const decided = await this.api.json("POST", `approvals/${id}`, { body: decision, key: crypto.randomUUID() });
+      turn.asks([decided]);
+    } finally {
+      await this.#look(turn).catch(() => undefined);
+      tellOthers({ changed: "turns", session: this.session.id });
+    }
   }
 
   /**
@@ -92,6 +120,8 @@ export class Conversation {
     if (said.turn.status !== "running" && turn.open) {
       turn.told(said.turn);
       this.#over(turn);
+    } else if (turn.stands) {
+      await this.#look(turn);
     }
     return said.outcome;
   }
@@ -108,7 +138,7 @@ export class Conversation {
       sessionId: this.session.id, turnId: turn.id ?? "", signal: this.stopped.signal,
     });
     for await (const event of told) replayed.apply(event);
-    if (replayed.parts.some((part) => part.kind === "tool")) {
+    if (replayed.parts.some((part) => part.kind !== "text")) {
       turn.parts = replayed.parts;
     } else {
       const details = await this.api.json("GET", `sessions/${this.session.id}/turns/${turn.id}`);
@@ -136,7 +166,7 @@ export class Conversation {
   /** Follow the first turn that is not over, unless one is followed. */
   #follow() {
     const next = this.openTurns.find((turn) => turn.id !== null && !turn.lost);
-    if (!next || this.following || this.stopped.signal.aborted) return;
+    if (!next || next.stands || this.following || this.stopped.signal.aborted) return;
     next.rewind();
     this.#run(next, {});
   }
@@ -169,6 +199,7 @@ export class Conversation {
         if (turn.status === "sending") turn.status = "running";
         turn.apply(event);
       }
+      if (turn.status === "waiting") await this.#stand(turn);
       if (turn.parts.some((part) => part.kind === "text" && part.whole && part.text === "")) {
         await this.#readWhole(turn);
       }
@@ -186,10 +217,55 @@ export class Conversation {
     }
   }
 
+  /**
+   * Leave a turn that waits for somebody, and look after it: they may decide elsewhere.
+   *
+   * @param {Turn} turn
+   */
+  async #stand(turn) {
+    turn.stands = true;
+    await this.#look(turn);
+    if (!turn.stands) return;
+    this.asked(turn);
+    this.#lookLater(turn, FIRST_LOOK);
+  }
+
+  /**
+   * Take how a turn stands that waits; it is followed again if it does not wait any more.
+   *
+   * @param {Turn} turn
+   */
+  async #look(turn) {
+    const details = await this.api.json("GET", `sessions/${this.session.id}/turns/${turn.id}`);
+    if (!turn.stands) return;
+    const asks = details.approvals.filter((/** @type {any} */ each) => each.status === "open");
+    const known = asks.every((/** @type {any} */ each) => turn.openApprovals.some(({ id }) => id === each.id));
+    if (details.turn.status === "waiting" && known) {
+      turn.asks(details.approvals);
+      return;
+    }
+    turn.stands = false;
+    clearTimeout(this.looking);
+    this.#follow();
+  }
+
+  /**
+   * @param {Turn} turn
+   * @param {number} wait Milliseconds; ever longer, as somebody may take days.
+   */
+  #lookLater(turn, wait) {
+    clearTimeout(this.looking);
+    this.looking = setTimeout(async () => {
+      // A tab that nobody sees asks when it is looked at again.
+      if (!document.hidden) await this.#look(turn).catch(() => undefined);
+      if (turn.stands && !this.stopped.signal.aborted) this.#lookLater(turn, Math.min(1.5 * wait, LONGEST_LOOK));
+    }, wait);
+  }
+
   /** @param {Turn} turn */
   async #readWhole(turn) {
     const details = await this.api.json("GET", `sessions/${this.session.id}/turns/${turn.id}`);
-    turn.parts = turn.parts.filter((part) => part.kind === "tool");
+    turn.parts = turn.parts.filter((part) => part.kind !== "text");
     turn.told(details.turn, details.reply?.content ?? null);
   }
 
@@ -224,6 +300,7 @@ export class Conversation {
       }
       // What is followed is ahead of the list.
       if (turn === this.following) turn.number = said.number;
+      else if (turn.stands) continue; // it is looked at by itself
       else if (turn.open || turn.number === null) turn.told(said, reply);
     }
     this.#order();

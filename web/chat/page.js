@@ -20,6 +20,12 @@ import { Transcript } from "./transcript.js";
 // How often a name is tried with a number behind it, before the session gets none.
 const NAMES = 5;
 
+/** @param {Turn} turn */
+function askedFor(turn) {
+  const tools = turn.openApprovals.map(({ tool }) => shortened(tool, 100));
+  return `The agent waits for a decision: ${tools.join(", ")}.`;
+}
+
 export class ChatPage {
   /**
    * @param {HTMLElement} place
@@ -135,9 +141,15 @@ export class ChatPage {
       retry: (turn) => this.#retry(turn),
       reconnect: () => this.#refresh(),
       look: (turn) => conversation.look(turn),
+      decide: async (turn, id, decision) => {
+        await conversation.decide(turn, id, decision);
+        announce(decision.decision === "approve" ? "Approved." : "Rejected.");
+        this.composer.focus();
+      },
     });
     this.transcript = transcript;
     conversation.changed = () => transcript.show();
+    conversation.asked = (turn) => announce(askedFor(turn));
     conversation.ended = (turn) => this.#ended(turn);
     this.#showSession(session);
     this.body.replaceChildren(transcript.element);

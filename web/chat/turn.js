@@ -2,7 +2,9 @@
  * What is known of a turn. It changes by events and by what the API says; who shows it is told.
  */
 
-/** @typedef {"sending" | "queued" | "running" | "completed" | "failed" | "cancelled"} Status */
+/** @typedef {"sending" | "queued" | "running" | "waiting" | "completed" | "failed" | "cancelled"} Status */
+
+/** @typedef {import("../shared/approval_view.js").Asked & {kind: "approval", callId: string}} AskedFor */
 
 /**
  * @typedef {object} Said
@@ -39,7 +41,7 @@ export class Turn {
     this.status = status;
     /** @type {number | null} */
     this.number = null;
-    /** @type {(Said | Called)[]} */
+    /** @type {(Said | Called | AskedFor)[]} */
     this.parts = [];
     this.sequence = 0;
     /** Whether an attempt died, and another carried the turn on. */
@@ -49,6 +51,8 @@ export class Turn {
     this.connectionLost = false;
     /** Whether that is not tried any more. */
     this.lost = false;
+    /** Whether all is known of it, and it waits for somebody. */
+    this.stands = false;
     /** @type {{code: string, detail: string} | null} */
     this.error = null;
     /** How many answers of the model there were: more than one, and it has used tools. */
@@ -59,7 +63,7 @@ export class Turn {
   }
 
   get open() {
-    return this.status === "sending" || this.status === "queued" || this.status === "running";
+    return ["sending", "queued", "running", "waiting"].includes(this.status);
   }
 
   /** Forget what events told, since they are about to be told again from the start. */
@@ -67,6 +71,20 @@ export class Turn {
     this.parts = [];
     this.sequence = 0;
     this.resumed = false;
+    this.stands = false;
+  }
+
+  /**
+   * Take what is asked for, as it stands now.
+   *
+   * @param {import("../shared/approval_view.js").Asked[]} approvals
+   */
+  asks(approvals) {
+    for (const asked of approvals) {
+      const part = this.parts.find((each) => each.kind === "approval" && each.id === asked.id);
+      if (part) Object.assign(part, asked);
+    }
+    this.changed();
   }
 
   /**
@@ -83,7 +101,7 @@ export class Turn {
     this.error = said.error;
     this.status = said.status;
     if (reply !== null && !this.parts.some((part) => part.kind === "text" && part.whole)) {
-      this.parts = [...this.parts.filter((part) => part.kind === "tool"), text(null, reply, true)];
+      this.parts = [...this.parts.filter((part) => part.kind !== "text"), text(null, reply, true)];
     }
     this.changed();
   }
@@ -97,8 +115,20 @@ export class Turn {
         this.number = event.number;
         break;
       case "turn.resumed":
+        this.resumed ||= this.status !== "waiting";
         this.status = "running";
-        this.resumed = true;
+        break;
+      case "turn.waiting":
+        this.status = "waiting";
+        event.approvals.forEach((/** @type {any} */ asked) => this.#asks(asked));
+        break;
+      case "approval.decided":
+        for (const part of this.parts) {
+          if (part.kind === "approval" && part.id === event.approval_id) {
+            part.status = event.decision;
+            part.reason = event.reason;
+          }
+        }
         break;
       case "message.delta":
         this.#textOf(event.step).text += event.text;
@@ -134,6 +164,11 @@ export class Turn {
     this.changed();
   }
 
+  /** What somebody has to decide on still. */
+  get openApprovals() {
+    return this.parts.flatMap((part) => (part.kind === "approval" && part.status === "open" ? [part] : []));
+  }
+
   /** Everything that was said so far. */
   get text() {
     return this.parts.map((part) => (part.kind === "text" ? part.text : "")).join("\n\n").trim();
@@ -158,6 +193,12 @@ export class Turn {
     const whole = text(step, said ?? before, true);
     if (place < 0) this.parts.push(whole);
     else this.parts[place] = whole;
+  }
+
+  /** @param {any} asked */
+  #asks({ approval_id, call_id, name, ...asked }) {
+    if (this.parts.some((part) => part.kind === "approval" && part.id === approval_id)) return;
+    this.parts.push({ kind: "approval", id: approval_id, callId: call_id, tool: name, status: "open", ...asked });
   }
 
   /** @param {any} event */

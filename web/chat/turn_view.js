@@ -2,6 +2,7 @@
  * A turn on the page: what the user said, what the agent says and does, and how it stands.
  */
 
+import { ApprovalView } from "../shared/approval_view.js";
 import { h, set } from "../shared/dom.js";
 import { visible } from "../shared/text.js";
 import { TextView } from "./text_view.js";
@@ -15,6 +16,7 @@ import { ToolView } from "./tool_view.js";
  * @property {(turn: Turn) => void} retry
  * @property {(turn: Turn) => void} reconnect
  * @property {(turn: Turn) => Promise<void>} look
+ * @property {(turn: Turn, id: string, decision: import("../shared/approval_view.js").Decision) => Promise<void>} decide
  * @property {() => void} grown Told when it may have become higher.
  */
 
@@ -24,6 +26,8 @@ const REASONS = /** @type {Record<string, string>} */ ({
   turn_cancelled: "It was cancelled.",
 });
 
+const VIEWS = { text: TextView, tool: ToolView, approval: ApprovalView };
+
 export class TurnView {
   /**
    * @param {Turn} turn
@@ -32,7 +36,7 @@ export class TurnView {
   constructor(turn, doing) {
     this.turn = turn;
     this.doing = doing;
-    /** @type {(TextView | ToolView)[]} */
+    /** @type {(TextView | ToolView | ApprovalView)[]} */
     this.parts = [];
     this.scheduled = false;
     /** What it was last said to be like, as markup to compare. */
@@ -78,16 +82,24 @@ export class TurnView {
     const parts = this.turn.parts;
     parts.forEach((part, place) => {
       let view = this.parts[place];
-      const fits = part.kind === "text" ? view instanceof TextView : view instanceof ToolView;
+      const fits = view instanceof VIEWS[part.kind] && (part.kind !== "approval" || view.asked.id === part.id);
       if (!fits) {
         this.parts.splice(place).forEach((old) => old.element.remove());
-        view = part.kind === "text" ? new TextView() : new ToolView();
+        view = part.kind === "approval" ? this.#approval(part) : new VIEWS[part.kind]();
         this.parts.push(view);
         this.answer.append(view.element);
       }
       view.show(/** @type {any} */ (part));
     });
     this.parts.splice(parts.length).forEach((old) => old.element.remove());
+  }
+
+  /** @param {import("./turn.js").AskedFor} part */
+  #approval(part) {
+    return new ApprovalView(part, {
+      may: part.decider === "user",
+      decide: (id, decision) => this.doing.decide(this.turn, id, decision),
+    });
   }
 
   #showState() {
@@ -112,8 +124,8 @@ export class TurnView {
       ? "The connection is lost."
       : turn.connectionLost
         ? "Reconnecting…"
-        : { sending: "Sending…", queued: "Waits its turn", running: "Working…" }[
-            /** @type {"sending" | "queued" | "running"} */ (turn.status)
+        : { sending: "Sending…", queued: "Waits its turn", running: "Working…", waiting: "Waits for a decision" }[
+            /** @type {"sending" | "queued" | "running" | "waiting"} */ (turn.status)
           ];
     const cancel = turn.status === "queued" ? "Take back" : "Stop";
     return [
@@ -141,7 +153,7 @@ export class TurnView {
 
   #past() {
     const { turn } = this;
-    const used = turn.modelCalls > 1 && !turn.parts.some((part) => part.kind === "tool");
+    const used = turn.modelCalls > 1 && !turn.parts.some((part) => part.kind !== "text");
     if (turn.open || !used || this.looked) return [];
     const look = async (/** @type {Event} */ event) => {
       const button = /** @type {HTMLButtonElement} */ (event.currentTarget);

@@ -10,15 +10,18 @@ import { turnList } from "./turn_list.js";
 export async function showNow({ api, place, signal }) {
   const list = (/** @type {string} */ label, /** @type {string} */ status) =>
     turnList(api, label, { status }, signal);
-  const [figures, running, waiting, failed] = await Promise.all([
+  const [figures, running, decisions, waiting, failed] = await Promise.all([
     api.json("GET", "admin/stats", { signal }),
     list("Turns that run", "running"),
+    list("Turns that wait for a decision", "waiting"),
     list("Turns that wait", "queued"),
     list("Turns that failed", "failed"),
   ]);
   place.append(
     facts(standing(figures)),
     section("Running", running),
+    section("Waiting for a decision",
+      h("p", { class: "quiet" }, "On what, ", h("a", { href: "#approvals" }, "the approvals"), " tell."), decisions),
     section("Waiting", waiting),
     section("Failed", ...causes(figures.newest_turns), failed));
 }

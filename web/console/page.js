@@ -6,6 +6,7 @@
 import { ApiError } from "../shared/api.js";
 import { announce, h, set } from "../shared/dom.js";
 import { shortened } from "../shared/text.js";
+import { showApproval, showApprovals } from "./approvals.js";
 import { showCleanup } from "./cleanup.js";
 import { showEscalations } from "./escalations.js";
 import { showFigures } from "./figures.js";
@@ -33,6 +34,7 @@ const PARTS = {
   figures: { title: "Figures", show: showFigures },
   sessions: { title: "Sessions", show: showSessions },
   escalations: { title: "Escalations", show: showEscalations },
+  approvals: { title: "Approvals", show: showApprovals },
   cleanup: { title: "Cleanup", show: showCleanup },
 };
 
@@ -85,6 +87,7 @@ export class ConsolePage {
     const [part, show] =
       name === "turns" ? ["now", showTurn]
       : name === "sessions" && id !== "" ? ["sessions", showSession]
+      : name === "approvals" && id !== "" ? ["approvals", showApproval]
       : name in PARTS ? [name, /** @type {any} */ (PARTS)[name].show]
       : ["now", showNow];
     for (const link of this.links) set(link, "aria-current", link.dataset.part === part ? "page" : null);

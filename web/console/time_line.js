@@ -5,7 +5,7 @@
 
 /**
  * @typedef {object} Entry
- * @property {"message" | "attempt" | "model" | "tool" | "said" | "void" | "end"} kind
+ * @property {"message" | "attempt" | "model" | "tool" | "said" | "void" | "waits" | "decided" | "end"} kind
  * @property {string} title
  * @property {number} from Milliseconds since 1970.
  * @property {number} to
@@ -32,6 +32,7 @@ export function timeLine(whole, calls, events) {
     ...whole.steps.filter((/** @type {any} */ step) => step.kind === "model").map(modelCall),
     ...toolCalls(whole.steps, calls, events),
     ...sayings(turn, events),
+    ...decisions(events),
   ];
   // What ends at the same moment as another begins has begun before it.
   done.sort((a, b) => a.from - b.from || a.to - b.to || ORDER.indexOf(a.kind) - ORDER.indexOf(b.kind));
@@ -41,7 +42,7 @@ export function timeLine(whole, calls, events) {
 }
 
 /** @type {Entry["kind"][]} */
-const ORDER = ["attempt", "model", "said", "void", "tool"];
+const ORDER = ["attempt", "model", "said", "void", "tool", "waits", "decided"];
 
 /**
  * @param {any} whole
@@ -129,6 +130,24 @@ function sayings(turn, events) {
   }
   if (open !== null && turn.status !== "completed") said.push({ ...open, title: "Says, and does not come to an end" });
   return said;
+}
+
+/**
+ * What somebody had to decide on, and what they decided.
+ *
+ * @param {any[]} events
+ * @returns {Entry[]}
+ */
+function decisions(events) {
+  return events.flatMap(({ type, at: time, data }) => {
+    if (type === "turn.waiting") {
+      return data.approvals.map((/** @type {any} */ asked) =>
+        at("waits", `May ${asked.name} be called? ${asked.decider} decides`, time, { given: asked.arguments }));
+    }
+    if (type !== "approval.decided") return [];
+    const how = data.edited ? `${data.decision}, with other arguments` : data.decision;
+    return [at("decided", `${data.name} is ${how}`, time, { text: data.reason })];
+  });
 }
 
 /**

@@ -12,7 +12,8 @@ import { timeLine } from "./time_line.js";
 /** @typedef {import("./time_line.js").Entry} Entry */
 
 const KINDS = {
-  message: "user", attempt: "attempt", model: "model", tool: "tool", said: "model says", void: "model", end: "end",
+  message: "user", attempt: "attempt", model: "model", tool: "tool", said: "model says", void: "model",
+  waits: "waits", decided: "decision", end: "end",
 };
 
 /** @param {import("./page.js").Stage} stage */
@@ -43,11 +44,19 @@ export async function showTurn({ api, place, id, signal, title }) {
     section("What the model was told and answered", ...memory(remembered, whole.turn)));
 }
 
+/** @param {any[]} approvals */
+function waitsFor(approvals) {
+  const open = approvals.filter(({ status }) => status === "open");
+  return h("ul", { class: "plain" }, open.map(({ id, tool, decider }) =>
+    h("li", {}, h("a", { href: `#approvals/${id}` }, "A decision on ", told(tool, 40)), " of ", told(decider, 40))));
+}
+
 /** @param {any} whole */
-function standing({ turn, user_id: user, request_id: request, attempt, crashes }) {
+function standing({ turn, user_id: user, request_id: request, attempt, crashes, approvals }) {
   const waited = turn.started_at === null ? null : Date.parse(turn.started_at) - Date.parse(turn.created_at);
   return facts([
     ["Status", badge(turn.status)],
+    ...(turn.status !== "waiting" ? [] : /** @type {[string, any][]} */ ([["Waits for", waitsFor(approvals)]])),
     ...(turn.error === null ? [] : /** @type {[string, any][]} */ ([
       ["Why", h("span", {}, h("code", {}, shortened(turn.error.code, 60)), " ", told(turn.error.detail, 1000))]])),
     ["User", userLink(user)],
@@ -96,7 +105,7 @@ function drawn(entries) {
 function content({ text, given, gave, cut, kind }) {
   return [
     text !== null && text !== undefined && text !== "" && h("p", { class: "text", dir: "auto" }, visible(text)),
-    ...(kind !== "tool" ? [] : [
+    ...(kind !== "tool" && kind !== "waits" ? [] : [
       given !== null && given !== undefined && block("Given", given),
       gave !== undefined && block("Gave", typeof gave === "string" ? gave : JSON.stringify(gave)),
       cut && h("p", { class: "quiet" }, "It is longer than what is shown."),

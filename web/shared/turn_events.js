@@ -36,6 +36,7 @@ const LONGEST_WAIT = 10_000;
  */
 export async function* turnEvents(api, { sessionId, turnId, send, after = 0, signal, taken, connected }) {
   let [last, silent, wait] = [after, 0, 1000];
+  let waits = false;
   for (;;) {
     try {
       // Until an event has come, whoever had the turn may have died: the message carries it on.
@@ -60,9 +61,11 @@ export async function* turnEvents(api, { sessionId, turnId, send, after = 0, sig
         if (event.sequence <= last) continue;
         if (event.sequence > last + 1 && event.type !== "events.lost") break; // one is missing: ask again
         last = event.sequence;
+        waits = event.type === "turn.waiting";
         yield event;
         if (ENDS.has(event.type)) return;
       }
+      if (waits) return; // for somebody, who may take days
     } catch (error) {
       if (signal.aborted) throw error;
       // A stream that breaks is a TypeError of the reader's.
