@@ -78,7 +78,7 @@ def test_what_is_rejected_is_told_why_and_found_by_its_status(
     console: Page, stack: LocalStack, model: ToldModel, user: str
 ) -> None:
     asked = asking(stack, model, user, Called("pay", {"order": HOSTILE}))
-    console.get_by_role("link", name="Approvals").click()
+    console.get_by_role("link", name="Approvals", exact=True).click()
     waiting = console.get_by_role("region", name="Approvals that are open")
     row = waiting.get_by_role("row").filter(has_text=user[:30])
     expect(row).to_contain_text("<img src=x onerror=alert(1)>")
@@ -89,7 +89,7 @@ def test_what_is_rejected_is_told_why_and_found_by_its_status(
     expect(approval).to_contain_text("not in the budget")
     assert console.locator(".approval img").count() == 0
 
-    console.get_by_role("link", name="Approvals").click()
+    console.get_by_role("link", name="Approvals", exact=True).click()
     expect(waiting.get_by_role("row").filter(has_text=user[:30])).to_have_count(0)
     console.get_by_label("Status").select_option("rejected")
     rejected = console.get_by_role("region", name="Approvals that are rejected")

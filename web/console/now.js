@@ -21,7 +21,7 @@ export async function showNow({ api, place, signal }) {
     facts(standing(figures)),
     section("Running", running),
     section("Waiting for a decision",
-      h("p", { class: "quiet" }, "On what, ", h("a", { href: "#approvals" }, "the approvals"), " tell."), decisions),
+      h("p", {}, h("a", { href: "#approvals" }, "What they wait for")), decisions),
     section("Waiting", waiting),
     section("Failed", ...causes(figures.newest_turns), failed));
 }
