@@ -20,6 +20,7 @@ pytest_plugins = [
     "parley_testing.read_once",
     "parley_testing.slowest_files",
     "parley_testing.temporary_root",
+    "parley_testing.together",
 ]
 
 

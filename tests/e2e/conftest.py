@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
+import pickle
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -30,8 +33,17 @@ _TEMPLATE = "parley_template"
 
 @pytest.fixture(scope="session")
 def packages(tmp_path_factory: pytest.TempPathFactory) -> Packages:
-    """What `make package` makes for this machine, unpacked."""
-    return make_packages(tmp_path_factory.mktemp("packages"))
+    """What `make package` makes for this machine, unpacked; once for all workers of a run."""
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    kept = shared / "packages.pickle"
+    with (shared / "packages.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not kept.exists():
+            (shared / "packages").mkdir()
+            kept.write_bytes(pickle.dumps(make_packages(shared / "packages")))
+    made: Packages = pickle.loads(kept.read_bytes())
+    return made
 
 
 @pytest.fixture(scope="session")

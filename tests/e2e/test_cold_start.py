@@ -18,13 +18,27 @@ HANDLERS = [name for name in FUNCTIONS if name != "Stream"]
 Probe = Callable[[str], dict[str, Any]]
 
 
+@pytest.fixture(scope="module")
+def seen() -> dict[str, dict[str, Any]]:
+    """What the probe has seen in each function's place."""
+    return {}
+
+
 @pytest.fixture(name="probe")
-def probed(packages: Packages, deployment: Deployment, tmp_path: Path) -> Probe:
-    """Gives what the probe sees in a function's place."""
+def probed(
+    packages: Packages,
+    deployment: Deployment,
+    tmp_path: Path,
+    seen: dict[str, dict[str, Any]],
+) -> Probe:
+    """Gives what the probe sees in a function's place, and where its runtime lies."""
 
     def run(name: str) -> dict[str, Any]:
-        variables = {**packages.functions[name].variables, **deployment.variables}
-        return start_of(packages.unpacked[name], variables, tmp_path)
+        if name not in seen:
+            variables = {**packages.functions[name].variables, **deployment.variables}
+            found = start_of(packages.unpacked[name], variables, tmp_path)
+            seen[name] = {**found, "runtime": tmp_path / "runtime"}
+        return seen[name]
 
     return run
 
@@ -33,6 +47,7 @@ def test_the_functions_of_the_template_are_those_tested_here(packages: Packages)
     assert sorted(packages.unpacked) == FUNCTIONS
 
 
+@pytest.mark.at_length("each function is started so in e2e/test_events.py")
 @pytest.mark.parametrize("name", HANDLERS)
 def test_a_cold_start_is_timed(
     name: str, deployment: Deployment, capsys: pytest.CaptureFixture[str]
@@ -49,12 +64,12 @@ def test_a_cold_start_is_timed(
 
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_a_function_imports_only_from_its_packages_and_the_runtime(
-    name: str, packages: Packages, probe: Probe, tmp_path: Path
+    name: str, packages: Packages, probe: Probe
 ) -> None:
     seen = probe(name)
 
     package = packages.unpacked[name]
-    ours = [package.task, package.opt, tmp_path / "runtime"]
+    ours = [package.task, package.opt, seen["runtime"]]
     standard = [Path(sysconfig.get_path("stdlib")), Path(sysconfig.get_path("platstdlib"))]
     assert not [path for path in seen["path"] if "-packages" in path]
     assert not {

@@ -16,4 +16,5 @@ faults: .venv/.test at-length ## Random schedules of everything that can go wron
 
 # All that `make test` does less of: see `at_length.py`.
 at-length: .venv/.test tests/clients/node_modules ## Tests on embedded PostgreSQL with their full numbers
-	PARLEY_TEST_AT_LENGTH=1 $(BIN)/pytest tests/faults tests/integration --timeout=3000 $(AT_ONCE)
+	PARLEY_TEST_AT_LENGTH=1 $(BIN)/pytest tests/faults tests/integration tests/e2e tests/unit/test_lean_imports.py \
+		--timeout=3000 $(AT_ONCE)

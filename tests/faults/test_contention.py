@@ -10,13 +10,14 @@ from uuid import UUID
 import psycopg
 
 from parley.ids import conversation_key
+from parley_testing.at_length import times
 from parley_testing.scenarios.fork_server import ForkServer
 from parley_testing.scenarios.parts import Place
 from parley_testing.scenarios.setup import Setup
 
 PROCESSES = 4
-SENDS = 50
-SESSIONS = 200
+SENDS = times(enough=20, full=50)
+SESSIONS = times(enough=60, full=200)
 
 
 def at_once(

@@ -39,7 +39,7 @@ WAYS = (by_the_same_key, by_the_recovery, by_the_next_message)
 
 @pytest.mark.parametrize(
     ("place", "ways", "one_in"),
-    [("sqlite", times(enough=1, full=2), 2), ("dynamodb", 1, 4)],
+    [("sqlite", times(enough=1, full=2), 3), ("dynamodb", 1, 6)],
     indirect=["place"],
     ids=STORES,
 )

@@ -109,7 +109,7 @@ def test_a_worker_that_is_killed_anywhere_leaves_a_wakeup_to_another(
         calls = asked_again(played.asked)
         assert calls <= in_flight(lines(victim.points)) <= 1, point
         again += calls
-    assert killed > len(broken) * 3 / 4
+    assert killed > min(len(broken) * 3 / 4, len(broken) - 2)
     assert 0 < awaited <= killed
     print(f"workers: {killed} kills, {awaited} awaited, {again} model calls repeated")
 

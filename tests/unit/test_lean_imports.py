@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from parley.lean_imports import imported_names
+from parley_testing.at_length import times
 
 NAMES = """# Generated.
 
@@ -95,7 +96,7 @@ def test_everything_is_there_when_it_is_asked_for() -> None:
         "packages = [openai.types, mcp, *(\n"
         "    importlib.import_module(found.name)\n"
         "    for found in pkgutil.walk_packages(openai.types.__path__, 'openai.types.')\n"
-        "    if found.ispkg)]\n"
+        f"    if found.ispkg)][::{times(enough=6, full=1)}]\n"
         "for package in packages:\n"
         "    exported = {}\n"
         "    exec(f'from {package.__name__} import *', exported)\n"
@@ -110,7 +111,7 @@ def test_everything_is_there_when_it_is_asked_for() -> None:
     as_it_stands = said(f"import json\nimport agents\n{names}")
     ours = lean(names)
 
-    assert len(ours) > 1000
+    assert len(ours) > times(enough=150, full=1000)
     missing = {name: value for name, value in as_it_stands.items() if ours.get(name) != value}
     assert missing == {}
 

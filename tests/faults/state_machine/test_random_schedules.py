@@ -17,7 +17,7 @@ from parley_testing.schedules.steps import taken
 from parley_testing.schedules.world import World
 
 STEPS_OF_ONE = 40
-STEPS = int(os.environ.get("PARLEY_SCHEDULE_STEPS", times(enough=400, full=800)))
+STEPS = int(os.environ.get("PARLEY_SCHEDULE_STEPS", times(enough=200, full=800)))
 _LONG = STEPS > 5000
 # A failing schedule is printed as soon as it fails. Making it shorter takes minutes.
 _SHRINK = [Phase.shrink] if "PARLEY_SCHEDULE_SHRINK" in os.environ else []

@@ -19,7 +19,16 @@ from parley_testing.waiting import HANG_SECONDS
 READERS = times(enough=2, full=4)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "number",
+    [
+        pytest.param(
+            signal.SIGINT,
+            marks=pytest.mark.at_length("gateway/test_dev.py sends both to one that streams"),
+        ),
+        signal.SIGTERM,
+    ],
+)
 def test_ending_with_open_streams_prints_no_traceback(
     tmp_path: Path, number: signal.Signals
 ) -> None:

@@ -6,12 +6,13 @@ import itertools
 import json
 from collections.abc import Callable
 
+from parley_testing.at_length import times
 from parley_testing.models.notes import facts_in, keeping_facts
 from parley_testing.models.scripted import Asked
 from parley_testing.workbench import SUMMARIES, Workbench
 
-TURNS = 1_000
-FACTS = ("fact-3", "fact-77", "fact-501")
+TURNS = times(enough=300, full=1_000)
+FACTS = ("fact-3", "fact-77", f"fact-{TURNS // 2 + 1}")
 
 
 def said(number: int) -> str:
