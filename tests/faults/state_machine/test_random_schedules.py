@@ -25,7 +25,7 @@ _SHRINK = [Phase.shrink] if "PARLEY_SCHEDULE_SHRINK" in os.environ else []
 
 # What a schedule comes to depends on who is faster too: a run may miss one of these. Another
 # is made then. The short runs have the seeds 0, 1, …; the long one takes --hypothesis-seed.
-ROUNDS = 5
+ROUNDS = max(5, 4_000 // STEPS)
 OUTCOMES = [
     "outcome: answered",
     "outcome: died",

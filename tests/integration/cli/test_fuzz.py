@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from parley_client import UNSET, ApiError, NotSendable, Parley
 from parley_local.stack import LocalStack
+from parley_testing.at_length import times
 from tasks_desk.client import create_task
 
 EXAMPLES = int(os.environ.get("PARLEY_FUZZ_EXAMPLES", "0"))
@@ -29,7 +30,7 @@ pytestmark = pytest.mark.timeout(0 if EXAMPLES else 900)
 
 def some(examples: int) -> settings:
     return settings(
-        max_examples=EXAMPLES or examples,
+        max_examples=EXAMPLES or times(enough=examples // 3, full=examples),
         deadline=None,
         # The stack is the same for all examples, on purpose.
         suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
