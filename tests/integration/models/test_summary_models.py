@@ -9,7 +9,8 @@ from typing import Any, cast
 from uuid import UUID
 
 import pytest
-from agents import Agent, ModelSettings
+from agents import Agent, ModelSettings, OpenAIResponsesModel
+from openai import AsyncOpenAI
 
 from parley.agents import summary_models
 from parley.agents.provider import Providers
@@ -19,6 +20,7 @@ from parley.manifest import Manifest, ModelApi, Offer
 from parley.memory.store import AgentSessionStore
 from parley.repository.summaries import SummaryRepository, Taken
 from parley.repository.transcript import Transcript
+from parley.runner.prepare import prepare
 from parley.runner.summaries import Making, Summariser
 from parley.runner.summary_prompt import INSTRUCTIONS, question
 from parley_testing import projects
@@ -109,6 +111,34 @@ async def test_the_model_that_is_named_is_asked_or_else_the_agents_own(
     (asked,) = servers[server].asked
     assert asked.body["model"] == model
     assert sum(len(each.asked) for each in servers.values()) == 1
+
+
+@pytest.mark.usefixtures("offered")
+@pytest.mark.parametrize("prepared", [False, True], ids=["as it was built", "after a turn"])
+@pytest.mark.parametrize(
+    ("agent", "server", "model"), [("plain", "own", "brought"), ("named", "deployment", "small")]
+)
+async def test_one_that_the_agent_brings_goes_before_the_deployment_s(
+    servers: dict[str, ModelServer],
+    monkeypatch: pytest.MonkeyPatch,
+    prepared: bool,
+    agent: str,
+    server: str,
+    model: str,
+) -> None:
+    client = AsyncOpenAI(api_key="own", base_url=servers["own"].base_url)
+    built = Agent[Any](name="a", model=OpenAIResponsesModel("brought", client))
+    if prepared:
+        prepare(built)
+    monkeypatch.setattr(summary_models, "load", lambda _: built)
+    models = SummaryModels(Providers(settings(servers, "responses")), "nano")
+
+    assert await ask(models, agent)
+
+    (asked,) = servers[server].asked
+    assert asked.body["model"] == models.of(agent).name == model
+    assert models.of(agent).prices.server.startswith(servers[server].base_url)
+    await client.close()
 
 
 @pytest.mark.usefixtures("offered")

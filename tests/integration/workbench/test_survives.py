@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from agents import Agent, function_tool
+from agents import Agent, Model, ModelResponse, function_tool
 from pydantic import BaseModel
 from sqlalchemy import text
 
@@ -73,6 +74,30 @@ def test_an_effect_tool_survives_and_leaves_nothing_behind(parley: Workbench) ->
 @pytest.mark.parametrize("mode", ["stream", "background"])
 def test_it_survives_in_every_mode(parley: Workbench, mode: str) -> None:
     parley.survives(booking(parley, book, mode=mode))
+
+
+class Unasked(Model):
+    """A model that no test may ask, since it costs."""
+
+    model = "dear"
+
+    async def get_response(self, *asked: Any, **named: Any) -> ModelResponse:
+        raise AssertionError
+
+    def stream_response(self, *asked: Any, **named: Any) -> AsyncIterator[Any]:
+        raise AssertionError
+
+
+@pytest.mark.parametrize("mode", ["wait", "stream"])
+def test_the_script_answers_in_the_place_of_a_model_that_the_agent_brings(
+    parley: Workbench, mode: Mode
+) -> None:
+    agent = Agent[TurnContext](name="bookings", tools=[book], model=Unasked())
+
+    result = parley.run(parley.turn(agent, "A table for four", model=MODEL, mode=mode))
+
+    assert result.reply == "Booked.", result.error_detail
+    assert [asked.model for asked in result.asked] == ["dear", "dear"]
 
 
 @pytest.mark.usefixtures("killed_at_some")

@@ -24,6 +24,7 @@ from parley.repository.tool_calls import ToolCallRepository
 from parley.repository.transcript import Transcript
 from parley.repository.turns import Begun, NewSession, RunningTurn, TurnRepository, TurnRequest
 from parley.runner.agent_run import AgentRunner
+from parley.runner.brought_models import AskedModel, Asking
 from parley.runner.execute import Limits, TurnExecutor
 from parley.runner.summaries import INPUT_BYTES, Summariser, SummaryModel
 from parley.turns.budget import TurnBudget
@@ -98,6 +99,7 @@ class Workbench:
         user_budget: UserBudget = UNBOUNDED,
         servers: ServerLimits | None = None,
         prices: Prices | None = None,
+        asking: Asking = AskedModel,
     ) -> None:
         self.agent = agent
         self.database = database
@@ -122,7 +124,9 @@ class Workbench:
             tool_calls=self.tool_calls,
             store=self.store,
             load_agent=lambda name: self.agent or registry.load(name),
-            runner=AgentRunner(lambda _: provider or self.model, lambda _: prices or Prices()),
+            runner=AgentRunner(
+                lambda _: provider or self.model, lambda _: prices or Prices(), asking
+            ),
             limits=Limits(
                 turn_seconds,
                 crashes,

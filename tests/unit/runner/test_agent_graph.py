@@ -6,9 +6,18 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from agents import Agent, CustomTool, function_tool, handoff
+from agents import (
+    Agent,
+    CustomTool,
+    OpenAIChatCompletionsModel,
+    OpenAIResponsesModel,
+    OpenAIResponsesWSModel,
+    function_tool,
+    handoff,
+)
 from agents.mcp import MCPServerSse, MCPServerStdio
 from agents.sandbox import SandboxAgent
+from openai import AsyncOpenAI
 
 from parley.runner.agent_graph import (
     UnsupportedAgent,
@@ -16,7 +25,10 @@ from parley.runner.agent_graph import (
     require_agent,
     require_recordable,
 )
+from parley.runner.brought_models import BroughtModel
 from parley_testing.models.scripted import ScriptedProvider, in_order
+
+CLIENT = AsyncOpenAI(api_key="none")
 
 
 @function_tool
@@ -76,8 +88,17 @@ def test_an_agent_is_one() -> None:
     require_agent(Agent(name="one"))
 
 
-def own_model() -> Agent[Any]:
-    return Agent(name="inner", model=ScriptedProvider(in_order()).get_model("inner"))
+class KeepsARun(OpenAIResponsesModel):
+    async def _cleanup_on_run_end(self, owner: object) -> None:
+        pass
+
+
+def with_websocket() -> Agent[Any]:
+    return Agent(name="inner", model=OpenAIResponsesWSModel("gpt-5", CLIENT))
+
+
+def with_a_run_s_model() -> Agent[Any]:
+    return Agent(name="inner", model=BroughtModel(KeepsARun("gpt-5", CLIENT)))
 
 
 def with_servers() -> Agent[Any]:
@@ -92,20 +113,21 @@ def with_custom_tool() -> Agent[Any]:
 
 
 def with_plain_function() -> Agent[Any]:
-    tools: list[Any] = [own_model]
+    tools: list[Any] = [late]
     return Agent(name="inner", tools=tools)
 
 
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (own_model, "must name its model"),
+        (with_websocket, "brings .* OpenAIResponsesWSModel, which keeps a websocket"),
+        (with_a_run_s_model, "brings .* KeepsARun, which keeps what it is told"),
         (with_servers, r"MCP servers .* \(files, search\)"),
         (with_custom_tool, "the tool c"),
         (lambda: SandboxAgent(name="inner"), "needs a sandbox"),
-        (with_plain_function, "has own_model among its tools, which is none: .*@function_tool"),
+        (with_plain_function, "has late among its tools, which is none: .*@function_tool"),
     ],
-    ids=["own model", "MCP servers", "custom tool", "sandbox", "plain function"],
+    ids=["websocket", "a run's model", "MCP servers", "custom tool", "sandbox", "plain function"],
 )
 @pytest.mark.parametrize("reached", ["at once", "by handoff", "as a tool"])
 def test_what_goes_past_the_record_is_refused_wherever_it_is(
@@ -125,7 +147,17 @@ def test_what_goes_past_the_record_is_refused_wherever_it_is(
         require_recordable(root)
 
 
-def test_function_tools_and_names_of_models_are_not() -> None:
-    named: Agent[Any] = Agent(name="named", model="gpt-5", tools=[look])
+@pytest.mark.parametrize(
+    "model",
+    [
+        "gpt-5",
+        ScriptedProvider(in_order()).get_model("own"),
+        OpenAIResponsesModel("gpt-5", CLIENT),
+        OpenAIChatCompletionsModel("gpt-5", CLIENT),
+    ],
+    ids=["a name", "an own model", "Responses", "Chat Completions"],
+)
+def test_function_tools_and_other_models_are_not(model: Any) -> None:
+    named: Agent[Any] = Agent(name="named", model=model, tools=[look])
 
     require_recordable(Agent(name="root", handoffs=[named], tools=[named.as_tool("ask", "Ask.")]))

@@ -9,7 +9,7 @@ import pytest
 from agents import ModelBehaviorError
 from openai import APIConnectionError, APIError, AsyncOpenAI
 
-from parley.runner.model_faults import TRIES, BadAnswer, fault_of
+from parley.runner.model_faults import TRIES, BadAnswer, fault_of, fault_of_model
 
 REQUEST = httpx2.Request("POST", "http://model.test/v1/chat/completions")
 
@@ -184,3 +184,51 @@ def test_a_connection_may_be_better_the_next_time() -> None:
 def test_what_is_not_the_model_s_is_no_fault_of_it() -> None:
     assert fault_of(ValueError("context window")) is None
     assert fault_of(None) is None
+
+
+class Foreign(Exception):
+    """Of a library of its own."""
+
+    def __init__(self, status_code: Any, body: Any = None, message: str = "") -> None:
+        super().__init__(message)
+        self.status_code, self.body = status_code, body
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "tries"),
+    [
+        (Foreign(529), "model_failed", TRIES),
+        (Foreign(403), "model_failed", 1),
+        (Foreign(400, {"error": {"code": "context_length_exceeded"}}), "context_overflow", 1),
+        (Foreign(400, message="This model's maximum context length is 9"), "context_overflow", 1),
+        (Foreign(400, message="flagged: content_filter"), "content_filtered", 1),
+        (TimeoutError(), "model_failed", TRIES),
+        (ConnectionResetError(), "model_failed", TRIES),
+        (httpx2.ReadTimeout("late"), "model_failed", TRIES),
+        (in_a_stream({"code": "server_error"}), "model_failed", TRIES),
+    ],
+)
+def test_what_a_model_of_another_library_raises_is_understood(
+    error: Exception, code: str, tries: int
+) -> None:
+    fault = fault_of_model(error)
+
+    assert fault is not None
+    assert (fault.code, fault.tries) == (code, tries)
+
+
+@pytest.mark.parametrize("error", [None, KeyError("said"), Foreign("gone"), Foreign(True)])
+def test_what_tells_nothing_is_not(error: Exception | None) -> None:
+    assert fault_of_model(error) is None
+
+
+def test_it_is_for_a_model_s_own_failures_only() -> None:
+    assert fault_of(Foreign(529)) is None
+    assert fault_of(TimeoutError()) is None
+
+
+def test_nothing_that_was_said_is_quoted() -> None:
+    fault = fault_of_model(Foreign(500, {"message": "alice said hello"}, "alice said hello"))
+
+    assert fault is not None
+    assert fault.detail == "The model answered with status 500: Foreign."

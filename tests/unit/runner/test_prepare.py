@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import pytest
 from agents import Agent, GuardrailFunctionOutput, InputGuardrail
 
 from parley.runner.agent_graph import UnsupportedAgent
+from parley.runner.brought_models import BroughtModel
 from parley.runner.prepare import prepare
 from parley_testing.models.scripted import ScriptedProvider, in_order
 
 
 def judge(context: Any, agent: Any, asked: Any) -> GuardrailFunctionOutput:
     return GuardrailFunctionOutput(None, tripwire_triggered=False)
+
+
+NO_TOOLS: list[Any] = [judge]
 
 
 def some_agent(**fields: Any) -> Agent[Any]:
@@ -64,10 +69,22 @@ def test_again_it_changes_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    "refused",
-    [None, Agent[Any](name="root", model=ScriptedProvider(in_order()).get_model("own"))],
-    ids=["no agent", "a model of its own"],
+    "refused", [None, Agent[Any](name="root", tools=NO_TOOLS)], ids=["no agent", "no tool"]
 )
 def test_what_a_turn_cannot_carry_is_refused(refused: Any) -> None:
     with pytest.raises(UnsupportedAgent):
         prepare(refused)
+
+
+def test_a_model_that_is_brought_is_to_be_recorded_and_still_tells_what_it_holds() -> None:
+    own = ScriptedProvider(in_order()).get_model("own")
+    agent = Agent[Any](name="one", model=own)
+
+    prepare(agent)
+    prepare(agent)
+    copied = copy.copy(agent.clone(name="two").model)
+
+    for model in (agent.model, copied):
+        assert isinstance(model, BroughtModel)
+        assert model.brought is own
+        assert model._name == "own"

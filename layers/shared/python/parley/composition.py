@@ -278,7 +278,7 @@ class Composition:
             store=self.store,
             load_agent=registry.load,
             make_context=registry.make_context,
-            runner=AgentRunner(self._providers.of, self._providers.prices),
+            runner=AgentRunner(self._providers.of, self._providers.prices, self._providers.brought),
             limits=Limits(
                 turn_seconds=settings.turn_timeout_seconds,
                 crashes=settings.turn_max_crashes,

@@ -11,11 +11,13 @@ from agents import (
     Agent,
     GuardrailFunctionOutput,
     InputGuardrail,
+    OpenAIResponsesWSModel,
     RunConfig,
     RunContextWrapper,
     Runner,
     function_tool,
 )
+from openai import AsyncOpenAI
 from pydantic import BaseModel
 
 from parley.runner.tools import effect_tool
@@ -223,16 +225,27 @@ def ask_in_a_transaction(effect: Any) -> str:
 
 
 @function_tool
-async def ask_another_s_model() -> str:
-    """Ask an agent that brings a model."""
-    own = ScriptedProvider(in_order(say("mine"))).get_model("own")
+async def ask_over_a_websocket() -> str:
+    """Ask an agent that brings a model with a connection of its own."""
+    own = OpenAIResponsesWSModel("gpt-5", AsyncOpenAI(api_key="none"))
     return str((await Runner.run(Agent[Any](name="bringer", model=own), "why?")).final_output)
+
+
+@function_tool
+async def configure_a_websocket() -> str:
+    """Have an agent ask such a model."""
+    config = RunConfig(model=OpenAIResponsesWSModel("gpt-5", AsyncOpenAI(api_key="none")))
+    return str((await Runner.run(JUDGE, "why?", run_config=config)).final_output)
 
 
 @pytest.mark.parametrize(
     ("tool", "words"),
-    [(ask_in_a_transaction, "cannot run an agent"), (ask_another_s_model, "bringer must name")],
-    ids=["in a transaction", "a model of its own"],
+    [
+        (ask_in_a_transaction, "cannot run an agent"),
+        (ask_over_a_websocket, "The agent bringer brings"),
+        (configure_a_websocket, "The RunConfig of a run brings"),
+    ],
+    ids=["in a transaction", "a websocket", "a websocket in the config"],
 )
 @pytest.mark.parametrize("nested", [False, True], ids=["root", "nested"])
 async def test_a_run_that_cannot_be_recorded_ends_the_turn_with_a_reason(

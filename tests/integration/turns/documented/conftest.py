@@ -27,6 +27,8 @@ def page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     root = tmp_path / "page"
     monkeypatch.setenv("CALENDAR_URL", "http://127.0.0.1:9/mcp")
     monkeypatch.setenv("CALENDAR_TOKEN", "secret")
+    monkeypatch.setenv("POET_URL", "http://127.0.0.1:9/v1")
+    monkeypatch.setenv("POET_KEY", "the poet's")
     for path, code in documented.files().items():
         (root / path).parent.mkdir(parents=True, exist_ok=True)
         (root / path).write_text(code)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import psycopg
 import pytest
 
+from parley import loop
 from parley.agents import registry
 from parley.manifest import manifest
 from parley_testing import projects
@@ -115,6 +117,25 @@ def test_the_desk_asks_one_agent_and_hands_over_to_another(
     desk = ["translate", "transfer_to_bookings", "transfer_to_letters"]
     bookings = ["book_table", "list_bookings"]
     assert offered == [desk, [], desk, bookings, bookings, desk]
+
+
+def test_the_poet_s_server_is_asked_with_its_own_key(
+    talk: Talk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with ModelServer(in_order(Said("A rose."))) as server:
+        monkeypatch.setenv("POET_URL", server.base_url)
+
+        assert talk.ask("poet", "A poem") == "A rose."
+        model: Any = registry.load("poet").model
+        loop.run(model._client.close())
+
+        (asked,) = server.asked
+    assert (asked.path, asked.body["model"], asked.key) == (
+        "/chat/completions",
+        "mistral-large",
+        "the poet's",
+    )
+    assert talk.model.asked == []
 
 
 def test_the_calendar_s_server_is_asked_with_the_token(

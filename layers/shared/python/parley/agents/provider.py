@@ -2,113 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, Self
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
 
-import httpx2
 from agents import Model, ModelProvider, OpenAIProvider
 from agents.models.default_models import get_default_model
-from openai import DefaultAsyncHttpxClient
-from openai.resources.responses import AsyncResponses
 from pydantic import AnyHttpUrl
 
 from parley.agents.bounds import Bounds
+from parley.agents.brought import asked_for
+from parley.agents.lean_client import LeanClient
 from parley.agents.offline import MODEL, OfflineProvider
 from parley.agents.registry import offer_of
 from parley.agents.thoughts import Thoughts
-from parley.agents.wire import EndDecoder, bounded, kind_of_event, mended
 from parley.config import Settings
 from parley.errors import MissingSetting
 from parley.manifest import DEPLOYMENTS_KEY, Offer
 from parley.project_variables import secret_of
-from parley.runner.sdk_private import HookedClient, SSEDecoder
+from parley.runner.brought_models import AskedModel
 from parley.secrets import Secret
 from parley.store_threads import begin_call
 from parley.usage.prices import OPENAI, Price, Prices, own_prices
 
 if TYPE_CHECKING:
     from agents.models.reasoning_content_replay import ReasoningContentReplayContext
-    from openai.resources.chat import AsyncChat
-
 
 _NO_KEY = "none"
 """What a server without a key is sent: OpenAI's client takes none for one in the environment."""
-
-
-class _LeanResponses(AsyncResponses):
-    """Sends the input items as they are.
-
-    The client walks its whole `input` to transform it, about 0.4 ms an item at each call: most of
-    a turn's time in a long conversation. What the runner gives is in wire form already, so it goes
-    through `extra_body`, which is not walked; the bytes sent are the same.
-    """
-
-    async def create(  # type: ignore[override]
-        self, *, input: Any, extra_body: Mapping[str, Any] | None = None, **arguments: Any
-    ) -> Any:
-        body = {**(extra_body or {}), "input": input}
-        return await super().create(extra_body=body, **arguments)
-
-
-class _LeanClient(HookedClient):
-    """OpenAI's client, lean, careful with streams, and with a key that may be rotated."""
-
-    secret: Secret | None = None
-    thoughts = Thoughts()
-    bounds: Bounds
-    elsewhere = False
-
-    @cached_property
-    def responses(self) -> AsyncResponses:
-        return _LeanResponses(self)
-
-    @cached_property
-    def chat(self) -> AsyncChat:
-        from parley.agents.chat_streams import CarefulChat  # 0.1 s that the other API can spare
-
-        return CarefulChat(self, self.thoughts)
-
-    def sse_decoder(self) -> SSEDecoder:
-        return EndDecoder(self.bounds)
-
-    def received(self, data: object, kind: Any, response: httpx2.Response) -> object:
-        return mended(data, kind, response)
-
-    def kind_of(self, data: object, kind: Any) -> Any:
-        return kind_of_event(data, kind)
-
-    def copy(self, **options: Any) -> Self:
-        """Copy the client with other options; the copy renews the same key."""
-        copied = super().copy(**options)
-        copied.secret = self.secret
-        copied.thoughts = self.thoughts
-        copied.bounds = self.bounds
-        copied.elsewhere = self.elsewhere
-        if self.elsewhere:
-            copied.forget_environment()
-        return copied
-
-    with_options = copy
-
-    @property
-    def custom_auth(self) -> httpx2.Auth | None:
-        return _RenewedKey(self.secret) if self.secret is not None else None
-
-
-class _RenewedKey(httpx2.Auth):
-    """Asks again with the key as it is now, if the server refuses the one that was kept."""
-
-    def __init__(self, secret: Secret) -> None:
-        self._secret = secret
-
-    async def async_auth_flow(
-        self, request: httpx2.Request
-    ) -> AsyncGenerator[httpx2.Request, httpx2.Response]:
-        response = yield request
-        if response.status_code == 401 and await begin_call(self._secret.renew):
-            request.headers["Authorization"] = f"Bearer {self._secret.value}"
-            yield request
 
 
 def model_provider(settings: Settings) -> ModelProvider:
@@ -163,6 +83,10 @@ class Providers:
         server = offer_of(agent).base_url or self._settings.openai_base_url or OPENAI
         return Prices({MODEL: Price(0, 0), **self._own_prices}, str(server))
 
+    def brought(self, model: Model) -> AskedModel:
+        """Return who is asked in the place of a model that an agent brings."""
+        return asked_for(model, self._settings)
+
     def _make(self, offer: Offer) -> ModelProvider:
         own: dict[str, Any] = {
             "openai_model": offer.model,
@@ -188,7 +112,7 @@ def _deployments_key(settings: Settings) -> Secret | str | None:
     return None if settings.openai_secret_arn is None else Secret(settings.openai_secret_arn)
 
 
-def _client(settings: Settings, key: Secret | str, *, elsewhere: bool = False) -> _LeanClient:
+def _client(settings: Settings, key: Secret | str, *, elsewhere: bool = False) -> LeanClient:
     """Make a client.
 
     Args:
@@ -197,15 +121,13 @@ def _client(settings: Settings, key: Secret | str, *, elsewhere: bool = False) -
         elsewhere: Whether it is another server than the one that the environment speaks of.
     """
     base_url = str(settings.openai_base_url) if settings.openai_base_url else None
-    bounds = Bounds(settings.model_answer_max_chars)
-    client = _LeanClient(
+    client = LeanClient(
         api_key=key if isinstance(key, str) else _fetching(key),
         base_url=base_url,
         max_retries=0,  # the recorder asks again, in every mode as often
-        http_client=DefaultAsyncHttpxClient(event_hooks={"response": [bounded(bounds)]}),
     )
     client.secret = key if isinstance(key, Secret) else None
-    client.bounds = bounds
+    client.bounds = Bounds(settings.model_answer_max_chars)
     client.thoughts = Thoughts(settings.openai_reasoning, base_url or "")
     client.elsewhere = elsewhere
     if elsewhere:
@@ -223,7 +145,7 @@ def _fetching(secret: Secret) -> Callable[[], Awaitable[str]]:
 class _Named(ModelProvider):
     """Gives agents that name no model the deployment's, and closes the client in the end."""
 
-    def __init__(self, client: _LeanClient, settings: Settings) -> None:
+    def __init__(self, client: LeanClient, settings: Settings) -> None:
         self._client = client
         self._provider = OpenAIProvider(
             openai_client=client, use_responses=settings.openai_api == "responses"

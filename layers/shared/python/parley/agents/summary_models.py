@@ -5,10 +5,13 @@ Importing this module imports the Agents SDK.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+from agents import Model
 
 from parley.agents.provider import Providers
 from parley.agents.registry import load, offer_of
+from parley.runner.brought_models import itself, name_of
 from parley.runner.summaries import SummaryModel, plain_settings
 
 
@@ -28,7 +31,7 @@ class SummaryModels:
         """Return who is asked for an agent's summaries: its own model, where none is named.
 
         The deployment's name is one of the deployment's server, so an agent with a server of its
-        own goes by its own.
+        own, or with a model that it brings as an object, goes by its own.
 
         Raises:
             NotFound: No such agent is offered.
@@ -37,11 +40,16 @@ class SummaryModels:
         offer, provider = offer_of(agent), self.providers.of(agent)
         prices = self.providers.prices(agent)
         named = offer.memory_summary_model
-        if named is None and offer.base_url is None:
-            named = self.deployments
         if named is not None:
             return SummaryModel(provider.get_model(named), plain_settings(None), prices)
         built = load(agent)
-        # One that brings a model object is refused before it has a turn.
-        named = built.model if isinstance(built.model, str) else None
-        return SummaryModel(provider.get_model(named), plain_settings(built.model_settings), prices)
+        own = plain_settings(built.model_settings)
+        if isinstance(built.model, Model):
+            brought = itself(built.model)
+            asked = self.providers.brought(brought)
+            prices = replace(prices, server=asked.server)
+            return SummaryModel(asked.model, own, prices, name_of(brought))
+        if offer.base_url is None and self.deployments is not None:
+            model = provider.get_model(self.deployments)
+            return SummaryModel(model, plain_settings(None), prices)
+        return SummaryModel(provider.get_model(built.model), own, prices)

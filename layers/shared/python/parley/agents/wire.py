@@ -7,7 +7,7 @@ here before: see `HookedClient`.
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from typing import Any, cast, get_args
 
 import httpx2
@@ -155,33 +155,29 @@ class EndDecoder(SSEDecoder):
             yield b"data: " + b" ".join(b"".join(whole).splitlines()) + b"\n\n"
 
 
-def bounded(bounds: Bounds) -> Callable[[httpx2.Response], Any]:
-    """Make a hook that lets nobody read more of a response than may be."""
+def bound(response: httpx2.Response, bounds: Bounds) -> None:
+    """Let nobody read more of a response than may be; only its head was read so far."""
+    response.extensions[_BOUNDS] = bounds
+    read, read_whole = response.aiter_bytes, response.aread
+    limit, line_bytes = bounds.stream_bytes, LINE_BYTES
 
-    async def hook(response: httpx2.Response) -> None:
-        response.extensions[_BOUNDS] = bounds
-        read, read_whole = response.aiter_bytes, response.aread
-        limit, line_bytes = bounds.stream_bytes, LINE_BYTES
+    async def bounded_bytes(chunk_size: int | None = None) -> AsyncGenerator[bytes]:
+        total = 0
+        async for part in read(chunk_size):
+            total += len(part) + line_bytes * part.count(b"\n")
+            if total > limit:
+                times = limit // bounds.chars
+                raise too_long(f"{limit} bytes ({times} * MODEL_ANSWER_MAX_CHARS)")
+            yield part
 
-        async def bounded_bytes(chunk_size: int | None = None) -> AsyncGenerator[bytes]:
-            total = 0
-            async for part in read(chunk_size):
-                total += len(part) + line_bytes * part.count(b"\n")
-                if total > limit:
-                    times = limit // bounds.chars
-                    raise too_long(f"{limit} bytes ({times} * MODEL_ANSWER_MAX_CHARS)")
-                yield part
+    async def bounded_whole() -> bytes:
+        nonlocal limit, line_bytes
+        limit, line_bytes = bounds.whole_bytes, 0
+        content = await read_whole()
+        require_small(content)
+        if response.is_success and content.strip()[:1] != b"{":
+            raise BadAnswer("it is no JSON object", tries=TRIES)
+        return content
 
-        async def bounded_whole() -> bytes:
-            nonlocal limit, line_bytes
-            limit, line_bytes = bounds.whole_bytes, 0
-            content = await read_whole()
-            require_small(content)
-            if response.is_success and content.strip()[:1] != b"{":
-                raise BadAnswer("it is no JSON object", tries=TRIES)
-            return content
-
-        response.aiter_bytes = bounded_bytes  # type: ignore[method-assign]
-        response.aread = bounded_whole  # type: ignore[method-assign]
-
-    return hook
+    response.aiter_bytes = bounded_bytes  # type: ignore[method-assign]
+    response.aread = bounded_whole  # type: ignore[method-assign]

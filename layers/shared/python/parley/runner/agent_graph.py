@@ -15,11 +15,14 @@ from agents import (
     ComputerTool,
     CustomTool,
     LocalShellTool,
+    Model,
+    OpenAIResponsesWSModel,
     ShellTool,
 )
 
 from parley.errors import ParleyError
-from parley.runner.sdk_private import agent_of_handoff, agent_of_tool
+from parley.runner.brought_models import itself
+from parley.runner.sdk_private import agent_of_handoff, agent_of_tool, keeps_a_run
 
 # These run in our process but go past what records outputs, so an attempt would repeat them.
 _UNRECORDED = (ApplyPatchTool, ComputerTool, CustomTool, LocalShellTool, ShellTool)
@@ -64,8 +67,8 @@ def require_recordable(agent: Agent[Any]) -> None:
     """Let only an agent go on whose model calls and tools are all recorded.
 
     Raises:
-        UnsupportedAgent: It, or one that it reaches, brings a model of its own instead of a name,
-            a tool of a kind that is not recorded, an MCP server of such a kind, or a sandbox.
+        UnsupportedAgent: It, or one that it reaches, brings a model or a tool of a kind that is
+            not recorded, an MCP server of such a kind, or a sandbox.
     """
     for found in reachable(agent):
         if found.mcp_servers and (names := _not_shared(found)):
@@ -77,8 +80,8 @@ def require_recordable(agent: Agent[Any]) -> None:
             raise UnsupportedAgent(
                 f"The agent {found.name} needs a sandbox, which is not supported yet."
             )
-        if not isinstance(found.model, str | None):
-            raise UnsupportedAgent(f"The agent {found.name} must name its model, not bring one.")
+        if isinstance(found.model, Model):
+            require_recordable_model(found.model, f"The agent {found.name}")
         for tool in found.tools:
             if not hasattr(tool, "name"):
                 given = getattr(tool, "__name__", type(tool).__name__)
@@ -91,6 +94,27 @@ def require_recordable(agent: Agent[Any]) -> None:
                     f"The agent {found.name} has the tool {tool.name}, of a kind that is not"
                     " supported yet; a function tool is."
                 )
+
+
+def require_recordable_model(model: Model, whose: str) -> None:
+    """Let only a model go on of which nothing is left when it has answered.
+
+    Args:
+        model: A model that is brought as an object.
+        whose: What brings it, with which a sentence begins.
+
+    Raises:
+        UnsupportedAgent: It keeps a connection or a run of its own, which an attempt that carries
+            the turn on would not find again.
+    """
+    own = itself(model)
+    if isinstance(own, OpenAIResponsesWSModel):
+        kept = "which keeps a websocket; OpenAIResponsesModel asks the same over HTTP"
+    elif keeps_a_run(own):
+        kept = "which keeps what it is told until its run ends, and of that nothing is recorded"
+    else:
+        return
+    raise UnsupportedAgent(f"{whose} brings a model of the kind {type(own).__name__}, {kept}.")
 
 
 def _not_shared(agent: Agent[Any]) -> list[str]:

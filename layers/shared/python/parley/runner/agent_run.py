@@ -33,8 +33,9 @@ from parley.memory.store import Item, TurnMemory
 from parley.repository.paging import PAGE_BYTES, written_bytes
 from parley.runner.agent_graph import UnsupportedAgent
 from parley.runner.approvals import NotCarriedOn, Paused, decided
+from parley.runner.brought_models import AskedModel, Asking, recording
 from parley.runner.mcp_servers.failures import McpServerFailed
-from parley.runner.model_faults import fault_of
+from parley.runner.model_faults import fault_of, fault_of_model
 from parley.runner.nested_runs import keeping_runs
 from parley.runner.recording_model import RecordingProvider
 from parley.runner.told import as_text
@@ -89,10 +90,12 @@ class AgentRunner:
     Attributes:
         provider_of: Gives the provider of an agent's models, by the name that it is offered under.
         prices_of: Gives what those models cost.
+        asking: Tells who is asked in the place of a model that an agent brings as an object.
     """
 
     provider_of: Callable[[str], ModelProvider]
     prices_of: Callable[[str], Prices] = lambda _: Prices()
+    asking: Asking = AskedModel
 
     async def run(
         self, agent: Agent[TurnContext], attempt: Attempt, remembered: Sequence[Item]
@@ -117,14 +120,15 @@ class AgentRunner:
         try:
             provider = self.provider_of(attempt.turn.agent)
             attempt.prices = self.prices_of(attempt.turn.agent)
+            recorder = RecordingProvider(provider, attempt, self.asking)
             config = RunConfig(
-                model_provider=RecordingProvider(provider, attempt),
+                model_provider=recorder,
                 tracing_disabled=True,
                 tool_not_found_behavior="return_error_to_model",
                 tool_error_formatter=tell_error,
             )
-            with running(attempt):
-                async with keeping_runs(attempt, config):
+            with running(attempt), recording(recorder):
+                async with keeping_runs(attempt, config, recorder):
                     goes_on: Any = [*remembered, said]
                     while True:
                         result = await Runner.run(
@@ -182,7 +186,8 @@ def _said_instead(refused: RunErrorHandlerInput[Any]) -> RunErrorHandlerResult |
 
 def _failure(error: Exception, model_error: Exception | None) -> RunFailed:
     cause = error.__cause__ if isinstance(error, AgentsException) else None
-    if (fault := fault_of(cause) or fault_of(error)) is not None:
+    of_model = next((each for each in (cause, error) if each and each is model_error), None)
+    if (fault := fault_of(cause) or fault_of(error) or fault_of_model(of_model)) is not None:
         if fault.code == "context_overflow":
             return ContextOverflow(fault.detail)
         return RunFailed(fault.code, fault.detail)

@@ -142,21 +142,44 @@ def fault_of(error: BaseException | None) -> Fault | None:
             detail = f"The model's answer cannot be used: {error.message}"
         case _:
             return None
-    said = f"{' '.join(codes)} {words}"
+    tries = error.tries if isinstance(error, BadAnswer) else None
+    return _meant(status, f"{' '.join(codes)} {words}", detail, type(error).__name__, tries)
+
+
+def _meant(
+    status: int | None, said: str, detail: str, name: str, tries: int | None = None
+) -> Fault:
+    """Tell what a failure means, by its status and by what was said with it."""
     if _overflows(status, said):
-        return Fault(
-            "context_overflow",
-            f"The conversation is too long for the model: {type(error).__name__}",
-            1,
-        )
+        return Fault("context_overflow", f"The conversation is too long for the model: {name}", 1)
     if _FILTERED.search(said):
         return Fault(
             "content_filtered", "The model's server held its answer back: a content filter.", 1
         )
-    tries = error.tries if isinstance(error, BadAnswer) else None
     if _MISMADE.search(said):
         tries = TRIES  # the model may call rightly the next time
     return Fault("model_failed", detail, tries or (TRIES if _may_pass(status, said) else 1))
+
+
+def fault_of_model(error: BaseException | None) -> Fault | None:
+    """Tell what an error means that a model of whatever library has raised; None if nothing.
+
+    Libraries have exceptions of their own. Most give the HTTP status as `status_code`.
+    """
+    if error is None or (known := fault_of(error)) is not None:
+        return known if error is not None else None
+    name = type(error).__name__
+    if isinstance(error, TimeoutError | ConnectionError) or any(
+        (kind.__module__.partition(".")[0], kind.__name__) in _NOT_REACHED
+        for kind in type(error).__mro__
+    ):
+        return Fault("model_failed", f"The model failed: {name}.", TRIES)
+    status = getattr(error, "status_code", None)
+    if isinstance(status, bool) or not isinstance(status, int):
+        return None
+    codes, _, words = _read(getattr(error, "body", None))
+    detail = f"The model answered with status {status}: {name}."
+    return _meant(status, f"{' '.join(codes)} {words} {error}", detail, name)
 
 
 def billed(error: BaseException) -> Mapping[str, int] | None:
@@ -183,6 +206,14 @@ def _overflows(status: int | None, said: str) -> bool:
         return False
     return _OVERFLOW.search(said) is not None
 
+
+_NOT_REACHED = (
+    ("httpx", "TransportError"),
+    ("httpx2", "TransportError"),
+    ("aiohttp", "ClientConnectionError"),
+    ("aiohttp", "ClientPayloadError"),
+)
+"""Exceptions of HTTP clients, by package and name, that say that no answer came, or not all."""
 
 _OVERFLOW = re.compile(
     r"""

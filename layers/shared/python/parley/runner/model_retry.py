@@ -18,7 +18,7 @@ from agents import Model
 from agents.retry import ModelRetryAdviceRequest
 
 from parley.observability import logger, traced
-from parley.runner.model_faults import fault_of
+from parley.runner.model_faults import fault_of_model
 
 T = TypeVar("T")
 
@@ -62,7 +62,7 @@ async def asked(
 
 
 def _pause(error: Exception, model: Model, tries: int) -> float | None:
-    fault = fault_of(error)
+    fault = fault_of_model(error)
     if fault is None or tries >= fault.tries:
         return None
     advice = model.get_retry_advice(

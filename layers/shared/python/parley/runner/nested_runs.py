@@ -19,9 +19,9 @@ from agents import Agent, Model, MultiProvider, RunConfig, RunItemStreamEvent, S
 from agents.result import RunResult, RunResultStreaming
 from agents.run_state import RunState
 
-from parley.runner.agent_graph import UnsupportedAgent
+from parley.runner.agent_graph import UnsupportedAgent, require_recordable_model
 from parley.runner.prepare import prepare
-from parley.runner.recording_model import RecordingModel, RecordingProvider
+from parley.runner.recording_model import RecordingProvider
 from parley.runner.sdk_private import AgentRunner as SdkRunner
 from parley.runner.sdk_private import get_default_agent_runner, set_default_agent_runner
 from parley.runner.tool_errors import tell_error
@@ -35,12 +35,14 @@ class _Turn:
     """What runs inside a turn's run are given of it.
 
     Attributes:
+        recorder: Records its calls of models.
         loop: The event loop that the turn runs in.
         brought: Runs that other threads' loops wait for.
     """
 
     attempt: Attempt
     config: RunConfig
+    recorder: RecordingProvider
     loop: asyncio.AbstractEventLoop
     brought: set[asyncio.Future[Any]] = field(default_factory=set)
 
@@ -49,16 +51,19 @@ _turn: ContextVar[_Turn | None] = ContextVar("parley_turn", default=None)
 
 
 @asynccontextmanager
-async def keeping_runs(attempt: Attempt, config: RunConfig) -> AsyncIterator[None]:
+async def keeping_runs(
+    attempt: Attempt, config: RunConfig, recorder: RecordingProvider
+) -> AsyncIterator[None]:
     """Keep every run that is made inside the block inside the turn.
 
     Args:
         attempt: Whose turn.
         config: How its own run is made.
+        recorder: Records its calls of models.
     """
     if not isinstance(get_default_agent_runner(), _Runner):
         set_default_agent_runner(_Runner())
-    turn = _Turn(attempt, config, asyncio.get_running_loop())
+    turn = _Turn(attempt, config, recorder, asyncio.get_running_loop())
     token = _turn.set(turn)
     try:
         yield
@@ -178,19 +183,19 @@ def _config(turn: _Turn, agent: Agent[Any], given: RunConfig | dict[str, Any] | 
     provider = config.model_provider
     if isinstance(provider, RecordingProvider):  # the turn's own run, or an agent used as a tool
         return config
+    recorder, model = turn.recorder, config.model
     try:
         prepare(agent)
+        if isinstance(model, Model):
+            require_recordable_model(model, "The RunConfig of a run")
     except UnsupportedAgent as unsupported:
         turn.attempt.refused = unsupported
         raise
     default = type(provider) is MultiProvider
-    model = config.model
     return replace(
         config,
-        model_provider=turn.config.model_provider
-        if default
-        else RecordingProvider(provider, turn.attempt),
-        model=RecordingModel(model, turn.attempt) if isinstance(model, Model) else model,
+        model_provider=recorder if default else recorder.beside(provider),
+        model=recorder.recorded(model) if isinstance(model, Model) else model,
         tracing_disabled=True,
         tool_not_found_behavior="return_error_to_model",
         tool_error_formatter=config.tool_error_formatter or tell_error,

@@ -1,13 +1,15 @@
 """The recorder: model responses are kept as they come, and given back to the next attempt.
 
 Installed through `RunConfig.model_provider`, so that agents reached by handoff and agents used
-as tools are recorded too. Importing this module imports the Agents SDK.
+as tools are recorded too; `brought_models` sends it what agents bring as objects. Importing this
+module imports the Agents SDK.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Callable, Iterable
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -26,6 +28,7 @@ from pydantic_core import to_json
 from parley.failpoints import failpoint
 from parley.repository.turns import ModelStep, as_usage
 from parley.runner.approvals import as_decided, note_policies
+from parley.runner.brought_models import AskedModel, Asking, BroughtModel, name_of
 from parley.runner.missing_tools import stand_ins
 from parley.runner.model_answer import CALLS, call_ids, recorded, sendable
 from parley.runner.model_faults import billed, too_much_in_a_turn
@@ -38,6 +41,7 @@ from parley.text import storable
 from parley.tracing import subsegment
 from parley.turns.attempt import Attempt
 from parley.turns.budget import BudgetExceeded, UnknownPrice
+from parley.usage.prices import Prices
 from parley.usage.spent import Spent
 from parley.usage.tokens import Tokens
 
@@ -45,23 +49,72 @@ from parley.usage.tokens import Tokens
 class RecordingProvider(ModelProvider):
     """Gives models that record for one attempt."""
 
-    def __init__(self, provider: ModelProvider, attempt: Attempt) -> None:
+    def __init__(
+        self,
+        provider: ModelProvider,
+        attempt: Attempt,
+        asking: Asking = AskedModel,
+        *,
+        brought: bool = False,
+    ) -> None:
+        """Record a provider's models.
+
+        Args:
+            provider: The provider.
+            attempt: Whose turn it is.
+            asking: Who is asked in the place of models that the project's code brings.
+            brought: Whether the provider is one of those that bring them.
+        """
         self._provider = provider
         self._attempt = attempt
+        self._asking = asking
+        self._brought = brought
 
     def get_model(self, model_name: str | None) -> Model:
         """Return the provider's model of that name, recorded."""
         model = self._provider.get_model(model_name)
-        return RecordingModel(model, self._attempt, model_name)
+        if self._brought:
+            return self._recorded(model, self._asking(model), model_name)
+        return RecordingModel(model, self._attempt, name_of(model, model_name))
+
+    def recorded(self, model: Model) -> Model:
+        """Return a model that the project's code brings, recorded."""
+        if isinstance(model, RecordingModel):
+            return model
+        asked = model.asked_by(self._asking) if isinstance(model, BroughtModel) else None
+        return self._recorded(model, asked or self._asking(model))
+
+    def beside(self, provider: ModelProvider) -> RecordingProvider:
+        """Return what records another provider's models for the same attempt."""
+        return RecordingProvider(provider, self._attempt, self._asking, brought=True)
+
+    def _recorded(self, model: Model, asked: AskedModel, name: str | None = None) -> Model:
+        prices = replace(self._attempt.prices, server=asked.server)
+        return RecordingModel(asked.model, self._attempt, name_of(model, name), prices)
 
 
 class RecordingModel(Model):
     """Asks the model only what no earlier attempt has asked."""
 
-    def __init__(self, model: Model, attempt: Attempt, name: str | None = None) -> None:
+    def __init__(
+        self,
+        model: Model,
+        attempt: Attempt,
+        name: str | None = None,
+        prices: Prices | None = None,
+    ) -> None:
+        """Record a model's answers.
+
+        Args:
+            model: The model.
+            attempt: Whose turn it is.
+            name: What the model is called; as it says itself if None.
+            prices: What it costs; what the agent's models do if None.
+        """
         self._model = model
         self._attempt = attempt
-        self._name = storable(str(getattr(model, "model", name) or type(model).__name__))
+        self._name = storable(name or name_of(model))
+        self._prices = attempt.prices if prices is None else prices
         self._priced = False
 
     async def get_response(
@@ -189,15 +242,14 @@ class RecordingModel(Model):
 
     def _expected_cost(self, tokens: Tokens, *, root: bool) -> int:
         """Return what a call is taken to cost, in nanodollars; 0 if that is not known."""
-        prices = self._attempt.prices
-        cost = prices.cost(self._name, tokens)
+        cost = self._prices.cost(self._name, tokens)
         self._priced = cost is not None
         if root:  # the first call of a later turn is held by its begin
-            self._attempt.lease.learn_rate(prices.rate(self._name))
+            self._attempt.lease.learn_rate(self._prices.rate(self._name))
         return cost or 0
 
     def _spent(self, tokens: Tokens) -> Spent:
-        return Spent.on_call(self._name, tokens, self._attempt.prices.cost(self._name, tokens))
+        return Spent.on_call(self._name, tokens, self._prices.cost(self._name, tokens))
 
     def _make_ready(self, record: dict[str, Any], tools: list[Tool]) -> None:
         """Make the tools ready for the calls of a response."""
@@ -253,7 +305,7 @@ class RecordingModel(Model):
             conversation_id=conversation_id,
             prompt=prompt,
         )
-        yield _completed(response)
+        yield completed(response)
 
 
 def _shown(offered: Tool | Handoff) -> Any:
@@ -311,7 +363,8 @@ def _response(record: dict[str, Any]) -> ModelResponse:
     return ModelResponse(output=built.output, usage=usage, response_id=record["response_id"])
 
 
-def _completed(response: ModelResponse) -> ResponseCompletedEvent:
+def completed(response: ModelResponse) -> ResponseCompletedEvent:
+    """Return a whole answer as the event that ends a stream."""
     return ResponseCompletedEvent.construct(
         type="response.completed",
         sequence_number=0,

@@ -11,16 +11,27 @@ import asyncio
 import copy
 from collections.abc import Callable, Iterable
 from contextlib import AsyncExitStack
-from typing import TYPE_CHECKING, Any, TypeAlias
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import httpx2
-from agents import Agent, FunctionTool, Handoff, function_tool, handoff
+from agents import (
+    Agent,
+    FunctionTool,
+    Handoff,
+    Model,
+    OpenAIChatCompletionsModel,
+    OpenAIResponsesModel,
+    function_tool,
+    handoff,
+)
+from agents.models._retry_runtime import provider_managed_retries_disabled
 from agents.models.fake_id import FAKE_RESPONSES_ID
 from agents.run import AgentRunner, get_default_agent_runner, set_default_agent_runner
 from agents.tool import ValidToolOutputPydanticModelsTypeAdapter as STRUCTURED_OUTPUT
 from agents.tool_context import ToolContext
 from openai import AsyncOpenAI, AsyncStream
-from openai._base_client import BaseClient
+from openai._base_client import AsyncAPIClient, BaseClient
 from openai._streaming import ServerSentEvent, SSEBytesDecoder, SSEDecoder
 
 if TYPE_CHECKING:
@@ -41,24 +52,35 @@ __all__ = [
     "ClientSessionServer",
     "ErrorHandler",
     "HookedClient",
+    "OpenAiModel",
     "SSEDecoder",
     "ServerSentEvent",
     "agent_of_handoff",
     "agent_of_tool",
+    "as_client",
+    "client_of",
     "decoder_of",
     "filtered_tools",
     "get_default_agent_runner",
     "is_mcp_tool",
+    "is_observed",
+    "keeps_a_run",
     "know_schemas",
     "mcp_name",
+    "provider_managed_retries_disabled",
     "set_default_agent_runner",
     "unconnected",
     "vanished",
+    "with_client",
     "wrap_error_handler",
 ]
 
 READ_IN = {"openai-agents": "0.24.0", "openai": "3.51.0", "mcp": "1.30.0"}
 """The versions in which all of this was read."""
+
+OpenAiModel: TypeAlias = OpenAIChatCompletionsModel | OpenAIResponsesModel
+
+_Client = TypeVar("_Client", bound=AsyncOpenAI)
 
 ErrorHandler = Callable[[FunctionTool, Exception, str, ToolContext[Any]], None]
 """What a function tool calls with an exception of its body: the tool, the exception, the arguments
@@ -75,7 +97,8 @@ def agent_of_handoff(target: object) -> Agent[Any] | None:
     """Return the agent to which a handoff goes; None if it is gone, or cannot be known."""
     if isinstance(target, Agent):
         return target
-    found = getattr(target, "_agent_ref", lambda: None)()
+    ref = getattr(target, "_agent_ref", None)
+    found = None if ref is None else ref()
     return found if isinstance(found, Agent) else None
 
 
@@ -164,6 +187,9 @@ class HookedClient(AsyncOpenAI):
         """Return the type that what was read becomes: `kind`, or one of a union of types."""
         return kind
 
+    def arrived(self, response: httpx2.Response) -> None:
+        """Look at a response of which only the head was read."""
+
     def forget_environment(self) -> None:
         """Drop what the environment has for OpenAI's own server, and no other is to be told."""
         self.organization = self.project = None
@@ -172,12 +198,71 @@ class HookedClient(AsyncOpenAI):
     def _make_sse_decoder(self) -> SSEDecoder | SSEBytesDecoder:
         return self.sse_decoder()
 
+    async def _send_request(
+        self, request: httpx2.Request, *, stream: bool, **options: Any
+    ) -> httpx2.Response:
+        response = await super()._send_request(request, stream=True, **options)
+        try:
+            self.arrived(response)
+            if not stream:
+                await response.aread()
+        except BaseException:
+            await response.aclose()
+            raise
+        return response
+
     def _process_response_data(
         self, *, data: object, cast_to: Any, response: httpx2.Response
     ) -> Any:
         read = self.received(data, cast_to, response)
         kind = self.kind_of(read, cast_to)
         return super()._process_response_data(data=read, cast_to=kind, response=response)
+
+
+def client_of(model: OpenAiModel) -> AsyncOpenAI | None:
+    """Return the client that a model of the SDK's asks; None if it has none yet, or a stand-in."""
+    found = model._client
+    return found if isinstance(found, AsyncOpenAI) else None
+
+
+def with_client(model: OpenAiModel, client: AsyncOpenAI) -> OpenAiModel:
+    """Return a copy of a model of the SDK's that asks another client."""
+    made = copy.copy(model)
+    made._client = client
+    return made
+
+
+def is_observed(client: AsyncOpenAI) -> bool:
+    """Return whether somebody has put another function in the place of one that asks.
+
+    Some who observe calls do so, in the client's parts: a copy of the client does not have it.
+    """
+    chat = vars(client).get("chat")
+    asking = (
+        None if chat is None else vars(chat).get("completions"),
+        vars(client).get("responses"),
+    )
+    return any(each is not None and "create" in vars(each) for each in asking)
+
+
+def as_client(client: AsyncOpenAI, kind: type[_Client]) -> _Client | None:
+    """Return a client of another class that is the same otherwise, and shares its connections.
+
+    None if its HTTP client is not one of `httpx2`.
+    """
+    if not isinstance(client._client, httpx2.AsyncClient):
+        return None
+    made: Any = copy.copy(client)
+    for name in [*vars(made)]:
+        if isinstance(getattr(type(client), name, None), cached_property):
+            del vars(made)[name]  # what it asks with, which is the other client's
+    made.__class__ = kind
+    return made  # type: ignore[no-any-return]
+
+
+def keeps_a_run(model: Model) -> bool:
+    """Return whether a model keeps something of a run, to let go of it when the run ends."""
+    return type(model)._cleanup_on_run_end is not Model._cleanup_on_run_end
 
 
 def decoder_of(stream: AsyncStream[Any]) -> object:
@@ -217,6 +302,13 @@ def vanished() -> list[str]:
         "agents.function_tool(…).on_invoke_tool._on_handled_error": wrap_error_handler(
             tool, lambda handler: handler
         ),
+        "agents.Model._cleanup_on_run_end": hasattr(Model, "_cleanup_on_run_end"),
+        **{
+            f"agents.{kind.__name__}._client": "_client" in kind.__init__.__code__.co_names
+            for kind in (OpenAIChatCompletionsModel, OpenAIResponsesModel)
+        },
+        "openai.AsyncOpenAI._client": "_client" in AsyncAPIClient.__init__.__code__.co_names,
+        "openai.AsyncOpenAI._send_request": hasattr(AsyncOpenAI, "_send_request"),
         "openai.AsyncOpenAI._make_sse_decoder": hasattr(AsyncOpenAI, "_make_sse_decoder"),
         "openai.AsyncStream._decoder": "_decoder" in AsyncStream.__annotations__,
         "openai.AsyncOpenAI._custom_headers": (

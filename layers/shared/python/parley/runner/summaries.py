@@ -30,6 +30,7 @@ from parley.project_variables import renew_environment, secrets_are_old
 from parley.repository.summaries import SummaryRepository, Taken
 from parley.repository.transcript import Transcript
 from parley.repository.turns import ModelStep, Usage
+from parley.runner.brought_models import name_of
 from parley.runner.model_answer import recorded
 from parley.runner.model_faults import billed, fault_of, no_answer
 from parley.runner.model_retry import asked
@@ -63,16 +64,18 @@ class SummaryModel:
         model: The model.
         settings: What it is asked with.
         prices: What it costs.
+        called: What it is called; as it says itself if empty.
     """
 
     model: Model
     settings: ModelSettings
     prices: Prices = field(default_factory=Prices)
+    called: str = ""
 
     @property
     def name(self) -> str:
         """What the model is called."""
-        return storable(str(getattr(self.model, "model", type(self.model).__name__)))
+        return storable(self.called or name_of(self.model))
 
     def spent(self, tokens: Tokens) -> Spent:
         """Return what a call came to."""

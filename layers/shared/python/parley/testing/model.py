@@ -12,6 +12,7 @@ from openai.types.responses import ResponseOutputItem
 
 from parley.agents.answer_items import function_call, message
 from parley.agents.offline_stream import streamed
+from parley.runner.brought_models import AskedModel, name_of
 from parley.testing.recording import Recording
 from parley.testing.script import Asked, Calls, Fails, Script, ScriptEnded, answer, call_id
 from parley.turns.attempt import current_attempt
@@ -32,6 +33,10 @@ class ScriptedProvider(ModelProvider):
     def get_model(self, model_name: str | None) -> Model:
         """Return the model."""
         return _Scripted(self, model_name or "")
+
+    def brought(self, model: Model) -> AskedModel:
+        """Return the model that stands in for one that an agent brings as an object."""
+        return AskedModel(self.get_model(name_of(model)))
 
 
 class _Scripted(Model):

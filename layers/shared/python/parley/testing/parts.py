@@ -76,7 +76,7 @@ class Parts(Composition):
             made,
             load_agent=lambda _: self.build_agent(),
             make_context=self._context,
-            runner=AgentRunner(lambda _: scripted),
+            runner=AgentRunner(lambda _: scripted, asking=scripted.brought),
         )
 
     def build_agent(self) -> Agent[TurnContext]:
