@@ -264,3 +264,31 @@ test("a cancelled turn is asked nothing any more", async () => {
   const rest = await run(agent, {resume: answersTo(interrupts, {status: "cancelled"})});
   assert.deepEqual(rest.at(-1).outcome, {type: "cancelled"});
 });
+
+test("an answer is not lost with a run that fails, and is not carried out twice", async () => {
+  // microsoft/agent-framework#7458: the answer was consumed, and its retry was another thing.
+  const agent = agentOf(newId("thread"), [said(calling([refund(900)]).replace("ask", "askfail"))]);
+  await run(agent);
+  const resume = answersTo(agent.pendingInterrupts, resolved({approved: true}));
+  const again = agentOf(agent.threadId, agent.messages);
+  for (const each of [agent, again]) {
+    const events = await run(each, {resume}).catch(() => []);
+    if (events.length > 0) assert.equal(events.at(-1).code, "model_failed");
+    const results = each.messages.filter(({role}) => role === "tool");
+    assert.deepEqual(results.map(({content}) => content), ["refunded 900 of A1"]);
+  }
+});
+
+test("nothing but the answer need be sent, and what was decided is not asked again", async () => {
+  const {agent, interrupts} = await asked([refund(900)]);
+  const bare = agentOf(agent.threadId, []);
+  // ag-ui-protocol/ag-ui#2815: the schema asks for `approved` alone, and that was not enough.
+  await run(bare, {resume: answersTo(interrupts, resolved({approved: true}))});
+  assert.equal(last(bare), "Done: refunded 900 of A1");
+
+  // assistant-ui/assistant-ui#7021: after a reload the same was asked for a call that had run.
+  const loaded = agentOf(agent.threadId, []);
+  const events = await run(loaded);
+  assert.deepEqual(kinds(events), ["RUN_STARTED", "RUN_FINISHED"]);
+  assert.deepEqual(loaded.pendingInterrupts, []);
+});

@@ -79,6 +79,7 @@ test("what is denied is not done, and the reason is told", async () => {
   assert.equal(chat.sent.length, 2, "a denial is not sent again and again");
 });
 
+// vercel/ai#13670: a chat was not sent where one call was approved and another denied.
 test("siblings have run, and all that is asked is answered at once", async () => {
   const chat = await asked([["look_up", {order: "A1"}], refund(1), refund(2, "B2")]);
   assert.deepEqual(states(chat), ["output-available", "approval-requested", "approval-requested"]);
@@ -105,6 +106,7 @@ test("a turn may pause twice", async () => {
   assert.equal(chat.messages.length, 2);
 });
 
+// cloudflare/agents#922: what was asked did not survive a reload, or was asked twice.
 test("a page that is loaded while the turn waits is asked again, and can answer", async () => {
   const chat = await asked([["look_up", {order: "A1"}], refund(900)]);
   const loaded = chatOf(chat.id, {messages: chat.messages.slice(0, 1)});
@@ -190,6 +192,7 @@ test("what cannot be an answer is refused, and nothing is decided", async () => 
   assert.deepEqual([turn.status, ...approvals.map(({status}) => status)], ["waiting", "open", "open"]);
 });
 
+// mastra-ai/mastra#19528: answers in an earlier message were passed over in silence.
 test("another message is refused while the turn waits, and the answer still counts", async () => {
   const chat = await asked([refund(900)]);
   await chat.sendMessage({text: "hello?"});
@@ -205,15 +208,16 @@ test("another message is refused while the turn waits, and the answer still coun
 });
 
 test("what an administrator decides the user is not asked", async () => {
-  const chat = await asked([["pay", {order: "A1"}]]);
+  const chat = await asked([["pay", {order: "A1"}]], [refund(1)]); // so that it is not over at once
   assert.deepEqual(states(chat), ["input-available"]);
   const [{id}] = (await turnOf(chat)).approvals;
   assert.deepEqual(await answered(chat, [{id, approved: true}]), [403, "forbidden"]);
   await decide("anna", id, {decision: "approve"}, true);
+  await until(async () => (await turnOf(chat)).approvals.some(({status}) => status === "open"));
   await chat.resumeStream();
 
-  assert.equal(chat.text, "Done: paid A1");
-  assert.deepEqual(states(chat), ["output-available"]);
+  assert.deepEqual(states(chat), ["output-available", "approval-requested"]);
+  assert.equal(tools(chat)[0].output, "paid A1");
 });
 
 test("a turn that is cancelled when it was approved is not sent again and again", async () => {
@@ -225,4 +229,21 @@ test("a turn that is cancelled when it was approved is not sent again and again"
 
   assert.equal(codeOf(chat), "already_decided");
   assert.equal(chat.sent.length, 2);
+});
+
+test("a page whose history ends with the reply before shows it once", async () => {
+  // vercel/ai#18457: the message before was shown twice, the second time with what is asked in it.
+  const chat = chatOf();
+  await chat.sendMessage({text: "hello"});
+  const before = chat.messages;
+  await chat.sendMessage({text: calling([refund(900)])});
+  const loaded = chatOf(chat.id, {messages: before});
+  await loaded.resumeStream();
+
+  assert.equal(loaded.messages.length, 3);
+  assert.deepEqual(loaded.messages.slice(0, 2), before);
+  assert.deepEqual(states(loaded), ["approval-requested"]);
+  await respond(loaded, tools(loaded)[0], true);
+  await over(loaded);
+  assert.equal(loaded.text, "Done: refunded 900 of A1");
 });

@@ -32,7 +32,9 @@ class Told:
         place = max(n for n, item in enumerate(asked.input) if item.get("role") == "user")
         what, _, name = _text(asked.input[place]["content"]).partition(" ")
         match what:
-            case "ask":
+            case "askfail" if len(asked.input) > place + 1 and _outputs(asked.input[place:]):
+                return Raw(400, FAILURE)
+            case "ask" | "askfail":
                 return _asked(json.loads(name), asked.input[place + 1 :])
             case "add" if len(asked.input) > place + 1:
                 return Said("Added.")
@@ -51,13 +53,17 @@ class Told:
 
 def _asked(steps: list[list[Any]], since: list[Any]) -> Step:
     """Answer with calls, step after step, and at the end with what they answered."""
-    outputs = [each["output"] for each in since if each.get("type") == "function_call_output"]
+    outputs = _outputs(since)
     calls = 0
     for calls_of_step in steps:
         if len(outputs) == calls:
             return [Called(tool, arguments) for tool, arguments in calls_of_step]
         calls += len(calls_of_step)
     return Said("Done: " + "; ".join(map(_text, outputs)))
+
+
+def _outputs(items: list[Any]) -> list[Any]:
+    return [each["output"] for each in items if each.get("type") == "function_call_output"]
 
 
 def _text(content: Any) -> str:

@@ -11,8 +11,10 @@ import psycopg
 import pytest
 
 from parley.http.streaming import Limits
+from parley.repository.approvals import Asked
 from parley_testing.models.scripted import Streamed, call, in_order, say
 from parley_testing.models.steps import Gate
+from parley_testing.stores.asking import asking
 from parley_testing.streams.ag_ui import applied, events_in, kinds
 from parley_testing.streams.streaming import Reading, Streams
 from parley_testing.waiting import until
@@ -373,3 +375,20 @@ async def test_hostile_and_huge_text_arrives_as_it_is(new_streams: NewStreams) -
         events = await whole(reading)
 
     assert contents(applied(events)) == [hostile]
+
+
+async def test_an_answer_that_comes_too_late_is_told_so_and_decides_nothing(
+    new_streams: NewStreams, sql: psycopg.Connection
+) -> None:
+    streams = await new_streams(in_order(say("Hello")))
+    async with run(streams, said("hi")) as reading:
+        session_id = session_of(await whole(reading))
+    asked = asking(streams.bench.database, str(session_id), Asked("c", "todo", "refund", "{}"))
+    sql.execute("UPDATE approvals SET expires_at = now() - interval '1 second'")
+    answer = {"interruptId": str(asked.id), "status": "resolved", "payload": {"approved": True}}
+
+    async with run(streams, said("hi"), fields={"resume": [answer]}) as reading:
+        document = await reading.json()
+
+    assert (reading.status, document["code"]) == (409, "already_decided")
+    assert sql.execute("SELECT status, decided_by FROM approvals").fetchone() == ("expired", None)

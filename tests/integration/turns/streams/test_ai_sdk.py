@@ -9,10 +9,13 @@ from typing import Any
 from urllib.parse import quote
 from uuid import UUID
 
+import psycopg
 import pytest
 
+from parley.repository.approvals import Asked
 from parley_testing.models.scripted import Streamed, call, in_order, say
 from parley_testing.models.steps import Gate
+from parley_testing.stores.asking import asking
 from parley_testing.streams.ai_sdk import message_of, parts_in
 from parley_testing.streams.streaming import Reading, Streams
 
@@ -245,3 +248,23 @@ async def test_a_turn_that_fails_is_an_error_with_our_code(new_streams: NewStrea
 
     turn = streams.turns(UUID(started(reading)["sessionId"]))[0]
     assert json.loads(parts[-1]["errorText"])["code"] == turn.error_code
+
+
+async def test_an_answer_that_comes_too_late_is_told_so_and_decides_nothing(
+    new_streams: NewStreams, sql: psycopg.Connection
+) -> None:
+    streams = await new_streams(in_order(say("Hello")))
+    async with send(streams, said("hi")) as reading:
+        await whole(reading)
+    session_id = started(reading)["sessionId"]
+    asked = asking(streams.bench.database, session_id, Asked("c", "todo", "refund", "{}"))
+    sql.execute("UPDATE approvals SET expires_at = now() - interval '1 second'")
+    approval = {"id": str(asked.id), "approved": True}
+    part = {"type": "tool-refund", "state": "approval-responded", "approval": approval}
+    message = {"id": str(asked.turn_id), "role": "assistant", "parts": [part]}
+
+    async with send(streams, said("hi"), message) as reading:
+        document = await reading.json()
+
+    assert (reading.status, document["code"]) == (409, "already_decided")
+    assert sql.execute("SELECT status, decided_by FROM approvals").fetchone() == ("expired", None)
