@@ -10,6 +10,7 @@ import pytest
 
 from parley_testing.api.handlers import Answer
 from parley_testing.api.problems import problem
+from parley_testing.at_length import some
 from parley_testing.postgres.postgres_faults import (
     LASTING,
     ONCE,
@@ -34,8 +35,11 @@ def strict_place(new_place: Any) -> Iterator[Place]:
         yield place
 
 
-@pytest.mark.parametrize("fault", LASTING)
-@pytest.mark.parametrize("name", [name for name in OPERATIONS if name != "commit"])
+@pytest.mark.parametrize(
+    ("name", "fault"),
+    # Each operation is tried with some of the faults, and each fault with some operations.
+    some([(n, fault) for n in OPERATIONS if n != "commit" for fault in LASTING], one_in=3),
+)
 def test_while_it_lasts_the_answer_is_503_and_afterwards_the_same_request_succeeds(
     talk: Conversation,
     as_undisturbed: Look,
