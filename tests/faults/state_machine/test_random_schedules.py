@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from parley_testing.at_length import times
+from parley_testing.at_length import AT_LENGTH, times
 from parley_testing.schedules.machine import machine
 from parley_testing.schedules.steps import taken
 from parley_testing.schedules.world import World
@@ -42,6 +42,13 @@ OUTCOMES = [
     "restored: memory",
     "restored: both",
 ]
+if AT_LENGTH:
+    OUTCOMES += [
+        "outcome: paused",
+        "outcome: TurnWaiting",
+        "outcome: approved",
+        "outcome: rejected",
+    ]
 
 
 @pytest.mark.timeout(0 if _LONG or _SHRINK else 3000)

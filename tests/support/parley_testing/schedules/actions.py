@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import replace
+from math import inf
 from uuid import UUID
 
 import pytest
 
 from parley.errors import (
+    AlreadyDecided,
     IdempotencyKeyReused,
     NotFound,
     QueueFull,
@@ -18,13 +20,16 @@ from parley.errors import (
     TurnFailed,
     TurnInProgress,
     TurnUnfinished,
+    TurnWaiting,
 )
 from parley.ids import new_id
+from parley.repository.approvals import Decision
 from parley.repository.turns import NewSession, RunningTurn, TurnRequest
 from parley.turns.send import QueuedTurn
+from parley_testing.schedules import plans
 from parley_testing.schedules.faults import NOTHING, Course, ProcessDied
 from parley_testing.schedules.promises import MOST_WAITING
-from parley_testing.schedules.seen import SeenTurn
+from parley_testing.schedules.seen import SeenApproval, SeenTurn
 from parley_testing.schedules.world import Process, World
 from parley_testing.workbench import request
 
@@ -95,15 +100,21 @@ class Actions:
         earlier = self.earlier(sent)
         session_id = sent.session_id if earlier is None else earlier.session_id
         session = promises.seen.sessions.get(session_id)
+        patience = inf
         if session is not None and session.open:
+            if any(name == "pay" for name, _ in plans.all_recorded(session.open[0].text)):
+                patience = 0.3  # it may come to ask, and nobody decides meanwhile
             running = session.running
-            if session.idle or (running is not None and not running.expired):
+            waits = session.idle or session.asks is not None
+            if waits or (running is not None and not running.expired):
                 seconds = min(seconds, 0.05)
             elif len(session.open) > 1:
                 seconds = min(seconds, 0.3)  # what died is finished, and then there is one to wait
         asked_before = sum(promises.asked.values())
         try:
-            answer = process.run(process.sender.send(sent, seconds=seconds, enqueue=enqueue))
+            answer = process.run(
+                process.sender.send(sent, seconds=seconds, patience=patience, enqueue=enqueue)
+            )
         except (ProcessDied, asyncio.CancelledError):
             assert course.dead, "a process ended without having died"
             return "died"
@@ -122,7 +133,7 @@ class Actions:
         if isinstance(answer, QueuedTurn):
             waiting = answer.view.turn
             self._unfinished(sent, waiting.id, waiting.session_id, thawed=course.thawed)
-            return "left waiting"
+            return "paused" if waiting.status == "waiting" else "left waiting"
         turn = promises.seen.turn(answer.view.turn.id)
         assert answer.view.reply is not None
         if turn is not None:  # else deleted meanwhile
@@ -155,7 +166,7 @@ class Actions:
                 assert (turn.text, turn.status) == (sent.text, error.status), f"{error}: {turn}"
                 assert turn.error_code == error.code, f"{error}: {turn.error_code}"
                 assert turn.error_detail == error.detail, f"{error}: {turn.error_detail}"
-            case TurnInProgress():
+            case TurnInProgress() | TurnWaiting():
                 turn = seen.turn(error.turn_id)
                 assert turn is not None or error.session_id in self.promises.gone
                 if turn is not None:
@@ -278,6 +289,67 @@ class Actions:
         if not course.thawed and not (faulty and turn.attempt == 0):
             assert cancelled.outcome != "already_cancelled", "nobody else had"
         return cancelled.outcome
+
+    def decide(
+        self,
+        process: Process,
+        session_id: UUID,
+        *,
+        approve: bool,
+        which: int = 0,
+        course: Course = NOTHING,
+        faulty: bool = False,
+    ) -> str:
+        """Decide on something that a session's turn asks for, and judge what comes of it."""
+        session = self.promises.seen.sessions.get(session_id)
+        turn = session.asks if session is not None else None
+        if turn is None:
+            return "nothing to decide"
+        asked = turn.undecided[which % len(turn.undecided)]
+        status: Decision = "approved" if approve else "rejected"
+        user = self.world.user
+        try:
+            process.run(process.decider.decide(asked.id, status, by=user, may=()))
+        except (ProcessDied, asyncio.CancelledError):
+            assert course.dead, "a process ended without having died"
+            return "died"
+        except StoreUnavailable:
+            assert faulty or course.dead, "no store had failed"
+            return "unavailable"
+        except NotFound:
+            assert session_id in self.promises.gone, "an approval that is there was not found"
+            return "gone"
+        except AlreadyDecided as error:
+            assert course.thawed, "nobody else had"
+            told, outcome = error.decision, "already decided"
+        else:
+            told = outcome = status
+        self.world.look()
+        assert self._decision(turn, asked) in (None, told), f"who decided was told {told}"
+        return outcome
+
+    def _decision(self, turn: SeenTurn, asked: SeenApproval) -> str | None:
+        now = self.promises.seen.turn(turn.id)
+        found = {} if now is None else {each.id: each for each in now.approvals.values()}
+        # A session that was deleted takes them along.
+        return found[asked.id].status if now is not None else None
+
+    def decide_all(self, process: Process, session_id: UUID) -> None:
+        """Have somebody decide on all that a session's turn asks for, one way and the other."""
+        session = self.promises.seen.sessions.get(session_id)
+        turn = session.asks if session is not None else None
+        for asked in turn.undecided if turn is not None else ():
+            self.decide(process, session_id, approve=asked.id.int % 3 > 0)
+
+    def expire_approvals(self, process: Process, session_id: UUID) -> None:
+        """Let pass the time in which somebody decides, and the hourly recovery see that."""
+        self.world.change(
+            "UPDATE approvals a SET expires_at = now() FROM turns t"
+            " WHERE t.id = a.turn_id AND t.session_id = %s AND a.status = 'open'",
+            (session_id,),
+        )
+        process.recovery.expire(left=lambda: 60.0)
+        self.world.unheard.add(session_id)  # until the recovery wakes for it
 
     def perhaps(self, change: Callable[[], object], *, faulty: bool) -> None:
         """Do something that a store may refuse."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
+from parley_testing.at_length import AT_LENGTH
 from parley_testing.schedules.faults import Outage
 from parley_testing.schedules.plans import PLANS
 
@@ -14,7 +15,7 @@ MOSTLY = st.sampled_from([True, True, True, False])
 MEANWHILE = (
     "take over", "claim", "recover", "delete", "clear", "prune", "cancel", "end", "send", "retry",
     "retire", "queue", "work", "work and die", "stream",
-    "summarise",
+    "summarise", *(("decide", "reject") if AT_LENGTH else ()),
 )  # fmt: skip
 MODES = st.sampled_from(["wait", "stream", "queue"])
 

@@ -34,8 +34,10 @@ def stream(
         except (Fenced, TurnUnfinished, StoreUnavailable) as error:
             restored = actions.world.restored
             return _let_go(error, course=course, faulty=faulty, seconds=seconds, restored=restored)
-        assert view.turn.ended_at is not None, "a turn was carried out and is not over"
         assert view.turn.id == turn.turn_id, "another turn was carried out"
+        if view.turn.status == "waiting":
+            return "paused"
+        assert view.turn.ended_at is not None, "a turn was carried out and is not over"
         return "streamed"
 
     try:

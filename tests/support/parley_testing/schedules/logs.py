@@ -5,7 +5,8 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from pathlib import Path
 from uuid import UUID
 
@@ -55,6 +56,7 @@ class Logs:
         self._known: dict[Place, list[Written]] = {}
         self._shapes: dict[UUID, object] = {}
         self._ahead: set[Place] = set()
+        self._restored: set[UUID] = set()
 
     def look(self, turns: Sequence[SeenTurn]) -> None:
         """See that each log has only grown, and holds what it may."""
@@ -72,7 +74,7 @@ class Logs:
             assert now[: len(before)] == before, f"the log of {turn.text!r} was changed: {now}"
             if len(now) > len(before):
                 self._known[place] = now
-                check([each.event for each in now], turn)
+                check([each.event for each in now], turn, again=self.told_again(turn))
                 self._fenced(now)
                 self._flushed(now)
             if turn.attempt <= 1 and turn.id not in self._writers.logged:
@@ -88,6 +90,11 @@ class Logs:
                 self._known[place] = now
                 self._writers.logged.add(turn.id)
             self._ahead.add(place)
+            self._restored.add(turn.id)
+
+    def told_again(self, turn: SeenTurn) -> bool:
+        """Whether a number of an attempt may be told twice: a restored store gives it out again."""
+        return turn.id in self._restored
 
     def of(self, turn: SeenTurn) -> list[TurnEvent]:
         """Return what a turn's log held at the last look."""
@@ -142,7 +149,7 @@ class Logs:
         ]
 
 
-def check(events: Sequence[TurnEvent], turn: SeenTurn) -> None:
+def check(events: Sequence[TurnEvent], turn: SeenTurn, *, again: bool) -> None:
     """See that these may be the first events of a turn's log, or all of them."""
     told = [f"{event.sequence} {event.type} {dict(event.data)}" for event in events]
     numbers = [event.sequence for event in events]
@@ -151,8 +158,19 @@ def check(events: Sequence[TurnEvent], turn: SeenTurn) -> None:
     ends = [n for n, event in enumerate(events) if event.type in FINAL]
     assert ends in ([], [len(events) - 1]), f"something follows the end: {told}"
     resumed = [event.data["attempt"] for event in events if event.type == "turn.resumed"]
-    assert resumed == sorted(set(resumed)), f"attempts are told of in this order: {told}"
+    in_order = sorted(resumed if again else set(resumed))
+    assert resumed == in_order, f"attempts are told of in this order: {told}"
     assert not resumed or 1 < resumed[0] <= resumed[-1] <= turn.attempt, f"{turn}: {told}"
+    for event, following in pairwise(events):
+        goes_on = following.type in ("turn.resumed", *FINAL)
+        assert event.type != "turn.waiting" or goes_on, f"it waits, and goes on: {told}"
+    decided = {
+        event.data["call_id"]: event.data["decision"]
+        for event in events
+        if event.type == "approval.decided"
+    }
+    known = {call_id: each.status for call_id, each in turn.approvals.items()}
+    assert decided.items() <= known.items(), f"{known} was decided: {told}"
     called: list[str] = []
     for kind in ("tool.called", "tool.returned"):
         ids = [event.data["call_id"] for event in events if event.type == kind]
@@ -213,9 +231,11 @@ def text_of(events: Sequence[TurnEvent]) -> str:
     return text
 
 
-def whole(turn: SeenTurn, events: Sequence[TurnEvent], known: Sequence[TurnEvent]) -> None:
+def whole(
+    turn: SeenTurn, events: Sequence[TurnEvent], known: Sequence[TurnEvent], *, again: bool
+) -> None:
     """See that what a reader was given of a turn that has ended is its log, with its end."""
-    check(events, turn)
+    check(events, turn, again=again)
     assert events[-1].type in FINAL, f"no end: {events}"
     assert events[: len(known)] == known, f"{events} was read of {known}"
 
@@ -223,4 +243,13 @@ def whole(turn: SeenTurn, events: Sequence[TurnEvent], known: Sequence[TurnEvent
 def same(first: Mapping[int, TurnEvent], log: Sequence[TurnEvent], after: int) -> None:
     """See that who followed a turn from some place on saw what its log has."""
     seen = [first[number] for number in sorted(first)]
-    assert seen == list(log[after:]), f"seen after {after}: {seen}, in the log: {log}"
+    there = list(log[after:])
+    for place, (event, written) in enumerate(zip(seen, there, strict=False)):
+        # That it waits was made up where nobody could write it: there it is told that it goes on,
+        # or how it ended, which is told once more behind it.
+        if event.type == "turn.waiting" and written.type == "turn.resumed":
+            there[place] = event
+        elif event.type == "turn.waiting" and written.type in FINAL:
+            there[place:] = [event, replace(written, sequence=written.sequence + 1)]
+            break
+    assert seen == there, f"seen after {after}: {seen}, in the log: {log}"

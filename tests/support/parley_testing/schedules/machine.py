@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from parley.repository.turns import TurnRequest
+from parley_testing.at_length import AT_LENGTH
 from parley_testing.schedules import cleanup, following, summarising
+from parley_testing.schedules.deciding import Deciding
 from parley_testing.schedules.drawn import (
     ANYONE,
     COURSES,
@@ -39,7 +41,7 @@ def machine(new_world: Callable[[], World]) -> type[RuleBasedStateMachine]:
     return Schedules
 
 
-class _Rules(Following, Restoring, Settling):
+class _Rules(Following, Restoring, *((Deciding,) if AT_LENGTH else ()), Settling):  # type: ignore[misc]
     @initialize()
     @always
     def begin(self) -> None:

@@ -3,9 +3,10 @@
 A text is a tag and the rounds of calls that it asks for, a letter each: `m7 aa r` has two tasks
 added at once and then the dice rolled; `m7 a !` has the model fail after one task was added.
 
-`a` adds a task, `b` adds one and refuses to twice, `r` rolls the dice, `h` hands over to another
-agent. `s`, `S` and `x` use an agent as a tool: it is sent a text of the same kind, whose tag names
-the place of the call. With a `'` before a round the model says something before it calls.
+`a` adds a task, `b` adds one and refuses to twice, `r` rolls the dice, `p` pays, which somebody has
+to approve, `h` hands over to another agent. `s`, `S`, `x` and `P` use an agent as a tool: it is
+sent a text of the same kind, whose tag names the place of the call. With a `'` before a round the
+model says something before it calls.
 """
 
 from __future__ import annotations
@@ -13,22 +14,33 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import groupby
 from typing import Any
+
+from parley_testing.at_length import AT_LENGTH
 
 PLANS = (
     *("", "a", "aa", "r", "b", "aa a", "a r b", "a !", "r !", "!"),
     *("s", "ss", "S b", "x", "ax s", "h a", "ah s", "s h !"),
     *("'a", "'r 'b", "'as 'r !"),
+    *(("p", "ap 'a", "pp", "p p", "P", "aP p", "h p", "'p !") if AT_LENGTH else ()),
 )  # fmt: skip
-"""What a message may ask for."""
+"""What a message may ask for; payments, which wait to be approved, only at length."""
 
-HELP = {"s": "a", "S": "ab r", "x": "a !"}
+HELP = {"s": "a", "S": "ab r", "x": "a !", "P": "ap"}
 """What an agent that is used as a tool is asked for in turn, by letter."""
 
-NAMES = {"a": "add_task", "b": "book", "r": "roll", "h": "transfer_to_closer"} | dict.fromkeys(
-    HELP, "ask_helper"
-)
+NAMES = {
+    "a": "add_task",
+    "b": "book",
+    "r": "roll",
+    "p": "pay",
+    "h": "transfer_to_closer",
+} | dict.fromkeys(HELP, "ask_helper")
 """The tool that a letter calls."""
+
+NOT_MADE = "This call was not made: "
+"""What the model is told of a call begins so, if nobody has approved it."""
 
 Call = tuple[str, str]
 """A tool's name, and what it was told."""
@@ -110,7 +122,20 @@ def told_rounds(text: str, outputs: Outputs) -> list[Canonical]:
         # The SDK hands over when all tools of the round have answered.
         in_order = sorted(round, key=lambda call: call[0] == NAMES["h"])
         items += [("output", _output(call, left)) for call in in_order]
-    return items
+    return _paid_anywhere(items)
+
+
+def _paid_anywhere(items: list[Canonical]) -> list[Canonical]:
+    """Put the outputs of each round with a payment in one order.
+
+    The model is told of what was paid behind what needed no approval, wherever it was called.
+    """
+    found: list[Canonical] = []
+    for is_output, some in groupby(items, key=lambda item: item[0] == "output"):
+        run = list(some)
+        paid = is_output and any(item[1].startswith(("paid ", NOT_MADE)) for item in run)
+        found += sorted(run) if paid else run
+    return found
 
 
 def _output(call: Call, left: Mapping[Call, list[str]]) -> str:
@@ -130,6 +155,8 @@ def right_output(call: Call, output: str) -> bool:
             return shown(output) == told
         case "book":
             return output == f"booked {told}"
+        case "pay":
+            return output == f"paid {told}" or output.startswith(NOT_MADE)
         case "ask_helper" if fails(told):
             return output.startswith("An error occurred")
         case "ask_helper":
@@ -140,7 +167,8 @@ def right_output(call: Call, output: str) -> bool:
 
 def canonical(items: Iterable[Mapping[str, Any]]) -> list[Canonical]:
     """Reduce the SDK's items to what they say: ids differ from run to run."""
-    return [_canonical(item) for item in items if item.get("type") != "reasoning"]
+    said = [_canonical(item) for item in items if item.get("type") != "reasoning"]
+    return _paid_anywhere(said)
 
 
 def _canonical(item: Mapping[str, Any]) -> Canonical:

@@ -82,7 +82,10 @@ class Promises:
         assert now.next_number == len(numbers) + 1, f"{now.next_number} follows {numbers}"
         running = [turn.number for turn in now.turns if turn.status == "running"]
         assert len(running) <= 1, f"turns {running} run at once"
-        assert len(now.open) - len(running) <= MOST_WAITING, f"{len(now.open)} turns wait"
+        queued = [turn for turn in now.turns if turn.status == "queued"]
+        assert len(queued) <= MOST_WAITING, f"{len(queued)} turns wait"
+        asking = [turn.number for turn in now.turns if turn.status == "waiting"]
+        assert len(running) + len(asking) <= 1, f"turns {running} run and {asking} ask at once"
         started = [turn.number for turn in now.turns if turn.attempt > 0]
         waiting = [turn.number for turn in now.open]
         assert not started or not waiting or max(started) <= waiting[0], (
@@ -116,6 +119,11 @@ class Promises:
             assert old.calls == new.calls, "a tool was called after its turn was cancelled"
         kept = {call_id: new.calls.get(call_id) for call_id in old.calls}
         assert kept == old.calls, "a tool call's output was changed"
+        for call_id, asked in old.approvals.items():
+            still = new.approvals.get(call_id)
+            assert still is not None, "an approval was lost"
+            assert asked.status in ("open", still.status), f"{asked} became {still}"
+            assert (asked.tool, asked.arguments) == (still.tool, still.arguments), "it was changed"
         if old.over:
             assert (old.status, old.attempt, old.said, old.error_detail, old.remembered) == (
                 new.status,
@@ -150,6 +158,7 @@ class Promises:
         if turn.over and turn.status != "completed":
             assert turn.error_code, "a turn stopped without a reason"
             assert turn.error_detail, "a turn stopped without a reason"
+        self._approvals(turn)
         noted = turn.status in ("failed", "cancelled") and turn.effects > 0
         assert turn.remembered == (turn.status == "completed" or noted), "what is vouched for"
         for text in plans.all_texts(turn.text):
@@ -157,12 +166,27 @@ class Promises:
             asked = self.asked[text]
             assert asked <= most, f"{text!r} asked {asked} times in {turn.attempt} attempts"
 
+    def _approvals(self, turn: SeenTurn) -> None:
+        """See that what needs approval is done if, and only if, somebody has approved it."""
+        waits = turn.status == "waiting"
+        assert waits == bool(turn.undecided), f"it is {turn.status}: {turn.approvals}"
+        paid = {call_id for call_id, (name, *_) in turn.calls.items() if name == "pay"}
+        approved = {
+            call_id for call_id, each in turn.approvals.items() if each.status == "approved"
+        }
+        assert paid <= approved, f"{paid} were done, and {approved} approved"
+        # Of one whose records were lost the model may be asked afresh: it calls something else.
+        if turn.status == "completed" and self.asked[turn.text] >= 0:
+            assert paid == approved, f"{paid} were done, and {approved} approved"
+
     def _effects(self, now: Seen) -> None:
         """See that each tool call that is recorded had its effect, once, and no other did."""
         for session in now.sessions.values():
             for turn in session.turns:
                 self.effects |= {
-                    title for name, title in turn.outputs if name in ("add_task", "book")
+                    plans.told(arguments)
+                    for name, arguments, *_ in turn.calls.values()
+                    if name in ("add_task", "book", "pay")
                 }
         twice = [title for title, often in Counter(now.tasks).items() if often > 1]
         assert not twice, f"done twice: {twice}"

@@ -136,5 +136,7 @@ class Readers:
                     async for event in follow:
                         if event is not None:
                             reader.take(event)
+                # Of a turn that waits for somebody there is nothing to come.
+                await asyncio.sleep(0.01)
             except NotFound:
                 reader.gone = True

@@ -14,6 +14,27 @@ from parley_testing.schedules.plans import Call
 
 
 @dataclass
+class SeenApproval:
+    """A call that somebody decides on."""
+
+    id: UUID
+    tool: str
+    arguments: str
+    status: str
+
+    @property
+    def told(self) -> str | None:
+        """What the model is told instead of an output, if nobody has approved it."""
+        match self.status:
+            case "rejected":
+                return f"{plans.NOT_MADE}it was rejected."
+            case "expired":
+                return f"{plans.NOT_MADE}nobody approved it in time."
+            case _:
+                return None
+
+
+@dataclass
 class SeenTurn:
     """A turn with its messages and tool calls."""
 
@@ -31,6 +52,7 @@ class SeenTurn:
     cancel_requested: bool
     said: dict[str, str] = field(default_factory=dict)
     calls: dict[str, tuple[str, str, str, bool]] = field(default_factory=dict)
+    approvals: dict[str, SeenApproval] = field(default_factory=dict)
 
     @property
     def over(self) -> bool:
@@ -44,11 +66,19 @@ class SeenTurn:
 
     @property
     def outputs(self) -> dict[Call, list[str]]:
-        """What its tools answered, of equal calls in order."""
+        """What its tools answered, of equal calls in order; also of those that were not made."""
         found: dict[Call, list[str]] = {}
         for name, arguments, output, _ in self.calls.values():
             found.setdefault((name, plans.told(arguments)), []).append(output)
+        for each in self.approvals.values():
+            if each.told is not None:
+                found[each.tool, plans.told(each.arguments)] = [each.told]
         return found
+
+    @property
+    def undecided(self) -> list[SeenApproval]:
+        """What somebody has to decide on still."""
+        return [each for each in self.approvals.values() if each.status == "open"]
 
     @property
     def effects(self) -> int:
@@ -101,9 +131,14 @@ class SeenSession:
         return [turn for turn in self.turns if not turn.over]
 
     @property
+    def asks(self) -> SeenTurn | None:
+        """The turn that waits for somebody to decide, if there is one."""
+        return next((turn for turn in self.turns if turn.status == "waiting"), None)
+
+    @property
     def idle(self) -> bool:
-        """Whether a turn waits and none runs."""
-        return bool(self.open) and self.running is None
+        """Whether a turn waits for a worker and none runs, nor asks for anything."""
+        return bool(self.open) and self.running is None and self.asks is None
 
 
 @dataclass
@@ -163,6 +198,11 @@ def see(sql: psycopg.Connection, user: str) -> Seen:
             " ORDER BY c.created_at",
             (user,),
         )
+        asked = sql.execute(
+            "SELECT turn_id, call_id, id, tool, arguments, status FROM approvals"
+            " WHERE user_id = %s ORDER BY id",
+            (user,),
+        )
         tasks = sql.execute("SELECT title FROM tasks WHERE user_id = %s", (user,))
         spent = sql.execute(
             "SELECT coalesce(sum(calls), 0)::int FROM daily_usage WHERE user_id = %s", (user,)
@@ -178,4 +218,6 @@ def see(sql: psycopg.Connection, user: str) -> Seen:
         by_id[turn_id].said[role] = content
     for turn_id, call_id, *call in calls:
         by_id[turn_id].calls[call_id] = tuple(call)
+    for turn_id, call_id, *approval in asked:
+        by_id[turn_id].approvals[call_id] = SeenApproval(*approval)
     return found

@@ -63,11 +63,21 @@ class Settling(Steps):
         self.look()
         self.deliver()
         for session in self.promises.seen.sessions.values():
-            assert not session.open or session.id in world.unheard, f"{session.open} were left"
+            asks = session.asks is not None
+            left = session.open and session.id not in world.unheard and not asks
+            assert not left, f"{session.open} were left"
             actions.wait_a_minute(session.id)
         actions.recover(world.main)
         self.deliver()
         self.look()
+        while asking := [
+            session.id for session in self.promises.seen.sessions.values() if session.asks
+        ]:
+            for session_id in asking:
+                actions.decide_all(world.main, session_id)
+            self.look()
+            self.deliver()
+            self.look()
 
     def deliver(self) -> None:
         """Answer every wake-up, and those that are woken meanwhile."""
@@ -87,7 +97,8 @@ class Settling(Steps):
                 now = Reader(world.user, session.id, turn.id, 0)
                 world.readers.to_the_end(now)
                 events = list(now.events.values())
-                logs.whole(turn, events, world.logs.of(turn))
+                again = world.logs.told_again(turn)
+                logs.whole(turn, events, world.logs.of(turn), again=again)
                 for reader in self.readers:
                     if reader.turn_id == turn.id:
                         world.readers.to_the_end(reader)

@@ -143,6 +143,13 @@ class Steps(RuleBasedStateMachine):
             case "summarise":
                 summarising.let_go(world, session_id)
                 summarising.summarise(world, other, session_id)
+            case "decide" | "reject":
+                while actions.decide(other, session_id, approve=kind == "decide") in (
+                    "approved",
+                    "rejected",
+                ):
+                    pass
+                following.work_off(actions, other, session_id)
             case "end":
                 other.bench.sessions.change(world.user, session_id, {"status": "ended"})
         world.look()
@@ -172,6 +179,10 @@ class Steps(RuleBasedStateMachine):
             self.actions.expire(session_id)
             self.reopen(session_id)
             self.world.look()
+            while self.promises.seen.sessions[session_id].asks is not None:
+                self.actions.decide_all(self.world.other, session_id)
+                following.work_off(self.actions, self.world.other, session_id)
+                self.world.look()
             if len(self.promises.seen.sessions[session_id].open) > 1:
                 self.actions.wait_a_minute(session_id)
                 self.actions.recover(self.world.other)

@@ -40,7 +40,17 @@ def book(effect: Effect, title: str) -> str:
     return f"booked {title}"
 
 
-_TOOLS = (add_task, book, roll)
+@effect_tool(needs_approval=True)
+def pay(effect: Effect, title: str) -> str:
+    """Pay for something, if somebody approves. That it is done twice shows in the tasks."""
+    effect.db.exec_driver_sql(
+        "INSERT INTO tasks (id, user_id, title) VALUES (gen_random_uuid(), %s, %s)",
+        (effect.user_id, title),
+    )
+    return f"paid {title}"
+
+
+_TOOLS = (add_task, book, roll, pay)
 _HELPER = Agent[TurnContext](name="helper", model="helper", tools=[*_TOOLS])
 _ASK_HELPER = _HELPER.as_tool("ask_helper", "Ask the helper.")
 _CLOSER = Agent[TurnContext](name="closer", model="closer", tools=[*_TOOLS, _ASK_HELPER])

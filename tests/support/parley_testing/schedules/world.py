@@ -28,6 +28,7 @@ from parley.memory.store import AgentSessionStore, StoredTurn
 from parley.repository.transcript import TurnView
 from parley.repository.turns import RunningTurn
 from parley.repository.waiting import WaitingSessions
+from parley.turns.decide import Decider
 from parley.turns.lease import Lease
 from parley.turns.recover import Recovery
 from parley.turns.send import Executor
@@ -76,6 +77,7 @@ class Process:
         self.sender = replace(self.bench.sender, executor=executor, store=store)
         self.session_worker = replace(self.bench.session_worker, executor=executor, store=store)
         self.recovery = Recovery(WaitingSessions(self.database), self.bench.waker)
+        self.decider = Decider(self.database, self.bench.waker)
         self.canceller = replace(self.bench.canceller, open_store=lambda: store)
         self.forgetter = Forgetter(self.bench.sessions, lambda: store, MEMORY_ITEMS)
         self.outbox = Outbox(self.database, store)

@@ -17,6 +17,9 @@ from parley.repository.turns import Ending, RunningTurn, Usage
 from parley.turns.attempt import Attempt
 from parley_testing.schedules.world import World
 
+ENDS = ("turn.waiting", *FINAL)
+"""What an attempt tells last."""
+
 
 class Zombies:
     """The attempts of a world that processes held, and that wake up when all has gone on."""
@@ -85,7 +88,7 @@ class Zombies:
             event.type in FINAL or event.data.get("attempt", 0) > turn.attempt for event in told
         )
         event_writer = known[-1]
-        if not event_writer._last or (told and told[event_writer._last - 1].type in FINAL):
+        if not event_writer._last or (told and told[event_writer._last - 1].type in ENDS):
             return  # it has not told that it runs, or has told the end itself
         # What is no text: a zombie says no more than its model did, and this one has none.
         event_writer.called(Called(f"call_{new_id()}", "roll", "{}"), None)

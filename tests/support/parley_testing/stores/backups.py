@@ -17,6 +17,7 @@ _TABLES: tuple[tuple[LiteralString, LiteralString], ...] = (
     ("turns", _OWN),
     ("messages", _OF_TURNS),
     ("tool_calls", _OF_TURNS),
+    ("approvals", _OF_TURNS),
     ("tasks", _OWN),
     ("deleted_task_keys", _OWN),
     ("idempotency_tombstones", _OWN),
