@@ -103,8 +103,9 @@ def test_a_queued_turn_waits_for_the_expired_one_before_it(
         lambda bench, turn: bench.turns.stop(turn, CANCELLED, Usage(9, 9, 9), "digest"),
         lambda bench, turn: bench.turns.renew(turn),
         lambda bench, turn: bench.turns.release(turn),
+        lambda bench, turn: bench.turns.fence(turn),
     ],
-    ids=["complete", "stop", "renew", "release"],
+    ids=["complete", "stop", "renew", "release", "fence"],
 )
 def test_a_replaced_attempt_writes_nothing(
     bench: Workbench,
@@ -138,6 +139,7 @@ def test_a_turn_that_is_over_stays_as_it_ended(
     assert not bench.turns.stop(turn, replace(CANCELLED, code="another"), Usage(), None)
     assert not bench.turns.renew(turn)
     assert not bench.turns.release(turn)
+    assert bench.turns.fence(turn) is None
     if over != "completed":
         assert bench.turns.complete(turn, "hi", Usage(), None) is None
     assert sql.execute("SELECT * FROM turns").fetchall() == before

@@ -7,6 +7,7 @@ import functools
 import inspect
 from dataclasses import dataclass
 from datetime import datetime
+from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
@@ -15,8 +16,10 @@ from agents import Agent, FunctionTool, function_tool
 from agents.tool_context import ToolContext
 
 from parley.errors import Fenced, StoreUnavailable
+from parley.repository.approvals import digest_of
 from parley.repository.tool_calls import ToolCall
 from parley.runner.agent_graph import UnsupportedAgent
+from parley.runner.approvals import NotCarriedOn
 from parley.runner.tool_errors import RaisedBefore
 from parley.runner.tools import effect_tool, read_tool, record_outputs
 from parley.turns.attempt import Attempt, running
@@ -95,6 +98,20 @@ async def test_one_that_cannot_be_recorded_is_not_told(stores: Stores, attempt: 
         await Tool().call(attempt)
 
     assert attempt.journal.outputs == {}
+
+
+async def test_a_call_that_is_not_the_one_that_was_approved_is_not_made(
+    stores: Stores, attempt: Attempt
+) -> None:
+    another: Any = SimpleNamespace(status="approved", digest=digest_of("", "look", '{"at":"x"}'))
+    attempt.decisions = {"c": another}
+    tool = Tool()
+
+    with pytest.raises(NotCarriedOn):
+        await tool.call(attempt)
+
+    assert (tool.calls, stores.tool_calls.calls) == ([], {})
+    assert isinstance(attempt.refused, NotCarriedOn)
 
 
 async def test_a_call_that_is_recorded_is_not_made_again(stores: Stores, attempt: Attempt) -> None:
