@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import ast
 import tomllib
+from collections import OrderedDict
 from collections.abc import Iterator
+from enum import StrEnum
 from importlib.metadata import version
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 import pytest
 from agents import Agent, function_tool, handoff
+from agents.util import _json as sdk_json
 from openai import AsyncOpenAI
 from packaging.requirements import Requirement
 
@@ -20,6 +25,10 @@ PARLEY = ROOT / "layers" / "shared" / "python" / "parley"
 THE_PLACE = PARLEY / "runner" / "sdk_private.py"
 FILES = sorted({*PARLEY.glob("agents/*.py"), *PARLEY.glob("runner/*.py")} - {THE_PLACE})
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+
+
+class Status(StrEnum):
+    DONE = "done"
 
 
 def private(name: str) -> bool:
@@ -98,3 +107,36 @@ def test_an_ordinary_tool_has_no_agent() -> None:
         return ""
 
     assert sdk_private.agent_of_tool(ordinary) is None
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        None,
+        "text",
+        b"bytes",
+        {"a": [1, 2.5, True, None, {"b": ("c", ["d"])}]},
+        [{"deep": {"deeper": [[], {}, ""]}}],
+        ({"x": range(3)}, {"y": {"z"}}),
+        OrderedDict(a=MappingProxyType({"b": 1})),
+        [Status.DONE],
+        {"of": Path("x")},
+    ],
+    ids=repr,
+)
+def test_what_is_sent_is_copied_as_the_sdk_does(value: object) -> None:
+    copied = sdk_private.materialized(value)
+
+    assert copied == sdk_private._materialized(value)
+    assert sdk_json._to_dump_compatible(value) == copied
+
+
+def test_generators_become_lists_and_what_is_copied_is_left_alone() -> None:
+    given: dict[str, Any] = {"items": [{"parts": (part for part in "ab")}]}
+
+    copied = sdk_json._to_dump_compatible(given)
+    copied["items"][0]["parts"].append("c")
+
+    assert copied == {"items": [{"parts": ["a", "b", "c"]}]}
+    assert list(given["items"][0]) == ["parts"]
+    assert given["items"][0]["parts"] != ["a", "b", "c"]

@@ -5,6 +5,7 @@ Importing this module imports all of that API's types.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
 
@@ -13,6 +14,7 @@ from openai.resources.chat import AsyncChat, AsyncCompletions
 from openai.types.chat import ChatCompletionStreamOptionsParam
 
 from parley.agents.thoughts import Thoughts
+from parley.agents.unwalked import unwalked
 from parley.agents.whole_stream import WholeStream
 
 _REFUSING = (400, 422)
@@ -45,11 +47,21 @@ class _CarefulCompletions(AsyncCompletions):
         super().__init__(client)
         self._thoughts = thoughts
 
-    async def create(
-        self, *, stream: Any = omit, stream_options: Any = omit, **arguments: Any
+    async def create(  # type: ignore[override]
+        self,
+        *,
+        stream: Any = omit,
+        stream_options: Any = omit,
+        tools: Any = omit,
+        extra_body: Mapping[str, Any] | None = None,
+        **arguments: Any,
     ) -> Any:
         messages = self._thoughts.in_messages(arguments["model"], arguments["messages"])
-        arguments["messages"] = messages
+        # The client wants to be given some.
+        arguments |= {
+            "messages": [],
+            "extra_body": unwalked(extra_body, messages=messages, tools=tools),
+        }
         if stream is not True:
             return await super().create(stream=stream, stream_options=stream_options, **arguments)
         asks = self._counts and isinstance(stream_options, Omit)

@@ -30,6 +30,7 @@ from agents.models.fake_id import FAKE_RESPONSES_ID
 from agents.run import AgentRunner, get_default_agent_runner, set_default_agent_runner
 from agents.tool import ValidToolOutputPydanticModelsTypeAdapter as STRUCTURED_OUTPUT
 from agents.tool_context import ToolContext
+from agents.util import _json as sdk_json
 from openai import AsyncOpenAI, AsyncStream
 from openai._base_client import AsyncAPIClient, BaseClient
 from openai._streaming import ServerSentEvent, SSEBytesDecoder, SSEDecoder
@@ -66,6 +67,7 @@ __all__ = [
     "is_observed",
     "keeps_a_run",
     "know_schemas",
+    "materialized",
     "mcp_name",
     "provider_managed_retries_disabled",
     "set_default_agent_runner",
@@ -270,6 +272,30 @@ def decoder_of(stream: AsyncStream[Any]) -> object:
     return stream._decoder
 
 
+_materialized: Callable[[Any], Any] = sdk_json._to_dump_compatible_internal
+
+
+def materialized(obj: Any) -> Any:
+    """Return a copy of what is sent, as the SDK makes it, in a third of its time.
+
+    The SDK copies all of the input and all tools before each call, to have lists where there may be
+    generators, and asks of each value whether it is a mapping, a sequence or can be iterated. What
+    comes out is the same: whatever is not plainly JSON's is left to the SDK's own.
+    """
+    kind = type(obj)
+    if kind is str or obj is None or kind is int or kind is bool or kind is float:
+        return obj
+    if kind is dict:
+        return {key: materialized(each) for key, each in obj.items()}
+    if kind is list:
+        return [materialized(each) for each in obj]
+    return _materialized(obj)
+
+
+# Looked up by name whenever the SDK's models are asked.
+sdk_json._to_dump_compatible_internal = materialized
+
+
 def vanished() -> list[str]:
     """Return what of this the installed packages do not have any more, by name; best empty.
 
@@ -307,6 +333,9 @@ def vanished() -> list[str]:
             f"agents.{kind.__name__}._client": "_client" in kind.__init__.__code__.co_names
             for kind in (OpenAIChatCompletionsModel, OpenAIResponsesModel)
         },
+        "agents.util._json._to_dump_compatible_internal": (
+            "_to_dump_compatible_internal" in sdk_json._to_dump_compatible.__code__.co_names
+        ),
         "openai.AsyncOpenAI._client": "_client" in AsyncAPIClient.__init__.__code__.co_names,
         "openai.AsyncOpenAI._send_request": hasattr(AsyncOpenAI, "_send_request"),
         "openai.AsyncOpenAI._make_sse_decoder": hasattr(AsyncOpenAI, "_make_sse_decoder"),
