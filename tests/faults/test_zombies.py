@@ -39,7 +39,7 @@ async def test_a_process_that_wakes_up_after_it_was_replaced_changes_nothing(
 ) -> None:
     setup = new_setup(scenario)
     points, whole = await setup.undisturbed()
-    # Only who holds the turn's row makes a takeover wait, and all of those are in.
+    # Only who holds a lock makes a takeover wait, and all of those are in.
     stopped = sorted({*points[::every], *filter(holds, points)}, key=points.index)
 
     again = 0
@@ -47,7 +47,7 @@ async def test_a_process_that_wakes_up_after_it_was_replaced_changes_nothing(
     for point, next_point in zip(stopped, [*stopped[1:], None], strict=True):
         played, zombie = ahead
         assert zombie.wait() == {"stopped": signal.SIGSTOP}, point
-        # The next is stopped meanwhile, unless it would hold its row for some time unobserved.
+        # The next is stopped meanwhile, unless it would hold a lock for some time unobserved.
         if early := next_point is not None and not holds(next_point) and not holds(point):
             ahead = start(setup, next_point)
         # The zombie stays stopped, and nothing bounds its transaction: who waits for it waits until
@@ -55,7 +55,11 @@ async def test_a_process_that_wakes_up_after_it_was_replaced_changes_nothing(
         holders = in_transactions(sql)
         takeover = asyncio.create_task(played.send_again())
         if holds(point):
-            await until(lambda holders=holders: end_blockers(sql, holders))
+            await until(
+                lambda takeover=takeover, holders=holders: (
+                    takeover.done() or end_blockers(sql, holders)
+                )
+            )
         assert await takeover == setup.scenario.reply, point
         await played.next_turn()
         before, asked = played.rows(), len(played.asked)
@@ -76,8 +80,8 @@ async def test_a_process_that_wakes_up_after_it_was_replaced_changes_nothing(
 
 
 def holds(point: Point) -> bool:
-    """Whether who is stopped there has the turn's row to itself."""
-    return point[0].startswith("before the commit of")
+    """Whether who is stopped there may have the turn's row, or its user's rows, to itself."""
+    return point[0].startswith(("inside the transaction of", "before the commit of"))
 
 
 def in_transactions(sql: psycopg.Connection) -> list[int]:
