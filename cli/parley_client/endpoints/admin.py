@@ -239,8 +239,8 @@ def set_user_budget(
     *,
     tokens_per_day: int | None = None,
     tokens_per_month: int | None = None,
-    usd_per_day: Decimal | None = None,
-    usd_per_month: Decimal | None = None,
+    usd_per_day: Decimal | str | None = None,
+    usd_per_month: Decimal | str | None = None,
 ) -> Call[UserBudget]:
     """Let one user spend more, or less, than the settings say; at once, for turns that run too.
 
@@ -259,7 +259,12 @@ def set_user_budget(
     }
     # An older API knows of no dollars.
     usd = {"usd_per_day": usd_per_day, "usd_per_month": usd_per_month}
-    body |= {name: f"{Decimal(amount):f}" for name, amount in usd.items() if amount is not None}
+    # Text is left to the API, which says what is wrong with it.
+    body |= {
+        name: amount if isinstance(amount, str) else f"{Decimal(amount):f}"
+        for name, amount in usd.items()
+        if amount is not None
+    }
     return Call("PUT", path, shown_as(UserBudget), body=body)
 
 

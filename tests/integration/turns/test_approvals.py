@@ -76,6 +76,27 @@ async def gone_on(bench: Workbench, session_id: UUID) -> None:
     assert await bench.session_worker.run_next(session_id, seconds=60)
 
 
+@pytest.mark.parametrize("arguments", [{"cents": 900}, {}, {"cents": "many"}], ids=str)
+async def test_a_call_of_which_nobody_can_tell_whether_it_needs_approval_does(
+    new_bench: Callable[..., Workbench], sql: psycopg.Connection, arguments: dict[str, Any]
+) -> None:
+    def too_much(context: Any, given: dict[str, Any], call_id: str) -> bool:
+        raise KeyError("cents")
+
+    bench = new_bench(
+        in_order(call("refund", **arguments), say("ok")), agent=refunding(when=too_much)
+    )
+    session_id = bench.new_session()
+
+    (asked,) = (await sent(bench, session_id)).approvals
+    assert effects(sql) == []
+    await decide(bench, asked)
+    await gone_on(bench, session_id)
+
+    # What the arguments lack, the tool itself tells the model.
+    assert effects(sql) == (["refund 900"] if arguments == {"cents": 900} else [])
+
+
 async def test_a_call_that_needs_approval_waits_and_is_made_when_it_is_approved(
     new_bench: Callable[..., Workbench], sql: psycopg.Connection
 ) -> None:

@@ -228,6 +228,26 @@ async def test_the_first_budget_in_money_that_a_user_gets_asks_for_a_price_at_on
     assert view.turn.error_code == "price_unknown"
 
 
+@pytest.mark.parametrize("how", ["by id", "by name"])
+def test_with_a_budget_of_nothing_none_begins_though_no_price_is_known_yet(
+    database: Database, sql: psycopg.Connection, how: str
+) -> None:
+    # A process of its own, which has not asked for a price before.
+    turns = TurnRepository(database, window=100, budget=UserBudget(answer_tokens=ANSWER))
+    opened = turns.begin(opening())
+    sql.execute("INSERT INTO user_budgets (user_id, nanodollars_per_day) VALUES ('alice', 0)")
+    held_by = opened.session_id
+    assert held(opened).number == 1
+    assert held_by is not None
+
+    refused = turns.begin(
+        opening() if how == "by name" else request(held_by, key="k"), enqueue=True
+    )
+
+    assert refused.reached is not None
+    assert (refused.reached.limit, refused.reached.most) == ("user_usd_per_day", 0)
+
+
 async def test_of_tokens_alone_no_price_is_asked_for(
     new_bench: Any, sql: psycopg.Connection
 ) -> None:

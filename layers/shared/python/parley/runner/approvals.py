@@ -16,6 +16,7 @@ from agents.result import RunResult
 from agents.run_state import RunState
 
 from parley.errors import ParleyError
+from parley.observability import logger, traced
 from parley.repository.approvals import USER, Asked, digest_of, rejection
 from parley.text import storable
 from parley.turns.attempt import Attempt, current_attempt
@@ -40,7 +41,16 @@ class ApprovalPolicy:
 
     async def __call__(self, context: Any, arguments: dict[str, Any], call_id: str) -> bool:
         """Tell whether a call needs approval."""
-        return self.when is None or await _is_needed(self.when, context, arguments, call_id)
+        if self.when is None:
+            return True
+        try:
+            return await _is_needed(self.when, context, arguments, call_id)
+        except Exception as error:
+            # A person sees the call as the model made it; what it lacks, the tool itself refuses.
+            logger().warning(
+                "whether a call needs approval could not be told", call=call_id, **traced(error)
+            )
+            return True
 
 
 def approval(

@@ -80,7 +80,7 @@ excess AS MATERIALIZED (
       >= :max_streams
   UNION ALL
   SELECT reached, most, extract(epoch FROM ends - clock_timestamp())::float, used, ends
-  FROM bounds WHERE used + more > most
+  FROM bounds WHERE used + more > most OR most = 0
   LIMIT 1),
 opened AS (SELECT id, agent FROM seen WHERE false),
 -- The open turn of the lowest number. Its lease is over if it has run out, or is further away than a

@@ -101,7 +101,7 @@ excess AS MATERIALIZED (
       >= :max_streams
   UNION ALL
   SELECT reached, most, extract(epoch FROM ends - clock_timestamp())::float, used, ends
-  FROM bounds WHERE used + more > most
+  FROM bounds WHERE used + more > most OR most = 0
   LIMIT 1),
 -- Nothing of the key or the name is there: the session is made here.
 opened AS (
