@@ -19,6 +19,7 @@ from parley_project.table import Faults, Table
 
 _TARGET = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
 _MODULE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*(:[^\W\d]\w*)?")
+_VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]*")
 _AGENT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _COMMAND_NAME = re.compile(r"[a-z][a-z0-9-]{0,39}")
 _COMMAND = '{ target = "package.module:app", description = "What it does." }'
@@ -186,11 +187,18 @@ def _url(table: Table, key: str) -> str | None:
 
 
 def _check_key(table: Table, name: str, offer: Offer, variables: Sequence[str]) -> None:
-    if offer.key is not None and offer.key not in (*variables, DEPLOYMENTS_KEY):
+    if offer.key is None or offer.key in (*variables, DEPLOYMENTS_KEY):
+        return
+    if not _VARIABLE.fullmatch(offer.key):  # perhaps the key itself, which is not to be repeated
         table.fault(
-            f"agents.{name}.key", f"{offer.key} is not one of [tool.parley.environment]; add"
-            f" {offer.key} = {{ secret = true }} there"
+            f"agents.{name}.key", "must be the name of a variable, such as GROQ_KEY, that is in"
+            " [tool.parley.environment]; its value goes into .env, or into the shell"
         )  # fmt: skip
+        return
+    table.fault(
+        f"agents.{name}.key", f"{offer.key} is not one of [tool.parley.environment]; add"
+        f" {offer.key} = {{ secret = true }} there"
+    )  # fmt: skip
 
 
 def _code_of(offer: Offer) -> list[str]:

@@ -104,6 +104,7 @@ def test_the_project_is_found_from_a_folder_below_it(folder: Path) -> None:
         (AGENT.replace(" }", ", memory_summary = true }"), "desk] memory_summary", "in quotes"),
         (AGENT.replace(" }", ', base_url = "x" }'), "agents.desk] base_url", "http://"),
         (AGENT.replace(" }", ', key = "K_1" }'), "agents.desk.key", "tool.parley.environment"),
+        (AGENT.replace(" }", ', key = "sk-SECRET" }'), "agents.desk.key", "name of a variable"),
         (AGENT + "[tool.parley.environment]\nA-B = {}\n", "environment] A-B", "letters"),
         (AGENT + "[tool.parley.environment]\nAWS_X = {}\n", "environment] AWS_X", "is taken"),
         (AGENT + "[tool.parley.environment]\nX_SECRET_ARN = {}\n", "X_SECRET_ARN", "ends in"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import httpx2
@@ -15,6 +15,7 @@ from parley.agents.brought import asked_for
 from parley.config import Settings
 from parley.runner import model_retry
 from parley.runner.brought_models import AskedModel
+from parley.runner.recording_model import completed
 from parley.turns.context import TurnContext
 from parley.usage.prices import Price, Prices
 from parley_testing.agents_brought.outcome import Carried
@@ -302,3 +303,67 @@ async def test_its_tokens_do_not_have_the_prices_of_another_server(
 
     spent = view.turn.spent
     assert (spent.input, spent.output, spent.cost) == (5, 3, cost)
+
+
+class Streaming(Model):
+    """A model that can only stream."""
+
+    def __init__(self, *answers: str) -> None:
+        self.answers = [*answers]
+
+    async def get_response(self, *asked: Any, **named: Any) -> ModelResponse:
+        raise NotImplementedError
+
+    async def stream_response(self, *asked: Any, **named: Any) -> AsyncIterator[Any]:
+        yield completed(
+            ModelResponse(list(say(self.answers.pop(0))), Usage(1, 5, output_tokens=3), None)
+        )
+
+
+async def test_one_that_can_only_stream_answers_who_waits_for_the_whole(
+    new_bench: Any, careful: Any
+) -> None:
+    model = Streaming("Hello.", "Again.")
+    bench = new_bench(agent=Agent[TurnContext](name="one", model=model), asking=careful)
+    session_id = bench.new_session()
+
+    for said in ("Hello.", "Again."):
+        view = await bench.execute(bench.begin(session_id))
+        assert (view.turn.status, view.reply.content) == ("completed", said)
+
+    assert (view.turn.spent.input, view.turn.spent.output) == (5, 3)
+
+
+def counting(input_tokens: Any) -> Usage:
+    usage = Usage(requests=1, output_tokens=7)
+    usage.input_tokens = input_tokens  # which is not looked at
+    return usage
+
+
+@pytest.mark.parametrize(
+    ("usage", "known"),
+    [
+        (None, (None, None)),
+        ({"input_tokens": 3}, (None, None)),
+        (counting("12"), (None, 7)),
+        (counting(float("nan")), (None, 7)),
+        (counting(10**400), (None, 7)),
+        (counting(-4), (None, 7)),
+    ],
+    ids=["none", "dict", "text", "nan", "huge", "negative"],
+)
+async def test_an_answer_with_an_odd_account_is_kept(
+    new_bench: Any, careful: Any, usage: Any, known: Any
+) -> None:
+    class Odd(Failing):
+        async def get_response(self, *asked: Any, **named: Any) -> ModelResponse:
+            response = await super().get_response(*asked, **named)
+            response.usage = usage
+            return response
+
+    bench = new_bench(agent=Agent[TurnContext](name="one", model=Odd("Hello.")), asking=careful)
+
+    view = await bench.execute(bench.begin(bench.new_session()))
+
+    assert (view.turn.status, view.reply.content) == ("completed", "Hello.")
+    assert (view.turn.spent.input, view.turn.spent.output) == known

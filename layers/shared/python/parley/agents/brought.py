@@ -35,6 +35,7 @@ from parley.agents.thoughts import Thoughts
 from parley.config import Settings
 from parley.runner.brought_models import AskedModel, name_of
 from parley.runner.model_faults import TRIES, BadAnswer
+from parley.runner.model_stream import streamed
 from parley.runner.recording_model import completed
 from parley.runner.sdk_private import (
     as_client,
@@ -44,7 +45,7 @@ from parley.runner.sdk_private import (
     with_client,
 )
 from parley.runner.told_tokens import tell_tokens
-from parley.usage.tokens import Tokens
+from parley.usage.tokens import Tokens, count
 
 _LEAN: dict[type[AsyncOpenAI], type[LeanClient]] = {
     AsyncOpenAI: LeanClient,
@@ -97,8 +98,8 @@ class _Careful(Model):
     """A model of a library of its own, or of the project's.
 
     It is not asked again by its own library and by the recorder. A model that cannot stream
-    is asked for its whole answer, one that is not to be asked for a stream's tokens is not, and
-    what tells no tokens is not taken to have used none.
+    is asked for its whole answer, and one that can only stream for a stream. One that is not to be
+    asked for a stream's tokens is not, and what tells no tokens is not taken to have used none.
     """
 
     def __init__(self, model: Model, *, asks_again: bool = False) -> None:
@@ -112,7 +113,7 @@ class _Careful(Model):
         self.model = name_of(model)
         self._asks_again = asks_again
         self._brought = model
-        self._counts = self._streams = True
+        self._counts = self._streams = self._answers = True
 
     async def get_response(
         self,
@@ -122,12 +123,17 @@ class _Careful(Model):
         *others: Any,
         **named: Any,
     ) -> ModelResponse:
+        asked = (system_instructions, input, model_settings, *others)
         with self._asked_once(model_settings), _not_cancelled_by_itself():
-            response = await self._brought.get_response(
-                system_instructions, input, model_settings, *others, **named
-            )
-        _tell(response.usage)
-        return response
+            if self._answers:
+                try:
+                    return _counted(await self._brought.get_response(*asked, **named))
+                except NotImplementedError:
+                    if not self._streams:
+                        raise
+                    self._answers = False
+            async with aclosing(self._events(*asked, **named)) as stream:
+                return await streamed(stream, lambda _: None)
 
     async def stream_response(
         self,
@@ -207,6 +213,18 @@ def _not_cancelled_by_itself() -> Iterator[None]:
         if task is None or task.cancelling():
             raise
         raise BadAnswer("the model's own code cancelled it", tries=TRIES) from error
+
+
+def _counted(response: ModelResponse) -> ModelResponse:
+    """Tell what an answer took, and give it an account that can be added up, if it has none."""
+    given: Any = response.usage
+    _tell(given if isinstance(given, Usage) else None)
+    counts = ("input_tokens", "output_tokens", "total_tokens")
+    told = {name: getattr(given, name, None) for name in counts}
+    if not isinstance(given, Usage) or any(count(each) != each for each in told.values()):
+        known: dict[str, Any] = {name: count(each) or 0 for name, each in told.items()}
+        response.usage = Usage(requests=1, **known)
+    return response
 
 
 def _tell(usage: Usage | ResponseUsage | None) -> None:

@@ -65,6 +65,6 @@ def count(value: Any) -> int | None:
 
     Nothing, text, a negative number and more than a call can take are none.
     """
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     return math.ceil(value) if 0 <= value <= COUNT_MAX else None
