@@ -11,6 +11,7 @@ import pytest
 from agents import Agent
 
 from parley import Effect, effect_tool
+from parley.events import reader
 from parley.http.streaming import Limits
 from parley.turns.decide import Decider
 from parley_testing.models.scripted import Streamed, call, in_order, say
@@ -276,3 +277,45 @@ async def test_who_was_told_that_it_waits_where_nobody_wrote_it_is_told_that_it_
     assert [frame.event for frame in rest] == ["turn.cancelled"]
     async with streams.follow(session_id, turn.id, numbers(rest)[-1]) as reading:
         assert await reading.rest() == []
+
+
+async def test_who_follows_a_decision_is_told_the_rest_though_another_reader_is_still_leaving(
+    new_streams: NewStreams, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asks = Streamed("I have to ask.", calls=[Called("pay", {"title": "milk"}, "call_p")])
+    streams = await new_streams(in_order(asks, Streamed("Paid.")))
+    bench = streams.bench
+    bench.agent = Agent("till", tools=[pay])
+    session_id = bench.new_session()
+    async with streams.send(session_id) as reading:
+        *_, waiting = map(data, await reading.rest())
+    turn_id = waiting["turn_id"]
+    looked, go_on = asyncio.Event(), asyncio.Event()
+    stands_still = reader._Tail._stands_still
+
+    async def slowly(self: reader._Tail) -> bool:
+        still = await stands_still(self)
+        looked.set()
+        await go_on.wait()
+        return still
+
+    monkeypatch.setattr(reader._Tail, "_stands_still", slowly)
+    async with streams.follow(session_id, turn_id) as first:
+        told = await first.until("turn.waiting")
+        await looked.wait()
+        await Decider(bench.database).decide(
+            UUID(waiting["approvals"][0]["approval_id"]), "approved", by="alice", may=()
+        )
+        assert await bench.session_worker.run_next(session_id, seconds=60)
+
+        async def answered() -> list[str]:
+            after = numbers(told)[-1]
+            async with streams.follow(session_id, turn_id, after) as second:
+                return [frame.event for frame in await second.rest()]
+
+        rest = asyncio.ensure_future(answered())
+        await until(lambda: streams.answering == 2 or rest.done())
+        go_on.set()
+
+        assert (await rest)[-1] == "turn.completed"
+        assert await first.rest() == []

@@ -171,7 +171,7 @@ class Follower:
 
     def _join(self, view: TurnView, after: int) -> _Tail:
         tail = self._tails.get(view.turn.id)
-        if tail is None or tail.over or tail.begins_after > after:
+        if tail is None or tail.may_be_over or tail.begins_after > after:
             tail = _Tail(self._open_log(), self._transcript, self._fanout, self._waker, view, after)
             self._tails[view.turn.id] = tail
         tail.readers += 1
@@ -244,6 +244,14 @@ class _Tail:
         await asyncio.wait([self._task])
         if not self._task.cancelled():
             self._task.exception()  # who read it was told
+
+    @property
+    def may_be_over(self) -> bool:
+        """Whether nothing more may come: also while it is looked for whether a turn still waits.
+
+        Who comes after a decision may come before that look is done, and wants what follows.
+        """
+        return self.over or (bool(self._events) and self._events[-1].type == "turn.waiting")
 
     @property
     def _last(self) -> int:
