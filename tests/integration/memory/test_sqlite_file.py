@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import sqlite3
 import subprocess
@@ -279,9 +280,21 @@ def test_processes_that_find_the_same_file_unreadable_set_it_aside_once(sqlite_p
     sqlite_path.write_bytes(b"this is no database, but long enough" * 100)
     stores = [SqliteStore(sqlite_path) for _ in range(8)]
 
-    with ThreadPoolExecutor(8) as threads:
-        list(threads.map(lambda store: store.append("sdk_notes", MEMORY), stores))
+    # No threads: to look at a file and close it ends all locks that its process has on it.
+    forking = multiprocessing.get_context("fork")
+    at_once = forking.Barrier(8)
 
+    def append(store: SqliteStore) -> None:
+        at_once.wait()
+        store.append("sdk_notes", MEMORY)
+
+    children = [forking.Process(target=append, args=(store,)) for store in stores]
+    for child in children:
+        child.start()
+    for child in children:
+        child.join()
+
+    assert [child.exitcode for child in children] == [0] * 8
     for store in stores:
         assert len(store.read_newest("sdk_notes", None)) == 8
         store.close()
