@@ -17,7 +17,7 @@ from parley_cli.screen import Json, note, on_terminal, show_fields, show_json, s
 from parley_cli.sessions import HEADINGS, Limit, columns
 from parley_cli.usage import First, Last, show_limits, show_usage
 from parley_client import Parley
-from parley_client.admin_models import Renaming
+from parley_client.admin_models import DeploymentBudget, Renaming, UserBudget
 
 app = typer.Typer(
     help="Users, by the ids that tokens give them; for administrators.",
@@ -133,13 +133,7 @@ def budget(
     if user is None:
         if remove or own != dict.fromkeys(own):
             raise typer.BadParameter("The settings say it.", param_hint="USER")
-        of_all = parley.read_deployment_budget()
-        if json:
-            show_json(of_all)
-            return
-        show_limits(of_all.limits)
-        if not of_all.limits:
-            note("Nothing bounds what all users together may spend.")
+        _show_budget(parley.read_deployment_budget(), "all users together", json=json)
         return
     if remove and own != dict.fromkeys(own):
         raise typer.BadParameter("Either --remove or a budget.", param_hint="--remove")
@@ -149,12 +143,16 @@ def budget(
         budget = parley.set_user_budget(user, **own)
     else:
         budget = parley.read_user_budget(user)
+    _show_budget(budget, "this user", json=json)
+
+
+def _show_budget(budget: UserBudget | DeploymentBudget, whose: str, *, json: bool) -> None:
     if json:
         show_json(budget)
         return
     show_limits(budget.limits)
     if not budget.limits:
-        note("Nothing bounds what this user may spend.")
+        note(f"Nothing bounds what {whose} may spend.")
 
 
 @app.command()

@@ -102,6 +102,7 @@ class Follower:
             key: The idempotency key that the session was made with.
             session_id: Or its id.
             place: As with `find`.
+            agent: Whose the session must be to be known by its id; None if any will do.
 
         Returns:
             None if there is none, or no such session of this user's.

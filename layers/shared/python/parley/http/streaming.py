@@ -92,16 +92,15 @@ class _Held:
 @contextmanager
 def _holding(held: list[_Held], user_id: str, place: Place | None) -> Iterator[None]:
     """Note a place that is taken within the block; one that was refused is nobody's."""
+    refused = False
     try:
         yield
     except LimitReached:
+        refused = True
         raise
-    except BaseException:
-        if place is not None:
+    finally:
+        if place is not None and not refused:
             held.append(_Held(user_id, place))
-        raise
-    if place is not None:
-        held.append(_Held(user_id, place))
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 from uuid import UUID
 
 from pydantic import TypeAdapter
-from sqlalchemy import ColumnElement, Connection, Row, Select, literal_column, select
+from sqlalchemy import ColumnElement, Connection, Select, literal_column, select
 
 from parley.repository.database import Database
 from parley.repository.paging import Page, decode, encode, fitting
 from parley.repository.scope import SERVICE
 from parley.repository.states import OPEN, OPEN_IN_SQL, TurnStatus
-from parley.repository.tables import TURNS
+from parley.repository.tables import TURNS, AnyRow
 from parley.repository.values import TURN, Turn
 
 LOOKED_AT = 5_000
@@ -67,7 +66,7 @@ def list_all_turns(
     query = query.order_by(TURNS.c.id.desc()).limit(limit + 1)
     last_looked_at = select(through.with_only_columns(TURNS.c.id).subquery()).offset(LOOKED_AT - 1)
 
-    def read(connection: Connection) -> tuple[Sequence[Row[*tuple[Any, ...]]], UUID | None]:
+    def read(connection: Connection) -> tuple[Sequence[AnyRow], UUID | None]:
         rows = connection.execute(query).all()
         if is_whole or len(rows) > limit:
             return rows, None

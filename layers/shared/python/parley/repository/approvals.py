@@ -16,7 +16,7 @@ from uuid import UUID
 
 from pydantic import TypeAdapter
 from pydantic_core import to_json
-from sqlalchemy import Row, ScalarSelect, Select, select, text
+from sqlalchemy import ScalarSelect, select, text
 
 from parley.errors import NotFound
 from parley.ids import new_id
@@ -25,7 +25,7 @@ from parley.repository.paging import Page, decode, encode, fitting
 from parley.repository.scope import SERVICE, OfUser, Scope
 from parley.repository.statements import statement
 from parley.repository.states import ApprovalStatus
-from parley.repository.tables import APPROVALS, TURNS
+from parley.repository.tables import APPROVALS, TURNS, AnyQuery, AnyRow
 from parley.repository.turns import COST_MAX, RunningTurn
 
 Decision = Literal["approved", "rejected"]
@@ -104,7 +104,7 @@ class Approval:
     expires_at: datetime
 
     @classmethod
-    def of(cls, row: Row[*tuple[Any, ...]], session_id: UUID) -> Self:
+    def of(cls, row: AnyRow, session_id: UUID) -> Self:
         """Make the value of a row."""
         return cls(
             row.id,
@@ -363,5 +363,5 @@ def expire(database: Database, limit: int) -> int:
 _APPROVALS = select(APPROVALS, TURNS.c.session_id).join(TURNS, TURNS.c.id == APPROVALS.c.turn_id)
 
 
-def _read(database: Database, scope: Scope, query: Select[*tuple[Any, ...]]) -> list[Approval]:
+def _read(database: Database, scope: Scope, query: AnyQuery) -> list[Approval]:
     return [Approval.of(row, row.session_id) for row in database.run(scope, query)]

@@ -18,7 +18,6 @@ from pydantic import TypeAdapter
 from sqlalchemy import (
     ColumnElement,
     Connection,
-    Row,
     Select,
     func,
     literal,
@@ -32,12 +31,11 @@ from parley.repository.database import Database
 from parley.repository.paging import Moment, Page, decode, encode, fitting
 from parley.repository.scope import SERVICE, OfUser
 from parley.repository.states import SessionStatus
-from parley.repository.tables import SESSIONS, TURNS
+from parley.repository.tables import SESSIONS, TURNS, AnyQuery, AnyRow
 from parley.repository.values import SESSION, Session
 
 _Place = tuple[datetime, UUID]
 _Position = tuple[datetime, datetime, UUID]
-_Listing = Select[*tuple[Any, ...]]
 _TIME = TIMESTAMP(timezone=True)
 LOOKED_AT = 1_000
 """How many sessions a page of everybody's looks through for those that are asked for."""
@@ -98,7 +96,7 @@ def list_sessions(
     looks_through = user_id is None and replace(matching, status=None) != SessionFilter()
     scope = SERVICE if user_id is None else OfUser(user_id)
 
-    def read(connection: Connection) -> tuple[Sequence[Row[*tuple[Any, ...]]], Any]:
+    def read(connection: Connection) -> tuple[Sequence[AnyRow], Any]:
         last = connection.execute(_last_looked_at(position)).first() if looks_through else None
         looked = None if last is None else (last.place, last.id)
         query = _page(mine, position, looked, limit)
@@ -113,13 +111,13 @@ def list_sessions(
     return Page(page, None if last is None else encode([last.as_of, last.place, last.id]))
 
 
-def _texts(row: Row[*tuple[Any, ...]]) -> list[object]:
+def _texts(row: AnyRow) -> list[object]:
     return [row.name, row.status_reason, row.user_id, row.metadata]
 
 
 def _page(
     mine: list[ColumnElement[bool]], position: _Position | None, looked: _Place | None, limit: int
-) -> _Listing:
+) -> AnyQuery:
     if position is None:
         return _FIRST.where(*mine, *_up_to(looked, SESSIONS.c.last_activity_at, SESSIONS.c.id))
     return _later_page(mine, position, looked, limit)
@@ -154,14 +152,14 @@ def _after(position: _Position) -> Any:
 
 
 # Most listings are of one page, of which this is what never changes.
-_FIRST: _Listing = select(
+_FIRST: AnyQuery = select(
     *SESSION, SESSIONS.c.last_activity_at.label("place"), func.now().label("as_of")
 ).order_by(SESSIONS.c.last_activity_at.desc(), SESSIONS.c.id.desc())
 
 
 def _later_page(
     mine: list[ColumnElement[bool]], position: _Position, looked: _Place | None, limit: int
-) -> _Listing:
+) -> AnyQuery:
     as_of = literal(position[0], _TIME)
     after = _after(position)
     unmoved = (

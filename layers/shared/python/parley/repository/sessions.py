@@ -12,7 +12,6 @@ from sqlalchemy import (
     BigInteger,
     Column,
     ColumnElement,
-    Row,
     Text,
     and_,
     case,
@@ -44,12 +43,11 @@ from parley.repository.fair_use import UNLIMITED, FairUse
 from parley.repository.scope import SERVICE, OfSession, OfUser
 from parley.repository.statements import statement
 from parley.repository.states import OPEN_IN_SQL
-from parley.repository.tables import SESSIONS, TOMBSTONES, TURNS
+from parley.repository.tables import SESSIONS, TOMBSTONES, TURNS, AnyRow
 from parley.repository.values import SESSION, Session
 from parley.usage.spent import Spent
 
 _CREATE = statement("create_session")
-_Row = Row[*tuple[Any, ...]]
 _FIELDS = frozenset(field.name for field in fields(Session))
 
 
@@ -148,7 +146,7 @@ class SessionRepository:
                 raise LimitReached(row.reached, row.most)
             # What was in the way is gone or is the same key's, made meanwhile: look again.
 
-    def _of_key(self, user_id: str, key: str, fingerprint: bytes) -> _Row | None:
+    def _of_key(self, user_id: str, key: str, fingerprint: bytes) -> AnyRow | None:
         query = select(*SESSION, SESSIONS.c.fingerprint).where(
             SESSIONS.c.user_id == user_id, SESSIONS.c.idempotency_key == key
         )
@@ -171,7 +169,7 @@ class SessionRepository:
             raise IdempotencyKeyReused(key)
         raise NotFound("session", key)
 
-    def _find(self, session_id: UUID, user_id: str, name: str | None) -> _Row | None:
+    def _find(self, session_id: UUID, user_id: str, name: str | None) -> AnyRow | None:
         wanted = SESSIONS.c.id == session_id
         if name is not None:  # compared with null it would be any session without a name
             wanted |= SESSIONS.c.name == name

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, TypeAlias
+
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -13,6 +15,8 @@ from sqlalchemy import (
     Integer,
     MetaData,
     Numeric,
+    Row,
+    Select,
     SmallInteger,
     Table,
     Text,
@@ -22,6 +26,10 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY, BYTEA, JSONB, TIMESTAMP
 
 from parley.repository.states import OPEN_IN_SQL, STATUSES
+
+AnyRow: TypeAlias = Row[*tuple[Any, ...]]
+AnyQuery: TypeAlias = Select[*tuple[Any, ...]]
+"""Of whatever columns: what each holds is told by the value that is made of it."""
 
 _NOW = text("now()")
 _TIME = TIMESTAMP(timezone=True)

@@ -15,8 +15,6 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     FromClause,
-    Row,
-    Select,
     case,
     func,
     select,
@@ -31,11 +29,16 @@ from parley.repository.paging import Number, Page, decode, encode, fitting
 from parley.repository.scope import SERVICE, OfUser
 from parley.repository.states import OPEN, TurnStatus
 from parley.repository.streams import Place, placed_in, taking
-from parley.repository.tables import APPROVALS, MESSAGES, SESSIONS, TOOL_CALLS, TURNS
+from parley.repository.tables import (
+    APPROVALS,
+    MESSAGES,
+    SESSIONS,
+    TOOL_CALLS,
+    TURNS,
+    AnyQuery,
+    AnyRow,
+)
 from parley.repository.values import MESSAGE, TURN, Message, Step, Turn
-
-_Row = Row[*tuple[Any, ...]]
-_Query = Select[*tuple[Any, ...]]
 
 # Of a turn, the user speaks first.
 _PLACE = case((MESSAGES.c.role == "user", 0), else_=1)
@@ -59,7 +62,7 @@ class TurnView:
     approvals: tuple[Approval, ...] = ()
 
     @classmethod
-    def of(cls, row: _Row, approvals: Iterable[_Row] = ()) -> Self:
+    def of(cls, row: AnyRow, approvals: Iterable[AnyRow] = ()) -> Self:
         """Make the view of a row of `_VIEWS`."""
         reply_at, end = len(TURN) + len(MESSAGE), len(TURN) + 2 * len(MESSAGE)
         asked, reply = row[len(TURN) : reply_at], row[reply_at:end]
@@ -278,7 +281,7 @@ class Transcript:
         )
         return self._found(user_id, query, place)
 
-    def _found(self, user_id: str, query: _Query, place: Place | None) -> TurnView | None:
+    def _found(self, user_id: str, query: AnyQuery, place: Place | None) -> TurnView | None:
         """Look at the turn that a query of views gives, and take a place for who is told it."""
         if place is None:
             return self._database.read(OfUser(user_id), partial(_view, query))
@@ -309,11 +312,11 @@ class Transcript:
             raise NotFound("session", session_id)
 
 
-def _view(query: _Query, connection: Connection) -> TurnView | None:
+def _view(query: AnyQuery, connection: Connection) -> TurnView | None:
     return _shown(connection, connection.execute(query).first())
 
 
-def _shown(connection: Connection, row: _Row | None) -> TurnView | None:
+def _shown(connection: Connection, row: AnyRow | None) -> TurnView | None:
     if row is None:
         return None
     if row.status != "waiting":
@@ -326,7 +329,7 @@ def _columns(messages: FromClause) -> list[ColumnElement[Any]]:
     return [messages.c[name] for name in MESSAGE]
 
 
-def _views() -> _Query:
+def _views() -> AnyQuery:
     user_message, reply = MESSAGES.alias(), MESSAGES.alias()
     return (
         select(*TURN, *_columns(user_message), *_columns(reply))

@@ -9,12 +9,12 @@ from uuid import UUID
 
 from pydantic import StringConstraints, TypeAdapter
 from pydantic_core import to_json
-from sqlalchemy import Row, select, tuple_
+from sqlalchemy import select, tuple_
 
 from parley.repository.database import Database
 from parley.repository.paging import Moment, Page, decode, encode, fitting
 from parley.repository.scope import OfUser
-from parley.repository.tables import TOOL_CALLS
+from parley.repository.tables import TOOL_CALLS, AnyRow
 
 TEXT_MAX_CHARS = 100_000
 """How much of what a call was given, and of what it gave, is shown."""
@@ -49,7 +49,7 @@ class RecordedCall:
     recorded_at: datetime
 
     @classmethod
-    def of(cls, row: Row[*tuple[Any, ...]]) -> Self:
+    def of(cls, row: AnyRow) -> Self:
         """Make the value of a row."""
         output = row.output.get("value")
         written = output if isinstance(output, str) else to_json(output).decode()

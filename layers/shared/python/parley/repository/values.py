@@ -12,10 +12,8 @@ from datetime import datetime
 from typing import Any, Literal, Self
 from uuid import UUID
 
-from sqlalchemy import Row
-
 from parley.repository.states import SessionStatus, TurnStatus, WaitingFor
-from parley.repository.tables import SESSIONS, TURNS
+from parley.repository.tables import SESSIONS, TURNS, AnyRow
 from parley.usage.spent import Spent
 
 Role = Literal["user", "assistant"]
@@ -44,7 +42,7 @@ class Session:
     last_activity_at: datetime
 
     @classmethod
-    def of(cls, row: Row[*tuple[Any, ...]]) -> Self:
+    def of(cls, row: AnyRow) -> Self:
         """Make the value of a row that begins with `SESSION`."""
         return cls(*row[: len(SESSION)])
 
@@ -96,7 +94,7 @@ class Turn:
         return self.spent.output or 0
 
     @classmethod
-    def of(cls, row: Row[*tuple[Any, ...]]) -> Self:
+    def of(cls, row: AnyRow) -> Self:
         """Make the value of a row that begins with `TURN`."""
         return cls(
             id=row.id,
@@ -127,7 +125,7 @@ TURN = tuple(
 )
 
 
-def _spent(row: Row[*tuple[Any, ...]]) -> Spent:
+def _spent(row: AnyRow) -> Spent:
     calls, uncounted = row.model_calls, row.uncounted_calls
     if not calls:
         return Spent()
@@ -194,7 +192,7 @@ class Step:
         )
 
     @classmethod
-    def of_tool(cls, row: Row[*tuple[Any, ...]]) -> Self:
+    def of_tool(cls, row: AnyRow) -> Self:
         """Make the value of a row."""
         return cls(
             kind="tool",

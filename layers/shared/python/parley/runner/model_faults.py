@@ -166,8 +166,9 @@ def fault_of_model(error: BaseException | None) -> Fault | None:
 
     Libraries have exceptions of their own. Most give the HTTP status as `status_code`.
     """
-    if error is None or (known := fault_of(error)) is not None:
-        return known if error is not None else None
+    known = fault_of(error)
+    if known is not None or error is None:
+        return known
     name = type(error).__name__
     if isinstance(error, TimeoutError | ConnectionError) or any(
         (kind.__module__.partition(".")[0], kind.__name__) in _NOT_REACHED
