@@ -271,18 +271,22 @@ async def test_a_stream_takes_no_round_trip_more_than_a_look_at_its_turn(
     sqlite_stores: Stores,
     wire: PostgresWire,
     wired: Database,
+    gate: Gate,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    # However slow this machine is, nobody looks because nothing comes.
+    # However slow this machine is, nobody looks because nothing comes, nor because all is there.
     monkeypatch.setattr(reader, "QUIET_SECONDS", 3_600.0)
     monkeypatch.setattr(lease, "RENEW_SECONDS", 3_600)
-    streams = await new_streams(sqlite_stores, in_order(Streamed("He"), Streamed("Hello")), wired)
+    script = in_order(Streamed("He"), Streamed("Hel", gate, "lo"))
+    streams = await new_streams(sqlite_stores, script, wired)
     session_id = streams.bench.new_session()
     async with streams.send(session_id) as reading:
         await reading.rest()
 
     wire.reset()
     async with streams.send(session_id) as reading:
+        await reading.until("message.delta")
+        gate.open()
         await reading.rest()
 
     # Begin, the look, complete.
