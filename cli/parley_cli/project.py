@@ -60,9 +60,9 @@ def check(project: ProjectFolder = HERE) -> None:
     """Say what is wrong with [tool.parley] and the agents that it names; status 1 if anything is.
 
     Each fault is a sentence with its file and key, and a traceback where the code raises. MCP
-    servers are listed, and not asked. The
-    migrations are run on an empty database. Warned of are tables that erasing a user would leave,
-    and what a template of the project's own lacks.
+    servers are listed, and not asked. The migrations are run on an empty database. Warned of are
+    tables that erasing a user would leave, variables that nobody has set here, settings of a model
+    that no agent asks, secrets in an address, and what a template of the project's own lacks.
     """
     found = checked(project)
     refuse_commands_of_parleys(found)
@@ -156,12 +156,19 @@ def _warnings(project: Project) -> list[str]:
     from parley_local.own_policies import read_policies
     from parley_local.own_template import check_template
     from parley_local.table_check import check_tables
+    from parley_project.environment import missing_values
     from parley_project.faults import ProjectFaults
 
+    variables = project.manifest.environment
     try:
         with waiting("Running the migrations …"):
             read_policies(project)
-            return [*check_template(project), *check_tables(project, os.environ)]
+            return [
+                *project.warnings,
+                *missing_values(variables, project.root, os.environ),
+                *check_template(project),
+                *check_tables(project, os.environ),
+            ]
     except ProjectFaults as faults:
         for sentence in faults.sentences:
             typer.echo(sentence, err=True)

@@ -23,7 +23,7 @@ from parley_project.project import Project, read_project
 def check_project(start: Path, shell: Mapping[str, str]) -> Project:
     """Read a project, and build its agents with the variables that `parley dev` gives them.
 
-    It is returned with the paths of its routes and the MCP servers of its agents.
+    It is returned with what its code tells of it: paths, MCP servers, warnings.
 
     Variables that the project requires may be missing.
 
@@ -52,7 +52,8 @@ async def check_agents(project: Project, variables: Mapping[str, str]) -> Projec
         variables: The environment of its functions.
 
     Returns:
-        The project, with the paths of its routes and the MCP servers of its agents.
+        The project, with the paths of its routes, the MCP servers of its agents, and what to warn
+        of.
 
     Raises:
         ProjectFaults: What is wrong with them; below a sentence there may be a traceback.
@@ -87,6 +88,10 @@ async def check_agents(project: Project, variables: Mapping[str, str]) -> Projec
             (line["offered"], f"{line['agent']} has the MCP server {line['server']}")
             for line in lines
             if "server" in line
+        ),
+        warnings=(
+            *project.warnings,
+            *(line["warning"] for line in lines if "warning" in line),
         ),
     )
 

@@ -54,15 +54,31 @@ def look(lines: TextIO, shown: str, commands: Mapping[str, str]) -> None:
     for name, target in commands.items():
         place = f"[tool.parley.commands.{name}] target"
         _look_at(lines, shown, place, _faults_of_command(target))
+    told: dict[tuple[str, str], str] = {}
     for name, offer in manifest().agents.items():
         for key, faults in _faults(name, offer):
-            _look_at(lines, shown, f"[tool.parley.agents.{name}] {key}", faults)
-        _write_servers(lines, name)
+            place = f"[tool.parley.agents.{name}] {key}"
+            _look_at(lines, shown, place, _each_once(faults, place, told))
+        _write_what_is_brought(lines, shown, name, offer)
     _write(lines, running=None)
 
 
-def _write_servers(lines: TextIO, name: str) -> None:
-    """Write which MCP servers an agent has, and those that it reaches; nobody is asked."""
+def _each_once(
+    faults: Iterable[tuple[str, str]], place: str, told: dict[tuple[str, str], str]
+) -> Iterator[tuple[str, str]]:
+    """Yield faults; what a module has for several agents is told whole for the first of them."""
+    for fault in faults:
+        before = told.setdefault(fault, place)
+        yield fault if before == place or not fault[1] else (f"as {before}", "")
+
+
+def _write_what_is_brought(lines: TextIO, shown: str, name: str, offer: Offer) -> None:
+    """Write which MCP servers an agent has, and those that it reaches; nobody is asked.
+
+    Where all of them bring their models, what the manifest says of a model is for none of them.
+    """
+    from agents import Model
+
     from parley.agents.registry import load
     from parley.runner.agent_graph import reachable
 
@@ -73,6 +89,11 @@ def _write_servers(lines: TextIO, name: str) -> None:
     for agent in found:
         for server in agent.mcp_servers:
             _write(lines, offered=name, agent=agent.name, server=_named(server))
+    if offer.memory_summary_model is None and all(isinstance(each.model, Model) for each in found):
+        said = [key for key in ("model", "base_url", "api", "key") if getattr(offer, key)]
+        if said:
+            place = f"{shown}: [tool.parley.agents.{name}] {', '.join(said)}"
+            _write(lines, warning=f"{place}: not used, since the agent brings its model itself")
 
 
 def _named(server: MCPServer) -> str:

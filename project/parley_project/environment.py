@@ -88,21 +88,33 @@ def local_values(
     Raises:
         ProjectFaults: A variable that is required has no value, or `.env` cannot be read.
     """
-    set_here = with_dotenv(root, shell)
-    values, missing = {}, []
-    for variable in variables:
-        name = variable.name
-        value = set_here.get(name) or variable.default
-        if value:
-            values[name] = value
-        elif variable.required and all_required:
-            missing.append(
-                f"{name} is not set, and [tool.parley.environment] requires it: set it in the"
-                f" shell, or write {name}=… into {root / '.env'}."
-            )
-    if missing:
+    if all_required and (missing := missing_values(variables, root, shell)):
         raise ProjectFaults(missing)
-    return values
+    set_here = with_dotenv(root, shell)
+    given = {each.name: set_here.get(each.name) or each.default for each in variables}
+    return {name: value for name, value in given.items() if value}
+
+
+def missing_values(
+    variables: tuple[Variable, ...], root: Path, shell: Mapping[str, str]
+) -> list[str]:
+    """Return a sentence for each variable that is required and has no value on this machine.
+
+    Args:
+        variables: What the project lists.
+        root: The project's folder, where `.env` is.
+        shell: The environment of the process that somebody has started.
+
+    Raises:
+        ProjectFaults: `.env` cannot be read.
+    """
+    set_here = with_dotenv(root, shell)
+    return [
+        f"{each.name} is not set, and [tool.parley.environment] requires it: set it in the"
+        f" shell, or write {each.name}=… into {root / '.env'}."
+        for each in variables
+        if each.required and not (set_here.get(each.name) or each.default)
+    ]
 
 
 def read_dotenv(file: Path) -> dict[str, str]:

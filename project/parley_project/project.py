@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
+from urllib.parse import urlsplit
 
 from parley.manifest import DEPLOYMENTS_KEY, Manifest, ModelApi, Offer, OnOff
 from parley_project.code import find_code
@@ -41,6 +42,8 @@ class Project:
         paths: Those of its routes, as API Gateway writes them, such as `/notes/{note_id}`. Reading
             a project finds none: they are known when its code was imported, to check it.
         mcp_servers: Those of its agents, a sentence each by the offered agent's name; known then.
+        warnings: What is allowed and hardly meant, a sentence each; what its agents make useless of
+            what it says is known then.
     """
 
     file: Path
@@ -52,6 +55,7 @@ class Project:
     commands: Mapping[str, str] = field(default_factory=dict)
     paths: tuple[str, ...] = ()
     mcp_servers: tuple[tuple[str, str], ...] = ()
+    warnings: tuple[str, ...] = ()
 
     @property
     def root(self) -> Path:
@@ -112,7 +116,21 @@ def read_project(file: Path) -> Project:
     if faults.sentences:
         raise ProjectFaults(faults.sentences)
     manifest = Manifest(agents, default, routes, user_data, migrations, environment, offline)
-    return Project(file.resolve(), manifest, source, packages, template, policies, commands)
+    return Project(
+        file.resolve(),
+        manifest,
+        source,
+        packages,
+        template,
+        policies,
+        commands,
+        warnings=tuple(
+            f"{shown(file)}: [tool.parley.agents.{name}] base_url: has a password or a query in it,"
+            " which whoever reads the file sees; a key belongs into a variable, which key names"
+            for name, offer in agents.items()
+            if offer.base_url is not None and _may_be_secret(offer.base_url)
+        ),
+    )
 
 
 def _agents(table: Table) -> Iterator[tuple[str, Table]]:
@@ -184,6 +202,11 @@ def _url(table: Table, key: str) -> str | None:
     if value is not None and not re.match(r"https?://[^/\s]+", value):
         table.fault(key, f"must begin with http:// or https:// and name a server, not {value!r}")
     return value
+
+
+def _may_be_secret(url: str) -> bool:
+    address = urlsplit(url)
+    return bool(address.password or address.query)
 
 
 def _check_key(table: Table, name: str, offer: Offer, variables: Sequence[str]) -> None:

@@ -158,6 +158,51 @@ def test_each_agent_that_cannot_be_built_is_told_of_in_a_sentence(root: Path) ->
     assert "importlib" not in done.stderr
 
 
+def test_what_fails_in_a_module_is_told_whole_once(root: Path) -> None:
+    offer(root, one="shop.imports:one", other="shop.imports:other")
+
+    done = parley(root, "check")
+
+    assert done.returncode == 1
+    assert done.stderr.count("Traceback") == done.stderr.count("numpyy'") - 1 == 1
+    assert done.stderr.splitlines()[-1] == (
+        "pyproject.toml: [tool.parley.agents.other] target: as [tool.parley.agents.one] target"
+    )
+
+
+def test_what_is_allowed_and_hardly_meant_is_warned_of(root: Path) -> None:
+    offer(root, asked="shop.good:good", brought="shop.brought:build", mixed="shop.brought:mixed")
+    written = (root / "pyproject.toml").read_text()
+    said = 'base_url = "https://me:pw@models.example/v1"\nkey = "SHOP_KEY"'
+    for name in ("good:good", "brought:build", "brought:mixed"):
+        written = written.replace(f'"shop.{name}"', f'"shop.{name}"\n{said}')
+    variables = "[tool.parley.environment]\nSHOP_KEY = { secret = true }\nSHOP_URL = {}\n"
+    (root / "pyproject.toml").write_text(written + variables)
+    (root / "shop" / "brought.py").write_text(
+        "from agents import Agent, OpenAIResponsesModel\nfrom openai import AsyncOpenAI\n"
+        "model = OpenAIResponsesModel('m', AsyncOpenAI(api_key='none'))\n"
+        "def build(): return Agent(name='poet', model=model)\n"
+        "def mixed(): return Agent(name='first', handoffs=[build()])\n"
+    )
+
+    done = parley(root, "check", SHOP_URL="https://shop.example")
+
+    assert done.returncode == 0, done.stderr
+    place = "Warning: pyproject.toml: [tool.parley.agents."
+    told = done.stderr.splitlines()
+    for name in ("asked", "brought", "mixed"):
+        assert any(line.startswith(f"{place}{name}] base_url: has a password") for line in told)
+    assert f"{place}brought] base_url, key: not used, since the agent brings its model itself" in (
+        told
+    )
+    (missing,) = (line for line in told if "SHOP" in line)
+    assert missing.startswith(
+        "Warning: SHOP_KEY is not set, and [tool.parley.environment] requires"
+    )
+    assert len(told) == 5
+    assert ":pw@" not in done.stderr
+
+
 def test_an_agent_whose_module_ends_the_process_is_named(root: Path) -> None:
     offer(root, good="shop.good:good", leaves="shop.good:leaves")
 
