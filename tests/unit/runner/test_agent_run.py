@@ -66,6 +66,12 @@ def fail() -> str:
     raise LookupError("a secret")
 
 
+@function_tool(failure_error_function=None)
+def ask_another() -> str:
+    """Ask another agent, as its tool does."""
+    raise UnsupportedAgent("The agent two brings what is not supported.")
+
+
 async def test_the_model_is_shown_the_past_and_what_the_user_says_now() -> None:
     run = Run(say("ok"))
     past = [user_message("before"), {"role": "assistant", "content": "yes"}]
@@ -161,6 +167,12 @@ FAILURES: dict[str, tuple[list[Any], dict[str, Any], str, str]] = {
         {"instructions": lambda context, agent: None},
         "agent_not_supported",
         "gave nothing",
+    ),
+    "within a tool": (
+        [call("ask_another")],
+        {"tools": [ask_another]},
+        "agent_not_supported",
+        "The agent two",
     ),
     "length": ([say("x" * (PAGE_BYTES + 1))], {}, "reply_too_long", str(PAGE_BYTES)),
 }

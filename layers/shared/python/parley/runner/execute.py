@@ -301,7 +301,6 @@ class TurnExecutor:
             claimed = await attempt.journal.claim_memory()
         except Unreadable as error:
             # Without its records the run could only start afresh, over effects that happened.
-            attempt.journal.resume({}, await attempt.journal.recorded())
             raise RunFailed("memory_unreadable", _DAMAGED) from error
         attempt.journal.resume(claimed.records, await attempt.journal.recorded())
         if turn.pauses:
