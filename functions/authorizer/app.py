@@ -6,6 +6,10 @@ cache key, and API Gateway answers 401 for a missing one without an invocation.
 
 from __future__ import annotations
 
+from parley import starting
+
+starting.begin()
+
 from collections.abc import Mapping
 from typing import Any
 
@@ -25,6 +29,8 @@ verifier = TokenVerifier(
     audience=settings.oidc_audience or "",
     keys=IssuerKeys(settings.oidc_issuer or "", settings.oidc_jwks_url),
 )
+
+starting.done()
 
 
 @logger.inject_lambda_context

@@ -7,6 +7,10 @@ whoever comes next goes on from there.
 
 from __future__ import annotations
 
+from parley import starting
+
+starting.begin()
+
 from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
@@ -24,6 +28,8 @@ BATCH = 20
 parts = Composition(load_settings("database", "memory", "queue"))
 cleaner, outbox, recovery = parts.cleaner, parts.outbox, parts.recovery
 escalations, budgets = parts.escalations, parts.user_budgets
+
+starting.done()
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:

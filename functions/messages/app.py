@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from parley import starting
+
+starting.begin()
+
 from parley.composition import Composition
 from parley.config import load_settings
 from parley.http import messages
@@ -17,3 +21,5 @@ parts.prepare_sending()
 handler = Api(
     [messages.router], parts, body_max_bytes=body_max_bytes(parts.settings.message_max_chars)
 )
+
+starting.done()

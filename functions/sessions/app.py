@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from parley import starting
+
+starting.begin()
+
 from pathlib import Path
 
 from parley.composition import Composition
@@ -60,3 +64,5 @@ handler = Api(
     audit=Audit(parts.audit_records),
     project=ProjectRoutes(manifest().routes),
 )
+
+starting.done()

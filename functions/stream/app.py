@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from parley import starting
+
+starting.begin()
+
 from parley.composition import Composition
 from parley.config import load_settings
 from parley.http.stream import stream_app
@@ -16,3 +20,5 @@ app = stream_app(
     parts.stream_places,
     max_chars=parts.settings.message_max_chars,
 )
+
+starting.done()

@@ -6,6 +6,10 @@ back only where the session could not be looked at, or where something is wrong.
 
 from __future__ import annotations
 
+from parley import starting
+
+starting.begin()
+
 from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
@@ -29,6 +33,8 @@ parts = Composition(load_settings("database", "memory", "model", "queue", "proje
 session_worker, summariser = parts.session_worker, parts.summariser
 wake_queue = parts.wake_queue
 wake_queue.prepare()
+
+starting.done()
 
 
 def handler(event: Mapping[str, Any], context: Any) -> None:

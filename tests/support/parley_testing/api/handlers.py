@@ -10,9 +10,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+from unittest.mock import patch
 from urllib.parse import urljoin
 from uuid import uuid4
 
+from parley import starting
 from parley_testing.api.asgi import handler_of
 
 FUNCTIONS = Path(__file__).parents[4] / "functions"
@@ -30,7 +32,9 @@ def load_function(name: str) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     if str(folder) not in sys.path:
         sys.path.append(str(folder))
-    spec.loader.exec_module(module)
+    # A test's process goes on after it, and all that was made meanwhile would stay.
+    with patch.object(starting, "begin"), patch.object(starting, "done"):
+        spec.loader.exec_module(module)
     return module
 
 
