@@ -15,7 +15,7 @@ from parley_testing.api.handlers import rest_event
 from parley_testing.models.server import Asked, Called, ModelServer, Said, Step
 from parley_testing.packaged.deployment import Deploy, Deployment
 from parley_testing.packaged.emulator import Emulator
-from parley_testing.waiting import longer_and_longer
+from parley_testing.waiting import HANG_SECONDS, longer_and_longer
 
 MESSAGES = "/sessions/{session_id}/messages"
 
@@ -56,13 +56,13 @@ def test_a_turn_that_a_slow_model_holds_up_is_let_go_in_time_and_goes_on_later(
     deploy: Deploy, model: ModelServer, go_on: threading.Event
 ) -> None:
     def slow(asked: Asked) -> Step:
-        go_on.wait(30)
+        go_on.wait(HANG_SECONDS)
         return Said("at last")
 
-    deployment = deploy(timeout=14)  # of which it keeps 12 for letting go
-    model.script = slow
-    session = deployment.send("POST", "/sessions", {}).json["id"]
+    session = deploy().send("POST", "/sessions", {}).json["id"]
     send = {"body": {"text": "hello"}, "headers": {"Idempotency-Key": "k"}, "session": session}
+    deployment = next(_warm_ones(deploy))
+    model.script = slow
 
     first = deployment.send("POST", MESSAGES, **send)
     go_on.set()
@@ -79,10 +79,10 @@ def test_a_turn_that_a_slow_model_holds_up_is_let_go_in_time_and_goes_on_later(
 def test_a_process_that_hangs_is_ended_when_time_is_up_and_another_resumes_its_turn(
     deploy: Deploy, model: ModelServer, sql: psycopg.Connection
 ) -> None:
-    for seconds in longer_and_longer(14):  # of which it keeps 12 for letting go
-        deployment = deploy(timeout=int(seconds))
-        session = deployment.send("POST", "/sessions", {}).json["id"]
-        messages = _warm(deployment)
+    sessions = deploy()
+    for deployment in _warm_ones(deploy):
+        session = sessions.send("POST", "/sessions", {}).json["id"]
+        messages = deployment["Messages"]
         model.script = _after_the_tool(partial(os.kill, messages.runtime_pid, signal.SIGSTOP))
         message = _message(session, key=session)
 
@@ -90,12 +90,12 @@ def test_a_process_that_hangs_is_ended_when_time_is_up_and_another_resumes_its_t
         if '"statusCode": 504' not in reply.text:
             break  # else the turn was let go of before it came so far
         sql.execute("DELETE FROM tasks")
-    _warm(deployment)
+    messages.invoke(rest_event("POST", "/messages", {}))  # ends the one that hangs
     _expire_leases(sql)
     after = deploy()["Messages"].invoke(message).answer
 
     assert reply.status == 200
-    assert f"timed out after {seconds:.2f} seconds" in reply.text
+    assert f"timed out after {deployment.timeout:.2f} seconds" in reply.text
     assert after.status == 201, after
     assert _tasks(sql) == ["buy milk"]
 
@@ -126,6 +126,17 @@ def _warm(deployment: Deployment) -> Emulator:
     """Have the function answer something, so that a short time-out is all for the turn."""
     assert deployment.send("POST", "/messages", {}).status == 422
     return deployment["Messages"]
+
+
+def _warm_ones(deploy: Deploy) -> Iterator[Deployment]:
+    """Yield deployments of ever longer time-outs, whose function has come to its code in time.
+
+    Of its time a function keeps 12 seconds for letting go.
+    """
+    for seconds in longer_and_longer(14):
+        deployment = deploy(timeout=int(seconds))
+        if "statusCode" in deployment["Messages"].invoke(rest_event("POST", "/messages", {})).text:
+            yield deployment
 
 
 def _message(session: str, key: str = "milk") -> dict[str, object]:

@@ -21,6 +21,7 @@ from parley_testing.postgres.transitions import refuse_other_transitions
 from parley_testing.scenarios.fork_server import ForkServer
 from parley_testing.scenarios.parts import Place, new_log, new_store
 from parley_testing.scenarios.setup import Setup
+from parley_testing.waiting import HANG_SECONDS
 
 _TEMPLATE = "parley_template"
 _MEMORY_TABLE = {
@@ -99,8 +100,8 @@ def sql(place: Place) -> Iterator[psycopg.Connection]:
 
 @pytest.fixture
 def database(place: Place) -> Iterator[Database]:
-    """This process's way to Postgres, as impatient as the others'."""
-    database = Database(lambda: place.database_url, statement_timeout=1)
+    """This process's way to Postgres; it waits for as long as anybody holds a row, as others do."""
+    database = Database(lambda: place.database_url, statement_timeout=HANG_SECONDS)
     yield database
     database.close()
 

@@ -25,9 +25,7 @@ def at_once(
 ) -> list[dict[str, Any]]:
     """Send from all processes, each its share, and give what each found out."""
     children = [
-        server.fork(
-            place, "counting", folder / "asked", sends=sends[n::PROCESSES], at_once=13, patience=10
-        )
+        server.fork(place, "counting", folder / "asked", sends=sends[n::PROCESSES], at_once=13)
         for n in range(PROCESSES)
     ]
     assert [child.wait() for child in children] == [{"exited": 0}] * PROCESSES

@@ -14,7 +14,7 @@ import pytest
 from sqlalchemy import Engine, event
 
 from parley import failpoints, threads
-from parley.errors import TurnFailed, TurnUnfinished
+from parley.errors import StoreUnavailable, TurnFailed, TurnUnfinished
 from parley.memory import sqlite_file, window
 from parley.memory.dynamodb import DynamoDbStore
 from parley.repository.turns import RunningTurn
@@ -153,12 +153,11 @@ async def renewed(played: ScenarioRun, log: Log) -> None:
 
 
 async def cancelled(played: ScenarioRun, log: Log) -> None:
-    played.parts.model.script = in_order(
-        call("add_task", title="milk"), lambda: asyncio.sleep(60, [])
-    )
+    down = StoreUnavailable("agent-session store", "down")
+    played.parts.model.script = in_order(call("add_task", title="milk"), down)
     turn = begun(played)
-    with pytest.raises(TurnUnfinished):
-        await played.parts.execute(turn, seconds=0.5)
+    with pytest.raises(StoreUnavailable):
+        await played.parts.execute(turn)
     log.clear()
     assert await played.cancel() == "cancelled"
 

@@ -110,7 +110,6 @@ def test_of_a_budget_never_more_is_spent_and_none_of_it_is_lost(
                     asked,
                     sends=left[number::PROCESSES],
                     at_once=THREADS // PROCESSES,
-                    patience=30,
                     budget=asdict(budget),
                     sent_tokens=SENT,
                     price=[PRICE, PRICE],

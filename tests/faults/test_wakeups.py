@@ -25,7 +25,7 @@ from parley_testing.scenarios.parts import Place
 from parley_testing.scenarios.setup import Point, ScenarioRun, Setup, counted, some_of_each
 from parley_testing.scenarios.turns import NEXT, STREAMING, lines
 from parley_testing.scenarios.workers import NewWorkerSetup, WorkerSetup
-from parley_testing.waiting import wait_for
+from parley_testing.waiting import HANG_SECONDS, wait_for
 
 STORES = ["sqlite", "dynamodb"]
 KILLED = {"killed": signal.SIGKILL}
@@ -41,7 +41,7 @@ def environment(
     place: Place, queue: ReceivedWakeups, monkeypatch: pytest.MonkeyPatch
 ) -> pytest.MonkeyPatch:
     """The settings of this process's functions."""
-    for name, value in (settings_of(place, patience=1) | queue.settings).items():
+    for name, value in (settings_of(place, patience=HANG_SECONDS) | queue.settings).items():
         monkeypatch.setenv(name, value)
     return monkeypatch
 

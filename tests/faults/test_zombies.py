@@ -4,27 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import psycopg
 import pytest
 
-from parley.repository.database import Database
 from parley_testing.at_length import times
 from parley_testing.scenarios.fork_server import Child
-from parley_testing.scenarios.parts import Place
 from parley_testing.scenarios.setup import Point, ScenarioRun, Setup
-from parley_testing.waiting import HANG_SECONDS, until
+from parley_testing.waiting import until
 
 STORES = ["sqlite", "dynamodb"]
-
-
-@pytest.fixture
-def database(place: Place) -> Iterator[Database]:
-    """The way to Postgres of who takes over: it waits for as long as anybody holds the row."""
-    database = Database(lambda: place.database_url, statement_timeout=HANG_SECONDS)
-    yield database
-    database.close()
 
 
 @pytest.mark.parametrize(

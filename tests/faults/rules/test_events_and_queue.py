@@ -31,7 +31,7 @@ from parley.turns.finalize import Finalizer
 from parley.turns.wakeup import Watchdog
 from parley_testing.models.scripted import Gate, Items, Streamed, call, in_order, say
 from parley_testing.schedules.wakeups import Wakeup, Wakeups
-from parley_testing.waiting import until
+from parley_testing.waiting import HANG_SECONDS, until
 from parley_testing.workbench import Workbench, held, request
 
 NewBench = Callable[..., Workbench]
@@ -252,7 +252,7 @@ async def test_who_follows_a_silent_log_asks_postgres(
         patch.setattr(EventWriter, "end", die)
         await let_die(logged(bench), turn)
 
-    seconds = 30 if kept else 0.5
+    seconds = HANG_SECONDS if kept else 0.5
     given = [event async for event in follower.follow(running, after=0, seconds=seconds)]
 
     assert any(event is not None and event.type in FINAL for event in given) is kept

@@ -19,6 +19,7 @@ from parley.timing import LEASE_SECONDS
 from parley.turns import lease
 from parley.turns.lease import Lease
 from parley_testing.models.scripted import Items, call, in_order, say
+from parley_testing.waiting import HANG_SECONDS
 from parley_testing.workbench import Workbench, request
 
 NewBench = Callable[..., Workbench]
@@ -62,16 +63,18 @@ async def test_a_write_that_has_begun_is_waited_for(kept: bool, rule: Any) -> No
 
     def write() -> None:
         begun.set()
-        may_end.wait(10)
+        may_end.wait(HANG_SECONDS)
         ended.set()
 
     writing = asyncio.ensure_future(in_thread(write))
-    await asyncio.to_thread(begun.wait, 10)
+    await asyncio.to_thread(begun.wait, HANG_SECONDS)
     writing.cancel()
-    asyncio.get_running_loop().call_later(0.05, may_end.set)
+    if kept:  # without the rule nobody waits for it
+        asyncio.get_running_loop().call_later(0.05, may_end.set)
     await asyncio.wait([writing])
     in_time = ended.is_set()
-    await asyncio.to_thread(ended.wait, 10)
+    may_end.set()
+    await asyncio.to_thread(ended.wait, HANG_SECONDS)
 
     assert in_time is kept
 

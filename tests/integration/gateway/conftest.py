@@ -28,7 +28,7 @@ class Project:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.document: dict[str, Any] = {
-            "Globals": {"Function": {"Handler": "app.handler", "Timeout": 60}},
+            "Globals": {"Function": {"Handler": "app.handler", "Timeout": int(HANG_SECONDS)}},
             "Resources": {
                 "Api": {
                     "Type": "AWS::Serverless::Api",
@@ -81,7 +81,7 @@ class Project:
         for event in own["Events"].values():
             event["Properties"] |= {
                 "ResponseTransferMode": "RESPONSE_STREAM",
-                "TimeoutInMillis": 60_000,
+                "TimeoutInMillis": int(HANG_SECONDS * 1000),
             }
         return self
 
@@ -174,8 +174,9 @@ def serve(project: Project) -> Iterator[Callable[..., httpx.Client]]:
 
         def start(*, variables: dict[str, str] | None = None, **options: Any) -> httpx.Client:
             template = read_template(project.write())
+            unhurried = {"integration_timeout": HANG_SECONDS}
             url, gateway = stack.enter_context(
-                running(lambda: Gateway(template, variables or {}, **options))
+                running(lambda: Gateway(template, variables or {}, **unhurried | options))
             )
             client = stack.enter_context(
                 httpx.Client(base_url=url, timeout=HANG_SECONDS, trust_env=False)

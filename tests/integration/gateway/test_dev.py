@@ -150,6 +150,14 @@ def stack_on(template: Path, tmp_path: Path) -> Iterator[Callable[..., LocalStac
         stop_left_behind(stack.data_dir / "postgres")
 
 
+def get(url: str) -> httpx.Response:
+    return httpx.get(url, trust_env=False, timeout=HANG_SECONDS)
+
+
+def post(url: str) -> httpx.Response:
+    return httpx.post(url, trust_env=False, timeout=HANG_SECONDS)
+
+
 def descendants(pid: int) -> list[psutil.Process]:
     found: list[psutil.Process] = psutil.Process(pid).children(recursive=True)
     return found
@@ -177,8 +185,10 @@ def run_dev(template: Path, data_dir: Path, *arguments: str) -> subprocess.Compl
 
 def test_it_answers_and_says_where_and_how(stack_on: Callable[..., LocalStack]) -> None:
     with stack_on() as stack:
-        assert httpx.post(stack.url + "/notes", trust_env=False).text == "1"
-        keys = httpx.get(stack.url + "/_local/jwks.json", trust_env=False).json()["keys"]
+        assert post(stack.url + "/notes").text == "1"
+        keys = httpx.get(
+            stack.url + "/_local/jwks.json", trust_env=False, timeout=HANG_SECONDS
+        ).json()["keys"]
         assert len(keys) == 1
         said = stack.log.read_text()
         assert f"Parley answers at {stack.url}" in said
@@ -192,18 +202,18 @@ def test_a_signal_stops_all_that_it_started(
 ) -> None:
     stack = stack_on()
     stack.start()
-    httpx.post(stack.url + "/notes", trust_env=False)
+    post(stack.url + "/notes")
     processes = descendants(stack.pid)
     names = {process.name() for process in processes}
     assert "postgres" in names
     assert any(name.startswith("python") for name in names)
 
-    assert stack.stop(number) == 0
+    assert stack.stop(number, HANG_SECONDS) == 0
 
     assert_ended(processes)
     assert read_address(stack.data_dir) is None
     with pytest.raises(httpx.ConnectError):
-        httpx.get(stack.url, trust_env=False)
+        get(stack.url)
     assert "Traceback" not in stack.log.read_text()
 
 
@@ -216,10 +226,10 @@ def test_what_is_woken_for_is_heard(
     project.function("Wake", WAKE, "post /wake").function("Hear", HEAR).queue("Wakeups", "Hear")
     project.write()
     with stack_on() as stack:
-        assert httpx.post(stack.url + "/wake", trust_env=False).status_code == 202
+        assert post(stack.url + "/wake").status_code == 202
 
         deadline = time.monotonic() + HANG_SECONDS
-        while httpx.get(stack.url + "/notes", trust_env=False).text != "1":
+        while get(stack.url + "/notes").text != "1":
             assert time.monotonic() < deadline, stack.log.read_text()
             time.sleep(0.05)
 
@@ -233,9 +243,9 @@ def test_a_worker_that_is_killed_while_it_is_first_imported_ends_nothing(
     with stack_on() as stack:
         wait_for(lambda: "Hear did not start" in stack.log.read_text())
 
-        assert httpx.post(stack.url + "/wake", trust_env=False).status_code == 202
+        assert post(stack.url + "/wake").status_code == 202
 
-        wait_for(lambda: httpx.get(stack.url + "/notes", trust_env=False).text == "1")
+        wait_for(lambda: get(stack.url + "/notes").text == "1")
 
 
 def test_turns_that_an_earlier_one_left_open_go_on_though_nobody_asks(
@@ -245,17 +255,12 @@ def test_turns_that_an_earlier_one_left_open_go_on_though_nobody_asks(
     project.function("Leave", LEAVE, "post /left", "get /left")
     project.write()
     with stack_on() as stack:
-        left = httpx.post(stack.url + "/left", trust_env=False).text
+        left = post(stack.url + "/left").text
         assert left == "completed queued running"
         stack.stop(signal.SIGKILL)
 
     with stack_on() as again:
-        wait_for(
-            lambda: (
-                httpx.get(again.url + "/left", trust_env=False).text
-                == "completed " * 2 + "completed"
-            )
-        )
+        wait_for(lambda: get(again.url + "/left").text == "completed " * 2 + "completed")
         assert "2 sessions have turns that were left open" in again.log.read_text()
 
 
@@ -267,13 +272,15 @@ def test_nothing_is_left_of_a_stream_however_it_ends(
     project.write()
     stack = stack_on()
     stack.start()
-    with httpx.stream("GET", stack.url + "/tick", trust_env=False) as response:
+    with httpx.stream(
+        "GET", stack.url + "/tick", trust_env=False, timeout=HANG_SECONDS
+    ) as response:
         parts = response.iter_raw()  # kept, for its end would be the client's going away
         assert next(parts) == b"tick"
         processes = [p for p in descendants(stack.pid) if p.name().startswith("python")]
         assert any("uvicorn" in process.cmdline() for process in processes)
 
-        stack.stop(number)
+        stack.stop(number, HANG_SECONDS)
 
         assert_ended(processes)
     said = stack.log.read_text()
@@ -288,13 +295,13 @@ def test_a_killed_one_is_followed_by_one_that_works_on_the_same_data(
 ) -> None:
     stack = stack_on()
     stack.start()
-    httpx.post(stack.url + "/notes", trust_env=False)
+    post(stack.url + "/notes")
     processes = descendants(stack.pid)
     stack.stop(signal.SIGKILL)
     assert any(p.name() == "postgres" and p.is_running() for p in processes)
 
     with stack_on() as again:
-        assert httpx.post(again.url + "/notes", trust_env=False).text == "2"
+        assert post(again.url + "/notes").text == "2"
         assert_ended(processes)
 
 
@@ -308,7 +315,7 @@ def test_a_stale_pid_file_that_names_a_stranger_harms_nobody(
     try:
         pid_file.write_text("\n".join([str(stranger.pid), *lines[1:]]) + "\n")
         with stack_on() as stack:
-            assert httpx.get(stack.url + "/notes", trust_env=False).status_code == 200
+            assert get(stack.url + "/notes").status_code == 200
         assert stranger.poll() is None
     finally:
         stranger.kill()
@@ -324,7 +331,7 @@ def test_a_second_one_on_the_same_data_is_refused_and_the_first_goes_on(
         assert second.returncode == 1
         assert f"in use by another parley dev (process {stack.pid})" in second.stderr
         assert "Traceback" not in second.stderr
-        assert httpx.get(stack.url + "/notes", trust_env=False).status_code == 200
+        assert get(stack.url + "/notes").status_code == 200
         assert read_address(stack.data_dir) is not None
 
 
@@ -381,7 +388,7 @@ def test_a_signal_while_it_starts_stops_it_too(template: Path, tmp_path: Path) -
 
 def test_a_deep_data_directory_works_too(stack_on: Callable[..., LocalStack]) -> None:
     with stack_on("/".join(["a-directory-with-a-long-name"] * 5)) as stack:
-        assert httpx.post(stack.url + "/notes", trust_env=False).text == "1"
+        assert post(stack.url + "/notes").text == "1"
         sockets = [
             line
             for line in (stack.data_dir / "postgres" / "postmaster.pid").read_text().splitlines()
@@ -412,7 +419,7 @@ def test_when_the_disk_is_full_it_says_so(stack_on: Callable[..., LocalStack]) -
         log.write('PANIC:  could not write to file "pg_wal/xlogtemp.7": No space left on device\n')
     os.kill(server.pid, signal.SIGKILL)
 
-    assert stack.wait(10) == 1
+    assert stack.wait(HANG_SECONDS) == 1
     assert f"The disk of {stack.data_dir} is full." in stack.log.read_text()
 
     # The next one is not told of what is over.
@@ -423,7 +430,7 @@ def test_when_the_disk_is_full_it_says_so(stack_on: Callable[..., LocalStack]) -
         p for p in descendants(again.pid) if p.name() == "postgres" and p.ppid() == again.pid
     )
     os.kill(server.pid, signal.SIGKILL)
-    assert again.wait(10) == 1
+    assert again.wait(HANG_SECONDS) == 1
     assert "is full" not in again.log.read_text()
 
 

@@ -49,7 +49,9 @@ async def answer(host: str) -> httpx.Response:
     with listen("127.0.0.1", 0) as listener:
         async with (
             serving(PlainTextResponse("for you"), listener),
-            httpx.AsyncClient(base_url=url_of(listener), trust_env=False) as client,
+            httpx.AsyncClient(
+                base_url=url_of(listener), trust_env=False, timeout=HANG_SECONDS
+            ) as client,
         ):
             return await client.get("/", headers={"Host": host})
 

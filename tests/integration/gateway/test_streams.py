@@ -23,7 +23,7 @@ import pytest
 from parley_local.execution import EnvironmentLost
 from parley_local.template_file import read_template
 from parley_local.web_function import WebFunction, error_statuses
-from parley_testing.waiting import alive, wait_for
+from parley_testing.waiting import HANG_SECONDS, alive, wait_for
 
 Serve = Callable[..., httpx.Client]
 
@@ -202,8 +202,8 @@ def test_the_function_is_told_who_asks_and_a_client_cannot_say_it(
     assert request["authorizer"]["user_id"] == "Zoë"
     assert (request["stage"], request["resourcePath"]) == ("v1", "/echo/{rest+}")
     assert function["request_id"] == request["requestId"]
-    # The function's own time-out, from when the request came.
-    assert 0 < function["deadline"] - request["requestTimeEpoch"] - 10_000 < 60_000
+    # The function's own time-out, from when the request came, or somewhat later.
+    assert (function["deadline"] - request["requestTimeEpoch"]) / 1000 > HANG_SECONDS - 1
 
 
 def test_the_server_believes_its_callers_so_only_the_gateway_can_call_it(
@@ -325,7 +325,7 @@ def test_requests_at_the_same_time_share_the_process(
     assert len(client.gateway.web_functions["Stream"].pids) == 1  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize(("limits", "status"), [((500, 10), 504), ((60_000, 1), 502)])
+@pytest.mark.parametrize(("limits", "status"), [((500, 300), 504), ((300_000, 1), 502)])
 def test_a_response_that_does_not_begin_in_time_is_the_gateways(
     streaming: Any, serve: Serve, tmp_path: Path, limits: tuple[int, int], status: int
 ) -> None:
@@ -377,7 +377,7 @@ def run_with(
 ) -> None:
     async def run() -> None:
         (function,) = read_template(project.write()).functions.values()
-        web = WebFunction(function, variables or {}, init_timeout=20)
+        web = WebFunction(function, variables or {}, init_timeout=HANG_SECONDS)
         try:
             await use(web)
         finally:
@@ -461,7 +461,7 @@ def test_a_server_ends_when_its_gateway_dies_without_a_word(project: Any, tmp_pa
     gateway = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(DYING_GATEWAY), str(project.write())],
         env={**os.environ, "NOTE": str(note)},
-        timeout=60,
+        timeout=HANG_SECONDS,
         check=False,
     )
 

@@ -45,7 +45,12 @@ def test_the_conversation_goes_on_after_a_restart(stack: LocalStack) -> None:
     # Only memory knows what "that task" is, and only Postgres has the task.
     reply = parley(stack, "message", "--session", "groceries", stdin="done with that task\n")
 
-    sessions = httpx.get(stack.url + "/sessions", headers=stack.headers("local"), trust_env=False)
+    sessions = httpx.get(
+        stack.url + "/sessions",
+        headers=stack.headers("local"),
+        trust_env=False,
+        timeout=HANG_SECONDS,
+    )
     assert "buy milk" in reply
     assert [session["name"] for session in sessions.json()["items"]] == ["groceries"]
 
@@ -53,7 +58,7 @@ def test_the_conversation_goes_on_after_a_restart(stack: LocalStack) -> None:
 def test_a_printed_token_is_one_that_the_authorizer_believes(stack: LocalStack) -> None:
     token = parley(stack, "token", "--user", "alice").strip()
 
-    with httpx.Client(base_url=stack.url, trust_env=False) as client:
+    with httpx.Client(base_url=stack.url, trust_env=False, timeout=HANG_SECONDS) as client:
         good = client.get("/sessions", headers={"Authorization": f"Bearer {token}"})
         bad = client.get("/sessions", headers={"Authorization": f"Bearer {token[:-4]}AAAA"})
 
@@ -63,7 +68,7 @@ def test_a_printed_token_is_one_that_the_authorizer_believes(stack: LocalStack) 
 
 
 def test_an_unknown_route_is_a_problem_document(stack: LocalStack) -> None:
-    response = httpx.get(stack.url + "/nothing", trust_env=False)
+    response = httpx.get(stack.url + "/nothing", trust_env=False, timeout=HANG_SECONDS)
 
     assert response.status_code == 404
     assert response.headers["content-type"] == "application/problem+json"

@@ -18,10 +18,12 @@ from parley.memory.dynamodb import DynamoDbStore
 from parley.memory.sqlite import SqliteStore
 from parley.memory.store import AgentSessionStore
 from parley.repository.database import Database
+from parley.turns import lease
 from parley_testing.api.handlers import Api
 from parley_testing.models.scripted import Script, in_order
 from parley_testing.models.server import ModelServer
 from parley_testing.postgres.postgres_wire import PostgresWire
+from parley_testing.waiting import HANG_SECONDS
 from parley_testing.workbench import Workbench
 
 TABLE = "memory"
@@ -149,8 +151,12 @@ def model_api(model: ModelServer, environment: pytest.MonkeyPatch, api: Api) -> 
 
 
 @pytest.fixture
-def wire(database_url: str) -> Iterator[PostgresWire]:
-    """What goes between a test's database and its server."""
+def wire(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[PostgresWire]:
+    """What goes between a test's database and its server.
+
+    It is counted: however slow the machine is, no turn takes so long that its lease is renewed.
+    """
+    monkeypatch.setattr(lease, "RENEW_SECONDS", HANG_SECONDS)
     with PostgresWire(database_url) as wire:
         yield wire
 

@@ -31,12 +31,6 @@ ANSWER = TurnMemory([user_message("hello"), assistant_message("hi")], "hi", {"mo
 
 
 @pytest.fixture
-def wire(database_url: str) -> Iterator[PostgresWire]:
-    with PostgresWire(database_url) as wire:
-        yield wire
-
-
-@pytest.fixture
 def wired(new_bench: NewBench, wire: PostgresWire) -> Iterator[Workbench]:
     """A workbench whose way to the database is watched."""
     with closing(Database(lambda: wire.url, statement_timeout=10)) as database:

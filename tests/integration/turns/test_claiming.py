@@ -83,7 +83,7 @@ def test_a_turn_that_waits_is_claimed(bench: Workbench, sql: psycopg.Connection)
     assert (turn.remembered, turn.cancel_requested) == ((), False)
     row = sql.execute(
         "SELECT status, attempt, crashes, started_at > created_at, started_at,"
-        " lease_expires_at - now() BETWEEN interval '40 s' AND interval '45 s' FROM turns"
+        " lease_expires_at - started_at BETWEEN interval '44 s' AND interval '46 s' FROM turns"
     ).fetchone()
     assert row == ("running", 1, 0, True, turn.started_at, True)
     assert bench.turns.complete(turn, "hi", Usage(), None)

@@ -156,6 +156,7 @@ async def test_the_first_piece_is_written_at_once_and_the_others_are_gathered(
     new_bench: NewBench, sqlite_log: SqliteEventLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(writer, "GATHER_SECONDS", 3600.0)
+    monkeypatch.setattr(writer, "LOOK_SECONDS", 3600.0)  # nothing is read, however long it takes
     first, rest = Gate(), Gate()
     watched = Watched(sqlite_log)
     pieces = ("b", "c", "d")
@@ -164,7 +165,7 @@ async def test_the_first_piece_is_written_at_once_and_the_others_are_gathered(
     work = asyncio.ensure_future(bench.execute(turn, logged=True))
 
     await until(lambda: "a" in text(told(sqlite_log, turn)))
-    assert first.is_reached
+    await until(lambda: first.is_reached)
     first.open()
     await until(lambda: rest.is_reached)
     assert text(told(sqlite_log, turn)) == "a"  # the others wait for more

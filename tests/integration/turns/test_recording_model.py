@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import time
 from collections.abc import Callable
 from typing import Any
 from uuid import UUID
@@ -18,6 +17,7 @@ from parley.memory.store import AgentSessionStore
 from parley.runner.tools import effect_tool
 from parley.turns.context import TurnContext
 from parley_testing.models.scripted import Asked, Items, Script, by_model, call, in_order, say
+from parley_testing.waiting import wait_for
 from parley_testing.workbench import Workbench
 
 NewBench = Callable[..., Workbench]
@@ -156,10 +156,8 @@ async def test_parallel_agents_get_their_own_answers_again(
 
         def only_inner(self: Any, turn: Any, made: Any) -> None:
             if made.name.startswith("ask_"):
-                for _ in range(5000):
-                    if bench.watched.calls.count("record") == 5:  # one outer answer, four inner
-                        break
-                    time.sleep(0.001)
+                # One outer answer, four inner ones.
+                wait_for(lambda: bench.watched.calls.count("record") == 5)
                 fail()
             record(self, turn, made)
 

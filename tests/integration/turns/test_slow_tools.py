@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from uuid import UUID
 
 import psycopg
 import pytest
@@ -19,7 +19,7 @@ from parley.repository.database import Database
 from parley.runner.tools import effect_tool
 from parley.turns.context import Effect, TurnContext
 from parley_testing.models.scripted import Asked, Items, call, in_order, say
-from parley_testing.waiting import wait_for
+from parley_testing.waiting import HANG_SECONDS, longer_and_longer, wait_for
 from parley_testing.workbench import Workbench
 from tasks_desk import tasks
 
@@ -76,7 +76,7 @@ class Blocked:
             self.calls += 1
             self.begun.set()
             try:
-                self.go_on.wait(60)
+                self.go_on.wait(HANG_SECONDS)
                 return tasks.add(effect.db, effect.user_id, title).title
             finally:
                 self.over.set()
@@ -97,26 +97,35 @@ def add_milk(asked: Asked) -> Items:
     return call("add", "c", title="milk") if asked.input[-1]["content"] == SLOW else say("fine")
 
 
+async def out_of_time(new_bench: NewBench, blocked: Blocked) -> UUID:
+    """Have a turn end because its time is up while its tool blocks, and give its session."""
+    agent = Agent[TurnContext](name="todo", tools=[blocked.tool()])
+    for seconds in longer_and_longer(0.3):
+        bench = new_bench(add_milk, agent=agent, turn_seconds=seconds)
+        session_id = bench.new_session()
+        with pytest.raises(TurnFailed, match="turn_too_long"):
+            await bench.send(session_id, SLOW)
+        if blocked.begun.is_set():
+            return session_id
+    raise AssertionError("the tool was never begun")
+
+
 async def test_a_tool_that_blocks_does_not_outlive_the_time_of_its_turn(
     new_bench: NewBench, blocked: Blocked, sql: psycopg.Connection
 ) -> None:
-    agent = Agent[TurnContext](name="todo", tools=[blocked.tool()])
-    bench = new_bench(add_milk, agent=agent, turn_seconds=0.3)
-    session_id = bench.new_session()
-
-    with pytest.raises(TurnFailed, match="turn_too_long"):
-        await bench.send(session_id, SLOW)
+    session_id = await out_of_time(new_bench, blocked)
 
     assert not blocked.over.is_set()  # while the tool still blocks
-    bench.model.script = lambda asked: say("fine")
+    bench = new_bench(lambda asked: say("fine"))
     assert (await bench.send(session_id, "hello")).view.turn.status == "completed"
     blocked.go_on.set()
-    await asyncio.to_thread(blocked.over.wait, 60)
+    await asyncio.to_thread(blocked.over.wait, HANG_SECONDS)
     await bench.send(session_id, "hello again")
     assert blocked.calls == 1
     # What it did is not committed, since the agent was told nothing of it.
     assert sql.execute("SELECT title FROM tasks").fetchall() == []
-    assert sql.execute("SELECT status FROM turns ORDER BY number").fetchall() == [
+    of_session = "SELECT status FROM turns WHERE session_id = %s ORDER BY number"
+    assert sql.execute(of_session, [session_id]).fetchall() == [
         ("failed",),
         ("completed",),
         ("completed",),
@@ -126,13 +135,7 @@ async def test_a_tool_that_blocks_does_not_outlive_the_time_of_its_turn(
 async def test_tools_of_other_turns_do_not_wait_for_one_that_blocks(
     new_bench: NewBench, blocked: Blocked, sql: psycopg.Connection
 ) -> None:
-    slow = new_bench(
-        add_milk,
-        agent=Agent[TurnContext](name="todo", tools=[blocked.tool()]),
-        turn_seconds=0.3,
-    )
-    with pytest.raises(TurnFailed, match="turn_too_long"):
-        await slow.send(slow.new_session(), SLOW)
+    await out_of_time(new_bench, blocked)
     other = new_bench(in_order(call("add_task", title="eggs"), say("done")))
 
     await other.send(other.new_session(), "add eggs")
@@ -147,7 +150,7 @@ async def test_a_tool_that_blocks_beside_one_that_fails_does_not_keep_the_turn_o
     @function_tool(failure_error_function=None)
     async def fail() -> str:
         """Fail when the other is under way."""
-        await asyncio.to_thread(blocked.begun.wait, 60)
+        await asyncio.to_thread(blocked.begun.wait, HANG_SECONDS)
         raise RuntimeError("no")
 
     agent = Agent[TurnContext](name="todo", tools=[blocked.tool(), fail])
@@ -161,14 +164,15 @@ async def test_a_tool_that_blocks_beside_one_that_fails_does_not_keep_the_turn_o
 
 
 async def test_a_body_that_idles_longer_than_a_statement_may_counts_as_a_crash(
-    bench: Workbench,
+    bench: Workbench, sql: psycopg.Connection
 ) -> None:
     @effect_tool
     def dawdle(effect: Effect) -> str:
         """Do nothing inside a transaction until the server has had enough of it."""
         effect.db.execute(text("SELECT 1"))
-        effect.db.execute(text("SELECT 1"))
-        time.sleep(2)
+        pid = effect.db.scalar(text("SELECT pg_backend_pid()"))
+        ended = "SELECT FROM pg_stat_activity WHERE pid = %s"
+        wait_for(lambda: not sql.execute(ended, [pid]).fetchall())
         effect.db.execute(text("SELECT 2"))
         return "late"
 

@@ -20,10 +20,11 @@ from parley.repository.database import Database
 from parley.repository.scope import Scope
 from parley.repository.turns import Usage
 from parley.runner.tools import effect_tool
+from parley.turns import effects
 from parley.turns.context import Effect, TurnContext
 from parley_testing.models.scripted import call, in_order, say
 from parley_testing.postgres.databases import owner_url
-from parley_testing.waiting import longer_and_longer
+from parley_testing.waiting import HANG_SECONDS, longer_and_longer
 from parley_testing.workbench import Workbench, request
 from tasks_desk import tasks
 
@@ -74,8 +75,12 @@ async def shown_next(bench: Workbench, session_id: UUID) -> str:
 
 
 async def test_an_effect_whose_commit_outlasts_the_turn_is_told_of(
-    new_bench: NewBench, slow: SlowCommits, sql: psycopg.Connection
+    new_bench: NewBench,
+    slow: SlowCommits,
+    sql: psycopg.Connection,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(effects, "BODY_SECONDS", HANG_SECONDS)
     for seconds in longer_and_longer(1.5):
         slow.late = seconds + 0.5
         bench = new_bench(

@@ -19,6 +19,7 @@ from parley.runner.tools import effect_tool
 from parley.turns import lease
 from parley.turns.context import TurnContext
 from parley_testing.models.scripted import Items, Script, by_model, call, in_order, say
+from parley_testing.waiting import until
 from parley_testing.workbench import Workbench, request
 
 NewBench = Callable[..., Workbench]
@@ -208,14 +209,9 @@ async def test_a_long_turn_keeps_its_lease(
 
     async def think() -> Items:
         sql.execute("UPDATE turns SET lease_expires_at = now() + interval '1 second'")
-        for _ in range(200):
-            await asyncio.sleep(0.01)
-            row = sql.execute(
-                "SELECT lease_expires_at > now() + interval '30 seconds' FROM turns"
-            ).fetchone()
-            if row == (True,):
-                return say("held")
-        return say("not renewed")
+        renewed = "SELECT FROM turns WHERE lease_expires_at > now() + interval '30 seconds'"
+        await until(lambda: sql.execute(renewed).fetchall())
+        return say("held")
 
     bench = new_bench(in_order(think))
 

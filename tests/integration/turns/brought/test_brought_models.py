@@ -20,6 +20,7 @@ from parley.turns.context import TurnContext
 from parley.usage.prices import Price, Prices
 from parley_testing.agents_brought.outcome import Carried
 from parley_testing.models.scripted import Asked, Items, ScriptedProvider, call, in_order, say
+from parley_testing.waiting import longer_and_longer
 
 SETTINGS = Settings(openai_api_key="none")
 Brought = tuple[Agent[Any], list[Items]]
@@ -255,10 +256,11 @@ async def test_one_that_says_it_was_cancelled_does_not_keep_its_turn_for_ever(
 
 
 async def test_one_that_is_late_is_cancelled_with_its_turn(new_bench: Any, careful: Any) -> None:
-    ended = asyncio.Event()
+    began, ended = asyncio.Event(), asyncio.Event()
 
     class Late(Failing):
         async def get_response(self, *asked: Any, **named: Any) -> ModelResponse:
+            began.set()
             try:
                 await asyncio.sleep(3600)
             finally:
@@ -266,11 +268,14 @@ async def test_one_that_is_late_is_cancelled_with_its_turn(new_bench: Any, caref
             raise AssertionError
 
     agent = Agent[TurnContext](name="one", model=Late())
-    bench = new_bench(agent=agent, asking=careful, turn_seconds=1)
+    for seconds in longer_and_longer(1):
+        bench = new_bench(agent=agent, asking=careful, turn_seconds=seconds)
 
-    view = await bench.execute(bench.begin(bench.new_session()))
+        view = await bench.execute(bench.begin(bench.new_session()))
 
-    assert view.turn.error_code == "turn_too_long"
+        assert view.turn.error_code == "turn_too_long"
+        if began.is_set():
+            break
     assert ended.is_set()
 
 

@@ -19,8 +19,10 @@ from agents.tool_context import ToolContext
 from parley.errors import StoreUnavailable
 from parley.repository.values import Step
 from parley.runner.tools import effect_tool
+from parley.turns import effects
 from parley.turns.context import Effect, TurnContext
 from parley_testing.models.scripted import Answer, Asked, call, in_order, say
+from parley_testing.waiting import HANG_SECONDS
 from parley_testing.workbench import Workbench
 
 SDK_WORDS = "Tool 'slow' timed out after 0.05 seconds."
@@ -120,7 +122,7 @@ async def test_an_effect_that_is_late_has_not_happened(new_bench: Callable[..., 
 
     def slow(effect: Effect) -> str:
         """Take until the model has been told that it takes too long."""
-        assert told.wait(60)
+        assert told.wait(HANG_SECONDS)
         return "done"
 
     limited = replace(effect_tool(slow), timeout_seconds=0.05)
@@ -142,7 +144,10 @@ async def test_an_effect_that_is_late_has_not_happened(new_bench: Callable[..., 
     assert (recorded["c2"].error, recorded["c2"].effect) == (None, True)
 
 
-async def test_an_effect_that_was_committed_is_told_of(new_bench: Callable[..., Workbench]) -> None:
+async def test_an_effect_that_was_committed_is_told_of(
+    new_bench: Callable[..., Workbench], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(effects, "BODY_SECONDS", HANG_SECONDS)
     late_by = threading.Event()
 
     def slow(effect: Effect) -> str:

@@ -17,7 +17,7 @@ from parley.turns.decide import Decider
 from parley_testing.models.scripted import Streamed, call, in_order, say
 from parley_testing.models.steps import Called, Gate
 from parley_testing.streams.streaming import Streams, data, numbers, text_of
-from parley_testing.waiting import until
+from parley_testing.waiting import longer_and_longer, until
 from parley_testing.workbench import request
 
 KEYED = {"idempotency-key": "k"}
@@ -137,13 +137,16 @@ async def test_a_log_that_is_gone_still_ends_for_who_had_read_from_it(
 async def test_a_waiting_turn_says_nothing_and_is_left_with_a_hint(
     new_streams: NewStreams,
 ) -> None:
-    streams = await new_streams(limits=Limits(follow=1), beat_seconds=0.05)
-    session_id = streams.bench.new_session()
-    queued = await streams.bench.sender.queue(request(session_id))
+    for seconds in longer_and_longer(1):
+        streams = await new_streams(limits=Limits(follow=seconds), beat_seconds=0.05)
+        session_id = streams.bench.new_session()
+        queued = await streams.bench.sender.queue(request(session_id))
 
-    async with streams.follow(session_id, queued.view.turn.id) as reading:
-        assert await reading.rest() == []
+        async with streams.follow(session_id, queued.view.turn.id) as reading:
+            assert await reading.rest() == []
 
+        if b"keep-alive" in reading.raw:  # it was left after its log had been read
+            break
     assert reading.raw.startswith(b"retry: 1000\n\n: keep-alive\n\n")
 
 
@@ -162,16 +165,23 @@ async def test_a_reader_that_takes_nothing_is_given_up(new_streams: NewStreams) 
     session_id = streams.bench.new_session()
     async with streams.send(session_id) as reading:
         turn_id = data((await reading.rest())[0])["turn_id"]
-    # Only who takes nothing is hurried: to take it all may need longer than this.
-    hurried = await new_streams(limits=Limits(follow=0.1, patience=0.1))
+    begun = False
 
     async def take_nothing() -> None:
+        nonlocal begun
         async with hurried.follow(session_id, turn_id) as stuck:
+            begun = True
             await until(lambda: not hurried.answering)
             await stuck.rest()
 
-    with pytest.raises(httpx.RemoteProtocolError):
-        await take_nothing()
+    for seconds in longer_and_longer(0.1):
+        # Only who takes nothing is hurried: to take it all may need longer than this.
+        hurried = await new_streams(limits=Limits(follow=seconds, patience=seconds))
+        with pytest.raises(httpx.RemoteProtocolError):
+            await take_nothing()
+        if begun:
+            break
+    assert begun
 
 
 async def test_following_ends_when_the_session_is_deleted(new_streams: NewStreams) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import signal
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from typing import Any
@@ -60,12 +60,6 @@ def held(sql: psycopg.Connection) -> Callable[[], int]:
         return 0 if row is None else len(row[0])
 
     return held
-
-
-@pytest.fixture
-def wire(database_url: str) -> Iterator[PostgresWire]:
-    with PostgresWire(database_url) as wire:
-        yield wire
 
 
 async def is_refused(reading: Reading) -> None:

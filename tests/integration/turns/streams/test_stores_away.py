@@ -23,13 +23,12 @@ from parley.memory.dynamodb import DynamoDbStore
 from parley.memory.sqlite import SqliteStore
 from parley.memory.store import AgentSessionStore
 from parley.repository.database import Database
-from parley.turns import lease
 from parley.turns.wakeup import Waker
 from parley_testing.models.scripted import Script, Streamed, in_order, say
 from parley_testing.models.steps import Gate
 from parley_testing.postgres.postgres_wire import PostgresWire
 from parley_testing.streams.streaming import CountedLog, Reading, Streams, text_of
-from parley_testing.waiting import until
+from parley_testing.waiting import HANG_SECONDS, until
 from parley_testing.workbench import Workbench
 
 TABLE = "memory"
@@ -53,9 +52,14 @@ class Stores:
 def sqlite_stores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stores]:
     """A SQLite file that another process may be in the middle of writing to."""
     path = tmp_path / "locked.db"
-    memory = SqliteStore(path, wait_seconds=0.05)
-    log = SqliteEventLog(path, wait_seconds=0.05)
+    memory = SqliteStore(path, wait_seconds=HANG_SECONDS)
+    log = SqliteEventLog(path, wait_seconds=HANG_SECONDS)
     counted = CountedLog(log)
+
+    def wait(seconds: float) -> None:
+        for file in (memory._file, log._file):
+            with file.reading() as connection:
+                connection.execute(f"PRAGMA busy_timeout = {int(seconds * 1000)}")
 
     @contextmanager
     def refusing(*, reads: bool = False) -> Iterator[None]:
@@ -67,8 +71,10 @@ def sqlite_stores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[S
             return
         other = sqlite3.connect(path, isolation_level=None)
         other.execute("BEGIN IMMEDIATE")
+        wait(0.05)  # only now: of each other the two threads may have to wait for longer
         yield
         other.close()
+        wait(HANG_SECONDS)
 
     yield Stores(memory, counted, refusing)
     memory.close()
@@ -276,7 +282,6 @@ async def test_a_stream_takes_no_round_trip_more_than_a_look_at_its_turn(
 ) -> None:
     # However slow this machine is, nobody looks because nothing comes, nor because all is there.
     monkeypatch.setattr(reader, "QUIET_SECONDS", 3_600.0)
-    monkeypatch.setattr(lease, "RENEW_SECONDS", 3_600)
     script = in_order(Streamed("He"), Streamed("Hel", gate, "lo"))
     streams = await new_streams(sqlite_stores, script, wired)
     session_id = streams.bench.new_session()

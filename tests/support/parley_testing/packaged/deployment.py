@@ -15,6 +15,7 @@ from parley_testing.packaged.adapter import Adapter
 from parley_testing.packaged.emulator import Emulator
 from parley_testing.packaged.packages import Packages
 from parley_testing.postgres.databases import owner_url
+from parley_testing.waiting import HANG_SECONDS
 
 
 class Deployment:
@@ -22,7 +23,7 @@ class Deployment:
 
     Attributes:
         variables: What only a deployed stack knows, put over the template's variables.
-        timeout: In seconds, for all functions; None for the template's.
+        timeout: In seconds, for all functions; None for so long that only what hangs is ended.
     """
 
     def __init__(
@@ -65,7 +66,7 @@ class Deployment:
                     self._logs / "Stream.log",
                     self._logs / "bin",
                     handler=function.handler,
-                    timeout=self.timeout or int(function.timeout),
+                    timeout=self.timeout or int(max(function.timeout, HANG_SECONDS)),
                 )
             )
         return self._adapter
@@ -95,7 +96,7 @@ class Deployment:
             {**function.variables, **self.variables},
             self._logs / f"{name}.log",
             handler=function.handler,
-            timeout=self.timeout or int(function.timeout),
+            timeout=self.timeout or int(max(function.timeout, HANG_SECONDS)),
             memory=function.memory,
         )
 

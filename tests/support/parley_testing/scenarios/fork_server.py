@@ -112,7 +112,7 @@ class ForkServer:
         scenario: str,
         asked: Path,
         *,
-        patience: float = 1,
+        patience: float = HANG_SECONDS,
         lease: float = LEASE_SECONDS,
         **job: Any,
     ) -> Child:
@@ -122,7 +122,7 @@ class ForkServer:
             place: Where the stores are.
             scenario: The name of one.
             asked: The file that keeps what the model is asked.
-            patience: Seconds that a statement, or a transaction left idle, may take.
+            patience: Seconds that a statement, or a transaction left idle, may take; 0 for any.
             lease: Seconds until another may take its turns over.
             job: The rest; see `fault_process`.
         """

@@ -23,6 +23,7 @@ from parley.usage.prices import Prices
 from parley.wake_queue import WakeQueue
 from parley_testing.account.moto import REGION
 from parley_testing.scenarios.turns import Scenario
+from parley_testing.waiting import HANG_SECONDS
 from parley_testing.workbench import Workbench
 
 
@@ -46,7 +47,7 @@ class Place:
 def new_store(place: Place) -> Iterator[AgentSessionStore]:
     """Open this process's way to memory."""
     if place.sqlite is not None:
-        with closing(SqliteStore(Path(place.sqlite), wait_seconds=10)) as store:
+        with closing(SqliteStore(Path(place.sqlite), wait_seconds=HANG_SECONDS)) as store:
             yield store
         return
     with closing(_dynamodb(place)) as client:
@@ -57,7 +58,7 @@ def new_store(place: Place) -> Iterator[AgentSessionStore]:
 def new_log(place: Place) -> Iterator[EventLog]:
     """Open this process's way to the turns' event logs, which are where memory is."""
     if place.sqlite is not None:
-        with closing(SqliteEventLog(Path(place.sqlite), wait_seconds=10)) as log:
+        with closing(SqliteEventLog(Path(place.sqlite), wait_seconds=HANG_SECONDS)) as log:
             yield log
         return
     with closing(_dynamodb(place)) as client:

@@ -24,6 +24,8 @@ from openai.types.responses import Response
 from sqlalchemy.orm import configure_mappers
 
 from parley import failpoints, retry, threads
+from parley.events.sqlite import SqliteEventLog
+from parley.memory.sqlite import SqliteStore
 from parley.repository import turns
 from parley.repository.database import Database
 from parley.repository.fair_use import UserBudget
@@ -54,6 +56,8 @@ def _run(job: dict[str, Any]) -> dict[str, Any]:
     vars(turns)["LEASE_SECONDS"] = job["lease"]
     for module in (retry, threads):  # the time in which it was stopped is none that it has tried
         vars(module)["PATIENCE_SECONDS"] = HANG_SECONDS
+    for opened in (SqliteStore, SqliteEventLog):  # a function's: others may write for long
+        (opened.__init__.__kwdefaults__ or {})["wait_seconds"] = HANG_SECONDS
     if "function" in job:
         with _observed(job):
             return run_function(job, place)

@@ -17,13 +17,15 @@ from starlette.types import Receive, Scope, Send
 from parley.events.log import EventLog, TurnEvent
 from parley.events.reader import BEAT_SECONDS, Follower
 from parley.http.stream import stream_app
-from parley.http.streaming import LIMITS, Limits
+from parley.http.streaming import Limits
 from parley.ids import TurnKey
 from parley.turns.decide import Decider
 from parley_client.sse import Frame, Parser
 from parley_local.server import listen, url_of
 from parley_testing.waiting import HANG_SECONDS
 from parley_testing.workbench import Workbench
+
+_NO_LIMITS = Limits(follow=HANG_SECONDS, patience=HANG_SECONDS)
 
 
 class CountedLog:
@@ -120,7 +122,7 @@ class Streams:
         log: CountedLog,
         *,
         beat_seconds: float = BEAT_SECONDS,
-        limits: Limits = LIMITS,
+        limits: Limits = _NO_LIMITS,
         max_chars: int = 1000,
     ) -> None:
         self.bench = bench
@@ -184,7 +186,7 @@ class Streams:
         body: Any = None,
         *,
         user: str | None = "alice",
-        seconds: float = 120,
+        seconds: float = HANG_SECONDS,
         headers: Mapping[str, str] | None = None,
     ) -> AsyncIterator[Reading]:
         """Send a request as the adapter does; `body` is JSON, or bytes as they are."""
