@@ -12,6 +12,7 @@ import typer
 
 from parley_cli.connection import as_admin
 from parley_cli.consent import Yes, ask_before
+from parley_cli.errors import CommandFailed
 from parley_cli.progress import counts_told, progress
 from parley_cli.screen import Json, note, on_terminal, show_fields, show_json, show_table
 from parley_cli.sessions import HEADINGS, Limit, columns
@@ -185,6 +186,11 @@ def rename(
             else:
                 show_fields(total, () if total.project else ("project",))
     if total is not None and total.waiting:
+        if not total.done:
+            raise CommandFailed(
+                f"{total.waiting:,} sessions have a turn that is open, or waits for a decision."
+                " They are left, with all that is not of a session; rename again when it is over."
+            )
         note(f"{total.waiting:,} sessions have an open turn. Rename again when they are over.")
 
 

@@ -283,7 +283,8 @@ class Renaming(Model):
     """What one call of rename put under the new id.
 
     `project` has what the project's own tables hold, by name; an older API does not tell of them.
-    `waiting` sessions have a turn that is open; renaming again takes them when it is over.
+    `waiting` sessions have a turn that is open; renaming again takes them when it is over, and then
+    what the user has besides sessions.
     """
 
     sessions: int

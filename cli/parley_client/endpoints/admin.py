@@ -215,6 +215,8 @@ def erase_user(user_id: str) -> Series[Erasure]:
 def rename_user(user_id: str, new_user_id: str) -> Series[Renaming]:
     """Put all that there is of a user under another id; gives what each step did, until all is.
 
+    The last step is not `done` where sessions are left that have an open turn (`waiting`).
+
     It is safe to repeat, also after it was broken off.
     """
     path = below_name("/admin/users", user_id, "rename")
@@ -293,7 +295,9 @@ def _erased_page(response: httpx.Response) -> Page[Erasure]:
 
 def _renamed_page(response: httpx.Response) -> Page[Renaming]:
     renamed = Renaming.model_validate_json(response.content)
-    return Page(items=(renamed,), next_cursor=None if renamed.done else "")
+    # What is left has an open turn, which may wait for days: asking again changes nothing.
+    over = renamed.done or (renamed.waiting > 0 and renamed.sessions == 0)
+    return Page(items=(renamed,), next_cursor=None if over else "")
 
 
 def _exported_page(response: httpx.Response) -> Page[dict[str, Any]]:

@@ -19,11 +19,14 @@ from parley.ids import conversation_key
 from parley.memory.dynamodb import DynamoDbStore
 from parley.memory.sqlite import SqliteStore
 from parley.memory.store import AgentSessionStore, TurnMemory
+from parley.repository.approvals import Asked
 from parley.repository.ownership import owned_sessions
+from parley.repository.turns import Usage
 from parley.users import renaming
 from parley_testing.account.moto import memory_table
 from parley_testing.api.handlers import Api
 from parley_testing.stores.aged import Aged
+from parley_testing.stores.asking import asking
 from parley_testing.stores.talk import request
 
 
@@ -218,6 +221,31 @@ def test_a_session_with_an_open_turn_waits(api: Api, admin: Any, aged: Aged) -> 
 
     assert rename(admin, "ada", "anna")["sessions"] == 1
     assert api("GET", f"/sessions/{session_id}", user="anna").status == 200
+
+
+def test_what_a_turn_that_waits_may_still_need_stays_with_it(
+    api: Api, admin: Any, aged: Aged, sql: psycopg.Connection
+) -> None:
+    belong(api, aged)
+    asking_session = aged.session(days=0, user="ada")
+    database = api.function("sessions").parts.database
+    asked = asking(database, str(asking_session), Asked("c", "todo", "pay", "{}"), user="ada")
+
+    renamed = rename(admin, "ada", "anna")
+
+    assert (renamed["sessions"], renamed["waiting"], renamed["done"]) == (1, 1, False)
+    assert renamed["project"] == {}
+    assert sql.execute("SELECT DISTINCT user_id FROM tasks").fetchall() == [("ada",)]
+    decided = api("POST", f"/approvals/{asked.id}", {"decision": "reject"}, user="ada")
+    assert decided.status == 200
+    going_on = aged.turns.claim_head(asked.session_id).turn
+    assert going_on is not None
+    assert aged.turns.complete(going_on, "done", Usage(), None)
+    renamed = rename(admin, "ada", "anna")
+    assert (renamed["sessions"], renamed["waiting"], renamed["done"]) == (1, 0, True)
+    for table in ("sessions", "approvals", "tasks", "user_limits"):
+        users = sql.execute(f"SELECT DISTINCT user_id FROM {table}").fetchall()
+        assert users == [("anna",)], table
 
 
 def test_a_turn_begun_meanwhile_keeps_its_session(

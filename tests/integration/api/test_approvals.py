@@ -78,6 +78,47 @@ def test_it_is_decided_once_and_others_are_told(api: Api, asked: Approval) -> No
     assert turn["status"] == "running"
 
 
+SCHEMA = {
+    "type": "object",
+    "properties": {
+        "cents": {"type": "integer", "maximum": 1000},
+        "order": {"$ref": "#/$defs/Order"},
+    },
+    "required": ["cents", "order"],
+    "additionalProperties": False,
+    "$defs": {"Order": {"type": "object", "properties": {"id": {"type": "string"}}}},
+}
+
+
+@pytest.mark.parametrize(
+    ("edited", "field"),
+    [
+        ({"cents": "many", "order": {}}, "arguments.cents"),
+        ({"cents": 1001, "order": {}}, "arguments.cents"),
+        ({"cents": 5}, "arguments.order"),
+        ({"cents": 5, "order": {"id": 7}}, "arguments.order.id"),
+        ({"cents": 5, "order": {}, "\x1b[2J": 1}, "arguments.\x1b[2J"),
+    ],
+)
+@pytest.mark.parametrize("administrator", [False, True])
+def test_edited_arguments_that_the_tool_would_refuse_leave_the_approval_open(
+    api: Api, turns: TurnRepository, edited: dict[str, Any], field: str, administrator: bool
+) -> None:
+    decider = "admin" if administrator else "user"
+    call = Asked("call_1", "todo", "refund", "{}", decider, editable=True, schema=SCHEMA)
+    asked = waiting(api, turns, call)
+    who: dict[str, Any] = {"user": "anna", "scopes": "parley:admin"} if administrator else {}
+    path = f"/admin/approvals/{asked.id}" if administrator else f"/approvals/{asked.id}"
+
+    refused = api("POST", path, {"decision": "approve", "arguments": edited}, **who)
+
+    assert (refused.status, refused.json["code"]) == (422, "invalid_field")
+    assert [each["field"] for each in refused.json["errors"]] == [field]
+    assert api("GET", f"/approvals/{asked.id}").json["status"] == "open"
+    right = {"decision": "approve", "arguments": {"cents": 5, "order": {"id": "o"}}}
+    assert api("POST", path, right, **who).json["status"] == "approved"
+
+
 def test_what_is_left_to_the_user_an_administrator_does_not_decide(
     api: Api, asked: Approval
 ) -> None:

@@ -16,7 +16,7 @@ from parley.memory.sqlite import SqliteStore
 from parley.memory.store import TurnMemory
 from parley.repository.approvals import Asked, decide
 from parley.repository.database import Database
-from parley.repository.turns import RunningTurn, TurnRepository
+from parley.repository.turns import RunningTurn, TurnRepository, Usage
 from parley_testing.api.handlers import Api
 from parley_testing.metrics import metrics_in, values_of
 from parley_testing.stores.asking import asking
@@ -178,6 +178,47 @@ def test_a_gauge_that_fails_takes_nothing_from_the_recovery(
     assert report["sessions"]["woken"] == 1
     assert report["done"]
     assert "how the deployment stands could not be told" in log_lines.getvalue()
+
+
+def test_of_approvals_the_one_that_was_asked_for_first_tells_its_age(
+    gauges: Gauges, database: Database, api: Api, sql: psycopg.Connection
+) -> None:
+    call = Asked("call_1", "todo", "refund", "{}")
+    first, _ = (asking(database, api.new_session(), call) for _ in range(2))
+    # Since then the setting was shortened: the second expires before it.
+    sql.execute(
+        "UPDATE approvals SET created_at = now() - interval '1 day',"
+        " expires_at = now() + interval '7 days' WHERE id = %s",
+        [first.id],
+    )
+
+    assert 86_400 <= gauges()["OldestApproval"] < 86_460
+
+
+def test_a_message_behind_a_turn_that_waits_is_no_old_turn_until_that_goes_on(
+    gauges: Gauges, database: Database, turns: TurnRepository, api: Api, sql: psycopg.Connection
+) -> None:
+    def aged(*turn_ids: UUID, days: int) -> None:
+        sql.execute(
+            "UPDATE turns SET created_at = now() - make_interval(days => %s) WHERE id = ANY(%s)",
+            (days, list(turn_ids)),
+        )
+
+    asked = asking(database, api.new_session(), Asked("call_1", "todo", "refund", "{}"))
+    queued = turns.begin(request("alice", str(asked.session_id)), enqueue=True)
+    assert queued.status == "queued"
+    aged(asked.turn_id, queued.turn_id or UUID(int=0), days=3)
+    assert gauges()["OldestOpenTurn"] == 0
+
+    decide(database, asked, "approved", by="alice", anybody=False)
+    assert 0 <= gauges()["OldestOpenTurn"] < 60
+    going_on = turns.claim_head(asked.session_id).turn
+    assert going_on is not None
+    turns.complete(going_on, "done", Usage(), None)
+    assert 0 <= gauges()["OldestOpenTurn"] < 60
+
+    sql.execute("UPDATE turns SET resumed_at = now() - interval '1 day'")
+    assert 86_400 <= gauges()["OldestOpenTurn"] < 86_460
 
 
 def test_an_approval_that_nobody_decides_on_tells_its_age(

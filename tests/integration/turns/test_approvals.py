@@ -12,7 +12,7 @@ from agents import Agent, function_tool
 from sqlalchemy import text
 
 from parley import Effect, approval, effect_tool
-from parley.errors import TurnWaiting
+from parley.errors import InvalidField, TurnWaiting
 from parley.memory.store import AgentSessionStore
 from parley.repository.approvals import Approval
 from parley.repository.transcript import TurnView
@@ -212,6 +212,41 @@ async def test_who_approves_may_change_the_arguments_where_the_tool_lets_them(
     assert [item.get("arguments") for item in bench.model.asked[-1].input] == [
         None, '{"cents": 5}', None,
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("edited", "field"),
+    [
+        ('{"cents": "many"}', "arguments.cents"),
+        ("{}", "arguments.cents"),
+        ('{"cents": 5, "tip": 1}', "arguments.tip"),
+    ],
+)
+async def test_arguments_that_the_tool_would_refuse_use_no_approval_up(
+    new_bench: Callable[..., Workbench], sql: psycopg.Connection, edited: str, field: str
+) -> None:
+    bench = new_bench(in_order(REFUND, say("Done.")), agent=refunding(editable=True))
+    session_id = bench.new_session()
+    (asked,) = (await sent(bench, session_id)).approvals
+
+    with pytest.raises(InvalidField) as refused:
+        await decide(bench, asked, edited=edited)
+
+    assert refused.value.field == field
+    assert sql.execute("SELECT status FROM approvals").fetchone() == ("open",)
+    await decide(bench, asked, edited='{"cents": 5}')
+    await gone_on(bench, session_id)
+    assert effects(sql) == ["refund 5"]
+
+
+async def test_the_schema_of_a_tool_is_kept_only_where_its_arguments_may_be_edited(
+    new_bench: Callable[..., Workbench], sql: psycopg.Connection
+) -> None:
+    bench = new_bench(in_order(REFUND), agent=refunding())
+
+    await sent(bench, bench.new_session())
+
+    assert sql.execute("SELECT arguments_schema FROM approvals").fetchone() == (None,)
 
 
 async def test_an_agent_used_as_a_tool_may_ask_and_so_may_one_handed_over_to(

@@ -14,12 +14,14 @@ import pytest
 from sqlalchemy import text
 
 from parley.ids import new_id
+from parley.repository.approvals import Asked, decide
 from parley.repository.database import Database
 from parley.repository.fair_use import UNLIMITED, FairUse, Reached
 from parley.repository.scope import OfUser
 from parley.repository.turns import Ending, NewSession, TurnRepository, TurnRequest, Usage
 from parley_testing.scenarios.at_once import connected
 from parley_testing.scenarios.begins import begin_at_once
+from parley_testing.stores.asking import asking
 from parley_testing.waiting import wait_for
 from parley_testing.workbench import Workbench, held, request
 
@@ -88,6 +90,27 @@ def test_what_waits_in_a_session_is_open_too(
 
     assert turns.begin(ask(session_id), enqueue=True).outcome == "limit_reached"
     assert turns.begin(ask(bench.new_session())).outcome == "limit_reached"
+
+
+def test_a_turn_that_waits_for_a_decision_is_open_too(
+    new_turns: Callable[..., TurnRepository], bench: Workbench
+) -> None:
+    turns = new_turns(open_turns=2)
+    asked = [
+        asking(bench.database, str(bench.new_session()), Asked("call", "todo", "refund", "{}"))
+        for _ in range(2)
+    ]
+
+    refused = turns.begin(ask(bench.new_session()))
+    assert refused.reached == Reached("user_max_open_turns", 2, None)
+
+    # One that goes on is open still; one that is over makes room.
+    decide(bench.database, asked[0], "rejected", by="alice", anybody=False)
+    assert turns.begin(ask(bench.new_session())).outcome == "limit_reached"
+    going_on = turns.claim_head(asked[0].session_id).turn
+    assert going_on is not None
+    turns.stop(going_on, STOPPED, Usage(), None)
+    assert turns.begin(ask(bench.new_session())).outcome == "running"
 
 
 @pytest.mark.parametrize("end", ["completed", "stopped", "deleted"])

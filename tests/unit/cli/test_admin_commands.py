@@ -197,6 +197,18 @@ def test_renaming_goes_on_until_all_is_done_and_says_what_waits(api: Any, parley
     assert api.bodies() == [{"new_user_id": "anna-2"}] * 2
 
 
+def test_renaming_ends_where_only_turns_that_are_open_are_left(api: Any, parley: Any) -> None:
+    steps = [{**RENAMED, "sessions": left, "done": False} for left in (1, 0)]
+    api.answers("POST /admin/users/anna/rename", *steps)
+
+    result = parley("users", "rename", "anna", "anna-2", "--yes")
+
+    assert result.exit_code == 1
+    assert "done\tfalse" in result.stdout
+    assert "1 sessions have a turn that is open, or waits for a decision" in result.stderr
+    assert len(api.bodies()) == 2
+
+
 @pytest.mark.parametrize(("answer", "status"), [("y\n", 0), ("n\n", 1), ("", 1)])
 def test_renaming_asks_first(
     api: Any, parley: Any, monkeypatch: pytest.MonkeyPatch, answer: str, status: int

@@ -38,6 +38,7 @@ TOLD = [
         {"session_id", "session_status"},
     ),
     (errors.TurnInProgress(SESSION, TURN), 409, "turn_in_progress", {"session_id", "turn_id"}),
+    (errors.TurnWaiting(SESSION, TURN), 409, "turn_waiting", {"session_id", "turn_id"}),
     (errors.QueueFull(SESSION, 20), 409, "queue_full", {"session_id"}),
     (errors.LimitReached("user_max_open_turns", 50), 409, "limit_reached", {"limit"}),
     (errors.LimitReached("user_max_sessions", 50), 409, "limit_reached", {"limit"}),
@@ -120,3 +121,11 @@ def test_of_thousands_of_wrong_fields_the_first_are_named() -> None:
 
     assert [fault["field"] for fault in said.facts["errors"]] == [f"f{n}" for n in range(20)]
     assert said.detail.endswith("f19: is not known; and 9978 more")
+
+
+@pytest.mark.parametrize("may_enqueue", [True, False])
+def test_who_has_no_way_to_wait_behind_a_turn_is_not_told_of_one(may_enqueue: bool) -> None:
+    told = problems.answer(errors.TurnWaiting(SESSION, TURN, may_enqueue=may_enqueue)).detail
+
+    assert ("on_conflict" in told) is may_enqueue
+    assert str(TURN) in told

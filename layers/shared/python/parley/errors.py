@@ -122,10 +122,18 @@ class AlreadyDecided(ParleyError):
 class TurnWaiting(ParleyError):
     """Another turn of the session waits for something, such as decisions."""
 
-    def __init__(self, session_id: UUID, turn_id: UUID) -> None:
+    def __init__(self, session_id: UUID, turn_id: UUID, *, may_enqueue: bool = True) -> None:
+        """Say which turn it is.
+
+        Args:
+            session_id: The session.
+            turn_id: The turn that waits.
+            may_enqueue: Whether who asks could have asked to wait behind it.
+        """
         super().__init__(f"turn {turn_id} of session {session_id} waits")
         self.session_id = session_id
         self.turn_id = turn_id
+        self.may_enqueue = may_enqueue
 
 
 class TurnInProgress(ParleyError):

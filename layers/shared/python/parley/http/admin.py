@@ -206,7 +206,7 @@ def erase_user(user: Administrator, eraser: Eraser, deadline: Deadline, user_id:
     description=(
         "For users whom another issuer names otherwise. Sessions, memory, keys, and what the"
         " project's own tables hold. Each request works for as long as it may last; as long as it"
-        " is not `done`, renaming again goes on."
+        " is not `done`, renaming again goes on; at once, unless sessions are `waiting`."
     ),
     responses=answers({200: "What was renamed."}, 400, 403, 413, 415, 422),
 )

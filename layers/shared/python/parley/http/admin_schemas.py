@@ -180,8 +180,9 @@ class Renaming(BaseModel):
     """What goes under the new id now.
 
     `project` has what the project's own tables hold, by name. `waiting` sessions were left because
-    a turn of theirs is open: renaming again takes them. Where it is not `done`, time was up:
-    renaming again goes on.
+    a turn of theirs is open, or waits for a decision: renaming again takes them when it is over,
+    and then what the user has besides sessions. Where it is not `done` and none is `waiting`, time
+    was up: renaming again goes on.
     """
 
     sessions: int

@@ -169,6 +169,18 @@ def _not_active(error: errors.SessionNotActive | errors.SessionEscalated) -> Ans
     return Answer(HTTPStatus.CONFLICT, code, f"The session is {status}: {way_on}", facts)
 
 
+def _turn_waiting(error: errors.TurnWaiting) -> Answer:
+    ways_on = (
+        "Decide, cancel it, or send with on_conflict set to enqueue."
+        if error.may_enqueue
+        else "Nothing of this message is kept: answer what it asks for, or cancel it, and send the"
+        " message again."
+    )
+    detail = f"The turn {error.turn_id} of this session waits for a decision. {ways_on}"
+    facts = {"session_id": str(error.session_id), "turn_id": str(error.turn_id)}
+    return Answer(HTTPStatus.CONFLICT, "turn_waiting", detail, facts)
+
+
 def _turn_over(error: errors.TurnFailed) -> Answer:
     cancelled = error.status == "cancelled"
     return Answer(
@@ -209,7 +221,10 @@ def _limit_reached(error: errors.LimitReached) -> Answer:
 
 
 _REACHED = {
-    "user_max_open_turns": "{most} turns of yours are open already; more may not be.",
+    "user_max_open_turns": (
+        "{most} turns of yours are open already, those that wait for a decision among them; more"
+        " may not be."
+    ),
     "user_turns_per_minute": "{most} turns were begun within a minute; more may not be.",
     **{
         f"{whose}_{unit}_per_{period}": (
@@ -286,13 +301,7 @@ _ANSWERS: dict[type[BaseException], Callable[[Any], Answer]] = {
         "The turn {turn_id} of this session is still running.",
         facts=_TURN,
     ),
-    errors.TurnWaiting: _told(
-        HTTPStatus.CONFLICT,
-        "turn_waiting",
-        "The turn {turn_id} of this session waits for a decision. Decide, cancel it, or send with"
-        " on_conflict set to enqueue.",
-        facts=_TURN,
-    ),
+    errors.TurnWaiting: _turn_waiting,
     errors.AlreadyDecided: _told(
         HTTPStatus.CONFLICT,
         "already_decided",

@@ -137,9 +137,11 @@ class Statistics(BaseModel):
     memory: MemoryFigures
     turns: TurnCounts
     newest_turns: NewestTurns
-    oldest_open_turn_seconds: float | None
+    oldest_open_turn_seconds: float | None = Field(
+        description="Those that wait for a decision, and those behind them, are not meant."
+    )
     oldest_approval_seconds: float | None = Field(
-        description="For how long the approval that expires next has waited."
+        description="For how long that one has waited which was asked for first."
     )
     waiting_sessions: int = Field(description="Sessions with a turn that nobody carries on.")
     outbox: OutboxFigures

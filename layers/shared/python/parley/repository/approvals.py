@@ -8,7 +8,7 @@ it, the recovery finds it.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import sha256
 from typing import Any, Literal, Self
@@ -49,6 +49,7 @@ class Asked:
         arguments: As the model wrote them, JSON text.
         decider: Who may decide: `user`, `admin`, or a scope.
         editable: Whether who approves may change the arguments.
+        schema: What the tool says of its arguments, where they may be changed: JSON Schema.
     """
 
     call_id: str
@@ -57,6 +58,7 @@ class Asked:
     arguments: str
     decider: str = USER
     editable: bool = False
+    schema: Any = None
 
     @property
     def digest(self) -> str:
@@ -82,6 +84,8 @@ class Approval:
         editable: Whether who approves may change the arguments.
         decided_by: Who decided; None while it is open, and where nobody did.
         edited_arguments: What the tool is called with instead, JSON text; None for the model's own.
+        arguments_schema: What the tool says of its arguments; None where they may not be changed,
+            and where the release before asked.
     """
 
     id: UUID
@@ -102,6 +106,7 @@ class Approval:
     edited_arguments: str | None
     created_at: datetime
     expires_at: datetime
+    arguments_schema: Any = field(default=None, compare=False, repr=False)
 
     @classmethod
     def of(cls, row: AnyRow, session_id: UUID) -> Self:
@@ -125,6 +130,7 @@ class Approval:
             row.edited_arguments,
             row.created_at,
             row.expires_at,
+            row.arguments_schema,
         )
 
     @property
@@ -201,6 +207,7 @@ def _as_json(asked: Asked) -> dict[str, Any]:
         "digest": asked.digest,
         "decider": asked.decider,
         "editable": asked.editable,
+        "arguments_schema": asked.schema,
     }
 
 

@@ -10,6 +10,7 @@ from uuid import UUID
 from sqlalchemy import text
 
 from parley.ids import first_id
+from parley.repository.begin import MAX_QUEUED
 from parley.repository.database import Database
 from parley.repository.estimates import about, about_by_status
 from parley.repository.scope import SERVICE
@@ -29,9 +30,11 @@ class Standing:
         waiting_sessions: Sessions whose turn nobody carries on (see `parley.repository.waiting`).
         overdue_turns: Those of them whose turn still waits though the recovery woke for it a
             quarter of an hour ago or longer.
-        oldest_open_turn_seconds: The age of the oldest turn that waits or runs; None if none does.
-        oldest_approval_seconds: For how long the approval that expires next has waited; None if
-            nothing is to be decided.
+        oldest_open_turn_seconds: For how long the oldest turn that is queued or runs has been so,
+            counted from when a turn before it last went on that had waited for somebody; None if
+            there is none. Those behind a turn that waits are not meant.
+        oldest_approval_seconds: How long ago the first was asked for of those approvals that nobody
+            has decided on; None if nothing is to be decided.
         outbox_waiting: Conversations whose memory must still be removed; of `outbox_due` at once.
             Both may be estimates.
         outbox_seconds: How long ago the oldest of all of them was noted; None if there is none.
@@ -123,7 +126,7 @@ def read_standing(database: Database) -> Standing:
     Raises:
         StoreUnavailable: Postgres cannot serve now.
     """
-    (row,) = database.run(SERVICE, _STANDING, WAITING_PARAMETERS)
+    (row,) = database.run(SERVICE, _STANDING, {**WAITING_PARAMETERS, "before": 2 * MAX_QUEUED})
     closed = about_by_status(
         database, "sessions", "status <> 'active'", "last_activity_at DESC, id DESC"
     )
@@ -190,7 +193,8 @@ SELECT count(*) AS looked_at, coalesce(sum(input_tokens), 0)::bigint AS input_to
 FROM newest
 """)
 
-# Open turns are few, and have their index; of the outbox the ends are looked up in its own, each by
+# Open turns are few, and have their index; of those before each, as many are looked at as may wait
+# on a session, with notes between them. Of the outbox the ends are looked up in its own, each by
 # itself: two of them in one query would be sought in the whole table.
 _STANDING = text(f"""
 SELECT waiting.*, open.*, asked.*, outbox.*, database.*
@@ -198,11 +202,16 @@ FROM (SELECT count(*) AS waiting_sessions,
           count(*) FILTER (WHERE woken_at < now() - make_interval(secs => :again))
             AS overdue_turns
    FROM ({WAITING}) waiting) waiting,
-  (SELECT extract(epoch FROM now() - min(coalesce(resumed_at, created_at)))::float
+  (SELECT extract(epoch FROM
+            now() - min(greatest(t.created_at, t.resumed_at, before.resumed_at)))::float
             AS oldest_open_turn_seconds
-   FROM turns WHERE status IN ('queued', 'running')) open,
+   FROM turns t, LATERAL (
+     SELECT max(b.resumed_at) AS resumed_at, bool_or(b.status = 'waiting') AS waits FROM turns b
+     WHERE b.session_id = t.session_id AND b.number BETWEEN t.number - :before AND t.number - 1
+   ) before
+   WHERE t.status IN ('queued', 'running') AND before.waits IS NOT TRUE) open,
   (SELECT (SELECT extract(epoch FROM now() - created_at)::float FROM approvals
-           WHERE status = 'open' ORDER BY expires_at LIMIT 1) AS oldest_approval_seconds) asked,
+           WHERE status = 'open' ORDER BY created_at LIMIT 1) AS oldest_approval_seconds) asked,
   (SELECT (SELECT extract(epoch FROM now() - min(created_at))::float FROM memory_deletions)
             AS outbox_seconds,
           (SELECT extract(epoch FROM now() - min(not_before))::float FROM memory_deletions

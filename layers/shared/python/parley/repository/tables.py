@@ -194,7 +194,7 @@ TURNS = Table(
     Index(
         "ix_turns_open_of_user",
         "user_id",
-        postgresql_where=text("status IN ('queued', 'running')"),
+        postgresql_where=text(f"status IN {OPEN_IN_SQL}"),
     ),
     Index("ix_turns_lease", "lease_expires_at", postgresql_where=text("status = 'running'")),
     Index("ix_turns_request", "request_id", postgresql_where=text("request_id IS NOT NULL")),
@@ -250,6 +250,7 @@ APPROVALS = Table(
     Column("digest", Text, nullable=False),
     Column("decider", Text, nullable=False),
     Column("editable", Boolean, nullable=False),
+    Column("arguments_schema", JSONB),
     Column("status", Text, nullable=False, server_default="open"),
     Column("decided_by", Text),
     Column("decided_at", _TIME),
@@ -261,11 +262,13 @@ APPROVALS = Table(
     Index("uq_approvals_call", "turn_id", "call_id", unique=True),
     Index("ix_approvals_of_user", "user_id", "id"),
     Index("ix_approvals_open", "expires_at", postgresql_where=text("status = 'open'")),
+    Index("ix_approvals_asked", "created_at", postgresql_where=text("status = 'open'")),
 )
 """A tool's call that somebody has to decide on before it is made.
 
 `attempt` is the one that asked, `decider` who may decide: `user`, `admin`, or a scope. `digest`
-is of what may be done: of the call, with the edited arguments if there are any. `status` is
+is of what may be done: of the call, with the edited arguments if there are any.
+`arguments_schema` is what the tool says of its arguments, where they may be edited. `status` is
 `cancelled` where the turn was, before anybody had decided.
 """
 

@@ -164,7 +164,7 @@ SELECT t.id, to_jsonb(t) - 'fingerprint' AS turn,
             WHERE m.turn_id = t.id), '[]') AS messages,
   coalesce((SELECT jsonb_agg(to_jsonb(c) ORDER BY c.created_at, c.call_id) FROM tool_calls c
             WHERE c.turn_id = t.id), '[]') AS tool_calls,
-  coalesce((SELECT jsonb_agg(to_jsonb(a) ORDER BY a.id) FROM approvals a
+  coalesce((SELECT jsonb_agg(to_jsonb(a) - 'arguments_schema' ORDER BY a.id) FROM approvals a
             WHERE a.turn_id = t.id), '[]') AS approvals
 FROM turns t WHERE {_OWN.format("t")}
 """)

@@ -18,7 +18,7 @@ from agents.run_state import RunState
 from parley.errors import ParleyError
 from parley.observability import logger, traced
 from parley.repository.approvals import USER, Asked, digest_of, rejection
-from parley.text import storable
+from parley.text import storable, storable_json
 from parley.turns.attempt import Attempt, current_attempt
 
 REASON_MAX_CHARS = 1000
@@ -74,6 +74,14 @@ def approval(
     if not by.strip() or len(by.split()) > 1:
         raise ValueError(f"by is {by!r}; it is 'user', 'admin', or a scope")
     return ApprovalPolicy(by, when, editable)
+
+
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """What is known of a tool whose call needs approval; `schema` is that of its arguments."""
+
+    policy: ApprovalPolicy
+    schema: Any
 
 
 class Paused(ParleyError):
@@ -144,7 +152,7 @@ def note_policies(
 ) -> None:
     """Note for each call of a response who may approve it, if that is needed."""
     by_name = {
-        tool.name: tool.needs_approval.policy
+        tool.name: Noted(tool.needs_approval.policy, tool.params_json_schema)
         for tool in tools
         if isinstance(tool, FunctionTool) and isinstance(tool.needs_approval, _InTurn)
     }
@@ -202,7 +210,8 @@ def _asked(item: ToolApprovalItem, attempt: Attempt) -> Asked:
         raise NotCarriedOn(
             f"The agent asked for approval of {item.name or 'a tool'}, which is no function tool."
         )
-    policy = attempt.policies.get(call_id) or ApprovalPolicy()
+    noted: Noted = attempt.policies.get(call_id) or Noted(ApprovalPolicy(), None)
+    policy = noted.policy
     return Asked(
         call_id=call_id,
         agent=storable(item.agent.name),
@@ -210,6 +219,7 @@ def _asked(item: ToolApprovalItem, attempt: Attempt) -> Asked:
         arguments=storable(item.arguments or ""),
         decider=policy.by,
         editable=policy.editable,
+        schema=storable_json(noted.schema) if policy.editable else None,
     )
 
 

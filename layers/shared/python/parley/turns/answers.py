@@ -66,7 +66,7 @@ async def answer(decider: Decider, answers: Answers) -> Sequence[Approval]:
     Raises:
         NotFound: Nothing such was asked for in this conversation.
         InvalidField: They are of several turns, or leave something unanswered, or change arguments
-            that may not be changed.
+            that may not be changed, or not so.
         MayNotDecide: Somebody else decides on one of them.
         AlreadyDecided: Somebody else has decided, or otherwise, or its time is over.
         StoreUnavailable: Postgres cannot serve now.
@@ -83,7 +83,12 @@ async def answer(decider: Decider, answers: Answers) -> Sequence[Approval]:
         given = answers.given[approval.id]
         if given.status is not None:
             decider.check(
-                approval, given.status, by=answers.user_id, may=answers.may, edited=given.edited
+                approval,
+                given.status,
+                by=answers.user_id,
+                may=answers.may,
+                edited=given.edited,
+                field="editedArgs",
             )
             _check_same(approval, given, answers.user_id)
     for approval in answered:

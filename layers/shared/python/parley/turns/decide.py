@@ -6,12 +6,15 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from uuid import UUID
 
+from pydantic_core import from_json
+
 from parley.errors import AlreadyDecided, InvalidField, MayNotDecide
 from parley.observability import logger
 from parley.repository import approvals
 from parley.repository.approvals import Approval, Decision
 from parley.repository.database import Database
 from parley.threads import in_thread_with_retry
+from parley.turns.tool_schema import fault_of
 from parley.turns.wakeup import Waker
 
 
@@ -53,7 +56,7 @@ class Decider:
         Raises:
             NotFound: There is none such that the caller may see.
             MayNotDecide: The caller may not decide on it.
-            InvalidField: Its arguments may not be changed.
+            InvalidField: Its arguments may not be changed, or not so.
             AlreadyDecided: Somebody else has decided, or otherwise, or its time is over.
             StoreUnavailable: Postgres cannot serve now.
         """
@@ -93,11 +96,32 @@ class Decider:
         by: str,
         may: Collection[str],
         edited: str | None = None,
+        field: str = "arguments",
     ) -> None:
-        """Raise unless somebody may decide so on an approval, if it is open."""
+        """Raise unless somebody may decide so on an approval, if it is open.
+
+        Args:
+            found: The approval.
+            status: What is decided.
+            by: Who decides.
+            may: Their scopes, and `admin` if they are an administrator.
+            edited: What the tool is to be called with instead, JSON text.
+            field: Where that stands in the request.
+
+        Raises:
+            MayNotDecide: The caller may not decide on it.
+            InvalidField: Its arguments may not be changed, or not so.
+        """
         if not found.may_be_decided_by(by, may):
             raise MayNotDecide(found.decider)
-        if edited is not None and status != "approved":
-            raise InvalidField("arguments", "are changed only by who approves")
-        if edited is not None and not found.editable:
-            raise InvalidField("arguments", f"of {found.tool} may not be changed")
+        if edited is None:
+            return
+        if status != "approved":
+            raise InvalidField(field, "are changed only by who approves")
+        if not found.editable:
+            raise InvalidField(field, f"of {found.tool} may not be changed")
+        if found.arguments_schema is None:
+            return  # as the release before asked
+        fault = fault_of(from_json(edited), found.arguments_schema)
+        if fault is not None:
+            raise InvalidField(".".join([field, *map(str, fault.path)]), fault.reason)

@@ -358,7 +358,7 @@ def _refusal(begun: Begun, request: TurnRequest) -> Exception:
         return SessionNotActive(begun.session_id, begun.session_status or "")
     if begun.outcome == "busy" and begun.turn_id is not None:
         if begun.status == "waiting":
-            return TurnWaiting(begun.session_id, begun.turn_id)
+            return TurnWaiting(begun.session_id, begun.turn_id, may_enqueue=request.behind_waiting)
         return TurnInProgress(begun.session_id, begun.turn_id)
     if begun.outcome == "limit_reached" and begun.reached is not None:
         reached = begun.reached

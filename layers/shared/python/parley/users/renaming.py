@@ -37,8 +37,9 @@ class Renamed:
         sessions: Sessions.
         items: Items of memory, one a turn.
         project: What the project keeps of users, by name.
-        waiting: Sessions that were left since a turn of theirs is open; renaming again takes them.
-        done: Whether all that could be renamed is.
+        waiting: Sessions that were left since a turn of theirs is open; renaming again takes them
+            when it is over.
+        done: Whether all is renamed. While sessions are left, so is what the user has besides them.
     """
 
     sessions: int = 0
@@ -64,7 +65,8 @@ class Renamer:
         goes on. What is not copied is rebuilt from the transcript. If the other user has sessions
         of the same names, or has used the same idempotency keys, theirs stay as they are: a session
         gets a part of its id behind its name, and loses its key. What the project keeps of users
-        comes last.
+        comes last, when no session is left: tools of a turn that is open look for it under the old
+        id.
 
         Args:
             old: Whom.
@@ -83,7 +85,9 @@ class Renamer:
                     return renamed
                 after = session.id
                 self._session(old, new, session, renamed)
-        if left() > 0 and self._rename_projects(old, new, left, renamed):
+        if renamed.waiting or left() <= 0:
+            return renamed
+        if self._rename_projects(old, new, left, renamed):
             move_keys(self.database, old, new)
             move_limits(self.database, old, new)
             move_budget(self.database, old, new)

@@ -73,7 +73,7 @@ excess AS MATERIALIZED (
   SELECT 'user_max_open_turns' AS reached, :max_open_turns AS most, NULL::float AS renews,
     NULL::bigint AS used, NULL::timestamptz AS ends
   WHERE :max_open_turns > 0 AND EXISTS (
-    SELECT FROM turns t WHERE t.user_id = :user_id AND t.status IN ('queued', 'running')
+    SELECT FROM turns t WHERE t.user_id = :user_id AND t.status IN ('queued', 'running', 'waiting')
     OFFSET greatest(:max_open_turns - 1, 0))
   UNION ALL
   SELECT 'user_turns_per_minute', :turns_per_minute,

@@ -18,9 +18,9 @@ paused AS (
 touched AS (
   UPDATE sessions x SET last_activity_at = now() FROM paused WHERE x.id = :session_id)
 INSERT INTO approvals (id, turn_id, user_id, attempt, call_id, agent, tool, arguments, digest,
-  decider, editable, expires_at)
+  decider, editable, arguments_schema, expires_at)
 SELECT a.id, paused.id, paused.user_id, :attempt, a.call_id, a.agent, a.tool, a.arguments, a.digest,
-  a.decider, a.editable, now() + make_interval(secs => :expires_in)
+  a.decider, a.editable, a.arguments_schema, now() + make_interval(secs => :expires_in)
 FROM paused, jsonb_to_recordset(CAST(:asked AS jsonb)) AS a(id uuid, call_id text, agent text,
-  tool text, arguments text, digest text, decider text, editable boolean)
+  tool text, arguments text, digest text, decider text, editable boolean, arguments_schema jsonb)
 RETURNING *
