@@ -35,7 +35,7 @@ async def test_a_cancelled_caller_waits_for_the_call(fails: bool) -> None:
             raise ValueError
 
     caller = asyncio.ensure_future(in_thread(call))
-    await asyncio.to_thread(begun.wait, 5)
+    await asyncio.to_thread(begun.wait, HANG_SECONDS)
     for _ in range(3):
         caller.cancel()
         await asyncio.sleep(0)

@@ -12,6 +12,7 @@ from parley_testing.api.handlers import Api
 from parley_testing.api.operations import NOTHINGS, operations
 from parley_testing.api.problems import problem
 from parley_testing.postgres.databases import connect
+from parley_testing.waiting import wait_for
 
 TOUCH_NO_STORE = ("checkHealth", "listAgents")
 PASSWORD = "correct-horse"
@@ -129,7 +130,7 @@ def test_a_statement_that_takes_too_long_is_the_stores_failure(
 
         problem(api("GET", "/sessions"), 503, "store_unavailable")
 
-    assert api("GET", "/sessions").status == 200
+    wait_for(lambda: api("GET", "/sessions").status == 200)
     api.close()
 
 

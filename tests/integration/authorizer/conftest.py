@@ -16,6 +16,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 from parley_testing.loopback import Handler, LoopbackServer
+from parley_testing.waiting import HANG_SECONDS
 
 FOLDER = Path(__file__).resolve().parents[3] / "functions" / "authorizer"
 AUDIENCE = "parley-tests"
@@ -50,7 +51,7 @@ class Issuer(LoopbackServer):
 
         class Documents(Handler):
             def do_GET(self) -> None:
-                issuer.hold.wait(20)
+                issuer.hold.wait(HANG_SECONDS)
                 status, body = issuer.respond(self.path)
                 self.answer(body, status)
 

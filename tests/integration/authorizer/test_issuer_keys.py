@@ -13,6 +13,8 @@ from urllib.response import addinfourl
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from parley_testing.waiting import HANG_SECONDS
+
 if TYPE_CHECKING:
     from tests.integration.authorizer.conftest import Authorize, Issuer
 
@@ -59,7 +61,7 @@ def test_requests_that_come_together_fetch_once(issuer: Issuer, keys: Any) -> No
     issuer.hold.set()
 
     for thread in threads:
-        thread.join(10)
+        thread.join(HANG_SECONDS)
     assert len(found) == 4
     assert all(found)
     assert issuer.key_requests == 1

@@ -152,7 +152,7 @@ async def test_who_stops_early_hangs_up_on_an_event_loop() -> None:
             async with aclosing(parley.stream_message(SESSION_ID, "hi")) as events:
                 await anext(events)
 
-            assert await asyncio.to_thread(server.left.wait, 30)
+            assert await asyncio.to_thread(server.left.wait, HANG_SECONDS)
 
 
 async def test_who_is_cancelled_hangs_up() -> None:
@@ -170,6 +170,6 @@ async def test_who_is_cancelled_hangs_up() -> None:
             await seen.wait()
             reader.cancel()
 
-            assert await asyncio.to_thread(server.left.wait, 30)
+            assert await asyncio.to_thread(server.left.wait, HANG_SECONDS)
             await asyncio.wait([reader])
             assert reader.cancelled()

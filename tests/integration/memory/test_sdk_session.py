@@ -176,7 +176,7 @@ async def test_an_add_that_has_begun_is_finished_though_cancelled(store: AgentSe
     slow: Any = Slow(store)
     session = ParleySession("notes", slow)
     adding = asyncio.create_task(session.add_items([message("a")]))
-    await asyncio.to_thread(slow.begun.wait, 10)
+    await asyncio.to_thread(slow.begun.wait, HANG_SECONDS)
 
     adding.cancel()
     await asyncio.sleep(0)
@@ -194,7 +194,7 @@ async def test_an_add_is_not_changed_by_what_its_caller_does_next(store: AgentSe
     slow: Any = Slow(store)
     session, item = ParleySession("notes", slow), {"role": "user", "content": ["a"]}
     adding = asyncio.create_task(session.add_items([item]))  # type: ignore[list-item]
-    await asyncio.to_thread(slow.begun.wait, 10)
+    await asyncio.to_thread(slow.begun.wait, HANG_SECONDS)
 
     item["content"].append("b")  # type: ignore[attr-defined]
     slow.may_end.set()

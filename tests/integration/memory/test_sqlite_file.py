@@ -91,7 +91,7 @@ def test_processes_that_open_a_new_file_at_once_share_it(sqlite_path: Path) -> N
 
 def test_a_new_file_can_be_opened_by_many_at_once(tmp_path: Path) -> None:
     def open_and_append(path: Path) -> int:
-        with closing(SqliteStore(path)) as store:
+        with closing(SqliteStore(path, wait_seconds=HANG_SECONDS)) as store:
             barrier.wait(HANG_SECONDS)
             return store.append(KEY, MEMORY)
 
@@ -154,7 +154,7 @@ def test_a_file_that_stays_locked_is_unavailable_for_writing(sqlite_path: Path) 
 
 
 def test_a_file_that_another_writes_to_for_a_moment_is_waited_for(sqlite_path: Path) -> None:
-    with closing(SqliteStore(sqlite_path)) as store:
+    with closing(SqliteStore(sqlite_path, wait_seconds=HANG_SECONDS)) as store:
         store.append(KEY, MEMORY)
         code = (
             "import sqlite3, sys, time; c = sqlite3.connect(sys.argv[1], isolation_level=None);"
@@ -278,7 +278,7 @@ def test_a_file_that_cannot_be_read_is_set_aside(
 
 def test_processes_that_find_the_same_file_unreadable_set_it_aside_once(sqlite_path: Path) -> None:
     sqlite_path.write_bytes(b"this is no database, but long enough" * 100)
-    stores = [SqliteStore(sqlite_path) for _ in range(8)]
+    stores = [SqliteStore(sqlite_path, wait_seconds=HANG_SECONDS) for _ in range(8)]
 
     # No threads: to look at a file and close it ends all locks that its process has on it.
     forking = multiprocessing.get_context("fork")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import threading
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from typing import Any, get_args
@@ -29,6 +28,7 @@ from parley_testing.models.server import (
     Streamed,
     in_order,
 )
+from parley_testing.waiting import until
 
 APIS = pytest.mark.parametrize("which", ["responses", "chat_completions"])
 REFUSAL = {
@@ -199,18 +199,9 @@ async def test_a_run_that_is_cancelled_hangs_up_on_its_model(which: str) -> None
         run.cancel()
         with pytest.raises(asyncio.CancelledError):
             await run
-        await asyncio.to_thread(wait_until_abandoned, server)
+        await until(lambda: server.abandoned)
 
     assert len(server.abandoned) == 1
-
-
-def wait_until_abandoned(server: ModelServer) -> None:
-    pause = threading.Event()
-    for _ in range(1000):
-        if server.abandoned:
-            return
-        pause.wait(0.02)
-    raise TimeoutError("the server was never hung up on")
 
 
 class TestHowAChatCompletionsStreamEnds:

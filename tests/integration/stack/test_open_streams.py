@@ -63,7 +63,7 @@ def test_ending_with_open_streams_prints_no_traceback(
             with ThreadPoolExecutor(READERS) as threads:
                 readers = [threads.submit(read, reader) for reader in range(READERS)]
                 reading.wait(HANG_SECONDS)
-                status = stack.stop(number)
+                status = stack.stop(number, HANG_SECONDS)
                 cut = [each.result() for each in readers]
         gate.open()
         client.close()

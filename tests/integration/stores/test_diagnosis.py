@@ -16,11 +16,13 @@ from sqlalchemy import text
 
 from parley import retry
 from parley.errors import StoreUnavailable
+from parley.repository import connection
 from parley.repository.database import Database
 from parley.repository.diagnosis import Diagnosis, diagnose
 from parley.repository.scope import SERVICE, OfUser
 from parley_local.postgres import EmbeddedPostgres
 from parley_testing.postgres.databases import owner_url
+from parley_testing.waiting import HANG_SECONDS
 
 PASSWORD = "c0rrect-h0rse"
 
@@ -184,6 +186,7 @@ def test_a_lock_that_was_not_to_be_had_may_be_free_later(
     monkeypatch: pytest.MonkeyPatch, sql: psycopg.Connection, database_url: str
 ) -> None:
     monkeypatch.setattr(retry, "PATIENCE_SECONDS", 0.01)
+    monkeypatch.setattr(connection, "_ANSWER_SECONDS", HANG_SECONDS)
     database = Database(lambda: database_url, statement_timeout=0.1)
     with sql.transaction():
         sql.execute("LOCK TABLE tasks")

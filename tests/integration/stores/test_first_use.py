@@ -12,6 +12,7 @@ from threading import Barrier
 import pytest
 
 from parley.once import made_once
+from parley_testing.waiting import HANG_SECONDS
 
 THREADS = 4
 PROCESSES = 12
@@ -49,7 +50,7 @@ def test_what_several_threads_ask_for_first_is_made_once() -> None:
     parts = Parts()
 
     def ask() -> object:
-        asked.wait(10)
+        asked.wait(HANG_SECONDS)
         return parts.part
 
     with ThreadPoolExecutor(THREADS) as threads:

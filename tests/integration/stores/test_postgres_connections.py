@@ -15,12 +15,14 @@ from sqlalchemy import text
 from parley import retry
 from parley.errors import StoreUnavailable, TurnFailed
 from parley.memory.sqlite import SqliteStore
+from parley.repository import connection
 from parley.repository.database import Database
 from parley.repository.scope import OfUser
 from parley.threads import in_thread_with_retry
 from parley.timing import PATIENCE_SECONDS
 from parley_testing.models.scripted import call, in_order
 from parley_testing.postgres.postgres_wire import PostgresWire
+from parley_testing.waiting import HANG_SECONDS
 from parley_testing.workbench import Workbench
 
 BREAKS = ("drop", "lose_answer")
@@ -70,6 +72,8 @@ def test_what_ran_into_a_time_out_is_not_tried_again(
     slept: list[float], monkeypatch: pytest.MonkeyPatch, wire: PostgresWire
 ) -> None:
     monkeypatch.setattr(retry, "PATIENCE_SECONDS", 0.05)
+    # Postgres ends it; this process may be as late as it likes to hear of that.
+    monkeypatch.setattr(connection, "_ANSWER_SECONDS", HANG_SECONDS)
     hurried = Database(lambda: wire.url, statement_timeout=0.05)
 
     with pytest.raises(StoreUnavailable) as unavailable:

@@ -13,11 +13,13 @@ from parley.errors import LimitReached, StoreUnavailable
 from parley.http import Fingerprint
 from parley.http.user_database import UserDatabase
 from parley.ids import new_id
+from parley.repository import connection as connections
 from parley.repository.database import Database
 from parley.repository.scope import OfUser
 from parley_testing.api.handlers import Api
 from parley_testing.api.problems import problem
 from parley_testing.scenarios.at_once import at_once
+from parley_testing.waiting import HANG_SECONDS
 from tasks_desk import tasks
 
 MOST = 5
@@ -114,9 +116,13 @@ def test_routes_and_tools_at_once_add_no_more_than_may_be(
 
 @pytest.mark.parametrize("late", [False, True], ids=["from the start", "later"])
 def test_each_user_waits_for_the_user_s_own_only(
-    database_url: str, database: Database, late: bool
+    database_url: str, database: Database, late: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    impatient = Database(lambda: database_url, statement_timeout=0.2, pool_size=1)
+    monkeypatch.setattr(connections, "_ANSWER_SECONDS", HANG_SECONDS)
+    impatient, patient = (
+        Database(lambda: database_url, statement_timeout=seconds, pool_size=1)
+        for seconds in (0.2, HANG_SECONDS)
+    )
     try:
         with database.transaction(OfUser("alice")) as connection:
             if late:
@@ -124,11 +130,12 @@ def test_each_user_waits_for_the_user_s_own_only(
             Effect(connection, "alice", new_id(), new_id(), "call").alone()
             connection.execute(text("SELECT 1"))
 
-            UserDatabase(impatient, "bob").run(text("SELECT 1"), alone=True)
+            UserDatabase(patient, "bob").run(text("SELECT 1"), alone=True)
             with pytest.raises(StoreUnavailable, match="57014"):
                 impatient.run_once(OfUser("alice", rows_alone=True), text("SELECT 1"))
             # No turn of hers begins later for it.
-            impatient.run_once(OfUser("alice", alone=True), text("SELECT 1"))
-        UserDatabase(impatient, "alice").run(text("SELECT 1"), alone=True)
+            patient.run_once(OfUser("alice", alone=True), text("SELECT 1"))
+        UserDatabase(patient, "alice").run(text("SELECT 1"), alone=True)
     finally:
         impatient.close()
+        patient.close()

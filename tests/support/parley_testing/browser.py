@@ -63,7 +63,9 @@ def chromium() -> str:
 def started() -> Iterator[Browser]:
     """Start a browser; its profile is an empty folder, which goes when it ends."""
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium(), headless=True, args=_FLAGS)
+        browser = playwright.chromium.launch(
+            executable_path=chromium(), headless=True, args=_FLAGS, timeout=HANG_MILLISECONDS
+        )
         try:
             yield browser
         finally:

@@ -21,6 +21,7 @@ from parley.repository.transcript import Transcript, TurnView
 from parley.repository.values import Message, Turn
 from parley.turns.wakeup import Waker
 from parley.usage.spent import Spent
+from parley_testing.waiting import HANG_SECONDS, longer_and_longer
 
 AT = datetime(2026, 11, 20, 14, 18, tzinfo=UTC)
 SESSION, TURN, REPLY = UUID(int=1), UUID(int=2), UUID(int=3)
@@ -145,7 +146,10 @@ async def test_what_happens_is_given_when_it_happens() -> None:
     assert told == list(WHOLE)
 
 
-async def test_what_this_process_wrote_is_not_read_from_the_log() -> None:
+async def test_what_this_process_wrote_is_not_read_from_the_log(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(reader, "_FIRST_PAUSE", HANG_SECONDS)  # nobody reads as nothing comes
     world = World(START)
 
     async with aclosing(world.follower.follow(world.running, after=0, seconds=30)) as events:
@@ -287,16 +291,19 @@ async def test_who_waits_is_told_that_nothing_happens() -> None:
     world = World()
     world.follower._beat_seconds = 0.01
 
-    told = await world.read(seconds=0.2)
+    for seconds in longer_and_longer(0.2):
+        if told := await world.read(seconds=seconds):
+            break
 
-    assert told
     assert set(told) == {None}
 
 
 async def test_time_that_is_up_takes_nothing_away() -> None:
     world = World(START, event(2))
 
-    told = await world.read(seconds=0.3)
+    for seconds in longer_and_longer(0.3):
+        if told := await world.read(seconds=seconds):
+            break
     world.happens(event(3), END)
     world.now = view(ended=True)
 

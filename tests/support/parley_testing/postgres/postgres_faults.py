@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 import psycopg
 
 from parley_testing.postgres.postgres_place import Conversation, Operation, Place
+from parley_testing.waiting import HANG_SECONDS
 
 _TIME_OUT_SECONDS = 0.25
 
@@ -43,7 +44,9 @@ def _stalled(talk: Conversation, operation: Operation) -> Iterator[None]:
 
 @contextmanager
 def _locked(talk: Conversation, operation: Operation) -> Iterator[None]:
-    with talk.place.time_outs(_TIME_OUT_SECONDS), _another(talk.place) as other:
+    # The server ends it, however late this process hears of that.
+    in_time = talk.place.time_outs(_TIME_OUT_SECONDS, answer=HANG_SECONDS)
+    with in_time, _another(talk.place) as other:
         talk.place.wire.before(operation.statement, lambda: _lock(other))
         yield
 

@@ -105,12 +105,17 @@ class Place:
         self.sql.execute(SQL("ALTER ROLE {} ").format(Identifier(self.role)) + SQL(setting))
 
     @contextmanager
-    def time_outs(self, seconds: float) -> Iterator[None]:
-        """Let a statement take so long and no longer, and try none again that did."""
+    def time_outs(self, seconds: float, *, answer: float | None = None) -> Iterator[None]:
+        """Let a statement take so long and no longer, and try none again that did.
+
+        Args:
+            seconds: How long, before the server ends it.
+            answer: How much later the server is given up; as long again if nothing is said.
+        """
         self.api.close()
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(retry, "PATIENCE_SECONDS", seconds / 2)
-            patch.setattr(connection, "_ANSWER_SECONDS", seconds)
+            patch.setattr(connection, "_ANSWER_SECONDS", seconds if answer is None else answer)
             for function in ("sessions", "messages"):
                 database = self.api.function(function).parts.database
                 patch.setattr(database, "_statement_timeout", seconds)
