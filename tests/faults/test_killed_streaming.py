@@ -43,7 +43,8 @@ def by_the_wakeup(theatre: Theatre, played: ScenarioRun, other: Child) -> Child:
 
 def by_the_recovery(theatre: Theatre, played: ScenarioRun, other: Child) -> None:
     """Do what a worker does with a session that the recovery wakes a worker for."""
-    asyncio.run(played.parts.session_worker.run_next(played.session_id, seconds=20))
+    carrying_on = played.parts.session_worker.run_next(played.session_id, seconds=HANG_SECONDS)
+    asyncio.run(carrying_on)
 
 
 def by_the_next_attempt(theatre: Theatre, played: ScenarioRun, other: Child) -> None:

@@ -139,16 +139,22 @@ def test_a_worker_that_must_stop_lets_go_and_wakes_even_if_killed_meanwhile(
         ("before SqsWakeQueue.wake", 1),
         ("after SqsWakeQueue.wake", 1),
     ]
-    started = []
+    # All wake-ups are taken before any worker begins, since each of those wakes for the next.
+    taken = []
     for point in points:
         played = worker_setup.start_run()
-        started.append(
-            (
-                played,
-                point,
-                *worker_setup.start(played, point, seconds=worker_setup.margin_seconds + 3),
-            )
+        (record,) = worker_setup.queue.receive()
+        taken.append((played, point, record))
+    seconds = worker_setup.margin_seconds + 3
+    started = [
+        (
+            played,
+            point,
+            worker_setup.invoke(played, "worker", [{"Records": [record]}], point, seconds=seconds),
+            record,
         )
+        for played, point, record in taken
+    ]
     for played, point, worker, _ in started:
         assert worker.wait() == (KILLED if point else {"exited": 0}), point
         if point == ("before TurnRepository.release", 1):

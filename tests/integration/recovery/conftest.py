@@ -18,6 +18,7 @@ from parley_testing.account.wake_queue import ReceivedWakeups
 from parley_testing.api.handlers import Api, Context, load_function
 from parley_testing.models.scripted import call, in_order
 from parley_testing.stores.talk import begin, request
+from parley_testing.waiting import HANG_SECONDS
 from parley_testing.workbench import Workbench
 
 
@@ -58,12 +59,12 @@ def cleanup(environment: pytest.MonkeyPatch) -> Iterator[Any]:
 class Recover(Protocol):
     """Invokes the cleanup function as the schedule does, and gives its report."""
 
-    def __call__(self, *, seconds: float = 120) -> dict[str, Any]: ...
+    def __call__(self, *, seconds: float = HANG_SECONDS) -> dict[str, Any]: ...
 
 
 @pytest.fixture
 def recover(cleanup: Any) -> Recover:
-    def invoke(*, seconds: float = 120) -> dict[str, Any]:
+    def invoke(*, seconds: float = HANG_SECONDS) -> dict[str, Any]:
         report: dict[str, Any] = cleanup.handler({"action": "recover"}, Context(seconds))
         return report
 

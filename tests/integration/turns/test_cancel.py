@@ -300,7 +300,7 @@ async def test_a_store_that_is_down_keeps_the_wish_and_the_next_who_comes_fulfil
     elif again == "send":
         assert await other.send(turn.session_id, "something else")
     else:
-        assert await other.session_worker.run_next(turn.session_id, seconds=20)
+        assert await other.session_worker.run_next(turn.session_id, seconds=60)
 
     assert ended(sql, turn.id) == ("cancelled", 3, "turn_cancelled", False, None)
     assert all(asked.input[-1]["content"] == "something else" for asked in other.model.asked)

@@ -10,6 +10,7 @@ import pytest
 from parley import threads
 from parley_testing.account.wake_queue import ReceivedWakeups
 from parley_testing.api.handlers import Context, load_function
+from parley_testing.waiting import HANG_SECONDS
 
 
 @pytest.fixture(autouse=True)
@@ -38,7 +39,7 @@ def worker(environment: pytest.MonkeyPatch) -> Iterator[Any]:
 def work(worker: Any) -> Callable[..., None]:
     """Invokes the worker with an event."""
 
-    def invoke(event: dict[str, Any], *, seconds: float = 120) -> None:
+    def invoke(event: dict[str, Any], *, seconds: float = HANG_SECONDS) -> None:
         worker.handler(event, Context(seconds))
 
     return invoke

@@ -198,7 +198,7 @@ class Workbench:
         return begun.turn
 
     async def send(
-        self, session_id: UUID, text: str = "hello", *, seconds: float = 60, **fields: Any
+        self, session_id: UUID, text: str = "hello", *, seconds: float = HANG_SECONDS, **fields: Any
     ) -> Sent:
         """Send a message and wait for its reply."""
         sent = await self.sender.send(request(session_id, text, **fields), seconds=seconds)
@@ -208,13 +208,15 @@ class Workbench:
     async def summarise(self, session_id: UUID) -> bool | None:
         """Make the session's next summary; tell whether it counts, None if none was to be made."""
         making = await self.summariser.take(session_id)
-        return None if making is None else await self.summariser.make(making, seconds=60)
+        return None if making is None else await self.summariser.make(making, seconds=HANG_SECONDS)
 
     async def cancel(self, turn: RunningTurn) -> Cancellation:
         """Cancel a turn, as its user."""
         return await self.canceller.cancel(turn.user_id, turn.session_id, turn.id)
 
-    async def execute(self, turn: RunningTurn, *, seconds: float = 60, logged: bool = False) -> Any:
+    async def execute(
+        self, turn: RunningTurn, *, seconds: float = HANG_SECONDS, logged: bool = False
+    ) -> Any:
         """Carry out a turn that was begun."""
 
         async def read() -> Any:

@@ -16,6 +16,7 @@ from uuid import uuid4
 
 from parley import starting
 from parley_testing.api.asgi import handler_of
+from parley_testing.waiting import HANG_SECONDS
 
 FUNCTIONS = Path(__file__).parents[4] / "functions"
 
@@ -47,7 +48,7 @@ class Context:
     log_group_name = "/aws/lambda/under-test"
     invoked_function_arn = "arn:aws:lambda:eu-west-1:123456789012:function:under-test"
 
-    def __init__(self, seconds: float = 120) -> None:
+    def __init__(self, seconds: float = HANG_SECONDS) -> None:
         self.aws_request_id = str(uuid4())
         self._end = time.monotonic() + seconds
 
@@ -141,7 +142,13 @@ class Api:
         ).handler
 
     def __call__(
-        self, method: str, path: str, body: Any = None, *, seconds: float = 120, **parts: Any
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        seconds: float = HANG_SECONDS,
+        **parts: Any,
     ) -> Answer:
         """Send a request as a user and give the answer; see `rest_event` for the parts."""
         handler = self.handler(method, path)

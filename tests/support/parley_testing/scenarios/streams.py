@@ -20,6 +20,7 @@ from parley_client.events import MessageCompleted, MessageDelta, MessageReset, T
 from parley_testing.account.wake_queue import ReceivedWakeups
 from parley_testing.scenarios.fork_server import Child
 from parley_testing.scenarios.setup import Point, ScenarioRun, Setup
+from parley_testing.waiting import HANG_SECONDS
 
 TUNED = {
     "parley.events.writer.GATHER_SECONDS": 0.0,
@@ -57,7 +58,9 @@ class Theatre:
     def work(self, played: ScenarioRun) -> Child:
         """Have a worker answer a wake-up."""
         event = {"Records": [self._queue.record(str(played.session_id))]}
-        return self._fork(played, function="worker", events=[event], seconds=60, tuned=TUNED)
+        return self._fork(
+            played, function="worker", events=[event], seconds=HANG_SECONDS, tuned=TUNED
+        )
 
     def last_event(self, played: ScenarioRun) -> str | None:
         """Return the type of the last event that stands in the first turn's log."""

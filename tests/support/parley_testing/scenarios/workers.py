@@ -14,6 +14,7 @@ from parley_testing.scenarios.fork_server import Child
 from parley_testing.scenarios.setup import Point, ScenarioRun, Setup
 from parley_testing.scenarios.turns import NEXT
 from parley_testing.stores.talk import request
+from parley_testing.waiting import HANG_SECONDS
 
 
 class WorkerSetup:
@@ -54,7 +55,7 @@ class WorkerSetup:
         at: Point | None = None,
         by: signal.Signals = signal.SIGKILL,
         *,
-        seconds: float = 120,
+        seconds: float = HANG_SECONDS,
         tuned: Mapping[str, float] | None = None,
     ) -> tuple[Child, Record]:
         """Have a worker's process answer the only wake-up; it may end itself at a point."""
@@ -74,7 +75,7 @@ class WorkerSetup:
         self, played: ScenarioRun, function: str, events: Sequence[Any], *end: Any, **job: Any
     ) -> Child:
         """Have a function's process answer events."""
-        job = {"seconds": 120, "tuned": {}, **job}
+        job = {"seconds": HANG_SECONDS, "tuned": {}, **job}
         settings = self.queue.settings
         return played.fork(*end, function=function, events=events, settings=settings, **job)
 

@@ -17,6 +17,7 @@ from parley.events.log import EventLog, PlaceTaken, TurnEvent
 from parley.events.sqlite import SqliteEventLog
 from parley_testing.account.moto import REGION
 from parley_testing.stores.turn_keys import numbered
+from parley_testing.waiting import HANG_SECONDS
 
 BEGAN = datetime(2026, 3, 1, 12, 0, 0, 123_456, tzinfo=UTC)
 
@@ -79,7 +80,7 @@ def opened(kind: str, where: str) -> Iterator[EventLog]:
         where: The file, or the URL and the table with a blank between them.
     """
     if kind == "sqlite":
-        with closing(SqliteEventLog(Path(where), wait_seconds=30)) as log:
+        with closing(SqliteEventLog(Path(where), wait_seconds=HANG_SECONDS)) as log:
             yield log
         return
     url, table = where.split()
