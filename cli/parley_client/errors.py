@@ -63,6 +63,8 @@ class ApiError(ParleyError):
         session_status: What that session is instead of active.
         turn_id: The turn that is in the way, failed, or goes on.
         limit: The limit that was reached, by its setting.
+        retry_after: In how many seconds to ask again; None where waiting is of no use, or nobody
+            knows.
     """
 
     status: int
@@ -75,6 +77,7 @@ class ApiError(ParleyError):
     session_status: str | None = None
     turn_id: UUID | None = None
     limit: str | None = None
+    retry_after: float | None = None
 
     def __str__(self) -> str:
         return f"{self.status} {self.code or self.title}: {self.detail}"

@@ -12,7 +12,7 @@ import httpx
 
 from parley_client.call import Call
 from parley_client.errors import ApiError, FieldError, NotSendable, UnexpectedAnswer
-from parley_client.retry import CONNECT_SECONDS
+from parley_client.retry import CONNECT_SECONDS, retry_after
 
 T = TypeVar("T")
 
@@ -94,6 +94,7 @@ def _refusal(url: str, response: httpx.Response) -> ApiError | UnexpectedAnswer:
         session_id=_id(problem.get("session_id")),
         session_status=_string(problem.get("session_status")) or None,
         limit=_string(problem.get("limit")) or None,
+        retry_after=retry_after(response),
         turn_id=_id(problem.get("turn_id")),
     )
 

@@ -50,7 +50,7 @@ VALUES = {
         "held", "settled", "held_cost", "settled_cost", "spent_tokens", "spent_cost",
         "nanodollars_per_day", "nanodollars_per_month", "text_tokens", "answer_tokens",
         "max_sessions", "max_metadata_bytes",
-        "max_streams", "stream_seconds", "stream_pause",
+        "max_streams", "stream_seconds", "held_pause",
         "cached_tokens", "reasoning_tokens", "cost_nanodollars", "uncounted_calls",
         "unpriced_calls", "limit", "percent",
     ),

@@ -13,7 +13,7 @@ from parley.http.problems import answer
 from parley.ids import new_id
 from parley.repository.database import Database
 from parley.repository.fair_use import UserBudget
-from parley.repository.turns import NewSession, TurnRepository, Usage
+from parley.repository.turns import Held, NewSession, TurnRepository, Usage
 from parley.turns.budget import TurnBudget
 from parley.usage.prices import Price, Prices
 from parley.usage.spent import Spent
@@ -94,9 +94,9 @@ def test_what_a_turn_cost_is_settled_with_it(database: Database, sql: psycopg.Co
     assert not taken.holds
     # Whether the provider was asked for what the dead attempt held, nobody knows.
     assert of_user(sql) == ((120 + HELLO) * NANO,) * 2
-    assert turns.hold_tokens(taken, held=5, spent=0, held_cost=5 * NANO) is True
+    assert isinstance(turns.hold_tokens(taken, held=5, spent=0, held_cost=5 * NANO), Held)
     assert of_user(sql) == ((125 + HELLO) * NANO,) * 2
-    assert turns.hold_tokens(dead, held=5, spent=0, held_cost=9_000 * NANO) is False
+    assert turns.hold_tokens(dead, held=5, spent=0, held_cost=9_000 * NANO) is None
 
 
 def test_all_users_together_spend_no_more_than_they_may(
@@ -148,7 +148,7 @@ def test_calls_of_many_users_at_once_hold_no_more_together_than_there_is(
 
     def hold(database: Database, number: int) -> bool:
         each = repository(database, all_tokens_per_month=most)
-        return each.hold_tokens(running[number], held=HELLO, spent=HELLO) is True
+        return isinstance(each.hold_tokens(running[number], held=HELLO, spent=HELLO), Held)
 
     assert sum(at_once(database_url, 20, hold)) == 4
     assert of_all(sql)[0] == most
@@ -171,7 +171,7 @@ def test_a_budget_of_all_users_that_is_new_counts_from_the_next_call_on(
     before = held(repository(database, tokens_per_day=10_000).begin(opening()))
     turns = repository(database, tokens_per_day=10_000, all_tokens_per_day=10_000)
 
-    assert turns.hold_tokens(before, held=300, spent=700) is True
+    assert isinstance(turns.hold_tokens(before, held=300, spent=700), Held)
     assert of_all(sql)[0] == 300
     turns.complete(before, "hi", Usage(2, 900, 0), None, 900)
 
@@ -288,8 +288,16 @@ async def test_the_sender_is_told_in_dollars(new_bench: Any) -> None:
 
     told = answer(refused.value)
     assert (told.status, told.code) == (429, "budget_exceeded")
-    assert told.facts == {"limit": "deployment_usd_per_day", "budget": "0.0015", "used": "0.001"}
+    assert told.facts == {
+        "limit": "deployment_usd_per_day",
+        "budget": "0.0015",
+        "used": "0.001",
+        "held": "0.001",
+        "expected": "0.001",
+    }
     assert told.detail == (
-        "All users together may spend 0.0015 US dollars a day; 0.001 are spent or held already."
+        "All users together may spend 0.0015 US dollars a day; 0 are spent and 0.001 are held for"
+        " calls that are not over; the next call of the model was expected to take 0.001; what"
+        " they do not take comes back."
     )
     assert int(told.headers["Retry-After"]) > 0

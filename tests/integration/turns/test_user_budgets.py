@@ -13,8 +13,8 @@ import pytest
 from parley.errors import LimitReached
 from parley.ids import new_id
 from parley.repository.database import Database
-from parley.repository.fair_use import UserBudget
-from parley.repository.turns import Ending, NewSession, TurnRepository, Usage
+from parley.repository.fair_use import Reached, UserBudget
+from parley.repository.turns import Ending, Held, NewSession, TurnRepository, Usage
 from parley_testing.models.scripted import INPUT_TOKENS, OUTPUT_TOKENS, call, in_order, say
 from parley_testing.postgres.postgres_wire import PostgresWire
 from parley_testing.scenarios.at_once import at_once
@@ -157,9 +157,9 @@ def test_what_an_attempt_held_that_died_is_lost_and_counts(
 
     assert counted(sql) == (HELLO, HELLO)
     turns.complete(turn, "zombie", Usage(1, 5_000, 0), None)  # settles nothing
-    assert turns.hold_tokens(turn, held=5_000, spent=0) is False
+    assert turns.hold_tokens(turn, held=5_000, spent=0) is None
     assert counted(sql) == (HELLO, HELLO)
-    assert turns.hold_tokens(taken, held=500, spent=0) is True
+    assert isinstance(turns.hold_tokens(taken, held=500, spent=0), Held)
     assert counted(sql) == (HELLO + 500, HELLO + 500)
     turns.complete(taken, "hi", Usage(1, 70, 0), None)
     assert counted(sql) == (HELLO + 70, HELLO + 70)
@@ -171,11 +171,11 @@ def test_what_is_held_is_told_whole_and_so_may_be_told_again(
     turn = held(turns.begin(opening()))
 
     for _ in range(2):
-        assert turns.hold_tokens(turn, held=400, spent=300) is True
+        assert isinstance(turns.hold_tokens(turn, held=400, spent=300), Held)
         assert counted(sql) == (700, 700)
     reached = turns.hold_tokens(turn, held=10_000, spent=300)
 
-    assert not isinstance(reached, bool)
+    assert isinstance(reached, Reached)
     assert (reached.limit, reached.most, reached.used) == ("user_tokens_per_day", 10_000, 700)
     assert counted(sql) == (700, 700)
 
@@ -191,7 +191,7 @@ def test_a_day_that_ends_in_a_turn(turns: TurnRepository, sql: psycopg.Connectio
 
     turns.complete(early, "hi", Usage(1, 100, 0), None)
     assert counted(sql)[0] == 0, "it was held yesterday"
-    assert turns.hold_tokens(late, held=400, spent=100) is True
+    assert isinstance(turns.hold_tokens(late, held=400, spent=100), Held)
     assert counted(sql)[0] == 400
     turns.complete(late, "hi", Usage(1, 250, 0), None)
 
@@ -247,7 +247,7 @@ async def test_each_further_call_is_held_and_over_the_budget_the_turn_ends_visib
     bench = new_bench(in_order(*steps, say("never said")), user_budget=budget(day=5_000))
     turn = held(bench.turns.begin(opening()))
     other = held(bench.turns.begin(opening()))  # holds something meanwhile
-    assert bench.turns.hold_tokens(other, held=3_990, spent=0) is True
+    assert isinstance(bench.turns.hold_tokens(other, held=3_990, spent=0), Held)
 
     view = await bench.execute(turn)
 

@@ -90,10 +90,11 @@ def test_a_limit_that_renews_by_itself_says_when_and_never_too_early() -> None:
 
 @pytest.mark.parametrize("limit", ["user_tokens_per_day", "user_tokens_per_month"])
 def test_a_budget_that_is_used_up_says_of_how_much_how_much_and_until_when(limit: str) -> None:
-    said = problems.answer(errors.LimitReached(limit, 5_000, 3_600.5, used=4_800))
+    said = problems.answer(errors.LimitReached(limit, 5_000, 3_600.5, used=4_800, expected=300))
 
     assert (said.status, said.code) == (429, "budget_exceeded")
-    assert said.facts == {"limit": limit, "budget": 5_000, "used": 4_800}
+    facts = {"limit": limit, "budget": 5_000, "used": 4_800, "held": 0, "expected": 300}
+    assert said.facts == facts
     assert said.headers == {"Retry-After": "3601"}
     assert "5000" in said.detail
     assert "4800" in said.detail

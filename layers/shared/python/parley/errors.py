@@ -6,6 +6,7 @@ responses, and so into sentences for a client.
 
 from __future__ import annotations
 
+from datetime import datetime
 from uuid import UUID
 
 
@@ -158,7 +159,15 @@ class LimitReached(ParleyError):
     """The user has all that one may have of something, or has asked too often."""
 
     def __init__(
-        self, limit: str, most: int, renews: float | None = None, used: int | None = None
+        self,
+        limit: str,
+        most: int,
+        renews: float | None = None,
+        used: int | None = None,
+        *,
+        held: int = 0,
+        expected: int = 0,
+        renews_at: datetime | None = None,
     ) -> None:
         """Say which limit it is.
 
@@ -166,10 +175,17 @@ class LimitReached(ParleyError):
             limit: Its name, of small letters, such as `max_notes`.
             most: What may be.
             renews: In how many seconds there is room again; None where the user has to make it.
-            used: What was used, of a budget.
+            used: What was used, of a budget; then None in `renews` means that what is asked for
+                is more than all of it.
+            held: What of that is only held, for what is not over.
+            expected: What there was no room for.
+            renews_at: When the budget begins anew.
         """
         super().__init__(f"{limit} is {most}")
         self.used = used
+        self.held = held
+        self.expected = expected
+        self.renews_at = renews_at
         self.limit = limit
         self.most = most
         self.renews = renews

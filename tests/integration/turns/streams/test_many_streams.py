@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import re
 import signal
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
@@ -62,12 +63,13 @@ def held(sql: psycopg.Connection) -> Callable[[], int]:
     return held
 
 
-async def is_refused(reading: Reading) -> None:
-    document = await reading.json()
+async def is_refused(reading: Reading) -> dict[str, Any]:
+    document: dict[str, Any] = await reading.json()
     told = (reading.status, document["code"], document["limit"])
     assert told == (429, "too_many_streams", "user_max_streams"), document
     assert 1 <= int(reading.response.headers["retry-after"]) <= 60
-    assert document["detail"] == "2 streams of yours are read already; more may not be."
+    assert document["detail"].startswith("2 streams of yours are read already; more may not be.")
+    return document
 
 
 async def two_of(
@@ -83,6 +85,34 @@ async def two_of(
     followed = await stack.enter_async_context(streams.follow(session_id, turn_id))
     await followed.next()
     return session_id, turn_id, (sent, followed)
+
+
+@pytest.mark.parametrize("follows", [False, True], ids=["send", "follow"])
+@pytest.mark.parametrize(("left", "most"), [(8_400, 60), (30, 30)])
+async def test_who_finds_no_place_is_told_when_the_first_is_free(
+    new_streams: NewStreams, sql: psycopg.Connection, left: int, most: int, *, follows: bool
+) -> None:
+    """Given places of processes that died, then the time is told, and a wait that is not longer."""
+    streams = await new_streams(in_order(say("hi")), fair_use=TWO)
+    session_id = streams.bench.new_session()
+    done = await streams.bench.send(session_id)
+    sql.execute(
+        "INSERT INTO user_limits (user_id, streams) SELECT 'alice', jsonb_build_object("
+        " 'dead', n.moment + %s, 'over', 1, 'later', n.moment + 9000)"
+        " FROM (SELECT extract(epoch FROM now()) AS moment) n",
+        [left],
+    )
+    asking = streams.follow(session_id, done.view.turn.id) if follows else streams.send(session_id)
+
+    async with asking as reading:
+        document = await is_refused(reading)
+        wait = int(reading.response.headers["retry-after"])
+
+    assert wait <= most
+    said = re.search(r"The first is over in (\d+) seconds, if not before", document["detail"])
+    assert said is not None, document
+    assert left - 60 < int(said[1]) <= left
+    assert wait == min(int(said[1]), 60)
 
 
 @pytest.mark.parametrize("way", SENT)

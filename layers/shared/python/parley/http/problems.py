@@ -14,10 +14,13 @@ from pydantic import BaseModel, ConfigDict
 from parley import errors
 from parley.repository.fair_use import in_money
 from parley.repository.streams import LIMIT
+from parley.turns.budget import no_room
 from parley.usage.told import dollars
 
 CONTENT_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = 5
+STREAM_RETRY_SECONDS = 60
+"""After how long at most a reader without a place is told to come back."""
 FAULTS_MAX = 20
 """How many fields an answer names: a body may have thousands that nobody knows."""
 NAME_MAX_CHARS = 200
@@ -49,6 +52,8 @@ class Problem(BaseModel):
     limit: str | None = None
     budget: int | str | None = None
     used: int | str | None = None
+    held: int | str | None = None
+    expected: int | str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,21 +207,33 @@ def _of_a_project(error: ServiceError) -> Answer:
 
 def _limit_reached(error: errors.LimitReached) -> Answer:
     """Say which limit it is; and how long to wait, where waiting is all that it takes."""
-    most: int | str = error.most
-    used: int | str | None = error.used
-    if error.used is not None and in_money(error.limit):
-        most, used = dollars(error.most), dollars(error.used)
+    if error.used is not None:
+        return _no_room(error)
     told = _REACHED.get(error.limit, _REACHED_OF_A_PROJECT)
-    detail = told.format(limit=error.limit, most=most, used=used)
-    facts: dict[str, Any] = {"limit": error.limit}
-    code = "limit_reached"
-    if used is not None:
-        code, facts = "budget_exceeded", facts | {"used": used, "budget": most}
-    elif error.limit == LIMIT:
-        code = "too_many_streams"
-    if error.renews is None:
+    wait = None if error.renews is None else max(1, ceil(error.renews))
+    detail = told.format(limit=error.limit, most=error.most, wait=wait)
+    facts = {"limit": error.limit}
+    if wait is None:
         return Answer(HTTPStatus.CONFLICT, "limit_reached", detail, facts)
-    headers = {"Retry-After": str(max(1, ceil(error.renews)))}
+    if error.limit != LIMIT:
+        return _later("limit_reached", detail, facts, wait)
+    # Some stream may be over before its time.
+    return _later("too_many_streams", detail, facts, min(wait, STREAM_RETRY_SECONDS))
+
+
+def _no_room(error: errors.LimitReached) -> Answer:
+    """Say which budget has no room; without a time where none helps."""
+    tell: Callable[[int], int | str] = dollars if in_money(error.limit) else int
+    facts: dict[str, Any] = {"limit": error.limit, "budget": tell(error.most)}
+    facts |= {name: tell(vars(error)[name] or 0) for name in ("used", "held", "expected")}
+    code, detail = "budget_exceeded", no_room(error)
+    if error.renews is None:
+        return Answer(HTTPStatus.CONFLICT, code, detail, facts)
+    return _later(code, detail, facts, max(1, ceil(error.renews)))
+
+
+def _later(code: str, detail: str, facts: Mapping[str, Any], seconds: int) -> Answer:
+    headers = {"Retry-After": str(seconds)}
     return Answer(HTTPStatus.TOO_MANY_REQUESTS, code, detail, facts, headers)
 
 
@@ -226,15 +243,10 @@ _REACHED = {
         " may not be."
     ),
     "user_turns_per_minute": "{most} turns were begun within a minute; more may not be.",
-    **{
-        f"{whose}_{unit}_per_{period}": (
-            f"{who} spend {{most}} {words} a {period}; {{used}} are spent or held already."
-        )
-        for whose, who in (("user", "You may"), ("deployment", "All users together may"))
-        for unit, words in (("tokens", "tokens"), ("usd", "US dollars"))
-        for period in ("day", "month")
-    },
-    LIMIT: "{most} streams of yours are read already; more may not be.",
+    LIMIT: (
+        "{most} streams of yours are read already; more may not be. The first is over in {wait}"
+        " seconds, if not before."
+    ),
     "user_max_sessions": "You have {most} sessions; delete some before you make another.",
     "user_max_metadata_bytes": (
         "The metadata of all your sessions together may have {most} bytes as JSON."

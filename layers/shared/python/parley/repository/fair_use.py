@@ -48,6 +48,8 @@ class Reached:
         renews: In how many seconds there is room again; None where that is the user's to make.
         used: What was used, of a budget.
         renews_at: When a budget begins anew, by Postgres's clock.
+        held: What of that is only held, for calls of other turns that are not over.
+        expected: What the calls that it has no room for are expected to take.
     """
 
     limit: str
@@ -55,6 +57,8 @@ class Reached:
     renews: float | None
     used: int | None = None
     renews_at: datetime | None = None
+    held: int = 0
+    expected: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +111,9 @@ class UserBudget:
 
 UNBOUNDED = UserBudget()
 """No budget."""
+
+HELD_SECONDS = 10.0
+"""After how long to come back where calls that are not over hold what there would be room in."""
 
 
 def in_money(limit: str) -> bool:

@@ -10,15 +10,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import CTE, Label, column, select, text
+from sqlalchemy import CTE, Label, TextClause, column, select, text
 
 from parley.errors import LimitReached
 from parley.repository.database import Database
 from parley.repository.scope import OfUser
 from parley.repository.statements import statement
-
-PAUSE_SECONDS = 10.0
-"""After how long a reader without a place is told to come back: some stream may be over then."""
 
 LIMIT = "user_max_streams"
 
@@ -41,9 +38,9 @@ class Place:
         """Return what statements are given of it."""
         return {"stream": str(self.id), "max_streams": self.most, "stream_seconds": self.seconds}
 
-    def refusal(self) -> LimitReached:
-        """Return what a reader is told who gets none."""
-        return LimitReached(LIMIT, self.most, PAUSE_SECONDS)
+    def refusal(self, frees: float) -> LimitReached:
+        """Return what a reader is told who gets none, when the first is free after so long."""
+        return LimitReached(LIMIT, self.most, frees)
 
 
 NO_PLACE: dict[str, object] = {"stream": None, "stream_seconds": 0.0}
@@ -77,6 +74,11 @@ def placed_in(placed: CTE) -> Label[bool]:
     return select(placed.c.user_id).exists().label("placed")
 
 
+def frees_in(user_id: str) -> TextClause:
+    """Return the column that tells in how many seconds the first of a user's places is free."""
+    return _FREES.bindparams(owner=user_id)
+
+
 # The row of the user's is locked when its places are counted. What is there of processes that died
 # is passed over when its time is up, and a place that is had already is had again.
 _TAKE = text("""
@@ -92,4 +94,9 @@ ON CONFLICT (user_id) DO UPDATE SET streams = excluded.streams || coalesce((
     < :max_streams
 RETURNING u.user_id
 """)
+_FREES = text("""(
+SELECT min(s.value::float) - extract(epoch FROM clock_timestamp())
+FROM user_limits u CROSS JOIN jsonb_each(u.streams) s
+WHERE u.user_id = :owner AND s.value::float > extract(epoch FROM clock_timestamp())
+)::float AS frees""")
 _LEAVE = statement("leave_stream")

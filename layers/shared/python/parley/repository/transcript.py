@@ -28,7 +28,7 @@ from parley.repository.database import Database
 from parley.repository.paging import Number, Page, decode, encode, fitting
 from parley.repository.scope import SERVICE, OfUser
 from parley.repository.states import OPEN, TurnStatus
-from parley.repository.streams import Place, placed_in, taking
+from parley.repository.streams import Place, frees_in, placed_in, taking
 from parley.repository.tables import (
     APPROVALS,
     MESSAGES,
@@ -288,21 +288,20 @@ class Transcript:
         wanted = query.with_only_columns(TURNS.c.id, TURNS.c.user_id).cte("wanted")
         placed = taking()
         taken = (
-            _VIEWS.add_columns(placed_in(placed))
+            _VIEWS.add_columns(placed_in(placed), frees_in(user_id))
             .where(TURNS.c.id == select(wanted.c.id).scalar_subquery())
             .add_cte(wanted, placed)
         )
         parameters = place.parameters()
 
-        def look(connection: Connection) -> tuple[bool, TurnView | None]:
+        def look(connection: Connection) -> TurnView | None:
             row = connection.execute(taken, parameters).first()
-            return row is None or bool(row.placed), _shown(connection, row)
+            if row is not None and not row.placed:
+                raise place.refusal(row.frees or 0.0)
+            return _shown(connection, row)
 
         # Alone, as begins count the places that this takes.
-        had, view = self._database.read(OfUser(user_id, alone=True), look)
-        if not had:
-            raise place.refusal()
-        return view
+        return self._database.read(OfUser(user_id, alone=True), look)
 
     def _require_session(self, user_id: str, session_id: UUID) -> None:
         query = select(SESSIONS.c.id).where(

@@ -29,10 +29,17 @@ from parley.repository.end import (
     STOP_BARELY,
     STOPPED_BEFORE,
 )
-from parley.repository.fair_use import UNBOUNDED, UNLIMITED, FairUse, Reached, UserBudget
+from parley.repository.fair_use import (
+    HELD_SECONDS,
+    UNBOUNDED,
+    UNLIMITED,
+    FairUse,
+    Reached,
+    UserBudget,
+)
 from parley.repository.scope import OfSession, OfUser
 from parley.repository.states import TurnStatus
-from parley.repository.streams import NO_PLACE, PAUSE_SECONDS, Place
+from parley.repository.streams import NO_PLACE, Place
 from parley.retry import with_retry
 from parley.timing import LEASE_SECONDS
 from parley.usage.spent import Spent, by_model, in_all
@@ -342,6 +349,17 @@ class Renewed:
 
 
 @dataclass(frozen=True, slots=True)
+class Held:
+    """What holding of budgets told.
+
+    Attributes:
+        counts_money: Whether one of them is in money.
+    """
+
+    counts_money: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Stopped:
     """What stopping a turn told.
 
@@ -413,7 +431,7 @@ class TurnRepository:
             "limits": self._limits,
             "rates": to_json(self._rates).decode(),
             "max_streams": self._fair_use.streams,
-            "stream_pause": PAUSE_SECONDS,
+            "held_pause": HELD_SECONDS,
             **(NO_PLACE if request.place is None else request.place.parameters()),
         }
         statement = BEGIN_BY_ID
@@ -581,7 +599,7 @@ class TurnRepository:
 
     def hold_tokens(
         self, turn: RunningTurn, *, held: int, spent: int, held_cost: int = 0, spent_cost: int = 0
-    ) -> Reached | bool:
+    ) -> Reached | Held | None:
         """Hold of the budgets for calls of the model, and the turn for another lease.
 
         Args:
@@ -593,7 +611,7 @@ class TurnRepository:
             spent_cost: What those that are over cost.
 
         Returns:
-            The limit that leaves no room; otherwise whether this attempt still has the turn.
+            The limit that leaves no room, or what was held; None if this attempt was replaced.
         """
         parameters = {
             "user_id": turn.user_id,
@@ -614,7 +632,9 @@ class TurnRepository:
                 if sqlstate(error) != _NO_ROOM:
                     raise
                 continue  # others took what was left of the deployment's budget: see it
-            return _reached(row) if row.reached is not None else row.turn_id is not None
+            if row.reached is not None:
+                return _reached(row)
+            return Held(counts_money=row.counts_money) if row.turn_id is not None else None
         raise StoreUnavailable("postgres", _NO_ROOM)
 
     def learn_rate(self, agent: str, rate: tuple[int, int] | None) -> None:
@@ -668,7 +688,8 @@ def _claimed(row: Row[Any], *, counts_money: bool) -> RunningTurn:
 
 
 def _reached(row: Row[Any]) -> Reached:
-    return Reached(row.reached, row.most, row.renews, row.used, row.ends)
+    renews, held, expected = row.renews, row.held or 0, row.expected or 0
+    return Reached(row.reached, row.most, renews, row.used, row.ends, held, expected)
 
 
 def _completion(row: Row[Any]) -> Completion:

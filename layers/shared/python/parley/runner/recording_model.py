@@ -178,9 +178,9 @@ class RecordingModel(Model):
             failpoint("before a model call")
             # Nobody pays for an answer that cannot be recorded.
             with spending.held(expected, cost), subsegment("model call"), hearing(heard):
-                if self._attempt.counts_money and not self._priced:
-                    raise UnknownPrice(self._name)
+                self._require_price()
                 await self._attempt.allow_call()
+                self._require_price()  # a budget in money may just have been heard of
                 begun = time.monotonic()
                 response = await ask(
                     system_instructions,
@@ -247,6 +247,10 @@ class RecordingModel(Model):
         if root:  # the first call of a later turn is held by its begin
             self._attempt.lease.learn_rate(self._prices.rate(self._name))
         return cost or 0
+
+    def _require_price(self) -> None:
+        if self._attempt.counts_money and not self._priced:
+            raise UnknownPrice(self._name)
 
     def _spent(self, tokens: Tokens) -> Spent:
         return Spent.on_call(self._name, tokens, self._prices.cost(self._name, tokens))

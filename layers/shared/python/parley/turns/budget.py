@@ -6,14 +6,14 @@ made them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Protocol
 
 from parley.errors import ParleyError
-from parley.repository.fair_use import Reached, in_money
+from parley.repository.fair_use import in_money
 from parley.repository.turns import tokens_of
 from parley.usage.tokens import Tokens
 from parley.usage.told import dollars
@@ -171,18 +171,62 @@ class TurnSpending:
         self._cost += cost if priced is None else priced
 
 
-def no_room(reached: Reached) -> str:
-    """Say which budget of a user's, or of all users', has no room, and when it renews."""
-    whose = "You may" if reached.limit.startswith("user_") else "All users together may"
-    period = reached.limit.rsplit("_", 1)[-1]
-    most, used = str(reached.most), str(reached.used)
-    unit = "tokens"
-    if in_money(reached.limit):
-        most, used, unit = dollars(reached.most), dollars(reached.used or 0), "US dollars"
-    return (
-        f"{whose} spend {most} {unit} a {period}, and {used} are spent or held for what runs;"
-        f" {renewed(reached.renews_at)}."
-    )
+class NoRoom(Protocol):
+    """A budget that has no room, as `Reached` and `LimitReached` tell of it."""
+
+    @property
+    def limit(self) -> str:
+        """Its setting, in small letters."""
+
+    @property
+    def most(self) -> int:
+        """What may be spent, in tokens or nanodollars."""
+
+    @property
+    def renews(self) -> float | None:
+        """In how many seconds there is room again; None if never."""
+
+    @property
+    def used(self) -> int | None:
+        """What is spent or held."""
+
+    @property
+    def held(self) -> int:
+        """What of that is only held, for calls that are not over."""
+
+    @property
+    def expected(self) -> int:
+        """What there was no room for; 0 if that is not known."""
+
+    @property
+    def renews_at(self) -> datetime | None:
+        """When it begins anew."""
+
+
+def no_room(budget: NoRoom) -> str:
+    """Say which budget has no room, for how much, and what has to happen before it has."""
+    whose = "You may" if budget.limit.startswith("user_") else "All users together may"
+    period = budget.limit.rsplit("_", 1)[-1]
+    tell: Callable[[int], str] = dollars if in_money(budget.limit) else str
+    unit = "US dollars" if in_money(budget.limit) else "tokens"
+    may = f"{whose} spend {tell(budget.most)} {unit} a {period}"
+    if budget.most == 0:
+        return f"{may}: nothing, until an administrator allows more."
+    next_call = f"the next call of the model was expected to take {tell(budget.expected)}"
+    if budget.renews is None:
+        return (
+            f"{may}, and {next_call}, which never fits: waiting is of no use. Say less, begin a"
+            " new session, or have an administrator allow more."
+        )
+    used = budget.used or 0
+    told = [f"{may}; {tell(used - budget.held)} are spent"]
+    if budget.held:
+        told[0] += f" and {tell(budget.held)} are held for calls that are not over"
+    if budget.expected:
+        told.append(next_call)
+    only_held = budget.held > 0 and used - budget.held + budget.expected <= budget.most
+    told.append("what they do not take comes back" if only_held else renewed(budget.renews_at))
+    return "; ".join(told) + "."
 
 
 def renewed(at: datetime | None) -> str:

@@ -117,8 +117,9 @@ class Lease:
         answer = await self.guard(_own(holding))
         if isinstance(answer, Reached):
             return answer
-        if not answer:
+        if answer is None:
             self.lose()
+        self.counts_money |= answer.counts_money
         self._held_until = _end()
         return None
 

@@ -362,7 +362,15 @@ def _refusal(begun: Begun, request: TurnRequest) -> Exception:
         return TurnInProgress(begun.session_id, begun.turn_id)
     if begun.outcome == "limit_reached" and begun.reached is not None:
         reached = begun.reached
-        return LimitReached(reached.limit, reached.most, reached.renews, reached.used)
+        return LimitReached(
+            reached.limit,
+            reached.most,
+            reached.renews,
+            reached.used,
+            held=reached.held,
+            expected=reached.expected,
+            renews_at=reached.renews_at,
+        )
     if begun.outcome == "queue_full":
         return QueueFull(begun.session_id, MAX_QUEUED)
     return NotFound("session", request.session_id)

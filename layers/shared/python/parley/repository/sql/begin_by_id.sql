@@ -4,7 +4,7 @@
 -- Parameters: user_id, key, turn_id, session_id, enqueue, behind_waiting, queue, lease, fingerprint, fingerprints,
 -- message_id, text, request_id, window, max_queued, pace_turns, max_open_turns,
 -- turns_per_minute, text_tokens, answer_tokens, limits, rates, max_streams, stream, stream_seconds,
--- stream_pause.
+-- held_pause.
 WITH prior AS MATERIALIZED (
   SELECT t.* FROM turns t
   WHERE t.user_id = :user_id AND (t.idempotency_key = :key OR t.id = :turn_id)),
@@ -34,7 +34,7 @@ budget AS MATERIALIZED (
     OR EXISTS (SELECT FROM user_budgets b WHERE b.user_id = :user_id)),
 bounds AS MATERIALIZED (
   SELECT l.reached, l.most, CASE WHEN l.day >= l.since THEN l.counted ELSE 0 END AS used, l.more,
-    (l.since + l.span)::timestamptz AS ends
+    l.since, (l.since + l.span)::timestamptz AS ends
   FROM budget x LEFT JOIN user_limits u ON u.user_id = :user_id
   LEFT JOIN user_budgets b ON b.user_id = :user_id LEFT JOIN deployment_spending p ON x.of_all
   CROSS JOIN LATERAL (VALUES
@@ -56,31 +56,50 @@ bounds AS MATERIALIZED (
       p.day, p.day_nanodollars, x.nanodollars, x.today, interval '1 day')
   ) AS l (reached, most, day, counted, more, since, span)
   WHERE l.most IS NOT NULL),
+-- Which of them has no room. What turns hold that run, or wait to, comes back when their calls are over;
+-- not what an attempt holds that died.
+narrow AS MATERIALIZED (
+  SELECT b.*, CASE WHEN b.reached LIKE 'deployment%'
+    THEN parley_held_of_all(b.since, b.reached LIKE '%usd%')
+    ELSE (
+      SELECT coalesce(sum(CASE WHEN b.reached LIKE '%usd%' THEN t.held_nanodollars
+        ELSE t.held_tokens END), 0)::bigint
+      FROM turns t WHERE t.user_id = :user_id AND t.status IN ('queued', 'running')
+        AND t.budget_day >= b.since AND (t.status = 'queued' OR t.lease_expires_at >= now()))
+    END AS held
+  FROM bounds b WHERE b.used + b.more > b.most OR b.most = 0),
 -- What the user has reached of what one may have. No other begin of the same user goes on meanwhile, so
 -- nothing is missing in what is counted (OfUser.alone). It may have waited for them since the
 -- transaction began, which now() would tell.
 excess AS MATERIALIZED (
   SELECT 'user_max_open_turns' AS reached, :max_open_turns AS most, NULL::float AS renews,
-    NULL::bigint AS used, NULL::timestamptz AS ends
+    NULL::bigint AS used, NULL::timestamptz AS ends, NULL::bigint AS held, NULL::bigint AS expected
   WHERE :max_open_turns > 0 AND EXISTS (
     SELECT FROM turns t WHERE t.user_id = :user_id AND t.status IN ('queued', 'running', 'waiting')
     OFFSET greatest(:max_open_turns - 1, 0))
   UNION ALL
   SELECT 'user_turns_per_minute', :turns_per_minute,
     extract(epoch FROM u.begun_at[:turns_per_minute] + interval '1 minute' - clock_timestamp())::float,
-    NULL, NULL
+    NULL, NULL, NULL, NULL
   FROM user_limits u WHERE u.user_id = :user_id AND :turns_per_minute > 0
     AND u.begun_at[:turns_per_minute] > clock_timestamp() - interval '1 minute'
     AND u.begun_at[:turns_per_minute] <= clock_timestamp()
   UNION ALL
-  SELECT 'user_max_streams', :max_streams, CAST(:stream_pause AS float), NULL, NULL
-  FROM user_limits u WHERE u.user_id = :user_id AND CAST(:stream AS text) IS NOT NULL
-    AND (SELECT count(*) FROM jsonb_each(u.streams) s
-      WHERE s.key <> :stream AND s.value::float > extract(epoch FROM clock_timestamp()))
-      >= :max_streams
+  SELECT 'user_max_streams', :max_streams, p.frees, NULL, NULL, NULL, NULL
+  FROM (
+    SELECT count(*) AS taken, min(s.value::float) - extract(epoch FROM clock_timestamp()) AS frees
+    FROM user_limits u CROSS JOIN jsonb_each(u.streams) s
+    WHERE u.user_id = :user_id AND CAST(:stream AS text) IS NOT NULL AND s.key <> :stream
+      AND s.value::float > extract(epoch FROM clock_timestamp())) p
+  WHERE p.taken > 0 AND p.taken >= :max_streams
   UNION ALL
-  SELECT reached, most, extract(epoch FROM ends - clock_timestamp())::float, used, ends
-  FROM bounds WHERE used + more > most OR most = 0
+  (SELECT reached, most, CASE WHEN more > most OR most = 0 THEN NULL
+      WHEN used - held + more <= most
+      THEN least(CAST(:held_pause AS float), extract(epoch FROM ends - clock_timestamp()))
+      ELSE extract(epoch FROM ends - clock_timestamp()) END::float AS renews,
+    used, ends, held, more
+  -- First what never fits, then what takes longest.
+  FROM narrow ORDER BY renews DESC NULLS FIRST LIMIT 1)
   LIMIT 1),
 opened AS (SELECT id, agent FROM seen WHERE false),
 -- The open turn of the lowest number. Its lease is over if it has run out, or is further away than a
@@ -184,7 +203,7 @@ SELECT CASE
     ELSE 'again' END AS outcome,
   coalesce(made.session_id, taken.session_id, prior.session_id, seen.id) AS session_id,
   seen.status AS session_status, excess.reached, excess.most, excess.renews,
-  excess.used, excess.ends,
+  excess.used, excess.ends, excess.held, excess.expected,
   coalesce(made.id, taken.id, prior.id, head.id) AS turn_id,
   coalesce(made.id, prior.id) AS own_turn_id,
   coalesce(made.number, taken.number, prior.number, head.number) AS number,

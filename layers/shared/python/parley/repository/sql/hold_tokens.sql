@@ -1,5 +1,5 @@
 -- Hold what the next calls of a running turn's model are expected to take and cost, or say which budget has
--- no room; neither, if the attempt was replaced. What is over is settled, and the lease renewed.
+-- no room, and whether one is in money; neither, if the attempt was replaced. What is over is settled, and the lease renewed.
 -- What is given is all that the turn holds and has spent, so it may be sent again. No other that counts
 -- what the user spends goes on meanwhile (OfUser.alone); of all users together the trigger that counts
 -- makes sure, which is told the limits.
@@ -29,7 +29,7 @@ WITH budget AS MATERIALIZED (
   WHERE t.id = :turn_id AND t.attempt = :attempt AND t.status = 'running'),
 bounds AS MATERIALIZED (
   SELECT l.reached, l.most, CASE WHEN l.day >= l.since THEN l.counted ELSE 0 END AS used, l.more,
-    (l.since + l.span)::timestamptz AS ends
+    l.since, (l.since + l.span)::timestamptz AS ends
   FROM budget x LEFT JOIN user_limits u ON u.user_id = :user_id
   LEFT JOIN user_budgets b ON b.user_id = :user_id LEFT JOIN deployment_spending p ON x.of_all
   CROSS JOIN LATERAL (VALUES
@@ -51,9 +51,30 @@ bounds AS MATERIALIZED (
       p.day, p.day_nanodollars, x.all_nanodollars, x.today, interval '1 day')
   ) AS l (reached, most, day, counted, more, since, span)
   WHERE l.most IS NOT NULL),
+-- What other turns hold comes back when their calls are over; not what an attempt holds that died.
+narrow AS MATERIALIZED (
+  SELECT b.*, e.expected, CASE WHEN b.reached LIKE 'deployment%'
+    THEN parley_held_of_all(b.since, b.reached LIKE '%usd%') - (
+      SELECT CASE WHEN NOT t.for_deployment OR t.budget_day < b.since THEN 0
+        WHEN b.reached LIKE '%usd%' THEN t.held_nanodollars ELSE t.held_tokens END
+      FROM turns t WHERE t.id = x.id)
+    ELSE (
+      SELECT coalesce(sum(CASE WHEN b.reached LIKE '%usd%' THEN t.held_nanodollars
+        ELSE t.held_tokens END), 0)::bigint
+      FROM turns t WHERE t.user_id = :user_id AND t.id <> x.id AND t.status IN ('queued', 'running')
+        AND t.budget_day >= b.since AND (t.status = 'queued' OR t.lease_expires_at >= now()))
+    END AS held
+  FROM budget x, bounds b,
+    LATERAL (SELECT CASE WHEN b.reached LIKE '%usd%' THEN CAST(:held_cost AS bigint)
+      ELSE CAST(:held AS bigint) END AS expected) e
+  WHERE b.used + b.more > b.most),
 excess AS MATERIALIZED (
-  SELECT reached, most, extract(epoch FROM ends - clock_timestamp())::float AS renews, used, ends
-  FROM bounds WHERE used + more > most LIMIT 1),
+  SELECT reached, most, used, ends, greatest(held, 0) AS held, expected,
+    CASE WHEN expected > most OR most = 0 THEN NULL
+      WHEN used - held + more <= most THEN 0
+      ELSE extract(epoch FROM ends - clock_timestamp()) END::float AS renews
+  -- First what never fits, then what takes longest.
+  FROM narrow ORDER BY renews DESC NULLS FIRST LIMIT 1),
 held AS (
   UPDATE turns t SET held_tokens = :held, spent_tokens = :settled,
          held_nanodollars = :held_cost, spent_nanodollars = :settled_cost, budget_day = x.today,
@@ -63,5 +84,6 @@ held AS (
   FROM budget x WHERE t.id = x.id AND t.attempt = :attempt AND t.status = 'running'
     AND NOT EXISTS (SELECT FROM excess)
   RETURNING t.id)
-SELECT held.id AS turn_id, excess.reached, excess.most, excess.renews, excess.used, excess.ends
+SELECT held.id AS turn_id, excess.reached, excess.most, excess.renews, excess.used, excess.ends,
+  excess.held, excess.expected, EXISTS (SELECT FROM bounds WHERE reached LIKE '%usd%') AS counts_money
 FROM (SELECT) one LEFT JOIN held ON true LEFT JOIN excess ON true
