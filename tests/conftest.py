@@ -21,6 +21,7 @@ pytest_plugins = [
     "parley_testing.slowest_files",
     "parley_testing.temporary_root",
     "parley_testing.together",
+    "parley_testing.unhurried_examples",
 ]
 
 

@@ -190,7 +190,10 @@ def test_the_log_says_why_and_nothing_of_the_token(
 
 
 # The handler is one for all examples, as it is in a warm process.
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+ONE_HANDLER = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+
+
+@settings(max_examples=150, suppress_health_check=ONE_HANDLER)
 @example("Bearer " + "." * 40)
 @example("Bearer e30.e30.e30")
 @example(f"Bearer {segment({'alg': ['ES256'], 'kid': 'ec'})}.e30.e30")
@@ -221,7 +224,7 @@ def test_whatever_the_header_says_it_is_refused_properly(authorize: Authorize, h
     assert refused(authorize, header=header)
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=ONE_HANDLER)
 @given(data=st.data())
 def test_a_good_token_with_any_one_character_changed_is_refused(
     issuer: Issuer, authorize: Authorize, data: st.DataObject
