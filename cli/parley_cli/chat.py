@@ -186,7 +186,12 @@ class Chat:
                     "\nNothing was decided; the turn waits. `parley approvals list` tells for what."
                 )
                 return False
-            self._parley.decide_approval(asked.approval_id, "approve" if yes else "reject")
+            try:
+                self._parley.decide_approval(asked.approval_id, "approve" if yes else "reject")
+            except ApiError as error:
+                if error.code != "already_decided":
+                    raise
+                note(explain(error))  # elsewhere, while it was asked about here
         return True
 
     def _cancel(self, session_id: UUID, turn_id: UUID | None, text: str) -> None:

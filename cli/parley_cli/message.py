@@ -50,6 +50,11 @@ def message(
         )
     if json:
         show_json(answer)
+    elif answer.turn.status == "queued":
+        raise CommandFailed(
+            f"Turn {answer.turn.id} is queued behind a turn that waits for a decision:"
+            " `parley approvals list` tells for what."
+        )
     elif answer.reply is None:
         ids = ", ".join(str(each.id) for each in answer.approvals)
         what = f": see `parley approvals show` of {ids}" if ids else ""

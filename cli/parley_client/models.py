@@ -177,6 +177,8 @@ class Approval(Model):
         decider: Who may decide: `user`, `admin`, or who has that scope.
         editable: Whether who approves may change the arguments.
         edited_arguments: What the tool is called with instead, JSON.
+        cut: Whether its texts are cut, as those of a turn that asks for very much: `read_approval`
+            gives them whole.
     """
 
     id: UUID
@@ -191,6 +193,7 @@ class Approval(Model):
     created_at: datetime
     decided_at: datetime | None
     expires_at: datetime
+    cut: bool = False
 
 
 class DecidedApproval(Approval):

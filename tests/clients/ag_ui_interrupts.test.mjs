@@ -191,7 +191,7 @@ test("what is no answer is named", async () => {
     [{interruptId, status: "resolved", payload: true}, "resume.0.payload"],
     [{interruptId, status: "resolved", payload: {approved: "yes"}}, "approved"],
     [{interruptId, status: "resolved", payload: {approved: true, editedArgs: []}}, "editedArgs"],
-    [{interruptId, status: "resolved", payload: {approved: false, editedArgs: {}}}, "arguments"],
+    [{interruptId, status: "resolved", payload: {approved: false, editedArgs: {}}}, "editedArgs"],
   ])
     await refused(agent, [entry], 422, named);
   const entry = {interruptId, status: "done", payload: {approved: true}};
@@ -236,6 +236,21 @@ test("another message is refused while the thread waits, and nothing of it is ke
   agent.addMessage(said("hello"));
   await run(agent);
   assert.equal(last(agent), "Hello from the model");
+});
+
+// assistant-ui/assistant-ui#4477: who types instead of answering cancels all that was asked.
+test("a message beside answers is answered when the turn that asked is over", async () => {
+  const {agent, interrupts} = await asked([refund(900)]);
+  agent.addMessage(said("hello"));
+  const events = await run(agent, {resume: answersTo(interrupts, {status: "cancelled"})});
+  assert.deepEqual(agent.pendingInterrupts, []);
+  assert.deepEqual(kinds(events).filter((kind) => kind.startsWith("RUN_")), ["RUN_STARTED", "RUN_FINISHED"]);
+  const told = agent.messages.filter(({role, content}) => role !== "tool" && content);
+  // This client leaves each message where it was, whatever the order of those that it is told.
+  assert.deepEqual(told.map(({role}) => role), ["user", "user", "assistant", "assistant"]);
+  assert.equal(told[1].content, "hello");
+  assert.match(told[2].content, /^Done: .*not made/);
+  assert.equal(told[3].content, "Hello from the model");
 });
 
 test("who comes back with the run, or with nothing, is asked again", async () => {

@@ -38,6 +38,7 @@ export async function* turnEvents(api, { sessionId, turnId, send, after = 0, sig
   let [last, silent, wait] = [after, 0, 1000];
   let waits = false;
   for (;;) {
+    let heard = false;
     try {
       // Until an event has come, whoever had the turn may have died: the message carries it on.
       const response =
@@ -55,6 +56,7 @@ export async function* turnEvents(api, { sessionId, turnId, send, after = 0, sig
       connected?.(false);
       for await (const { data, retry } of frames(response.body)) {
         silent = 0;
+        heard = true;
         if (retry !== null) wait = Math.min(retry, LONGEST_WAIT);
         if (data === "") continue;
         const event = JSON.parse(data);
@@ -71,8 +73,9 @@ export async function* turnEvents(api, { sessionId, turnId, send, after = 0, sig
       // A stream that breaks is a TypeError of the reader's.
       const passes = error instanceof ApiError ? error.passes : error instanceof TypeError;
       if (!passes || silent >= TRIES) throw error;
+      heard = false;
     }
-    connected?.(true);
+    if (!heard) connected?.(true); // a stream that ends by itself asks its reader back
     silent += 1;
     await pause(Math.min(wait * 1.3 ** (silent - 1), LONGEST_WAIT), signal);
   }

@@ -29,7 +29,7 @@ def send_message(
     """Send a message and wait for the reply; however often it is tried, it is one turn.
 
     Behind others it may wait longer than a request may last: it is asked for until it is over, or
-    until it waits for decisions (`approvals`).
+    until it waits for decisions (`approvals`), or is `queued` behind a turn that does.
 
     Args:
         session_id: The session, which is there.

@@ -22,6 +22,9 @@ def stream_message(
 ) -> Events:
     """Send a message and give what happens in its turn, as it happens, until the turn ends.
 
+    Behind a turn that waits for a decision nothing happens, perhaps for days: the server is asked
+    again every half minute.
+
     Args:
         session_id: The session, which is there.
         text: What the user says.

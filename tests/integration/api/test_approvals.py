@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from parley.repository.approvals import Approval, Asked
+from parley.repository.approvals import Approval, Asked, decide, pause
 from parley.repository.turns import TurnRepository
 from parley_testing.api.handlers import Api
 from parley_testing.stores.asking import asking
+from parley_testing.stores.talk import begin, request
 
 
 @pytest.fixture
@@ -33,6 +36,41 @@ def test_a_turn_that_waits_says_what_for(api: Api, asked: Approval) -> None:
         '{"cents": 900}',
         "user",
     )
+
+
+LARGE = '{"text": "' + "x" * 999_000 + '"}'
+
+
+@pytest.mark.parametrize("times", [1, 9], ids=["once", "often"])
+def test_a_turn_that_has_asked_for_very_much_can_be_read_by_everybody(
+    api: Api, turns: TurnRepository, times: int
+) -> None:
+    database, session_id = turns._database, api.new_session()
+    asked = [Asked(f"call_{n}", "todo", "pay", LARGE, editable=True) for n in range(3)]
+    turn = begin(turns, request("alice", session_id))
+    for pauses in range(times):
+        of_pause = [replace(each, call_id=f"{each.call_id} {pauses}") for each in asked]
+        found = pause(database, turn, of_pause, expires_in=3600, spent=0) or []
+        for each in found if pauses < times - 1 else ():
+            decide(database, each, "approved", by="alice", edited=LARGE, anybody=False)
+        turn = turns.claim_head(turn.session_id).turn or turn
+    path = f"/sessions/{session_id}/turns/{turn.id}"
+
+    read = [
+        api("GET", path),
+        api("GET", f"/admin/turns/{turn.id}", user="anna", scopes="parley:admin"),
+    ]
+
+    assert [answer.status for answer in read] == [200, 200]
+    for answer in read:
+        assert len(json.dumps(answer.body)) < 6_000_000
+        shown = answer.json["approvals"]
+        assert [each["cut"] for each in shown[-3:]] == [False] * 3
+        assert all(each["arguments"] == LARGE for each in shown[-3:])
+        assert len(shown) == 3 * times
+        assert all(each["cut"] for each in shown[:-5])
+    whole = api("GET", f"/approvals/{shown[0]['id']}").json
+    assert (whole["arguments"], whole["cut"]) == (LARGE, False)
 
 
 def test_its_session_is_busy_and_says_with_which_turn(api: Api, asked: Approval) -> None:

@@ -108,6 +108,37 @@ def test_who_says_neither_decides_nothing_and_the_conversation_goes_on(
     assert json.loads(listed[0])["status"] == "open"
 
 
+@pytest.mark.parametrize(
+    ("elsewhere", "here", "told", "becomes"),
+    [
+        ("approve", "y", "", "paid milk"),
+        ("approve", "n", "is approved already", "paid milk"),
+        ("reject", "y", "is rejected already", "This call was not made: it was rejected."),
+    ],
+)
+def test_what_was_decided_elsewhere_while_it_is_asked_about_here_stands(
+    terminal: Open, parley: Callable[..., Any], elsewhere: str, here: str, told: str, becomes: str
+) -> None:
+    name = f"{elsewhere}-{here}"
+    talk = terminal("chat", "--session", name, "--user", "anna")
+    talk.wait_for(f"{name}>")
+    talk.say("pay milk")
+    talk.wait_for("May it call pay")
+    listed = parley("approvals", "list", "--status", "open", "--json", "--user", "anna").out
+    asked = json.loads(listed.splitlines()[0])["id"]  # the newest
+
+    decided = parley("approvals", elsewhere, asked, "--user", "anna")
+    assert decided.status == 0, decided.err
+    talk.say(here)
+    talk.wait_for(becomes)
+    talk.wait_for(f"{name}>")
+    talk.say("/quit")
+
+    assert talk.ended() == 0
+    assert told in talk.shown
+    assert talk.shown.count("paid milk") == (1 if elsewhere == "approve" else 0)
+
+
 def test_what_somebody_else_decides_is_left_to_them(
     terminal: Open, stack: LocalStack, parley: Callable[..., Any]
 ) -> None:

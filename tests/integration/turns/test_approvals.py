@@ -12,7 +12,7 @@ from agents import Agent, function_tool
 from sqlalchemy import text
 
 from parley import Effect, approval, effect_tool
-from parley.errors import InvalidField, TurnWaiting
+from parley.errors import InvalidField, TurnFailed, TurnWaiting
 from parley.memory.store import AgentSessionStore
 from parley.repository.approvals import Approval
 from parley.repository.transcript import TurnView
@@ -247,6 +247,34 @@ async def test_the_schema_of_a_tool_is_kept_only_where_its_arguments_may_be_edit
     await sent(bench, bench.new_session())
 
     assert sql.execute("SELECT arguments_schema FROM approvals").fetchone() == (None,)
+
+
+async def test_a_turn_that_would_ask_for_more_than_can_be_read_fails_before_anybody_is_asked(
+    new_bench: Callable[..., Workbench], sql: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("parley.runner.approvals.ASKED_BYTES", 60)
+    together = [
+        made for cents in (100, 200, 300) for made in call("refund", f"call_{cents}", cents=cents)
+    ]
+    bench = new_bench(in_order(together), agent=refunding())
+
+    with pytest.raises(TurnFailed) as failed:
+        await sent(bench, bench.new_session())
+
+    assert (failed.value.code, "60 bytes" in failed.value.detail) == ("approval_too_large", True)
+    assert sql.execute("SELECT count(*) FROM approvals").fetchone() == (0,)
+    assert effects(sql) == []
+
+
+async def test_a_schema_that_is_very_large_is_left_to_the_tool(
+    new_bench: Callable[..., Workbench], sql: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("parley.runner.approvals.SCHEMA_MAX_BYTES", 10)
+    bench = new_bench(in_order(REFUND), agent=refunding(editable=True))
+
+    (asked,) = (await sent(bench, bench.new_session())).approvals
+
+    assert (await decide(bench, asked, edited="{}")).edited_arguments == "{}"
 
 
 async def test_an_agent_used_as_a_tool_may_ask_and_so_may_one_handed_over_to(

@@ -8,11 +8,14 @@ from typing import Any
 import psycopg
 import pytest
 
+from parley.repository.approvals import Asked, decide, pause
 from parley.repository.begin import PACE_TURNS
+from parley.repository.database import Database
 from parley.repository.turns import Begun, RunningTurn, TurnRepository, Usage
 from parley.timing import GATEWAY_SECONDS
 from parley_testing.account.wake_queue import ReceivedWakeups
 from parley_testing.api.handlers import Answer, Api
+from parley_testing.stores.asking import asking
 from parley_testing.stores.talk import begin, request, say
 
 Work = Callable[..., None]
@@ -156,6 +159,59 @@ def test_the_place_in_the_line_tells_at_once_that_it_cannot_be_done_in_time(
     assert [answer.headers["retry-after"] for answer in answers] == ["15", "30"]
     assert begins.count == 2
     assert queue.waiting()["visible"] == 2
+
+
+def test_nobody_waits_behind_a_turn_that_waits_for_a_decision(
+    api: Api,
+    session_id: str,
+    begins: Begins,
+    turns: TurnRepository,
+    database: Database,
+    queue: ReceivedWakeups,
+    work: Work,
+) -> None:
+    asked = asking(database, session_id, Asked("call_1", "todo", "refund", "{}"))
+    begins.count = 0
+    sent = {"headers": KEY, "on_conflict": "enqueue", "seconds": 300}
+
+    answer = send(api, session_id, "add milk", **sent)
+
+    assert begins.count == 1
+    assert (answer.status, answer.json["turn"]["status"]) == (202, "queued")
+    assert answer.headers["location"].endswith(answer.json["turn"]["id"])
+    assert "retry-after" not in answer.headers
+    decide(database, asked, "rejected", by="alice", anybody=False)
+    going_on = turns.claim_head(asked.session_id).turn
+    assert going_on is not None
+    assert turns.complete(going_on, "done", Usage(), None)
+    queue.deliver(work)
+    again = send(api, session_id, "add milk", **sent)
+    assert (again.status, again.json["turn"]["id"]) == (201, answer.json["turn"]["id"])
+
+
+def test_who_waits_in_line_is_answered_when_a_turn_before_begins_to_wait_for_somebody(
+    api: Api,
+    session_id: str,
+    running: RunningTurn,
+    database: Database,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    begun = TurnRepository.begin
+    times: list[Begun] = []
+
+    def pausing(*arguments: Any, **named: Any) -> Begun:
+        times.append(begun(*arguments, **named))
+        assert len(times) < 9, "it is still waited for"
+        if len(times) == 1:
+            assert pause(database, running, [Asked("c", "a", "pay", "{}")], expires_in=9, spent=0)
+        return times[-1]
+
+    monkeypatch.setattr(TurnRepository, "begin", pausing)
+
+    answer = send(api, session_id, "another", on_conflict="enqueue", seconds=300)
+
+    assert (answer.status, len(times)) == (202, 2)
+    assert "retry-after" not in answer.headers
 
 
 def test_only_the_last_turns_tell_how_long_one_takes(

@@ -64,6 +64,19 @@ def test_the_turn_in_the_background_is_json(api: Any, parley: Any, answered: Ans
     assert json.loads(result.stdout) == queued(answered) | {"approvals": []}
 
 
+def test_a_message_behind_a_turn_that_waits_for_a_decision_is_left_and_said(
+    api: Any, parley: Any, answered: Answered
+) -> None:
+    api.answers("POST /messages", queued(answered), status=202)
+
+    result = parley("message", "hi", "--session", "s", "--enqueue")
+
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "behind a turn that waits for a decision" in result.stderr
+    assert answered(None)["turn"]["id"] in result.stderr
+    assert len(api.requests) == 1
+
+
 def test_a_message_waits_behind_a_turn_where_that_is_asked(
     api: Any, parley: Any, answered: Answered
 ) -> None:

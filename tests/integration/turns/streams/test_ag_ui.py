@@ -9,17 +9,26 @@ from uuid import UUID
 
 import psycopg
 import pytest
+from agents import Agent
 
+from parley import Effect, effect_tool
+from parley.events import reader
 from parley.http.streaming import Limits
 from parley.repository.approvals import Asked
 from parley_testing.models.scripted import Streamed, call, in_order, say
-from parley_testing.models.steps import Gate
+from parley_testing.models.steps import Called, Gate
 from parley_testing.stores.asking import asking
 from parley_testing.streams.ag_ui import applied, events_in, kinds
 from parley_testing.streams.streaming import Reading, Streams
 from parley_testing.waiting import until
 
 NewStreams = Callable[..., Awaitable[Streams]]
+
+
+@effect_tool(needs_approval=True)
+def pay(effect: Effect, title: str) -> str:
+    """Pay for something."""
+    return f"paid {title}"
 
 
 def said(text: str, message_id: str = "m-1") -> dict[str, str]:
@@ -286,6 +295,30 @@ async def test_messages_wait_their_turn(new_streams: NewStreams, gate: Gate) -> 
     assert contents(applied(events)) == ["Second"]
 
 
+async def test_a_message_behind_a_turn_that_begins_to_wait_is_told_so_and_kept(
+    new_streams: NewStreams, gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reader, "QUIET_SECONDS", 0.05)
+    monkeypatch.setattr(reader, "ASK_SECONDS", 0.05)
+    asks = Streamed("May I?", gate, calls=[Called("pay", {"title": "milk"}, "call_p")])
+    streams = await new_streams(in_order(asks))
+    streams.bench.agent = Agent("till", tools=[pay])
+
+    async with run(streams, said("hi")) as first:
+        await first.until_raw(b"May I?")
+        session_id = session_of([json.loads(first.raw.split(b"\n\n")[0][6:])])
+        async with run(streams, said("more", "m-2"), run_id="run-2") as second:
+            await second.until_raw(b"RUN_STARTED")
+            gate.open()
+            assert (await whole(first))[-1]["outcome"]["type"] == "interrupt"
+            events = await whole(second)
+    async with run(streams, said("more", "m-2"), run_id="run-2") as again:
+        assert (await whole(again))[-1]["code"] == "turn_waiting"
+
+    assert (events[-1]["type"], events[-1]["code"]) == ("RUN_ERROR", "turn_waiting")
+    assert transcript(streams, session_id) == ["hi", "more"]
+
+
 @pytest.mark.parametrize(
     ("parts", "status", "code"),
     [
@@ -375,6 +408,128 @@ async def test_hostile_and_huge_text_arrives_as_it_is(new_streams: NewStreams) -
         events = await whole(reading)
 
     assert contents(applied(events)) == [hostile]
+
+
+async def asked_by(streams: Streams) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """Send a message whose turn waits; gives what the client holds then, and its answer."""
+    streams.bench.agent = Agent("till", tools=[pay])
+    async with run(streams, said("hi")) as reading:
+        events = await whole(reading)
+    (interrupt,) = events[-1]["outcome"]["interrupts"]
+    (snapshot,) = [each for each in events if each["type"] == "MESSAGES_SNAPSHOT"]
+    return snapshot["messages"], {"interruptId": interrupt["id"], "status": "cancelled"}
+
+
+async def steered(streams: Streams, *messages: dict[str, Any], **parts: Any) -> Any:
+    """Answer with a message beside, while a worker carries out what that leads to."""
+    async with run(streams, *messages, **parts) as reading:
+        assert reading.status == 200, await reading.json()
+        while await streams.bench.session_worker.run_next(
+            UUID(reading.response.headers["location"].split("/")[-3]), seconds=60
+        ):
+            pass
+        await reading.rest()
+        return events_in(reading.raw, messages)
+
+
+# assistant-ui's useAgUiSteerAway: who types instead of answering cancels what was asked.
+@pytest.mark.parametrize("times", [1, 2])
+async def test_a_message_beside_answers_is_answered_after_the_turn_that_asked(
+    new_streams: NewStreams, sql: psycopg.Connection, times: int
+) -> None:
+    asks = Streamed("May I?", calls=[Called("pay", {"title": "milk"}, "call_p")])
+    streams = await new_streams(in_order(asks, say("As you like."), say("Eggs, then.")))
+    held, answer = await asked_by(streams)
+    messages = [*held, said("rather eggs", "m-2")]
+
+    for _ in range(times):  # a client that lost the stream comes again
+        fields = {"resume": [answer]}
+        events = await steered(streams, *messages, run_id="run-2", fields=fields)
+
+    assert events[-1]["outcome"] == {"type": "success"}
+    assert kinds(events).count("RUN_FINISHED") == kinds(events).count("RUN_STARTED") == 1
+    session_id = session_of(events)
+    assert transcript(streams, session_id) == [
+        "hi", "As you like.", "rather eggs", "Eggs, then.",
+    ]  # fmt: skip
+    shown = [each["content"] for each in applied(events, messages) if each.get("content")]
+    assert [text for text in shown if "not made" not in text] == [
+        "hi", "May I?", "As you like.", "rather eggs", "Eggs, then.",
+    ]  # fmt: skip
+    assert sql.execute("SELECT status FROM approvals").fetchone() == ("rejected",)
+
+
+async def test_a_message_beside_answers_that_cannot_be_taken_leaves_all_open(
+    new_streams: NewStreams, sql: psycopg.Connection
+) -> None:
+    asks = Streamed("May I?", calls=[Called("pay", {"title": "milk"}, "call_p")])
+    streams = await new_streams(in_order(asks))
+    held, answer = await asked_by(streams)
+    image = [{"type": "image", "source": {"type": "url", "value": "https://x.example/y.png"}}]
+
+    for content, code in (("x" * 1001, "invalid_field"), (image, "invalid_field")):
+        beside = {"id": "m-2", "role": "user", "content": content}
+        async with run(
+            streams, *held, beside, run_id="run-2", fields={"resume": [answer]}
+        ) as reading:
+            assert (reading.status, (await reading.json())["code"]) == (422, code)
+
+    assert sql.execute("SELECT status FROM approvals").fetchone() == ("open",)
+    assert sql.execute("SELECT count(*) FROM turns").fetchone() == (1,)
+
+
+@pytest.mark.parametrize("holds", ["all", "its message only"])
+async def test_answers_with_the_message_that_is_answered_bring_no_other(
+    new_streams: NewStreams, sql: psycopg.Connection, holds: str
+) -> None:
+    asks = Streamed("May I?", calls=[Called("pay", {"title": "milk"}, "call_p")])
+    streams = await new_streams(in_order(asks, say("As you like.")))
+    held, answer = await asked_by(streams)
+    messages = held if holds == "all" else held[:1]
+
+    events = await steered(streams, *messages, run_id="run-2", fields={"resume": [answer]})
+
+    assert transcript(streams, session_of(events)) == ["hi", "As you like."]
+
+
+async def test_a_message_beside_answers_waits_when_the_turn_asks_again(
+    new_streams: NewStreams, sql: psycopg.Connection
+) -> None:
+    first, second = (
+        Streamed(f"May I {n}?", calls=[Called("pay", {"title": "milk"}, f"call_{n}")]) for n in "12"
+    )
+    streams = await new_streams(in_order(first, second, say("Well."), say("Eggs, then.")))
+    held, answer = await asked_by(streams)
+    messages = [*held, said("rather eggs", "m-2")]
+
+    events = await steered(streams, *messages, run_id="run-2", fields={"resume": [answer]})
+    assert events[-1]["outcome"]["type"] == "interrupt"
+    messages = applied(events, messages)
+    (again,) = events[-1]["outcome"]["interrupts"]
+    answer = {"interruptId": again["id"], "status": "cancelled"}
+    events = await steered(streams, *messages, run_id="run-3", fields={"resume": [answer]})
+
+    assert events[-1]["outcome"] == {"type": "success"}
+    assert transcript(streams, session_of(events)) == [
+        "hi", "Well.", "rather eggs", "Eggs, then.",
+    ]  # fmt: skip
+
+
+async def test_a_turn_that_fails_before_the_message_beside_its_answers_says_so_on_the_way(
+    new_streams: NewStreams,
+) -> None:
+    asks = Streamed("May I?", calls=[Called("pay", {"title": "milk"}, "call_p")])
+    streams = await new_streams(in_order(asks, RuntimeError("no"), say("Eggs, then.")))
+    held, answer = await asked_by(streams)
+
+    events = await steered(
+        streams, *held, said("rather eggs", "m-2"), run_id="run-2", fields={"resume": [answer]}
+    )
+
+    (told,) = [each for each in events if each["type"] == "CUSTOM"]
+    assert (told["name"], told["value"]["code"]) == ("turn.failed", "model_failed")
+    assert events[-1]["outcome"] == {"type": "success"}
+    assert "Eggs, then." in contents(applied(events))
 
 
 async def test_an_answer_that_comes_too_late_is_told_so_and_decides_nothing(

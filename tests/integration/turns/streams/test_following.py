@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable
+from typing import Any
 from uuid import UUID
 
 import httpx
@@ -13,11 +15,12 @@ from agents import Agent
 from parley import Effect, effect_tool
 from parley.events import reader
 from parley.http.streaming import Limits
+from parley.repository.approvals import Asked, pause
 from parley.turns.decide import Decider
 from parley_testing.models.scripted import Streamed, call, in_order, say
 from parley_testing.models.steps import Called, Gate
-from parley_testing.streams.streaming import Streams, data, numbers, text_of
-from parley_testing.waiting import longer_and_longer, until
+from parley_testing.streams.streaming import Reading, Streams, data, numbers, text_of
+from parley_testing.waiting import HANG_SECONDS, longer_and_longer, until
 from parley_testing.workbench import request
 
 KEYED = {"idempotency-key": "k"}
@@ -241,6 +244,10 @@ async def test_a_stream_that_ends_since_the_turn_waits_can_be_followed_again(
     turn_id = data(first[0])["turn_id"]
     async with streams.follow(session_id, turn_id) as reading:  # nothing has come of it yet
         assert await reading.rest() == first
+    assert last_retry(reading) == 30_000
+    async with streams.follow(session_id, turn_id, numbers(first)[-1]) as reading:
+        assert await reading.rest() == []
+    assert (last_retry(reading), b": keep-alive" in reading.raw) == (30_000, True)
 
     (approval,) = asked["approvals"]
     decider = Decider(bench.database)
@@ -265,6 +272,72 @@ async def test_a_stream_that_ends_since_the_turn_waits_can_be_followed_again(
     assert data(rest[1])["decision"] == "approved"
     async with streams.follow(session_id, turn_id) as reading:
         assert await reading.rest() == [*first, *rest]
+    assert last_retry(reading) == 1_000
+
+
+@pytest.mark.parametrize("how", ["sent", "followed", "followed since before it waited"])
+async def test_a_message_behind_a_turn_that_waits_has_a_stream_that_ends_at_once(
+    new_streams: NewStreams, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    monkeypatch.setattr(reader, "QUIET_SECONDS", 0.05)
+    monkeypatch.setattr(reader, "ASK_SECONDS", 0.05)
+    # One that was held would be held until the test is given up.
+    limits = Limits(follow=2 * HANG_SECONDS)
+    streams = await new_streams(in_order(say("Bye.")), limits=limits, beat_seconds=0.05)
+    bench = streams.bench
+    session_id = bench.new_session()
+    running = bench.begin(session_id)
+    asked = [Asked("call_p", "till", "pay", "{}")]
+    if how != "followed since before it waited":
+        pause(bench.database, running, asked, expires_in=60, spent=0)
+
+    if how == "sent":
+        async with enqueued(streams, session_id) as reading:
+            assert await reading.rest() == []
+    else:
+        behind = (await bench.sender.queue(request(session_id), enqueue=True)).view.turn.id
+        async with streams.follow(session_id, behind) as reading:
+            rest = asyncio.create_task(reading.rest())
+            if how != "followed":
+                await until(lambda: b": keep-alive" in reading.raw)
+                pause(bench.database, running, asked, expires_in=60, spent=0)
+            assert await rest == []
+
+    assert b": keep-alive" in reading.raw
+    if how != "followed since before it waited":
+        assert last_retry(reading) == 30_000
+
+
+async def test_a_message_behind_a_turn_that_waits_is_told_when_that_is_over(
+    new_streams: NewStreams,
+) -> None:
+    streams = await new_streams(in_order(say("Bye.")))
+    bench = streams.bench
+    session_id = bench.new_session()
+    (asked,) = pause(
+        bench.database, bench.begin(session_id), [Asked("c", "a", "pay", "{}")],
+        expires_in=60, spent=0,
+    ) or []  # fmt: skip
+    async with enqueued(streams, session_id) as reading:
+        assert await reading.rest() == []
+
+    await bench.canceller.cancel("alice", session_id, asked.turn_id)
+    async with enqueued(streams, session_id) as reading:
+        assert await bench.session_worker.run_next(session_id, seconds=60)
+        frames = await reading.rest()
+
+    assert frames[-1].event == "turn.completed"
+
+
+def enqueued(streams: Streams, session_id: UUID) -> Any:
+    """Send a message that waits behind others."""
+    body = {"text": "hello", "on_conflict": "enqueue"}
+    return streams.ask("POST", f"/sessions/{session_id}/messages/stream", body, headers=KEYED)
+
+
+def last_retry(reading: Reading) -> int:
+    """Return in how many milliseconds a reader was last asked to come back."""
+    return int(re.findall(rb"(?m)^retry: (\d+)$", reading.raw)[-1])
 
 
 async def test_who_was_told_that_it_waits_where_nobody_wrote_it_is_told_that_it_was_cancelled(

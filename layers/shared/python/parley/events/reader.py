@@ -120,6 +120,8 @@ class Follower:
     ) -> AsyncGenerator[TurnEvent | None, None]:
         """Yield a turn's events, each once and in order, until its last, or until it waits.
 
+        Of one that is queued behind a turn that waits there are none, and it ends at once.
+
         Events that the log lacks at its end are made up from what Postgres knows.
 
         Args:
@@ -252,7 +254,8 @@ class _Tail:
 
         Who comes after a decision may come before that look is done, and wants what follows.
         """
-        return self.over or (bool(self._events) and self._events[-1].type == "turn.waiting")
+        waits = bool(self._events) and self._events[-1].type == "turn.waiting"
+        return self.over or waits or self._view.behind_waiting
 
     @property
     def _last(self) -> int:
@@ -269,7 +272,7 @@ class _Tail:
         clock = asyncio.get_running_loop().time
         pause = _FIRST_PAUSE
         # Of a turn that has ended or waits, what the log lacks will not come.
-        ask_at = clock() + (QUIET_SECONDS if self._view.turn.status in _MOVES else 0)
+        ask_at = clock() + (QUIET_SECONDS if self._moves else 0)
         wake_at = clock() + WAKE_SECONDS
         published: Sequence[TurnEvent] = ()
         with self._fanout.subscribe(self.turn_id) as subscription:
@@ -302,6 +305,10 @@ class _Tail:
                     self.read = True
                     self._notify()
                 published = await subscription.take(pause)
+
+    @property
+    def _moves(self) -> bool:
+        return self._view.turn.status in _MOVES and not self._view.behind_waiting
 
     def _next_of(self, published: Sequence[TurnEvent]) -> Sequence[TurnEvent]:
         """Return what comes next of what this process wrote; nothing behind a gap."""
@@ -338,8 +345,8 @@ class _Tail:
         return self._view.turn.ended_at is not None
 
     async def _stands_still(self) -> bool:
-        """Whether the turn has ended, or waits, as far as Postgres can tell now."""
-        return await self._ended() or self._view.turn.status == "waiting"
+        """Whether the turn has ended, or waits, itself or behind one, as far as can be told now."""
+        return await self._ended() or self._view.stands_still
 
     def _may_have_waited(self, events: Sequence[TurnEvent]) -> bool:
         """Whether a turn was perhaps cancelled while it waited, and nobody had written that.
@@ -359,6 +366,8 @@ class _Tail:
         The whole log is read again: the end depends on what stands before it.
         """
         events = await in_thread_with_retry(self._log.read, *self._place)
+        if self._view.behind_waiting:  # nothing has happened in it
+            return []
         if self._view.turn.ended_at is None:
             if not events or events[-1].type != "turn.waiting":
                 last = max(self._last, events[-1].sequence if events else 0)

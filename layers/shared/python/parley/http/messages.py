@@ -45,7 +45,8 @@ _ANSWERS = answers({}, 400, 404, 409, 413, 415, 422, 502, 504) | {
     202: _body(
         "The turn, which goes on; `Location` is where to read it. If it was to be waited for,"
         " `Retry-After` says in how many seconds to ask again; one that is `waiting` has none, and"
-        " goes on when its `approvals` are decided on.",
+        " goes on when its `approvals` are decided on, and neither has one that is queued behind"
+        " such a turn.",
         AcceptedTurn,
     ),
 }
@@ -156,7 +157,7 @@ def _answered(
     )
     headers = _headers(sent.view, replayed=sent.replayed, names_session=names_session)
     if isinstance(sent, QueuedTurn):
-        if sent.view.turn.status != "waiting":
+        if not sent.view.stands_still:
             headers["Retry-After"] = str(_asked_again_after(sent.least_seconds))
         return _json(202, AcceptedTurn.of(sent.view), headers)
     return _json(201, TurnWithMessages.of(sent.view), headers)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Annotated, Literal, Self
 from uuid import UUID
@@ -12,7 +13,8 @@ from pydantic_core import PydanticCustomError, to_json
 
 from parley.http.usage_schemas import TurnUsage, Usage
 from parley.repository import values
-from parley.repository.approvals import Approval
+from parley.repository.approvals import ASKED_BYTES, Approval
+from parley.repository.paging import written_bytes
 from parley.repository.states import ApprovalStatus, SessionStatus, TurnStatus, WaitingFor
 from parley.repository.transcript import TurnView
 from parley.repository.values import Role
@@ -296,10 +298,25 @@ class ShownApproval(BaseModel):
     created_at: Time
     decided_at: Time | None
     expires_at: Time = Field(description="When it expires, as if it were rejected.")
+    cut: bool = Field(
+        False,
+        description=(
+            "Whether its texts are cut, since a turn asks for too much to show it all:"
+            " `GET /approvals/{approval_id}` has them whole."
+        ),
+    )
 
     @classmethod
-    def shown(cls, approval: Approval) -> ShownApproval:
-        """Show an approval."""
+    def shown(cls, approval: Approval, *, cut: bool = False) -> ShownApproval:
+        """Show an approval, or the beginning of each of its texts."""
+        if cut:
+            approval = replace(
+                approval,
+                arguments=approval.arguments[:_CUT_CHARS],
+                edited_arguments=approval.edited_arguments
+                and approval.edited_arguments[:_CUT_CHARS],
+                reason=approval.reason and approval.reason[:_CUT_CHARS],
+            )
         return ShownApproval(
             id=approval.id,
             call_id=approval.call_id,
@@ -313,14 +330,27 @@ class ShownApproval(BaseModel):
             created_at=approval.created_at,
             decided_at=approval.decided_at,
             expires_at=approval.expires_at,
+            cut=cut,
         )
 
 
+_CUT_CHARS = 100
+_DECIDED_BYTES = 1_000_000
 _ASKED = Field(description="What a turn that waits has asked for.")
 
 
 def _asked(view: TurnView) -> list[ShownApproval]:
-    return [ShownApproval.shown(each) for each in view.approvals]
+    """Show what a turn has asked for: whole as far as an answer holds it, the newest first.
+
+    What it waits for now is the newest; so much at once it may ask for.
+    """
+    size = 0
+    shown: list[ShownApproval] = []
+    for each in reversed(view.approvals):
+        texts = (each.arguments, each.edited_arguments, each.reason)
+        size += sum(written_bytes(text) for text in texts if text is not None)
+        shown.append(ShownApproval.shown(each, cut=size > ASKED_BYTES + _DECIDED_BYTES))
+    return shown[::-1]
 
 
 class AcceptedTurn(BaseModel):

@@ -22,6 +22,9 @@ from parley.text import json_line
 RETRY = b"retry: 1000\n\n"
 """Tells a client how many milliseconds to wait before it comes back."""
 
+STANDS_STILL = b"retry: 30000\n\n"
+"""The same, where nothing happens before somebody has decided, who may take days."""
+
 KEEP_ALIVE = b": keep-alive\n\n"
 """A comment, which clients pass over."""
 
@@ -71,9 +74,22 @@ class NumberedEvents:
 
     async def parts(self, told: Told) -> AsyncGenerator[bytes, None]:
         async with aclosing(told.events) as events:
-            yield RETRY
+            said = RETRY
+            yield said
+            heard = False
             async for event in events:
-                yield KEEP_ALIVE if event is None else frame(event, told.view.turn.id)
+                heard = True
+                if event is None:
+                    yield KEEP_ALIVE
+                    continue
+                retry = STANDS_STILL if event.type == "turn.waiting" else RETRY
+                if retry != said:
+                    said = retry
+                    yield said
+                yield frame(event, told.view.turn.id)
+            if not heard and told.view.stands_still:
+                # So that who reads knows that somebody is there, and when to come back.
+                yield STANDS_STILL + KEEP_ALIVE
 
 
 async def give(

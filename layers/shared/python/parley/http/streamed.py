@@ -29,6 +29,11 @@ Look = Callable[[], Awaitable[TurnView]]
 """Looks at a turn as it is now."""
 
 
+Beside = Callable[[UUID, Callable[[], Awaitable[str]]], Awaitable[TurnRequest | None]]
+"""Gives the request of a message beside answers, by the id of the turn that is answered and by what
+gives the text of the message that it answers."""
+
+
 @dataclass(frozen=True, slots=True)
 class Told:
     """A turn that is to be told.
@@ -39,6 +44,7 @@ class Told:
         look: Looks at it again.
         replayed: Whether an earlier request of the same key had made it.
         answered: What its reader has answered: what came before is told to them already.
+        then: Gives the turn that is told when this one has ended, to the same reader.
     """
 
     view: TurnView
@@ -46,6 +52,7 @@ class Told:
     look: Look
     replayed: bool = False
     answered: Sequence[Approval] = ()
+    then: Callable[[], Awaitable[Told]] | None = None
 
 
 class Wire(Protocol):
@@ -123,10 +130,16 @@ class Resuming:
 
 @dataclass(frozen=True, slots=True)
 class Answering:
-    """Answers to what a turn has asked for, and the rest of it that is to be told then."""
+    """Answers to what a turn has asked for, and the rest of it that is to be told then.
+
+    Attributes:
+        beside: Gives the message that came with the answers, if it is not the one which that turn
+            answers; its turn waits behind that one, and is told after it.
+    """
 
     answers: Answers
     wire: Wire
+    beside: Beside | None = None
 
 
 Wanted = Sending | Following | Resuming | Answering | str

@@ -43,9 +43,9 @@ from parley.repository.streams import Place, StreamPlaces
 from parley.repository.transcript import TurnView
 from parley.threads import in_thread
 from parley.timing import TURN_MARGIN_SECONDS
-from parley.turns.answers import answer
+from parley.turns.answers import decide_on, look_at
 from parley.turns.decide import Decider
-from parley.turns.send import OpenedTurn, Sender
+from parley.turns.send import OpenedTurn, QueuedTurn, Sender
 
 _OF_FRONT_ENDS = {**ag_ui_routes.METHODS, **ai_sdk_routes.METHODS}
 
@@ -256,13 +256,33 @@ class Streams:
     async def _of_answered(
         self, wanted: Answering, invocation: Invocation, place: Place | None
     ) -> _Stream:
-        answered = await answer(self._decider, wanted.answers)
+        answered = await look_at(self._decider, wanted.answers)
         asked = answered[0]
-        view = await self._follower.find(asked.user_id, asked.session_id, asked.turn_id, place)
-        seconds = self._followed(wanted.wire, invocation)
-        events = self._follow(view, wanted.wire, seconds=seconds)
+        find = partial(self._follower.find, asked.user_id, asked.session_id)
+        queued: QueuedTurn | None = None
+        if wanted.beside is not None:
+
+            async def said() -> str:
+                message = (await find(asked.turn_id)).user_message
+                return "" if message is None else message.content
+
+            beside = await wanted.beside(asked.turn_id, said)
+            if beside is not None:  # before anything is decided: it may be refused
+                queued = await self._sender.queue(beside, enqueue=True)
+        await decide_on(self._decider, answered, wanted.answers)
+        view = await find(asked.turn_id, place)
+        events = self._follow(view, wanted.wire, seconds=self._followed(wanted.wire, invocation))
         told = self._told(view, _from(await anext(events, None), events), answered=answered)
-        return _Stream(told, wanted.wire)
+        if queued is None:
+            return _Stream(told, wanted.wire)
+        behind = queued.view.turn.id
+
+        async def then() -> Told:
+            view = await find(behind)
+            seconds = self._followed(wanted.wire, invocation)
+            return self._told(view, self._follow(view, wanted.wire, seconds=seconds))
+
+        return _Stream(replace(told, then=then), wanted.wire)
 
     async def _of_followed(
         self, wanted: Following | Resuming, invocation: Invocation, place: Place | None

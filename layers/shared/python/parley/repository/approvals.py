@@ -33,6 +33,10 @@ Decision = Literal["approved", "rejected"]
 USER, ADMIN = "user", "admin"
 """Who may decide, besides those that have a scope: the turn's user, or an administrator."""
 
+ASKED_BYTES = 3_000_000
+"""How large the arguments may be, in a function's answer, of all that a turn asks for at once: each
+who reads them, and the turn, is answered with less than Lambda takes."""
+
 _PAUSE = statement("pause")
 _DECIDE = statement("decide")
 _EXPIRE = statement("expire_approvals")

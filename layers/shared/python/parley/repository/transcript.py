@@ -54,12 +54,19 @@ class TurnView:
         user_message: What it answers; None of an administrator's note, which answers nothing.
         reply: None until it completes.
         approvals: Of a turn that waits, all that it has asked for.
+        behind_waiting: Whether it is queued behind a turn that waits for somebody.
     """
 
     turn: Turn
     user_message: Message | None
     reply: Message | None
     approvals: tuple[Approval, ...] = ()
+    behind_waiting: bool = False
+
+    @property
+    def stands_still(self) -> bool:
+        """Whether nothing happens in it until somebody has decided, who may take days."""
+        return self.turn.status == "waiting" or self.behind_waiting
 
     @classmethod
     def of(cls, row: AnyRow, approvals: Iterable[AnyRow] = ()) -> Self:
@@ -71,6 +78,7 @@ class TurnView:
             None if asked[0] is None else Message(*asked),
             None if reply[0] is None else Message(*reply),
             tuple(Approval.of(each, row.session_id) for each in approvals),
+            bool(row.behind_waiting),
         )
 
 
@@ -329,9 +337,18 @@ def _columns(messages: FromClause) -> list[ColumnElement[Any]]:
 
 
 def _views() -> AnyQuery:
-    user_message, reply = MESSAGES.alias(), MESSAGES.alias()
+    user_message, reply, head = MESSAGES.alias(), MESSAGES.alias(), TURNS.alias()
+    waiting = select(head.c.id).where(
+        head.c.session_id == TURNS.c.session_id, head.c.status == "waiting"
+    )
+    behind_waiting = case((TURNS.c.status == "queued", waiting.correlate(TURNS).exists()))
     return (
-        select(*TURN, *_columns(user_message), *_columns(reply))
+        select(
+            *TURN,
+            *_columns(user_message),
+            *_columns(reply),
+            behind_waiting.label("behind_waiting"),
+        )
         .select_from(TURNS)
         .outerjoin(
             user_message, (user_message.c.turn_id == TURNS.c.id) & (user_message.c.role == "user")

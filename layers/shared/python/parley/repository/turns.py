@@ -187,6 +187,8 @@ class Begun:
         pace: Of a turn that waits, how many seconds the fastest of the session's last completed
             turns took; None if none has completed.
         reached: Which limit of the user's is in the way, if one is.
+        behind_waiting: Whether it is queued behind a turn that waits for somebody, who may take
+            days.
     """
 
     outcome: Outcome
@@ -199,6 +201,7 @@ class Begun:
     ahead: int = 0
     pace: float | None = None
     reached: Reached | None = None
+    behind_waiting: bool = False
 
     @property
     def least_seconds(self) -> float:
@@ -760,6 +763,7 @@ def _begun(row: Row[Any], request: TurnRequest) -> Begun:
         ahead=row.ahead or 0,
         pace=row.pace,
         reached=None if row.reached is None else _reached(row),
+        behind_waiting=bool(row.behind_waiting),
     )
 
 

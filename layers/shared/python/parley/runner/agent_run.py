@@ -57,7 +57,7 @@ class RunFailed(ParleyError):
         code: A word for programs: `model_failed`, `model_refused`, `content_filtered`,
             `context_overflow`, `agent_failed`, `guardrail_tripped`, `too_many_steps`,
             `budget_exceeded`, `reply_too_long`, `agent_changed`, `agent_not_supported`,
-            `approval_not_carried_on`, `mcp_failed`.
+            `approval_not_carried_on`, `approval_too_large`, `mcp_failed`.
         detail: A sentence for people.
         quoting: Whether the log may have the cause's message: nobody had said anything yet.
     """
@@ -150,7 +150,7 @@ class AgentRunner:
         except Exception as error:
             attempt.lease.check()
             if isinstance(changed := attempt.refused or error, NotCarriedOn):
-                raise RunFailed("approval_not_carried_on", str(changed)) from error
+                raise RunFailed(changed.code, str(changed)) from error
             if attempt.journal.agent_changed:
                 raise RunFailed(
                     "agent_changed", "The agent was changed by a deployment while it answered."

@@ -14,15 +14,20 @@ from typing import Any
 from agents import FunctionTool, Tool, ToolApprovalItem
 from agents.result import RunResult
 from agents.run_state import RunState
+from pydantic_core import to_json
 
 from parley.errors import ParleyError
 from parley.observability import logger, traced
-from parley.repository.approvals import USER, Asked, digest_of, rejection
+from parley.repository.approvals import ASKED_BYTES, USER, Asked, digest_of, rejection
+from parley.repository.paging import written_bytes
 from parley.text import storable, storable_json
 from parley.turns.attempt import Attempt, current_attempt
 
 REASON_MAX_CHARS = 1000
 """Of a decision, as the agent and the user are told of it."""
+
+SCHEMA_MAX_BYTES = 64 * 1024
+"""Of a tool's arguments, as it is kept with an approval that may change them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +105,14 @@ class NotCarriedOn(ParleyError):
     """What was decided cannot be carried out: the run came to another call, or to one of no kind
     that can wait; the message says which.
     """
+
+    code = "approval_not_carried_on"
+
+
+class TooMuchAsked(NotCarriedOn):
+    """What the run stops for is more than people can be asked at once."""
+
+    code = "approval_too_large"
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +192,7 @@ def decided(result: RunResult, attempt: Attempt) -> RunState[Any]:
 
     Raises:
         Paused: Somebody has to decide first.
-        NotCarriedOn: What was decided is not what the run has come to.
+        NotCarriedOn: What was decided is not what the run has come to, or it asks for too much.
     """
     waiting: list[Asked] = []
     state = result.to_state()
@@ -199,6 +212,11 @@ def decided(result: RunResult, attempt: Attempt) -> RunState[Any]:
             told = rejection(decision.status, decision.reason)
             state.reject(item, rejection_message=told)
     if waiting:
+        if sum(written_bytes(each.arguments) for each in waiting) > ASKED_BYTES:
+            raise TooMuchAsked(
+                "The arguments of the calls that need approval come to more than"
+                f" {ASKED_BYTES} bytes, as JSON."
+            )
         raise Paused(waiting)
     return state
 
@@ -219,8 +237,13 @@ def _asked(item: ToolApprovalItem, attempt: Attempt) -> Asked:
         arguments=storable(item.arguments or ""),
         decider=policy.by,
         editable=policy.editable,
-        schema=storable_json(noted.schema) if policy.editable else None,
+        schema=_kept(noted.schema) if policy.editable else None,
     )
+
+
+def _kept(schema: Any) -> Any:
+    """Return a tool's schema as it is kept; None if it is so large that the tool has to do."""
+    return storable_json(schema) if len(to_json(schema)) <= SCHEMA_MAX_BYTES else None
 
 
 def require_digest(call_id: str, agent: str, tool: str, arguments: str, attempt: Attempt) -> None:

@@ -53,15 +53,11 @@ class Answers:
     field: str
 
 
-async def answer(decider: Decider, answers: Answers) -> Sequence[Approval]:
-    """Decide on all that is answered, or on nothing.
-
-    It is all looked at first. Who is quicker with one of them, while the others are decided on, is
-    told of as of any decision; what was decided on by then stays, and the same answers can be given
-    again.
+async def look_at(decider: Decider, answers: Answers) -> Sequence[Approval]:
+    """Look at all that is answered, before any of it is decided on.
 
     Returns:
-        What was answered, of one turn, as it was before.
+        What is answered, of one turn.
 
     Raises:
         NotFound: Nothing such was asked for in this conversation.
@@ -91,9 +87,20 @@ async def answer(decider: Decider, answers: Answers) -> Sequence[Approval]:
                 field="editedArgs",
             )
             _check_same(approval, given, answers.user_id)
+    return answered
+
+
+async def decide_on(decider: Decider, answered: Sequence[Approval], answers: Answers) -> None:
+    """Decide on all that was looked at.
+
+    Who is quicker with one of them is told of as of any decision; what was decided on by then
+    stays, and the same answers can be given again.
+
+    Raises:
+        Exception: As `look_at`.
+    """
     for approval in answered:
         await _decide(decider, approval, answers.given[approval.id], answers)
-    return answered
 
 
 def _answered(asked: Sequence[Approval], answers: Answers) -> list[Approval]:

@@ -128,9 +128,9 @@ class Sender:
             enqueue: Wait behind a turn that runs instead of being refused.
 
         Returns:
-            The reply; or the turn without it, if it waits for a decision; or if it waits behind
-            others, or did, and will not be over while the caller waits. That is answered as soon as
-            its place in the line tells.
+            The reply; or the turn without it, if it waits for a decision, or behind a turn that
+            does; or if it waits behind others, or did, and will not be over while the caller waits.
+            That is answered as soon as its place in the line tells.
 
         Raises:
             NotFound: The user has no such session.
@@ -180,7 +180,8 @@ class Sender:
             if begun.status == "queued" and not woken:
                 await self.waker.wake(begun.session_id, user_id=request.user_id)
                 woken = True
-            if waited_for_until - loop.time() <= max(pause, begun.least_seconds):
+            left = waited_for_until - loop.time()
+            if begun.behind_waiting or left <= max(pause, begun.least_seconds):
                 if not enqueue and begun.status != "queued":
                     raise TurnUnfinished(begun.session_id, turn_id)
                 waiting = await self._left(request, begun)

@@ -70,6 +70,7 @@ class _Run:
     _history: list[Mapping[str, Any]] = field(default_factory=list)
     _held: set[str] = field(default_factory=set)
     _said: list[dict[str, Any]] = field(default_factory=list)
+    _later: list[Mapping[str, Any]] = field(default_factory=list)
 
     def begins(self, told: Told) -> Frames:
         turn, messages = told.view.turn, self.run.messages
@@ -79,6 +80,9 @@ class _Run:
             mine = [str(each.get("id", "")).startswith(of_turn) for each in messages]
             self._history = [each for each, own in zip(messages, mine, strict=True) if not own]
             self._held = {str(e["id"]) for e, own in zip(messages, mine, strict=True) if own}
+            if told.then is not None and self.run.newest is not None:
+                self._later = [messages[self.run.newest]]
+                self._history = [each for each in self._history if each is not self._later[0]]
             if told.view.user_message and not any(e.get("role") == "user" for e in messages):
                 said = told.view.user_message
                 asked = {"id": str(said.id), "role": "user", "content": said.content}
@@ -94,6 +98,19 @@ class _Run:
         if self._held - {each["id"] for each in self._said}:
             # It was told a part of the rest before, or has what the log does not tell any more.
             yield self._snapshot()
+
+    def goes_over(self, failed: tuple[str, str] | None) -> Frames:
+        if failed is not None:
+            code, detail = failed
+            yield {
+                "type": "CUSTOM",
+                "name": "turn.failed",
+                "value": {"code": code, "message": detail},
+            }
+        self._history = [*self._history, *self._told(), *self._later]
+        self._said, self._later = [], []
+        # What the turn said stands before the message that came with the answers.
+        yield self._snapshot()
 
     def started(self, **metadata: str) -> Frame:
         """Return the event that begins the run."""
@@ -177,13 +194,16 @@ class _Run:
         }
 
     def _snapshot(self) -> Frame:
-        said = [
+        messages = [*self._history, *self._told(), *self._later]
+        return {"type": "MESSAGES_SNAPSHOT", "messages": messages}
+
+    def _told(self) -> list[dict[str, Any]]:
+        return [
             {**each, "content": "".join(each["content"])}
             if isinstance(each.get("content"), list)
             else each
             for each in self._said
         ]
-        return {"type": "MESSAGES_SNAPSHOT", "messages": [*self._history, *said]}
 
     def _interrupt(self, call_id: str, asked: Approval) -> Frame:
         """Return what the client is asked."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Annotated, Any
 from urllib.parse import unquote
+from uuid import UUID
 
 from aws_lambda_powertools.event_handler.openapi.params import Path
 from pydantic import BaseModel, ConfigDict, Field
@@ -19,6 +21,7 @@ from parley.http.identity import deciders
 from parley.http.parts import Caller, MessageMaxChars
 from parley.http.streamed import Answering, Resuming, Sending, StreamRouter
 from parley.manifest import manifest
+from parley.repository.turns import TurnRequest
 
 RUN = "/ag-ui/{agent}"
 METHODS: Mapping[str, str] = {RUN: "POST"}
@@ -50,7 +53,10 @@ class RunAgentInput(BaseModel):
     )
     resume: list[ResumeEntry] | None = Field(
         None,
-        description="Answers to all that the thread's turn has asked for; the rest of it is told.",
+        description=(
+            "Answers to all that the thread's turn has asked for; the rest of it is told. A new"
+            " message of the user beside them waits behind that turn, and is answered after it."
+        ),
     )
 
 
@@ -85,7 +91,30 @@ def run_agent(
     run = Run(body.thread_id, body.run_id, body.messages, newest, user.user_id, may)
     if body.resume:
         given = of_resume(body.resume)
-        return Answering(answers_in(conversation, user, given, field="resume"), run)
+        answers = answers_in(conversation, user, given, field="resume")
+        if newest is None:
+            return Answering(answers, run)
+        said = body.messages[newest]
+
+        async def beside(
+            turn_id: UUID, answered: Callable[[], Awaitable[str]]
+        ) -> TurnRequest | None:
+            if not await _is_new(body.messages, newest, turn_id, answered):
+                return None
+            text, named = text_of(said.get("content")), said.get("id")
+            # Each answer brings the whole history: the message is the same, whichever run it is in.
+            names = ("beside", named, text) if isinstance(named, str) else ("run", body.run_id)
+            request = message_in(
+                conversation,
+                user,
+                text,
+                conversation.key_of(*names),
+                agent=agent,
+                max_chars=max_chars,
+            )
+            return replace(request, behind_waiting=True)  # which is what is answered
+
+        return Answering(answers, run, beside)
     if newest is None:  # as clients do when they are mounted: nothing is said, so nothing is done
         return Resuming(
             user.user_id,
@@ -104,3 +133,24 @@ def run_agent(
         max_chars=max_chars,
     )
     return Sending(request, True, run)
+
+
+async def _is_new(
+    messages: Sequence[Mapping[str, Any]],
+    newest: int,
+    turn_id: UUID,
+    answered: Callable[[], Awaitable[str]],
+) -> bool:
+    """Whether the user's newest message is another than the one which a turn answers.
+
+    It is if it stands behind something that the turn has said. A client that holds nothing of the
+    turn's has the one message, or has forgotten it: then the texts tell.
+    """
+    of_turn = f"{turn_id}-"
+    places = [
+        place for place, each in enumerate(messages) if str(each.get("id", "")).startswith(of_turn)
+    ]
+    if places:
+        return newest > places[0]
+    content = messages[newest].get("content")
+    return text_of(content) != await answered()

@@ -77,6 +77,9 @@ class _Message:
     def goes_on(self) -> Frames:
         return ()
 
+    def goes_over(self, failed: tuple[str, str] | None) -> Frames:
+        return ()  # answers are all that their message brings
+
     def text_begins(self, text_id: str) -> Frames:
         yield from self._next_step()
         yield {"type": "text-start", "id": text_id}

@@ -88,6 +88,14 @@ class Teller(Protocol):
         """Tell that the turn waits for decisions on calls, and nothing follows for now."""
         ...
 
+    def goes_over(self, failed: tuple[str, str] | None) -> Frames:
+        """Tell that the turn is over, and that the one begins which is told after it.
+
+        Args:
+            failed: The code and the detail of how it failed, if it did.
+        """
+        ...
+
     def completed(self, usage: Mapping[str, Any]) -> Frames:
         """Tell that the turn is over, with a reply."""
         ...
@@ -113,6 +121,13 @@ class Asked:
     decider: str | None = None
 
 
+BEHIND = (
+    "turn_waiting",
+    "The message is kept, and waits behind a turn that waits for a decision: answer what that asks"
+    " for, or cancel it, and come back for this one.",
+)
+"""What a reader is told whose turn cannot begin before somebody has decided on another."""
+
 GOES_ON = (
     "stream_interrupted",
     "The turn goes on without this stream: come back for it, whole.",
@@ -132,9 +147,30 @@ async def narrate(told: Told, teller: Teller) -> AsyncGenerator[bytes, None]:
         told: The turn and its events. They are closed.
         teller: Tells them.
     """
-    story = _Story(told, teller)
+    began = teller.begins(told)
+    while True:
+        story = _Story(told, teller)
+        async with aclosing(_telling(told, story, teller, began)) as parts:
+            async for part in parts:
+                yield part
+        if told.then is None or not story.ended:
+            break
+        began = teller.goes_over(story.failed)
+        try:
+            told = await told.then()
+        except Exception as error:
+            said = logged(error)
+            yield written([*began, *teller.failed(said.code, said.detail)])
+            break
+    yield teller.last
+
+
+async def _telling(
+    told: Told, story: _Story, teller: Teller, began: Frames
+) -> AsyncGenerator[bytes, None]:
+    """Yield one turn's story; its events are closed."""
     async with aclosing(told.events) as events:
-        yield written(teller.begins(told))
+        yield written(began)
         try:
             logged_before: list[TurnEvent] = []
             async for event in events:
@@ -157,7 +193,6 @@ async def narrate(told: Told, teller: Teller) -> AsyncGenerator[bytes, None]:
         except Exception as error:
             said = logged(error)
             yield written(story.ends(said.code, said.detail))
-    yield teller.last
 
 
 def farewell(teller: Teller) -> bytes:
@@ -208,10 +243,18 @@ def _parted(
 
 
 class _Story:
-    """What one reader was told so far."""
+    """What one reader was told so far of a turn.
+
+    Attributes:
+        over: Whether nothing follows.
+        ended: Whether that is since the turn has ended.
+        failed: How it failed, if it did, where another turn is told after it.
+    """
 
     def __init__(self, told: Told, teller: Teller) -> None:
         self.over = False
+        self.ended = False
+        self.failed: tuple[str, str] | None = None
         self._told = told
         self._teller = teller
         self._turn: UUID = told.view.turn.id
@@ -219,6 +262,7 @@ class _Story:
         self._pieces: list[str] = []
         self._step: int | None = None
         self._written: dict[str, int] = {}
+        self._begun = False
         self._waits = False
         self._calls: set[str] = set()
         self._edited: set[str] = set()
@@ -229,6 +273,7 @@ class _Story:
     async def of(self, event: TurnEvent) -> list[Frame]:
         """Return what is told of an event; `over` says whether nothing follows."""
         data = event.data
+        self._begun = True
         self._waits = event.type == "turn.waiting"
         match event.type:
             case "message.delta":
@@ -245,16 +290,23 @@ class _Story:
                 return self._ask(data["approvals"])
             case "approval.decided":
                 return self._decide(data)
-            case "turn.completed":
-                self.over = True
-                return [*self._end(), *self._teller.completed(data["usage"])]
-            case "turn.cancelled":
-                self.over = True
-                return [*self._end(), *self._teller.cancelled(data["detail"] or "")]
-            case "turn.failed":
-                return self.ends(data["code"] or "", data["detail"] or "")
+            case "turn.completed" | "turn.failed" | "turn.cancelled":
+                self.over = self.ended = True
+                return [*self._end(), *self._close(event)]
             case _:  # started, resumed, lost: the protocols have no word for it
                 return []
+
+    def _close(self, event: TurnEvent) -> Frames:
+        data = event.data
+        if event.type == "turn.completed":
+            return () if self._told.then else self._teller.completed(data["usage"])
+        if event.type == "turn.cancelled":
+            return () if self._told.then else self._teller.cancelled(data["detail"] or "")
+        code, detail = data["code"] or "", data["detail"] or ""
+        if self._told.then:
+            self.failed = code, detail
+            return ()
+        return self._teller.failed(code, detail)
 
     def ends(self, code: str, detail: str) -> list[Frame]:
         """Return how the story ends that has no good end."""
@@ -276,7 +328,9 @@ class _Story:
 
     async def pauses(self) -> list[Frame]:
         """Return how it ends for now: the turn waits, or goes on without this stream."""
-        view = await self._told.look() if self._waits else None
+        view = await self._told.look() if self._waits or not self._begun else None
+        if view is not None and view.behind_waiting:
+            return self.ends(*BEHIND)
         if view is None or view.turn.status != "waiting":
             return self.ends(*GOES_ON)
         self.over = True

@@ -267,6 +267,7 @@ SELECT CASE
   CASE WHEN coalesce(made.status, prior.status) = 'queued' THEN (
     SELECT count(*) FROM turns t WHERE t.session_id = seen.id AND t.status = 'queued'
       AND t.number < coalesce(made.number, prior.number)) END AS ahead,
+  coalesce(made.status, prior.status) = 'queued' AND head.status = 'waiting' AS behind_waiting,
   CASE WHEN coalesce(made.status, prior.status) = 'queued' THEN (
     SELECT extract(epoch FROM min(w.ended_at - w.started_at))::float FROM (
       SELECT t.started_at, t.ended_at FROM turns t
