@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Boolean, Connection, column, func, select, text, update
+from sqlalchemy import Boolean, Connection, Double, column, func, select, text, update
 from sqlalchemy.dialects.postgresql import BYTEA
 from sqlalchemy.orm import Session
 
@@ -28,6 +28,8 @@ TITLE_MAX_CHARS = 500
 NOTES_MAX_CHARS = 10_000
 TASKS_MAX = 10_000
 """How many tasks one user may have: more than a person has, and fewer than a loop makes."""
+DELETED_KEYS_MAX = 10_000
+"""How many keys of one user's deleted tasks are kept: with them, no task with a key is made."""
 KEY_KEPT_HOURS = 24
 """How long a task's idempotency key is good for at least, also past the task's deletion."""
 
@@ -51,7 +53,7 @@ def add(
     """
     values = _checked({"title": title, "notes": notes, "due_at": due_at})
     values |= {"id": new_id(), "user_id": user_id, "key": None, "fingerprint": None}
-    row, *_ = Session(connection).execute(_CREATE, values | {"most": TASKS_MAX}).one()
+    row, *_ = Session(connection).execute(_CREATE, values | _bounds()).one()
     if row is None:
         raise LimitReached("max_tasks", TASKS_MAX)
     return Task.of(row)
@@ -80,23 +82,26 @@ def create(
         InvalidField: The title is empty, a text is too long, or the time out of range.
         IdempotencyKeyReused: The key made another task, from other fields.
         NotFound: The key's task was deleted.
-        LimitReached: The user has as many tasks as one may have.
+        LimitReached: The user has as many tasks as one may have; or has deleted so many within a
+            day that no further key can be kept.
     """
     parameters = {
         "id": task_id,
         "user_id": user_id,
         "key": idempotency_key,
         "fingerprint": bytes(fingerprint) if idempotency_key else None,
-        "most": TASKS_MAX,
+        **_bounds(),
         **_checked({"title": title, "notes": notes, "due_at": due_at}),
     }
     while True:
-        row, buried, full = Session(connection).execute(_CREATE, parameters).one()
+        row, buried, full, free_in = Session(connection).execute(_CREATE, parameters).one()
         if row is not None and row.id == task_id:
             return Task.of(row), True
         before = buried if row is None else row.fingerprint
         if before is None and full:
             raise LimitReached("max_tasks", TASKS_MAX)
+        if before is None and free_in is not None:
+            raise LimitReached("max_deleted_task_keys", DELETED_KEYS_MAX, free_in)
         if before is None:
             continue  # the same key's was made meanwhile, which this statement could not see
         if not fingerprint.is_of(before):
@@ -150,6 +155,10 @@ def remove(connection: Connection, user_id: str, task_id: UUID) -> Task:
     return _found(Session(connection).scalars(_REMOVE, parameters).first(), task_id)
 
 
+def _bounds() -> dict[str, int]:
+    return {"most": TASKS_MAX, "most_keys": DELETED_KEYS_MAX}
+
+
 def _found(row: TaskRow | None, task_id: UUID) -> Task:
     if row is None:
         raise NotFound("task", task_id)
@@ -178,7 +187,9 @@ def _checked(values: Mapping[str, Any]) -> dict[str, Any]:
 
 # Whether the key is a living task's or a deleted one's is read in one snapshot with what deletion
 # does in one statement: exactly one of the two is seen.
-_CREATE = select(TaskRow, column("buried", BYTEA), column("full", Boolean)).from_statement(
+_CREATE = select(
+    TaskRow, column("buried", BYTEA), column("full", Boolean), column("free_in", Double)
+).from_statement(
     text("""
 WITH prior AS MATERIALIZED (
   SELECT * FROM tasks WHERE user_id = :user_id AND (idempotency_key = :key OR id = :id)),
@@ -188,14 +199,21 @@ buried AS MATERIALIZED (
 excess AS MATERIALIZED (
   SELECT WHERE EXISTS (
     SELECT FROM tasks WHERE user_id = :user_id OFFSET CAST(:most AS bigint) - 1)),
+-- Keys of deleted tasks are kept for the rest of their day: a loop that makes and deletes is told
+-- when the first of them is free.
+keys AS MATERIALIZED (
+  SELECT min(k.expires_at) AS first FROM deleted_task_keys k
+  WHERE CAST(:key AS text) IS NOT NULL AND k.user_id = :user_id AND k.expires_at > now()
+  HAVING count(*) >= CAST(:most_keys AS bigint)),
 made AS (
   INSERT INTO tasks (id, user_id, title, notes, due_at, idempotency_key, fingerprint)
   SELECT :id, :user_id, :title, :notes, :due_at, :key, :fingerprint
   WHERE NOT EXISTS (SELECT FROM prior) AND NOT EXISTS (SELECT FROM buried)
-    AND NOT EXISTS (SELECT FROM excess)
+    AND NOT EXISTS (SELECT FROM excess) AND NOT EXISTS (SELECT FROM keys)
   ON CONFLICT DO NOTHING
   RETURNING *)
-SELECT task.*, (SELECT fingerprint FROM buried) AS buried, EXISTS (SELECT FROM excess) AS "full"
+SELECT task.*, (SELECT fingerprint FROM buried) AS buried, EXISTS (SELECT FROM excess) AS "full",
+  (SELECT extract(epoch FROM first - now())::float FROM keys) AS free_in
 FROM (SELECT) one
   LEFT JOIN (SELECT * FROM made UNION ALL SELECT * FROM prior) task ON true
 """)

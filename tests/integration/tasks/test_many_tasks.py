@@ -16,7 +16,7 @@ from parley.ids import new_id
 from parley.repository import connection as connections
 from parley.repository.database import Database
 from parley.repository.scope import OfUser
-from parley_testing.api.handlers import Api
+from parley_testing.api.handlers import Answer, Api
 from parley_testing.api.problems import problem
 from parley_testing.scenarios.at_once import at_once
 from parley_testing.waiting import HANG_SECONDS
@@ -68,6 +68,29 @@ def test_deleting_makes_room(api: Api, full: list[str]) -> None:
     problem(api("POST", "/tasks", {"title": "t"}), 409, "limit_reached")
     buried = {"Idempotency-Key": "key-0"}
     problem(api("POST", "/tasks", {"title": "t"}, headers=buried), 404, "not_found")
+
+
+def test_keys_of_deleted_tasks_are_bounded(
+    api: Api, sql: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given a loop that makes tasks with keys and deletes them, then it is told when to go on."""
+    monkeypatch.setattr(tasks, "DELETED_KEYS_MAX", 2)
+
+    def make(key: str) -> Answer:
+        return api("POST", "/tasks", {"title": "t"}, headers={"Idempotency-Key": key})
+
+    for key in ("one", "two"):
+        api("DELETE", f"/tasks/{make(key).json['id']}")
+
+    refused = make("three")
+
+    assert problem(refused, 429, "limit_reached")["limit"] == "max_deleted_task_keys"
+    assert 0 < int(refused.headers["retry-after"]) <= tasks.KEY_KEPT_HOURS * 3600
+    assert sql.execute("SELECT FROM deleted_task_keys").rowcount == 2
+    problem(make("one"), 404, "not_found")  # it is kept all the same
+    assert api("POST", "/tasks", {"title": "t"}).status == 201, "without a key none is to be kept"
+    sql.execute("UPDATE deleted_task_keys SET expires_at = now() WHERE idempotency_key = 'one'")
+    assert make("three").status == 201
 
 
 def test_the_agent_is_told_so_too(api: Api, full: list[str], sql: psycopg.Connection) -> None:

@@ -142,15 +142,17 @@ class Workbench:
             waker=self.waker,
             open_log=open_log,
             fanout=self.fanout,
-            summaries=SummaryRepository(database),
+            summaries=SummaryRepository(database, user_budget),
             summarised=agents,
         )
-        self.summaries = SummaryRepository(database)
+        self.summaries = SummaryRepository(database, user_budget)
         self.summariser = Summariser(
             self.summaries,
             self.transcript,
             self.store,
-            lambda _: SummaryModel(self.model.get_model(SUMMARIES), ModelSettings()),
+            lambda _: SummaryModel(
+                self.model.get_model(SUMMARIES), ModelSettings(), prices or Prices()
+            ),
             agents,
             self.waker,
             summary_bytes,

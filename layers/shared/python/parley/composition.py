@@ -312,7 +312,7 @@ class Composition:
     @made_once
     def summaries(self) -> SummaryRepository:
         """Which summaries of sessions count."""
-        return SummaryRepository(self.database)
+        return SummaryRepository(self.database, self._user_budget)
 
     @made_once
     def summary_reader(self) -> SummaryReader:

@@ -17,14 +17,16 @@ from sqlalchemy import Row, text
 from parley.errors import NotFound
 from parley.ids import SUMMARY_NUMBER, TurnKey, Voucher, new_id
 from parley.repository.database import Database
+from parley.repository.fair_use import UNBOUNDED, UserBudget
 from parley.repository.scope import OfSession, OfUser
 from parley.repository.statements import statement
-from parley.repository.turns import Usage, voucher_of_summary
+from parley.repository.turns import COST_MAX, Usage, voucher_of_summary
 from parley.timing import (
     LONGEST_SUMMARY_PAUSE_SECONDS,
     SUMMARY_LEASE_SECONDS,
     SUMMARY_PAUSE_SECONDS,
 )
+from parley.usage.spent import Spent
 
 TURNS_AT_ONCE = 200
 """How many turns one summary takes in at most."""
@@ -42,6 +44,7 @@ class Taken:
         to: The number of the last turn that it is of.
         numbers: The turns that it takes in besides those of the summary before, in their order.
         before: The summary before, which it takes the place of.
+        counts_money: Whether something bounds what its calls cost.
     """
 
     session_id: UUID
@@ -52,6 +55,7 @@ class Taken:
     to: int
     numbers: tuple[int, ...]
     before: Voucher | None
+    counts_money: bool = False
 
     @property
     def key(self) -> TurnKey:
@@ -94,9 +98,13 @@ class SessionSummary:
 class SummaryRepository:
     """The summaries of all sessions. Methods block, and raise `StoreUnavailable`."""
 
-    def __init__(self, database: Database) -> None:
-        """Keep the way to Postgres."""
+    def __init__(self, database: Database, budget: UserBudget = UNBOUNDED) -> None:
+        """Keep the way to Postgres, and what users may spend."""
         self._database = database
+        self._limits = {
+            "limits": to_json(budget.limits).decode(),
+            "of_all": any(limit.startswith("deployment") for limit in budget.limits),
+        }
 
     def take(
         self,
@@ -117,7 +125,8 @@ class SummaryRepository:
                 given up for another, which reaches less far.
 
         Returns:
-            None if no summary is due, or somebody else makes it, or it was left for a while.
+            None if no summary is due, or somebody else makes it, or it was left for a while, or a
+            budget is used up.
         """
         parameters = {
             "session_id": session_id,
@@ -129,6 +138,7 @@ class SummaryRepository:
             "max_bytes": max_bytes,
             "mine": None if instead is None else instead.id,
             "my_attempt": 0 if instead is None else instead.attempt,
+            "limits": self._limits["limits"],
         }
         while True:
             # Not repeated: of a try whose answer was lost, the lease runs out.
@@ -136,13 +146,16 @@ class SummaryRepository:
             if row.outcome != "again":
                 return _taken(session_id, row) if row.outcome == "taken" else None
 
-    def keep(self, taken: Taken, voucher: Voucher | None, usage: Usage) -> bool | None:
+    def keep(
+        self, taken: Taken, voucher: Voucher | None, usage: Usage, spent: tuple[int, int] = (0, 0)
+    ) -> bool | None:
         """Have a summary count. One round trip.
 
         Args:
             taken: What was taken.
             voucher: Names what was made, or the one before if there was nothing to take in.
             usage: What making it came to.
+            spent: The tokens and the nanodollars that count for budgets, if they are more.
 
         Returns:
             Whether another one is due; None if this attempt was replaced, or the session was
@@ -152,23 +165,37 @@ class SummaryRepository:
         if voucher is not None:
             names = {"summary_id": voucher.turn_id, "summary_attempt": voucher.attempt}
         scope = OfUser(taken.user_id)
-        rows = self._database.run(scope, _KEEP, _of(taken, usage) | names)
+        parameters = _of(taken, usage, spent) | self._limits | names
+        rows = self._database.run(scope, _KEEP, parameters)
         if not rows and voucher is not None:  # an answer that was lost may have said so before
             names |= {"session_id": taken.session_id, "user_id": taken.user_id}
             rows = self._database.run(scope, _KEPT_BEFORE, names)
         return bool(rows[0].more) if rows else None
 
-    def put_off(self, taken: Taken, usage: Usage) -> PutOff | None:
+    def count(self, taken: Taken, usage: Usage, spent: tuple[int, int] = (0, 0)) -> None:
+        """Count what was paid for a summary that counts for nobody. One round trip.
+
+        It is not repeated, or it might count twice: of a try whose answer was lost, nobody knows.
+        """
+        parameters = _of(taken, usage, spent) | self._limits | {"agent": taken.agent}
+        self._database.run_once(OfUser(taken.user_id), _COUNT, parameters)
+
+    def put_off(self, taken: Taken, usage: Usage, spent: tuple[int, int] = (0, 0)) -> PutOff | None:
         """Leave a summary that could not be made for a while; None if it is not ours any more.
 
         Args:
             taken: What was taken.
             usage: What was paid for it all the same.
+            spent: As with `keep`.
         """
-        parameters = _of(taken, usage) | {
-            "pause": float(SUMMARY_PAUSE_SECONDS),
-            "longest": float(LONGEST_SUMMARY_PAUSE_SECONDS),
-        }
+        parameters = (
+            _of(taken, usage, spent)
+            | self._limits
+            | {
+                "pause": float(SUMMARY_PAUSE_SECONDS),
+                "longest": float(LONGEST_SUMMARY_PAUSE_SECONDS),
+            }
+        )
         # Not repeated: a second time would count as a second failure.
         rows = self._database.run_once(OfUser(taken.user_id), _PUT_OFF, parameters)
         return PutOff(rows[0].failures, rows[0].pause) if rows else None
@@ -202,19 +229,36 @@ class SummaryRepository:
         if not rows:
             raise NotFound("session", session_id)
         (row,) = rows
-        usage = Usage(row.summary_calls, row.summary_input_tokens, row.summary_output_tokens)
+        tokens = (row.summary_input_tokens, row.summary_output_tokens)
+        told = Spent(
+            calls=row.summary_calls,
+            input=tokens[0],
+            cached=None,
+            output=tokens[1],
+            reasoning=None,
+            cost=row.summary_cost_nanodollars if row.summary_calls else 0,
+            unpriced=max(0, row.summary_calls - row.summary_priced_calls),
+        )
+        usage = Usage(row.summary_calls, *tokens, spent=(told,) if row.summary_calls else ())
         voucher = voucher_of_summary(row)
         made_at = row.summary_made_at if voucher is not None else None
         return SessionSummary(voucher, row.summary_to, made_at, row.pending, usage)
 
 
-def _of(taken: Taken, usage: Usage) -> dict[str, Any]:
+def _of(taken: Taken, usage: Usage, spent: tuple[int, int]) -> dict[str, Any]:
+    told = usage.in_all
+    tokens, cost = spent
+    priced = max(0, usage.model_calls - told.unpriced)
     return {
         "session_id": taken.session_id,
         "user_id": taken.user_id,
         "making_id": taken.id,
         "making_attempt": taken.attempt,
         **usage.counts(),
+        "cost": None if told.cost is None or not priced else min(told.cost, COST_MAX),
+        "priced_calls": priced,
+        "spent_tokens": max(tokens, usage.input_tokens + usage.output_tokens),
+        "spent_cost": min(max(cost, told.cost or 0), COST_MAX),
         "spent": to_json([each.to_json() for each in usage.spent]).decode(),
     }
 
@@ -229,12 +273,14 @@ def _taken(session_id: UUID, row: Row[Any]) -> Taken:
         to=row.summarising_to,
         numbers=tuple(row.numbers),
         before=voucher_of_summary(row),
+        counts_money=row.counts_money,
     )
 
 
 _TAKE = statement("take_summary")
 _KEEP = statement("keep_summary")
 _PUT_OFF = statement("put_off_summary")
+_COUNT = statement("count_summary")
 
 _KEPT_BEFORE = text("""
 SELECT window_from > greatest(memory_from, summary_to + 1) AS more FROM sessions
@@ -256,6 +302,7 @@ SELECT summary_id, summarising_id FROM sessions WHERE id = :session_id AND user_
 _OF_SESSION = text("""
 SELECT CASE WHEN summary_to >= memory_from THEN summary_id END AS summary_id, summary_attempt,
   summary_to, summary_made_at, window_from > greatest(memory_from, summary_to + 1) AS pending,
-  summary_calls, summary_input_tokens, summary_output_tokens
+  summary_calls, summary_input_tokens, summary_output_tokens, summary_cost_nanodollars,
+  summary_priced_calls
 FROM sessions WHERE id = :session_id AND user_id = :user_id
 """)

@@ -67,6 +67,8 @@ SESSIONS = Table(
     Column("summary_calls", Integer, nullable=False, server_default="0"),
     Column("summary_input_tokens", BigInteger, nullable=False, server_default="0"),
     Column("summary_output_tokens", BigInteger, nullable=False, server_default="0"),
+    Column("summary_cost_nanodollars", BigInteger),
+    Column("summary_priced_calls", Integer, nullable=False, server_default="0"),
     # Of the next one; the statements that make it read them, nobody else.
     Column("summarising_id", Uuid),
     Column("summarising_attempt", Integer, nullable=False, server_default="0"),

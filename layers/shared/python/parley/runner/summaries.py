@@ -29,7 +29,7 @@ from parley.observability import log_keys, logger, summary_ended, traced
 from parley.project_variables import renew_environment, secrets_are_old
 from parley.repository.summaries import SummaryRepository, Taken
 from parley.repository.transcript import Transcript
-from parley.repository.turns import ModelStep, Usage
+from parley.repository.turns import ModelStep, Usage, tokens_of
 from parley.runner.brought_models import name_of
 from parley.runner.model_answer import recorded
 from parley.runner.model_faults import billed, fault_of, no_answer
@@ -41,6 +41,7 @@ from parley.text import storable
 from parley.threads import in_thread, in_thread_with_retry
 from parley.timing import LONGEST_DELAY_SECONDS, SUMMARY_LEASE_SECONDS, SUMMARY_SECONDS
 from parley.tracing import subsegment
+from parley.turns.budget import UnknownPrice
 from parley.turns.finalize import usage_of
 from parley.turns.wakeup import Waker
 from parley.usage.prices import Prices
@@ -96,6 +97,7 @@ class Making:
         self.taken = taken
         self.usage = Usage()
         self.is_left = False
+        self._untold = 0
         self._held_until = held_until
 
     @property
@@ -108,9 +110,17 @@ class Making:
         if time.time() > self._held_until:
             raise Fenced(self.taken.to, self.taken.attempt)
 
-    def count(self, spent: Spent) -> None:
-        """Add what a call of the model came to."""
+    def count(self, spent: Spent, expected: int = 0) -> None:
+        """Add what a call came to; so many tokens as are `expected`, where its server told none."""
         self.usage = self.usage.plus(spent)
+        if spent.uncounted:
+            self._untold += expected
+
+    @property
+    def spent(self) -> tuple[int, int]:
+        """The tokens and the nanodollars that count for budgets."""
+        told = self.usage.input_tokens + self.usage.output_tokens
+        return told + self._untold, self.usage.in_all.cost or 0
 
     def add_step(self, step: ModelStep) -> None:
         """Add what became of a call of the model."""
@@ -185,6 +195,8 @@ class Summariser:
             outcome = await self._keep(making, memory)
         except Fenced:
             outcome = "replaced"
+            if not making.is_left:  # who finds it counts it
+                await self._count(making)
         except _Lost as lost:
             outcome = "lost"
             logger().warning("a summary is made anew from the transcript", reason=str(lost))
@@ -223,6 +235,8 @@ class Summariser:
         if secrets_are_old():
             await begin_call(renew_environment)
         who = self.model_of(taken.agent)
+        if taken.counts_money and who.prices.rate(who.name) is None:
+            raise UnknownPrice(who.name)
         text = await self._asked(making, who, notes)
         usage = making.usage
         spent = [each.to_json() for each in usage.spent]
@@ -295,10 +309,12 @@ class Summariser:
                 )
             )
             if spent is not None:
-                making.count(spent)
+                making.count(spent, tokens_of(len(asks.encode()) + len(said.encode())))
+
+        said = ""
 
         async def once() -> str:
-            nonlocal begun, heard
+            nonlocal begun, heard, said
             begun, heard = time.monotonic(), Heard()
             failpoint("before a summary's model call")
             making.check()  # nobody pays for an answer that cannot be kept
@@ -317,7 +333,7 @@ class Summariser:
                 )
             heard.answer(response.usage)
             record = recorded(response, set())
-            text = _said(record["output"])
+            text = said = _said(record["output"])
             if not text:  # a refusal, or a call of a tool that it was not offered
                 raise no_answer(record["usage"])
             return text
@@ -342,9 +358,10 @@ class Summariser:
                     self.store.finish, making.conversation, taken.key, taken.attempt, memory
                 )
                 making.is_left = True
-        more = await in_thread(self.summaries.keep, taken, voucher, making.usage)
+        more = await in_thread(self.summaries.keep, taken, voucher, making.usage, making.spent)
         if more is None:
-            await self._remove(making)
+            if not await self._is_named(making):
+                await self._count(making)
             return "replaced"
         kept = [each.turn_id for each in (voucher, taken.before) if each is not None]
         await self._tidy(making, kept)
@@ -352,20 +369,30 @@ class Summariser:
             await self._wake(taken)
         return "made"
 
-    async def _remove(self, making: Making) -> None:
+    async def _count(self, making: Making) -> None:
+        """Count what was paid for a summary that counts for nobody."""
+        if making.usage.model_calls == 0:
+            return
+        try:
+            await in_thread(self.summaries.count, making.taken, making.usage, making.spent)
+        except StoreUnavailable as error:
+            logger().warning("what a summary took is not counted", reason=str(error))
+
+    async def _is_named(self, making: Making) -> bool:
         """Remove what nobody vouches for: the session was cleared or deleted meanwhile.
 
-        Unless somebody else goes on with the same summary, who has a use for it.
+        Unless somebody else goes on with the same summary, who has a use for it; tell whether.
         """
         taken = making.taken
         named = await in_thread(self.summaries.named, taken.user_id, taken.session_id)
         if named is not None:
             await self._tidy(making, named)
-            return
+            return taken.id in named
         try:
             await in_thread(self.store.forget, making.conversation)
         except StoreUnavailable as error:
             logger().warning("memory is left to the outbox", reason=str(error))
+        return False
 
     async def _tidy(self, making: Making, keep: Collection[UUID]) -> None:
         """Remove other summaries; what a turn that is under way was told of is kept."""
@@ -376,9 +403,11 @@ class Summariser:
 
     async def _put_off(self, making: Making) -> None:
         # What the next attempt finds is counted when that counts.
-        usage = Usage() if making.is_left else making.usage
-        put_off = await in_thread(self.summaries.put_off, making.taken, usage)
+        usage, spent = (Usage(), (0, 0)) if making.is_left else (making.usage, making.spent)
+        put_off = await in_thread(self.summaries.put_off, making.taken, usage, spent)
         if put_off is None:
+            if not making.is_left:
+                await self._count(making)
             return
         logger().warning(
             "a summary is left for a while",

@@ -1,6 +1,6 @@
 -- Have a summary count from now on, if it is still the one that is being made, by this attempt.
 -- Parameters: session_id, user_id, making_id, making_attempt, summary_id, summary_attempt, model_calls,
--- input_tokens, output_tokens, spent.
+-- input_tokens, output_tokens, cost, priced_calls, spent, spent_tokens, spent_cost, limits, of_all.
 WITH ended AS (
   UPDATE sessions x SET summary_id = CAST(:summary_id AS uuid), summary_attempt = :summary_attempt,
     summary_to = x.summarising_to, summarising_id = NULL,
@@ -9,7 +9,10 @@ WITH ended AS (
     summarising_attempt = 0, summarising_to = 0, summarising_until = NULL, summarising_failures = 0,
     summary_calls = least(x.summary_calls::bigint + :model_calls, 2147483647),
     summary_input_tokens = x.summary_input_tokens + :input_tokens,
-    summary_output_tokens = x.summary_output_tokens + :output_tokens
+    summary_output_tokens = x.summary_output_tokens + :output_tokens,
+    summary_cost_nanodollars = coalesce(x.summary_cost_nanodollars + CAST(:cost AS bigint),
+      x.summary_cost_nanodollars, CAST(:cost AS bigint)),
+    summary_priced_calls = least(x.summary_priced_calls::bigint + :priced_calls, 2147483647)
   WHERE x.id = :session_id AND x.user_id = :user_id AND x.summarising_id = :making_id
     AND x.summarising_attempt = :making_attempt AND x.summarising_to >= x.memory_from
   RETURNING x.user_id, x.agent, now() AS ended_at, x.window_from > x.summary_to + 1 AS more),
@@ -35,5 +38,13 @@ spent AS (
     cost_nanodollars = coalesce(d.cost_nanodollars + excluded.cost_nanodollars,
       d.cost_nanodollars, excluded.cost_nanodollars),
     uncounted_calls = d.uncounted_calls + excluded.uncounted_calls,
-    unpriced_calls = d.unpriced_calls + excluded.unpriced_calls)
-SELECT more FROM ended
+    unpriced_calls = d.unpriced_calls + excluded.unpriced_calls
+  RETURNING 1)
+SELECT ended.more
+-- Last, as all users' row comes behind all others: what it took of budgets, where there are any.
+FROM ended, (SELECT count(*) AS models FROM spent) s,
+  (SELECT CAST(:limits AS jsonb) <> '{}'
+     OR EXISTS (SELECT FROM user_budgets b WHERE b.user_id = :user_id) AS counts) b,
+  LATERAL parley_count_summary(
+    CASE WHEN b.counts AND s.models >= 0 THEN CAST(:spent_tokens AS bigint) ELSE 0 END,
+    CASE WHEN b.counts THEN CAST(:spent_cost AS bigint) ELSE 0 END, :of_all) c

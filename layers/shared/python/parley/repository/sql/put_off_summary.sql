@@ -1,13 +1,16 @@
 -- Leave a summary that could not be made for a while, longer after each failure.
 -- Parameters: session_id, user_id, making_id, making_attempt, pause, longest, model_calls, input_tokens,
--- output_tokens, spent.
+-- output_tokens, cost, priced_calls, spent, spent_tokens, spent_cost, limits, of_all.
 WITH ended AS (
   UPDATE sessions x SET summarising_failures = least(x.summarising_failures, 1000) + 1,
     summarising_until = now() + make_interval(
       secs => least(:pause * 2.0 ^ least(x.summarising_failures, 30), :longest)),
     summary_calls = least(x.summary_calls::bigint + :model_calls, 2147483647),
     summary_input_tokens = x.summary_input_tokens + :input_tokens,
-    summary_output_tokens = x.summary_output_tokens + :output_tokens
+    summary_output_tokens = x.summary_output_tokens + :output_tokens,
+    summary_cost_nanodollars = coalesce(x.summary_cost_nanodollars + CAST(:cost AS bigint),
+      x.summary_cost_nanodollars, CAST(:cost AS bigint)),
+    summary_priced_calls = least(x.summary_priced_calls::bigint + :priced_calls, 2147483647)
   WHERE x.id = :session_id AND x.user_id = :user_id AND x.summarising_id = :making_id
     AND x.summarising_attempt = :making_attempt
   RETURNING x.user_id, x.agent, now() AS ended_at, x.summarising_failures AS failures,
@@ -34,5 +37,13 @@ spent AS (
     cost_nanodollars = coalesce(d.cost_nanodollars + excluded.cost_nanodollars,
       d.cost_nanodollars, excluded.cost_nanodollars),
     uncounted_calls = d.uncounted_calls + excluded.uncounted_calls,
-    unpriced_calls = d.unpriced_calls + excluded.unpriced_calls)
-SELECT failures, pause FROM ended
+    unpriced_calls = d.unpriced_calls + excluded.unpriced_calls
+  RETURNING 1)
+SELECT ended.failures, ended.pause
+-- Last, as all users' row comes behind all others: what it took of budgets, where there are any.
+FROM ended, (SELECT count(*) AS models FROM spent) s,
+  (SELECT CAST(:limits AS jsonb) <> '{}'
+     OR EXISTS (SELECT FROM user_budgets b WHERE b.user_id = :user_id) AS counts) b,
+  LATERAL parley_count_summary(
+    CASE WHEN b.counts AND s.models >= 0 THEN CAST(:spent_tokens AS bigint) ELSE 0 END,
+    CASE WHEN b.counts THEN CAST(:spent_cost AS bigint) ELSE 0 END, :of_all) c

@@ -4,10 +4,38 @@
 -- over one whose maker died finds what that had made, if it had.
 -- Nothing is locked: a summary whose session has changed since it was looked at is looked at again, with
 -- all turns that the window had left behind by then.
--- Parameters: session_id, agents, summary_id, lease, longest, turns, max_bytes, mine, my_attempt.
+-- Where a budget of the user's, or of all users, is used up none is begun: a later turn wakes somebody
+-- for it.
+-- Parameters: session_id, agents, summary_id, lease, longest, turns, max_bytes, mine, my_attempt, limits.
 WITH seen AS MATERIALIZED (
   SELECT s.*, greatest(s.memory_from, s.summary_to + 1) AS due_from FROM sessions s
   WHERE s.id = :session_id AND s.status = 'active' AND s.agent = ANY(CAST(:agents AS text[]))),
+bounds AS MATERIALIZED (
+  SELECT l.reached, CASE WHEN l.day >= l.since THEN l.counted ELSE 0 END >= l.most AS used_up
+  FROM seen CROSS JOIN (SELECT m.today, date_trunc('month', m.today)::date AS month
+    FROM (SELECT (clock_timestamp() AT TIME ZONE 'UTC')::date AS today) m) d
+  CROSS JOIN jsonb_to_record(CAST(:limits AS jsonb)) AS s (
+      user_tokens_per_day bigint, user_tokens_per_month bigint,
+      user_usd_per_day bigint, user_usd_per_month bigint,
+      deployment_tokens_per_day bigint, deployment_tokens_per_month bigint,
+      deployment_usd_per_day bigint, deployment_usd_per_month bigint)
+  LEFT JOIN user_limits u ON u.user_id = seen.user_id
+  LEFT JOIN user_budgets b ON b.user_id = seen.user_id LEFT JOIN deployment_spending p ON true
+  CROSS JOIN LATERAL (VALUES
+    ('user_tokens', coalesce(b.tokens_per_month, s.user_tokens_per_month),
+      u.day, u.month_tokens, d.month),
+    ('user_tokens', coalesce(b.tokens_per_day, s.user_tokens_per_day),
+      u.day, u.day_tokens, d.today),
+    ('user_usd', coalesce(b.nanodollars_per_month, s.user_usd_per_month),
+      u.day, u.month_nanodollars, d.month),
+    ('user_usd', coalesce(b.nanodollars_per_day, s.user_usd_per_day),
+      u.day, u.day_nanodollars, d.today),
+    ('deployment_tokens', s.deployment_tokens_per_month, p.day, p.month_tokens, d.month),
+    ('deployment_tokens', s.deployment_tokens_per_day, p.day, p.day_tokens, d.today),
+    ('deployment_usd', s.deployment_usd_per_month, p.day, p.month_nanodollars, d.month),
+    ('deployment_usd', s.deployment_usd_per_day, p.day, p.day_nanodollars, d.today)
+  ) AS l (reached, most, day, counted, since)
+  WHERE l.most IS NOT NULL),
 -- Nobody holds it, or the one who asks does, who then begins another that reaches less far. A lease or a
 -- pause that is further away than it can be is of a clock that was set back.
 due AS MATERIALIZED (
@@ -15,8 +43,9 @@ due AS MATERIALIZED (
   FROM seen, (SELECT CAST(:mine AS uuid) IS NOT NULL AS narrower) q
   WHERE seen.window_from > seen.due_from AND CASE WHEN q.narrower
     THEN seen.summarising_id = CAST(:mine AS uuid) AND seen.summarising_attempt = :my_attempt
-    ELSE seen.summarising_until IS NULL OR seen.summarising_until < now()
-      OR seen.summarising_until > now() + make_interval(secs => :longest) END),
+    ELSE (seen.summarising_until IS NULL OR seen.summarising_until < now()
+        OR seen.summarising_until > now() + make_interval(secs => :longest))
+      AND NOT EXISTS (SELECT FROM bounds WHERE used_up) END),
 dropped AS MATERIALIZED (
   SELECT t.id, t.number, t.error_detail FROM due JOIN turns t ON t.session_id = due.id
   WHERE t.remembered AND t.number >= due.due_from AND t.number < due.window_from
@@ -51,7 +80,7 @@ SELECT CASE WHEN taken.id IS NOT NULL THEN 'taken' WHEN due.id IS NOT NULL THEN 
     ELSE 'none' END AS outcome,
   taken.user_id, taken.agent, taken.summarising_id, taken.summarising_attempt, taken.summarising_to,
   CASE WHEN taken.summary_to >= taken.memory_from THEN taken.summary_id END AS summary_id,
-  taken.summary_attempt,
+  taken.summary_attempt, EXISTS (SELECT FROM bounds WHERE reached LIKE '%usd') AS counts_money,
   coalesce((SELECT json_agg(d.number ORDER BY d.number) FROM dropped d
     WHERE d.number <= taken.summarising_to), '[]') AS numbers
 FROM (SELECT) one LEFT JOIN due ON true LEFT JOIN taken ON true
