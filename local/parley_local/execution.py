@@ -17,6 +17,10 @@ from parley_local.lambda_identity import function_arn, lambda_variables
 from parley_local.process_group import STOP_SECONDS, how_it_ended, kill_group, stop_group
 from parley_local.template import Function
 
+START_SECONDS = 300.0
+"""How long a function may take to be imported, and to be ready: on a machine that is busy with much
+else all of them start at once. What takes longer hangs. Lambda gives ten seconds."""
+
 
 @dataclass(frozen=True)
 class Answer:

@@ -8,7 +8,12 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from parley.errors import ParleyError
-from parley_local.execution import Answer, EnvironmentLost, ExecutionEnvironment
+from parley_local.execution import (
+    START_SECONDS,
+    Answer,
+    EnvironmentLost,
+    ExecutionEnvironment,
+)
 from parley_local.template import Function
 
 PAYLOAD_LIMIT = 6_291_556
@@ -51,7 +56,7 @@ class Pool:
         variables: Mapping[str, str],
         *,
         limit: int = 4,
-        init_timeout: float = 60,
+        init_timeout: float = START_SECONDS,
     ) -> None:
         self.function = function
         self._variables = {**function.variables, **variables}

@@ -36,7 +36,8 @@ _SUPERUSER = "postgres"
 _SOCKET_NAME = ".s.PGSQL.5432"
 # What fits in sockaddr_un: 107 bytes on Linux, 103 on macOS.
 _SOCKET_PATH_LIMIT = 100
-_START_SECONDS = 30.0
+_START_SECONDS = 300.0
+"""What it takes to go through the log of a server that was killed, on a busy machine, too."""
 _STOP_SECONDS = 10.0
 
 

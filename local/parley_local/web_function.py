@@ -12,7 +12,7 @@ from typing import Any
 
 import httpx
 
-from parley_local.execution import EnvironmentLost
+from parley_local.execution import START_SECONDS, EnvironmentLost
 from parley_local.lambda_identity import function_arn
 from parley_local.proxy import passed_on, streamed_headers
 from parley_local.request_context import RequestContext
@@ -38,7 +38,11 @@ class WebFunction:
     """
 
     def __init__(
-        self, function: Function, variables: Mapping[str, str], *, init_timeout: float = 60
+        self,
+        function: Function,
+        variables: Mapping[str, str],
+        *,
+        init_timeout: float = START_SECONDS,
     ) -> None:
         self.function = function
         self._variables = {**function.variables, **variables}

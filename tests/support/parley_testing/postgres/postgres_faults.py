@@ -99,8 +99,9 @@ LASTING: Mapping[str, tuple[Fault, str]] = {
     "refused": (_refused, "no connection"),
     "dropped": (_dropped, "no connection"),
     "answers lost": (_answers_lost, "no connection"),
-    # In a transaction it is the server that loses patience.
-    "stalled": (_stalled, "no connection|25P03"),
+    # In a transaction it is the server that loses patience; on a busy machine maybe with a
+    # statement that came before.
+    "stalled": (_stalled, "no connection|25P03|57014"),
     "statement time-out": (_locked, "57014"),
     "lock time-out": (_lock_time_out, "55P03"),
     "read-only": (_read_only, "25006"),
