@@ -10,22 +10,9 @@ from pathlib import Path
 
 from parley.composition import Composition
 from parley.config import load_settings
-from parley.http import (
-    admin,
-    admin_stats,
-    admin_turns,
-    approvals,
-    budgets,
-    memory,
-    open,
-    sessions,
-    transcript,
-    turns,
-    usage,
-    web,
-)
+from parley.http import approvals, memory, open, sessions, transcript, turns, usage, web
 from parley.http.api import Api
-from parley.http.audit import Audit
+from parley.http.audit import PREFIX, Audit
 from parley.http.body import body_max_bytes
 from parley.http.project_routes import ProjectRoutes
 from parley.manifest import manifest
@@ -36,18 +23,9 @@ reseed_after_restore()
 parts = Composition(load_settings("database", "memory", "queue"))
 parts.prepare_reading()
 
-ROUTES = (
-    sessions,
-    transcript,
-    turns,
-    approvals,
-    memory,
-    usage,
-    admin,
-    admin_turns,
-    admin_stats,
-    budgets,
-    open,
+ROUTES = (sessions, transcript, turns, approvals, memory, usage, open)
+ADMINISTRATION = tuple(
+    f"parley.http.{name}" for name in ("admin", "admin_turns", "admin_stats", "budgets")
 )
 
 # What the texts of a body may have together, of a project's routes too.
@@ -63,6 +41,7 @@ handler = Api(
     body_max_bytes=body_max_bytes(TEXTS_MAX_CHARS),
     audit=Audit(parts.audit_records),
     project=ProjectRoutes(manifest().routes),
+    late={PREFIX: ADMINISTRATION},
 )
 
 starting.done()

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from parley.lean_imports import imported_names
+from parley.lean_imports import defined_functions, imported_names
 from parley_testing.at_length import times
 
 NAMES = """# Generated.
@@ -59,6 +59,31 @@ def test_a_file_that_only_imports_names_is_read() -> None:
 )
 def test_a_file_that_does_more_is_left_as_it_stands(added: str) -> None:
     assert imported_names(NAMES + added) is None
+
+
+def test_a_package_may_name_its_modules_in_full_and_say_what_it_is() -> None:
+    source = '"""Events."""\n\nfrom aws.events.s3 import S3\nfrom .sns import sns\n'
+
+    assert imported_names(source, "aws.events") == {"S3": (".s3", "S3"), "sns": (".sns", "sns")}
+    assert imported_names(source, "gcp.events") is None
+
+
+def test_a_file_that_only_defines_functions_is_read() -> None:
+    source = (
+        "from __future__ import annotations\nimport json\nfrom typing import (\n    Any,\n)\n"
+        "if TYPE_CHECKING:\n    from .late import Late\n\n"
+        "def parse(a: Any = (1, 2)) -> Any:\n    return a\n\n"
+        "async def sent(\n    a: Any,\n) -> None:\n    pass\n\ndef _own() -> None:\n    pass\n"
+    )
+
+    assert defined_functions(source) == ["parse", "sent"]
+    for added in (
+        "X = 1\n",
+        "class Late:\n    pass\n",
+        "print()\n",
+        "@cache\ndef kept():\n    pass\n",
+    ):
+        assert defined_functions(source + added) is None, added
 
 
 @pytest.mark.parametrize("added", ["", "from .late import Late\n"])
@@ -191,6 +216,57 @@ def test_an_agent_with_one_has_the_client_as_it_stands() -> None:
     )
 
     assert same == [True] * 4
+
+
+def test_an_answer_that_is_parsed_and_one_that_is_streamed_are_as_they_stand() -> None:
+    # What parses is imported by the first call, in the place of what was imported first.
+    found = lean(
+        "import asyncio, httpx2, openai\n"
+        "from typing import get_type_hints\n"
+        "from openai.resources.responses import responses\n"
+        "from pydantic import BaseModel\n"
+        "class Told(BaseModel):\n    n: int\n"
+        "text = {'type': 'output_text', 'text': '{\"n\": 3}', 'annotations': []}\n"
+        "said = {'id': 'm', 'type': 'message', 'role': 'assistant', 'status': 'completed',"
+        " 'content': [text]}\n"
+        "answer = {'id': 'r', 'object': 'response', 'created_at': 0, 'model': 'm',"
+        " 'output': [said], 'parallel_tool_calls': True, 'tool_choice': 'auto', 'tools': []}\n"
+        "answered = lambda request: httpx2.Response(200, json=answer)\n"
+        "transport = httpx2.MockTransport(answered)\n"
+        "client = openai.OpenAI(api_key='k', http_client=httpx2.Client(transport=transport))\n"
+        "other = openai.AsyncOpenAI(\n"
+        "    api_key='k', http_client=httpx2.AsyncClient(transport=transport))\n"
+        "before = 'openai.lib.streaming.responses' in sys.modules\n"
+        "asked = {'model': 'm', 'input': 'hi', 'text_format': Told}\n"
+        "told = [client.responses.parse(**asked), asyncio.run(other.responses.parse(**asked))]\n"
+        "from openai.lib.streaming.responses import ResponseStreamManager\n"
+        "stream = client.responses.stream(model='m', input='hi')\n"
+        "print(json.dumps([before, [each.output_parsed.n for each in told],"
+        " responses.ResponseStreamManager is ResponseStreamManager,"
+        " isinstance(stream, ResponseStreamManager)]))"
+    )
+
+    assert found == [False, [3, 3], True, True]
+
+
+def test_each_name_of_powertools_is_there_when_it_is_asked_for() -> None:
+    names = (
+        "import aws_lambda_powertools.event_handler as handler\n"
+        "import aws_lambda_powertools.utilities.data_classes as events\n"
+        "from aws_lambda_powertools.utilities.data_classes import event_source\n"
+        "import aws_lambda_powertools.utilities.data_classes.event_source\n"
+        "told = {f'{package.__name__}.{name}': str(getattr(package, name))\n"
+        "    for package in (handler, events) for name in package.__all__}\n"
+        "print(json.dumps([told, events.event_source is event_source and callable(event_source)]))"
+    )
+
+    as_it_stands, _ = said(f"import json\n{names}".replace(" at 0x", ""))
+    ours, function = said(f"import json\nfrom parley import starting\nstarting.begin()\n{names}")
+
+    assert {name: each.split(" at ")[0] for name, each in ours.items()} == {
+        name: each.split(" at ")[0] for name, each in as_it_stands.items()
+    }
+    assert function
 
 
 def test_nothing_of_ours_imports_the_orm() -> None:

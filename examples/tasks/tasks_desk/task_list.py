@@ -10,15 +10,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 from uuid import UUID
 
 from pydantic import TypeAdapter
 from sqlalchemy import ColumnElement, Connection, Row, Select, case, func, over, select
-from sqlalchemy.orm import Session, aliased
 
 from parley.http import InvalidField, decode_cursor, encode_cursor, fitting
-from tasks_desk.table import Task, TaskRow
+from tasks_desk.table import TASKS, Task
 
 SEARCH_MAX_CHARS = 100
 SEARCH_ROWS = 5_000
@@ -48,10 +47,10 @@ class TaskFilter:
         """Return the filter as conditions on the table, but for the text."""
         wanted: list[ColumnElement[bool]] = []
         if self.completed is not None:
-            done = TaskRow.completed_at.is_not(None)
+            done = TASKS.c.completed_at.is_not(None)
             wanted.append(done if self.completed else ~done)
         if self.due_before is not None:
-            wanted.append(TaskRow.due_at < self.due_before)
+            wanted.append(TASKS.c.due_at < self.due_before)
         return wanted
 
 
@@ -92,20 +91,18 @@ def list_tasks(
     Raises:
         InvalidField: The cursor is not one of this list, or the text is too long.
     """
-    own = select(TaskRow).where(TaskRow.user_id == user_id, *matching.conditions())
+    own = select(TASKS).where(TASKS.c.user_id == user_id, *matching.conditions())
     if cursor is not None:
         _, last = decode_cursor(cursor, _POSITION)
-        own = own.where(TaskRow.id > last)
-    own = own.order_by(TaskRow.id)
-    session = Session(connection)
+        own = own.where(TASKS.c.id > last)
+    own = own.order_by(TASKS.c.id)
     if matching.containing is None:
-        rows = session.scalars(own.limit(limit + 1)).all()
-        reached = None
+        rows, reached = connection.execute(own.limit(limit + 1)).all(), None
     else:
         text = matching.containing
         if len(text) > SEARCH_MAX_CHARS:
             raise InvalidField("text", f"has more than {SEARCH_MAX_CHARS} characters")
-        rows, reached = _found(session.execute(_search(own, text).limit(limit + 1)))
+        rows, reached = _found(connection.execute(_search(own, text).limit(limit + 1)))
     kept = fitting(rows, limit, lambda task: [task.title, task.notes])
     page = [Task.of(row) for row in rows[:kept]]
     if len(rows) > kept:
@@ -113,40 +110,46 @@ def list_tasks(
     return TaskPage(page, None if reached is None else encode_cursor(["tasks", reached]))
 
 
-def _search(own: Select[TaskRow], text: str) -> Select[TaskRow, bool, UUID]:
+def _search(own: Select[*tuple[Any, ...]], text: str) -> Select[*tuple[Any, ...]]:
     """Look for a text in tasks, as far as one page may; also give the task at which it stops.
 
     Returns:
-        Each task that has it, and what is past that which may be looked at, which the second
-        value tells. The third is the task that comes before it.
+        Each task that has it, and what is past that which may be looked at, which `past` tells.
+        `previous` is the task that comes before it.
     """
-    size = func.octet_length(TaskRow.title) + func.coalesce(func.octet_length(TaskRow.notes), 0)
-    so_far = partial(over, order_by=TaskRow.id, rows=(None, 0))
+    size = func.octet_length(TASKS.c.title) + func.coalesce(func.octet_length(TASKS.c.notes), 0)
+    so_far = partial(over, order_by=TASKS.c.id, rows=(None, 0))
     looked = (
         own.add_columns(
             (so_far(func.sum(size)) - size).label("before"),
             so_far(func.row_number()).label("place"),
-            so_far(func.lag(TaskRow.id)).label("previous"),
+            so_far(func.lag(TASKS.c.id)).label("previous"),
         )
         .limit(SEARCH_ROWS + 1)
         .subquery()
     )
-    task = aliased(TaskRow, looked)
+    task = [looked.c[each.name] for each in TASKS.c]
     past = (looked.c.before >= SEARCH_BYTES) | (looked.c.place > SEARCH_ROWS)
     # Its time is that of the text's length times the task's at worst; LIKE's is several times it.
     wanted = func.lower(text)
-    has = (func.strpos(func.lower(task.title), wanted) > 0) | (
-        func.strpos(func.lower(func.coalesce(task.notes, "")), wanted) > 0
+    has = (func.strpos(func.lower(looked.c.title), wanted) > 0) | (
+        func.strpos(func.lower(func.coalesce(looked.c.notes, "")), wanted) > 0
     )
     held = case((past, False), else_=has)
-    return select(task, past.label("past"), looked.c.previous).where(past | held).order_by(task.id)
+    return (
+        select(*task, past.label("past"), looked.c.previous)
+        .where(past | held)
+        .order_by(looked.c.id)
+    )
 
 
-def _found(rows: Iterable[Row[TaskRow, bool, UUID]]) -> tuple[list[TaskRow], UUID | None]:
+def _found(
+    rows: Iterable[Row[*tuple[Any, ...]]],
+) -> tuple[Sequence[Row[*tuple[Any, ...]]], UUID | None]:
     """Return the tasks that have the text, and the last that was looked at if others follow it."""
-    found: list[TaskRow] = []
-    for task, past, previous in rows:
-        if past:
-            return found, previous
-        found.append(task)
+    found: list[Row[*tuple[Any, ...]]] = []
+    for row in rows:
+        if row.past:
+            return found, row.previous
+        found.append(row)
     return found, None

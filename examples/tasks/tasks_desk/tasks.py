@@ -10,9 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Boolean, Connection, Double, column, func, select, text, update
-from sqlalchemy.dialects.postgresql import BYTEA
-from sqlalchemy.orm import Session
+from sqlalchemy import Connection, Row, func, select, text, update
 
 from parley.http import (
     Fingerprint,
@@ -22,7 +20,7 @@ from parley.http import (
     NotFound,
 )
 from parley.ids import new_id
-from tasks_desk.table import Task, TaskRow
+from tasks_desk.table import TASKS, Task
 
 TITLE_MAX_CHARS = 500
 NOTES_MAX_CHARS = 10_000
@@ -53,8 +51,8 @@ def add(
     """
     values = _checked({"title": title, "notes": notes, "due_at": due_at})
     values |= {"id": new_id(), "user_id": user_id, "key": None, "fingerprint": None}
-    row, *_ = Session(connection).execute(_CREATE, values | _bounds()).one()
-    if row is None:
+    row = connection.execute(_CREATE, values | _bounds()).one()
+    if row.id is None:
         raise LimitReached("max_tasks", TASKS_MAX)
     return Task.of(row)
 
@@ -94,19 +92,19 @@ def create(
         **_checked({"title": title, "notes": notes, "due_at": due_at}),
     }
     while True:
-        row, buried, full, free_in = Session(connection).execute(_CREATE, parameters).one()
-        if row is not None and row.id == task_id:
+        row = connection.execute(_CREATE, parameters).one()
+        if row.id == task_id:
             return Task.of(row), True
-        before = buried if row is None else row.fingerprint
-        if before is None and full:
+        before = row.buried if row.id is None else row.fingerprint
+        if before is None and row.full:
             raise LimitReached("max_tasks", TASKS_MAX)
-        if before is None and free_in is not None:
-            raise LimitReached("max_deleted_task_keys", DELETED_KEYS_MAX, free_in)
+        if before is None and row.free_in is not None:
+            raise LimitReached("max_deleted_task_keys", DELETED_KEYS_MAX, row.free_in)
         if before is None:
             continue  # the same key's was made meanwhile, which this statement could not see
         if not fingerprint.is_of(before):
             raise IdempotencyKeyReused(idempotency_key or "")
-        if row is None:
+        if row.id is None:
             raise NotFound("task", idempotency_key)
         return Task.of(row), False
 
@@ -117,8 +115,8 @@ def get(connection: Connection, user_id: str, task_id: UUID) -> Task:
     Raises:
         NotFound: The user has no such task.
     """
-    query = select(TaskRow).where(TaskRow.id == task_id, TaskRow.user_id == user_id)
-    return _found(Session(connection).scalars(query).first(), task_id)
+    query = select(TASKS).where(TASKS.c.id == task_id, TASKS.c.user_id == user_id)
+    return _found(connection.execute(query).first(), task_id)
 
 
 def change(connection: Connection, user_id: str, task_id: UUID, changes: Mapping[str, Any]) -> Task:
@@ -134,15 +132,15 @@ def change(connection: Connection, user_id: str, task_id: UUID, changes: Mapping
     if not values:
         return get(connection, user_id, task_id)
     if "completed" in values:
-        done = func.coalesce(TaskRow.completed_at, func.now()) if values.pop("completed") else None
+        done = func.coalesce(TASKS.c.completed_at, func.now()) if values.pop("completed") else None
         values["completed_at"] = done
     statement = (
-        update(TaskRow)
-        .where(TaskRow.id == task_id, TaskRow.user_id == user_id)
+        update(TASKS)
+        .where(TASKS.c.id == task_id, TASKS.c.user_id == user_id)
         .values({**values, "updated_at": func.now()})
-        .returning(TaskRow)
+        .returning(TASKS)
     )
-    return _found(Session(connection).scalars(statement).first(), task_id)
+    return _found(connection.execute(statement).first(), task_id)
 
 
 def remove(connection: Connection, user_id: str, task_id: UUID) -> Task:
@@ -152,14 +150,14 @@ def remove(connection: Connection, user_id: str, task_id: UUID) -> Task:
         NotFound: The user has no such task.
     """
     parameters = {"user_id": user_id, "id": task_id, "kept": KEY_KEPT_HOURS}
-    return _found(Session(connection).scalars(_REMOVE, parameters).first(), task_id)
+    return _found(connection.execute(_REMOVE, parameters).first(), task_id)
 
 
 def _bounds() -> dict[str, int]:
     return {"most": TASKS_MAX, "most_keys": DELETED_KEYS_MAX}
 
 
-def _found(row: TaskRow | None, task_id: UUID) -> Task:
+def _found(row: Row[*tuple[Any, ...]] | None, task_id: UUID) -> Task:
     if row is None:
         raise NotFound("task", task_id)
     return Task.of(row)
@@ -187,10 +185,7 @@ def _checked(values: Mapping[str, Any]) -> dict[str, Any]:
 
 # Whether the key is a living task's or a deleted one's is read in one snapshot with what deletion
 # does in one statement: exactly one of the two is seen.
-_CREATE = select(
-    TaskRow, column("buried", BYTEA), column("full", Boolean), column("free_in", Double)
-).from_statement(
-    text("""
+_CREATE = text("""
 WITH prior AS MATERIALIZED (
   SELECT * FROM tasks WHERE user_id = :user_id AND (idempotency_key = :key OR id = :id)),
 buried AS MATERIALIZED (
@@ -217,10 +212,8 @@ SELECT task.*, (SELECT fingerprint FROM buried) AS buried, EXISTS (SELECT FROM e
 FROM (SELECT) one
   LEFT JOIN (SELECT * FROM made UNION ALL SELECT * FROM prior) task ON true
 """)
-)
 
-_REMOVE = select(TaskRow).from_statement(
-    text("""
+_REMOVE = text("""
 WITH gone AS (
   DELETE FROM tasks WHERE id = :id AND user_id = :user_id RETURNING *),
 expired AS (
@@ -235,4 +228,3 @@ buried AS (
     fingerprint = excluded.fingerprint, expires_at = excluded.expires_at)
 SELECT * FROM gone
 """)
-)

@@ -136,7 +136,7 @@ def test_an_audience_that_is_the_client_itself_is_not_asked_for() -> None:
 
 def pages(**settings: str) -> Callable[[str], Answer]:
     """The pages of a deployment with these settings."""
-    sign_in = SignIn.of(Settings(**settings))  # type: ignore[arg-type]
+    sign_in = SignIn.of(Settings(**settings))
     served = HttpApi([router(backend("web"), sign_in)], None)
     return lambda path: Answer(
         served(rest_event("GET", path, user=None), cast(LambdaContext, Context()))

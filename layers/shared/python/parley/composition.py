@@ -6,59 +6,57 @@ Nothing is opened here: the first statement connects, the first read opens the s
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from parley.cleanup.cleaner import Cleaner
-from parley.cleanup.escalations import Escalations, SnsTopic
-from parley.cleanup.forgetting import Forgetter
-from parley.cleanup.outbox import Outbox
-from parley.cleanup.retention import Retention
 from parley.config import Settings
-from parley.events.fanout import FanOut
-from parley.events.log import EventLog
-from parley.events.reader import Follower
 from parley.manifest import manifest
 from parley.memory.expiry import TimeToLive
-from parley.memory.store import SUMMARIES_KEPT, AgentSessionStore
+from parley.memory.store import SUMMARIES_KEPT
 from parley.memory.window import vouched_turns
 from parley.once import made_once
-from parley.repository.audit import AuditRepository
 from parley.repository.database import Database
-from parley.repository.expired_sessions import Ages
-from parley.repository.fair_use import FairUse, UserBudget
+from parley.repository.fair_use import FairUse
 from parley.repository.sessions import SessionRepository
-from parley.repository.streams import StreamPlaces
-from parley.repository.summaries import SummaryRepository
-from parley.repository.tool_calls import ToolCallRepository
 from parley.repository.transcript import Transcript
-from parley.repository.turns import TurnRepository
-from parley.repository.user_budgets import UserBudgets
-from parley.repository.waiting import WaitingSessions
 from parley.secrets import Secret, database_url
 from parley.timing import DAY_SECONDS
-from parley.turns.cancel import Canceller
-from parley.turns.decide import Decider
-from parley.turns.notes import Noter
-from parley.turns.recover import Recovery
-from parley.turns.send import Sender
-from parley.turns.summaries import SummaryReader
-from parley.turns.wakeup import Waker
-from parley.turns.worker import SessionWorker
 from parley.usage.told import nanodollars
-from parley.users.erasure import Eraser
-from parley.users.export import Exporter
-from parley.users.renaming import Renamer
-from parley.wake_queue import SqsWakeQueue
 
 if TYPE_CHECKING:
-    from botocore.config import Config
     from mypy_boto3_dynamodb import DynamoDBClient
-    from mypy_boto3_sqs import SQSClient
     from pydantic import SecretStr
 
     from parley.agents.provider import Providers
+    from parley.aws_clients import Clients
+    from parley.cleanup.cleaner import Cleaner
+    from parley.cleanup.escalations import Escalations, SnsTopic
+    from parley.cleanup.forgetting import Forgetter
+    from parley.cleanup.outbox import Outbox
+    from parley.events.fanout import FanOut
+    from parley.events.log import EventLog
+    from parley.events.reader import Follower
+    from parley.memory.store import AgentSessionStore
+    from parley.repository.audit import AuditRepository
+    from parley.repository.expired_sessions import Ages
+    from parley.repository.fair_use import UserBudget
+    from parley.repository.streams import StreamPlaces
+    from parley.repository.summaries import SummaryRepository
+    from parley.repository.turns import TurnRepository
+    from parley.repository.user_budgets import UserBudgets
     from parley.runner.execute import TurnExecutor
     from parley.runner.summaries import Summariser
+    from parley.turns.cancel import Canceller
+    from parley.turns.decide import Decider
+    from parley.turns.notes import Noter
+    from parley.turns.recover import Recovery
+    from parley.turns.send import Sender
+    from parley.turns.summaries import SummaryReader
+    from parley.turns.wakeup import Waker
+    from parley.turns.worker import SessionWorker
+    from parley.users.erasure import Eraser
+    from parley.users.export import Exporter
+    from parley.users.renaming import Renamer
+    from parley.wake_queue import SqsWakeQueue
 
 
 @dataclass(frozen=True)
@@ -137,9 +135,13 @@ class Composition:
 
     @made_once
     def _dynamodb(self) -> DynamoDBClient:
-        import boto3
+        return self._aws.of("dynamodb")
 
-        return boto3.client("dynamodb", config=_impatient())
+    @made_once
+    def _aws(self) -> Clients:
+        from parley.aws_clients import Clients
+
+        return Clients()
 
     @made_once
     def events(self) -> EventLog:
@@ -156,26 +158,36 @@ class Composition:
     @made_once
     def fanout(self) -> FanOut:
         """Wakes who follows a turn in the process that carries it out."""
+        from parley.events.fanout import FanOut
+
         return FanOut()
 
     @made_once
     def follower(self) -> Follower:
         """Follows turns."""
+        from parley.events.reader import Follower
+
         return Follower(lambda: self.events, self.transcript, self.fanout, self.waker)
 
     @made_once
     def stream_places(self) -> StreamPlaces:
         """How many streams users hold."""
+        from parley.repository.streams import StreamPlaces
+
         return StreamPlaces(self.database, self.settings.user_max_streams)
 
     @made_once
     def wake_queue(self) -> SqsWakeQueue:
         """Wakes the worker."""
-        return SqsWakeQueue(_sqs, self.settings.wake_queue_url or "")
+        from parley.wake_queue import SqsWakeQueue
+
+        return SqsWakeQueue(lambda: self._aws.of("sqs"), self.settings.wake_queue_url or "")
 
     @made_once
     def waker(self) -> Waker:
         """Wakes from a turn; not in a process that was given no queue."""
+        from parley.turns.wakeup import Waker
+
         return Waker(self.wake_queue if self.settings.wake_queue_url else None)
 
     @made_once
@@ -191,6 +203,8 @@ class Composition:
     @made_once
     def forgetter(self) -> Forgetter:
         """Removes memory."""
+        from parley.cleanup.forgetting import Forgetter
+
         return Forgetter(
             self.sessions,
             lambda: self.store,
@@ -202,12 +216,16 @@ class Composition:
     @made_once
     def turns(self) -> TurnRepository:
         """The life of turns."""
+        from parley.repository.turns import TurnRepository
+
         return TurnRepository(
             self.database, window=self._window, fair_use=self._fair_use, budget=self._user_budget
         )
 
     @property
     def _user_budget(self) -> UserBudget:
+        from parley.repository.fair_use import UserBudget
+
         settings = self.settings
         return UserBudget(
             settings.user_tokens_per_day,
@@ -235,6 +253,9 @@ class Composition:
     @made_once
     def canceller(self) -> Canceller:
         """Cancels turns."""
+        from parley.repository.tool_calls import ToolCallRepository
+        from parley.turns.cancel import Canceller
+
         tool_calls = ToolCallRepository(self.database)
         return Canceller(
             self.database,
@@ -249,11 +270,15 @@ class Composition:
     @made_once
     def decider(self) -> Decider:
         """Decides on what turns ask for."""
+        from parley.turns.decide import Decider
+
         return Decider(self.database, self.waker)
 
     @made_once
     def noter(self) -> Noter:
         """Leaves administrators' notes in sessions."""
+        from parley.turns.notes import Noter
+
         return Noter(self.database, lambda: self.store)
 
     @property
@@ -264,6 +289,7 @@ class Composition:
     def executor(self) -> TurnExecutor:
         """Carries out turns. Asking for it imports the Agents SDK."""
         from parley.agents import registry
+        from parley.repository.tool_calls import ToolCallRepository
         from parley.runner.agent_run import AgentRunner
         from parley.runner.execute import Limits, TurnExecutor
         from parley.turns.budget import TurnBudget
@@ -312,11 +338,15 @@ class Composition:
     @made_once
     def summaries(self) -> SummaryRepository:
         """Which summaries of sessions count."""
+        from parley.repository.summaries import SummaryRepository
+
         return SummaryRepository(self.database, self._user_budget)
 
     @made_once
     def summary_reader(self) -> SummaryReader:
         """Reads summaries for who they are of."""
+        from parley.turns.summaries import SummaryReader
+
         return SummaryReader(self.summaries, lambda: self.store)
 
     @property
@@ -353,6 +383,8 @@ class Composition:
     @made_once
     def sender(self) -> Sender:
         """Sends messages. Asking for it imports the Agents SDK."""
+        from parley.turns.send import Sender
+
         return Sender(
             self.turns,
             self.transcript,
@@ -366,6 +398,8 @@ class Composition:
     @made_once
     def session_worker(self) -> SessionWorker:
         """Carries on sessions for which a worker is woken. Asking for it imports the Agents SDK."""
+        from parley.turns.worker import SessionWorker
+
         return SessionWorker(
             self.turns,
             self.store,
@@ -378,82 +412,83 @@ class Composition:
     @made_once
     def recovery(self) -> Recovery:
         """Wakes a worker for what was left behind."""
+        from parley.repository.waiting import WaitingSessions
+        from parley.turns.recover import Recovery
+
         return Recovery(WaitingSessions(self.database), self.waker)
 
     @made_once
     def escalations(self) -> Escalations:
         """Tells somebody of escalations, where there is a topic."""
+        from parley.cleanup.escalations import Escalations
+
         arn = self.settings.escalation_topic_arn
         return Escalations(self.database, (lambda: self._topic) if arn else None)
 
     @made_once
     def _topic(self) -> SnsTopic:
-        return SnsTopic(_sns(), self.settings.escalation_topic_arn or "")
+        from parley.cleanup.escalations import SnsTopic
+
+        return SnsTopic(self._aws.of("sns"), self.settings.escalation_topic_arn or "")
 
     @made_once
     def outbox(self) -> Outbox:
         """Removes the memory that is left to it."""
+        from parley.cleanup.outbox import Outbox
+
         return Outbox(self.database, self.store)
 
     @made_once
     def cleaner(self) -> Cleaner:
         """Removes what is past its time."""
+        from parley.cleanup.cleaner import Cleaner
+        from parley.cleanup.retention import Retention
+
         retention = Retention(self.database, lambda: self.store, _ages(self.settings))
         return Cleaner(self.database, retention)
 
     @made_once
     def eraser(self) -> Eraser:
         """Erases users."""
+        from parley.users.erasure import Eraser
+
         return Eraser(self.database, lambda: self.store)
 
     @made_once
     def renamer(self) -> Renamer:
         """Renames users."""
+        from parley.users.renaming import Renamer
+
         return Renamer(self.database, lambda: self.store)
 
     @made_once
     def user_budgets(self) -> UserBudgets:
         """What users may spend."""
+        from parley.repository.user_budgets import UserBudgets
+
         return UserBudgets(self.database, self._user_budget)
 
     @made_once
     def audit_records(self) -> AuditRepository:
         """The records of what administrators do."""
+        from parley.repository.audit import AuditRepository
+
         return AuditRepository(self.database)
 
     @made_once
     def exporter(self) -> Exporter:
         """Exports users."""
+        from parley.users.export import Exporter
+
         return Exporter(self.database, lambda: self.store, lambda: self.events)
 
 
 def _ages(settings: Settings) -> Ages:
+    from parley.repository.expired_sessions import Ages
+
     day, hour = 86_400, 3_600
     return Ages(
         closed_sessions=settings.session_retention_days * day,
         empty_sessions=settings.empty_session_retention_hours * hour,
         audit_records=settings.audit_retention_days * day,
-    )
-
-
-def _sqs() -> SQSClient:
-    import boto3
-
-    return boto3.client("sqs", config=_impatient())
-
-
-def _sns() -> Any:
-    import boto3
-
-    return boto3.client("sns", config=_impatient())
-
-
-def _impatient() -> Config:
-    """Make a client's configuration. Both answer within milliseconds; boto3 waits for a minute."""
-    from botocore.config import Config
-
-    return Config(
-        connect_timeout=2,
-        read_timeout=3,
-        retries={"mode": "standard", "total_max_attempts": 2},
     )

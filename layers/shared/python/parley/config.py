@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import AnyHttpUrl, Field, SecretStr, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic_core import PydanticCustomError
-from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from parley.errors import MissingSetting
 from parley.manifest import OnOff
@@ -22,10 +23,10 @@ _USD_MAX = 1_000_000
 Need = Literal["owner", "database", "memory", "model", "queue", "issuer", "project"]
 
 
-class Settings(BaseSettings):
+class Settings(BaseModel):
     """Every setting, named as in the environment. docs/configuration.md says what each is for."""
 
-    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
     database_url: SecretStr | None = None
     database_secret_arn: str | None = None
@@ -79,7 +80,7 @@ class Settings(BaseSettings):
 
     openai_api_key: SecretStr | None = None
     openai_secret_arn: str | None = None
-    openai_base_url: AnyHttpUrl | None = None
+    openai_base_url: str | None = None
     openai_model: str | None = None
     openai_api: Literal["responses", "chat_completions"] = "responses"
     openai_reasoning: Literal["auto", "returned", "dropped"] = "auto"
@@ -101,6 +102,29 @@ class Settings(BaseSettings):
     page_sign_in_origins: str = ""
 
     log_format: Literal["json", "text"] = "json"
+
+    @classmethod
+    def of(cls, environment: Mapping[str, str]) -> Self:
+        """Read an environment: in any case, a variable that is empty is none.
+
+        Raises:
+            ValidationError: A setting's value cannot be used.
+        """
+        given = {name.lower(): value for name, value in environment.items() if value}
+        return cls.model_validate({name: given[name] for name in cls.model_fields if name in given})
+
+    @field_validator("openai_base_url")
+    @classmethod
+    def _is_an_address(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        from pydantic import AnyHttpUrl, TypeAdapter  # of no use to most functions
+
+        try:
+            return str(TypeAdapter(AnyHttpUrl).validate_python(value))
+        except ValidationError as error:
+            reason = reason_of(error.errors()[0])
+            raise PydanticCustomError("no_address", "{reason}", {"reason": reason}) from None
 
     @field_validator("model_prices")
     @classmethod
@@ -187,7 +211,7 @@ def load_settings(*needs: Need) -> Settings:
         ValueError: A setting's value cannot be used; the message names it.
     """
     try:
-        settings = Settings()
+        settings = Settings.of(os.environ)
     except ValidationError as error:
         faults = "; ".join(
             f"{str(fault['loc'][0]).upper()} {reason_of(fault)}" for fault in error.errors()

@@ -1,4 +1,4 @@
-"""Importing the Agents SDK without what no run needs: the same objects, made when they are used.
+"""Importing the SDK and Powertools without what nobody needs: the same objects, made when used.
 
 A bare `import agents` (0.24.0) spends two fifths of its time on what a run never touches: the types
 of the client's other APIs, a client and a server of the Model Context Protocol, and validators for
@@ -8,6 +8,9 @@ validates; and the exceptions of `mcp` come without its types, which they only n
 
 What is done differently is decided by each file's own text, so that a version in which it says
 something else is imported as it stands. `make bench-init` says what this saves.
+
+Two packages of Powertools import the events and the resolvers of all of AWS's services, of which we
+have one each.
 """
 
 from __future__ import annotations
@@ -19,7 +22,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from importlib import import_module
-from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from types import ModuleType
 from typing import Any, TypeVar
@@ -28,25 +30,39 @@ _T = TypeVar("_T")
 
 _SDK = "agents"
 _OPENAI_TYPES = "openai.types"
+_STREAM_HELPERS = "openai.lib._response_resources"
+_STREAMS = "openai.lib.streaming.responses._responses"
+_RESPONSES = "openai.resources.responses.responses"
 _MCP = "mcp"
 _MCP_EXCEPTIONS = "mcp.shared.exceptions"
 _MCP_TYPES = "mcp.types"
+_POWERTOOLS = "aws_lambda_powertools"
 
 _FUTURE = "from __future__ import annotations\n"
-_OWN_IMPORT = re.compile(r"^from (\.[\w.]+) import (?:\(([^()]*)\)|([\w ,]+))\n", re.MULTILINE)
+_OWN_IMPORT = r"^from {}(\.[\w.]+) import (?:\(([^()]*)\)|([\w ,]+))\n"
+_DOCSTRING = re.compile(r'\A"""[^"\\]*"""\n')
 _NOTHING_DONE = re.compile(r"#.*\n|__all__ = \[[^\[\]]*\]\n|\s+|" + re.escape(_FUTURE))
-_IMPORT_OF_MCP_TYPES = re.compile(r"^from mcp\.types import ([\w, ]+)\n", re.MULTILINE)
+_NAMES_IMPORTED = re.compile(
+    r"^(?:from [\w.]+ )?import (?:\([^()]*\)|[\w ,.]+)\n|^if TYPE_CHECKING:\n", re.MULTILINE
+)
+_DEFINED = re.compile(
+    r"^(?:async )?def (\w+)\([^()]*(?:\([^()]*\)[^()]*)*\)[^\n]*:\n", re.MULTILINE
+)
+_INDENTED = re.compile(r"^[ \t]+.*\n", re.MULTILINE)
 _IMPORTED_NAME = re.compile(r"(\w+)(?: as (\w+))?")
 
 
 def install() -> None:
-    """Import the SDK so from now on. What is already imported stays as it is."""
+    """Import them so from now on. What is already imported stays as it is."""
     if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
         sys.meta_path.insert(0, _Finder())
 
 
-class _Finder(MetaPathFinder):
-    """Finds the modules that are imported differently, where Python itself finds them."""
+class _Finder:
+    """Finds the modules that are imported differently, where Python itself finds them.
+
+    It does not say that it is a `MetaPathFinder`: importing that takes longer than all it does.
+    """
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
@@ -71,7 +87,7 @@ def _as_it_stands(loader: SourceFileLoader, module: ModuleType) -> None:
 def _names_on_demand(loader: SourceFileLoader, module: ModuleType) -> None:
     """Give a package's names when they are asked for, if all that it does is import them."""
     package = module.__name__
-    names = imported_names(loader.get_source(package) or "")
+    names = imported_names(loader.get_source(package) or "", package)
     if names is None:
         _as_it_stands(loader, module)
         return
@@ -97,30 +113,38 @@ def _names_on_demand(loader: SourceFileLoader, module: ModuleType) -> None:
         __dir__=lambda: sorted({*vars(module), *names}),
         __all__=list(names),
     )
+    for name, (origin, _) in names.items():
+        if origin == f".{name}":  # importing the module later would put it in the name's place
+            found(name)
 
 
-def imported_names(source: str) -> dict[str, tuple[str, str]] | None:
+def imported_names(source: str, package: str = "") -> dict[str, tuple[str, str]] | None:
     """Return which name a package's file imports from where, if that is all it does.
 
     Args:
         source: The text of its `__init__.py`.
+        package: Its name, by which it may name its modules too.
 
     Returns:
         By name, the module relative to the package and what it is called there; None if the file
-        does anything else, or if a name is also that of a module, which Python sets by itself.
+        does anything else, or if a name is also that of another module, which Python sets by
+        itself.
     """
-    if not source or _NOTHING_DONE.sub("", _OWN_IMPORT.sub("", source)):
+    own = re.compile(_OWN_IMPORT.format(f"(?:{re.escape(package)})?"), re.MULTILINE)
+    text = _DOCSTRING.sub("", source)
+    if not text or _NOTHING_DONE.sub("", own.sub("", text)):
         return None
     names = {}
     modules = set()
-    for origin, *lists in _OWN_IMPORT.findall(source):
+    for origin, *lists in own.findall(text):
         modules.add(origin.split(".")[1])
         for each in filter(None, (part.strip() for part in "".join(lists).split(","))):
             parsed = _IMPORTED_NAME.fullmatch(each)
             if parsed is None:
                 return None
             names[parsed[2] or parsed[1]] = (origin, parsed[1])
-    return names if modules.isdisjoint(names) else None
+    clashing = modules.intersection(names)
+    return names if all(names[name] == (f".{name}", name) for name in clashing) else None
 
 
 def _with_validators_later(loader: SourceFileLoader, module: ModuleType) -> None:
@@ -170,41 +194,132 @@ def _validators_later() -> Iterator[None]:
 
 
 def _without_its_types(loader: SourceFileLoader, module: ModuleType) -> None:
-    """Import the exceptions of `mcp` without its types, if annotations are all that need them.
+    """Import a module without those types of another that annotations alone need.
 
-    One of the exceptions makes such types: of what it is given, and that cannot be made without
-    them having been imported.
+    One of the exceptions of `mcp` makes such types, too: of what it is given, and that cannot be
+    made without them having been imported.
     """
+    only_named = _ONLY_NAMED[module.__name__]
     source = loader.get_source(module.__name__) or ""
-    imported = _IMPORT_OF_MCP_TYPES.findall(source)
-    if _MCP_TYPES in sys.modules or _FUTURE not in source or len(imported) != 1:
+    imported = only_named.imports.findall(source)
+    names = [name.strip() for name in "".join(imported).split(",")]
+    if (
+        only_named.module in sys.modules
+        or _FUTURE not in source
+        or len(imported) != 1
+        or not all(only_named.mentions(name, source) for name in names)
+    ):
         _as_it_stands(loader, module)
         return
-    names = [name.strip() for name in imported[0].split(",")]
-    placeholders = ModuleType(_MCP_TYPES)
+    placeholders = ModuleType(only_named.module)
     vars(placeholders).update(dict.fromkeys(names))
-    sys.modules[_MCP_TYPES] = placeholders
+    sys.modules[only_named.module] = placeholders
     try:
         _as_it_stands(loader, module)
     finally:
-        del sys.modules[_MCP_TYPES]
-    _named_by_exceptions[:] = names
+        del sys.modules[only_named.module]
+    _named_by[only_named.module] = module, names
 
 
-_named_by_exceptions: list[str] = []
+_named_by: dict[str, tuple[ModuleType, list[str]]] = {}
 
 
-def _known_to_exceptions(loader: SourceFileLoader, module: ModuleType) -> None:
-    """Import the types of `mcp`, and let its exceptions know those that they name."""
+def _known_to_who_names_them(loader: SourceFileLoader, module: ModuleType) -> None:
+    """Import types, and let a module know those that it names."""
     _as_it_stands(loader, module)
-    if _named_by_exceptions:
-        known = {name: getattr(module, name) for name in _named_by_exceptions}
-        vars(sys.modules[_MCP_EXCEPTIONS]).update(known)
+    if module.__name__ in _named_by:
+        naming, names = _named_by[module.__name__]
+        vars(naming).update({name: getattr(module, name) for name in names})
+
+
+class _OnlyNamed:
+    """Types that a module imports and only names.
+
+    Attributes:
+        module: The module that has them.
+        imports: Finds its names in the file that imports them.
+    """
+
+    def __init__(self, module: str, *, written: str, as_what: str | None = None) -> None:
+        self.module = module
+        self.imports = re.compile(rf"^from {re.escape(written)} import ([\w, ]+)\n", re.MULTILINE)
+        self._as_what = as_what
+
+    def mentions(self, name: str, source: str) -> bool:
+        """Whether a file mentions a name, but for its import, only where types stand."""
+        if self._as_what is None:
+            return True
+        named = len(re.findall(self._as_what.format(name), source))
+        return named == len(re.findall(rf"\b{name}\b", source)) - 1
+
+
+_ONLY_NAMED = {
+    _MCP_EXCEPTIONS: _OnlyNamed(_MCP_TYPES, written="mcp.types"),
+    # To make them takes building all that a response may hold, for answers that are parsed while
+    # they are streamed.
+    _RESPONSES: _OnlyNamed(
+        _STREAMS, written="...lib.streaming.responses._responses", as_what=r"-> {}\["
+    ),
+}
+
+
+def _functions_on_demand(loader: SourceFileLoader, module: ModuleType) -> None:
+    """Import a module that does nothing but define functions when one of them is first called.
+
+    Who imported a function before has one that calls it. What calls `async` functions awaits what
+    it is given, and so they need not be told apart.
+    """
+    name = module.__name__
+    defined = defined_functions(loader.get_source(name) or "")
+    if defined is None:
+        _as_it_stands(loader, module)
+        return
+    loading = threading.RLock()
+
+    def load() -> None:
+        with loading:
+            if "__getattr__" in vars(module):
+                _as_it_stands(loader, module)
+                del module.__getattr__
+
+    def calling(function: str) -> Callable[..., Any]:
+        def call(*args: Any, **named: Any) -> Any:
+            load()
+            return vars(module)[function](*args, **named)
+
+        call.__name__ = call.__qualname__ = function
+        call.__module__ = name
+        return call
+
+    def found(asked: str) -> Any:
+        if asked.startswith("__"):
+            raise AttributeError(asked, name=asked, obj=module)
+        load()
+        return getattr(module, asked)
+
+    vars(module).update({function: calling(function) for function in defined}, __getattr__=found)
+
+
+def defined_functions(source: str) -> list[str] | None:
+    """Return which functions a module's file defines, if it defines and does nothing else.
+
+    Args:
+        source: The file's text.
+    """
+    rest = _INDENTED.sub("", _DEFINED.sub("", _NAMES_IMPORTED.sub("", source)))
+    if not source or _NOTHING_DONE.sub("", rest):
+        return None
+    return [name for name in _DEFINED.findall(source) if not name.startswith("_")]
 
 
 _WAYS: dict[str, Callable[[SourceFileLoader, ModuleType], None]] = {
     _SDK: _with_validators_later,
     _MCP: _names_on_demand,
+    _STREAM_HELPERS: _functions_on_demand,
     _MCP_EXCEPTIONS: _without_its_types,
-    _MCP_TYPES: _known_to_exceptions,
+    _MCP_TYPES: _known_to_who_names_them,
+    _RESPONSES: _without_its_types,
+    _STREAMS: _known_to_who_names_them,
+    f"{_POWERTOOLS}.event_handler": _names_on_demand,
+    f"{_POWERTOOLS}.utilities.data_classes": _names_on_demand,
 }

@@ -1,4 +1,4 @@
-"""Starting a function without looking for garbage in what it imports.
+"""Starting a function without what it does not need, and without looking for garbage meanwhile.
 
 Python looks through what there is again and again while modules are imported, and finds next to
 nothing: all of it stays for as long as the process does. That took a tenth to a fifth of what
@@ -10,10 +10,16 @@ from __future__ import annotations
 
 import gc
 
+from parley import lean_imports
+
 
 def begin() -> None:
-    """Look for no garbage from now on; for a function to say before it imports anything else."""
+    """Look for no garbage from now on, and import leanly (`parley.lean_imports`).
+
+    For a function to say before it imports anything else.
+    """
     gc.disable()
+    lean_imports.install()
 
 
 def done() -> None:

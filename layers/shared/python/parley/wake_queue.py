@@ -100,7 +100,7 @@ class SqsWakeQueue:
 @contextmanager
 def _translated() -> Iterator[None]:
     """Turn every failure into the same: a sender can do no more than say that nobody was told."""
-    # With boto3 alone; a process that never sends does without.
+    # With botocore alone; a process that never sends does without.
     from botocore.exceptions import BotoCoreError, ClientError
 
     try:

@@ -91,7 +91,7 @@ class Providers:
         own: dict[str, Any] = {
             "openai_model": offer.model,
             "openai_api": offer.api,
-            "openai_base_url": AnyHttpUrl(offer.base_url) if offer.base_url else None,
+            "openai_base_url": str(AnyHttpUrl(offer.base_url)) if offer.base_url else None,
         }
         given = {name: value for name, value in own.items() if value is not None}
         settings = self._settings.model_copy(update=given)
@@ -120,15 +120,14 @@ def _client(settings: Settings, key: Secret | str, *, elsewhere: bool = False) -
         key: Its key; a secret is fetched when it is first wanted, and again if it is refused.
         elsewhere: Whether it is another server than the one that the environment speaks of.
     """
-    base_url = str(settings.openai_base_url) if settings.openai_base_url else None
     client = LeanClient(
         api_key=key if isinstance(key, str) else _fetching(key),
-        base_url=base_url,
+        base_url=settings.openai_base_url,
         max_retries=0,  # the recorder asks again, in every mode as often
     )
     client.secret = key if isinstance(key, Secret) else None
     client.bounds = Bounds(settings.model_answer_max_chars)
-    client.thoughts = Thoughts(settings.openai_reasoning, base_url or "")
+    client.thoughts = Thoughts(settings.openai_reasoning, settings.openai_base_url or "")
     client.elsewhere = elsewhere
     if elsewhere:
         client.forget_environment()

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from http import HTTPStatus
+from importlib import import_module
 from typing import Any, cast
 
 from aws_lambda_powertools.event_handler import (
@@ -77,6 +78,7 @@ class Api:
         values_max: int = VALUES_MAX,
         audit: Audit | None = None,
         project: ProjectRoutes | None = None,
+        late: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
         """Take the routes that this function serves.
 
@@ -90,10 +92,13 @@ class Api:
             values_max: How many values any of them takes in a body.
             audit: Records what administrators do; None if none of the routes is theirs.
             project: The routes of the project's own, if this is the function that serves them.
+            late: Modules with a `router` whose routes few ask for, by what their paths begin with:
+                they are imported when one of them is first asked for.
         """
         self._parts = parts
         self._project = project or ProjectRoutes()
         self._project_is_served = False
+        self._late = dict(late or {})
         self.body_max_bytes = body_max_bytes
         self._audit = audit
         self.resolver = APIGatewayRestResolver(
@@ -155,6 +160,7 @@ class Api:
             except Exception as error:
                 return refused(event, error)
         renew_environment()
+        self._serve_late(asked["path"])
 
         def resolve() -> dict[str, Any]:
             self.resolver.append_context(**context_of(self._parts, context, self._project))
@@ -189,6 +195,11 @@ class Api:
     def _serve_project(self) -> None:
         self._include(self._project.routers)
         self._project_is_served = True
+
+    def _serve_late(self, path: str) -> None:
+        for prefix in [prefix for prefix in self._late if path.startswith(prefix)]:
+            self._include(import_module(module).router for module in self._late[prefix])
+            self._late.pop(prefix, None)
 
     def _include(self, routers: Iterable[Router]) -> None:
         for router in routers:

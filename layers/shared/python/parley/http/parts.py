@@ -21,17 +21,28 @@ from aws_lambda_powertools.event_handler import Request
 from aws_lambda_powertools.event_handler.depends import Depends
 
 from parley import timing
-from parley.cleanup import cleaner, forgetting
-from parley.events import log
 from parley.http import identity, project_routes
 from parley.http.declared import resolved
-from parley.memory import store
-from parley.repository import database, sessions, transcript, user_budgets
-from parley.turns import cancel, decide, notes, send, summaries
-from parley.users import erasure, export, renaming
 
 if TYPE_CHECKING:
+    from parley.cleanup import cleaner, forgetting
     from parley.composition import Composition
+    from parley.events import log
+    from parley.memory import store
+    from parley.repository import database, sessions, transcript, user_budgets
+    from parley.turns import cancel, decide, notes, send, summaries
+    from parley.users import erasure, export, renaming
+else:
+
+    class _Unloaded:
+        """A module whose types are there for who reads the code: a part is what makes it."""
+
+        def __getattr__(self, name: str) -> Any:
+            return Any
+
+    cleaner = forgetting = log = store = database = sessions = transcript = _Unloaded()
+    user_budgets = cancel = decide = notes = send = summaries = _Unloaded()
+    erasure = export = renaming = _Unloaded()
 
 T = TypeVar("T")
 
