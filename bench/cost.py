@@ -28,9 +28,9 @@ from parley.memory.codec import pack_memory
 from parley.memory.store import TurnMemory
 
 ROOT = Path(__file__).parents[1]
-PRICES: dict[str, dict[str, float]] = tomllib.loads(
-    (Path(__file__).with_name("aws_prices.toml")).read_text(encoding="utf-8")
-)
+_PRICES = tomllib.loads((Path(__file__).with_name("aws_prices.toml")).read_text(encoding="utf-8"))
+FOUND: dict[str, str] = _PRICES.pop("found")
+PRICES: dict[str, dict[str, float]] = _PRICES
 TURNS = 1_000
 HISTORY = 100
 MODEL_SECONDS = (2, 10)
@@ -284,9 +284,9 @@ def page(plain: Turn, tool: Turn, peer: Turn) -> str:
 # What AWS charges
 
 This page is written by `make bench-cost`, from what a turn asks of each service, which is counted,
-and from the prices in `bench/aws_prices.toml`: those of eu-west-1, **written down from knowledge in
-November 2026 and not looked up**. The model and Postgres are paid for besides, by whoever serves
-them. Nothing here takes AWS's free allowances off, but where it says so.
+and from the prices in `bench/aws_prices.toml`: those of eu-west-1, **most of which were not looked
+up** ([which were](#where-the-prices-come-from)). The model and Postgres are paid for besides, by
+whoever serves them. Nothing here takes AWS's free allowances off, but where it says so.
 
 Counted, of a turn after {HISTORY} others: {_told(plain)}. With one call of a tool: {_told(tool)}. Of
 the FastAPI peer (`bench/peers/fastapi_app.py`): {_told(peer)}.
@@ -331,7 +331,21 @@ both secrets as SSM parameters (`DatabaseSecretArn` and `OpenAiSecretArn` take e
 ${beyond - idle[3][2]:.2f}, and with `Monitoring=false` besides ${bare:.2f}. In an account whose allowances other stacks use up, it
 is {"under" if full < 3 else "over"} $3 with monitoring, whose dashboard alone takes that. `AlarmThresholds=large` watches each
 function by itself, for ${larger:.2f} more.
-"""
+
+## Where the prices come from
+
+AWS's price list was not read. What is not looked up is written down from knowledge, of November 2026;
+[AWS's pages](https://aws.amazon.com/pricing/) decide.
+
+{_table(["", "dollars", "from"], [_sourced(service) for service in PRICES])}"""
+
+
+def _sourced(service: str) -> list[str]:
+    prices = ", ".join(
+        f"{name.replace('_', ' ')} {price:.10f}".rstrip("0").rstrip(".")
+        for name, price in PRICES[service].items()
+    )
+    return [service.replace("_", " "), prices, FOUND[service]]
 
 
 def _row(name: str, cost: Cost) -> tuple[str, Cost]:

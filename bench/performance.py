@@ -17,12 +17,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from bench import performance_page, plots
+from bench.imported import Library
 from bench.instant_model import TOOL
 from bench.memories import Taken, memories
 from bench.migrated import migrated
 from bench.sending import DYNAMODB, LIMITED, Measured, Sides, sides
 from bench.sides import Cost
-from bench.starts import starts
+from bench.starts import parts, starts
 
 DOCS = Path(__file__).parents[1] / "docs"
 LATENCIES = (0, 1)
@@ -45,6 +46,7 @@ class Figures:
         memories: What a turn's memory takes.
         redis: Whether there was a Redis.
         starts: What starting takes.
+        parts: What a function of each kind imports, by library.
         machine: What it was measured on.
     """
 
@@ -54,6 +56,7 @@ class Figures:
     memories: Taken
     redis: bool
     starts: dict[str, Cost]
+    parts: dict[str, list[Library]]
     machine: str
 
 
@@ -71,14 +74,14 @@ def measure(rounds: int) -> Figures:
         say("memory")
         taken, redis = memories(made, rounds, times=2)
         say("imports")
-        began = starts(rounds)
+        began, imported = starts(rounds), parts()
     load = os.getloadavg()[2]
     say("done")
     machine = (
         f"{datetime.now(UTC):%-d %B %Y}, {platform.system()} on {platform.machine()} with"
         f" {os.cpu_count()} processors, load {load:.1f}, Python {platform.python_version()}"
     )
-    return Figures(simple, turns, tools, taken, redis, began, machine)
+    return Figures(simple, turns, tools, taken, redis, began, imported, machine)
 
 
 def _requests(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from bench.imported import SHOWN, STANDARD, Library
 from bench.memories import LENGTHS
 from bench.sending import DYNAMODB, FLOOR, LIMITED, PARLEY, PEER, Measured
 from bench.starts import AGENTS, HELP, WITH_AGENTS, WITHOUT
@@ -23,7 +24,11 @@ _ROUTES = {
 _HEAD = """\
 # Performance
 
-This page is written by `make bench`; what it says was measured on {machine}.
+This page is written by `make bench`; what it says was measured on {machine}. All of its
+tables come from that one command, which takes some ten minutes. What it leaves out has commands of
+its own: packages that are deployed (`make bench-init`), a million sessions (`make bench-scale`,
+[scale.md](scale.md)), cleaning up (`make bench-cleanup`), streams (`make bench-stream`), and what
+all of it costs (`make bench-cost`, [cost.md](cost.md)).
 
 Every figure is a median, and all sides take turns within one run: compare the ratios, not the
 milliseconds, which a busy machine stretches. "CPU" is the processor's time in the process that
@@ -184,12 +189,34 @@ def _starts(figures: Figures) -> str:
         ]
         for name, cost in figures.starts.items()
     ]
-    text = (
-        "The imports of each function's `app.py`, from the checkout with its byte code, beyond what"
-        " Python itself takes; `make bench-init` measures the packages that are deployed, under"
-        " AWS's runtime emulator.\n\n"
-    )
-    return text + _table(["", "CPU", "time", "CPU, of `import agents`"], rows)
+    text = _STARTING + "\n" + _table(["", "CPU", "time", "CPU, of `import agents`"], rows)
+    for name, parts in figures.parts.items():
+        rest = parts[SHOWN:]
+        cpu, modules = sum(part.cpu for part in rest), sum(part.modules for part in rest)
+        shown = [*parts[:SHOWN], Library("the rest", cpu, modules)]
+        text += f"\nOf `{name}`, by library, each without what it imports of others:\n\n" + _table(
+            ["", "CPU", "modules"],
+            [[_library(part), f"{part.cpu:.0f} ms", part.modules] for part in shown],
+        )
+    return text
+
+
+def _library(part: Library) -> str:
+    return part.name if part.name in (STANDARD, "the rest") else f"`{part.name}`"
+
+
+_STARTING = """\
+The imports of each function's `app.py`, from the checkout with its byte code, beyond what Python
+itself takes; `make bench-init` measures the packages that are deployed, under AWS's runtime
+emulator. The environment of the checkout has what the packages have not: `awscrt`, `cryptography`
+and `rich`, which libraries import where they are there, are the tests'.
+
+Where a function is above its goal, that is what is left. A function that runs agents needs the
+SDK's loop, OpenAI's types of responses, Postgres and AWS: the SDK's own modules with those types
+come to about as much as the goal alone. To come below it would take an SDK that does not import its
+sandboxes for each run, and types that are not a class of Pydantic's each. What was cut, and how, is
+told in [the decision](decisions/the-sdk-imported-lean.md).
+"""
 
 
 def _with(latency: int) -> str:

@@ -2,24 +2,28 @@
 
     make bench-scale SESSIONS=1000000 MESSAGES=10000000
 
-Two databases of one server are filled in bulk, alike but for their size: each user has fifty
-sessions, and each session as many turns as come to the messages. The same statements are run on
-both in turns; each figure is the median of all rounds, in milliseconds on a socket. Beside it
-stands how many pages of 8 KB the statements look at, by EXPLAIN (ANALYZE, BUFFERS): that is the
-figure to trust, which no busy machine changes. A million sessions with ten million messages take
-about 8 GB (in TMPDIR) and some minutes to make.
+Three databases of one server are filled in bulk, alike but for their size, of which the second has
+a tenth of the third: each user has fifty sessions, and each session as many turns as come to the
+messages. The same statements are run on all in turns, and docs/scale.md is written; each figure is
+the median of all rounds, in milliseconds on a socket. Beside it stands how many pages of 8 KB the
+statements look at, by EXPLAIN (ANALYZE, BUFFERS): that is the figure to trust, which no busy
+machine changes. A million sessions with ten million messages take about 8 GB (in TMPDIR), a tenth
+of that besides, and some minutes to make.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import random
 import re
 import statistics
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -42,7 +46,7 @@ from parley.repository.waiting import WaitingSessions
 from parley_testing.postgres.databases import connect
 
 SMALL = 1_000
-_LARGE = "large"
+DOCS = Path(__file__).parents[1] / "docs"
 _COUNTED = 9
 """Of how many requests of each kind the pages are counted."""
 _WRITES = re.compile(r"^\s*EXPLAIN|\b(INSERT|UPDATE|DELETE)\b")
@@ -74,7 +78,7 @@ FROM turns t, unnest(ARRAY['user', 'assistant']) r
 
 
 class Side:
-    """One of the two databases."""
+    """One of the databases."""
 
     def __init__(self, url: str, sessions: list[tuple[str, UUID]]) -> None:
         self.database = Database(lambda: url, statement_timeout=60)
@@ -202,31 +206,37 @@ def _fill(sql: psycopg.Connection, sessions: int, messages: int) -> list[tuple[s
 
 
 def main() -> None:
-    """Measure, and print a line for each statement."""
+    """Measure, and write the page."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sessions", type=int, default=1_000_000)
     parser.add_argument("--messages", type=int, default=10_000_000)
     parser.add_argument("--rounds", type=int, default=40)
+    parser.add_argument("--docs", type=Path, default=DOCS, help="the folder to write to")
     asked = parser.parse_args()
+    each = asked.messages // asked.sessions
+    sizes = (SMALL, asked.sessions // 10, asked.sessions)
+    sides, filled = [], []
     with migrated() as made:
         with connect(made.server.url("postgres")) as admin:
-            admin.execute(
-                SQL("CREATE DATABASE {} TEMPLATE {}").format(
-                    Identifier(_LARGE), Identifier(DATABASE)
+            for size in sizes[1:]:
+                admin.execute(
+                    SQL("CREATE DATABASE {} TEMPLATE {}").format(
+                        Identifier(_name(size)), Identifier(DATABASE)
+                    )
                 )
-            )
-        each = asked.messages // asked.sessions
-        sides = []
-        for name, sessions in ((DATABASE, SMALL), (_LARGE, asked.sessions)):
+        for sessions in sizes:
             begun = time.monotonic()
-            with connect(made.server.url(name)) as sql:
-                filled = _fill(sql, sessions, sessions * each)
+            with connect(made.server.url(_name(sessions))) as sql:
+                found = _fill(sql, sessions, sessions * each)
                 ((size,),) = sql.execute(
                     "SELECT pg_size_pretty(pg_database_size(current_database()))"
                 ).fetchall()
             took = time.monotonic() - begun
-            print(f"{sessions:,} sessions, {sessions * each:,} messages: {size}, {took:.0f} s")
-            sides.append(Side(made.server.runtime_url(name), filled))
+            filled.append(
+                f"{sessions:,} sessions with {sessions * each:,} messages ({size}, {took:.0f} s)"
+            )
+            print(filled[-1], flush=True)
+            sides.append(Side(made.server.runtime_url(_name(sessions)), found))
         for number in range(asked.rounds + 2):
             for side in sides if number % 2 else reversed(sides):
                 side.requests()
@@ -237,20 +247,55 @@ def main() -> None:
             for _ in range(_COUNTED):
                 side.requests()
             side.administration()
-        small, large = sides
-        print(f"\n{'':28}{'milliseconds':^30}{'pages':^30}")
-        head = f"{f'{SMALL:,}':>10}{f'{asked.sessions:,}':>12}{'ratio':>8}"
-        print(f"{'':28}{head}{head}")
-        for name, times in small.times.items():
-            # The first are the connections' and the caches' start.
-            few, many = (statistics.median(each[1:]) for each in (times, large.times[name]))
-            line = f"{name:28}{few:10.2f}{many:12.2f}{many / few:8.2f}"
-            of_few, of_many = (statistics.median(side.pages[name]) for side in sides)
-            if of_few:
-                line += f"{of_few:10.0f}{of_many:12.0f}{of_many / of_few:8.2f}"
-            print(line)
+        page = _page(sides, sizes, filled)
+        (asked.docs / "scale.md").write_text(page, encoding="utf-8")
+        print(page)
         for side in sides:
             side.database.close()
+
+
+def _name(sessions: int) -> str:
+    return DATABASE if sessions == SMALL else f"of_{sessions}"
+
+
+_HEAD = """\
+# Large databases
+
+This page is written by `make bench-scale`; it was measured on {day}, load {load:.1f}.
+
+Three databases of one server, alike but for their size: {filled}. The same statements are run on
+all of them in turns. Milliseconds are medians on a socket. Pages are those of 8 KB that a statement
+looks at, by EXPLAIN (ANALYZE, BUFFERS): no busy machine changes them. Of statements that write
+nothing is counted; that none of them reads a table whole is tested
+(`tests/integration/stores/test_plans.py`).
+
+What grows with a database grows from one tenth of it to all of it. Beside a thousand sessions more
+changes: there Postgres reads a small table instead of its index, a page of a list or of what
+cleanup finds is not full, and the sample that statistics look at (the newest 1,000 turns of each
+day, said so in the answer by `estimated`) is not reached. So the last column is the one that tells.
+
+"""
+
+
+def _page(sides: Sequence[Side], sizes: Sequence[int], filled: Sequence[str]) -> str:
+    labels = [f"{size:,}" for size in sizes]
+    head = ["", *(f"ms, {each}" for each in labels), "ratio"]
+    head += [*(f"pages, {each}" for each in labels), "of the first", "of the tenth"]
+    lines = [head, ["---", *["---:"] * (len(head) - 1)]]
+    for name in sides[0].times:
+        # The first are the connections' and the caches' start.
+        times = [statistics.median(side.times[name][1:]) for side in sides]
+        pages = [statistics.median(side.pages[name]) for side in sides]
+        line = [name, *(f"{each:.2f}" for each in times), f"{times[-1] / times[0]:.2f}"]
+        if pages[0]:
+            line += [*(f"{each:.0f}" for each in pages)]
+            line += [f"{pages[-1] / pages[0]:.2f}", f"{pages[-1] / pages[1]:.2f}"]
+        else:
+            line += [""] * 5
+        lines.append(line)
+    table = "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    day = f"{datetime.now(UTC):%-d %B %Y}"
+    return _HEAD.format(day=day, load=os.getloadavg()[2], filled=", ".join(filled)) + table
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ import os
 import subprocess
 import sys
 
+from bench.imported import Library, libraries
 from bench.sides import Cost
 
 from parley_testing.api.handlers import FUNCTIONS
@@ -72,6 +73,14 @@ def starts(rounds: int) -> dict[str, Cost]:
             if at:
                 costs[name].append(cost)
     return {name: Cost.median(each) for name, each in costs.items()}
+
+
+def parts() -> dict[str, list[Library]]:
+    """Return what a function of each kind imports, by library."""
+    return {
+        name: libraries(str(FUNCTIONS / name), _SURROUNDINGS)
+        for name in (WITHOUT[0], WITH_AGENTS[0])
+    }
 
 
 def _taken(work: str, env: dict[str, str], path: list[str], bare: float) -> Cost:

@@ -13,7 +13,7 @@ bench-%: export USER_MAX_OPEN_TURNS = 0
 
 .PHONY: bench bench-cleanup bench-fairness bench-stream bench-page bench-prompt-cache bench-row-security bench-deployment-budget bench-init bench-scale bench-cost
 
-bench: .venv/.bench ## All speeds beside those of others, into docs/performance.md: some minutes
+bench: .venv/.bench ## All speeds beside those of others, into docs/performance.md: ten minutes
 	PYTHONPATH=tests/support:. $(BIN)/python -m bench.performance
 
 # What others build with, and what draws; nobody else needs it.
@@ -47,7 +47,7 @@ bench-init: .venv/.test ## What a project adds to the init of each packaged func
 	PYTHONPATH=tests/support $(BIN)/python -m bench.init --rounds $(ROUNDS)
 
 bench-scale: SESSIONS = 1000000
-bench-scale: .venv/.test ## A large database beside a small one (SESSIONS=1000000, MESSAGES=10000000: 8 GB in TMPDIR)
+bench-scale: .venv/.test ## Large databases beside a small one, into docs/scale.md (SESSIONS=1000000, MESSAGES=10000000: 9 GB in TMPDIR)
 	PYTHONPATH=tests/support:. $(BIN)/python -m bench.scale --sessions $(SESSIONS) --messages $(MESSAGES)
 
 bench-cost: .venv/.bench ## What AWS charges for turns and for an idle month, into docs/cost.md

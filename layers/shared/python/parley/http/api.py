@@ -160,7 +160,7 @@ class Api:
             except Exception as error:
                 return refused(event, error)
         renew_environment()
-        self._serve_late(asked["path"])
+        self.serve_late(asked["path"])
 
         def resolve() -> dict[str, Any]:
             self.resolver.append_context(**context_of(self._parts, context, self._project))
@@ -196,7 +196,8 @@ class Api:
         self._include(self._project.routers)
         self._project_is_served = True
 
-    def _serve_late(self, path: str) -> None:
+    def serve_late(self, path: str) -> None:
+        """Import the late routes whose paths begin as this one, unless they are there."""
         for prefix in [prefix for prefix in self._late if path.startswith(prefix)]:
             self._include(import_module(module).router for module in self._late[prefix])
             self._late.pop(prefix, None)
