@@ -285,6 +285,18 @@ def test_a_turn_that_waits_is_waited_for(client: Any, server_of: Any) -> None:
     assert places(client.follow(server, follow_turn(SESSION_ID, TURN_ID))) == ALL
 
 
+def test_behind_a_turn_that_waits_for_somebody_the_server_is_asked_as_seldom_as_it_says(
+    client: Any, server_of: Any
+) -> None:
+    stands_still = b"retry: 1000\n\nretry: 30000\n\n" + COMMENT
+    server = server_of(*[broken(stands_still, None) for _ in range(20)], whole())
+
+    found = client.follow(server, stream_message(SESSION_ID, "hi"))
+
+    assert places(found) == ALL
+    assert server.waits == [30.0] * 20
+
+
 def test_who_was_there_is_waited_for(client: Any, server_of: Any) -> None:
     nobody = [httpx.ConnectError("refused")] * 9
     server = server_of(broken(wire(EVENTS[:2])), *nobody, whole(2))

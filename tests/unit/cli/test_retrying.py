@@ -212,6 +212,18 @@ def test_a_message_that_waits_behind_others_is_given_up_if_nothing_more_is_heard
     assert server.waits == [20.0, 1.0, 2.0, 4.0]
 
 
+def test_a_message_behind_a_turn_that_waits_for_somebody_comes_back_at_once(
+    client: Any, server_of: Any, answered: Callable[[str | None], dict[str, Any]]
+) -> None:
+    left = answered(None)
+    left["turn"]["status"] = "queued"
+    server = server_of(httpx.Response(202, json=left))  # which says nothing of asking again
+
+    queued = client.do(server, messages.send_message(ID, "hi", on_conflict="enqueue"))
+
+    assert (queued.turn.status, queued.reply, server.waits) == ("queued", None, [])
+
+
 def test_a_message_for_the_background_is_accepted_at_once(
     client: Any, server_of: Any, answered: Callable[[str | None], dict[str, Any]]
 ) -> None:
