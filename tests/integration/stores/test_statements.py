@@ -32,6 +32,8 @@ VALUES = {
     "behind_waiting": "true",
     "crashed": "false",
     "of_all": "false",
+    "settles": "true",
+    "calls_known": "true",
     "remembered": "false",
     "lease": "45.0",
     "known_as": f"'{UUID(int=1)}'",

@@ -182,7 +182,7 @@ async def test_a_turn_that_had_its_answer_is_completed(
 async def test_a_turn_that_was_being_failed_is_cancelled_with_its_effects_noted(
     new_bench: NewBench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def down(*_: object) -> None:
+    def down(*_: object, **__: object) -> None:
         raise StoreUnavailable("postgres", "down")
 
     bench = new_bench(in_order(call("add_task", title="milk"), ValueError("no")))

@@ -18,7 +18,7 @@ from parley.memory.codec import Unreadable
 from parley.memory.store import ClaimedTurn, StoredTurn, TurnMemory
 from parley.repository.tool_calls import ToolCall
 from parley.repository.transcript import TurnView
-from parley.repository.turns import Completion, Ending, Renewed, RunningTurn, Stopped, Usage
+from parley.repository.turns import Completion, Ending, Known, Renewed, RunningTurn, Stopped, Usage
 from parley.repository.values import Message, Turn
 from parley.turns.attempt import Attempt
 from parley.turns.wakeup import Waker
@@ -71,7 +71,9 @@ class Turns:
         self._take("fence")
         return replace(turn, attempt=turn.attempt + 1) if self.held else None
 
-    def release(self, turn: RunningTurn, *, crashed: bool = False) -> bool:
+    def release(
+        self, turn: RunningTurn, *, crashed: bool = False, known: Known | None = None
+    ) -> bool:
         self._take("release, crashed" if crashed else "release")
         return self.held
 
@@ -97,6 +99,8 @@ class Turns:
         digest: str | None,
         spent: int = 0,
         spent_cost: int = 0,
+        *,
+        calls_known: bool = False,
     ) -> Stopped | None:
         if self.refuses_usage is not None:
             raise self.refuses_usage

@@ -363,6 +363,22 @@ class Held:
 
 
 @dataclass(frozen=True, slots=True)
+class Known:
+    """What an attempt that lets its turn go knows of its calls.
+
+    Attributes:
+        tokens: What those took that are recorded, and `cost` in nanodollars.
+        open_tokens: What others took that are over, or were broken off, and `open_cost`: the next
+            attempt asks them again.
+    """
+
+    tokens: int = 0
+    cost: int = 0
+    open_tokens: int = 0
+    open_cost: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Stopped:
     """What stopping a turn told.
 
@@ -546,8 +562,20 @@ class TurnRepository:
         digest: str | None,
         spent: int = 0,
         spent_cost: int = 0,
+        *,
+        calls_known: bool = False,
     ) -> Stopped | None:
         """Fail or cancel the turn, with what `complete` is told. One round trip.
+
+        Args:
+            turn: The turn, with the attempt that has it.
+            ending: How it ends.
+            usage: What its model calls came to.
+            digest: Of the agent's structure.
+            spent: As with `complete`.
+            spent_cost: Likewise.
+            calls_known: Whether its calls were made one after the other, so that none is under way
+                if more were recorded than were settled.
 
         Returns:
             What follows, also if an earlier call stopped it so and its answer was lost; None if
@@ -558,6 +586,7 @@ class TurnRepository:
             "error_code": ending.code,
             "error_detail": ending.detail,
             "remembered": ending.remembered,
+            "calls_known": calls_known,
         }
         scope = OfUser(turn.user_id)
         rows = self._database.run(scope, STOP, parameters) or self._database.run(
@@ -659,17 +688,30 @@ class TurnRepository:
         rows = self._database.run(OfUser(turn.user_id), RENEW, parameters)
         return Renewed(rows[0].has_budget, rows[0].counts_money) if rows else None
 
-    def release(self, turn: RunningTurn, *, crashed: bool = False) -> bool:
+    def release(
+        self, turn: RunningTurn, *, crashed: bool = False, known: Known | None = None
+    ) -> bool:
         """Let the next attempt have the turn now.
 
         Args:
             turn: The turn.
             crashed: Whether this counts as one of the crashes that a turn may have.
+            known: What its calls took; None where who lets go has not made them.
 
         Returns:
             False if this attempt was replaced or the turn is over.
         """
-        parameters = {"turn_id": turn.id, "attempt": turn.attempt, "crashed": crashed}
+        told = known or Known()
+        parameters = {
+            "turn_id": turn.id,
+            "attempt": turn.attempt,
+            "crashed": crashed,
+            "settles": known is not None,
+            "held": told.open_tokens,
+            "settled": told.tokens,
+            "held_cost": min(told.open_cost, COST_MAX),
+            "settled_cost": min(told.cost, COST_MAX),
+        }
         return bool(self._database.run(OfUser(turn.user_id), RELEASE, parameters))
 
     def _completed_before(self, turn: RunningTurn) -> Completion | None:

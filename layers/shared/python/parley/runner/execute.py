@@ -194,18 +194,19 @@ class TurnExecutor:
             outcome = "unavailable"
             # A tool that is always too slow would be tried for ever and block its session.
             await self._let_go(
-                attempt.turn, crashed=attempt.effects.overran, delay=retry_seconds(turn.tries)
+                attempt, crashed=attempt.effects.overran, delay=retry_seconds(turn.tries)
             )
             raise
         except (TurnUnfinished, asyncio.CancelledError):
-            await self._let_go(attempt.turn)
+            await self._let_go(attempt)
             raise
         except Exception:
             # A defect: it counts, or the turn would be tried for ever and block its session.
             if comes_back:
-                await release(self.turns, attempt.turn, crashed=True)
+                known = attempt.spending.known
+                await release(self.turns, attempt.turn, crashed=True, known=known)
             else:
-                await self._let_go(attempt.turn, crashed=True, delay=retry_seconds(turn.tries))
+                await self._let_go(attempt, crashed=True, delay=retry_seconds(turn.tries))
             raise
         finally:
             await attempt.watchdog.settle()
@@ -217,9 +218,10 @@ class TurnExecutor:
             )
         return view
 
-    async def _let_go(self, turn: RunningTurn, *, crashed: bool = False, delay: int = 0) -> None:
+    async def _let_go(self, attempt: Attempt, *, crashed: bool = False, delay: int = 0) -> None:
         """Let the next attempt have the turn, and wake a worker for it."""
-        await release(self.turns, turn, crashed=crashed)
+        turn = attempt.turn
+        await release(self.turns, turn, crashed=crashed, known=attempt.spending.known)
         await self.waker.wake(turn.session_id, user_id=turn.user_id, delay=delay)
 
     @property

@@ -7,6 +7,7 @@ module imports the Agents SDK.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import replace
@@ -157,7 +158,7 @@ class RecordingModel(Model):
             self._make_ready(record, tools)
             self._tell_said(position, record)
             for usage in (*record.get("failed", ()), record["usage"]):
-                spending.settle(usage, expected, cost)
+                spending.keep(*spending.settle(usage, expected, cost))
             return _response(record)
         event_writer = self._attempt.event_writer
         ask = self._model.get_response
@@ -167,6 +168,7 @@ class RecordingModel(Model):
 
         begun = 0.0
         heard = Heard()
+        paid: list[tuple[int, int]] = []
 
         def ended(error: Exception | None, spent: Spent | None) -> None:
             if begun:
@@ -182,18 +184,22 @@ class RecordingModel(Model):
                 await self._attempt.allow_call()
                 self._require_price()  # a budget in money may just have been heard of
                 begun = time.monotonic()
-                response = await ask(
-                    system_instructions,
-                    sendable(input, offered),
-                    model_settings,
-                    tools,
-                    output_schema,
-                    handoffs,
-                    tracing,
-                    previous_response_id=previous_response_id,
-                    conversation_id=conversation_id,
-                    prompt=prompt,
-                )
+                try:
+                    response = await ask(
+                        system_instructions,
+                        sendable(input, offered),
+                        model_settings,
+                        tools,
+                        output_schema,
+                        handoffs,
+                        tracing,
+                        previous_response_id=previous_response_id,
+                        conversation_id=conversation_id,
+                        prompt=prompt,
+                    )
+                except asyncio.CancelledError:  # what it has come to by then nobody tells
+                    spending.break_off(expected, cost)
+                    raise
             heard.answer(response.usage)
             record = recorded(response, taken)
             if not journal.add_answer(record):
@@ -207,7 +213,7 @@ class RecordingModel(Model):
             if spent is not None:
                 journal.count_failed(spent)
             if begun:  # most of what fails is not charged
-                spending.settle(None if spent is None else as_usage(spent), 0)
+                paid.append(spending.settle(None if spent is None else as_usage(spent), 0))
             if event_writer is not None and "/" not in position:
                 event_writer.void(int(position))
 
@@ -232,10 +238,12 @@ class RecordingModel(Model):
             record["mcp_tools"] = called  # a server may not have them any more when it is replayed
         record["usage"] = as_usage(spent)
         journal.count(spent)
-        spending.settle(record["usage"], expected, cost)
+        paid.append(spending.settle(record["usage"], expected, cost))
         # The root agent's last word is followed by `done`, which holds it.
         if "/" in position or any(item.get("type") in CALLS for item in record["output"]):
             await journal.record_response(position, record)
+            for took in paid:
+                spending.keep(*took)
             self._tell_said(position, record)
         self._make_ready(record, tools)
         return _response(record)

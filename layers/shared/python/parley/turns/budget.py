@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from parley.errors import ParleyError
 from parley.repository.fair_use import in_money
-from parley.repository.turns import tokens_of
+from parley.repository.turns import Known, tokens_of
 from parley.usage.tokens import Tokens
 from parley.usage.told import dollars
 
@@ -76,6 +76,8 @@ class TurnSpending:
         self._tokens_held = 0
         self._cost = 0
         self._cost_held = 0
+        self._kept = (0, 0)
+        self._broken_off = (0, 0)
 
     def expected(self, sent_bytes: int, answer_tokens: int | None) -> Tokens:
         """Return what a call is taken to come to before it is made.
@@ -156,19 +158,45 @@ class TurnSpending:
             self._tokens_held -= tokens
             self._cost_held -= cost
 
-    def settle(self, usage: Mapping[str, Any] | None, tokens: int, cost: int = 0) -> None:
+    @property
+    def known(self) -> Known:
+        """What is known of the calls, for who lets the turn go."""
+        (kept, kept_cost), (broken_off, broken_off_cost) = self._kept, self._broken_off
+        return Known(
+            kept,
+            kept_cost,
+            self._tokens - kept + broken_off,
+            self._cost - kept_cost + broken_off_cost,
+        )
+
+    def keep(self, tokens: int, cost: int) -> None:
+        """Take what calls came to that are recorded now, for the next attempt too."""
+        self._kept = (self._kept[0] + tokens, self._kept[1] + cost)
+
+    def break_off(self, tokens: int, cost: int) -> None:
+        """Take what a call is expected to have come to whose answer was not waited for."""
+        self._broken_off = (self._broken_off[0] + tokens, self._broken_off[1] + cost)
+
+    def settle(
+        self, usage: Mapping[str, Any] | None, tokens: int, cost: int = 0
+    ) -> tuple[int, int]:
         """Count a call that is over, of this attempt or an earlier one.
 
         Args:
             usage: What the server told of it; None or zeros where it told nothing.
             tokens: What it was taken to come to, which counts then.
             cost: What it was taken to cost, in nanodollars, which counts where that is not known.
+
+        Returns:
+            The tokens and the nanodollars that count.
         """
         told = 0 if usage is None else usage["input_tokens"] + usage["output_tokens"]
         priced = None if usage is None else usage.get("spent", {}).get("cost")
+        took, costs = told or tokens, cost if priced is None else priced
         self._calls += 1
-        self._tokens += told or tokens
-        self._cost += cost if priced is None else priced
+        self._tokens += took
+        self._cost += costs
+        return took, costs
 
 
 class NoRoom(Protocol):

@@ -17,6 +17,7 @@ from parley.repository.transcript import Transcript, TurnView
 from parley.repository.turns import (
     Completion,
     Ending,
+    Known,
     RunningTurn,
     Stopped,
     TurnRepository,
@@ -155,6 +156,7 @@ class Finalizer:
                 attempt.journal.digest or None,
                 attempt.spending.tokens,
                 attempt.spending.cost,
+                calls_known=not any("/" in position for position in attempt.journal.records),
             )
         except (StoreRefused, StoreMisconfigured) as error:
             _without("a turn is ended without its usage", error)
@@ -238,14 +240,20 @@ def usage_of(left: TurnMemory) -> Usage:
     )
 
 
-async def release(turns: TurnRepository, turn: RunningTurn, *, crashed: bool = False) -> bool:
+async def release(
+    turns: TurnRepository,
+    turn: RunningTurn,
+    *,
+    crashed: bool = False,
+    known: Known | None = None,
+) -> bool:
     """Let the next attempt have the turn now; if Postgres does not do it, its lease runs out.
 
     Returns:
         Whether this attempt had it, and it is released.
     """
     try:
-        return await in_thread(turns.release, turn, crashed=crashed)
+        return await in_thread(turns.release, turn, crashed=crashed, known=known)
     except (StoreUnavailable, DBAPIError) as error:
         logger().warning("a turn could not be released; its lease runs out", reason=str(error))
         return False

@@ -10,11 +10,9 @@ asked AS (
          lease_expires_at = CASE WHEN t.status <> 'queued'
            THEN now() + make_interval(secs => :lease) END,
          status = CASE t.status WHEN 'queued' THEN 'cancelled' ELSE 'running' END, awaited = 0,
-         lost_tokens = t.lost_tokens + CASE t.status WHEN 'running' THEN t.held_tokens ELSE 0 END,
-         held_tokens = 0,
-         lost_nanodollars = t.lost_nanodollars
-           + CASE t.status WHEN 'running' THEN t.held_nanodollars ELSE 0 END,
-         held_nanodollars = 0,
+         -- What a running attempt holds is settled by the end that is brought about.
+         held_tokens = CASE t.status WHEN 'running' THEN t.held_tokens ELSE 0 END,
+         held_nanodollars = CASE t.status WHEN 'running' THEN t.held_nanodollars ELSE 0 END,
          ended_at = CASE WHEN t.status = 'queued' THEN now() END,
          error_code = CASE WHEN t.status = 'queued' THEN :code END,
          error_detail = CASE WHEN t.status = 'queued' THEN :detail END

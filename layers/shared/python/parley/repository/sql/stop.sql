@@ -1,7 +1,9 @@
 -- End a turn without a reply: failed or cancelled.
 -- Parameters: session_id, turn_id, attempt, status, remembered, error_code, error_detail, agent_digest,
 -- model_calls, input_tokens, output_tokens, cached_tokens, reasoning_tokens, cost_nanodollars,
--- uncounted_calls, unpriced_calls, spent, model_steps, spent_tokens, spent_cost.
+-- uncounted_calls, unpriced_calls, spent, model_steps, spent_tokens, spent_cost, calls_known.
+-- Who cancels has taken a running attempt's place. What that held is lost, since whether the provider was
+-- asked cannot be known; unless more is recorded than it had told, and so nothing was under way.
 -- What was spent is added up by day, and once: it hangs on the turn that this statement ends. Rows of
 -- several models are locked in the order of the names, as by every turn of the user's.
 -- The session is locked before the turn: the other order deadlocked with deletion (turn-protocol,
@@ -17,9 +19,16 @@ ended AS (
          reasoning_tokens = :reasoning_tokens, cost_nanodollars = :cost_nanodollars,
          uncounted_calls = :uncounted_calls, unpriced_calls = :unpriced_calls, held_tokens = 0,
          held_nanodollars = 0,
-         spent_tokens = CASE WHEN t.budget_day IS NULL THEN 0 ELSE CAST(:spent_tokens AS bigint) END,
-         spent_nanodollars =
-           CASE WHEN t.budget_day IS NULL THEN 0 ELSE CAST(:spent_cost AS bigint) END
+         lost_tokens = t.lost_tokens + CASE WHEN :status <> 'cancelled'
+           OR :calls_known AND :spent_tokens > t.spent_tokens THEN 0 ELSE t.held_tokens END,
+         lost_nanodollars = t.lost_nanodollars + CASE WHEN :status <> 'cancelled'
+           OR :calls_known AND :spent_tokens > t.spent_tokens THEN 0 ELSE t.held_nanodollars END,
+         spent_tokens = CASE WHEN t.budget_day IS NULL THEN 0
+           WHEN :status = 'cancelled' THEN greatest(t.spent_tokens, CAST(:spent_tokens AS bigint))
+           ELSE CAST(:spent_tokens AS bigint) END,
+         spent_nanodollars = CASE WHEN t.budget_day IS NULL THEN 0
+           WHEN :status = 'cancelled' THEN greatest(t.spent_nanodollars, CAST(:spent_cost AS bigint))
+           ELSE CAST(:spent_cost AS bigint) END
   FROM locked WHERE t.session_id = locked.id AND t.id = :turn_id AND t.attempt = :attempt
     AND t.status = 'running'
   RETURNING t.id, t.user_id, t.agent, t.ended_at),
