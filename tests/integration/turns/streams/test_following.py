@@ -362,6 +362,30 @@ async def test_who_was_told_that_it_waits_where_nobody_wrote_it_is_told_that_it_
         assert await reading.rest() == []
 
 
+async def test_a_turn_that_nobody_streamed_until_it_goes_on_began_when_it_had_begun(
+    new_streams: NewStreams,
+) -> None:
+    """Its start is made up for who comes while it waits, and is then in the log that begins."""
+    streams = await new_streams(in_order(call("pay", "call_p", title="milk"), say("Paid.")))
+    bench = streams.bench
+    bench.agent = Agent("till", tools=[pay])
+    session_id = bench.new_session()
+    view = (await bench.sender.send(request(session_id), seconds=60)).view
+    async with streams.follow(session_id, view.turn.id) as reading:
+        first = await reading.rest()
+
+    decider = Decider(bench.database)
+    await decider.decide(view.approvals[0].id, "approved", by="alice", may=())
+    assert await bench.session_worker.run_next(session_id, seconds=60)
+
+    async with streams.follow(session_id, view.turn.id) as reading:
+        whole = await reading.rest()
+    assert [frame.event for frame in whole[:3]] == [
+        "turn.started", "turn.resumed", "approval.decided",
+    ]  # fmt: skip
+    assert whole[0] == first[0]
+
+
 async def test_who_follows_a_decision_is_told_the_rest_though_another_reader_is_still_leaving(
     new_streams: NewStreams, monkeypatch: pytest.MonkeyPatch
 ) -> None:

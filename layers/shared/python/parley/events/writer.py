@@ -236,7 +236,8 @@ class EventWriter:
                 await self._begin_anew()
             self._pending.clear()
             if self._last == 0:
-                self._put("turn.started", started(turn))
+                # As it is made up for who comes before there is a log.
+                self._put("turn.started", started(turn), turn.started_at)
             self._put("turn.resumed", {"attempt": turn.attempt})
             if anew and self._open is not None and str(self._open) not in self._records:
                 self._put("message.reset", {"step": self._open})
@@ -273,14 +274,14 @@ class EventWriter:
         self._told.add((kind, what))
         return True
 
-    def _put(self, kind: EventType, data: dict[str, Any]) -> None:
+    def _put(self, kind: EventType, data: dict[str, Any], at: datetime | None = None) -> None:
         if kind == "message.delta" and self._pending:
             before, _, earlier = self._pending[-1]
             same = before == kind and earlier["step"] == data["step"]
             if same and len(earlier["text"]) + len(data["text"]) <= PIECE_LIMIT:
                 earlier["text"] += data["text"]
                 return
-        self._pending.append((kind, datetime.now(UTC), data))
+        self._pending.append((kind, at or datetime.now(UTC), data))
         self._happened.set()
 
     async def _write(self, *, fenced: bool = True) -> bool:
