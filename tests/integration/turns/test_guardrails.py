@@ -257,5 +257,5 @@ async def test_outside_a_turn_an_agent_is_guarded_as_ever(new_bench: NewBench) -
     assert len(judge.asked) == 2
 
 
-def _down(*_: Any) -> Any:
+def _down(*_: Any, **__: Any) -> Any:
     raise StoreUnavailable("Postgres", "down")
