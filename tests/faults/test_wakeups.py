@@ -94,6 +94,7 @@ def test_a_worker_that_is_killed_anywhere_leaves_a_wakeup_to_another(
             worker_setup.queue.delete(record)
         else:
             assert ended == KILLED, point
+            asyncio.run(played.hung_up(victim))
             killed += 1
             held = played.expire()
             # Whatever it had taken, somebody looks within a minute.
