@@ -66,7 +66,7 @@ def test_what_the_first_call_is_expected_to_cost_is_held_by_the_begin(
     limits = {f"usd_per_{period}": 2_500 * NANO}
     turns = repository(database, **limits)
     for _ in range(2):
-        assert held(turns.begin(opening())).holds
+        assert held(turns.begin(opening())).first_held == HELLO
 
     refused = turns.begin(opening())
 
@@ -91,7 +91,7 @@ def test_what_a_turn_cost_is_settled_with_it(database: Database, sql: psycopg.Co
     taken = turns.claim_head(dead.session_id).turn
 
     assert taken is not None
-    assert not taken.holds
+    assert not taken.first_held
     # Whether the provider was asked for what the dead attempt held, nobody knows.
     assert of_user(sql) == ((120 + HELLO) * NANO,) * 2
     assert isinstance(turns.hold_tokens(taken, held=5, spent=0, held_cost=5 * NANO), Held)

@@ -97,7 +97,7 @@ async def test_a_turn_that_waits_is_held_by_what_is_set_before_it_runs(
     budgets.put("alice", OwnBudget(tokens_per_day=100_000))
 
     turn = bench.turns.claim_head(begun.session_id).turn
-    assert (turn.has_budget, turn.holds) == (True, before)
+    assert (turn.has_budget, turn.first_held) == (True, 0)
     view = await bench.execute(turn)
 
     assert view.turn.status == "completed"

@@ -23,7 +23,7 @@ def connected(url: str, count: int) -> Iterator[list[Database]]:
     with ExitStack() as stack:
         databases = []
         for _ in range(count):
-            database = Database(lambda: url, statement_timeout=10, pool_size=1)
+            database = Database(lambda: url, statement_timeout=HANG_SECONDS, pool_size=1)
             stack.callback(database.close)
             database.run(OfUser("alice"), text("SELECT 1"))
             databases.append(database)

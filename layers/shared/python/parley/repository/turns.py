@@ -138,7 +138,8 @@ class RunningTurn:
         summary: The summary of the turns before those, if there is one; vouched for as they are.
         summary_due: Whether turns were left behind that no summary covers, and nobody makes one.
         has_budget: Whether its user has a budget.
-        holds: Whether its first call of the model is held of that already.
+        first_held: The tokens that are held of that for its first call of the model; 0 if that is
+            to be asked for, as of a turn that waited: what was expected then is long out of date.
         counts_money: Whether something bounds what its calls cost.
     """
 
@@ -159,7 +160,7 @@ class RunningTurn:
     summary: Voucher | None = None
     summary_due: bool = False
     has_budget: bool = False
-    holds: bool = False
+    first_held: int = 0
     counts_money: bool = False
 
     @property
@@ -727,7 +728,6 @@ def _claimed(row: Row[Any], *, counts_money: bool) -> RunningTurn:
         summary=voucher_of_summary(row),
         summary_due=bool(row.summary_due),
         has_budget=bool(row.has_budget),
-        holds=bool(row.holds and (row.holds_money or not counts_money)),
         counts_money=counts_money,
     )
 
@@ -828,7 +828,7 @@ def _held(row: Row[Any], request: TurnRequest) -> RunningTurn:
         summary=voucher_of_summary(row),
         summary_due=bool(row.summary_due),
         has_budget=bool(row.has_budget),
-        holds=bool(row.holds),
+        first_held=row.first_held or 0,
         counts_money=bool(row.counts_money),
     )
 

@@ -157,8 +157,9 @@ class RecordingModel(Model):
                 _require_outputs(of_servers, tools, handoffs, self._attempt)
             self._make_ready(record, tools)
             self._tell_said(position, record)
-            for usage in (*record.get("failed", ()), record["usage"]):
-                spending.keep(*spending.settle(usage, expected, cost))
+            for usage in record.get("failed", ()):
+                spending.keep(*spending.settle(usage, 0))
+            spending.keep(*spending.settle(record["usage"], expected, cost))
             return _response(record)
         event_writer = self._attempt.event_writer
         ask = self._model.get_response
@@ -198,7 +199,7 @@ class RecordingModel(Model):
                         prompt=prompt,
                     )
                 except asyncio.CancelledError:  # what it has come to by then nobody tells
-                    spending.break_off(expected, cost)
+                    spending.settle(None, expected, cost)
                     raise
             heard.answer(response.usage)
             record = recorded(response, taken)

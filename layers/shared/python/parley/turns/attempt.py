@@ -31,6 +31,11 @@ _BUDGET = TurnBudget()
 _SERVER_LIMITS = ServerLimits()
 
 
+_MUCH_LARGER, _MUCH_MORE = 2, 4_096
+"""How often as much as was held a first call is expected to take, and how many tokens more, before
+it is asked for: its begin knew neither the agent's instructions nor what memory holds."""
+
+
 class Attempt:
     """One process's try at running a turn.
 
@@ -89,7 +94,7 @@ class Attempt:
         self.spending = TurnSpending(budget)
         self.server_limits = server_limits
         self._of_user = user_budget
-        self._first_is_held = turn.holds
+        self._first_held = turn.first_held
         self._holding = asyncio.Lock()
         self.event_writer: EventWriter | None = None
         self.context = TurnContext(turn.user_id, turn.session_id, turn.id)
@@ -119,16 +124,17 @@ class Attempt:
     async def allow_call(self) -> None:
         """Make sure that a call of the model may be made, which is held in `spending` already.
 
-        The first call of a turn is held by the statement that begins it. Calls at once come here
-        one after the other: each tells Postgres of all that are made then.
+        The first call of a turn is held by the statement that begins it, unless it turns out to be
+        much larger than was expected then. Calls at once come here one after the other: each tells
+        Postgres of all that are made then.
 
         Raises:
             BudgetExceeded: The budget of its user, or of all, has no room for it.
             Fenced: This attempt was replaced, or the turn is over.
             StoreUnavailable: Postgres cannot serve now.
         """
-        if not self._has_budget or self._first_is_held:
-            self._first_is_held = False
+        first, self._first_held = self._first_held, 0
+        if not self._has_budget or self._is_held(first):
             await self.lease.ensure_held()
             return
         async with self._holding:
@@ -141,6 +147,11 @@ class Attempt:
             )
         if reached is not None:
             raise BudgetExceeded(reached.limit, no_room(reached))
+
+    def _is_held(self, first: int) -> bool:
+        """Whether what a begin has held for the first call is about what that is to take."""
+        most = max(_MUCH_LARGER * first, first + _MUCH_MORE)
+        return first > 0 and self.spending.tokens_held <= most
 
     @property
     def turn(self) -> RunningTurn:

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from parley.errors import ParleyError
 from parley.repository.fair_use import in_money
-from parley.repository.turns import Known, tokens_of
+from parley.repository.turns import Known, spent_of, tokens_of
 from parley.usage.tokens import Tokens
 from parley.usage.told import dollars
 
@@ -77,7 +77,6 @@ class TurnSpending:
         self._cost = 0
         self._cost_held = 0
         self._kept = (0, 0)
-        self._broken_off = (0, 0)
 
     def expected(self, sent_bytes: int, answer_tokens: int | None) -> Tokens:
         """Return what a call is taken to come to before it is made.
@@ -161,21 +160,12 @@ class TurnSpending:
     @property
     def known(self) -> Known:
         """What is known of the calls, for who lets the turn go."""
-        (kept, kept_cost), (broken_off, broken_off_cost) = self._kept, self._broken_off
-        return Known(
-            kept,
-            kept_cost,
-            self._tokens - kept + broken_off,
-            self._cost - kept_cost + broken_off_cost,
-        )
+        kept, kept_cost = self._kept
+        return Known(kept, kept_cost, self._tokens - kept, self._cost - kept_cost)
 
     def keep(self, tokens: int, cost: int) -> None:
         """Take what calls came to that are recorded now, for the next attempt too."""
         self._kept = (self._kept[0] + tokens, self._kept[1] + cost)
-
-    def break_off(self, tokens: int, cost: int) -> None:
-        """Take what a call is expected to have come to whose answer was not waited for."""
-        self._broken_off = (self._broken_off[0] + tokens, self._broken_off[1] + cost)
 
     def settle(
         self, usage: Mapping[str, Any] | None, tokens: int, cost: int = 0
@@ -192,6 +182,8 @@ class TurnSpending:
         """
         told = 0 if usage is None else usage["input_tokens"] + usage["output_tokens"]
         priced = None if usage is None else usage.get("spent", {}).get("cost")
+        if usage is not None and spent_of(usage).uncounted:
+            told = max(told, tokens)  # of one half nothing was told
         took, costs = told or tokens, cost if priced is None else priced
         self._calls += 1
         self._tokens += took

@@ -258,10 +258,11 @@ SELECT CASE
   CASE WHEN seen.summary_to >= seen.memory_from THEN seen.summary_id END AS summary_id,
   seen.summary_attempt, EXISTS (SELECT FROM budget) AS has_budget,
   EXISTS (SELECT FROM bounds WHERE reached LIKE '%usd%') AS counts_money,
-  coalesce(made.held_tokens, taken.held_tokens, prior.held_tokens) > 0
-    AND (coalesce(made.held_nanodollars, taken.held_nanodollars, prior.held_nanodollars) > 0
+  -- Of what waited, it was expected before the turns ahead of it were over.
+  CASE WHEN coalesce(made.held_nanodollars, prior.held_nanodollars) > 0
       OR coalesce((SELECT priced FROM budget), true)
-      OR NOT EXISTS (SELECT FROM bounds WHERE reached LIKE '%usd%')) AS holds,
+      OR NOT EXISTS (SELECT FROM bounds WHERE reached LIKE '%usd%')
+    THEN coalesce(made.held_tokens, prior.held_tokens) END AS first_held,
   seen.window_from > greatest(seen.memory_from, seen.summary_to + 1)
     AND coalesce(seen.summarising_until < now(), true) AS summary_due,
   CASE WHEN coalesce(made.status, prior.status) = 'queued' THEN (

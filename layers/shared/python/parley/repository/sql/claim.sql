@@ -65,7 +65,6 @@ SELECT CASE
     (SELECT count(DISTINCT a.attempt) FROM approvals a WHERE a.turn_id = claimed.id) END AS pauses,
   said.id AS message_id, said.content AS said,
   locked.summary_id, locked.summary_attempt, locked.summary_due,
-  claimed.held_tokens > 0 AS holds, claimed.held_nanodollars > 0 AS holds_money,
   claimed.budget_day IS NOT NULL
     OR EXISTS (SELECT FROM user_budgets b WHERE b.user_id = claimed.user_id) AS has_budget,
   EXISTS (SELECT FROM user_budgets b WHERE b.user_id = claimed.user_id
