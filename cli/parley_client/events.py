@@ -52,7 +52,12 @@ class TurnResumed(TurnEvent):
 
 
 class AskedApproval(Model):
-    """A call of a tool that somebody has to decide on; see `Approval`."""
+    """A call of a tool that somebody has to decide on; see `Approval`.
+
+    Attributes:
+        arguments: JSON text, of which there are 16,000 characters at most.
+        cut: Whether the arguments are longer than that: `read_approval` gives them whole.
+    """
 
     approval_id: UUID
     call_id: str
@@ -61,6 +66,7 @@ class AskedApproval(Model):
     decider: str
     editable: bool
     expires_at: datetime
+    cut: bool = False
 
 
 class TurnWaiting(TurnEvent):

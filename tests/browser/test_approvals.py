@@ -105,6 +105,64 @@ def test_what_a_tool_is_given_can_be_changed_where_it_allows_that(
     expect(shown).to_contain_text("refunded 5 of A1")
 
 
+def test_who_changes_only_a_note_changes_nothing_else(page: Page, model: ToldModel) -> None:
+    note = "A1 \u202e\u200f é"
+    given = {"order": note, "cents": 12345678901234567890}
+    shown = ask(page, model, "to the digit", Called("refund", given))
+    asks = shown.locator(".approval")
+    expect(asks.locator("pre")).to_contain_text('"cents": 12345678901234567890')
+    asks.get_by_role("button", name="Change").click()
+    field = asks.get_by_label("Call it with")
+    field.fill(field.input_value().replace("A1", "B2"))
+    asks.get_by_role("button", name="Approve").click()
+
+    expect(shown).to_contain_text("Done with to the digit.")
+    expect(asks.locator("pre")).to_contain_text('"cents": 12345678901234567890')
+    shown.locator("summary", has_text="refund").click()
+    # Told by its number, what turns text around is still what the tool was given.
+    expect(shown.locator(".tool")).to_contain_text(
+        "refunded 12345678901234567890 of B2 ⟨U+202E⟩⟨U+200F⟩ é"
+    )
+
+
+def test_what_is_longer_than_an_event_is_said_to_be_until_it_is_read(
+    page: Page, model: ToldModel
+) -> None:
+    page.route("**/sessions/*/turns/*", lambda route: route.abort())  # it has not looked yet
+    shown = ask(page, model, "very long", Called("refund", {"order": "x" * 17_000, "cents": 7}))
+    asks = shown.locator(".approval")
+    expect(asks).to_contain_text("This is only the beginning")
+    expect(asks.get_by_role("button", name="Change")).to_be_hidden()
+    page.unroute("**/sessions/*/turns/*")
+    page.reload()
+
+    expect(asks.locator("pre")).to_contain_text('"cents": 7')
+    expect(asks).to_contain_text("Waits for a decision")
+    expect(asks.get_by_text("This is only the beginning")).to_be_hidden()
+    expect(asks.get_by_role("button", name="Change")).to_be_visible()
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ('{"z":1e400,"cents":1,"cents":2}', '{\n  "z": 1e400,\n  "cents": 1,\n  "cents": 2\n}'),
+        ('{"10":1.0,"9":[ ],"a":{}}', '{\n  "10": 1.0,\n  "9": [],\n  "a": {}\n}'),
+        ('["\\u00e9,\\"{",[-0.0]]', '[\n  "é,\\"{",\n  [\n    -0.0\n  ]\n]'),
+        ('{"cut": "te', '{"cut": "te'),
+    ],
+)
+def test_json_is_shown_as_it_was_written(visit: Enter, text: str, told: str) -> None:
+    page = visit().tab()
+    page.goto("/chat")
+    (script,) = page.locator("script[src*='/chat/main.js']").all()
+    module = (script.get_attribute("src") or "").replace("chat/main.js", "shared/json_text.js")
+    read = """async ([module, text]) => {
+        const { indented, changeable } = await import(new URL(module, document.baseURI));
+        return [indented(text), changeable(text)];
+    }"""
+    assert page.evaluate(read, [module, text]) == [told, told]
+
+
 def test_one_tab_decides_and_the_other_sees_it(visit: Enter, model: ToldModel, user: str) -> None:
     person = visit()
     one, other = person.tab(), person.tab()

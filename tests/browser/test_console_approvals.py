@@ -74,6 +74,25 @@ def test_a_turn_that_waits_leads_to_what_it_waits_for_which_is_approved(
     expect(main).to_contain_text(f"Done for {user}.")
 
 
+def test_who_changes_only_a_note_changes_nothing_else(
+    console: Page, stack: LocalStack, model: ToldModel, user: str
+) -> None:
+    given = {"account": 12345678901234567890, "note": "A1"}
+    asked = asking(stack, model, user, Called("charge", given))
+    console.goto(f"/console#approvals/{asked['approvals'][0]['id']}")
+    approval = console.locator(".approval")
+    expect(approval.locator("pre")).to_contain_text('"account": 12345678901234567890')
+    approval.get_by_role("button", name="Change").click()
+    field = approval.get_by_label("Call it with")
+    field.fill(field.input_value().replace("A1", "B2"))
+    approval.get_by_role("button", name="Approve").click()
+    expect(approval).to_contain_text("Approved")
+    wait_for(lambda: turn_of(stack, user, asked)["turn"]["status"] == "completed")
+
+    console.goto(f"/console#turns/{asked['turn']['id']}")
+    expect(console.get_by_role("main")).to_contain_text("charged 12345678901234567890: B2")
+
+
 def test_what_is_rejected_is_told_why_and_found_by_its_status(
     console: Page, stack: LocalStack, model: ToldModel, user: str
 ) -> None:

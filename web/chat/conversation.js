@@ -73,13 +73,13 @@ export class Conversation {
    *
    * @param {Turn} turn
    * @param {string} id
-   * @param {import("../shared/approval_view.js").Decision} decision
+   * @param {string} decision As JSON.
    * @returns {Promise<void>} Ends when it is decided, or throws if it was refused.
    */
   async decide(turn, id, decision) {
     try {
       // The same decision once more is harmless.
-      const decided = await this.api.json("POST", `approvals/${id}`, { body: decision, key: crypto.randomUUID() });
+      const decided = await this.api.json("POST", `approvals/${id}`, { json: decision, key: crypto.randomUUID() });
       turn.asks([decided]);
     } finally {
       await this.#look(turn).catch(() => undefined);

@@ -3,7 +3,8 @@
  */
 
 import { h } from "../shared/dom.js";
-import { indented, shortened, visible } from "../shared/text.js";
+import { indented } from "../shared/json_text.js";
+import { shortened, visible } from "../shared/text.js";
 
 /** @typedef {import("./turn.js").Called} Called */
 

@@ -16,7 +16,7 @@ import { ToolView } from "./tool_view.js";
  * @property {(turn: Turn) => void} retry
  * @property {(turn: Turn) => void} reconnect
  * @property {(turn: Turn) => Promise<void>} look
- * @property {(turn: Turn, id: string, decision: import("../shared/approval_view.js").Decision) => Promise<void>} decide
+ * @property {(turn: Turn, id: string, decision: string) => Promise<void>} decide
  * @property {() => void} grown Told when it may have become higher.
  */
 

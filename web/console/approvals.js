@@ -84,7 +84,7 @@ export async function showApproval({ api, place, id, signal, title }) {
     decide: async (_, decision) => {
       try {
         // The same decision once more is harmless.
-        show(await api.json("POST", path, { body: decision, key: crypto.randomUUID() }));
+        show(await api.json("POST", path, { json: decision, key: crypto.randomUUID() }));
         announce("It is decided.");
       } catch (error) {
         show(await api.json("GET", path));

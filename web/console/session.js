@@ -4,7 +4,8 @@
 
 import { h, set } from "../shared/dom.js";
 import { History } from "../shared/history.js";
-import { indented, visible } from "../shared/text.js";
+import { indented } from "../shared/json_text.js";
+import { visible } from "../shared/text.js";
 import { answerForm } from "./escalations.js";
 import { badge, facts, moment, reason, section, told, userLink } from "./telling.js";
 

@@ -142,7 +142,8 @@ function decisions(events) {
   return events.flatMap(({ type, at: time, data }) => {
     if (type === "turn.waiting") {
       return data.approvals.map((/** @type {any} */ asked) =>
-        at("waits", `May ${asked.name} be called? ${asked.decider} decides`, time, { given: asked.arguments }));
+        at("waits", `May ${asked.name} be called? ${asked.decider} decides`, time,
+          { given: asked.arguments, cut: asked.cut }));
     }
     if (type !== "approval.decided") return [];
     const how = data.edited ? `${data.decision}, with other arguments` : data.decision;

@@ -4,7 +4,8 @@
  */
 
 import { h } from "../shared/dom.js";
-import { indented, shortened, visible } from "../shared/text.js";
+import { indented } from "../shared/json_text.js";
+import { shortened, visible } from "../shared/text.js";
 import { svg } from "./plot.js";
 import { age, badge, count, facts, lasting, moment, section, told, userLink } from "./telling.js";
 import { timeLine } from "./time_line.js";

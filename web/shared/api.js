@@ -35,6 +35,7 @@ export class ApiError extends Error {
 /**
  * @typedef {object} Asked
  * @property {unknown} [body] Sent as JSON.
+ * @property {string} [json] Sent as it is; it is JSON.
  * @property {string} [key] The Idempotency-Key, which makes a POST safe to send again.
  * @property {Record<string, string>} [headers]
  * @property {Record<string, string | number>} [query]
@@ -98,18 +99,19 @@ export class Api {
    * @param {Asked} asked
    * @param {string} token
    */
-  async #send(method, path, { body, key, headers = {}, query = {}, signal }, token) {
+  async #send(method, path, { body, json, key, headers = {}, query = {}, signal }, token) {
     const url = new URL(path, ROOT);
     for (const [name, value] of Object.entries(query)) url.searchParams.set(name, String(value));
     /** @type {Record<string, string>} */
     const sent = { ...headers, Authorization: `Bearer ${token}` };
-    if (body !== undefined) sent["Content-Type"] = "application/json";
+    const content = json ?? (body === undefined ? undefined : JSON.stringify(body));
+    if (content !== undefined) sent["Content-Type"] = "application/json";
     if (key !== undefined) sent["Idempotency-Key"] = key;
     try {
       return await fetch(url, {
         method,
         headers: sent,
-        body: body === undefined ? undefined : JSON.stringify(body),
+        body: content,
         cache: "no-store",
         credentials: "omit",
         signal,

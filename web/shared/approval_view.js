@@ -3,7 +3,8 @@
  */
 
 import { h, set } from "./dom.js";
-import { indented, shortened, visible } from "./text.js";
+import { changeable, indented, isObject } from "./json_text.js";
+import { shortened, visible } from "./text.js";
 
 /**
  * @typedef {object} Asked
@@ -16,9 +17,8 @@ import { indented, shortened, visible } from "./text.js";
  * @property {string | null} [reason]
  * @property {string | null} [edited_arguments]
  * @property {string} [expires_at]
+ * @property {boolean} [cut] Whether there is more of its texts than this.
  */
-
-/** @typedef {{decision: "approve" | "reject", reason?: string, arguments?: object}} Decision */
 
 const REASON_MAX_CHARS = 1000;
 
@@ -36,7 +36,8 @@ export class ApprovalView {
    * @param {Asked} asked
    * @param {object} how
    * @param {boolean} how.may Whether who sees it may decide.
-   * @param {(id: string, decision: Decision) => Promise<void>} how.decide Throws what speaks against it.
+   * @param {(id: string, decision: string) => Promise<void>} how.decide Sends it, which is JSON; throws what speaks
+   *   against it.
    */
   constructor(asked, { may, decide }) {
     const id = `approval-${++made}`;
@@ -61,12 +62,14 @@ export class ApprovalView {
       h("div", {}, h("label", { for: `${id}-reason`, class: "label" }, "Reason, if there is one to give"), this.reason),
       h("div", { class: "choices" }, this.approve, this.reject));
     this.state = h("span", { class: "tool-state" });
+    this.cut = h("p", {}, "This is only the beginning: what it would be given is longer than is shown here.");
     this.who = h("p", { class: "quiet" });
     this.element = h("section", { class: "approval", "aria-labelledby": `${id}-title` },
       h("p", { id: `${id}-title`, class: "asks" },
         h("bdi", { class: "tool-name" }, visible(shortened(asked.tool, 100))), " ", this.state),
       h("p", { class: "label" }, "It would be given"),
       this.given,
+      this.cut,
       this.who,
       this.form,
       this.fault);
@@ -84,7 +87,8 @@ export class ApprovalView {
     this.state.textContent = late ? "Its time is over" : open ? "Waits for a decision" : STANDS[asked.status] ?? asked.status;
     this.who.replaceChildren(...this.#about(open));
     set(this.form, "hidden", !(open && this.may) || late);
-    set(this.change, "hidden", !asked.editable || !this.edit.hidden);
+    set(this.cut, "hidden", !asked.cut);
+    set(this.change, "hidden", !asked.editable || asked.cut === true || !this.edit.hidden);
     if (!open) this.fault.textContent = "";
   }
 
@@ -99,7 +103,7 @@ export class ApprovalView {
   }
 
   #change() {
-    this.edited.value = indented(this.asked.arguments);
+    this.edited.value = changeable(this.asked.arguments);
     set(this.edit, "hidden", false);
     set(this.change, "hidden", true);
     this.edited.focus();
@@ -108,18 +112,13 @@ export class ApprovalView {
   /** @param {"approve" | "reject"} decision */
   async #send(decision) {
     if (this.busy) return;
-    /** @type {Decision} */
-    const body = { decision };
-    if (this.reason.value.trim() !== "") body.reason = this.reason.value;
-    if (decision === "approve" && !this.edit.hidden) {
-      const changed = parsed(this.edited.value);
-      if (changed === null) {
-        this.fault.textContent = "What it is given must be a JSON object.";
-        this.edited.focus();
-        return;
-      }
-      body.arguments = changed;
+    const editing = decision === "approve" && !this.edit.hidden;
+    if (editing && !isObject(this.edited.value)) {
+      this.fault.textContent = "What it is given must be a JSON object.";
+      this.edited.focus();
+      return;
     }
+    const body = written(decision, this.reason.value, editing ? this.edited.value : null);
     this.#wait(true);
     this.fault.textContent = "";
     try {
@@ -138,12 +137,15 @@ export class ApprovalView {
   }
 }
 
-/** @param {string} text */
-function parsed(text) {
-  try {
-    const value = JSON.parse(text);
-    return typeof value === "object" && value !== null && !Array.isArray(value) ? value : null;
-  } catch {
-    return null;
-  }
+/**
+ * Return a decision as JSON. What the call is given stands in it as it was written: its numbers may
+ * be larger than JavaScript can count.
+ *
+ * @param {"approve" | "reject"} decision
+ * @param {string} reason
+ * @param {string | null} changed What it is given instead: JSON.
+ */
+function written(decision, reason, changed) {
+  const told = JSON.stringify({ decision, ...(reason.trim() === "" ? {} : { reason }) });
+  return changed === null ? told : `${told.slice(0, -1)},"arguments":${changed}}`;
 }

@@ -28,16 +28,12 @@ export function shortened(text, length) {
 }
 
 /**
- * Return JSON with its lines indented, or the text as it is if it is none.
+ * Return JSON in which characters that nobody would see are escaped; it says the same.
  *
- * @param {string} text
+ * @param {string} json In which they stand within strings only.
  */
-export function indented(text) {
-  try {
-    return visible(JSON.stringify(JSON.parse(text), null, 2));
-  } catch {
-    return visible(text);
-  }
+export function escaped(json) {
+  return json.replace(UNSEEN, (found) => `\\u${found.charCodeAt(0).toString(16).padStart(4, "0")}`);
 }
 
 /** @param {string} character */

@@ -1,4 +1,4 @@
-"""An agent whose tools ask: the user, who may change the arguments; the user; an administrator."""
+"""An agent whose tools ask: the user, who may change the arguments; the user; administrators."""
 
 from __future__ import annotations
 
@@ -25,6 +25,12 @@ def pay(effect: Effect, order: str) -> str:
     return f"paid {order}"
 
 
+@effect_tool(needs_approval=approval(by="admin", editable=True))
+def charge(effect: Effect, account: int, note: str) -> str:
+    """Charge an account."""
+    return f"charged {account}: {note}"
+
+
 @function_tool
 def look_up(order: str) -> str:
     """Look an order up."""
@@ -34,5 +40,7 @@ def look_up(order: str) -> str:
 def build() -> Agent[TurnContext]:
     """Return the agent."""
     return Agent(
-        name="refunds", instructions="You see to orders.", tools=[refund, close, pay, look_up]
+        name="refunds",
+        instructions="You see to orders.",
+        tools=[refund, close, pay, charge, look_up],
     )

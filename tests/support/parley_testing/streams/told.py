@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid5
 
+from parley.events import final
 from parley.events.log import EventType, TurnEvent
 from parley.http.streamed import Told
 from parley.repository.approvals import Approval
@@ -55,19 +56,9 @@ def stopped(kind: EventType, code: str = "model_failed") -> Happening:
     return kind, {"code": code, "detail": "It did not work.", "interrupted": False}
 
 
-def asked(*calls: str, decider: str = "user") -> Happening:
-    approvals = [
-        {
-            "approval_id": str(approval(call).id),
-            "call_id": call,
-            "name": "refund",
-            "arguments": '{"cents": 900}',
-            "decider": decider,
-            "editable": True,
-            "expires_at": AT.isoformat(),
-        }
-        for call in calls
-    ]
+def asked(*calls: str, decider: str = "user", arguments: str = '{"cents": 900}') -> Happening:
+    wanted = [approval(call, decider=decider, arguments=arguments) for call in calls]
+    approvals = [final.asked(each) for each in wanted]
     return "turn.waiting", {"waiting_for": "decisions", "approvals": approvals}
 
 
@@ -84,7 +75,13 @@ def decided(
     }
 
 
-def approval(call_id: str, status: ApprovalStatus = "open", *, decider: str = "user") -> Approval:
+def approval(
+    call_id: str,
+    status: ApprovalStatus = "open",
+    *,
+    decider: str = "user",
+    arguments: str = '{"cents": 900}',
+) -> Approval:
     """What is asked for with a call."""
     return Approval(
         id=uuid5(TURN, call_id),
@@ -94,7 +91,7 @@ def approval(call_id: str, status: ApprovalStatus = "open", *, decider: str = "u
         call_id=call_id,
         agent="todo",
         tool="refund",
-        arguments='{"cents": 900}',
+        arguments=arguments,
         digest="",
         decider=decider,
         editable=True,

@@ -13,6 +13,7 @@ import pytest
 
 from parley.errors import StoreUnavailable
 from parley.http.front_ends.ag_ui import Run, empty_run
+from parley.http.front_ends.narration import CUT
 from parley_testing.streams.ag_ui import applied, events_in, kinds
 from parley_testing.streams.told import (
     COMPLETED,
@@ -47,6 +48,25 @@ def told(
 def texts(events: list[dict[str, Any]]) -> list[str]:
     """The texts that a client holds who took all of the stream."""
     return [each["content"] for each in applied(events, [ASKED]) if "content" in each][1:]
+
+
+@pytest.mark.parametrize(("length", "cut"), [(16_000, False), (16_001, True)])
+@pytest.mark.parametrize("may", [True, False])
+def test_who_is_asked_about_more_than_is_shown_is_told_so(
+    length: int, cut: bool, may: bool
+) -> None:
+    arguments = json.dumps({"note": "x" * (length - 12)})
+    assert len(arguments) == length
+    happening = asked("call_1", arguments=arguments)
+    wanted = approval("call_1", decider="user" if may else "admin", arguments=arguments)
+    events = told(happening, waits_for=[wanted])
+
+    (interrupt,) = events[-1]["outcome"]["interrupts"]
+    assert interrupt["metadata"]["cut"] is cut
+    assert ("longer than is shown" in interrupt["message"]) is cut
+    (given,) = [each["delta"] for each in events if each["type"] == "TOOL_CALL_ARGS"]
+    shown = json.loads(given)
+    assert (shown == arguments[:16_000] + CUT) if cut else (shown == json.loads(arguments))
 
 
 def test_a_run_names_its_thread_itself_and_the_turn() -> None:

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from parley.errors import StoreUnavailable
 from parley.http.front_ends.ai_sdk import MessageStream
+from parley.http.front_ends.narration import CUT
 from parley.repository.transcript import TurnView
 from parley_testing.streams.ai_sdk import DONE, kinds, message_of, parts_in
 from parley_testing.streams.told import (
@@ -168,6 +169,24 @@ REFUND = approval("call_1")
 
 def types(parts: list[dict[str, Any]]) -> list[str]:
     return [part["type"] for part in parts]
+
+
+@pytest.mark.parametrize(("length", "cut"), [(16_000, False), (16_001, True)])
+def test_who_is_asked_about_more_than_is_shown_is_told_so(length: int, cut: bool) -> None:
+    arguments = json.dumps({"note": "x" * (length - 12)})
+    parts = told(asked("call_1", arguments=arguments), waits_for=[approval("call_1")])
+
+    (shown,) = [each["input"] for each in parts if each["type"] == "tool-input-available"]
+    assert shown == (arguments[:16_000] + CUT if cut else json.loads(arguments))
+
+
+def test_a_log_that_does_not_say_whether_it_was_cut_is_told() -> None:
+    kind, data = cast(tuple[Any, dict[str, Any]], asked("call_1"))
+    del data["approvals"][0]["cut"]
+    parts = told((kind, data), waits_for=[approval("call_1")])
+
+    (shown,) = [each["input"] for each in parts if each["type"] == "tool-input-available"]
+    assert shown == {"cents": 900}
 
 
 def test_who_may_decide_is_asked_and_nobody_else() -> None:

@@ -74,14 +74,19 @@ def waiting_events(view: TurnView, *, after: int) -> list[TurnEvent]:
     return [*begun, TurnEvent(after + len(begun) + 1, "turn.waiting", at, data)]
 
 
+def is_cut(arguments: str) -> bool:
+    """Tell whether an event holds only the beginning of a call's arguments."""
+    return len(arguments) > ARGUMENTS_LIMIT
+
+
 def asked(approval: Approval) -> dict[str, Any]:
     """Return what there is to tell of a call that somebody has to decide on."""
-    arguments = approval.arguments[:ARGUMENTS_LIMIT]
     return {
         "approval_id": str(approval.id),
         "call_id": approval.call_id,
         "name": approval.tool,
-        "arguments": arguments,
+        "arguments": approval.arguments[:ARGUMENTS_LIMIT],
+        "cut": is_cut(approval.arguments),
         "decider": approval.decider,
         "editable": approval.editable,
         "expires_at": approval.expires_at.isoformat(),

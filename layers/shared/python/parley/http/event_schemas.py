@@ -44,7 +44,11 @@ class AskedApproval(BaseModel):
     approval_id: UUID
     call_id: str
     name: str
-    arguments: str = Field(description="JSON; cut if it is very long.")
+    arguments: str = Field(description="JSON; its first 16,000 characters if it is longer.")
+    cut: bool = Field(
+        False,
+        description="Whether the arguments are longer: `GET /approvals/{approval_id}` has them.",
+    )
     decider: str
     editable: bool
     expires_at: Time

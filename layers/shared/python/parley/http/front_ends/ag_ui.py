@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic_core import from_json, to_json
 
+from parley.events.final import is_cut
 from parley.http.approval_schemas import REASON_MAX_CHARS
 from parley.http.front_ends.narration import Asked, Frame, Frames, farewell, narrate, written
 from parley.http.streamed import Told
@@ -208,16 +209,21 @@ class _Run:
     def _interrupt(self, call_id: str, asked: Approval) -> Frame:
         """Return what the client is asked."""
         may = asked.may_be_decided_by(self.run.user_id, self.run.may)
+        cut = is_cut(asked.arguments)
+        message = (
+            f"May {asked.tool} be called?"
+            if may
+            else f"{asked.tool} waits for somebody else to decide."
+        )
+        told = {"toolName": asked.tool, "decider": asked.decider, "mayDecide": may, "cut": cut}
         return {
             "id": str(asked.id),
             "reason": "tool_call",
-            "message": f"May {asked.tool} be called?"
-            if may
-            else f"{asked.tool} waits for somebody else to decide.",
+            "message": f"{message} Its arguments are longer than is shown." if cut else message,
             "toolCallId": call_id,
             "responseSchema": _response_schema(editable=asked.editable),
             "expiresAt": asked.expires_at.isoformat(),
-            "metadata": {"toolName": asked.tool, "decider": asked.decider, "mayDecide": may},
+            "metadata": told,
         }
 
 

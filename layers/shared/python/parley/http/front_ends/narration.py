@@ -128,6 +128,12 @@ BEHIND = (
 )
 """What a reader is told whose turn cannot begin before somebody has decided on another."""
 
+CUT = "… (This is only the beginning: the arguments are longer than is shown here.)"
+"""How arguments end that somebody is asked about and that an event holds the beginning of only.
+
+The protocols have no word for it, and who decides must not take them for the whole.
+"""
+
 GOES_ON = (
     "stream_interrupted",
     "The turn goes on without this stream: come back for it, whole.",
@@ -353,7 +359,9 @@ class _Story:
     def _ask(self, approvals: Sequence[Mapping[str, Any]]) -> list[Frame]:
         told = self._end()
         for each in approvals:
-            told += self._call(each["call_id"], each["name"], each["arguments"])
+            # A log from before this was told does not say.
+            arguments = each["arguments"] + (CUT if each.get("cut") else "")
+            told += self._call(each["call_id"], each["name"], arguments)
         for each in approvals:
             asked = Asked(each["approval_id"], each["decider"])
             self._asked[each["call_id"]] = asked
