@@ -20,8 +20,10 @@ from parley_cli.sessions import HEADINGS, columns
 from parley_cli.turn_screen import TurnScreen, show_turn
 from parley_cli.turns import told
 from parley_client import ApiError, Parley, ParleyError, TurnWaiting
+from parley_client.events import AskedApproval
 
 _SHOWN = 20
+_MAYBE_CUT = 16_000  # characters of arguments: an event holds no more
 _COMMANDS = ("/new", "/sessions", "/history", "/agent", "/help", "/quit")
 
 HELP = """\
@@ -173,25 +175,34 @@ class Chat:
             self._cancel(self._id, screen.turn_id, text)
 
     def _decide(self, waits: TurnWaiting) -> bool:
-        """Ask about each call that the turn waits for; False if one is left to somebody else."""
+        """Ask about each call that is the user's to decide; False if something is left open."""
         for asked in waits.approvals:
-            if asked.decider != "user":
-                note(f"{clean_line(asked.name)} waits for {clean_line(asked.decider)} to decide.")
-                return False
-            call = f"{clean_line(asked.name)} {clean_line(asked.arguments)}"
-            try:
-                yes = typer.confirm(f"May it call {call}?", err=True)
-            except typer.Abort:  # Ctrl-C, or Ctrl-D: neither says yes or no
+            if asked.decider == "user" and not self._decide_on(asked):
                 note(
                     "\nNothing was decided; the turn waits. `parley approvals list` tells for what."
                 )
                 return False
-            try:
-                self._parley.decide_approval(asked.approval_id, "approve" if yes else "reject")
-            except ApiError as error:
-                if error.code != "already_decided":
-                    raise
-                note(explain(error))  # elsewhere, while it was asked about here
+        others = [asked for asked in waits.approvals if asked.decider != "user"]
+        for asked in others:
+            note(f"{clean_line(asked.name)} waits for {clean_line(asked.decider)} to decide.")
+        return not others
+
+    def _decide_on(self, asked: AskedApproval) -> bool:
+        """Ask about a call and decide; False if the answer is neither yes nor no."""
+        arguments = asked.arguments
+        if len(arguments) >= _MAYBE_CUT:
+            arguments = self._parley.read_approval(asked.approval_id).arguments
+        call = f"{clean_line(asked.name)} {clean_line(arguments)}"
+        try:
+            yes = typer.confirm(f"May it call {call}?", err=True)
+        except typer.Abort:  # Ctrl-C, or Ctrl-D
+            return False
+        try:
+            self._parley.decide_approval(asked.approval_id, "approve" if yes else "reject")
+        except ApiError as error:
+            if error.code != "already_decided":
+                raise
+            note(explain(error))  # elsewhere, while it was asked about here
         return True
 
     def _cancel(self, session_id: UUID, turn_id: UUID | None, text: str) -> None:
