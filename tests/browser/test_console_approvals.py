@@ -74,7 +74,7 @@ def test_a_turn_that_waits_leads_to_what_it_waits_for_which_is_approved(
     expect(main).to_contain_text(f"Done for {user}.")
 
 
-def test_who_changes_only_a_note_changes_nothing_else(
+def test_an_administrator_who_changes_only_a_note_changes_nothing_else(
     console: Page, stack: LocalStack, model: ToldModel, user: str
 ) -> None:
     given = {"account": 12345678901234567890, "note": "A1"}
