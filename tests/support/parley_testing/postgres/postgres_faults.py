@@ -103,8 +103,9 @@ LASTING: Mapping[str, tuple[Fault, str]] = {
     # statement that came before.
     "stalled": (_stalled, "no connection|25P03|57014"),
     "statement time-out": (_locked, "57014"),
-    "lock time-out": (_lock_time_out, "55P03"),
-    "read-only": (_read_only, "25006"),
+    # These begin with a connection that is cut, after which a slow machine may not try again.
+    "lock time-out": (_lock_time_out, "55P03|no connection"),
+    "read-only": (_read_only, "25006|no connection"),
     "too many connections": (_too_many, "no connection"),
 }
 """Faults that begin with the operation's statement and last as long as the block, with a pattern
