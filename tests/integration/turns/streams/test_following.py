@@ -425,4 +425,40 @@ async def test_who_follows_a_decision_is_told_the_rest_though_another_reader_is_
         go_on.set()
 
         assert (await rest)[-1] == "turn.completed"
-        assert await first.rest() == []
+        assert (await first.rest())[-1].event == "turn.completed"
+
+
+async def test_who_is_told_that_it_waits_is_told_what_it_waits_for_by_now(
+    new_streams: NewStreams, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given a turn that went on, and waits again, between a look at its log and one at Postgres."""
+    steps = [call("pay", "call_p", title="milk"), call("pay", "call_q", title="bread")]
+    streams = await new_streams(in_order(*steps))
+    bench = streams.bench
+    bench.agent = Agent("till", tools=[pay])
+    session_id = bench.new_session()
+    async with streams.send(session_id) as reading:
+        before = await reading.rest()
+    stands_still = reader._Tail._stands_still
+    looked = 0
+
+    async def later(self: reader._Tail) -> bool:
+        nonlocal looked
+        looked += 1
+        if looked == 1:
+            (asked,) = data(before[-1])["approvals"]
+            decider = Decider(bench.database)
+            await decider.decide(UUID(asked["approval_id"]), "approved", by="alice", may=())
+            assert await bench.session_worker.run_next(session_id, seconds=HANG_SECONDS)
+        return await stands_still(self)
+
+    monkeypatch.setattr(reader._Tail, "_stands_still", later)
+    async with streams.follow(session_id, data(before[0])["turn_id"]) as reading:
+        told = await reading.rest()
+
+    assert told[: len(before)] == before
+    assert [frame.event for frame in told[len(before) :]] == [
+        "turn.resumed", "approval.decided", "tool.called", "tool.returned", "turn.waiting",
+    ]  # fmt: skip
+    (asked,) = data(told[-1])["approvals"]
+    assert asked["call_id"] == "call_q"

@@ -286,15 +286,14 @@ class _Tail:
                     self._take(came)
                     if came[-1].type in FINAL:
                         return
-                    if came[-1].type == "turn.waiting" and await self._stands_still():
+                    if came[-1].type == "turn.waiting" and await self._is_over():
                         return
                     pause, ask_at = _FIRST_PAUSE, max(ask_at, clock() + QUIET_SECONDS)
                     wake_at = clock() + WAKE_SECONDS
                 else:
                     pause = min(2 * pause, _LONGEST_PAUSE)
                 if self._view.turn.ended_at is not None or clock() >= ask_at:
-                    if await self._stands_still():
-                        self._take(await self._rest())
+                    if await self._is_over():
                         return
                     ask_at = clock() + ASK_SECONDS
                     if self._waker is not None and clock() >= wake_at:
@@ -344,6 +343,19 @@ class _Tail:
                 )
         return self._view.turn.ended_at is not None
 
+    async def _is_over(self) -> bool:
+        """Take what is left if the turn stands still; whether nothing more will come.
+
+        What it waited for may have been decided, and it may wait again, since the log was read.
+        """
+        if not await self._stands_still():
+            return False
+        rest = await self._rest()
+        if rest is None:
+            return False
+        self._take(rest)
+        return True
+
     async def _stands_still(self) -> bool:
         """Whether the turn has ended, or waits, itself or behind one, as far as can be told now."""
         return await self._ended() or self._view.stands_still
@@ -357,9 +369,9 @@ class _Tail:
         told = len(events) > 1 and events[-2].type == "turn.waiting"
         return turn.status == "cancelled" and turn.attempt > 2 and not told
 
-    async def _rest(self) -> Sequence[TurnEvent]:
+    async def _rest(self) -> Sequence[TurnEvent] | None:
         """Return what is left of the log of a turn that has ended or waits, with that made up if
-        need be.
+        need be; None if it has gone on by now.
 
         One that was made up to say that it waits stands where an attempt writes that it goes on.
 
@@ -369,6 +381,12 @@ class _Tail:
         if self._view.behind_waiting:  # nothing has happened in it
             return []
         if self._view.turn.ended_at is None:
+            attempt = self._view.turn.attempt
+            if _resumed(events) > attempt:
+                # It went on after it was looked at; or Postgres was restored to before that.
+                await self._ended()
+                if self._view.turn.attempt != attempt:
+                    return None
             if not events or events[-1].type != "turn.waiting":
                 last = max(self._last, events[-1].sequence if events else 0)
                 events = [*events, *waiting_events(self._view, after=last)]
@@ -395,6 +413,11 @@ class _Tail:
     def _notify(self) -> None:
         self.changed.set()
         self.changed = asyncio.Event()
+
+
+def _resumed(events: Sequence[TurnEvent]) -> int:
+    """Return the last attempt that went on with a turn, as its log tells; 0 if none did."""
+    return max((each.data["attempt"] for each in events if each.type == "turn.resumed"), default=0)
 
 
 def _sequence(event: TurnEvent) -> int:
