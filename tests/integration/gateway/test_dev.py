@@ -311,7 +311,7 @@ def test_a_stale_pid_file_that_names_a_stranger_harms_nobody(
     with stack_on() as stack:
         pid_file = stack.data_dir / "postgres" / "postmaster.pid"
         lines = pid_file.read_text().splitlines()
-    stranger = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    stranger = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(3_600)"])
     try:
         pid_file.write_text("\n".join([str(stranger.pid), *lines[1:]]) + "\n")
         with stack_on() as stack:
