@@ -219,3 +219,38 @@ async def test_the_next_attempt_halves_again_and_asks_nothing_twice(
     assert runs == ["a"]
     assert sent.view.reply is not None
     assert (sent.view.reply.content, sent.view.turn.attempt) == ("end", 2)
+
+
+async def test_a_call_that_was_recorded_beside_half_of_the_past_is_told_apart_beside_all_of_it(
+    new_bench: NewBench,
+) -> None:
+    """Given a server that gives each turn's first call the same id."""
+
+    @effect_tool
+    def note_down(effect: Any, text: str) -> str:
+        """Note a text down."""
+        return f"noted {text}"
+
+    def down() -> None:
+        raise StoreUnavailable("agent-session store", "down")
+
+    bench = new_bench(agent=Agent[TurnContext](name="one", tools=[note_down]))
+    session_id = bench.new_session()
+    bench.model.script = in_order(call("note_down", text="a"), say("ok"), say("ok"))
+    for said in ("1", "2"):
+        await bench.send(session_id, said)
+    bench.model.script = takes(5, in_order(call("note_down", text="b"), say("lost")))
+    bench.watched.before["finish"] = down
+    with pytest.raises(StoreUnavailable):
+        await bench.send(session_id, "3", key="k")
+    bench.watched.before.clear()
+    bench.model.script = in_order(say("end"))
+
+    await bench.send(session_id, "3", key="k")
+
+    shown = bench.model.asked[-1].input
+    calls = [each for each in shown if each.get("type") == "function_call"]
+    outputs = [each for each in shown if each.get("type") == "function_call_output"]
+    assert [each["arguments"] for each in calls] == ['{"text": "a"}', '{"text": "b"}']
+    assert [each["output"] for each in outputs] == ["noted a", "noted b"]
+    assert [each["call_id"] for each in calls] == [each["call_id"] for each in outputs]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import pairwise
 from typing import Any, cast
 from uuid import UUID
@@ -75,7 +75,13 @@ class Past:
                 seen[number] = turn
         self.store, self.first_read = Stored(stored), list(seen.values())
 
-    def window(self, max_items: int, max_bytes: int = 1_000_000, begins_at: int = 1) -> Window:
+    def window(
+        self,
+        max_items: int,
+        max_bytes: int = 1_000_000,
+        begins_at: int = 1,
+        own_call_ids: Collection[str] = (),
+    ) -> Window:
         most = vouched_turns(max_items)
         vouched = [each for each in self.vouched if each.number >= begins_at]
         return Window(
@@ -87,6 +93,7 @@ class Past:
             max_bytes=max_bytes,
             low_mark_percent=LOW_MARK,
             rebuild=lambda numbers: self._rebuild(numbers, max_bytes),
+            own_call_ids=own_call_ids,
         )
 
     def naive(self, max_items: int, max_bytes: int = 1_000_000) -> list[Item]:
@@ -228,6 +235,20 @@ def test_calls_of_two_turns_that_have_one_id_are_told_apart() -> None:
     assert ids[0] == "call_0"
     assert len(set(ids)) == 3
     assert [item["name"] for item in first if "name" in item] == ["of 1", "of 2", "of 3"]
+
+
+def test_a_call_of_an_earlier_turn_gives_way_to_one_that_the_turn_itself_has_recorded() -> None:
+    """Given an attempt that was shown less of the past, and whose calls got ids of that."""
+    past = Past([4, 4])
+    for number, items in past.items.items():
+        call = {"type": "function_call", "call_id": f"call_{number}", "name": f"of {number}"}
+        items[1:3] = [call, {"type": "function_call_output", "call_id": f"call_{number}"}]
+
+    shown = past.window(20, own_call_ids={"call_1"}).items
+
+    ids = [item["call_id"] for item in shown if "call_id" in item]
+    assert ids[0::2] == ids[1::2]
+    assert (ids[0] == "call_1", ids[2]) == (False, "call_2")
 
 
 # Turns of one item are possible, if only just: a reply without a word.

@@ -18,7 +18,7 @@ and stays the same until the next one counts (section 3b).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID, uuid5
 
@@ -71,6 +71,7 @@ class Window:
         low_mark_percent: int = LOW_MARK_PERCENT,
         rebuild: Rebuild,
         summary: Voucher | None = None,
+        own_call_ids: Collection[str] = (),
     ) -> None:
         """Assemble the window.
 
@@ -86,10 +87,12 @@ class Window:
             rebuild: Gives what turns left that the store has lost: of those that are named, newest
                 first, as many as come to no more than `max_bytes`, and the one that is too much.
             summary: Names the summary of the turns before the window, if there is one.
+            own_call_ids: Ids that the turn's own calls have which earlier attempts recorded.
 
         Raises:
             StoreUnavailable: A store cannot serve now.
         """
+        self._own_call_ids = frozenset(own_call_ids)
         stored = _believed(first_read, vouched)
         most = _Size(max_items, max_bytes)
         missing: list[Voucher] = []
@@ -155,10 +158,11 @@ class Window:
         """Return all items, oldest first; no two turns' calls have the same id.
 
         Some servers start at call_0 in every turn. A turn's calls get ids that no turn it was shown
-        has, but it may come to stand beside another: one that was rebuilt without its calls then.
-        Of two calls with one id the SDK would send the model only one.
+        has, but it may come to stand beside another: one that was rebuilt without its calls then,
+        or that was too much beside it when an attempt before this one asked the model. Of two calls
+        with one id the SDK would send the model only one.
         """
-        used: set[str] = set()
+        used = set(self._own_call_ids)
         for turn in reversed(self._shown):
             items = self._items[turn.number]
             ids = {each["call_id"] for each in items if "call_id" in each}

@@ -388,6 +388,7 @@ class TurnExecutor:
             low_mark_percent=self.limits.memory_low_mark,
             rebuild=rebuild,
             summary=attempt.turn.summary if attempt.turn.agent in self.summarised else None,
+            own_call_ids=attempt.journal.call_ids,
         )
         if window.rebuilt:
             logger().warning("memory rebuilt from the transcript", turns=window.rebuilt)
