@@ -10,7 +10,7 @@ from pathlib import Path
 
 from parley.composition import Composition
 from parley.config import load_settings
-from parley.http import approvals, memory, open, sessions, transcript, turns, usage, web
+from parley.http import memory, open, sessions, transcript, turns, web
 from parley.http.api import Api
 from parley.http.audit import PREFIX, Audit
 from parley.http.body import body_max_bytes
@@ -23,7 +23,8 @@ reseed_after_restore()
 parts = Composition(load_settings("database", "memory", "queue"))
 parts.prepare_reading()
 
-ROUTES = (sessions, transcript, turns, approvals, memory, usage, open)
+ROUTES = (sessions, transcript, turns, memory, open)
+DECISIONS, USAGE = ("parley.http.approvals",), ("parley.http.usage",)
 ADMINISTRATION = tuple(
     f"parley.http.{name}" for name in ("admin", "admin_turns", "admin_stats", "budgets")
 )
@@ -41,7 +42,11 @@ handler = Api(
     body_max_bytes=body_max_bytes(TEXTS_MAX_CHARS),
     audit=Audit(parts.audit_records),
     project=ProjectRoutes(manifest().routes),
-    late={PREFIX: ADMINISTRATION},
+    late={
+        "/approvals": DECISIONS,
+        "/usage": USAGE,
+        PREFIX: (*ADMINISTRATION, *DECISIONS, *USAGE),
+    },
 )
 
 starting.done()

@@ -131,7 +131,8 @@ def test_a_function_is_asked_for_what_its_code_serves(
     with environment(function, monkeypatch):
         module = load_function(function.lower())
         if function == "Sessions":
-            module.handler.serve_late("/admin/")
+            for prefix in ("/admin/", "/approvals", "/usage"):
+                module.handler.serve_late(prefix)
     if function == "Stream":
         served = set(METHODS.items())
     else:

@@ -68,7 +68,12 @@ NEVER = {
         *OF_AGENTS,
         *(ADMINISTRATION - {"parley.cleanup.cleaner", "parley.cleanup.retention"}),
     },
-    "sessions": {*OF_AGENTS, *ADMINISTRATION, "botocore.session", "parley.cleanup.outbox"},
+    "sessions": {
+        *OF_AGENTS,
+        *ADMINISTRATION,
+        *("parley.http.approvals", "parley.http.usage", "botocore.session"),
+        "parley.cleanup.outbox",
+    },
     **dict.fromkeys(WITH_AGENTS, OF_THE_SDK | ADMINISTRATION),
 }
 # With what the tests need besides, some of which libraries import if it is there. Who adds a

@@ -93,12 +93,14 @@ class Api:
             audit: Records what administrators do; None if none of the routes is theirs.
             project: The routes of the project's own, if this is the function that serves them.
             late: Modules with a `router` whose routes few ask for, by what their paths begin with:
-                they are imported when one of them is first asked for.
+                they are imported when one of them is first asked for. One whose paths begin in two
+                ways stands at both.
         """
         self._parts = parts
         self._project = project or ProjectRoutes()
         self._project_is_served = False
         self._late = dict(late or {})
+        self._imported_late: set[str] = set()
         self.body_max_bytes = body_max_bytes
         self._audit = audit
         self.resolver = APIGatewayRestResolver(
@@ -199,7 +201,10 @@ class Api:
     def serve_late(self, path: str) -> None:
         """Import the late routes whose paths begin as this one, unless they are there."""
         for prefix in [prefix for prefix in self._late if path.startswith(prefix)]:
-            self._include(import_module(module).router for module in self._late[prefix])
+            for module in self._late[prefix]:
+                if module not in self._imported_late:
+                    self._include([import_module(module).router])
+                    self._imported_late.add(module)
             self._late.pop(prefix, None)
 
     def _include(self, routers: Iterable[Router]) -> None:
