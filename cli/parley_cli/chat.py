@@ -23,7 +23,6 @@ from parley_client import ApiError, Parley, ParleyError, TurnWaiting
 from parley_client.events import AskedApproval
 
 _SHOWN = 20
-_MAYBE_CUT = 16_000  # characters of arguments: an event holds no more
 _COMMANDS = ("/new", "/sessions", "/history", "/agent", "/help", "/quit")
 
 HELP = """\
@@ -190,7 +189,7 @@ class Chat:
     def _decide_on(self, asked: AskedApproval) -> bool:
         """Ask about a call and decide; False if the answer is neither yes nor no."""
         arguments = asked.arguments
-        if len(arguments) >= _MAYBE_CUT:
+        if asked.cut:
             arguments = self._parley.read_approval(asked.approval_id).arguments
         call = f"{clean_line(asked.name)} {clean_line(arguments)}"
         try:

@@ -123,14 +123,14 @@ def test_arguments_that_were_cut_are_read_whole_before_they_are_asked_about(
 ) -> None:
     api.answers(f"GET /approvals/{UUID(int=2)}", approval(2, "send", LONG))
 
-    talk.ask(asked(1, "pay"), asked(2, "send", arguments=LONG[:16_000]))
+    talk.ask(asked(1, "pay"), asked(2, "send", arguments=LONG[:16_000], cut=True))
 
     assert talk.questions == ["May it call pay {}?", f"May it call send {LONG}?"]
     assert [number for number, _ in talk.decided()] == [1, 2]
 
 
 def test_what_cannot_be_read_whole_is_not_asked_about(talk: Talk) -> None:
-    result = talk.ask(asked(2, "send", arguments=LONG[:16_000]))
+    result = talk.ask(asked(2, "send", arguments=LONG[:16_000], cut=True))
 
     assert talk.questions == []
     assert talk.decided() == []
