@@ -164,6 +164,20 @@ def test_users_are_named_as_tokens_name_them(api: Api, admin: Any, user: str) ->
     assert say(api, user).status == 201
 
 
+@pytest.mark.parametrize(
+    ("name", "reason"), [("x" * 1001, "has more than 1000 characters"), ("%00", "is empty")]
+)
+@pytest.mark.parametrize("path", ["/admin/users/{}/budget", "/admin/users/{}/export"])
+def test_a_name_that_none_can_be_is_refused_with_its_limit(
+    admin: Any, path: str, name: str, reason: str
+) -> None:
+    refused = admin("GET", path.format(name))
+
+    problem(refused, 422, "invalid_field")
+    (error,) = refused.json["errors"]
+    assert (error["field"], error["reason"]) == ("user_id", reason)
+
+
 def test_of_administrators_at_once_one_counts_whole(
     database_url: str, sql: psycopg.Connection
 ) -> None:

@@ -103,6 +103,44 @@ async def test_what_is_told_is_kept_and_what_is_not_stays_unknown(
     assert (spent.calls, spent.uncounted) == (1, int(not known.are_counted))
 
 
+def saying_nothing(which: str, usage: Any) -> Any:
+    """Make a step that answers with no text, whole and as a stream."""
+    if which == "chat_completions":
+        return either(completion({"content": ""}, usage=usage), chunks(usage=usage))
+    return responding(response(usage=usage))
+
+
+def cut_off(which: str, usage: Any) -> Any:
+    """Make a step whose answer reaches its limit of tokens, whole and as a stream."""
+    if which == "chat_completions":
+        message = {"content": "Hi"}
+        whole = completion(message, "length", usage=usage)
+        return either(whole, chunks(message, finish_reason="length", usage=usage))
+    ended = {"status": "incomplete", "incomplete_details": {"reason": "max_output_tokens"}}
+    return responding(response(said("Hi"), usage=usage, **ended))
+
+
+@pytest.mark.parametrize(("step", "tries"), [(saying_nothing, 2), (cut_off, 1)])
+@pytest.mark.parametrize("told", [True, False])
+async def test_an_answer_of_no_use_counts_where_its_tokens_are_told_and_never_as_none(
+    conversation: Conversation, which: str, step: Any, tries: int, told: bool
+) -> None:
+    """Given a server that tells none, then they are unknown, not 0 tokens for 0 dollars."""
+    names = ("input_tokens", "output_tokens", "total_tokens")
+    if which == "chat_completions":
+        names = ("prompt_tokens", "completion_tokens", "total_tokens")
+    usage = dict(zip(names, (11, 7, 18), strict=True)) if told else None
+    conversation.script(*[step(which, usage)] * tries)
+
+    turn = (await conversation.say()).turn
+
+    assert turn.status == "failed"
+    spent = turn.spent
+    calls = tries if told else 0
+    assert (spent.calls, spent.input, spent.output) == (calls, 11 * calls, 7 * calls)
+    assert spent.uncounted == 0
+
+
 @CHAT
 @STREAMED
 async def test_a_stream_that_counts_in_each_chunk_is_counted_once(

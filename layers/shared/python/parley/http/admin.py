@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Literal
 from urllib.parse import unquote
 
+from annotated_types import MaxLen, MinLen
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.api_gateway import Router
 from aws_lambda_powertools.event_handler.openapi.params import Path, Query
@@ -57,8 +58,11 @@ _LINES = {
 # REST APIs pass a path on as it was sent, percent-encoded, and the resolver leaves it so.
 UserId = Annotated[
     str,
+    MinLen(1),
+    MaxLen(1000),
+    # Behind the limits: those of `Path` come after it and would be those of a list.
     BeforeValidator(lambda name: storable(unquote(name))),
-    Path(min_length=1, max_length=1000, description="The user, as tokens name them; quoted."),
+    Path(description="The user, as tokens name them; quoted."),
 ]
 
 

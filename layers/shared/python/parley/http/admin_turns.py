@@ -6,6 +6,7 @@ from typing import Annotated
 from urllib.parse import unquote
 from uuid import UUID
 
+from annotated_types import MaxLen, MinLen
 from aws_lambda_powertools.event_handler.api_gateway import Router
 from aws_lambda_powertools.event_handler.openapi.params import Path, Query
 from pydantic import BeforeValidator
@@ -37,12 +38,11 @@ from parley.turns.remembered import list_remembered
 
 AnyTurnId = Annotated[
     str,
+    MinLen(1),
+    MaxLen(REQUEST_ID_MAX_CHARS),
+    # Behind the limits: those of `Path` come after it and would be those of a list.
     BeforeValidator(lambda name: storable(unquote(name))),
-    Path(
-        min_length=1,
-        max_length=REQUEST_ID_MAX_CHARS,
-        description="The turn's id, or the `request_id` of the request which made it.",
-    ),
+    Path(description="The turn's id, or the `request_id` of the request which made it."),
 ]
 
 

@@ -47,11 +47,12 @@ class Heard:
         """Return the tokens of an answer that was of no use; None if nobody told any.
 
         Args:
-            billed: What is known of them without having heard.
+            billed: What is known of them without having heard: by the SDK's account, which has 0
+                for what a server that was heard did not tell.
         """
-        if self.tokens is None and billed is not None:
-            return Tokens(input=billed["input_tokens"], output=billed["output_tokens"])
-        return self.tokens
+        if self.answered or billed is None:
+            return self.tokens
+        return Tokens(input=billed["input_tokens"], output=billed["output_tokens"])
 
 
 _heard: ContextVar[Heard | None] = ContextVar("parley_heard", default=None)
