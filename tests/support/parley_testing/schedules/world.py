@@ -25,8 +25,10 @@ from parley.events.writer import EventWriter
 from parley.ids import SUMMARY_NUMBER, TurnKey, conversation_key, new_id
 from parley.memory.sqlite import SqliteStore
 from parley.memory.store import AgentSessionStore, StoredTurn
+from parley.memory.window import vouched_turns
 from parley.repository.transcript import TurnView
-from parley.repository.turns import RunningTurn
+from parley.repository.turns import Begun as BegunTurn
+from parley.repository.turns import HeadClaim, RunningTurn, TurnRepository, TurnRequest
 from parley.repository.waiting import WaitingSessions
 from parley.turns.decide import Decider
 from parley.turns.lease import Lease
@@ -74,8 +76,12 @@ class Process:
             summarised=True,
         )
         executor = _Watched(self, self.bench.executor)
-        self.sender = replace(self.bench.sender, executor=executor, store=store)
-        self.session_worker = replace(self.bench.session_worker, executor=executor, store=store)
+        judged = _Judged(self)
+        self.bench.turns = judged
+        self.sender = replace(self.bench.sender, turns=judged, executor=executor, store=store)
+        self.session_worker = replace(
+            self.bench.session_worker, turns=judged, executor=executor, store=store
+        )
         self.recovery = Recovery(WaitingSessions(self.database), self.bench.waker)
         self.decider = Decider(self.database, self.bench.waker)
         self.canceller = replace(self.bench.canceller, open_store=lambda: store)
@@ -182,6 +188,31 @@ class Begun:
     lost: tuple[frozenset[tuple[UUID, int]], ...]
 
 
+class _Judged(TurnRepository):
+    """Turns that are judged as soon as they are begun, before anything else can change."""
+
+    def __init__(self, process: Process) -> None:
+        super().__init__(process.database, window=vouched_turns(MEMORY_ITEMS))
+        self._process = process
+
+    def begin(
+        self, request: TurnRequest, *, enqueue: bool = False, queue: bool = False
+    ) -> BegunTurn:
+        begun = super().begin(request, enqueue=enqueue, queue=queue)
+        self._judge(begun.turn)
+        return begun
+
+    def claim_head(self, session_id: UUID) -> HeadClaim:
+        claim = super().claim_head(session_id)
+        self._judge(claim.turn)
+        return claim
+
+    def _judge(self, turn: RunningTurn | None) -> None:
+        assert self._process.world is not None
+        if turn is not None:
+            self._process.world.judge(turn)
+
+
 class _Watched(Executor):
     def __init__(self, process: Process, executor: Executor) -> None:
         self._process = process
@@ -283,19 +314,28 @@ class World:
         forgotten = [turn for turn in forgotten if turn.session_id not in heard]
         assert not forgotten, f"nobody was woken for: {forgotten}"
 
-    def begun(self, turn: RunningTurn, lost: frozenset[tuple[UUID, int]]) -> Begun:
-        """See that a turn which is about to run is there, with all that it is to remember."""
+    def judge(self, turn: RunningTurn) -> None:
+        """See that a turn that has just begun is there, with all that it is to remember.
+
+        That is what counts now. Before the turn runs a prune may move the window, or the user may
+        have memory cleared, and the turn keeps what it was given.
+        """
         try:
-            self.held.append(turn)
             self.look()
             seen = self.promises.seen.turn(turn.id)
             if seen is not None and seen.attempt == turn.attempt:
                 assert seen.text == turn.text, "another message"
                 expected = self.promises.vouched(seen)
-                # Memory may have been cleared since.
-                if turn.session_id not in self.promises.cleared:
-                    assert list(turn.remembered) == expected, f"{turn.remembered}, not {expected}"
-                assert set(expected) <= set(turn.remembered), "a turn is missing from memory"
+                assert list(turn.remembered) == expected, f"{turn.remembered}, not {expected}"
+        except BaseException as problem:
+            # Raised from here it would only fail the turn.
+            self.problems.append(problem)
+
+    def begun(self, turn: RunningTurn, lost: frozenset[tuple[UUID, int]]) -> Begun:
+        """Take a turn that is about to run."""
+        self.held.append(turn)
+        try:
+            self.look()
         except BaseException as problem:
             self.problems.append(problem)
         return Begun(turn, (lost, frozenset(self.promises.lost)))
