@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -24,6 +25,8 @@ target = "till:build"
 description = "Pays."
 """
 TILL = '''
+from pathlib import Path
+
 from agents import Agent, function_tool
 
 from parley import approval
@@ -33,20 +36,22 @@ from parley.stand_in import Asked, ToolCall
 @function_tool(needs_approval=True)
 def pay(title: str) -> str:
     """Pay for something."""
-    return f"paid {title}"
+    with Path({paid!r}).open("a") as paid:
+        print(title, file=paid)
+    return f"paid {{title}}"
 
 
 @function_tool(needs_approval=approval(by="admin"))
 def refund(title: str) -> str:
     """Refund something."""
-    return f"refunded {title}"
+    return f"refunded {{title}}"
 
 
 def answer(asked: Asked) -> str | ToolCall | None:
     if asked.done:
         return str(asked.done[-1][1])
     tool, _, title = asked.text.partition(" ")
-    return ToolCall(tool, {"title": title}) if tool in asked.tools else None
+    return ToolCall(tool, {{"title": title}}) if tool in asked.tools else None
 
 
 def build():
@@ -55,11 +60,19 @@ def build():
 
 
 @pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
+def paid(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file in which each call that is made leaves a line: what was paid for."""
+    file = tmp_path_factory.mktemp("made") / "paid"
+    file.touch()
+    return file
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory, paid: Path) -> Iterator[LocalStack]:
     """A stack with an agent that asks."""
     own = tmp_path_factory.mktemp("till")
     (own / "pyproject.toml").write_text(PROJECT)
-    (own / "till.py").write_text(TILL)
+    (own / "till.py").write_text(TILL.format(paid=str(paid)))
     data = tmp_path_factory.mktemp("cli") / "data"
     with LocalStack(data, project=own, ready_within=HANG_SECONDS) as stack:
         yield stack
@@ -79,15 +92,15 @@ def test_a_call_is_asked_about_in_place_and_made(terminal: Open) -> None:
     assert "Traceback" not in talk.shown
 
 
-def test_who_says_no_has_the_agent_told_so(terminal: Open) -> None:
+def test_who_says_no_has_the_agent_told_so(terminal: Open, paid: Path) -> None:
     talk = terminal("chat", "--session", "no", "--user", "anna")
     talk.wait_for("no>")
-    talk.say("pay milk")
+    talk.say("pay rent")
     talk.wait_for("May it call pay")
     talk.say("n")
     talk.wait_for("This call was not made: it was rejected.")
     talk.wait_for("no>")
-    assert "paid milk" not in talk.shown
+    assert "rent" not in paid.read_text().splitlines()
 
 
 @pytest.mark.parametrize("key", [CTRL_C, CTRL_D])
@@ -99,7 +112,12 @@ def test_who_says_neither_decides_nothing_and_the_conversation_goes_on(
     talk.wait_for(f"{name}>")
     talk.say("pay milk")
     talk.wait_for("May it call pay")
-    talk.press_until(key, "Nothing was decided; the turn waits.")
+    talk.wait_for("[y/N]: ")  # the space comes when a line is read
+    if key == CTRL_C:
+        talk.interrupt()
+    else:
+        talk.press(key)  # once: a second would leave
+    talk.wait_for("Nothing was decided; the turn waits.")
     talk.wait_for(f"{name}>")
     talk.say("/quit")
 
@@ -109,20 +127,22 @@ def test_who_says_neither_decides_nothing_and_the_conversation_goes_on(
 
 
 @pytest.mark.parametrize(
-    ("elsewhere", "here", "told", "becomes"),
+    ("elsewhere", "here", "told"),
     [
-        ("approve", "y", "", "paid milk"),
-        ("approve", "n", "is approved already", "paid milk"),
-        ("reject", "y", "is rejected already", "This call was not made: it was rejected."),
+        ("approve", "y", ""),
+        ("approve", "n", "is approved already"),
+        ("reject", "y", "is rejected already"),
     ],
 )
 def test_what_was_decided_elsewhere_while_it_is_asked_about_here_stands(
-    terminal: Open, parley: Callable[..., Any], elsewhere: str, here: str, told: str, becomes: str
+    terminal: Open, parley: Callable[..., Any], paid: Path, elsewhere: str, here: str, told: str
 ) -> None:
     name = f"{elsewhere}-{here}"
+    rejected = elsewhere == "reject"
+    becomes = "This call was not made: it was rejected." if rejected else f"paid {name}"
     talk = terminal("chat", "--session", name, "--user", "anna")
     talk.wait_for(f"{name}>")
-    talk.say("pay milk")
+    talk.say(f"pay {name}")
     talk.wait_for("May it call pay")
     listed = parley("approvals", "list", "--status", "open", "--json", "--user", "anna").out
     asked = json.loads(listed.splitlines()[0])["id"]  # the newest
@@ -136,7 +156,12 @@ def test_what_was_decided_elsewhere_while_it_is_asked_about_here_stands(
 
     assert talk.ended() == 0
     assert told in talk.shown
-    assert talk.shown.count("paid milk") == (1 if elsewhere == "approve" else 0)
+    stands = json.loads(parley("approvals", "show", asked, "--json", "--user", "anna").out)
+    assert stands["status"] == ("rejected" if rejected else "approved")
+    said = parley("sessions", "show", name, "--messages", "--json", "--user", "anna").out
+    contents = [json.loads(line)["content"] for line in said.splitlines()]
+    assert contents == [f"pay {name}", f"[offline model] {becomes}"]
+    assert paid.read_text().splitlines().count(name) == (0 if rejected else 1)
 
 
 def test_what_somebody_else_decides_is_left_to_them(

@@ -1,4 +1,8 @@
-"""A program on a terminal: what it shows can be read, and keys can be pressed."""
+"""A program on a terminal: what it shows can be read, and keys can be pressed.
+
+What is shown is what was drawn, and a thing may be drawn any number of times: of what is there once, or
+is not there, a test asks the API or a command whose output is piped.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,9 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 
-from parley_testing.waiting import HANG_SECONDS
+import psutil
+
+from parley_testing.waiting import HANG_SECONDS, wait_for
 
 # The terminal becomes the program's own, so that Ctrl-C in it is a signal; one that the tests may
 # have been started to ignore, as a job in the background is.
@@ -59,7 +65,8 @@ class Terminal:
     def press_until(self, key: str, text: str) -> None:
         """Press a key until this is shown, as people do.
 
-        Python misses a signal while readline is busy with a key that came just before.
+        For keys that do nothing more when they are pressed again, as they may be though the first
+        was heard.
         """
         for within in (1.0, 1.0, 2.0, 4.0):
             self.press(key)
@@ -70,6 +77,15 @@ class Terminal:
                 continue
         self.press(key)
         self.wait_for(text)
+
+    def interrupt(self) -> None:
+        """Press Ctrl-C once the program waits, which it does for a line if it has just asked for one.
+
+        Python does not hear a signal that comes between its last look for one and its reading.
+        """
+        program = psutil.Process(self._process.pid)
+        wait_for(lambda: program.status() == psutil.STATUS_SLEEPING)
+        self.press(CTRL_C)
 
     def wait_for(self, text: str, within: float = HANG_SECONDS) -> str:
         """Read until it shows this after what was waited for last; return what came with it.
