@@ -1,7 +1,7 @@
 """A program on a terminal: what it shows can be read, and keys can be pressed.
 
-What is shown is what was drawn, and a thing may be drawn any number of times: of what is there once, or
-is not there, a test asks the API or a command whose output is piped.
+What is shown is what was drawn, and a thing may be drawn any number of times: of what is there
+once, or is not there, a test asks the API or a command whose output is piped.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ class Terminal:
         self.wait_for(text)
 
     def interrupt(self) -> None:
-        """Press Ctrl-C once the program waits, which it does for a line if it has just asked for one.
+        """Press Ctrl-C when the program waits; for a line, if it has just asked for one.
 
         Python does not hear a signal that comes between its last look for one and its reading.
         """
