@@ -67,7 +67,7 @@ def test_all_that_is_kept_of_a_user_goes(
 ) -> None:
     belong(api, aged, "alice")
     there = rows_of(sql, "alice")
-    of_nobody = {"cleanup_progress", "audit_records", "deployment_spending"}
+    of_nobody = {"cleanup_progress", "audit_records", "deployment_spending", "summary_places"}
     assert all(rows for table, rows in there.items() if table not in of_nobody)
     held = sum(len(turns) for turns in aged.memory().values())
 

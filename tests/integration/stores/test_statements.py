@@ -37,7 +37,7 @@ VALUES = {
     "remembered": "false",
     "lease": "45.0",
     "known_as": f"'{UUID(int=1)}'",
-    **dict.fromkeys(("summary_id", "making_id", "mine"), NOBODY),
+    **dict.fromkeys(("summary_id", "making_id", "mine", "place"), NOBODY),
     "agents": "array['a']",
     "approval_id": NOBODY,
     "asked": "'[]'",
@@ -48,7 +48,7 @@ VALUES = {
     (
         "window", "max_queued", "pace_turns", "attempt", "model_calls", "input_tokens",
         "output_tokens", "summary_attempt", "making_attempt", "my_attempt", "turns", "max_bytes",
-        "pause", "longest",
+        "pause", "longest", "at_once", "wait",
         "max_open_turns", "turns_per_minute", "call_tokens", "tokens_per_day", "tokens_per_month",
         "held", "settled", "held_cost", "settled_cost", "spent_tokens", "spent_cost",
         "cost", "priced_calls",

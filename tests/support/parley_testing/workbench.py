@@ -94,6 +94,7 @@ class Workbench:
         caps: Caps | None = None,
         summarised: bool = False,
         summary_bytes: int = INPUT_BYTES,
+        summaries_at_once: int = 0,
         fair_use: FairUse = UNLIMITED,
         budget: TurnBudget | None = None,
         user_budget: UserBudget = UNBOUNDED,
@@ -142,10 +143,10 @@ class Workbench:
             waker=self.waker,
             open_log=open_log,
             fanout=self.fanout,
-            summaries=SummaryRepository(database, user_budget),
+            summaries=SummaryRepository(database, user_budget, summaries_at_once),
             summarised=agents,
         )
-        self.summaries = SummaryRepository(database, user_budget)
+        self.summaries = SummaryRepository(database, user_budget, summaries_at_once)
         self.summariser = Summariser(
             self.summaries,
             self.transcript,

@@ -363,10 +363,13 @@ class Composition:
     def summariser(self) -> Summariser:
         """Makes summaries. Asking for it imports the Agents SDK."""
         from parley.agents.summary_models import SummaryModels
+        from parley.repository.summaries import SummaryRepository
         from parley.runner.summaries import Summariser
 
+        # The other workers are left for turns: a model for summaries may be slow.
+        at_once = max(1, self.settings.worker_concurrency // 2)
         return Summariser(
-            self.summaries,
+            SummaryRepository(self.database, self._user_budget, at_once),
             self.transcript,
             self.store,
             SummaryModels(self._providers, self.settings.memory_summary_model).of,

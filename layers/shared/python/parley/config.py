@@ -43,6 +43,7 @@ class Settings(BaseModel):
 
     memory_summary: OnOff = "off"
     memory_summary_model: str | None = None
+    worker_concurrency: int = Field(4, ge=1, le=1000)
 
     agent_session_retention_days: int = Field(7, ge=1, le=3650)
     agent_session_cleanup_hour: int = Field(2, ge=0, le=23)

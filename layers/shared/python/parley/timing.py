@@ -89,6 +89,9 @@ SUMMARY_LEASE_SECONDS = 180
 SUMMARY_PAUSE_SECONDS = 60
 """How long a summary that could not be made is left, and twice as long after each further time."""
 
+SUMMARY_WAIT_SECONDS = 30
+"""How long a summary is left where as many are made as may be at a time."""
+
 LONGEST_SUMMARY_PAUSE_SECONDS = 6 * 3600
 """How long it is left at most."""
 

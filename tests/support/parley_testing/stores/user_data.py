@@ -24,6 +24,7 @@ _OF_USER = {
     "daily_usage": "user_id = %(user)s",
     "cleanup_progress": "false",
     "deployment_spending": "false",  # sums of all users
+    "summary_places": "false",  # of all sessions, and names none
     "audit_records": "false",  # they are the deployment's, and say what was done to the user
 }
 

@@ -72,6 +72,8 @@ GUARDS: Mapping[str, Guard] = {
     # Sums of all users, beside which each begin is held; who counts them is the owner's trigger.
     "deployment_spending": Guard(("SELECT",), {"SELECT": "USING (true)"}),
     "escalation_notices": Guard(),
+    # Functions of the owner's take its places, and leave them.
+    "summary_places": Guard(),
     "cleanup_progress": Guard(),
     "audit_records": Guard(),
     "alembic_version": Guard(service=("SELECT",)),

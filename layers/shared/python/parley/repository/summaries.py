@@ -18,13 +18,14 @@ from parley.errors import NotFound
 from parley.ids import SUMMARY_NUMBER, TurnKey, Voucher, new_id
 from parley.repository.database import Database
 from parley.repository.fair_use import UNBOUNDED, UserBudget
-from parley.repository.scope import OfSession, OfUser
+from parley.repository.scope import SERVICE, OfSession, OfUser
 from parley.repository.statements import statement
 from parley.repository.turns import COST_MAX, Usage, voucher_of_summary
 from parley.timing import (
     LONGEST_SUMMARY_PAUSE_SECONDS,
     SUMMARY_LEASE_SECONDS,
     SUMMARY_PAUSE_SECONDS,
+    SUMMARY_WAIT_SECONDS,
 )
 from parley.usage.spent import Spent
 
@@ -45,6 +46,7 @@ class Taken:
         numbers: The turns that it takes in besides those of the summary before, in their order.
         before: The summary before, which it takes the place of.
         counts_money: Whether something bounds what its calls cost.
+        place: Its place among those that are made at a time; None where any number is.
     """
 
     session_id: UUID
@@ -56,11 +58,25 @@ class Taken:
     numbers: tuple[int, ...]
     before: Voucher | None
     counts_money: bool = False
+    place: UUID | None = None
 
     @property
     def key(self) -> TurnKey:
         """What names it in the agent-session store."""
         return TurnKey(SUMMARY_NUMBER, self.id)
+
+
+@dataclass(frozen=True, slots=True)
+class NoPlace:
+    """As many summaries are made as may be at a time, so one is left for a while.
+
+    Attributes:
+        user_id: Whose session it is of.
+        pause: For how many seconds.
+    """
+
+    user_id: str
+    pause: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,9 +114,18 @@ class SessionSummary:
 class SummaryRepository:
     """The summaries of all sessions. Methods block, and raise `StoreUnavailable`."""
 
-    def __init__(self, database: Database, budget: UserBudget = UNBOUNDED) -> None:
-        """Keep the way to Postgres, and what users may spend."""
+    def __init__(
+        self, database: Database, budget: UserBudget = UNBOUNDED, at_once: int = 0
+    ) -> None:
+        """Keep the way to Postgres.
+
+        Args:
+            database: Where sessions are.
+            budget: What users may spend.
+            at_once: How many summaries are made at a time, of all sessions; 0 is any number.
+        """
         self._database = database
+        self._at_once = at_once
         self._limits = {
             "limits": to_json(budget.limits).decode(),
             "of_all": any(limit.startswith("deployment") for limit in budget.limits),
@@ -113,7 +138,7 @@ class SummaryRepository:
         *,
         max_bytes: int,
         instead: Taken | None = None,
-    ) -> Taken | None:
+    ) -> Taken | NoPlace | None:
         """Take the making of a session's next summary. One round trip.
 
         Args:
@@ -128,6 +153,9 @@ class SummaryRepository:
             None if no summary is due, or somebody else makes it, or it was left for a while, or a
             budget is used up.
         """
+        place = new_id() if self._at_once else None
+        if instead is not None:
+            place = instead.place
         parameters = {
             "session_id": session_id,
             "agents": list(agents),
@@ -139,12 +167,29 @@ class SummaryRepository:
             "mine": None if instead is None else instead.id,
             "my_attempt": 0 if instead is None else instead.attempt,
             "limits": self._limits["limits"],
+            "place": place,
+            "at_once": self._at_once,
+            "wait": float(SUMMARY_WAIT_SECONDS),
         }
+        again = False
         while True:
             # Not repeated: of a try whose answer was lost, the lease runs out.
             (row,) = self._database.run_once(OfSession(session_id), _TAKE, parameters)
-            if row.outcome != "again":
-                return _taken(session_id, row) if row.outcome == "taken" else None
+            match row.outcome:
+                case "again":
+                    again = True
+                case "taken":
+                    return _taken(session_id, row, place)
+                case "full":
+                    return NoPlace(row.user_id, float(SUMMARY_WAIT_SECONDS))
+                case _:
+                    if again and place is not None and instead is None:
+                        self.leave(place)
+                    return None
+
+    def leave(self, place: UUID) -> None:
+        """Let another summary have a place; it may be repeated. One round trip."""
+        self._database.run(SERVICE, _LEAVE, {"place": place})
 
     def keep(
         self, taken: Taken, voucher: Voucher | None, usage: Usage, spent: tuple[int, int] = (0, 0)
@@ -230,13 +275,16 @@ class SummaryRepository:
             raise NotFound("session", session_id)
         (row,) = rows
         tokens = (row.summary_input_tokens, row.summary_output_tokens)
+        untold = min(row.summary_uncounted_calls, row.summary_calls)
+        known = untold < row.summary_calls
         told = Spent(
             calls=row.summary_calls,
-            input=tokens[0],
+            input=tokens[0] if known or tokens[0] else None,
             cached=None,
-            output=tokens[1],
+            output=tokens[1] if known or tokens[1] else None,
             reasoning=None,
             cost=row.summary_cost_nanodollars if row.summary_calls else 0,
+            uncounted=untold,
             unpriced=max(0, row.summary_calls - row.summary_priced_calls),
         )
         usage = Usage(row.summary_calls, *tokens, spent=(told,) if row.summary_calls else ())
@@ -257,13 +305,14 @@ def _of(taken: Taken, usage: Usage, spent: tuple[int, int]) -> dict[str, Any]:
         **usage.counts(),
         "cost": None if told.cost is None or not priced else min(told.cost, COST_MAX),
         "priced_calls": priced,
+        "uncounted_calls": min(told.uncounted, usage.model_calls),
         "spent_tokens": max(tokens, usage.input_tokens + usage.output_tokens),
         "spent_cost": min(max(cost, told.cost or 0), COST_MAX),
         "spent": to_json([each.to_json() for each in usage.spent]).decode(),
     }
 
 
-def _taken(session_id: UUID, row: Row[Any]) -> Taken:
+def _taken(session_id: UUID, row: Row[Any], place: UUID | None) -> Taken:
     return Taken(
         session_id=session_id,
         user_id=row.user_id,
@@ -274,6 +323,7 @@ def _taken(session_id: UUID, row: Row[Any]) -> Taken:
         numbers=tuple(row.numbers),
         before=voucher_of_summary(row),
         counts_money=row.counts_money,
+        place=place,
     )
 
 
@@ -281,6 +331,7 @@ _TAKE = statement("take_summary")
 _KEEP = statement("keep_summary")
 _PUT_OFF = statement("put_off_summary")
 _COUNT = statement("count_summary")
+_LEAVE = text("SELECT FROM parley_leave_summary_place(CAST(:place AS uuid))")
 
 _KEPT_BEFORE = text("""
 SELECT window_from > greatest(memory_from, summary_to + 1) AS more FROM sessions
@@ -303,6 +354,6 @@ _OF_SESSION = text("""
 SELECT CASE WHEN summary_to >= memory_from THEN summary_id END AS summary_id, summary_attempt,
   summary_to, summary_made_at, window_from > greatest(memory_from, summary_to + 1) AS pending,
   summary_calls, summary_input_tokens, summary_output_tokens, summary_cost_nanodollars,
-  summary_priced_calls
+  summary_priced_calls, summary_uncounted_calls
 FROM sessions WHERE id = :session_id AND user_id = :user_id
 """)

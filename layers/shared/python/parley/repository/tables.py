@@ -69,6 +69,7 @@ SESSIONS = Table(
     Column("summary_output_tokens", BigInteger, nullable=False, server_default="0"),
     Column("summary_cost_nanodollars", BigInteger),
     Column("summary_priced_calls", Integer, nullable=False, server_default="0"),
+    Column("summary_uncounted_calls", Integer, nullable=False, server_default="0"),
     # Of the next one; the statements that make it read them, nobody else.
     Column("summarising_id", Uuid),
     Column("summarising_attempt", Integer, nullable=False, server_default="0"),
@@ -387,6 +388,14 @@ DEPLOYMENT_SPENDING = Table(
 
 Only turns that were begun under a budget of all users come to it, by the trigger on turns.
 """
+
+SUMMARY_PLACES = Table(
+    "summary_places",
+    METADATA,
+    Column("id", SmallInteger, primary_key=True, autoincrement=False),
+    Column("held", JSONB, nullable=False),
+)
+"""Until when each summary that is made has its place, in one row: workers are for turns too."""
 
 CLEANUP_PROGRESS = Table(
     "cleanup_progress",

@@ -27,7 +27,7 @@ from parley.memory.store import AgentSessionStore, TurnMemory
 from parley.memory.summary import summary_memory, text_of
 from parley.observability import log_keys, logger, summary_ended, traced
 from parley.project_variables import renew_environment, secrets_are_old
-from parley.repository.summaries import SummaryRepository, Taken
+from parley.repository.summaries import NoPlace, SummaryRepository, Taken
 from parley.repository.transcript import Transcript
 from parley.repository.turns import ModelStep, Usage, tokens_of
 from parley.runner.brought_models import name_of
@@ -156,6 +156,8 @@ class Summariser:
     async def take(self, session_id: UUID) -> Making | None:
         """Take the making of a session's next summary; None if there is none to make.
 
+        Where as many are made as may be at a time, it is left for a while, and a worker woken then.
+
         Raises:
             StoreUnavailable: Postgres cannot serve now; it may have been taken all the same, for
                 as long as a lease.
@@ -166,6 +168,11 @@ class Summariser:
         taken = await in_thread(
             self.summaries.take, session_id, self.agents, max_bytes=self.input_bytes
         )
+        if isinstance(taken, NoPlace):
+            logger().info("a summary waits for others", session_id=str(session_id))
+            delay = ceil(taken.pause) + 1
+            await self.waker.wake(session_id, user_id=taken.user_id, delay=delay)
+            return None
         return None if taken is None else Making(taken, held_until)
 
     async def make(self, making: Making, *, seconds: float) -> bool:
@@ -209,6 +216,7 @@ class Summariser:
             )
             await self._put_off(making)
         finally:
+            await self._leave(making.taken.place)
             summary_ended(
                 outcome=outcome,
                 agent=making.taken.agent,
@@ -288,7 +296,7 @@ class Summariser:
                 max_bytes=max_bytes,
                 instead=taken,
             )
-            if narrower is None:
+            if not isinstance(narrower, Taken):
                 raise Fenced(taken.to, taken.attempt)
             logger().warning("a summary takes in less, since it was too much", bytes=max_bytes)
             making.taken = narrower
@@ -400,6 +408,14 @@ class Summariser:
             await in_thread(self.store.forget_summaries, making.conversation, keep=keep)
         except StoreUnavailable as error:
             logger().warning("summaries are left to the next one", reason=str(error))
+
+    async def _leave(self, place: UUID | None) -> None:
+        if place is None:
+            return
+        try:
+            await in_thread(self.summaries.leave, place)
+        except StoreUnavailable as error:  # it is free again when its time is up
+            logger().warning("the place of a summary could not be left", reason=str(error))
 
     async def _put_off(self, making: Making) -> None:
         # What the next attempt finds is counted when that counts.

@@ -2,14 +2,15 @@
 -- was made, or another attempt has taken its place. The user's own sums say that the user is there still:
 -- of one who was erased meanwhile nothing is written.
 -- Parameters: session_id, user_id, agent, model_calls, input_tokens, output_tokens, cost, priced_calls,
--- spent, spent_tokens, spent_cost, limits, of_all.
+-- uncounted_calls, spent, spent_tokens, spent_cost, limits, of_all.
 WITH told AS (
   UPDATE sessions x SET summary_calls = least(x.summary_calls::bigint + :model_calls, 2147483647),
     summary_input_tokens = x.summary_input_tokens + :input_tokens,
     summary_output_tokens = x.summary_output_tokens + :output_tokens,
     summary_cost_nanodollars = coalesce(x.summary_cost_nanodollars + CAST(:cost AS bigint),
       x.summary_cost_nanodollars, CAST(:cost AS bigint)),
-    summary_priced_calls = least(x.summary_priced_calls::bigint + :priced_calls, 2147483647)
+    summary_priced_calls = least(x.summary_priced_calls::bigint + :priced_calls, 2147483647),
+    summary_uncounted_calls = least(x.summary_uncounted_calls::bigint + :uncounted_calls, 2147483647)
   WHERE x.id = :session_id AND x.user_id = :user_id
   RETURNING 1),
 -- Locked behind the session, as by all that count; who erases the user meanwhile is waited for.

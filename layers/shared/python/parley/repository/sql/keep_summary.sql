@@ -1,6 +1,7 @@
 -- Have a summary count from now on, if it is still the one that is being made, by this attempt.
 -- Parameters: session_id, user_id, making_id, making_attempt, summary_id, summary_attempt, model_calls,
--- input_tokens, output_tokens, cost, priced_calls, spent, spent_tokens, spent_cost, limits, of_all.
+-- input_tokens, output_tokens, cost, priced_calls, uncounted_calls, spent, spent_tokens, spent_cost, limits,
+-- of_all.
 WITH ended AS (
   UPDATE sessions x SET summary_id = CAST(:summary_id AS uuid), summary_attempt = :summary_attempt,
     summary_to = x.summarising_to, summarising_id = NULL,
@@ -12,7 +13,8 @@ WITH ended AS (
     summary_output_tokens = x.summary_output_tokens + :output_tokens,
     summary_cost_nanodollars = coalesce(x.summary_cost_nanodollars + CAST(:cost AS bigint),
       x.summary_cost_nanodollars, CAST(:cost AS bigint)),
-    summary_priced_calls = least(x.summary_priced_calls::bigint + :priced_calls, 2147483647)
+    summary_priced_calls = least(x.summary_priced_calls::bigint + :priced_calls, 2147483647),
+    summary_uncounted_calls = least(x.summary_uncounted_calls::bigint + :uncounted_calls, 2147483647)
   WHERE x.id = :session_id AND x.user_id = :user_id AND x.summarising_id = :making_id
     AND x.summarising_attempt = :making_attempt AND x.summarising_to >= x.memory_from
   RETURNING x.user_id, x.agent, now() AS ended_at, x.window_from > x.summary_to + 1 AS more),

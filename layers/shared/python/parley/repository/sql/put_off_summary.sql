@@ -1,6 +1,6 @@
 -- Leave a summary that could not be made for a while, longer after each failure.
 -- Parameters: session_id, user_id, making_id, making_attempt, pause, longest, model_calls, input_tokens,
--- output_tokens, cost, priced_calls, spent, spent_tokens, spent_cost, limits, of_all.
+-- output_tokens, cost, priced_calls, uncounted_calls, spent, spent_tokens, spent_cost, limits, of_all.
 WITH ended AS (
   UPDATE sessions x SET summarising_failures = least(x.summarising_failures, 1000) + 1,
     summarising_until = now() + make_interval(
@@ -10,7 +10,8 @@ WITH ended AS (
     summary_output_tokens = x.summary_output_tokens + :output_tokens,
     summary_cost_nanodollars = coalesce(x.summary_cost_nanodollars + CAST(:cost AS bigint),
       x.summary_cost_nanodollars, CAST(:cost AS bigint)),
-    summary_priced_calls = least(x.summary_priced_calls::bigint + :priced_calls, 2147483647)
+    summary_priced_calls = least(x.summary_priced_calls::bigint + :priced_calls, 2147483647),
+    summary_uncounted_calls = least(x.summary_uncounted_calls::bigint + :uncounted_calls, 2147483647)
   WHERE x.id = :session_id AND x.user_id = :user_id AND x.summarising_id = :making_id
     AND x.summarising_attempt = :making_attempt
   RETURNING x.user_id, x.agent, now() AS ended_at, x.summarising_failures AS failures,

@@ -5,8 +5,9 @@
 -- Nothing is locked: a summary whose session has changed since it was looked at is looked at again, with
 -- all turns that the window had left behind by then.
 -- Where a budget of the user's, or of all users, is used up none is begun: a later turn wakes somebody
--- for it.
--- Parameters: session_id, agents, summary_id, lease, longest, turns, max_bytes, mine, my_attempt, limits.
+-- for it. Where as many are made as may be at a time, this one is left for a while.
+-- Parameters: session_id, agents, summary_id, lease, longest, turns, max_bytes, mine, my_attempt, limits,
+-- place, at_once, wait.
 WITH seen AS MATERIALIZED (
   SELECT s.*, greatest(s.memory_from, s.summary_to + 1) AS due_from FROM sessions s
   WHERE s.id = :session_id AND s.status = 'active' AND s.agent = ANY(CAST(:agents AS text[]))),
@@ -63,20 +64,27 @@ reach AS MATERIALIZED (
     THEN (SELECT max(number) FROM fitting)
     ELSE due.window_from - 1 END AS number
   FROM due),
+placed AS MATERIALIZED (
+  SELECT CASE WHEN CAST(:at_once AS integer) > 0
+    THEN parley_take_summary_place(CAST(:place AS uuid), CAST(:at_once AS integer), :lease)
+    ELSE true END AS free
+  FROM due),
 taken AS (
-  UPDATE sessions x SET summarising_to = reach.number,
-    summarising_id = CASE WHEN due.goes_on THEN due.summarising_id ELSE :summary_id END,
-    summarising_attempt = CASE WHEN due.goes_on THEN due.summarising_attempt ELSE 0 END + 1,
-    summarising_until = now() + make_interval(secs => :lease)
-  FROM due, reach
+  UPDATE sessions x SET
+    summarising_to = CASE WHEN placed.free THEN reach.number ELSE x.summarising_to END,
+    summarising_id = CASE WHEN due.goes_on OR NOT placed.free THEN x.summarising_id ELSE :summary_id END,
+    summarising_attempt = CASE WHEN due.goes_on OR NOT placed.free THEN x.summarising_attempt ELSE 0 END
+      + CASE WHEN placed.free THEN 1 ELSE 0 END,
+    summarising_until = now() + make_interval(secs => CASE WHEN placed.free THEN :lease ELSE :wait END)
+  FROM due, reach, placed
   WHERE x.id = due.id AND x.user_id = due.user_id AND x.window_from = due.window_from
     AND x.memory_from = due.memory_from AND x.summary_to = due.summary_to
     AND x.summary_id IS NOT DISTINCT FROM due.summary_id
     AND x.summarising_id IS NOT DISTINCT FROM due.summarising_id
     AND x.summarising_attempt = due.summarising_attempt
     AND x.summarising_until IS NOT DISTINCT FROM due.summarising_until
-  RETURNING x.*)
-SELECT CASE WHEN taken.id IS NOT NULL THEN 'taken' WHEN due.id IS NOT NULL THEN 'again'
+  RETURNING x.*, placed.free)
+SELECT CASE WHEN NOT taken.free THEN 'full' WHEN taken.id IS NOT NULL THEN 'taken' WHEN due.id IS NOT NULL THEN 'again'
     ELSE 'none' END AS outcome,
   taken.user_id, taken.agent, taken.summarising_id, taken.summarising_attempt, taken.summarising_to,
   CASE WHEN taken.summary_to >= taken.memory_from THEN taken.summary_id END AS summary_id,
