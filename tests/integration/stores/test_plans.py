@@ -11,7 +11,10 @@ import psycopg
 import pytest
 from sqlalchemy import Engine, event, text
 
+from parley.repository.all_turns import TurnFilter, list_all_turns
 from parley.repository.database import Database
+from parley.repository.estimates import about
+from parley.repository.expired_sessions import EVERY, Ages, find_expired
 from parley.repository.scope import SERVICE
 from parley.repository.turns import TurnRepository, Usage
 from parley_testing.api.handlers import Api, Context
@@ -23,6 +26,7 @@ GROWING = {
     *("sessions", "turns", "messages", "tool_calls", "daily_usage", "memory_deletions"),
     *("idempotency_tombstones", "user_limits", "audit_records", "tasks"),
 }
+AGES = Ages(closed_sessions=30 * 86_400, empty_sessions=86_400)
 # Enough that reading them whole costs more than any index.
 ROWS = 20_000
 FILL = f"""
@@ -66,9 +70,15 @@ ANALYZE
 
 @dataclass
 class Read:
-    """What statements would read whole: the table, and the statement."""
+    """What statements would read.
+
+    Attributes:
+        whole: What they would read whole: the table, and the statement.
+        scans: All tables that they read, one after the other: how, and by which index.
+    """
 
     whole: list[tuple[str, str]] = field(default_factory=list)
+    scans: list[tuple[str, str]] = field(default_factory=list)
     statements: int = 0
 
 
@@ -91,6 +101,7 @@ def planned() -> Iterator[Read]:
         ((plan,),) = own.fetchall()
         read.statements += 1
         read.whole += [(table, statement) for table in _whole(plan[0]["Plan"])]
+        read.scans += _scans(plan[0]["Plan"])
 
     event.listen(Engine, "before_cursor_execute", look)
     try:
@@ -106,6 +117,13 @@ def _whole(plan: dict[str, Any], *, limited: bool = False) -> Iterator[str]:
         yield plan["Relation Name"]
     for part in plan.get("Plans", ()):
         yield from _whole(part, limited=plan["Node Type"] == "Limit")
+
+
+def _scans(plan: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    if "Index Name" in plan or plan.get("Relation Name") in GROWING:
+        yield plan["Node Type"], plan.get("Index Name") or plan["Relation Name"]
+    for part in plan.get("Plans", ()):
+        yield from _scans(part)
 
 
 def none_whole(read: Read) -> None:
@@ -199,6 +217,32 @@ def test_no_cleanup_reads_a_table_whole(api: Api) -> None:
             api.function("cleanup").handler({"action": action}, Context())
 
     none_whole(read)
+
+
+@pytest.mark.usefixtures("large")
+def test_nothing_is_read_twice_or_for_nothing(database: Database, sql: psycopg.Connection) -> None:
+    sql.execute("VACUUM sessions")
+
+    # A turn that was looked through is not sought again by its id, to be shown.
+    for matching in (TurnFilter(), TurnFilter(status="completed", agent="todo")):
+        with planned() as read:
+            assert len(list_all_turns(database, matching, limit=20, cursor=None).items) == 20
+        assert read.scans == [("Index Scan", "pk_turns")], matching
+
+    # Of a session without turns nothing is counted that hangs on turns.
+    with planned() as read:
+        assert len(find_expired(database, "empty_sessions", AGES, EVERY, after=None, limit=9)) == 9
+    assert {index for _, index in read.scans} == {"ix_sessions_empty", "ix_turns_open"}
+
+    # Turns are gone through once for all that hangs on them.
+    with planned() as read:
+        assert len(find_expired(database, "closed_sessions", AGES, EVERY, after=None, limit=9)) == 9
+    assert [table for _, table in read.scans if table == "uq_turns_number"] == ["uq_turns_number"]
+
+    # How many sessions are closed is told by an index alone.
+    with planned() as read:
+        about(database, "sessions", "status <> 'active'", "last_activity_at DESC, id DESC")
+    assert read.scans == [("Index Only Scan", "ix_sessions_closed")]
 
 
 @pytest.mark.usefixtures("large")

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from pydantic import TypeAdapter
-from sqlalchemy import ColumnElement, Connection, Select, literal_column, select
+from sqlalchemy import ColumnElement, Connection, literal_column, select
 
 from parley.repository.database import Database
 from parley.repository.paging import Page, decode, encode, fitting
 from parley.repository.scope import SERVICE
 from parley.repository.states import OPEN, OPEN_IN_SQL, TurnStatus
-from parley.repository.tables import TURNS, AnyRow
+from parley.repository.tables import TURNS, AnyQuery, AnyRow
 from parley.repository.values import TURN, Turn
 
 LOOKED_AT = 5_000
@@ -55,15 +55,16 @@ def list_all_turns(
     """
     before = None if cursor is None else decode(cursor, _POSITION)[0]
     through, is_whole = _through(matching, before)
+    # Whole as they are looked through: sought again by its id, each would be four pages more.
     looked = through.subquery()
-    query = select(*TURN).join(looked, looked.c.id == TURNS.c.id)
+    query = select(looked)
     if matching.status is not None:
         query = query.where(looked.c.status == matching.status)
     if matching.user_id is not None:
         query = query.where(looked.c.user_id == matching.user_id)
     if matching.agent is not None:
         query = query.where(looked.c.agent == matching.agent)
-    query = query.order_by(TURNS.c.id.desc()).limit(limit + 1)
+    query = query.order_by(looked.c.id.desc()).limit(limit + 1)
     last_looked_at = select(through.with_only_columns(TURNS.c.id).subquery()).offset(LOOKED_AT - 1)
 
     def read(connection: Connection) -> tuple[Sequence[AnyRow], UUID | None]:
@@ -80,11 +81,9 @@ def list_all_turns(
     return Page(page, None if ended_at is None else encode([ended_at]))
 
 
-def _through(
-    matching: TurnFilter, before: UUID | None
-) -> tuple[Select[UUID, TurnStatus, str, str], bool]:
+def _through(matching: TurnFilter, before: UUID | None) -> tuple[AnyQuery, bool]:
     """Return the turns to look through, and whether those are all that can match."""
-    turns = select(TURNS.c.id, TURNS.c.status, TURNS.c.user_id, TURNS.c.agent)
+    turns: AnyQuery = select(*TURN)
     if before is not None:
         turns = turns.where(TURNS.c.id < before)
     # What is only asked of few is no reason to read all in their order: hence no order, and OFFSET.

@@ -17,10 +17,10 @@ KEY_KEPT_HOURS = 24
 
 GRACE = f"make_interval(secs => {GRACE_SECONDS})"
 
-ROWS = """1 + (SELECT count(*) FROM turns t WHERE t.session_id = s.id)
-    + (SELECT count(*) FROM turns t JOIN messages m ON m.turn_id = t.id WHERE t.session_id = s.id)
-    + (SELECT count(*) FROM turns t JOIN tool_calls c ON c.turn_id = t.id
-       WHERE t.session_id = s.id)"""
+ROWS = """1 + (SELECT cardinality(own.ids)
+      + (SELECT count(*) FROM messages m WHERE m.turn_id = ANY(own.ids))
+      + (SELECT count(*) FROM tool_calls c WHERE c.turn_id = ANY(own.ids))
+    FROM (SELECT ARRAY(SELECT t.id FROM turns t WHERE t.session_id = s.id) AS ids OFFSET 0) own)"""
 """How many rows go with the session `s`, as an expression."""
 
 ROWS_A_STATEMENT = 2000

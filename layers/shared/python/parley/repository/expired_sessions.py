@@ -161,7 +161,8 @@ ORDER BY s.last_activity_at, s.id LIMIT :limit
 
 _FIND: dict[Kind, TextClause] = {
     "closed_sessions": _find(_CLOSED, ROWS),
-    "empty_sessions": _find(f"{_EMPTY} AND {_NOT_CLOSED}", ROWS),
+    # No number was given out: there is no turn, and nothing but the session's row to count.
+    "empty_sessions": _find(f"{_EMPTY} AND {_NOT_CLOSED}", "1"),
 }
 
 # Found with nothing open: as long as no number was given out since, nothing is.

@@ -127,14 +127,16 @@ def read_standing(database: Database) -> Standing:
         StoreUnavailable: Postgres cannot serve now.
     """
     (row,) = database.run(SERVICE, _STANDING, {**WAITING_PARAMETERS, "before": 2 * MAX_QUEUED})
-    closed = about_by_status(
-        database, "sessions", "status <> 'active'", "last_activity_at DESC, id DESC"
+    # Each has an index, of which nothing but entries are counted: no status is read of a row.
+    closed, escalated = (
+        about(database, "sessions", condition, "last_activity_at DESC, id DESC")
+        for condition in ("status <> 'active'", "status = 'escalated'")
     )
     return Standing(
         **row._mapping,
-        active=max(0, about(database, "sessions") - sum(closed.values())),
-        ended=closed.get("ended", 0),
-        escalated=closed.get("escalated", 0),
+        active=max(0, about(database, "sessions") - closed),
+        ended=max(0, closed - escalated),
+        escalated=escalated,
         outbox_waiting=about(database, "memory_deletions"),
         outbox_due=about(database, "memory_deletions", "not_before <= now()"),
     )
@@ -178,7 +180,7 @@ WITH newest AS (
   SELECT agent, status, error_code, input_tokens, output_tokens,
     -- An administrator's note was never started.
     CASE WHEN started_at IS NOT NULL
-      THEN extract(epoch FROM ended_at - created_at)::float END AS seconds
+      THEN date_part('epoch', ended_at - created_at) END AS seconds
   FROM turns WHERE id >= :since ORDER BY id DESC LIMIT :most),
 failed AS (
   SELECT agent, error_code AS code, count(*) AS turns FROM newest
