@@ -277,10 +277,9 @@ day, said so in the answer by `estimated`) is not reached. So the last column is
 Where pages or milliseconds are more than 1.5 times as many, the plans say why:
 
 - **Closed sessions** are found by an index, at most 100 a page, and what goes with each is counted:
-  its turns by one search in an index, their messages by one search that takes all of them. The
-  index of ten million messages is a level deeper than that of one, and what one search comes by
-  lies on more of its pages; no table is read, and each session found is deleted right after, which
-  takes far longer.
+  its turns by one search in an index, their messages by one search that takes all of them. Those
+  searches come by more pages of an index that is ten times as large (nearly all of the difference
+  is that of messages; how deep the index is was not looked at). No table is read whole.
 - **Empty sessions** and **escalated sessions** take a page of their own for each that is found: 100
   and 20 of them where the database has so many, which a thousand sessions do not.
 - **Statistics: standing** counts up to 10,000 sessions, and as many closed ones, in indexes alone.
