@@ -48,6 +48,8 @@ if AT_LENGTH:
         "outcome: TurnWaiting",
         "outcome: approved",
         "outcome: rejected",
+        "resumed",
+        "zombies of before a pause refused",
     ]
 
 

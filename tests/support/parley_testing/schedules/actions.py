@@ -341,15 +341,20 @@ class Actions:
         for asked in turn.undecided if turn is not None else ():
             self.decide(process, session_id, approve=asked.id.int % 3 > 0)
 
-    def expire_approvals(self, process: Process, session_id: UUID) -> None:
+    def expire_approvals(self, process: Process, session_id: UUID, *, faulty: bool = False) -> str:
         """Let pass the time in which somebody decides, and the hourly recovery see that."""
         self.world.change(
             "UPDATE approvals a SET expires_at = now() FROM turns t"
             " WHERE t.id = a.turn_id AND t.session_id = %s AND a.status = 'open'",
             (session_id,),
         )
-        process.recovery.expire(left=lambda: 60.0)
         self.world.unheard.add(session_id)  # until the recovery wakes for it
+        try:
+            process.recovery.expire(left=lambda: 60.0)
+        except StoreUnavailable:
+            assert faulty, "no store had failed"
+            return "unavailable"
+        return "expired"
 
     def perhaps(self, change: Callable[[], object], *, faulty: bool) -> None:
         """Do something that a store may refuse."""
@@ -367,6 +372,20 @@ class Actions:
             assert faulty, "no store had failed"
         except NotFound:
             assert faulty or session_id not in self.promises.seen.sessions
+
+    def erase(self, process: Process, *, faulty: bool = False) -> None:
+        """Erase the user, with all sessions; what comes in later is a new user's."""
+        seen, promises = self.promises.seen, self.promises
+        promises.gone |= seen.sessions.keys()
+        promises.erased = True
+        self.perhaps(
+            lambda: process.eraser.erase(self.world.user, left=lambda: 60.0), faulty=faulty
+        )
+        self.world.look()
+        promises.erased = False
+        # Nobody sends those messages again: their keys are not known any more.
+        self.messages.clear()
+        promises.keys.clear()
 
     def clear(self, process: Process, session_id: UUID, *, faulty: bool = False) -> None:
         """Make the agent forget what there was of a session."""

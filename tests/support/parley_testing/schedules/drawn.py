@@ -6,16 +6,36 @@ from hypothesis import strategies as st
 
 from parley_testing.at_length import AT_LENGTH
 from parley_testing.schedules.faults import Outage
-from parley_testing.schedules.plans import PLANS
+from parley_testing.schedules.plans import PAYING, PLANS
 
 MANY = 1 << 16
 ANYONE = st.integers(0, MANY)
 MESSAGES = st.sampled_from(PLANS)
 MOSTLY = st.sampled_from([True, True, True, False])
+PAYMENTS = st.sampled_from(PAYING)
+MEETINGS = st.sampled_from(
+    [
+        "approve",
+        "approve",
+        "approve",
+        "reject",
+        "reject",
+        "one",
+        "expire",
+        "cancel",
+        "delete",
+        "erase",
+    ]
+)
+"""What may come of a turn that waits for a decision."""
+WHILE_IT_WAITS = (
+    "decide", "reject", "expire", "cancel", "delete", "erase", "work", "work and die",
+    "clear", "send",
+)  # fmt: skip
 MEANWHILE = (
     "take over", "claim", "recover", "delete", "clear", "prune", "cancel", "end", "send", "retry",
     "retire", "queue", "work", "work and die", "stream",
-    "summarise", *(("decide", "reject") if AT_LENGTH else ()),
+    "summarise", *(("decide", "reject", "expire", "erase") if AT_LENGTH else ()),
 )  # fmt: skip
 MODES = st.sampled_from(["wait", "stream", "queue"])
 
@@ -38,3 +58,11 @@ TROUBLES = st.one_of(
     st.tuples(st.just("both"), POINTS, st.sampled_from(MEANWHILE)),
 )
 COURSES = st.one_of(st.just(("lives", 0, "")), TROUBLES)
+MEETING_COURSES = st.one_of(
+    st.just(("lives", 0, "")),
+    st.tuples(st.just("dies"), st.integers(0, 6), st.just("")),
+    st.tuples(
+        st.sampled_from(["freezes", "both"]), st.integers(0, 6), st.sampled_from(WHILE_IT_WAITS)
+    ),
+)
+"""What happens to who decides: that has few points."""

@@ -19,11 +19,14 @@ from typing import Any
 
 from parley_testing.at_length import AT_LENGTH
 
+PAYING = ("p", "ap 'a", "pp", "p p", "P", "aP p", "h p", "'p !")
+"""What a message may ask for that waits to be approved."""
+
 PLANS = (
     *("", "a", "aa", "r", "b", "aa a", "a r b", "a !", "r !", "!"),
     *("s", "ss", "S b", "x", "ax s", "h a", "ah s", "s h !"),
     *("'a", "'r 'b", "'as 'r !"),
-    *(("p", "ap 'a", "pp", "p p", "P", "aP p", "h p", "'p !") if AT_LENGTH else ()),
+    *(PAYING if AT_LENGTH else ()),
 )  # fmt: skip
 """What a message may ask for; payments, which wait to be approved, only at length."""
 

@@ -37,6 +37,7 @@ class Promises:
         summaries: What each summary that counted was of: its session, and what was said.
         keys: What became of each idempotency key first: the turn, and how it ended.
         asked: How often the model was asked, by text.
+        erased: Whether the user is being erased, with what is summed and what tools made.
     """
 
     items: int
@@ -52,6 +53,7 @@ class Promises:
     asked: Counter[str] = field(default_factory=Counter)
     order: list[UUID] = field(default_factory=list)
     effects: set[str] = field(default_factory=set)
+    erased: bool = False
 
     def follow(self, now: Seen) -> None:
         """Take what is there now; every change since the last look must be allowed."""
@@ -63,7 +65,8 @@ class Promises:
         for session in now.sessions.values():
             self._session(before.sessions.get(session.id), session)
         self._effects(now)
-        self._usage(before, now)
+        if not self.erased:
+            self._usage(before, now)
 
     @staticmethod
     def _usage(before: Seen, now: Seen) -> None:
@@ -190,6 +193,8 @@ class Promises:
                 }
         twice = [title for title, often in Counter(now.tasks).items() if often > 1]
         assert not twice, f"done twice: {twice}"
+        if self.erased:
+            self.effects &= set(now.tasks)
         known = self.effects
         assert known <= set(now.tasks), f"recorded and not done: {known - set(now.tasks)}"
         said = {text.split()[0]: text for text in self.sent}

@@ -22,7 +22,7 @@ from parley_testing.schedules.steps import Steps, always, taken, where
 from parley_testing.stores.backups import MemoryBackup, PostgresBackup
 
 # What the user goes on knowing of messages that the database has lost.
-_NOT_RESTORED = frozenset({"items", "seen", "sent", "order", "cleared", "gone"})
+_NOT_RESTORED = frozenset({"items", "seen", "sent", "order", "cleared", "gone", "erased"})
 
 
 @dataclass

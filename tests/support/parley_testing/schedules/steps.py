@@ -123,8 +123,8 @@ class Steps(RuleBasedStateMachine):
             case "recover":
                 actions.recover(other)
                 following.work_off(actions, other, session_id)
-            case "retry" if running is not None and running.key is not None:
-                sent = actions.messages[running.key]
+            case "retry" if running is not None and (running.key or "") in actions.messages:
+                sent = actions.messages[running.key or ""]
                 actions.expire(session_id)
                 world.look()
                 actions.send(other, actions.again(sent))
@@ -150,6 +150,11 @@ class Steps(RuleBasedStateMachine):
                 ):
                     pass
                 following.work_off(actions, other, session_id)
+            case "expire":
+                actions.expire_approvals(other, session_id)
+                following.work_off(actions, other, session_id)
+            case "erase":
+                actions.erase(other)
             case "end":
                 other.bench.sessions.change(world.user, session_id, {"status": "ended"})
         world.look()

@@ -34,6 +34,7 @@ from parley.turns.decide import Decider
 from parley.turns.lease import Lease
 from parley.turns.recover import Recovery
 from parley.turns.send import Executor
+from parley.users.erasure import Eraser
 from parley.wake_queue import WakeQueue
 from parley_testing.models import input
 from parley_testing.models.scripted import Asked, Items, Streamed
@@ -86,6 +87,7 @@ class Process:
         self.decider = Decider(self.database, self.bench.waker)
         self.canceller = replace(self.bench.canceller, open_store=lambda: store)
         self.forgetter = Forgetter(self.bench.sessions, lambda: store, MEMORY_ITEMS)
+        self.eraser = Eraser(self.database, lambda: store)
         self.outbox = Outbox(self.database, store)
         self.world: World | None = None
         self.begun: Begun | None = None

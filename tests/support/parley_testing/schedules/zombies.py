@@ -59,11 +59,12 @@ class Zombies:
         return seen.over and seen.attempt > turn.attempt
 
     def replaced(self, turn: RunningTurn) -> bool:
-        """Whether an attempt was replaced, or its turn stopped or deleted."""
+        """Whether an attempt was replaced, or its turn stopped, paused or deleted."""
         seen = self._promises.seen.turn(turn.id)
         if seen is None or seen.attempt > turn.attempt:
             return True
-        return seen.status in ("failed", "cancelled")
+        # Of one that waits, or waits to go on, the attempt that asked is over too.
+        return seen.status in ("failed", "cancelled", "waiting", "queued")
 
     def tell(self, turn: RunningTurn) -> None:
         """Let the event writer of an attempt that was replaced go on with its log.
