@@ -11,6 +11,7 @@ from parley_testing.browser import Visit, say, sign_in, turn, turns
 from parley_testing.models.server import Called, Gate, Raw, Said, Streamed
 from parley_testing.stack_death import kill_streaming_process, let_another_carry_on
 from parley_testing.told_model import ToldModel
+from parley_testing.waiting import wait_for
 
 Enter = Callable[..., Visit]
 
@@ -139,11 +140,12 @@ def test_older_messages_come_as_one_scrolls_up(
     expect(turns(page).last).to_contain_text(f"number {many}")
     expect(turn(page, "number 1.")).to_have_count(0)
     region = page.get_by_role("region", name="Messages")
-    for _ in range(2):
-        before = turns(page).count()
-        region.evaluate("(place) => place.scrollTo(0, 0)")
-        expect(turns(page).nth(before)).to_be_attached()
 
+    def scrolled_to_the_first() -> bool:
+        region.evaluate("(place) => place.scrollTo(0, 0)")
+        return turns(page).count() >= many
+
+    wait_for(scrolled_to_the_first)
     expect(turns(page)).to_have_count(many)
     expect(turns(page).first).to_contain_text("number 1.")
     expect(page.get_by_role("button", name="Show older messages")).to_be_hidden()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import socket
 import subprocess
@@ -163,13 +162,33 @@ def descendants(pid: int) -> list[psutil.Process]:
     return found
 
 
+def named(processes: list[psutil.Process], name: str) -> list[psutil.Process]:
+    """Those whose program's name begins so; of Postgres's some may have ended meanwhile."""
+    found = []
+    for process in processes:
+        try:
+            if process.name().startswith(name):
+                found.append(process)
+        except psutil.NoSuchProcess:
+            continue
+    return found
+
+
+def postgres_of(stack: LocalStack) -> psutil.Process:
+    """The server that the others of Postgres's are children of."""
+    (server,) = named(psutil.Process(stack.pid).children(), "postgres")
+    return server
+
+
+def runs(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
 def assert_ended(processes: list[psutil.Process]) -> None:
-    deadline = time.monotonic() + HANG_SECONDS
-    left = processes
-    while left and time.monotonic() < deadline:
-        left = [p for p in left if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]
-        time.sleep(0.02)
-    assert left == []
+    wait_for(lambda: not any(map(runs, processes)))
 
 
 def run_dev(template: Path, data_dir: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -204,9 +223,8 @@ def test_a_signal_stops_all_that_it_started(
     stack.start()
     post(stack.url + "/notes")
     processes = descendants(stack.pid)
-    names = {process.name() for process in processes}
-    assert "postgres" in names
-    assert any(name.startswith("python") for name in names)
+    assert named(processes, "postgres")
+    assert named(processes, "python")
 
     assert stack.stop(number, HANG_SECONDS) == 0
 
@@ -277,7 +295,7 @@ def test_nothing_is_left_of_a_stream_however_it_ends(
     ) as response:
         parts = response.iter_raw()  # kept, for its end would be the client's going away
         assert next(parts) == b"tick"
-        processes = [p for p in descendants(stack.pid) if p.name().startswith("python")]
+        processes = named(descendants(stack.pid), "python")
         assert any("uvicorn" in process.cmdline() for process in processes)
 
         stack.stop(number, HANG_SECONDS)
@@ -297,8 +315,9 @@ def test_a_killed_one_is_followed_by_one_that_works_on_the_same_data(
     stack.start()
     post(stack.url + "/notes")
     processes = descendants(stack.pid)
+    server = postgres_of(stack)
     stack.stop(signal.SIGKILL)
-    assert any(p.name() == "postgres" and p.is_running() for p in processes)
+    assert runs(server)
 
     with stack_on() as again:
         assert post(again.url + "/notes").text == "2"
@@ -401,8 +420,7 @@ def test_when_postgres_ends_it_ends_and_says_so(stack_on: Callable[..., LocalSta
     stack = stack_on()
     stack.start()
     processes = descendants(stack.pid)
-    (server,) = (p for p in processes if p.name() == "postgres" and p.ppid() == stack.pid)
-    os.kill(server.pid, signal.SIGKILL)
+    postgres_of(stack).kill()
 
     assert stack.wait(HANG_SECONDS) == 1
     assert "PostgreSQL ended" in stack.log.read_text()
@@ -412,12 +430,9 @@ def test_when_postgres_ends_it_ends_and_says_so(stack_on: Callable[..., LocalSta
 def test_when_the_disk_is_full_it_says_so(stack_on: Callable[..., LocalStack]) -> None:
     stack = stack_on()
     stack.start()
-    (server,) = (
-        p for p in descendants(stack.pid) if p.name() == "postgres" and p.ppid() == stack.pid
-    )
     with (stack.data_dir / "postgres.log").open("a") as log:  # as PostgreSQL says it, and ends
         log.write('PANIC:  could not write to file "pg_wal/xlogtemp.7": No space left on device\n')
-    os.kill(server.pid, signal.SIGKILL)
+    postgres_of(stack).kill()
 
     assert stack.wait(HANG_SECONDS) == 1
     assert f"The disk of {stack.data_dir} is full." in stack.log.read_text()
@@ -426,10 +441,7 @@ def test_when_the_disk_is_full_it_says_so(stack_on: Callable[..., LocalStack]) -
     again = stack_on()
     again.log.unlink()
     again.start()
-    (server,) = (
-        p for p in descendants(again.pid) if p.name() == "postgres" and p.ppid() == again.pid
-    )
-    os.kill(server.pid, signal.SIGKILL)
+    postgres_of(again).kill()
     assert again.wait(HANG_SECONDS) == 1
     assert "is full" not in again.log.read_text()
 

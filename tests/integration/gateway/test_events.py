@@ -154,14 +154,14 @@ def test_the_context_is_lambdas(project: Any, serve: Serve) -> None:
         """,
         "get /look",
         MemorySize=256,
-        Timeout=7,
+        Timeout=300,
         Environment={"Variables": {"COLOUR": "red", "SIZE": "s"}},
     )
 
     seen = json.loads(serve(variables={"SIZE": "xl"}).get("/look").content)
 
     left = seen.pop("left")
-    assert 5000 < left <= 7000
+    assert 100_000 < left <= 300_000  # milliseconds, and no machine is as late as that
     assert seen == {
         "request": True,
         "name": "Look",

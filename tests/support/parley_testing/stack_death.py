@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import boto3
@@ -19,13 +20,22 @@ def kill_streaming_process(stack: LocalStack) -> None:
     """Kill the server of the stream function, and with it every turn that it carries out."""
     servers = [
         process
-        for process in psutil.Process(stack.pid).children(recursive=True)
-        if "uvicorn" in " ".join(process.cmdline())
+        for process, command in _commands(psutil.Process(stack.pid))
+        if "uvicorn" in " ".join(command)
     ]
     assert servers, "no stream is served"
     for server in servers:
         server.kill()
     psutil.wait_procs(servers)
+
+
+def _commands(parent: psutil.Process) -> Iterator[tuple[psutil.Process, list[str]]]:
+    """Yield what a process started, and how; without what ends meanwhile, as Postgres's may."""
+    for process in parent.children(recursive=True):
+        try:
+            yield process, process.cmdline()
+        except psutil.NoSuchProcess:
+            continue
 
 
 def let_another_carry_on(stack: LocalStack, session_id: str, user: str) -> None:
