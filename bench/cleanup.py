@@ -27,6 +27,8 @@ import psycopg
 from bench.memory_in_bulk import Left, remember
 from bench.migrated import migrated
 
+from parley.cleanup.expired_memory import ExpiredMemory
+from parley.cleanup.expired_sessions import ExpiredSessions
 from parley.cleanup.report import Counted
 from parley.cleanup.retention import CleanupRequest
 from parley.composition import Composition
@@ -212,6 +214,31 @@ def talk() -> None:
     api.close()
 
 
+@contextmanager
+def timed() -> Iterator[dict[str, float]]:
+    """Take the seconds that each kind of work takes."""
+    taken: dict[str, float] = {}
+
+    def timing(work: type[ExpiredSessions | ExpiredMemory]) -> None:
+        page = work.page
+
+        def one(self: Any, place: str | None, *, dry_run: bool) -> Any:
+            begun = time.perf_counter()
+            try:
+                return page(self, place, dry_run=dry_run)
+            finally:
+                kind = getattr(self, "kind", "memory")
+                taken[kind] = taken.get(kind, 0.0) + time.perf_counter() - begun
+
+        work.page = one  # type: ignore[method-assign]
+        restored.callback(setattr, work, "page", page)
+
+    with ExitStack() as restored:
+        timing(ExpiredSessions)
+        timing(ExpiredMemory)
+        yield taken
+
+
 def clean(parts: Composition, stops: int, seconds: float | None) -> tuple[dict[str, Counted], int]:
     """Clean up, stopped by the deadline some times; give the sums and the calls."""
     sums: dict[str, Counted] = {}
@@ -258,7 +285,8 @@ def measured(
     process = psutil.Process()
     before = process.memory_info().rss
     begun, begun_at = time.perf_counter(), time.time()
-    sums, calls = clean(parts, 3, arguments.stop_after)
+    with timed() as seconds:
+        sums, calls = clean(parts, 3, arguments.stop_after)
     took, ended_at = time.perf_counter() - begun, time.time()
     grown = process.memory_info().rss - before
     said, _ = talking.communicate("\n")
@@ -266,18 +294,20 @@ def measured(
     turns = [json.loads(line) for line in said.splitlines() if line != "503"][20:]
     alone = [ms for at, ms in turns if at < begun_at]
     beside = [ms for at, ms in turns if begun_at <= at <= ended_at]
-    found = sum(counted.found for counted in sums.values())
+    whole = ("closed_sessions", "empty_sessions")
+    deleted = sum(sums[kind].found for kind in whole)
     left = sql.execute(
         "SELECT (SELECT count(*) FROM sessions), (SELECT count(*) FROM memory_deletions)"
     ).fetchone()
     return {
         "store": arguments.store,
         "sessions": arguments.sessions,
-        "cleaned": found,
+        "found": {kind: counted.found for kind, counted in sums.items() if counted.found},
         "failures": sum(counted.failures for counted in sums.values()),
         "calls": calls,
         "seconds": round(took, 1),
-        "sessions a second": round(found / took),
+        "sessions deleted a second": round(deleted / sum(seconds[kind] for kind in whole)),
+        "turns' memory a second": round(sums["memory"].found / seconds.get("memory", 1.0)),
         "resident memory grown by MB": round(grown / 1e6, 1),
         "a turn alone, ms (median, p95)": _figures(alone),
         "a turn beside it, ms (median, p95)": _figures(beside),

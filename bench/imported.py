@@ -12,7 +12,8 @@ from dataclasses import dataclass
 # The time that a module takes by itself, without those that it imports.
 _PROFILED = """
 import importlib.machinery, json, sys, time
-own, inner = {}, [0.0]
+{before}
+own, inner = dict(), [0.0]
 def timed(loader):
     execute = loader.exec_module
     def exec_module(self, module):
@@ -28,7 +29,7 @@ def timed(loader):
 timed(importlib.machinery.SourceFileLoader)
 timed(importlib.machinery.ExtensionFileLoader)
 import app
-print(json.dumps({name: [1000 * sum(each), len(each)] for name, each in own.items()}))
+print(json.dumps(dict((name, [1000 * sum(each), len(each)]) for name, each in own.items())))
 """
 STANDARD = "Python's own modules"
 SHOWN = 14
@@ -49,18 +50,21 @@ class Library:
     modules: int
 
 
-def libraries(path: str, env: Mapping[str, str], rounds: int = 3) -> list[Library]:
+def libraries(
+    path: str, env: Mapping[str, str], rounds: int = 3, *, before: str = ""
+) -> list[Library]:
     """Return what a function imports by library, what takes most first.
 
     Args:
         path: The function's folder.
         env: What it needs to start.
         rounds: The least of so many counts.
+        before: What is done before anything is imported.
     """
     runs: list[dict[str, list[float]]] = []
     for _ in range(rounds):
         done = subprocess.run(
-            [sys.executable, "-c", _PROFILED],
+            [sys.executable, "-c", _PROFILED.format(before=before)],
             env=os.environ | env | {"PYTHONPATH": os.pathsep.join([path, *sys.path])},
             capture_output=True,
             text=True,

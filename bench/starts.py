@@ -22,8 +22,13 @@ HELP = "parley --help"
 WITH_AGENTS = ("messages", "stream", "worker")
 WITHOUT = ("sessions", "cleanup")
 
+# Libraries import these where they are there, as in the tests' environment. The packages have none.
+TESTS_OWN = ("OpenSSL", "awscrt", "cryptography", "rich")
+WITHOUT_THE_TESTS = f"import sys; sys.modules.update(dict.fromkeys({TESTS_OWN}))"
+
 _MEASURED = """
 import json, resource, sys, time
+{before}
 begun = time.perf_counter()
 {work}
 wall = time.perf_counter() - begun
@@ -69,7 +74,8 @@ def starts(rounds: int) -> dict[str, Cost]:
     for at in range(rounds + 1):  # the first writes byte code
         bare = _taken("pass", _SURROUNDINGS, [], 0.0).cpu / 1000
         for name, (code, env, path) in work.items():
-            cost = _taken(code, env, path, bare)
+            before = "" if name == PEER else WITHOUT_THE_TESTS
+            cost = _taken(code, env, path, bare, before)
             if at:
                 costs[name].append(cost)
     return {name: Cost.median(each) for name, each in costs.items()}
@@ -78,14 +84,14 @@ def starts(rounds: int) -> dict[str, Cost]:
 def parts() -> dict[str, list[Library]]:
     """Return what a function of each kind imports, by library."""
     return {
-        name: libraries(str(FUNCTIONS / name), _SURROUNDINGS)
+        name: libraries(str(FUNCTIONS / name), _SURROUNDINGS, before=WITHOUT_THE_TESTS)
         for name in (WITHOUT[0], WITH_AGENTS[0])
     }
 
 
-def _taken(work: str, env: dict[str, str], path: list[str], bare: float) -> Cost:
+def _taken(work: str, env: dict[str, str], path: list[str], bare: float, before: str = "") -> Cost:
     done = subprocess.run(
-        [sys.executable, "-c", _MEASURED.format(work=work, bare=bare)],
+        [sys.executable, "-c", _MEASURED.format(work=work, bare=bare, before=before)],
         env=os.environ | env | {"PYTHONPATH": os.pathsep.join([*path, *sys.path])},
         capture_output=True,
         text=True,
