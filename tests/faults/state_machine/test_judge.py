@@ -1,4 +1,4 @@
-"""What the judge of the random schedules lets be where a window moves, and what it does not."""
+"""What the judge of the random schedules lets be, and what it does not."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import text
 
 from parley.repository import turns
-from parley_testing.schedules import following
+from parley_testing.schedules import following, summarising
 from parley_testing.schedules.actions import Actions
 from parley_testing.schedules.faults import NOTHING, Course
 from parley_testing.schedules.wakeups import Wakeup
@@ -87,5 +87,52 @@ def test_a_turn_that_is_given_turns_from_before_its_window_is_seen(
 
     with pytest.raises(AssertionError, match=r"Voucher\(number=1, .*, not \["):
         say(actions, session_id, how)
+
+    world.leave()
+
+
+def due(actions: Actions) -> UUID:
+    """Make a session of which a summary is to be made."""
+    session_id = actions.new_session()
+    actions.world.look()
+    while not actions.world.promises.seen.sessions[session_id].summary_due:
+        say(actions, session_id, "sent", plan="a")
+        actions.world.look()
+    return session_id
+
+
+def test_a_summary_whose_session_goes_meanwhile_is_counted_at_any_moment(
+    new_world: Callable[[], World],
+) -> None:
+    """What its model was asked is paid for, and stands in the sums of days when it is over."""
+    world = new_world()
+    actions = Actions(world)
+    counted = []
+    for point in range(4):
+        session_id = due(actions)
+        before = world.promises.seen.model_calls
+
+        def delete(session_id: UUID = session_id) -> None:
+            actions.delete(world.other, session_id)
+            world.look()
+
+        course = Course(freezes_at=point, meanwhile=delete)
+        with world.course(course, None, None):
+            summarising.summarise(world, world.main, session_id, course=course)
+        world.look()
+        counted.append(world.promises.seen.model_calls - before)
+    assert 1 in counted
+    world.raise_problems()
+    world.leave()
+
+
+def test_a_call_that_nobody_made_is_seen_in_the_sums(new_world: Callable[[], World]) -> None:
+    world = new_world()
+    actions = Actions(world)
+    due(actions)
+    world.change("UPDATE daily_usage SET calls = calls + 1 WHERE user_id = %s", (world.user,))
+
+    with pytest.raises(AssertionError, match="usage is 1 calls off"):
+        world.look()
 
     world.leave()

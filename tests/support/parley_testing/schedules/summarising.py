@@ -30,6 +30,7 @@ def summarise(
         return None if making is None else await summariser.make(making, seconds=30)
 
     lost = world.promises.summary_lost(session_id)
+    asked = world.summary_calls
     try:
         outcome = process.run(made())
     except (ProcessDied, asyncio.CancelledError):
@@ -38,6 +39,9 @@ def summarise(
     except StoreUnavailable:
         assert faulty or course.dead, "no store had failed"
         return "unavailable"
+    finally:
+        if session_id in world.promises.gone:
+            world.promises.late_calls += world.summary_calls - asked
     if course.dead:
         return "died"
     if outcome is False:

@@ -120,6 +120,7 @@ class Process:
     def _answer(self, asked: Asked) -> Items | Streamed:
         assert self.world is not None
         if asked.model == SUMMARIES:
+            self.world.summary_calls += 1
             return notes.answer(asked)
         assert self.begun is not None
         try:
@@ -264,6 +265,7 @@ class World:
         self.promises = Promises(MEMORY_ITEMS)
         self.held: list[RunningTurn] = []
         self.problems: list[BaseException] = []
+        self.summary_calls = 0
         self.wakeups = Wakeups()
         self.writers = Writers()
         self.logs = Logs(memory, self.user, self.writers)
