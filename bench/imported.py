@@ -12,8 +12,7 @@ from dataclasses import dataclass
 # The time that a module takes by itself, without those that it imports.
 _PROFILED = """
 import importlib.machinery, json, sys, time
-{before}
-own, inner = dict(), [0.0]
+own, inner = {}, [0.0]
 def timed(loader):
     execute = loader.exec_module
     def exec_module(self, module):
@@ -29,7 +28,7 @@ def timed(loader):
 timed(importlib.machinery.SourceFileLoader)
 timed(importlib.machinery.ExtensionFileLoader)
 import app
-print(json.dumps(dict((name, [1000 * sum(each), len(each)]) for name, each in own.items())))
+print(json.dumps({name: [1000 * sum(each), len(each)] for name, each in own.items()}))
 """
 STANDARD = "Python's own modules"
 SHOWN = 14
@@ -64,7 +63,7 @@ def libraries(
     runs: list[dict[str, list[float]]] = []
     for _ in range(rounds):
         done = subprocess.run(
-            [sys.executable, "-c", _PROFILED.format(before=before)],
+            [sys.executable, "-c", f"{before}\n{_PROFILED}"],
             env=os.environ | env | {"PYTHONPATH": os.pathsep.join([path, *sys.path])},
             capture_output=True,
             text=True,
