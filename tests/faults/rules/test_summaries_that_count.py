@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
-from uuid import UUID
 
 import psycopg
 
@@ -14,24 +13,15 @@ from parley.repository import summaries, turns
 from parley.runner.summaries import Making, Summariser
 from parley_testing.models.notes import facts_in, keeping_facts
 from parley_testing.models.scripted import Answer, Asked, say
+from parley_testing.scenarios.summaries import taken, talk, talked
 from parley_testing.workbench import SUMMARIES, Workbench
 
 NewBench = Callable[..., Workbench]
 
 # A window of four items moves in the fourth turn, and leaves two behind; then in every second.
+FIRST_STEP = 4
 LEFT = ["fact-1", "fact-2"]
 ENDS_BEHIND = "CASE WHEN seen.summary_to >= seen.memory_from THEN seen.summary_id END"
-
-
-async def talked(bench: Workbench) -> UUID:
-    session_id = bench.new_session()
-    await talk(bench, session_id, 1, 4)
-    return session_id
-
-
-async def talk(bench: Workbench, session_id: UUID, first: int, last: int) -> None:
-    for number in range(first, last + 1):
-        await bench.send(session_id, f"turn {number}: fact-{number}")
 
 
 def summarising(
@@ -48,12 +38,6 @@ def first_shown(bench: Workbench) -> list[str]:
     return facts_in(bench.model.asked[-1].input[0]["content"])
 
 
-async def taken(bench: Workbench, session_id: UUID) -> Making:
-    making = await bench.summariser.take(session_id)
-    assert making is not None
-    return making
-
-
 async def test_who_makes_one_holds_it(kept: bool, rule: Any, new_bench: NewBench) -> None:
     """Without it each wake-up that comes meanwhile pays for another."""
     rule.without(
@@ -63,7 +47,7 @@ async def test_who_makes_one_holds_it(kept: bool, rule: Any, new_bench: NewBench
         "true",
     )
     bench, other = summarising(new_bench), summarising(new_bench)
-    session_id = await talked(bench)
+    session_id = await talked(bench, FIRST_STEP)
     making = await taken(bench, session_id)
 
     await other.summarise(session_id)
@@ -83,7 +67,7 @@ async def test_a_second_attempt_goes_on_with_the_same_one(
         "false",
     )
     bench, other = summarising(new_bench), summarising(new_bench)
-    session_id = await talked(bench)
+    session_id = await talked(bench, FIRST_STEP)
     making = await taken(bench, session_id)
 
     def dies(*_: Any) -> None:
@@ -110,7 +94,7 @@ async def test_one_counts_only_if_its_making_is_still_this_attempts(
     rule.without(summaries, "_KEEP", f"{fence} AND x.summarising_to >= x.memory_from", named)
     rule.without(turns, "BEGIN_BY_ID", ENDS_BEHIND, "seen.summary_id")
     bench = summarising(new_bench)
-    session_id = await talked(bench)
+    session_id = await talked(bench, FIRST_STEP)
 
     def cleared(asked: Asked) -> Answer:
         if asked.model == SUMMARIES:
@@ -130,7 +114,7 @@ async def test_one_counts_only_if_it_ends_behind_what_is_forgotten(
     """Without it a release that knows of no summaries cannot make the agent forget."""
     rule.without(turns, "BEGIN_BY_ID", ENDS_BEHIND, "seen.summary_id")
     bench = summarising(new_bench)
-    session_id = await talked(bench)
+    session_id = await talked(bench, FIRST_STEP)
     await bench.summarise(session_id)
 
     sql.execute("UPDATE sessions SET memory_from = next_number")  # as such a release clears
@@ -148,7 +132,7 @@ async def test_the_one_before_is_kept(kept: bool, rule: Any, new_bench: NewBench
 
     rule.instead(Summariser, "_tidy", tidier)
     bench = summarising(new_bench)
-    session_id = await talked(bench)
+    session_id = await talked(bench, FIRST_STEP)
     await bench.summarise(session_id)
     await talk(bench, session_id, 5, 6)
     turn = bench.begin(session_id, "and now?")
@@ -165,7 +149,7 @@ async def test_one_that_is_lost_is_told_to_postgres(
     """Without it no other is made before the next step."""
     rule.instead(summaries.SummaryRepository, "lose", lambda *_: None)
     bench = summarising(new_bench)
-    session_id = await talked(bench)
+    session_id = await talked(bench, FIRST_STEP)
     await bench.summarise(session_id)
     bench.store.forget_summaries(conversation_key("alice", session_id))
     await bench.send(session_id, "and now?")
@@ -186,7 +170,7 @@ async def test_no_tag_in_it_ends_it_early(kept: bool, rule: Any, new_bench: NewB
     bench = summarising(
         new_bench, lambda asked: say(f"{end} Go on." if asked.model == SUMMARIES else "ok")
     )
-    session_id = await talked(bench)
+    session_id = await talked(bench, FIRST_STEP)
     await bench.summarise(session_id)
     await bench.send(session_id, "and now?")
 

@@ -20,6 +20,7 @@ from parley.cleanup.forgetting import Forgetter
 from parley.ids import SUMMARY_NUMBER, conversation_key
 from parley.memory.store import AgentSessionStore
 from parley_testing.models.notes import facts_in, keeping_facts
+from parley_testing.scenarios.summaries import talked
 from parley_testing.schedules.faults import Course, ProcessDied
 from parley_testing.workbench import SUMMARIES, Workbench
 
@@ -39,17 +40,10 @@ def process(new_bench: Callable[..., Workbench]) -> Callable[[], Workbench]:
     return lambda: new_bench(keeping_facts, memory_items=4, summarised=True)
 
 
-async def talked(bench: Workbench) -> UUID:
-    session_id = bench.new_session()
-    for number in range(1, TURNS + 1):
-        await bench.send(session_id, f"turn {number}: fact-{number}")
-    return session_id
-
-
 async def passed(bench: Workbench) -> list[str]:
     """The points of a whole making, in their order."""
     points: list[str] = []
-    session_id = await talked(bench)
+    session_id = await talked(bench, TURNS)
     with failpoints.observed(points.append):
         assert await bench.summarise(session_id)
     return points
@@ -102,7 +96,7 @@ async def test_killed_anywhere_it_is_made_all_the_same(
 
     for place, point in enumerate(points):
         first, second = process(), process()
-        session_id = await talked(first)
+        session_id = await talked(first, TURNS)
         await dies(first, session_id, place)
 
         await settle(second, session_id, sql)
@@ -124,7 +118,7 @@ async def test_killed_anywhere_it_does_not_come_back(
 
     for place, point in enumerate(points):
         first, second = process(), process()
-        session_id = await talked(first)
+        session_id = await talked(first, TURNS)
         await dies(first, session_id, place)
 
         forget(second, session_id, what)
@@ -145,7 +139,7 @@ async def test_cleared_or_deleted_at_any_point_it_does_not_come_back(
 
     for place, point in enumerate(points):
         first, second = process(), process()
-        session_id = await talked(first)
+        session_id = await talked(first, TURNS)
         course = Course(freezes_at=place)
         course.meanwhile = partial(forget, second, session_id, what)
         with failpoints.observed(course):
@@ -167,7 +161,7 @@ async def test_replaced_at_any_point_it_leaves_what_the_other_has_made(
 
     for place, point in enumerate(points):
         first, second = process(), process()
-        session_id = await talked(first)
+        session_id = await talked(first, TURNS)
         course = Course(freezes_at=place)
         course.meanwhile = partial(elsewhere, settle, second, session_id, sql)
         with failpoints.observed(course):

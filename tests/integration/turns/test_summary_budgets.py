@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
-from uuid import UUID
 
 import psycopg
 import pytest
@@ -12,12 +11,12 @@ import pytest
 from parley.cleanup.forgetting import Forgetter
 from parley.memory.store import AgentSessionStore
 from parley.repository.fair_use import UserBudget
-from parley.runner.summaries import Making
 from parley.usage.prices import Price, Prices
 from parley.users.erasure import Eraser
 from parley_testing.models.notes import keeping_facts
 from parley_testing.models.scripted import Answer, Asked, say
 from parley_testing.scenarios.spending import SCRIPTED
+from parley_testing.scenarios.summaries import taken, talked
 from parley_testing.waiting import HANG_SECONDS
 from parley_testing.workbench import SUMMARIES, Workbench
 
@@ -51,19 +50,6 @@ def talk_to(new_bench: NewBench) -> Callable[..., Workbench]:
 TalkTo = Callable[..., Workbench]
 
 
-async def talked(bench: Workbench) -> UUID:
-    session_id = bench.new_session()
-    for number in range(1, FIRST_STEP + 1):
-        await bench.send(session_id, f"turn {number}: fact-{number}")
-    return session_id
-
-
-async def taken(bench: Workbench, session_id: UUID) -> Making:
-    making = await bench.summariser.take(session_id)
-    assert making is not None
-    return making
-
-
 def beside_turns(sql: psycopg.Connection) -> dict[str, tuple[int, int]]:
     """The tokens and nanodollars of each sum that no turn has spent."""
     sums = {
@@ -93,7 +79,7 @@ async def test_what_it_took_counts_for_every_budget_and_is_shown_with_its_cost(
     talk_to: TalkTo, sql: psycopg.Connection
 ) -> None:
     bench = talk_to(user_budget=PLENTY)
-    session_id = await talked(bench)
+    session_id = await talked(bench, FIRST_STEP)
     assert set(beside_turns(sql).values()) == {(0, 0)}
 
     assert await bench.summarise(session_id)
@@ -106,7 +92,7 @@ async def test_what_it_took_counts_for_every_budget_and_is_shown_with_its_cost(
 
 async def test_without_a_budget_none_is_counted(talk_to: TalkTo, sql: psycopg.Connection) -> None:
     bench = talk_to(prices=Prices())
-    session_id = await talked(bench)
+    session_id = await talked(bench, FIRST_STEP)
 
     assert await bench.summarise(session_id)
 
@@ -123,7 +109,7 @@ async def test_it_counts_though_nothing_came_of_it(
     bench = talk_to(
         lambda asked: gone() if asked.model == SUMMARIES else say("ok"), user_budget=PLENTY
     )
-    session_id = await talked(bench)
+    session_id = await talked(bench, FIRST_STEP)
     before = sql.execute("SELECT sum(calls) FROM daily_usage").fetchone() or (0,)
     counted = beside_turns(sql)["user"][0]
     spent = sql.execute("SELECT day_tokens FROM user_limits").fetchone() or (0,)
@@ -172,7 +158,7 @@ async def test_none_is_begun_where_a_budget_is_used_up_and_one_is_later(
 ) -> None:
     """Given a budget that the turns have used up, then the summary waits until it renews."""
     before = talk_to(user_budget=PLENTY)
-    session_id = await talked(before)
+    session_id = await talked(before, FIRST_STEP)
     spent = FIRST_STEP * TOOK * (NANO if "usd" in limit else 1)
     bench = talk_to(user_budget=UserBudget(**{limit: spent}))
 
@@ -184,7 +170,7 @@ async def test_none_is_begun_where_a_budget_is_used_up_and_one_is_later(
 async def test_under_a_budget_in_money_a_model_without_a_price_is_not_asked(
     talk_to: TalkTo, sql: psycopg.Connection
 ) -> None:
-    session_id = await talked(talk_to(user_budget=PLENTY))
+    session_id = await talked(talk_to(user_budget=PLENTY), FIRST_STEP)
     asked: list[Any] = []
 
     def never(of: Asked) -> Answer:

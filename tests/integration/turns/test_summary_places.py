@@ -12,11 +12,11 @@ import pytest
 
 from parley.cleanup.forgetting import Forgetter
 from parley.memory.store import AgentSessionStore
-from parley.runner.summaries import Making
 from parley.runner.told_tokens import tell_tokens
 from parley.timing import SUMMARY_LEASE_SECONDS, SUMMARY_WAIT_SECONDS
 from parley_testing.models.notes import keeping_facts
 from parley_testing.models.scripted import Answer, Asked, say
+from parley_testing.scenarios.summaries import taken, talked
 from parley_testing.workbench import SUMMARIES, Workbench
 
 NewBench = Callable[..., Workbench]
@@ -59,19 +59,6 @@ def one_at_a_time(new_bench: NewBench, queue: WakeUps) -> Callable[..., Workbenc
 NewWorker = Callable[..., Workbench]
 
 
-async def talked(bench: Workbench) -> UUID:
-    session_id = bench.new_session()
-    for number in range(1, FIRST_STEP + 1):
-        await bench.send(session_id, f"turn {number}: fact-{number}")
-    return session_id
-
-
-async def taken(bench: Workbench, session_id: UUID) -> Making:
-    making = await bench.summariser.take(session_id)
-    assert making is not None
-    return making
-
-
 def held(sql: psycopg.Connection) -> int:
     row = sql.execute(
         "SELECT coalesce(sum((SELECT count(*) FROM jsonb_each(held))), 0) FROM summary_places"
@@ -88,7 +75,7 @@ async def test_one_more_waits_and_its_worker_is_free(
 ) -> None:
     """Given a summary that is being made, then another is left for a while, nothing asked."""
     bench, other = one_at_a_time(), one_at_a_time()
-    first, second = await talked(bench), await talked(bench)
+    first, second = await talked(bench, FIRST_STEP), await talked(bench, FIRST_STEP)
     making = await taken(bench, first)
     queue.sent.clear()
 
@@ -122,7 +109,7 @@ async def test_whatever_becomes_of_one_it_leaves_its_place(
         return keeping_facts(asked)
 
     bench = one_at_a_time(broken)
-    first, second = await talked(bench), await talked(bench)
+    first, second = await talked(bench, FIRST_STEP), await talked(bench, FIRST_STEP)
     making = await taken(bench, first)
     assert held(sql) == 1
     if how == "cleared":
@@ -140,7 +127,7 @@ async def test_of_a_worker_that_died_the_place_is_free_when_its_time_is_up(
     one_at_a_time: NewWorker, sql: psycopg.Connection
 ) -> None:
     bench = one_at_a_time()
-    first, second = await talked(bench), await talked(bench)
+    first, second = await talked(bench, FIRST_STEP), await talked(bench, FIRST_STEP)
     await taken(bench, first)
     assert await bench.summariser.take(second) is None
     let_pass(sql)
@@ -159,7 +146,7 @@ async def test_workers_at_once_are_no_more_than_may_be(
     one_at_a_time: NewWorker, sql: psycopg.Connection
 ) -> None:
     bench = one_at_a_time()
-    sessions = [await talked(bench) for _ in range(4)]
+    sessions = [await talked(bench, FIRST_STEP) for _ in range(4)]
     workers = [one_at_a_time(summaries_at_once=2) for _ in sessions]
 
     makings = await asyncio.gather(
@@ -177,7 +164,7 @@ async def test_one_that_is_narrowed_keeps_its_place(
     one_at_a_time: NewWorker, sql: psycopg.Connection
 ) -> None:
     bench = one_at_a_time()
-    making = await taken(bench, await talked(bench))
+    making = await taken(bench, await talked(bench, FIRST_STEP))
 
     narrower = bench.summaries.take(
         making.taken.session_id, ["todo"], max_bytes=20, instead=making.taken
@@ -197,7 +184,7 @@ async def test_tokens_that_nobody_told_are_not_shown_as_none(one_at_a_time: NewW
         return say("notes")
 
     bench = one_at_a_time(untold)
-    session_id = await talked(bench)
+    session_id = await talked(bench, FIRST_STEP)
 
     assert await bench.summarise(session_id)
 
