@@ -84,8 +84,8 @@ async def test_a_tool_call_takes_its_transaction_and_a_write_more(
 
     await counted.bench.send(session_id)
 
-    # Begin and complete; between them BEGIN, the task, the recorded output, COMMIT.
-    assert wire.round_trips == 2 + 4, wire.statements
+    # Begin and complete; between them the task, with BEGIN, the recorded output, COMMIT.
+    assert wire.round_trips == 2 + 3, wire.statements
     assert counted.bench.watched.calls == ["read_newest", "record", "finish"]
 
 

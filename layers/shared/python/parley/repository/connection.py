@@ -1,4 +1,8 @@
-"""One connection to Postgres: how it is opened, what its transactions begin with, and patience."""
+"""One connection to Postgres: how it is opened, what its transactions begin with, and patience.
+
+All that depends on what psycopg keeps to itself is here: `Cursor._execute_gen`, which `_first_gen`
+does again in a pipeline, and `Connection._get_tx_start_command`. Read in psycopg 3.3.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +10,21 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Self, TypeVar, cast
 
-from psycopg import Connection, Cursor, OperationalError, Pipeline
+from psycopg import (
+    Connection,
+    Cursor,
+    DatabaseError,
+    DataError,
+    InterfaceError,
+    OperationalError,
+    RawCursor,
+)
 from psycopg.abc import Params, PQGen, Query
-from psycopg.generators import send
-from psycopg.pq import TransactionStatus
+from psycopg.adapt import Transformer
+from psycopg.errors import error_from_result
+from psycopg.generators import fetch_many, send
+from psycopg.pq import ConnStatus, ExecStatus, PipelineStatus, TransactionStatus
+from psycopg.pq.abc import PGconn, PGresult
 from sqlalchemy import URL, Dialect
 from sqlalchemy.engine.interfaces import DBAPIConnection
 
@@ -69,7 +84,7 @@ def go_alone(connection: DBAPIConnection, user_id: str) -> None:
     if driver.pgconn.transaction_status == TransactionStatus.IDLE:
         driver.scope = OfUser(user_id, rows_alone=True)
     else:
-        driver.execute(ROWS_ALONE, [user_id])
+        RawCursor(driver).execute(ROWS_ALONE, [user_id])
 
 
 @contextmanager
@@ -105,57 +120,145 @@ class _Connection(Connection):
                 self.close()  # the answer may still come, and would be taken for the next one's
             raise
 
+    def is_to_begin(self) -> bool:
+        """Whether the next statement is the first of its transaction."""
+        return (
+            self.pgconn.transaction_status == TransactionStatus.IDLE
+            and self.pgconn.pipeline_status == PipelineStatus.OFF
+        )
 
-class _Pipeline(Pipeline):
-    """A pipeline that ends with its Sync, behind which the server flushes by itself.
-
-    psycopg 3.3 asks for a flush besides when it leaves a pipeline. Coming after the Sync, that is a
-    message for which the server stops the time that a transaction may idle, and no other follows.
-    """
-
-    def _exit_gen(self) -> PQGen[None]:
-        try:
-            self._enqueue_sync()
-            yield from self._communicate_gen()
-        finally:
-            yield from send(self.pgconn)  # what is still to go out of a large statement
-            yield from self._fetch_gen(flush=False)
+    def send_beginning(self) -> int:
+        """Put what a transaction begins with into libpq's buffer, and return how many those are."""
+        scope = self.scope
+        user = [_as_text(scope.user_id if isinstance(scope, OfUser) else "")]
+        *settings, last = self.beginning
+        statements: list[tuple[bytes, list[bytes] | None]] = [
+            *((statement, None) for statement in settings),
+            (last, user),
+        ]
+        if not self.autocommit:
+            statements.insert(0, (self._get_tx_start_command(), None))
+        if isinstance(scope, OfUser) and scope.alone:
+            statements.append((ALONE, user))
+        if isinstance(scope, OfUser) and scope.rows_alone:
+            statements.append((ROWS_ALONE, user))
+        if isinstance(scope, OfSession):
+            statements.append((USER_OF_SESSION, [str(scope.session_id).encode()]))
+        for statement, parameters in statements:
+            self.pgconn.send_query_params(statement, parameters)
+        return len(statements)
 
 
 class _Cursor(Cursor[Any]):
     """A cursor whose first statement in a transaction brings along what the transaction relies on.
 
-    Both go in one round trip, as one transaction, though the connection be in autocommit.
+    All of it goes in one packet and one round trip, as one transaction, though the connection be in
+    autocommit. psycopg's own pipeline would send each statement by itself and wait for BEGIN, and
+    take twice as long.
     """
 
-    def execute(self, query: Any, params: Params | None = None, **how: Any) -> Self:
-        with _beginning(self.connection):
-            return super().execute(query, params, **how)
+    def execute(
+        self,
+        query: Any,
+        params: Params | None = None,
+        *,
+        prepare: bool | None = None,
+        binary: bool | None = None,
+    ) -> Self:
+        driver = self.connection
+        if not isinstance(driver, _Connection) or not driver.is_to_begin():
+            return super().execute(query, params, prepare=prepare, binary=binary)
+        with driver.lock, _pipelined(driver):
+            driver.wait(self._first_gen(driver, query, [params], binary=binary))
+        return self
 
     def executemany(
         self, query: Query, params_seq: Iterable[Params], *, returning: bool = False
     ) -> None:
-        with _beginning(self.connection):
+        driver = self.connection
+        if not isinstance(driver, _Connection) or not driver.is_to_begin():
             super().executemany(query, params_seq, returning=returning)
+            return
+        with driver.lock, _pipelined(driver):
+            driver.wait(self._first_gen(driver, query, params_seq, returning=returning))
+
+    def _first_gen(
+        self,
+        driver: _Connection,
+        query: Query,
+        params_seq: Iterable[Params | None],
+        *,
+        returning: bool | None = None,
+        binary: bool | None = None,
+    ) -> PQGen[None]:
+        """Do what `_execute_gen` does, behind what the transaction begins with.
+
+        Args:
+            driver: The connection.
+            query: The statement.
+            params_seq: The parameters of each time that it is carried out.
+            returning: None if that is once; else whether each time gives rows to keep.
+            binary: Whether the rows come in Postgres's own form.
+        """
+        if self.closed:
+            raise InterfaceError("the cursor is closed")
+        self._reset()
+        self._tx = Transformer(self)
+        self._execmany_returning = returning
+        if returning is False:
+            self._rowcount = 0
+        before = driver.send_beginning()
+        for params in params_seq:
+            converted = self._convert_query(query, params)
+            self._execute_send(converted, force_extended=True, binary=binary)
+        driver.pgconn.pipeline_sync()
+        yield from send(driver.pgconn)
+        for results in (yield from _all_results(driver.pgconn))[before:]:
+            self._check_results(results)
+            self._set_results(results)
+        self._last_query = query
+
+
+def _as_text(value: str) -> bytes:
+    if "\0" in value:  # libpq would take what stands before it
+        raise DataError("PostgreSQL text cannot contain NUL (0x00) bytes")
+    return value.encode()
 
 
 @contextmanager
-def _beginning(connection: Connection[Any]) -> Iterator[None]:
-    idle = connection.pgconn.transaction_status == TransactionStatus.IDLE
-    if not idle or not isinstance(connection, _Connection):
+def _pipelined(driver: _Connection) -> Iterator[None]:
+    driver._check_connection_ok()
+    driver.pgconn.enter_pipeline_mode()
+    try:
         yield
-        return
-    connection._pipeline = _Pipeline(connection)
-    with connection.pipeline():
-        first, scope = Cursor(connection), connection.scope
-        *settings, last = connection.beginning
-        for statement in settings:
-            first.execute(statement)
-        first.execute(last, [scope.user_id if isinstance(scope, OfUser) else ""])
-        if isinstance(scope, OfUser) and scope.alone:
-            first.execute(ALONE, [scope.user_id])
-        if isinstance(scope, OfUser) and scope.rows_alone:
-            first.execute(ROWS_ALONE, [scope.user_id])
-        if isinstance(scope, OfSession):
-            first.execute(USER_OF_SESSION, [scope.session_id])
-        yield
+    finally:
+        if driver.pgconn.status == ConnStatus.OK:
+            try:
+                driver.pgconn.exit_pipeline_mode()
+            except OperationalError:  # answers are still to come, which nobody waits for any more
+                driver.close()
+
+
+def _all_results(pgconn: PGconn) -> PQGen[list[list[PGresult]]]:
+    """Return what each statement of a pipeline gave, when all of it was carried out.
+
+    Raises:
+        Error: What the first said that was not, or the end of the transaction.
+    """
+    given: list[list[PGresult]] = []
+    refusal: PGresult | None = None
+    while True:
+        try:
+            results = yield from fetch_many(pgconn)
+        except DatabaseError:
+            if refusal is None:
+                raise
+            break  # what was refused ended the connection as well
+        if not results or results[0].status == ExecStatus.PIPELINE_SYNC:
+            break
+        failed = [result for result in results if result.status == ExecStatus.FATAL_ERROR]
+        refusal = refusal or next(iter(failed), None)
+        given.append(results)
+    if refusal is not None:
+        raise error_from_result(refusal, encoding=pgconn._encoding)
+    return given

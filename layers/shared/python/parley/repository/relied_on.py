@@ -43,10 +43,10 @@ Left to the database on purpose, since they are an operator's to say and Parley 
 performance. `client_encoding` belongs to the connection, where poolers keep it as well.
 """
 
-USER_OF_SESSION = b"SELECT set_config('parley.user', parley_user_of_session(%s), true)"
+USER_OF_SESSION = b"SELECT set_config('parley.user', parley_user_of_session($1), true)"
 """Sets whose rows a transaction sees by a session's id, behind what `beginning` gives."""
 
-ALONE = b"SELECT pg_advisory_xact_lock(hashtextextended(%s, 7421))"
+ALONE = b"SELECT pg_advisory_xact_lock(hashtextextended($1, 7421))"
 """Waits for the transactions of the same user that are to go on alone, and holds up the next ones.
 
 It comes before the transaction's own statement, which so sees all that they have committed. Nobody
@@ -54,7 +54,7 @@ who holds a row waits for it, as it is always the first thing taken: it is part 
 number keeps it apart from locks of a project's own.
 """
 
-ROWS_ALONE = b"SELECT pg_advisory_xact_lock(hashtextextended(%s, 7422))"
+ROWS_ALONE = b"SELECT pg_advisory_xact_lock(hashtextextended($1, 7422))"
 """The same among transactions that count rows of a project's own.
 
 Another lock, since a tool has it until its body is over: no turn of the user's begins later for it.
@@ -84,7 +84,7 @@ def beginning(options: str, statement_timeout: float) -> list[bytes]:
         for name, value in settings.items()
         if name not in named
     ]
-    each.append(SQL("set_config({}, %s, true)").format(Literal(USER_SETTING)))
+    each.append(SQL("set_config({}, $1, true)").format(Literal(USER_SETTING)))
     statements = [SQL("SELECT ") + SQL(", ").join(each)]
     if _ISOLATION not in named:
         # Before what looks at rows. The default itself would be set too late for this transaction.

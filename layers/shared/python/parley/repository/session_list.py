@@ -18,7 +18,9 @@ from pydantic import TypeAdapter
 from sqlalchemy import (
     ColumnElement,
     Connection,
+    Integer,
     Select,
+    bindparam,
     func,
     literal,
     select,
@@ -97,22 +99,25 @@ def list_sessions(
     scope = SERVICE if user_id is None else OfUser(user_id)
 
     def read(connection: Connection) -> tuple[Sequence[AnyRow], Any]:
+        if position is None and user_id is not None and matching == SessionFilter():
+            return connection.execute(_OWN, {"user_id": user_id, "most": limit + 1}).all(), None
         last = connection.execute(_last_looked_at(position)).first() if looks_through else None
         looked = None if last is None else (last.place, last.id)
         query = _page(mine, position, looked, limit)
         return connection.execute(query.limit(limit + 1)).all(), last
 
     rows, last = database.read(scope, read)
-    kept = fitting(rows, limit, _texts)
-    page = [Session.of(row) for row in rows[:kept]]
+    page = [Session.of(row) for row in rows[:limit]]
+    kept = fitting(page, limit, _texts)
+    del page[kept:]
     if len(rows) > kept:
         ended = rows[kept - 1]
         return Page(page, encode([ended.as_of, ended.place, ended.id]))
     return Page(page, None if last is None else encode([last.as_of, last.place, last.id]))
 
 
-def _texts(row: AnyRow) -> list[object]:
-    return [row.name, row.status_reason, row.user_id, row.metadata]
+def _texts(session: Session) -> list[object]:
+    return [session.name, session.status_reason, session.user_id, session.metadata]
 
 
 def _page(
@@ -155,6 +160,11 @@ def _after(position: _Position) -> Any:
 _FIRST: AnyQuery = select(
     *SESSION, SESSIONS.c.last_activity_at.label("place"), func.now().label("as_of")
 ).order_by(SESSIONS.c.last_activity_at.desc(), SESSIONS.c.id.desc())
+
+# And most are of all that a user has.
+_OWN: AnyQuery = _FIRST.where(SESSIONS.c.user_id == bindparam("user_id")).limit(
+    bindparam("most", type_=Integer)
+)
 
 
 def _later_page(

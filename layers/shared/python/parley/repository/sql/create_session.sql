@@ -19,8 +19,7 @@ made AS (
          CAST(:fingerprint AS bytea)
   WHERE NOT EXISTS (SELECT FROM excess)
   ON CONFLICT DO NOTHING
-  RETURNING *)
-SELECT excess.reached, excess.most, made.id, made.user_id, made.agent, made.name, made.platform,
-  made.status, made.status_reason, made.metadata, made.memory_from, made.idempotency_key,
-  made.created_at, made.updated_at, made.last_activity_at
+  RETURNING id, user_id, agent, name, platform, status, status_reason, metadata, memory_from,
+            idempotency_key, created_at, updated_at, last_activity_at)
+SELECT excess.reached, excess.most, made.*
 FROM (SELECT) one LEFT JOIN excess ON true LEFT JOIN made ON true
