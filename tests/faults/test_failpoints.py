@@ -76,7 +76,7 @@ def log(monkeypatch: pytest.MonkeyPatch) -> Iterator[Log]:
 
     def statement(connection: Any, _: Any, text: str, *__: Any) -> None:
         if _WRITES.search(_LOCKS.sub("", text)):
-            alone = connection.connection.dbapi_connection.autocommit
+            alone = connection.connection.dbapi_connection.at_once
             log.add(f"{DURABLE if alone else WRITE}: {text[:60]}")
 
     def commit(_: Any) -> None:

@@ -70,9 +70,17 @@ def open_connection(dialect: Dialect, url: URL, statement_timeout: float) -> DBA
     return cast("DBAPIConnection", connection)
 
 
-def begin_in(connection: DBAPIConnection, scope: Scope) -> None:
-    """Have the transactions that this connection begins from now on begin in the scope."""
-    cast("_Connection", connection).scope = scope
+def begin_in(connection: DBAPIConnection, scope: Scope, *, at_once: bool = False) -> None:
+    """Have the transactions that this connection begins from now on begin in the scope.
+
+    Args:
+        connection: The driver's.
+        scope: Whose rows they see.
+        at_once: Whether each statement is a transaction of its own, which commits itself. The
+            driver's autocommit would have to be switched on for that, and off for the next.
+    """
+    driver = cast("_Connection", connection)
+    driver.scope, driver.at_once = scope, at_once
 
 
 def go_alone(connection: DBAPIConnection, user_id: str) -> None:
@@ -106,11 +114,13 @@ class _Connection(Connection):
         answer_within: Seconds; None waits for ever.
         beginning: The statements that every transaction begins with.
         scope: Whose rows its transactions see; None for nobody's.
+        at_once: Whether each statement is a transaction.
     """
 
     answer_within: float | None = None
     beginning: Sequence[bytes] = ()
     scope: Scope | None = None
+    at_once = False
 
     def wait(self, gen: PQGen[T], interval: float = 0.1, timeout: float | None = None) -> T:
         try:
@@ -136,7 +146,7 @@ class _Connection(Connection):
             *((statement, None) for statement in settings),
             (last, user),
         ]
-        if not self.autocommit:
+        if not self.at_once:
             statements.insert(0, (self._get_tx_start_command(), None))
         if isinstance(scope, OfUser) and scope.alone:
             statements.append((ALONE, user))
@@ -152,9 +162,9 @@ class _Connection(Connection):
 class _Cursor(Cursor[Any]):
     """A cursor whose first statement in a transaction brings along what the transaction relies on.
 
-    All of it goes in one packet and one round trip, as one transaction, though the connection be in
-    autocommit. psycopg's own pipeline would send each statement by itself and wait for BEGIN, and
-    take twice as long.
+    All of it goes in one packet and one round trip, as one transaction, though nobody say BEGIN.
+    psycopg's own pipeline would send each statement by itself and wait for BEGIN, and take twice
+    as long.
     """
 
     def execute(

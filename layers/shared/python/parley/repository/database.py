@@ -104,13 +104,8 @@ class Database:
             return self._users
         return self._made(lambda: service_url(parse_url(self._url())))
 
-    @made_once
-    def _users_at_once(self) -> Engine:
-        return self._users.execution_options(isolation_level="AUTOCOMMIT")
-
-    @made_once
-    def _service_at_once(self) -> Engine:
-        return self._service.execution_options(isolation_level="AUTOCOMMIT")
+    def _engine(self, scope: Scope) -> Engine:
+        return self._service if isinstance(scope, OfService) else self._users
 
     def _made(self, login: Callable[[], URL]) -> Engine:
         engine = create_engine(
@@ -139,10 +134,8 @@ class Database:
     @contextmanager
     def _at_once(self, scope: Scope) -> Iterator[Connection]:
         """A connection of which each statement commits itself."""
-        service = isinstance(scope, OfService)
-        engine = self._service_at_once if service else self._users_at_once
-        with engine.connect() as connection:
-            begin_in(_driver(connection), scope)
+        with self._engine(scope).connect() as connection:
+            begin_in(_driver(connection), scope, at_once=True)
             yield connection
 
     def run(
@@ -208,8 +201,7 @@ class Database:
             StoreUnavailable: Postgres cannot be reached or cannot serve now. Whether the
                 transaction was committed is then not known.
         """
-        engine = self._service if isinstance(scope, OfService) else self._users
-        with translated(), engine.connect() as connection:
+        with translated(), self._engine(scope).connect() as connection:
             begin_in(_driver(connection), scope)
             with connection.begin():
                 yield connection
