@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 from urllib.parse import urlsplit
 
+from parley import starting
 from parley.manifest import Offer, manifest
 from parley_project.commands import command_at
 from parley_project.importing import RAISED, Unusable, find, why
@@ -37,6 +38,7 @@ def main(shown: str, report: str, commands: str) -> int:
         report: The file that is written.
         commands: Those that the project adds to `parley`, each target by its name, as JSON.
     """
+    starting.begin()  # and it ends before any garbage would matter
     threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     with Path(report).open("w", encoding="utf-8") as lines:
         look(lines, shown, json.loads(commands))

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from parley.config import Settings
-from parley.http.document import document
+from parley_testing.api.served import own_document
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted(
@@ -56,7 +56,7 @@ def _citations() -> Iterator[tuple[Path, str, str]]:
 def test_every_route_is_in_the_api_table() -> None:
     routes = {
         f"{method.upper()} {path}"
-        for path, operations in document()["paths"].items()
+        for path, operations in own_document()["paths"].items()
         for method in operations
     }
 

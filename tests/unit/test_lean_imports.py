@@ -105,7 +105,10 @@ def test_what_no_run_needs_is_not_imported() -> None:
     assert {"agents", "openai.types.responses.response", "mcp.shared.exceptions"} <= set(modules)
     needless = [
         name
-        for name in ("mcp.types", "mcp.server", "mcp.client", "openai.types.batch", "starlette")
+        for name in (
+            *("mcp.types", "mcp.server", "mcp.client", "openai.types.batch", "starlette"),
+            *("click", "pygments", "rich"),  # which are installed here
+        )
         if name in modules
     ]
     assert needless == []
@@ -247,6 +250,19 @@ def test_an_answer_that_is_parsed_and_one_that_is_streamed_are_as_they_stand() -
     )
 
     assert found == [False, [3, 3], True, True]
+
+
+def test_the_program_of_the_http_client_is_imported_when_it_is_run() -> None:
+    said_by_it = lean(
+        "import click, contextlib, httpx, io\n"
+        "before = hasattr(httpx._main, 'rich')\n"
+        "told = io.StringIO()\n"
+        "with contextlib.redirect_stdout(told): httpx.main(['--help'], standalone_mode=False)\n"
+        "print(json.dumps([before, httpx.main.__module__, type(httpx._main.main).__name__,"
+        " 'Usage' in told.getvalue()]))"
+    )
+
+    assert said_by_it == [False, "httpx", "Command", True]
 
 
 def test_each_name_of_powertools_is_there_when_it_is_asked_for() -> None:

@@ -11,7 +11,6 @@ from typing import Any, cast
 import pytest
 
 from parley.config import Need, Settings, load_settings
-from parley.http.document import document
 from parley.http.streaming import METHODS
 from parley_local.cloudformation import Resolver
 from parley_local.own_template import SERVES_ROUTES
@@ -27,7 +26,7 @@ from parley_testing.account.template import (
     properties_of,
 )
 from parley_testing.api.handlers import load_function
-from parley_testing.api.served import served_document
+from parley_testing.api.served import own_document, served_document
 
 # Given on laptops only, each instead of something that the template gives.
 OF_LAPTOPS = {
@@ -35,8 +34,9 @@ OF_LAPTOPS = {
     *("OFFLINE_MODEL", "OFFLINE_MODEL_WORDS_PER_SECOND"),
 }
 OF_LIBRARIES = ("POWERTOOLS_", "OPENAI_AGENTS_", "AWS_LAMBDA_", "AWS_LWA_")
+PARLEYS = own_document()["paths"]
 PATHS = served_document()["paths"]
-OWN_PATHS = [path for path in PATHS if path not in document()["paths"]]  # of the project's routes
+OWN_PATHS = [path for path in PATHS if path not in PARLEYS]  # of the project's routes
 ROUTER = Router(read_template(ROOT / "template.yaml").with_paths(SERVES_ROUTES, OWN_PATHS).routes)
 RUNS_AGENTS = ("Messages", "Stream", "Worker")
 

@@ -11,7 +11,6 @@ from uuid import UUID
 
 import pytest
 
-from parley.http.document import document
 from parley_local.own_template import SERVES_ROUTES
 from parley_packages.project_template import event_of
 from parley_project.routes import PATH_MAX_CHARS, PATHS_MAX
@@ -25,13 +24,13 @@ from parley_testing.account.template import (
     of_type,
     translated,
 )
-from parley_testing.api.served import served_document
+from parley_testing.api.served import own_document, served_document
 
 ANY = "any"
 OPEN_TO_ALL = {"/health", "/openapi.json", "/docs", "/chat", "/console", "/web/{path+}"}
 OPERATIONS: dict[tuple[str, str], str] = {
     (method, path): operation["operationId"]
-    for path, entries in document()["paths"].items()
+    for path, entries in own_document()["paths"].items()
     for method, operation in entries.items()
 } | {
     ("get", "/openapi.json"): "openApi",

@@ -12,13 +12,13 @@ from uuid import UUID
 import pytest
 from pydantic import TypeAdapter
 
-from parley.http.document import document
 from parley_client import AsyncParley, Call, Events, Parley, Series
 from parley_client.events import KINDS
 from parley_client.exchange import request
+from parley_testing.api.served import own_document
 
 EVENT: Any = typing.Union[tuple(KINDS.values())]  # noqa: UP007  (it is made of a list)
-DOCUMENT = document()
+DOCUMENT = own_document()
 SCHEMAS = DOCUMENT["components"]["schemas"]
 OPERATIONS = {
     re.sub(r"[A-Z]", lambda capital: "_" + capital[0].lower(), operation["operationId"]): (

@@ -16,10 +16,11 @@ from parley.composition import Composition
 from parley.http import Caller, Router, parts
 from parley.http.api import Api
 from parley.http.declared import declared
-from parley.http.document import ROUTES, document
+from parley.http.document import ROUTES
 from parley.http.parts import Administrator, Database, Deadline
 from parley.once import made_once
 from parley_testing.api.handlers import Context, rest_event
+from parley_testing.api.served import own_document
 
 router = Router()
 
@@ -140,7 +141,7 @@ def test_every_operation_is_a_function_that_bears_its_name() -> None:
     }
     named = {
         operation["operationId"].lower()
-        for path in document()["paths"].values()
+        for path in own_document()["paths"].values()
         for operation in path.values()
     }
 

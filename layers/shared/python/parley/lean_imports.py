@@ -10,7 +10,8 @@ What is done differently is decided by each file's own text, so that a version i
 something else is imported as it stands. `make bench-init` says what this saves.
 
 Two packages of Powertools import the events and the resolvers of all of AWS's services, of which we
-have one each.
+have one each. And where what draws on terminals is installed, as beside a developer's tools, the
+client of HTTP that the SDK imports imports it for its own program, which is no function's.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ _MCP = "mcp"
 _MCP_EXCEPTIONS = "mcp.shared.exceptions"
 _MCP_TYPES = "mcp.types"
 _POWERTOOLS = "aws_lambda_powertools"
+_HTTP_PROGRAM = "httpx._main"
 
 _FUTURE = "from __future__ import annotations\n"
 _OWN_IMPORT = r"^from {}(\.[\w.]+) import (?:\(([^()]*)\)|([\w ,]+))\n"
@@ -300,6 +302,22 @@ def _functions_on_demand(loader: SourceFileLoader, module: ModuleType) -> None:
     vars(module).update({function: calling(function) for function in defined}, __getattr__=found)
 
 
+def _program_when_run(loader: SourceFileLoader, module: ModuleType) -> None:
+    """Import a module that is there for its program when that is run, by a function in its name.
+
+    Where what the program needs is not installed, that is said when it is run.
+    """
+
+    def main(*args: Any, **named: Any) -> Any:
+        _as_it_stands(loader, module)
+        return module.main(*args, **named)
+
+    if re.search(r"^def main\(", loader.get_source(module.__name__) or "", re.MULTILINE) is None:
+        _as_it_stands(loader, module)
+        return
+    vars(module).update(main=main)
+
+
 def defined_functions(source: str) -> list[str] | None:
     """Return which functions a module's file defines, if it defines and does nothing else.
 
@@ -320,6 +338,7 @@ _WAYS: dict[str, Callable[[SourceFileLoader, ModuleType], None]] = {
     _MCP_TYPES: _known_to_who_names_them,
     _RESPONSES: _without_its_types,
     _STREAMS: _known_to_who_names_them,
+    _HTTP_PROGRAM: _program_when_run,
     f"{_POWERTOOLS}.event_handler": _names_on_demand,
     f"{_POWERTOOLS}.utilities.data_classes": _names_on_demand,
 }
