@@ -144,7 +144,7 @@ async def run(options: Options) -> int:
 async def _serve(options: Options, started: AsyncExitStack) -> NoReturn:
     """Start all, each with its end on the stack, and serve until something ends by itself."""
     data_dir = options.data_dir
-    project = read_project(find_project(options.project))  # its faults are said before all else
+    read_project(find_project(options.project))  # its faults are said before all else
     started.enter_context(locked(data_dir))
     forget_address(data_dir)
     ensure_key(data_dir)
@@ -152,11 +152,11 @@ async def _serve(options: Options, started: AsyncExitStack) -> NoReturn:
     (data_dir / MEMORY_FILE).touch(mode=0o600)
     listener = started.enter_context(listen(options.host, options.port))
     url = url_of(listener)
-    read = partial(_read_template, options.template)
-    template = read(project)
     copies = data_dir / "project"
     shutil.rmtree(copies, ignore_errors=True)
     prepared = prepare(options.project, copies / "1")
+    read = partial(_read_template, options.template)
+    template = read(prepared.project)
     made = partial(
         function_variables,
         data_dir=data_dir,
@@ -183,10 +183,10 @@ async def _serve(options: Options, started: AsyncExitStack) -> NoReturn:
         ("GET", sign_in.CONFIG): lambda _: sign_in.config(),
         ("POST", sign_in.PATH): sign_in.sign_in_page(data_dir),
     }
-    served = ServedProject(options.project, read, variables, copies, pages)
+    served = ServedProject(options.project, read, template, variables, copies, pages)
     started.push_async_callback(served.generations.aclose)
     log.info("Starting the functions.")
-    await served.serve(prepared)
+    await served.serve(prepared, template)
     pools = served.generations.pools(template.functions)
     background = [asyncio.create_task(keep(each, pools)) for each in template.schedules]
     if template.queue and queue:
@@ -198,7 +198,7 @@ async def _serve(options: Options, started: AsyncExitStack) -> NoReturn:
     started.enter_context(published(data_dir, Address(url, os.getpid())))
     _greet(url, data_dir, prepared)
     if _runs_agents(template):
-        background.append(asyncio.create_task(served.follow(prepared.project, migrated)))
+        background.append(asyncio.create_task(served.follow(prepared, migrated)))
     while postgres.running:
         ended, _ = await asyncio.wait(
             {server, *background}, timeout=0.5, return_when=asyncio.FIRST_COMPLETED

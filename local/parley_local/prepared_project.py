@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from parley_local.code_copy import copied
+from parley_local.watched_files import Look, look_at, watched_of
 from parley_project.environment import local_values, with_dotenv
 from parley_project.generated import python_path
 from parley_project.project import Project, find_project, read_project
@@ -26,12 +27,14 @@ class Prepared:
         caller: The variables of this machine: the shell's, and those of `.env`.
         own: What the functions that run it are given besides Parley's own.
         folder: Where the copy is.
+        seen: Its files before any of them was read.
     """
 
     project: Project
     caller: Mapping[str, str]
     own: Mapping[str, str]
     folder: Path
+    seen: Look
 
     def variables(self, of_functions: FunctionVariables) -> dict[str, str]:
         """Return the environment of the functions that run it."""
@@ -53,9 +56,23 @@ def prepare(start: Path, folder: Path) -> Prepared:
         ProjectFaults: It cannot be used, or a variable that it requires has no value.
         OSError: It cannot be read, or copied.
     """
-    project = read_project(find_project(start))
+    project, seen = _read(start)
     own = local_values(project.manifest.environment, project.root, os.environ)
     # Functions run in folders of their own.
     code = copied(project, folder.resolve() / "code")
     own["PYTHONPATH"] = python_path(code, folder, os.environ.get("PYTHONPATH", ""))
-    return Prepared(project, with_dotenv(project.root, os.environ), own, folder)
+    return Prepared(project, with_dotenv(project.root, os.environ), own, folder, seen)
+
+
+def _read(start: Path) -> tuple[Project, Look]:
+    """Read a project, and return its files as they were before.
+
+    Only reading it tells which files they are, so it is read once more.
+    """
+    watched = watched_of(read_project(find_project(start)))
+    while True:
+        seen = look_at(watched)
+        project = read_project(find_project(start))
+        watched = watched_of(project)
+        if watched == seen.watched:
+            return project, seen

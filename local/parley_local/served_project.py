@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import textwrap
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import aclosing
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from typing import NoReturn
 
+from parley.errors import ParleyError
 from parley_local.agent_check import check_agents
 from parley_local.execution import EnvironmentLost
 from parley_local.gateway import Gateway, LocalPage
@@ -20,7 +21,8 @@ from parley_local.migration import MigrationFailed
 from parley_local.own_template import SERVES_ROUTES
 from parley_local.prepared_project import FunctionVariables, Prepared, prepare
 from parley_local.template import Template
-from parley_local.watching import changes
+from parley_local.watched_files import OF_THE_ROOT, Look, look_at
+from parley_local.watching import Watch, watching
 from parley_project.faults import ProjectFaults
 from parley_project.project import Project
 
@@ -38,6 +40,7 @@ class ServedProject:
         self,
         start: Path,
         template: Callable[[Project], Template],
+        first: Template,
         variables: FunctionVariables,
         folder: Path,
         pages: Mapping[tuple[str, str], LocalPage],
@@ -48,6 +51,7 @@ class ServedProject:
             start: The project's folder, or one below it.
             template: Gives the functions and routes of a project, read anew for each code; or
                 raises ValueError or OSError.
+            first: That of the first code, whose schedules and queue are kept.
             variables: Gives their environment, but for what the project adds.
             folder: Where copies of its code are kept while they serve.
             pages: The gateway's own.
@@ -55,22 +59,19 @@ class ServedProject:
         self.generations = Generations()
         self._start = start
         self._read = template
-        self._first: Template | None = None
+        self._first = first
         self._variables = variables
         self._folder = folder
         self._pages = pages
         self._numbers = count(2)  # the first is made before there is anything to serve with
 
-    async def serve(self, prepared: Prepared) -> None:
+    async def serve(self, prepared: Prepared, template: Template) -> None:
         """Let requests be served by this code from now on.
 
         Raises:
             EnvironmentLost: A function cannot be started with it; the code before goes on serving.
-            OSError: Its template cannot be read.
-            ValueError: Its template cannot be used, or not without another start.
         """
         variables = prepared.variables(self._variables)
-        template = self._template_of(prepared.project)
         gateway = Gateway(
             template.with_paths(SERVES_ROUTES, prepared.project.paths),
             variables,
@@ -91,57 +92,98 @@ class ServedProject:
             ValueError: It cannot be used, or not without another start.
         """
         template = self._read(project)
-        first = self._first or template
-        if (template.schedules, template.queue) != (first.schedules, first.queue):
+        if (template.schedules, template.queue) != (self._first.schedules, self._first.queue):
             raise ValueError(
                 "The template has other schedules, or another queue: parley dev takes them up at"
                 " its next start."
             )
-        self._first = first
         return template
 
     async def follow(
-        self, project: Project, migrated: Callable[[Mapping[str, str]], Awaitable[None]]
+        self, prepared: Prepared, migrated: Callable[[Mapping[str, str]], Awaitable[None]]
     ) -> NoReturn:
         """Serve the new code whenever files have changed; what does not work leaves the old one.
 
         Args:
-            project: As it is served now.
+            prepared: The project as it is served now. What changed since it was read counts.
             migrated: Brings the database up to date, given the functions' environment.
         """
+        seen = prepared.seen
         while True:
-            async with aclosing(changes(project)) as changed:
-                async for files in changed:
-                    before = project
-                    project = await self._taken_over(files, project, migrated)
-                    if _watched(project) != _watched(before):
-                        break  # other files are watched from now on
+            watched = seen.watched
+            async with watching(watched) as watch:
+                while seen.watched == watched:
+                    files = await watch.change(seen)
+                    seen = await self._taken_over(files, seen, watch, migrated)
 
     async def _taken_over(
         self,
         files: list[Path],
-        before: Project,
+        before: Look,
+        watch: Watch,
         migrated: Callable[[Mapping[str, str]], Awaitable[None]],
-    ) -> Project:
-        """Serve the files as they are now; return the project that serves then."""
+    ) -> Look:
+        """Serve the files as they are now; return them as they were before any was read."""
         begun = time.monotonic()
-        named = _named(files, before.root)
+        named = _named(files, before.watched.root)
         prepared = None
+        # Of a project that cannot be read nobody knows which files would mend it.
+        left_out = self._folder.resolve().parent
+        unread = replace(before.watched, unread=True, left_out=left_out)
+        seen = await asyncio.to_thread(look_at, unread)
         try:
             prepared = prepare(self._start, self._folder / str(next(self._numbers)))
+            seen = prepared.seen
             variables = prepared.variables(self._variables)
-            prepared = replace(prepared, project=await check_agents(prepared.project, variables))
+            prepared = replace(prepared, project=await _checked(prepared, variables, watch))
             if prepared.project.manifest.migrations:
                 await migrated(variables)
-            await self.serve(prepared)
+            await self.serve(prepared, self._template_of(prepared.project))
+        except _ChangedAgain:
+            log.info("%s changed, and again before it was built: once more.", named)
+            _forget(prepared)
         except (ProjectFaults, MigrationFailed, EnvironmentLost, OSError, ValueError) as fault:
             _tell(fault)
             log.error("%s changed; the code of before goes on serving.", named)
-            if prepared is not None:
-                prepared.forget()
-            return before
-        log.info("Reloaded %s in %.1f s.", named, time.monotonic() - begun)
-        return prepared.project
+            _forget(prepared)
+        else:
+            log.info("Reloaded %s in %.1f s.", named, time.monotonic() - begun)
+        return seen
+
+
+class _ChangedAgain(ParleyError):
+    """Code changed while an older state of it was built."""
+
+
+async def _checked(prepared: Prepared, variables: Mapping[str, str], watch: Watch) -> Project:
+    """Build the agents; return the project with what is known then.
+
+    Raises:
+        ProjectFaults: They cannot be built.
+        _ChangedAgain: Code changed, perhaps since what is imported there never ends.
+    """
+    checking = asyncio.create_task(check_agents(prepared.project, variables))
+    # No data file: who writes one all the time would never let code be built.
+    changing = asyncio.create_task(watch.change(prepared.seen, _is_code))
+    try:
+        await asyncio.wait({checking, changing}, return_when=asyncio.FIRST_COMPLETED)
+        if not checking.done():
+            changing.result()
+            raise _ChangedAgain
+        return checking.result()
+    finally:
+        checking.cancel()
+        changing.cancel()
+        await asyncio.gather(checking, changing, return_exceptions=True)
+
+
+def _is_code(file: Path) -> bool:
+    return file.suffix == ".py" or file.name in OF_THE_ROOT
+
+
+def _forget(prepared: Prepared | None) -> None:
+    if prepared is not None:
+        prepared.forget()
 
 
 def _tell(fault: Exception) -> None:
@@ -149,10 +191,6 @@ def _tell(fault: Exception) -> None:
     for each in sentences:
         sentence, _, traceback = each.partition("\n")
         log.error("%s", sentence, extra={"traceback": textwrap.dedent(traceback)})
-
-
-def _watched(project: Project) -> tuple[object, ...]:
-    return project.packages, project.manifest.migrations, project.template
 
 
 def _named(files: list[Path], root: Path) -> str:

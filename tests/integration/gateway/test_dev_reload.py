@@ -35,6 +35,13 @@ def build():
 """
 
 
+def save(file: Path, text: str) -> None:
+    """Write a file as editors do: whoever looks meanwhile finds it as it was, or whole."""
+    new = file.with_name(f"{file.name}~")  # nobody looks at those
+    new.write_text(text)
+    new.replace(file)
+
+
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     root = tmp_path / "own"
@@ -66,9 +73,13 @@ def shown(project: Path, tmp_path: Path) -> Iterator[Terminal]:
 def test_new_code_serves_and_code_that_does_not_import_leaves_the_old_one_serving(
     shown: Terminal, project: Path, tmp_path: Path
 ) -> None:
-    url = re.search(r"answers at (http://[\d.:]+)", shown.wait_for("with the offline model"))
-    assert url is not None
     agent = project / "shop" / "agent.py"
+    # While it starts it has read the file already, and does not yet watch it.
+    shown.wait_for("Starting the functions.")
+    save(agent, "import numpyy\n")
+    greeting = shown.wait_for("shop/agent.py changed; the code of before goes on serving.")
+    url = re.search(r"answers at (http://[\d.:]+)", greeting)
+    assert url is not None
     headers = {"Authorization": f"Bearer {issue_token(tmp_path / 'data', 'anna')}"}
 
     def sold() -> str:
@@ -81,21 +92,18 @@ def test_new_code_serves_and_code_that_does_not_import_leaves_the_old_one_servin
     with httpx.Client(
         base_url=url[1], headers=headers, trust_env=False, timeout=HANG_SECONDS
     ) as client:
-        assert sold() == "EUR before"
-
-        agent.write_text("import numpyy\n")
-        said = shown.wait_for("shop/agent.py changed; the code of before goes on serving.")
+        said = greeting.split("with the offline model", 1)[1]
         assert "No module named 'numpyy'" in said
         assert f"[tool.parley.agents.shop] target: {agent}:1 <module>: ModuleNotFoundError" in said
         below = said.split("Traceback (most recent call last):", 1)[1]
         assert f'File "{agent}", line 1' in below.splitlines()[1]
         assert sold() == "EUR before"
 
-        agent.write_text(AGENT.format("after"))
+        save(agent, AGENT.format("after"))
         shown.wait_for("Reloaded shop/agent.py in ")
         assert sold() == "EUR after"
 
-        (project / "pyproject.toml").write_text(PROJECT + 'modl = "gpt"\n')
+        save(project / "pyproject.toml", PROJECT + 'modl = "gpt"\n')
         said = shown.wait_for("pyproject.toml changed; the code of before goes on serving.")
         assert "did you mean model?" in said
         assert sold() == "EUR after"
@@ -128,17 +136,17 @@ def test_a_changed_template_serves_and_one_that_takes_another_start_says_so(
     with httpx.Client(base_url=url[1], trust_env=False, timeout=HANG_SECONDS) as client:
         assert statuses() == [200, 404]
 
-        template.write_text(renamed)
+        save(template, renamed)
         shown.wait_for("Reloaded template.yaml in ")
         assert statuses()[0] == 404
 
-        template.write_text(before.replace("rate(1 hour)", "rate(2 hours)"))
+        save(template, before.replace("rate(1 hour)", "rate(2 hours)"))
         said = shown.wait_for("template.yaml changed; the code of before goes on serving.")
         assert "takes them up at its next start." in said
-        template.write_text("Resources: [")
+        save(template, "Resources: [")
         shown.wait_for("template.yaml changed; the code of before goes on serving.")
         assert statuses()[0] == 404
 
-        template.write_text(before)
+        save(template, before)
         shown.wait_for("Reloaded template.yaml in ")
         assert statuses() == [200, 404]
