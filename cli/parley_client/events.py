@@ -21,7 +21,8 @@ class TurnEvent(Model):
 
     Attributes:
         final: Whether it ends the turn, so that none follows.
-        sequence: Its place among the turn's events: 1, 2, 3, … without a gap.
+        sequence: Its place among the turn's events: 1, 2, 3, …; numbers are missing only before the
+            type `events.lost`.
         type: What happened; each type that is known has a class.
         at: When.
         turn_id: In which turn.

@@ -72,7 +72,7 @@ class Following:
         while (event := self._read(frames)) is not None:
             if event.sequence <= self._last:
                 continue  # it was given before
-            if event.sequence > self._last + 1:
+            if event.sequence > self._last + 1 and event.type != "events.lost":
                 raise httpx.RemoteProtocolError(
                     f"event {event.sequence} came after event {self._last}"
                 )

@@ -11,7 +11,9 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from agents import Agent
 
+from parley import Effect, effect_tool
 from parley.errors import Fenced, QueueFull
 from parley.events import reader, sqlite, writer
 from parley.events.fanout import FanOut
@@ -27,6 +29,7 @@ from parley.repository.begin import MAX_QUEUED
 from parley.repository.turns import RunningTurn
 from parley.timing import CRASH_SECONDS
 from parley.turns.attempt import Attempt
+from parley.turns.decide import Decider
 from parley.turns.finalize import Finalizer
 from parley.turns.wakeup import Watchdog
 from parley_testing.models.scripted import Gate, Items, Streamed, call, in_order, say
@@ -41,6 +44,12 @@ _AS_IT_WAS_READ = """ AND t.attempt = head.attempt AND t.status = head.status
     AND CASE t.status WHEN 'queued' THEN locked.status = 'active'
         ELSE t.lease_expires_at < now()
           OR t.lease_expires_at > now() + make_interval(secs => 2 * :lease) END"""
+
+
+@effect_tool(needs_approval=True)
+def pay(effect: Effect) -> str:
+    """Pay for something."""
+    return "paid"
 
 
 @pytest.fixture
@@ -126,7 +135,7 @@ async def test_what_was_said_is_told_before_the_turn_ends(
 ) -> None:
     """Otherwise the last pieces are lost, or come behind an end that a reader has made up."""
 
-    async def nothing(_: EventWriter) -> None:
+    async def nothing(*_: object) -> None:
         pass
 
     monkeypatch.setattr(writer, "GATHER_SECONDS", 3600.0)
@@ -163,6 +172,30 @@ async def test_an_attempt_that_comes_late_reads_the_log_before_it_writes(
     assert (told(log, turn)[-1].type in FINAL) is kept
 
 
+async def test_who_goes_on_with_a_turn_tells_first_that_it_waited_where_nobody_has(
+    kept: bool, rule: Any, new_bench: NewBench, log: SqliteEventLog
+) -> None:
+    """Otherwise what comes next has the number at which readers were told that it waits."""
+    rule.instead(writer, "missing_wait", lambda *_, **__: [])
+    agent = Agent("till", tools=[pay])
+    bench = new_bench(in_order(call("pay", "call_p"), say("Paid.")), events=log, agent=agent)
+    session_id = bench.new_session()
+    view = (await bench.sender.send(request(session_id), seconds=60)).view
+    follower = Follower(lambda: log, bench.transcript, FanOut())
+
+    async def read(after: int) -> list[str]:
+        now = await follower.find("alice", session_id, view.turn.id)
+        events = follower.follow(now, after=after, seconds=30)
+        return [event.type async for event in events if event is not None]
+
+    seen = await read(0)
+    assert seen == ["turn.started", "turn.waiting"]
+    await Decider(bench.database).decide(view.approvals[0].id, "approved", by="alice", may=())
+    assert await bench.session_worker.run_next(session_id, seconds=60)
+
+    assert ("turn.resumed" in await read(len(seen))) == kept
+
+
 async def test_who_only_ends_a_turn_takes_its_log_over_first(
     kept: bool,
     rule: Any,
@@ -175,7 +208,7 @@ async def test_who_only_ends_a_turn_takes_its_log_over_first(
 ) -> None:
     """Otherwise what ran may go on behind an end that a reader has made up."""
 
-    async def only_what_is_pending(writer: EventWriter) -> None:
+    async def only_what_is_pending(writer: EventWriter, *_: object) -> None:
         await writer._write()
 
     rule.instead(EventWriter, "settle", only_what_is_pending)

@@ -51,7 +51,7 @@ VALUES = {
         "pause", "longest", "at_once", "wait",
         "max_open_turns", "turns_per_minute", "call_tokens", "tokens_per_day", "tokens_per_month",
         "held", "settled", "held_cost", "settled_cost", "spent_tokens", "spent_cost",
-        "cost", "priced_calls",
+        "cost", "priced_calls", "waiting_sequence",
         "nanodollars_per_day", "nanodollars_per_month", "text_tokens", "answer_tokens",
         "max_sessions", "max_metadata_bytes",
         "max_streams", "stream_seconds", "held_pause",

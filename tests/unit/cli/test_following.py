@@ -78,6 +78,20 @@ def test_events_are_typed(client: Any, server_of: Any) -> None:
     assert (found[3].detail, found[3].interrupted) == ("It was cancelled.", True)
 
 
+def test_events_that_are_lost_are_passed_over_and_those_behind_them_given(
+    client: Any, server_of: Any
+) -> None:
+    """As the first ones of a turn that waited for days are, whose log is kept for one."""
+    first, *_, lost, last = numbered(
+        started(), delta("a"), delta("b"), ("events.lost", {"count": 2}), ended("cancelled", "So.")
+    )
+    server = server_of(answer(wire([first, lost, last])))
+
+    found = client.follow(server, stream_message(SESSION_ID, "hi"))
+
+    assert places(found) == [1, 4, 5]
+
+
 def test_a_message_that_is_streamed_is_sent_as_any_other(client: Any, server_of: Any) -> None:
     server = server_of(whole())
 

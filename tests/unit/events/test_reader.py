@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, cast
 from uuid import UUID
@@ -13,6 +14,7 @@ import pytest
 
 from parley.errors import NotFound, StoreUnavailable
 from parley.events import reader
+from parley.events.chunks import HIGHEST
 from parley.events.fanout import FanOut
 from parley.events.log import TurnEvent
 from parley.events.reader import Follower
@@ -275,16 +277,102 @@ async def test_an_end_that_is_being_written_is_not_made_up_as_well(
     assert await world.read() == list(WHOLE)
 
 
+LAST_OF_ALL = [HIGHEST - 2, HIGHEST - 1, HIGHEST]
+
+
 @pytest.mark.parametrize(
-    ("after", "told"), [(0, [1, 2, 3]), (2, [3]), (3, []), (4, [5, 6]), (57, [58, 59])]
+    ("after", "told"), [(0, [1, 2, 3]), (2, [3]), (3, []), (4, LAST_OF_ALL), (57, LAST_OF_ALL)]
 )
 async def test_of_a_log_that_is_gone_everybody_is_told_the_end_once(
     after: int, told: list[int]
 ) -> None:
+    """However often one comes back, as a browser does until there is nothing more."""
     world = World()
     ended = view(ended=True)
 
-    assert [each.sequence for each in await world.read(after, seen=ended) if each] == told
+    first = [each for each in await world.read(after, seen=ended) if each]
+    assert [each.sequence for each in first] == told
+    assert not first or first[-1].type == "turn.completed"
+    for _ in range(2):
+        assert await world.read(told[-1] if told else after, seen=ended) == []
+
+
+WAITS = replace(view(ended=False).turn, status="waiting", waiting_sequence=3, attempt=2)
+
+
+def waiting(**fields: Any) -> TurnView:
+    return replace(view(ended=False), turn=replace(WAITS, **fields))
+
+
+@pytest.mark.parametrize(
+    ("log", "told"),
+    [
+        ([START, event(2)], [1, 2, 3]),
+        ([START], [1, 2, 3]),  # a restored one
+        ([], [1, 2, 3]),  # one that is gone
+        ([START, event(2), event(3, "turn.waiting")], [1, 2, 3]),
+        ([START, event(2, "turn.waiting")], [1, 2, 3]),  # when it waited before, and restored
+    ],
+)
+async def test_that_a_turn_waits_has_the_number_that_postgres_says(
+    log: list[TurnEvent], told: list[int]
+) -> None:
+    world = World(*log)
+    world.now = waiting()
+
+    first = [each for each in await world.read(seen=waiting()) if each]
+
+    assert [each.sequence for each in first] == told
+    assert first[-1].type == "turn.waiting"
+    for after in (3, 4, 57):
+        assert await world.read(after, seen=waiting()) == []
+
+
+async def test_what_a_log_has_lost_is_told_as_lost() -> None:
+    world = World(event(5), event(6))
+    world.now = view(ended=True)
+
+    told = [each for each in await world.read(2, seen=world.now) if each]
+
+    assert [(each.sequence, each.type) for each in told] == [
+        (4, "events.lost"), (5, "message.delta"), (6, "message.delta"),
+        (7, "message.completed"), (8, "turn.completed"),
+    ]  # fmt: skip
+    assert told[0].data == {"count": 2}
+
+
+RESUMED = [event(4, "turn.resumed", attempt=3), event(5)]
+
+
+async def test_who_is_told_of_a_wait_that_a_restored_database_has_is_told_how_it_ends() -> None:
+    """What the log tells behind it had not happened then, by the account of Postgres."""
+    world = World(START, event(2), event(3, "turn.waiting"), *RESUMED)
+    world.now = waiting()
+    told = [each for each in await world.read(seen=world.now) if each]
+    assert (told[-1].sequence, told[-1].type) == (6, "turn.waiting")
+    assert await world.read(6, seen=world.now) == []
+
+    ended = view(ended=True, status="cancelled")
+    ended = replace(ended, turn=replace(ended.turn, waiting_sequence=3, attempt=3))
+    why = {"code": "why", "detail": "because", "interrupted": True}
+    world.happens(event(6, "turn.cancelled", **why))
+
+    end = [each for each in await world.read(6, seen=ended) if each]
+    assert [(each.sequence, each.type) for each in end] == [
+        (HIGHEST - 1, "events.lost"), (HIGHEST, "turn.cancelled"),
+    ]  # fmt: skip
+    assert await world.read(HIGHEST, seen=ended) == []
+
+
+async def test_of_a_turn_that_waited_and_was_cancelled_when_it_ran_the_end_is_told_once() -> None:
+    why = {"code": "why", "detail": "because", "interrupted": True}
+    end = event(6, "turn.cancelled", **why)
+    world = World(START, event(2), event(3, "turn.waiting"), *RESUMED, end)
+    ended = view(ended=True, status="cancelled")
+    ended = replace(ended, turn=replace(ended.turn, waiting_sequence=3, attempt=4))
+
+    assert await world.read(5, seen=ended) == [end]
+    assert await world.read(6, seen=ended) == []
 
 
 async def test_who_waits_is_told_that_nothing_happens() -> None:

@@ -70,9 +70,13 @@ class SeenTurn:
         found: dict[Call, list[str]] = {}
         for name, arguments, output, _ in self.calls.values():
             found.setdefault((name, plans.told(arguments)), []).append(output)
+        made = set(found)
         for each in self.approvals.values():
-            if each.told is not None:
-                found[each.tool, plans.told(each.arguments)] = [each.told]
+            call = each.tool, plans.told(each.arguments)
+            # Of one whose records were lost the model is asked afresh, and what was rejected may be
+            # asked for again, and be made.
+            if each.told is not None and call not in made:
+                found[call] = [each.told]
         return found
 
     @property

@@ -102,4 +102,4 @@ class Settling(Steps):
                 for reader in self.readers:
                     if reader.turn_id == turn.id:
                         world.readers.to_the_end(reader)
-                        logs.same(reader.events, events, reader.after)
+                        logs.same(reader.events, events, reader.after, turn, again=again)

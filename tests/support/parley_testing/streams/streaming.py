@@ -190,19 +190,8 @@ class Streams:
         headers: Mapping[str, str] | None = None,
     ) -> AsyncIterator[Reading]:
         """Send a request as the adapter does; `body` is JSON, or bytes as they are."""
-        authorizer = {"user_id": user, "scopes": "", "exp": str(int(time.time()) + 3600)}
-        context = {
-            "requestId": str(uuid4()),
-            "stage": "v1",
-            "authorizer": authorizer if user is not None else None,
-        }
-        invocation = {
-            "request_id": str(uuid4()),
-            "deadline": int((time.time() + seconds) * 1000),
-        }
         sent = {
-            "x-amzn-request-context": _json(context),
-            "x-amzn-lambda-context": _json(invocation),
+            **_as_adapted(user, seconds),
             **{name: value.encode() for name, value in (headers or {}).items()},
         }
         if body is not None and "content-type" not in sent:
@@ -226,6 +215,30 @@ class Streams:
         return self.bench.transcript.turns(
             user, session_id, status=None, limit=100, cursor=None
         ).items
+
+
+class Adapter(httpx.AsyncHTTPTransport):
+    """What stands between a client of the API and the app: it passes requests on as a user's."""
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        request.headers.update(
+            {name: value.decode() for name, value in _as_adapted("alice", HANG_SECONDS).items()}
+        )
+        return await super().handle_async_request(request)
+
+
+def _as_adapted(user: str | None, seconds: float) -> dict[str, bytes]:
+    authorizer = {"user_id": user, "scopes": "", "exp": str(int(time.time()) + 3600)}
+    context = {
+        "requestId": str(uuid4()),
+        "stage": "v1",
+        "authorizer": authorizer if user is not None else None,
+    }
+    invocation = {
+        "request_id": str(uuid4()),
+        "deadline": int((time.time() + seconds) * 1000),
+    }
+    return {"x-amzn-request-context": _json(context), "x-amzn-lambda-context": _json(invocation)}
 
 
 def data(frame: Frame) -> dict[str, Any]:

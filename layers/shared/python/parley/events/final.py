@@ -5,9 +5,11 @@ Who writes them and who makes them up for a log that lacks them come to the same
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
+from parley.events.chunks import HIGHEST
 from parley.events.log import EventType, TurnEvent
 from parley.repository.approvals import Approval
 from parley.repository.transcript import TurnView
@@ -43,15 +45,36 @@ def final_events(view: TurnView, *, after: int, interrupted: bool) -> list[TurnE
         after: The sequence number of the log's last event; 0 if there is none, and the turn's start
             is told as well.
         interrupted: Whether a message was being written.
+
+    Returns:
+        The events; where that it waited is missing before its end, that as well, in its place.
     """
-    turn = view.turn
-    ended_at = turn.ended_at
-    if ended_at is None:
-        raise ValueError(f"the turn {turn.id} has not ended")
+    turn, ended_at = view.turn, _end_of(view)
     start = TurnEvent(1, "turn.started", turn.started_at or ended_at, started(turn))
     begun = [start] if after == 0 else []
-    told = enumerate(_endings(view, interrupted), start=after + len(begun) + 1)
-    return [*begun, *(TurnEvent(number, kind, ended_at, data) for number, (kind, data) in told)]
+    waited = missing_wait(turn, after=after + len(begun))
+    last = waited[-1].sequence if waited else after + len(begun)
+    told = enumerate(_endings(view, interrupted), start=last + 1)
+    ends = (TurnEvent(number, kind, ended_at, data) for number, (kind, data) in told)
+    return [*begun, *waited, *ends]
+
+
+def last_of_all(view: TurnView, *, interrupted: bool) -> list[TurnEvent]:
+    """Make the events that end a turn, for who has seen a longer log than there is by now.
+
+    They have the highest numbers that there are: who comes back with the last of them has them.
+    """
+    lost: tuple[EventType, Mapping[str, Any]] = "events.lost", {"count": 0}
+    told = [lost, *_endings(view, interrupted)]
+    numbered = enumerate(told, start=HIGHEST - len(told) + 1)
+    return [TurnEvent(number, kind, _end_of(view), data) for number, (kind, data) in numbered]
+
+
+def _end_of(view: TurnView) -> datetime:
+    ended_at = view.turn.ended_at
+    if ended_at is None:
+        raise ValueError(f"the turn {view.turn.id} has not ended")
+    return ended_at
 
 
 def waiting_events(view: TurnView, *, after: int) -> list[TurnEvent]:
@@ -63,15 +86,42 @@ def waiting_events(view: TurnView, *, after: int) -> list[TurnEvent]:
             is told as well.
     """
     turn = view.turn
-    at = max((each.created_at for each in view.approvals), default=turn.created_at)
-    begun = (
-        [TurnEvent(1, "turn.started", turn.started_at or at, started(turn))] if not after else []
-    )
-    data = {
-        "waiting_for": turn.waiting_for,
-        "approvals": [asked(each) for each in view.approvals if each.is_open],
-    }
-    return [*begun, TurnEvent(after + len(begun) + 1, "turn.waiting", at, data)]
+    start = TurnEvent(1, "turn.started", turn.started_at or turn.created_at, started(turn))
+    begun = [start] if after == 0 else []
+    sequence = max(after + len(begun) + 1, turn.waiting_sequence or 0)
+    waits_for = [each for each in view.approvals if each.is_open]
+    return [*begun, _waits(turn, sequence, waits_for)]
+
+
+def missing_wait(
+    turn: Turn | RunningTurn, *, after: int, approvals: Iterable[Approval] = ()
+) -> list[TurnEvent]:
+    """Make the event that tells that a turn waited, in its place, where its log ends before that.
+
+    What stands behind it has so the numbers that it has for who was told that it waits.
+
+    Args:
+        turn: The turn, which does not wait any more.
+        after: The sequence number of the log's last event.
+        approvals: All that it has asked for, where that is known.
+    """
+    sequence = turn.waiting_sequence
+    if sequence is None or after >= sequence:
+        return []
+    return [_waits(turn, sequence, asked_last(approvals))]
+
+
+def asked_last(approvals: Iterable[Approval]) -> list[Approval]:
+    """Return those that a turn asked for when it last waited: they were made in one statement."""
+    every = list(approvals)
+    last = max((each.created_at for each in every), default=None)
+    return [each for each in every if each.created_at == last]
+
+
+def _waits(turn: Turn | RunningTurn, sequence: int, approvals: Sequence[Approval]) -> TurnEvent:
+    at = max((each.created_at for each in approvals), default=turn.created_at)
+    data = {"waiting_for": "decisions", "approvals": [asked(each) for each in approvals]}
+    return TurnEvent(sequence, "turn.waiting", at, data)
 
 
 def is_cut(arguments: str) -> bool:

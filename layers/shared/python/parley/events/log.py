@@ -42,7 +42,8 @@ class TurnEvent:
     """One thing that happened in a turn.
 
     Attributes:
-        sequence: Its place in the turn's log: 1, 2, 3, … without a gap.
+        sequence: Its place in the turn's log: 1, 2, 3, … without a gap, unless what came before a
+            wait is gone.
         type: What happened.
         at: When, by the clock of who wrote it.
         data: What there is to tell of it; a JSON object. See docs/streaming.md.
@@ -78,8 +79,8 @@ class EventLog(Protocol):
             conversation: The conversation key.
             turn: The turn.
             writer: Names who writes; another name for every attempt.
-            events: At least one, numbered without a gap; the first follows on the log's last. Their
-                text has no lone surrogates (see `parley.text`).
+            events: At least one, numbered without a gap; the first follows on the log's last, or on
+                what is gone. Their text has no lone surrogates (see `parley.text`).
 
         Raises:
             PlaceTaken: Another chunk stands there, as a rule another writer's.

@@ -6,13 +6,18 @@ import asyncio
 from bisect import bisect_right
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextvars import Context
-from dataclasses import replace
 from typing import Protocol
 from uuid import UUID
 
 from parley.errors import StoreUnavailable
 from parley.events.fanout import FanOut
-from parley.events.final import final_events, interrupted, tells_the_end, waiting_events
+from parley.events.final import (
+    final_events,
+    interrupted,
+    last_of_all,
+    tells_the_end,
+    waiting_events,
+)
 from parley.events.log import FINAL, EventLog, TurnEvent
 from parley.ids import TurnKey, conversation_key
 from parley.observability import logger
@@ -360,54 +365,64 @@ class _Tail:
         """Whether the turn has ended, or waits, itself or behind one, as far as can be told now."""
         return await self._ended() or self._view.stands_still
 
-    def _may_have_waited(self, events: Sequence[TurnEvent]) -> bool:
-        """Whether a turn was perhaps cancelled while it waited, and nobody had written that.
-
-        To wait and to be cancelled use up a number of an attempt each.
-        """
-        turn = self._view.turn
-        told = len(events) > 1 and events[-2].type == "turn.waiting"
-        return turn.status == "cancelled" and turn.attempt > 2 and not told
-
     async def _rest(self) -> Sequence[TurnEvent] | None:
         """Return what is left of the log of a turn that has ended or waits, with that made up if
         need be; None if it has gone on by now.
 
-        One that was made up to say that it waits stands where an attempt writes that it goes on.
+        What is made up has the number that it has, or will have, in the log: so it is told once to
+        who comes back with that, however often.
 
         The whole log is read again: the end depends on what stands before it.
         """
         events = await in_thread_with_retry(self._log.read, *self._place)
         if self._view.behind_waiting:  # nothing has happened in it
             return []
-        if self._view.turn.ended_at is None:
-            attempt = self._view.turn.attempt
-            if _resumed(events) > attempt:
-                # It went on after it was looked at; or Postgres was restored to before that.
-                await self._ended()
-                if self._view.turn.attempt != attempt:
-                    return None
-            if not events or events[-1].type != "turn.waiting":
-                last = max(self._last, events[-1].sequence if events else 0)
-                events = [*events, *waiting_events(self._view, after=last)]
-            return [event for event in events if event.sequence > self._last]
-        if events and events[-1].type in FINAL and not tells_the_end(events[-1], self._view):
-            events = []
-        if not events or events[-1].type not in FINAL:
-            cut = interrupted(events)
-            last = events[-1].sequence if events else 0
-            made = final_events(self._view, after=last, interrupted=cut)
-            if self._last > made[-1].sequence:
-                # Who asks has seen a log that is gone by now, but maybe not how it ended.
-                made = final_events(self._view, after=self._last, interrupted=cut)
-            events = [*events, *made]
-        elif events[-1].sequence == self._last and self._may_have_waited(events):
-            # That it waits may have been made up where its end stands: it is told once more.
-            events = [*events, replace(events[-1], sequence=self._last + 1)]
+        if self._view.turn.ended_at is not None:
+            return self._to_the_end(events)
+        attempt = self._view.turn.attempt
+        if _resumed(events) > attempt:
+            # It went on after it was looked at; or Postgres was restored to before that.
+            await self._ended()
+            if self._view.turn.attempt != attempt:
+                return None
+        end = _end_of(events)
+        told = end >= (self._view.turn.waiting_sequence or 0)
+        if not told or not events or events[-1].type != "turn.waiting":
+            events = [*events, *waiting_events(self._view, after=end)]
         return [event for event in events if event.sequence > self._last]
 
+    def _to_the_end(self, events: Sequence[TurnEvent]) -> Sequence[TurnEvent]:
+        """Return what is left of the log of a turn that has ended."""
+        if events and events[-1].type in FINAL and not tells_the_end(events[-1], self._view):
+            events = []
+        cut = interrupted(events)
+        if not events or events[-1].type not in FINAL:
+            made = final_events(self._view, after=_end_of(events), interrupted=cut)
+            events = [*events, *made]
+            another = self._last > _end_of(events)
+        else:
+            another = self._last == _end_of(events) and self._was_restored(events)
+        if another:  # who asks has seen a log that is gone by now, but maybe not how it ended
+            events = last_of_all(self._view, interrupted=cut)
+        return [event for event in events if event.sequence > self._last]
+
+    def _was_restored(self, events: Sequence[TurnEvent]) -> bool:
+        """Whether a turn was cancelled that waited by the account of Postgres, and not of its log.
+
+        Who cancels tells of no attempt that runs: if one of that number or a later one is told of,
+        Postgres was restored. Until then it was told that the turn waits where now its end stands.
+        """
+        turn = self._view.turn
+        return turn.status == "cancelled" and _resumed(events) >= turn.attempt
+
     def _take(self, events: Sequence[TurnEvent]) -> None:
-        self._events += events
+        for event in events:
+            if event.sequence > self._last + 1 and event.type != "events.lost":
+                # A log that is a day old loses its beginning, and goes on where it was.
+                missing = {"count": event.sequence - self._last - 1}
+                lost = TurnEvent(event.sequence - 1, "events.lost", event.at, missing)
+                self._events.append(lost)
+            self._events.append(event)
         self._notify()
 
     def _notify(self) -> None:
@@ -418,6 +433,10 @@ class _Tail:
 def _resumed(events: Sequence[TurnEvent]) -> int:
     """Return the last attempt that went on with a turn, as its log tells; 0 if none did."""
     return max((each.data["attempt"] for each in events if each.type == "turn.resumed"), default=0)
+
+
+def _end_of(events: Sequence[TurnEvent]) -> int:
+    return events[-1].sequence if events else 0
 
 
 def _sequence(event: TurnEvent) -> int:

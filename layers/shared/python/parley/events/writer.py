@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Container, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any, NoReturn, Protocol
 from uuid import uuid4
@@ -19,6 +19,7 @@ from parley.errors import StoreUnavailable
 from parley.events.fanout import FanOut
 from parley.events.final import (
     final_events,
+    missing_wait,
     open_step,
     spoken,
     started,
@@ -123,7 +124,8 @@ class EventWriter:
         if self._first:
             self._put("turn.started", started(self._fence.turn))
         else:
-            await self._take_over(anew=True)
+            decisions = list(decisions)
+            await self._take_over(decisions, anew=True)
         for decision in decisions:
             if self._once("approval.decided", decision.call_id):
                 self._put("approval.decided", was_decided(decision))
@@ -179,11 +181,17 @@ class EventWriter:
             # A write that is cut short would leave open whether its events are in the log.
             await to_its_end(asyncio.ensure_future(self._write()))
 
-    async def settle(self) -> None:
+    async def settle(self, decisions: Iterable[Approval] = ()) -> int:
         """Write what has happened so far, before the turn's end is told to Postgres.
 
         An attempt that only ends what another began takes the log over first: were more written
         behind an end that a reader has made up, the next reader would be given another log.
+
+        Args:
+            decisions: What was decided since the turn began.
+
+        Returns:
+            The number of the event that comes next.
 
         Raises:
             Fenced: This attempt was replaced, or the turn is over.
@@ -191,9 +199,10 @@ class EventWriter:
         """
         turn = self._fence.turn
         if not self._first and not turn.cancel_requested:  # nobody carries that on
-            await self._take_over(anew=False)
+            await self._take_over(decisions, anew=False)
         while self._pending:
             await self._write()
+        return self._last + 1
 
     async def end(self, view: TurnView) -> None:
         """Write how the turn ended, which Postgres has been told already.
@@ -224,10 +233,11 @@ class EventWriter:
         except StoreUnavailable as error:
             logger().warning("that a turn waits was not told", reason=str(error))
 
-    async def _take_over(self, *, anew: bool) -> None:
-        """Tell that this attempt has the turn now.
+    async def _take_over(self, decisions: Iterable[Approval], *, anew: bool) -> None:
+        """Tell that this attempt has the turn now; before that, if nobody has, that it waited.
 
         Args:
+            decisions: What was decided since the turn began.
             anew: Whether text that was not recorded is written anew.
         """
         turn = self._fence.turn
@@ -235,13 +245,31 @@ class EventWriter:
             if any(self._stops(event) for event in await self._read_on()):
                 await self._begin_anew()
             self._pending.clear()
-            if self._last == 0:
-                # As it is made up for who comes before there is a log.
-                self._put("turn.started", started(turn), turn.started_at)
+            if not await self._make_good(decisions):
+                continue
             self._put("turn.resumed", {"attempt": turn.attempt})
             if anew and self._open is not None and str(self._open) not in self._records:
                 self._put("message.reset", {"step": self._open})
-            self._taken_over = await self._write(fenced=False)
+            while self._pending and (written := await self._write(fenced=False)):
+                self._taken_over = written and not self._pending
+
+    async def _make_good(self, decisions: Iterable[Approval]) -> bool:
+        """Put down what is made up for who comes while the log lacks it: the start, and the wait.
+
+        Returns:
+            False if another's events are in their place, which are to be read first.
+        """
+        turn = self._fence.turn
+        if self._last == 0:
+            self._put("turn.started", started(turn), turn.started_at)
+        told = self._last + len(self._pending)
+        for waited in missing_wait(turn, after=told, approvals=decisions):
+            if told + 1 < waited.sequence:  # what stood between is gone: its numbers are nobody's
+                if not await self._write(fenced=False):
+                    return False
+                self._last = waited.sequence - 1
+            self._put(waited.type, dict(waited.data), waited.at)
+        return True
 
     async def _begin_anew(self) -> None:
         """Remove a log that tells of what Postgres does not know any more.
@@ -325,13 +353,14 @@ class EventWriter:
         return events
 
     async def _append(self, events: Sequence[TurnEvent]) -> bool:
-        try:
-            await in_thread_with_retry(self._log.append, *self._place, self._writer, events)
-        except PlaceTaken:
-            return False
-        self._take_in(events)
-        self._fanout.publish(self._fence.turn.id, events)
-        self._written()
+        for chunk in _without_gaps(events):
+            try:
+                await in_thread_with_retry(self._log.append, *self._place, self._writer, chunk)
+            except PlaceTaken:
+                return False
+            self._take_in(chunk)
+            self._fanout.publish(self._fence.turn.id, chunk)
+            self._written()
         return True
 
     async def _look(self) -> None:
@@ -363,6 +392,15 @@ class EventWriter:
                     self._told.add((event.type, event.data["call_id"]))
                 case "message.completed":
                     self._told.add((event.type, str(event.data["step"])))
+
+
+def _without_gaps(events: Sequence[TurnEvent]) -> Iterator[Sequence[TurnEvent]]:
+    """Part events wherever numbers are missing between them."""
+    first = 0
+    for n in range(1, len(events) + 1):
+        if n == len(events) or events[n].sequence != events[n - 1].sequence + 1:
+            yield events[first:n]
+            first = n
 
 
 def _shortened(output: Any) -> Any:

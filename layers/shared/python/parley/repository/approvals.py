@@ -37,6 +37,9 @@ ASKED_BYTES = 3_000_000
 """How large the arguments may be, in a function's answer, of all that a turn asks for at once: each
 who reads them, and the turn, is answered with less than Lambda takes."""
 
+UNLOGGED = 2
+"""Where it is told that a turn waits of which no log is kept: behind its start."""
+
 _PAUSE = statement("pause")
 _DECIDE = statement("decide")
 _EXPIRE = statement("expire_approvals")
@@ -168,6 +171,7 @@ def pause(
     expires_in: float,
     spent: int,
     spent_cost: int = 0,
+    sequence: int = UNLOGGED,
 ) -> list[Approval] | None:
     """Let a turn wait until somebody has decided on all that it asks for. One round trip.
 
@@ -178,6 +182,7 @@ def pause(
         expires_in: In how many seconds they expire.
         spent: The tokens that count for budgets so far.
         spent_cost: The nanodollars, likewise.
+        sequence: Where its log tells that it waits, or is to.
 
     Returns:
         What is to be decided on, also if an earlier call wrote it and its answer was lost; None if
@@ -188,6 +193,7 @@ def pause(
         "turn_id": turn.id,
         "attempt": turn.attempt,
         "waiting_for": "decisions",
+        "waiting_sequence": sequence,
         "spent_tokens": spent,
         "spent_cost": min(spent_cost, COST_MAX),
         "expires_in": expires_in,

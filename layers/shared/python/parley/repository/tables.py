@@ -143,6 +143,8 @@ TURNS = Table(
     Column("error_detail", Text),
     Column("cancel_requested_at", _TIME),
     Column("waiting_for", Text),
+    # The number of the event that tells it, where its log has that or is to have it.
+    Column("waiting_sequence", Integer),
     # Only the statements that end a wait read them, and the recovery.
     Column("awaited", Integer, nullable=False, server_default="0"),
     Column("resumed_at", _TIME),

@@ -135,6 +135,7 @@ class RunningTurn:
         remembered: Earlier turns that left memory, newest first: what Postgres vouches for.
         cancel_requested: Whether it was taken over only to be ended.
         pauses: How often it has waited for decisions.
+        waiting_sequence: Where its log tells that it last waited, or is to; None if it never did.
         summary: The summary of the turns before those, if there is one; vouched for as they are.
         summary_due: Whether turns were left behind that no summary covers, and nobody makes one.
         has_budget: Whether its user has a budget.
@@ -157,6 +158,7 @@ class RunningTurn:
     remembered: tuple[Voucher, ...]
     cancel_requested: bool = False
     pauses: int = 0
+    waiting_sequence: int | None = None
     summary: Voucher | None = None
     summary_due: bool = False
     has_budget: bool = False
@@ -825,6 +827,7 @@ def _held(row: Row[Any], request: TurnRequest) -> RunningTurn:
         remembered=Voucher.all_of(row.remembered),
         cancel_requested=row.cancel_requested,
         pauses=row.pauses,
+        waiting_sequence=row.waiting_sequence,
         summary=voucher_of_summary(row),
         summary_due=bool(row.summary_due),
         has_budget=bool(row.has_budget),
@@ -857,4 +860,5 @@ def taken_over(row: Row[Any], remembered: Sequence[tuple[int, int, str]] = ()) -
         remembered=Voucher.all_of(remembered),
         cancel_requested=row.cancel_requested,
         pauses=row.pauses,
+        waiting_sequence=row.waiting_sequence,
     )

@@ -60,6 +60,7 @@ class Turn:
         error_code: Why it ended without a reply, for programs; None if it did not.
         spent: What its model calls came to, when it has ended.
         waiting_for: What it waits for, if it does.
+        waiting_sequence: Where its log tells that it last waited, or is to; None if it never did.
     """
 
     id: UUID
@@ -77,6 +78,7 @@ class Turn:
     error_code: str | None = None
     error_detail: str | None = None
     waiting_for: WaitingFor | None = None
+    waiting_sequence: int | None = None
 
     @property
     def model_calls(self) -> int:
@@ -112,6 +114,7 @@ class Turn:
             error_code=row.error_code,
             error_detail=row.error_detail,
             waiting_for=row.waiting_for if row.status == "waiting" else None,
+            waiting_sequence=row.waiting_sequence,
         )
 
 

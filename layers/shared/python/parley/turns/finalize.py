@@ -226,7 +226,7 @@ def _without(what: str, error: Exception) -> None:
 async def _settled(attempt: Attempt) -> None:
     """Tell what has happened before the turn is over: its end is all that comes after it."""
     if attempt.event_writer is not None:
-        await attempt.event_writer.settle()
+        await attempt.event_writer.settle(attempt.decisions.values())
 
 
 def usage_of(left: TurnMemory) -> Usage:
@@ -275,6 +275,7 @@ def _completed(turn: RunningTurn, reply: str, usage: Usage, completion: Completi
             created_at=turn.created_at,
             started_at=turn.started_at,
             ended_at=completion.ended_at,
+            waiting_sequence=turn.waiting_sequence,
         ),
         Message(
             id=turn.message_id,

@@ -31,9 +31,9 @@ async def pause(
         Fenced: The attempt was replaced, or the turn stopped or deleted.
         StoreUnavailable: A store cannot serve now.
     """
-    turn = attempt.turn
+    turn, sequence = attempt.turn, approvals.UNLOGGED
     if attempt.event_writer is not None:
-        await attempt.event_writer.settle()
+        sequence = await attempt.event_writer.settle()
     written = await attempt.lease.write(
         approvals.pause,
         database,
@@ -42,6 +42,7 @@ async def pause(
         expires_in=expires_in,
         spent=attempt.spending.tokens,
         spent_cost=attempt.spending.cost,
+        sequence=sequence,
     )
     if written is None:
         raise Fenced(turn.number, turn.attempt)
@@ -60,6 +61,7 @@ async def pause(
             started_at=turn.started_at,
             ended_at=None,
             waiting_for="decisions",
+            waiting_sequence=sequence,
         ),
         Message(
             id=turn.message_id,

@@ -244,6 +244,7 @@ SELECT CASE
   taken.cancel_requested_at IS NOT NULL AS cancel_requested,
   CASE WHEN taken.waiting_for IS NULL THEN 0 ELSE
     (SELECT count(DISTINCT a.attempt) FROM approvals a WHERE a.turn_id = taken.id) END AS pauses,
+  taken.waiting_sequence,
   coalesce(made.status, taken.status, prior.status, head.status) AS status,
   coalesce(made.agent, taken.agent, prior.agent, head.agent) AS agent,
   coalesce(made.created_at, taken.created_at, prior.created_at) AS created_at,

@@ -28,5 +28,6 @@ SELECT asked.id AS turn_id, asked.session_id, asked.user_id, asked.number, asked
   asked.attempt, asked.crashes, asked.agent, asked.created_at, asked.started_at,
   true AS cancel_requested, CASE WHEN asked.waiting_for IS NULL THEN 0 ELSE
     (SELECT count(DISTINCT a.attempt) FROM approvals a WHERE a.turn_id = asked.id) END AS pauses,
+  asked.waiting_sequence,
   said.id AS message_id, said.content AS said
 FROM asked JOIN messages said ON said.turn_id = asked.id AND said.role = 'user'

@@ -63,6 +63,7 @@ SELECT CASE
   claimed.cancel_requested_at IS NOT NULL AS cancel_requested,
   CASE WHEN claimed.waiting_for IS NULL THEN 0 ELSE
     (SELECT count(DISTINCT a.attempt) FROM approvals a WHERE a.turn_id = claimed.id) END AS pauses,
+  claimed.waiting_sequence,
   said.id AS message_id, said.content AS said,
   locked.summary_id, locked.summary_attempt, locked.summary_due,
   claimed.budget_day IS NOT NULL

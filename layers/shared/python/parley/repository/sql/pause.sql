@@ -2,11 +2,13 @@
 -- The attempt's number is used up, so that nothing which still runs of it has effect when the turn goes
 -- on: it would be running again, under the same number.
 -- The session is locked before the turn, as by all that end one (turn-protocol, section 2).
--- Parameters: session_id, turn_id, attempt, waiting_for, spent_tokens, spent_cost, expires_in, asked.
+-- Parameters: session_id, turn_id, attempt, waiting_for, waiting_sequence, spent_tokens, spent_cost,
+-- expires_in, asked.
 WITH locked AS MATERIALIZED (
   SELECT id FROM sessions WHERE id = :session_id FOR NO KEY UPDATE),
 paused AS (
   UPDATE turns t SET status = 'waiting', waiting_for = :waiting_for, attempt = t.attempt + 1,
+         waiting_sequence = :waiting_sequence,
          awaited = jsonb_array_length(CAST(:asked AS jsonb)), lease_expires_at = NULL,
          held_tokens = 0, held_nanodollars = 0,
          spent_tokens = CASE WHEN t.budget_day IS NULL THEN 0 ELSE CAST(:spent_tokens AS bigint) END,
