@@ -106,6 +106,18 @@ def test_the_other_way_to_begin_says_what_it_is_given_besides() -> None:
     assert by_name == by_id | besides
 
 
+def test_a_session_without_metadata_is_made_as_one_with_it() -> None:
+    whole, bare = (statement(f"create_{kind}").text for kind in ("session", "bare_session"))
+    counting = re.search(r"\n  UNION ALL\n.*?\n  LIMIT 1(?=\))", whole, re.DOTALL)
+    assert counting is not None
+
+    plain = whole.replace(counting[0], "").replace(
+        " metadata, idempotency_key, f", " idempotency_key, f"
+    )
+
+    assert plain.replace(" CAST(:metadata AS jsonb),", "") == bare
+
+
 def test_the_two_ways_to_begin_are_the_same_from_the_head_on() -> None:
     by_id, by_name = (
         statement(f"begin_by_{way}").text.partition("head AS MATERIALIZED")[2]

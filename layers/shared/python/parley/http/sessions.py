@@ -44,6 +44,10 @@ def offered_agent(name: str | None) -> str:
     return name
 
 
+def _fingerprint(body: SessionCreation) -> bytes:
+    return fingerprint("session", **body.model_dump(mode="json"))
+
+
 router = Router()
 
 
@@ -81,7 +85,7 @@ def create_session(
         platform=body.platform,
         metadata=body.metadata,
         idempotency_key=idempotency_key,
-        fingerprint=fingerprint("session", **body.model_dump(mode="json")),
+        fingerprint=_fingerprint(body) if idempotency_key else b"",
     )
     # Found by its name it is not replayed: it may have been made of other fields.
     replayed = not made and idempotency_key and row.idempotency_key == idempotency_key

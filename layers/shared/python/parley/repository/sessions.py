@@ -51,6 +51,7 @@ from parley.usage.spent import Spent
 # With its columns, so that the shape of what it gives is worked out once.
 _REACHED = (column("reached", Text), column("most", BigInteger))
 _CREATE = statement("create_session").columns(*_REACHED, *SESSION)
+_CREATE_BARE = statement("create_bare_session").columns(*_REACHED, *SESSION)
 
 
 def _known(tokens: Column[int]) -> ColumnElement[int | None]:
@@ -135,19 +136,22 @@ class SessionRepository:
             "agent": agent,
             "name": name,
             "platform": platform,
-            "metadata": to_json(metadata).decode(),
             "key": idempotency_key,
             "fingerprint": bytes(fingerprint) if idempotency_key else None,
             "max_sessions": self._fair_use.sessions,
-            "max_metadata_bytes": self._fair_use.metadata_bytes,
         }
+        creating = _CREATE_BARE
+        if metadata:
+            creating = _CREATE
+            parameters["metadata"] = to_json(metadata).decode()
+            parameters["max_metadata_bytes"] = self._fair_use.metadata_bytes
         scope = OfUser(user_id, alone=self._fair_use.counted)
         while True:
             if idempotency_key is not None:
                 earlier = self._of_key(user_id, idempotency_key, fingerprint)
                 if earlier is not None:
                     return Session.of(earlier), earlier.id == session_id
-            (row,) = self._database.run(scope, _CREATE, parameters)
+            (row,) = self._database.run(scope, creating, parameters)
             if row.id is not None:
                 return Session(*row[len(_REACHED) :]), True
             found = self._find(session_id, user_id, name)

@@ -15,8 +15,7 @@ WITH excess AS MATERIALIZED (
   LIMIT 1),
 made AS (
   INSERT INTO sessions (id, user_id, agent, name, platform, metadata, idempotency_key, fingerprint)
-  SELECT :session_id, :user_id, :agent, :name, :platform, CAST(:metadata AS jsonb), :key,
-         CAST(:fingerprint AS bytea)
+  SELECT :session_id, :user_id, :agent, :name, :platform, CAST(:metadata AS jsonb), :key, CAST(:fingerprint AS bytea)
   WHERE NOT EXISTS (SELECT FROM excess)
   ON CONFLICT DO NOTHING
   RETURNING id, user_id, agent, name, platform, status, status_reason, metadata, memory_from,
