@@ -21,7 +21,7 @@ from bench.imported import Library
 from bench.instant_model import TOOL
 from bench.memories import Taken, memories
 from bench.migrated import migrated
-from bench.sending import DYNAMODB, LIMITED, Measured, Sides, sides
+from bench.sending import DYNAMODB, LIMITED, Lengths, Measured, Sides, sides
 from bench.sides import Cost
 from bench.starts import parts, starts
 
@@ -43,6 +43,7 @@ class Figures:
         simple: Requests for sessions, by latency and what was asked.
         turns: A turn without tools, by latency and history.
         tools: A turn with one call of a tool at a hundred turns, by latency.
+        lengths: A turn of Parley's alone, by history.
         memories: What a turn's memory takes.
         redis: Whether there was a Redis.
         starts: What starting takes.
@@ -53,6 +54,7 @@ class Figures:
     simple: dict[tuple[int, str], Measured]
     turns: dict[tuple[int, int], Measured]
     tools: dict[int, Measured]
+    lengths: Lengths
     memories: Taken
     redis: bool
     starts: dict[str, Cost]
@@ -71,6 +73,9 @@ def measure(rounds: int) -> Figures:
         say("starting the sides")
         with sides(made) as started:
             simple, turns, tools = _requests(started, rounds, say)
+            say("turns by their session's length")
+            started.latency(0)
+            lengths = started.lengths(HISTORIES[1:], 2 * rounds, times=6)
         say("memory")
         taken, redis = memories(made, rounds, times=2)
         say("imports")
@@ -81,7 +86,7 @@ def measure(rounds: int) -> Figures:
         f"{datetime.now(UTC):%-d %B %Y}, {platform.system()} on {platform.machine()} with"
         f" {os.cpu_count()} processors, load {load:.1f}, Python {platform.python_version()}"
     )
-    return Figures(simple, turns, tools, taken, redis, began, imported, machine)
+    return Figures(simple, turns, tools, lengths, taken, redis, began, imported, machine)
 
 
 def _requests(

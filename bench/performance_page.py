@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from bench import layers_page
 from bench.imported import SHOWN, STANDARD, Library
 from bench.memories import LENGTHS
 from bench.sending import DYNAMODB, FLOOR, LIMITED, PARLEY, PEER, Measured
@@ -25,10 +26,10 @@ _HEAD = """\
 # Performance
 
 This page is written by `make bench`; what it says was measured on {machine}. All of its
-tables come from that one command, which takes some ten minutes. What it leaves out has commands of
-its own: packages that are deployed (`make bench-init`), a million sessions (`make bench-scale`,
-[scale.md](scale.md)), cleaning up (`make bench-cleanup`), streams (`make bench-stream`), and what
-all of it costs (`make bench-cost`, [cost.md](cost.md)).
+tables but [one](#where-the-processors-time-goes) come from that one command, which takes some ten
+minutes. What it leaves out has commands of its own: packages that are deployed (`make bench-init`),
+a million sessions (`make bench-scale`, [scale.md](scale.md)), cleaning up (`make bench-cleanup`),
+streams (`make bench-stream`), and what all of it costs (`make bench-cost`, [cost.md](cost.md)).
 
 Every figure is a median, and all sides take turns within one run: compare the ratios, not the
 milliseconds, which a busy machine stretches. "CPU" is the processor's time in the process that
@@ -62,7 +63,8 @@ def page(figures: Figures) -> str:
         _HEAD.format(machine=figures.machine),
         "## Goals\n\n" + _goals(figures),
         "## Requests for sessions\n\n" + _simple(figures),
-        "## Turns\n\n" + _turns(figures),
+        layers_page.written(),
+        "## Turns\n\n" + _turns(figures) + _lengths(figures),
         "![A turn, by the length of its session](pictures/performance-turns.png)\n",
         "## Memory\n\n" + _memories(figures),
         "![A turn's memory, by length](pictures/performance-memory.png)\n",
@@ -95,9 +97,8 @@ def _goals(figures: Figures) -> str:
         measured = figures.turns[latency, 100]
         ratio = measured.median(PARLEY).wall / measured.median(PEER).wall
         goal(f"a turn after 100{_with(latency)}", ratio, 0.15, "the peer's time")
-    long, short = figures.turns[0, 1_000], figures.turns[0, 100]
-    flat = long.median(PARLEY).cpu / short.median(PARLEY).cpu
-    goal("a turn after 1,000, CPU", flat, 1.2, "that after 100")
+    long, short = (figures.lengths[history].median(PARLEY).cpu for history in (1_000, 100))
+    goal("a turn after 1,000, CPU", long / short, 1.2, "that after 100")
     agents = figures.starts[AGENTS].cpu
     for names, most, kind in ((WITH_AGENTS, 0.5, "runs"), (WITHOUT, 0.35, "runs no")):
         for name in names:
@@ -145,6 +146,22 @@ def _turns(figures: Figures) -> str:
         )
         text += "\n"
     return text
+
+
+def _lengths(figures: Figures) -> str:
+    told = " and ".join(
+        f"{of.median(PARLEY).cpu:.1f} ms of the processor after {history:,}"
+        for history, of in figures.lengths.items()
+    )
+    return _LENGTHS.format(told=told)
+
+
+_LENGTHS = """\
+Parley's alone, in sessions of both lengths that take turns, six turns in each: {told}. The first
+turn of a session takes a fifth longer than those behind it, however long it is: the tables have two
+or three of each session, and fewer the longer it is.
+
+"""
 
 
 def _sides(measured: Measured, before: str) -> Iterable[list[str]]:

@@ -57,6 +57,10 @@ class Measured:
         return Cost.median(self.costs[side])
 
 
+Lengths = dict[int, Measured]
+"""What turns took, by how many their session had had before."""
+
+
 class Sides:
     """All sides, started.
 
@@ -137,6 +141,27 @@ class Sides:
                     },
                 )
         return measured
+
+    def lengths(self, histories: Collection[int], rounds: int, times: int) -> Lengths:
+        """Measure turns of Parley's alone, in sessions of several lengths that take turns.
+
+        The first turn of a session takes a fifth longer than those behind it, whose pages are read
+        by then: each length has as many first ones as the others.
+
+        Args:
+            histories: How many turns the sessions have.
+            rounds: How many sessions of each.
+            times: How many turns in each.
+        """
+        lengths: Lengths = {history: Measured() for history in histories}
+        sessions = [(history, f"user-{uuid4().hex}") for _ in range(rounds) for history in lengths]
+        side = self.sides[PARLEY]
+        ids = {user: side.ask("fill", user=user, turns=history) for history, user in sessions}
+        side.ask("analyze")
+        for history, user in sessions:
+            asked = {"what": "turn", "times": times, "user": user, "session_id": ids[user]}
+            self._measure(lengths[history], PARLEY, times, {**asked, "text": TEXT})
+        return lengths
 
     def _measure(self, measured: Measured, name: str, times: int, asked: Mapping[str, Any]) -> None:
         self._postgres.round_trips()

@@ -11,10 +11,13 @@ MESSAGES ?= 10000000
 bench-%: export USER_TURNS_PER_MINUTE = 0
 bench-%: export USER_MAX_OPEN_TURNS = 0
 
-.PHONY: bench bench-cleanup bench-fairness bench-stream bench-page bench-prompt-cache bench-row-security bench-deployment-budget bench-init bench-scale bench-cost
+.PHONY: bench bench-cleanup bench-fairness bench-stream bench-page bench-prompt-cache bench-row-security bench-deployment-budget bench-init bench-scale bench-cost bench-profile
 
 bench: .venv/.bench ## All speeds beside those of others, into docs/performance.md: ten minutes
 	PYTHONPATH=tests/support:. $(BIN)/python -m bench.performance
+
+bench-profile: .venv/.test ## Where a request's processor time goes, by layer, into docs/performance.md
+	PYTHONPATH=tests/support:. $(BIN)/python -m bench.layers
 
 # What others build with, and what draws; nobody else needs it.
 .venv/.bench: uv.lock pyproject.toml | $(BIN)/uv
