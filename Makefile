@@ -5,6 +5,8 @@ DATA_DIR ?= .parley
 UV_VERSION := 0.13.8
 BIN := .venv/bin
 FUNCTIONS := $(notdir $(patsubst %/app.py,%,$(wildcard functions/*/app.py)))
+# Those of more than an app.py, which imports the other modules by their names alone.
+OF_MODULES := $(sort $(notdir $(patsubst %/,%,$(dir $(filter-out %/app.py,$(wildcard functions/*/*.py))))))
 SOURCES := layers/shared/python cli local project functions packaging examples bench tests
 # Tests that leave each other alone, two files at a time, in the order that they are collected in.
 AT_ONCE := -n 2 --dist loadfile --no-loadscope-reorder
@@ -46,10 +48,11 @@ lint: .venv/.test ## Style, and whether the code is formatted
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/ruff format --check $(SOURCES)
 
-types: .venv/.test ## Strict types; each function by itself, since all have an app.py
+types: .venv/.test ## Strict types; a function of several modules by itself, since all have an app.py
 	$(BIN)/mypy layers/shared/python/parley cli local project packaging/parley_packages \
-		packaging/parley_deploy packaging/parley_backend/__init__.py bench tests
-	@set -e; for name in $(FUNCTIONS); do \
+		packaging/parley_deploy packaging/parley_backend/__init__.py bench tests \
+		$(patsubst %,functions/%/app.py,$(filter-out $(OF_MODULES),$(FUNCTIONS)))
+	@set -e; for name in $(OF_MODULES); do \
 		echo "mypy functions/$$name"; MYPYPATH=functions/$$name $(BIN)/mypy functions/$$name/*.py; done
 
 imports: .venv/.test ## A lower floor never imports a higher one

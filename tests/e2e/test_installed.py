@@ -11,7 +11,6 @@ from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
-from zipfile import ZipFile
 
 import pytest
 
@@ -29,6 +28,7 @@ from parley_testing.packaged.own_project import outgrow
 from parley_testing.packaged.packages import Packages, unpack
 from parley_testing.packaged.probe import probe
 from parley_testing.postgres.databases import connect
+from parley_testing.some_places import at_some_places
 from parley_testing.waiting import HANG_SECONDS, wait_for
 
 ROOT = Path(__file__).parents[2]
@@ -112,7 +112,10 @@ def test_it_is_checked_served_and_answers(installed: Installed, project: str) ->
 
 
 def test_its_own_tests_pass(installed: Installed, project: str) -> None:
-    passed = installed.run("parley", "test", "-q", within=project)
+    # Whether the starter survives at each place is seen of this version's.
+    some = () if project == "my-desk" else at_some_places(installed.folder / project)
+
+    passed = installed.run("parley", "test", "-q", *some, within=project)
 
     assert passed.returncode == 0, passed.stdout + passed.stderr
     assert re.search(r"\b[1-9]\d* passed in ", passed.stdout), passed.stdout
@@ -202,7 +205,7 @@ def outgrown(installed: Installed, made: Path) -> Iterator[Outgrown]:
             digests["newer"],
             migrations[0] == migrations[1],
             builds / "newer",
-            unpack(builds / "newer", installed.zips(builds / "newer"), builds),
+            unpack(builds / "newer", builds),
             todo,
             seller,
         )
@@ -337,8 +340,8 @@ def test_what_runs_no_agent_starts_with_the_projects_routes_and_nothing_else_of_
 ) -> None:
     packages = outgrown.packages
     variables = {**packages.functions["Sessions"].variables, **deployment.variables}
-    with ZipFile(packages.zips["AgentsLayer"]) as packed:
-        of_agents = {Path(name).parts[1].split(".")[0] for name in packed.namelist()}
+    layer = packages.built.folders["AgentsLayer"] / "python"
+    of_agents = {each.name.split(".")[0] for each in layer.iterdir()}
 
     seen = probe(packages.unpacked["Sessions"], variables, tmp_path)["modules"]
 

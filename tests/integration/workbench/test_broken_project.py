@@ -32,7 +32,10 @@ def test_a_migration_that_fails_is_told_without_a_traceback(tmp_path: Path) -> N
     hidden = ("PYTHONPATH", "PYTEST_ADDOPTS")  # a plain pytest in the folder
 
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:xdist", "-p", "no:cacheprovider"],
+        [
+            *(sys.executable, "-m", "pytest", "-q"),
+            *("-p", "no:xdist", "-p", "no:schemathesis", "-p", "no:cacheprovider"),
+        ],
         cwd=tmp_path,
         env={name: value for name, value in os.environ.items() if name not in hidden},
         capture_output=True,

@@ -15,7 +15,7 @@ import pytest
 
 from parley_backend import backend
 from parley_testing.agents_brought import documented
-from parley_testing.at_length import AT_LENGTH
+from parley_testing.some_places import at_some_places
 
 PROJECT = """
 [tool.parley]
@@ -134,30 +134,15 @@ def write(root: Path, files: Mapping[Any, str]) -> Path:
     return root
 
 
-KILLED_AT_SOME = """
-def pytest_collection_finish():
-    from parley.testing import survival
-
-    found = survival.places_to_kill
-    survival.places_to_kill = lambda *passed: found(*passed)[::4]
-"""
-"""A plugin with which `survives` kills at every fourth place.
-
-Of a project's tests it is seen here that they run; `test_survives.py` sees what they find.
-"""
-
-
 def run_surviving(project: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    if AT_LENGTH:
-        return run_pytest(project, *arguments)
-    (project / "killed_at_some.py").write_text(KILLED_AT_SOME)
-    return run_pytest(project, "-p", "killed_at_some", *arguments)
+    return run_pytest(project, *at_some_places(project), *arguments)
 
 
 def run_pytest(project: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     # Nothing of the manifest that this process has: a plain pytest in the folder.
     environment = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "PYTEST_ADDOPTS")}
-    command = [sys.executable, "-m", "pytest", "-q", *arguments]
+    # A plugin of this environment's that takes half a second to import.
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:schemathesis", *arguments]
     return subprocess.run(
         command, cwd=project, env=environment, capture_output=True, text=True, check=False
     )
@@ -177,6 +162,7 @@ def test_what_the_page_on_testing_shows_is_so(tmp_path: Path) -> None:
     files = {**documented.files(), **documented.files("testing.md")}
     project = write(tmp_path, {"pyproject.toml": documented.table()} | files)
 
+    # The page names a point, which is looked for among all.
     done = run_pytest(project, "-p", "no:xdist")
 
     assert done.returncode == 0, done.stdout + done.stderr

@@ -50,7 +50,18 @@ def run(folder: Path, *arguments: str, full: bool = False) -> list[str]:
         "PARLEY_TEST_AT_LENGTH": "1" if full else "",
     }
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-s", "-q", "-p", "no:cacheprovider", *arguments],
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-s",
+            "-q",
+            "-p",
+            "no:cacheprovider",
+            "-p",
+            "no:schemathesis",
+            *arguments,
+        ],
         cwd=folder,
         env=environment,
         capture_output=True,

@@ -30,7 +30,15 @@ def test_the_slowest_come_first_and_only_ten_are_shown(
     for number in range(12):
         pytester.makepyfile(**{f"test_{number}": "def test_it(): pass"})
 
-    command = [sys.executable, "-m", "pytest", "-p", "parley_testing.slowest_files"]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-p",
+        "no:schemathesis",
+        "-p",
+        "parley_testing.slowest_files",
+    ]
     said = pytester.run(*command, "-p", "no:cacheprovider", "-n", workers).outlines
 
     start = next(number for number, line in enumerate(said) if "slowest files, of 12" in line)

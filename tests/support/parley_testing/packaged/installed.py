@@ -67,13 +67,6 @@ class Installed:
             within=project, PARLEY_PYTHON="{}.{}".format(*sys.version_info), **variables,
         )  # fmt: skip
 
-    def zips(self, build: Path) -> Path:
-        """Make the zips of a build as SAM uploads them, and return their folder beside it."""
-        zips = build.with_name(f"{build.name}-zips")
-        done = self.run("python", "-P", "-m", "parley_packages.zips", str(build), str(zips))
-        assert done.returncode == 0, done.stderr
-        return zips
-
     def add(self, *packages: str | Path) -> None:
         """Install packages into the environment, as a project's author does."""
         uv("pip", "install", "--python", self.bin / "python", *packages)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -30,7 +31,7 @@ class Packages:
 
     Attributes:
         built: What SAM left.
-        zips: The zips, by logical id.
+        zips: The zips, by logical id, where they were made.
         unpacked: The functions, by logical id.
         functions: What the built template says of them.
     """
@@ -67,31 +68,38 @@ def make_packages(directory: Path) -> Packages:
         check=False,
     )  # fmt: skip
     assert made.returncode == 0, made.stdout
-    return unpack(build, zips, directory)
+    return unpack(build, directory, zips)
 
 
-def unpack(build: Path, zips: Path, directory: Path) -> Packages:
-    """Unpack zips as Lambda does.
+def unpack(build: Path, directory: Path, zips: Path | None = None) -> Packages:
+    """Unpack zips as Lambda does, or lay what they would be made of where it unpacks them.
 
     Args:
         build: What `sam build` left.
-        zips: What `parley_packages.zips` made of it.
         directory: Where everything goes.
+        zips: What `parley_packages.zips` made of it; None where nobody looks at them.
     """
+
+    def lay(name: str, into: Path) -> None:
+        if zips is None:
+            shutil.copytree(built.folders[name], into, copy_function=os.link, dirs_exist_ok=True)
+        else:
+            _unzip(zips / f"{name}.zip", into)
+
     built = read_build(build)
     runtime = _runtime(directory / "runtime")
     template = read_template(build / "template.yaml")
     unpacked: dict[str, Unpacked] = {}
     for name, layers in built.layers.items():
         task, opt = directory / "task" / name, directory / "opt" / "-".join(layers)
-        _unzip(zips / f"{name}.zip", task)
+        lay(name, task)
         if not opt.exists():
             for layer in layers:
-                _unzip(zips / f"{layer}.zip", opt)
+                lay(layer, opt)
         unpacked[name] = Unpacked(task, opt, runtime)
     return Packages(
         built=built,
-        zips={name: zips / f"{name}.zip" for name in built.folders},
+        zips={} if zips is None else {name: zips / f"{name}.zip" for name in built.folders},
         unpacked=unpacked,
         functions=dict(template.functions),
     )
