@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import re
 import signal
 import threading
 import time
@@ -134,6 +135,21 @@ def test_a_stream_that_is_killed_at_any_moment_is_told_whole(
         told += at_once(partial(broken_from, len(told)), kills)
     assert len(told) - told.count(None) > kills * 3 / 4
     report("moments", told)
+
+
+@pytest.mark.parametrize("place", STORES, indirect=True)
+def test_what_was_not_written_yet_when_the_memory_was_done_is_told(
+    new_theatre: Callable[[str], Theatre],
+) -> None:
+    theatre = new_theatre("streaming")
+    whole = undisturbed(theatre)
+    (done,) = [each for each in whole.points if re.fullmatch(r"after \w+Store.finish", each[0])]
+    # All that comes behind the first text waits to be written until the run is over.
+    gathering = {"parley.events.writer.GATHER_SECONDS": HANG_SECONDS}
+    for way in (by_the_wakeup, by_the_recovery):
+        played = theatre.setup.start_run()
+        with theatre.serving(played, done, tuned=gathering) as victim:
+            assert made_whole(theatre, played, victim, way, whole, lambda _: None) == 0
 
 
 @pytest.mark.parametrize("place", STORES, indirect=True)

@@ -12,6 +12,7 @@ import pytest
 
 from parley.events import reader, writer
 from parley.http.event_schemas import TurnEvent
+from parley.ids import TurnKey
 from parley.timing import TURN_MARGIN_SECONDS
 from parley_testing.models.scripted import Streamed, in_order, say
 from parley_testing.models.steps import Called, Gate
@@ -108,6 +109,36 @@ async def test_a_failed_turn_ends_with_an_event(new_streams: NewStreams) -> None
 
     assert (reading.status, last.event) == (200, "turn.failed")
     assert data(last)["code"] == "model_failed"
+
+
+@pytest.mark.parametrize(
+    ("answer", "last"),
+    [(Streamed("Ad", "ded."), "turn.completed"), (Streamed("Ad", end="failed"), "turn.failed")],
+)
+async def test_what_has_happened_is_in_the_log_before_memory_is_done(
+    new_streams: NewStreams, answer: Streamed, last: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Who goes on from a finished memory runs nothing, and so knows of nothing else to tell.
+    monkeypatch.setattr(writer, "GATHER_SECONDS", HANG_SECONDS)
+    calling = Streamed("Let me ", "see.", calls=[Called("add_task", {"title": "milk"}, "call_a")])
+    streams = await new_streams(in_order(calling, answer))
+    store, log = streams.bench.store, streams.log
+    known: list[str] = []
+    finish = store.finish
+
+    def finished(conversation: str, turn: TurnKey, *rest: Any) -> None:
+        known.extend(event.type for event in log.read(conversation, turn))
+        finish(conversation, turn, *rest)
+
+    monkeypatch.setattr(store, "finish", finished)
+
+    async with streams.send(streams.bench.new_session()) as reading:
+        told = [frame.event for frame in await reading.rest()]
+
+    assert told[-1] == last
+    assert "message.delta" in known[known.index("tool.returned") :]
+    assert told[: len(known)] == known
+    assert all(kind in ("message.completed", last) for kind in told[len(known) :])
 
 
 async def test_a_reader_that_goes_away_does_not_stop_the_turn(

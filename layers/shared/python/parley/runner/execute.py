@@ -285,6 +285,9 @@ class TurnExecutor:
                 raise TurnUnfinished(turn.session_id, turn.id) from error
             detail = f"The turn was stopped after {limits.turn_seconds:g} seconds."
             return await self._fail(attempt, RunFailed("turn_too_long", detail))
+        if attempt.event_writer is not None:
+            # Who goes on from a finished memory runs nothing, and so could not tell what happened.
+            await attempt.event_writer.settle()
         await attempt.journal.finish(memory)
         attempt.window_from = window.begins_at
         view = await self._finalizer.complete(attempt, memory)

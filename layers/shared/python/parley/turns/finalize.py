@@ -89,11 +89,12 @@ class Finalizer:
             noted: Whether such a note is in memory already.
         """
         attempt.lease.mend()
-        detail, remembered = await self._with_effects(attempt, detail, noted=noted)
         try:
-            await _settled(attempt)
+            await _settled(attempt)  # before memory has the note, which ends the turn for others
         except _REFUSALS as error:
             _without("the end of a turn is not told in its log", error)
+            attempt.lease.mend()
+        detail, remembered = await self._with_effects(attempt, detail, noted=noted)
         stopped = await self._stopped(attempt, Ending(status, code, detail, remembered))
         if stopped is None:
             raise Fenced(attempt.turn.number, attempt.turn.attempt)
