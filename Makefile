@@ -10,6 +10,8 @@ OF_MODULES := $(sort $(notdir $(patsubst %/,%,$(dir $(filter-out %/app.py,$(wild
 SOURCES := layers/shared/python cli local project functions packaging examples bench tests
 # Tests that leave each other alone, two files at a time, in the order that they are collected in.
 AT_ONCE := -n 2 --dist loadfile --no-loadscope-reorder
+# A third of a second of each process, for one file of the integration tests.
+LEAN := -p no:schemathesis
 # Many tests wait more than they work: beside each target there is time for another. What one has to
 # say is said when it has ended; after one that fails none is begun, and make names it at the end.
 CHECKS := unit lint types imports
@@ -62,7 +64,7 @@ template: .venv/.test cfn-lint checkov ## The SAM template, and what reviewers s
 	$(BIN)/sam validate --lint --template template.yaml
 
 unit: .venv/.test ## Tests without sockets
-	$(BIN)/pytest tests/unit --disable-socket --allow-unix-socket $(AT_ONCE)
+	$(BIN)/pytest tests/unit $(LEAN) --disable-socket --allow-unix-socket $(AT_ONCE)
 
 integration: .venv/.test tests/clients/node_modules ## Tests on embedded PostgreSQL, moto and the local gateway
 	$(BIN)/pytest tests/integration $(AT_ONCE)
@@ -74,7 +76,7 @@ pooled: .venv/.test ## Some of them with the functions behind PgBouncer in trans
 	PARLEY_TEST_POOLER=pgbouncer $(BIN)/pytest $(addprefix tests/integration/,$(POOLED)) $(AT_ONCE)
 
 survival: .venv/.test ## Tests that break the system on purpose: kills, zombies, schedules
-	$(BIN)/pytest tests/faults --timeout=3000 $(AT_ONCE)
+	$(BIN)/pytest tests/faults $(LEAN) --timeout=3000 $(AT_ONCE)
 
 sdk-suite: .venv/.test ## The Agents SDK's own session tests, on Parley's session (downloads them)
 	tests/sdk_suite/run.sh

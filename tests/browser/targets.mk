@@ -6,7 +6,7 @@ browser: ## Install the browser for the tests of the pages, where that may be do
 	@tests/browser/install.sh
 
 pages: .venv/.test browser ## Tests of the pages, in a real browser
-	$(BIN)/pytest tests/browser
+	$(BIN)/pytest tests/browser $(LEAN)
 
 pictures: .venv/.test browser ## Take the pictures of the pages that the docs show, from a real run
 	PYTHONPATH=tests/support $(BIN)/python tests/browser/pictures.py docs/pictures

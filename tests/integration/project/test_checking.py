@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -75,13 +76,27 @@ WRONG = {
 }
 
 
+def begun(root: Path) -> Path:
+    """Write the code of a project's agents."""
+    (root / "shop").mkdir()
+    (root / "shop" / "good.py").write_text(AGENTS)
+    (root / "shop" / "imports.py").write_text("import numpyy\n")
+    (root / "shop" / "typo.py").write_text("def build(:\n")
+    (root / "shop" / "fails.py").write_text("1 / 0\n")
+    return root
+
+
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    (tmp_path / "shop").mkdir()
-    (tmp_path / "shop" / "good.py").write_text(AGENTS)
-    (tmp_path / "shop" / "imports.py").write_text("import numpyy\n")
-    (tmp_path / "shop" / "typo.py").write_text("def build(:\n")
-    return tmp_path
+    return begun(tmp_path)
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A project, and what `parley check` has said of it: starting that costs more than any look."""
+
+    root: Path
+    done: subprocess.CompletedProcess[str]
 
 
 def offer(root: Path, **targets: str) -> None:
@@ -103,70 +118,6 @@ def parley(root: Path, *arguments: str, **variables: str) -> subprocess.Complete
         text=True,
         timeout=HANG_SECONDS,
         check=False,
-    )
-
-
-def test_agents_that_can_be_built_are_listed(root: Path) -> None:
-    offer(root, good="shop.good:good", right="shop.good:right")
-
-    done = parley(root / "shop", "check")
-
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == "good can be built, and is the default\nright can be built\n"
-    # Nothing is left beside the code, nor written into the project.
-    assert sorted(each.name for each in root.iterdir()) == ["pyproject.toml", "shop"]
-
-
-def test_the_mcp_servers_of_agents_are_listed_without_what_may_be_secret(root: Path) -> None:
-    offer(root, good="shop.good:good", connected="shop.good:connected")
-
-    done = parley(root, "check")
-
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.splitlines() == [
-        "good can be built, and is the default",
-        "connected can be built",
-        "  connected has the MCP server calendar over streamable HTTP at https://mcp.example/a",
-        "  connected has the MCP server over streamable HTTP at https://mcp.example/b",
-        "  clerk has the MCP server shelf as a program",
-    ]
-
-
-def test_each_agent_that_cannot_be_built_is_told_of_in_a_sentence(root: Path) -> None:
-    targets = {name: f"shop.good:{name}" for name in WRONG}
-    offer(root, good="shop.good:good", **targets, missing="shop.nowhere:build",
-          imports="shop.imports:build", typo="shop.typo:build")  # fmt: skip
-
-    done = parley(root, "check")
-
-    assert (done.returncode, done.stdout) == (1, "")
-    said = [line for line in done.stderr.splitlines() if not line.startswith(" ")]
-    for name, fault in WRONG.items():
-        (line,) = [each for each in said if f".{name}] " in each]
-        assert line.startswith(f"pyproject.toml: [tool.parley.agents.{name}] target: "), line
-        assert fault in line
-    assert "agents.missing] target: there is no module shop.nowhere" in done.stderr
-    assert (
-        "shop/imports.py:1 <module>: ModuleNotFoundError: No module named 'numpyy'" in done.stderr
-    )
-    assert "shop/typo.py:1: SyntaxError: invalid syntax" in done.stderr
-    assert len(said) == len(WRONG) + 3
-    # Below those that raise stands where, from the project's own code on.
-    assert f'    Traceback (most recent call last):\n      File "{root}/shop/imports.py"' in (
-        done.stderr
-    )
-    assert "importlib" not in done.stderr
-
-
-def test_what_fails_in_a_module_is_told_whole_once(root: Path) -> None:
-    offer(root, one="shop.imports:one", other="shop.imports:other")
-
-    done = parley(root, "check")
-
-    assert done.returncode == 1
-    assert done.stderr.count("Traceback") == done.stderr.count("numpyy'") - 1 == 1
-    assert done.stderr.splitlines()[-1] == (
-        "pyproject.toml: [tool.parley.agents.other] target: as [tool.parley.agents.one] target"
     )
 
 
@@ -203,17 +154,6 @@ def test_what_is_allowed_and_hardly_meant_is_warned_of(root: Path) -> None:
     assert ":pw@" not in done.stderr
 
 
-def test_an_agent_whose_module_ends_the_process_is_named(root: Path) -> None:
-    offer(root, good="shop.good:good", leaves="shop.good:leaves")
-
-    done = parley(root, "check")
-
-    assert done.returncode == 1
-    assert "[tool.parley.agents.leaves] target: it ended the process: exit status 3" in (
-        done.stderr
-    )
-
-
 def test_an_agent_is_built_with_the_variables_that_parley_dev_gives_it(root: Path) -> None:
     offer(root, reads="shop.reads:build")
     with (root / "pyproject.toml").open("a") as file:
@@ -232,7 +172,7 @@ def test_an_agent_is_built_with_the_variables_that_parley_dev_gives_it(root: Pat
     assert (written.returncode, written.stderr) == (0, "")
 
 
-@pytest.mark.parametrize("command", ["check", "dev", "test"])
+@pytest.mark.parametrize("command", ["dev", "test"])
 def test_nothing_starts_with_an_agent_that_cannot_be_built(root: Path, command: str) -> None:
     offer(root, good="shop.good:good", imports="shop.imports:build")
 
@@ -326,11 +266,11 @@ ROUTE_FAULTS = {
 }
 OFFLINE_FAULTS = {
     "misspelt": ("def anser(asked): ...\n", "shop.misspelt has no answer; did you mean anser?"),
-    "number": ("answer = 3\n", "shop.number:answer is not a function"),
-    "unfound": ("import numpyy\n", "shop/unfound.py:1 <module>: ModuleNotFoundError"),
+    "figure": ("answer = 3\n", "shop.figure:answer is not a function"),
+    "unknown": ("import numpyy\n", "shop/unknown.py:1 <module>: ModuleNotFoundError"),
 }
 COMMAND_FAULTS = {
-    "typo": ("ap = 3\n", "commands.typo] target: shop.typo has no app; did you mean ap?"),
+    "slip": ("ap = 3\n", "commands.slip] target: shop.slip has no app; did you mean ap?"),
     "number": ("app = 3\n", "commands.number] target: shop.number:app is of type int"),
 }
 
@@ -366,8 +306,11 @@ def check_of_user_data(root: Path, code: str, said: str) -> str:
     return checked.stderr
 
 
-def test_routes_commands_and_rules_that_are_right_are_not_told_of(root: Path) -> None:
-    offer(root, right="shop.good:right")
+@pytest.fixture(scope="module")
+def right(tmp_path_factory: pytest.TempPathFactory) -> Checked:
+    """A project in which nothing is wrong, checked in a folder below it."""
+    root = begun(tmp_path_factory.mktemp("right"))
+    offer(root, good="shop.good:good", right="shop.good:right", connected="shop.good:connected")
     add(
         root,
         'routes = ["shop.routes"]',
@@ -377,43 +320,113 @@ def test_routes_commands_and_rules_that_are_right_are_not_told_of(root: Path) ->
         prices="def app(): ...\n",
     )
     add_commands(root, "prices")
-
-    checked = parley(root, "check")
-
-    assert (checked.returncode, checked.stderr) == (0, "")
+    return Checked(root, parley(root / "shop", "check"))
 
 
-def test_all_that_is_wrong_with_routes_and_tables_is_told_of(root: Path) -> None:
-    offer(root, right="shop.good:right")
-    named = [f'"shop.{name}"' for name in ROUTE_FAULTS]
-    modules = {name: code for name, (code, _) in ROUTE_FAULTS.items()}
-    add(root, f"routes = [{', '.join(named)}]", **modules)
+def test_agents_that_can_be_built_are_listed(right: Checked) -> None:
+    assert right.done.returncode == 0, right.done.stderr
+    assert [line for line in right.done.stdout.splitlines() if not line.startswith(" ")] == [
+        "good can be built, and is the default",
+        "right can be built",
+        "connected can be built",
+    ]
+    # Nothing is left beside the code, nor written into the project.
+    assert sorted(each.name for each in right.root.iterdir()) == ["pyproject.toml", "shop"]
 
-    said = check_of_user_data(root, "tables = [3]\n", "] user_data: kept:tables has int in it")
 
-    found = faults_of("routes", said)
+def test_the_mcp_servers_of_agents_are_listed_without_what_may_be_secret(right: Checked) -> None:
+    assert right.done.stdout.split("connected can be built\n")[1].splitlines() == [
+        "  connected has the MCP server calendar over streamable HTTP at https://mcp.example/a",
+        "  connected has the MCP server over streamable HTTP at https://mcp.example/b",
+        "  clerk has the MCP server shelf as a program",
+    ]
+
+
+def test_routes_commands_and_rules_that_are_right_are_not_told_of(right: Checked) -> None:
+    assert (right.done.returncode, right.done.stderr) == (0, "")
+
+
+@pytest.fixture(scope="module")
+def wrong(tmp_path_factory: pytest.TempPathFactory) -> Checked:
+    """A project in which all that is named is wrong, but for one agent."""
+    root = begun(tmp_path_factory.mktemp("wrong"))
+    targets = {name: f"shop.good:{name}" for name in WRONG}
+    offer(root, good="shop.good:good", **targets, missing="shop.nowhere:build",
+          imports="shop.imports:build", typo="shop.typo:build",
+          one="shop.fails:one", other="shop.fails:other")  # fmt: skip
+    faults = {**ROUTE_FAULTS, **OFFLINE_FAULTS, **COMMAND_FAULTS}
+    routes = ", ".join(f'"shop.{name}"' for name in ROUTE_FAULTS)
+    rules = ", ".join(f'"shop.{name}:answer"' for name in OFFLINE_FAULTS)
+    modules = {name: code for name, (code, _) in faults.items()}
+    add(root, f"routes = [{routes}]", f"offline = [{rules}]", **modules)
+    add_commands(root, *COMMAND_FAULTS)
+    keep(root, "tabels = []\n")
+    return Checked(root, parley(root, "check"))
+
+
+def test_each_agent_that_cannot_be_built_is_told_of_in_a_sentence(wrong: Checked) -> None:
+    root, done = wrong.root, wrong.done
+    assert (done.returncode, done.stdout) == (1, "")
+    said = [
+        line
+        for line in done.stderr.splitlines()
+        if line.startswith("pyproject.toml: [tool.parley.ag")
+    ]
+    for name, fault in WRONG.items():
+        (line,) = [each for each in said if f".{name}] " in each]
+        assert line.startswith(f"pyproject.toml: [tool.parley.agents.{name}] target: "), line
+        assert fault in line
+    assert "agents.missing] target: there is no module shop.nowhere" in done.stderr
+    assert (
+        "shop/imports.py:1 <module>: ModuleNotFoundError: No module named 'numpyy'" in done.stderr
+    )
+    assert "shop/typo.py:1: SyntaxError: invalid syntax" in done.stderr
+    assert len(said) == len(WRONG) + 5
+    # Below those that raise stands where, from the project's own code on.
+    assert f'    Traceback (most recent call last):\n      File "{root}/shop/imports.py"' in (
+        done.stderr
+    )
+    assert "importlib" not in done.stderr
+
+
+def test_what_fails_in_a_module_is_told_whole_once(wrong: Checked) -> None:
+    assert wrong.done.stderr.count(f'File "{wrong.root}/shop/fails.py"') == 1
+    assert wrong.done.stderr.count("ZeroDivisionError: division by zero") == 2
+    assert wrong.done.stderr.splitlines()[-1] == (
+        "pyproject.toml: [tool.parley.agents.other] target: as [tool.parley.agents.one] target"
+    )
+
+
+def test_all_that_is_wrong_with_routes_and_tables_is_told_of(wrong: Checked) -> None:
+    found = faults_of("routes", wrong.done.stderr)
     assert len(found) == len(ROUTE_FAULTS)
     for (name, (_, fault)), sentence in zip(ROUTE_FAULTS.items(), found, strict=True):
         assert sentence.startswith(f"shop.{name}: ")
         assert fault in sentence
+    assert faults_of("user_data", wrong.done.stderr) == ["kept has no tables; did you mean tabels?"]
 
 
-def test_all_that_is_wrong_with_rules_for_the_offline_model_and_tables_is_told_of(
-    root: Path,
-) -> None:
-    offer(root, right="shop.good:right")
-    named = [f'"shop.{name}:answer"' for name in OFFLINE_FAULTS]
-    modules = {name: code for name, (code, _) in OFFLINE_FAULTS.items()}
-    add(root, f"offline = [{', '.join(named)}]", **modules)
-
-    said = check_of_user_data(
-        root, "tabels = []\n", "] user_data: kept has no tables; did you mean tabels?"
-    )
-
-    found = faults_of("offline", said)
+def test_all_that_is_wrong_with_rules_for_the_offline_model_is_told_of(wrong: Checked) -> None:
+    found = faults_of("offline", wrong.done.stderr)
     assert len(found) == len(OFFLINE_FAULTS)
     for (_, fault), sentence in zip(OFFLINE_FAULTS.values(), found, strict=True):
         assert fault in sentence
+
+
+def test_all_that_is_wrong_with_commands_is_told_of(wrong: Checked) -> None:
+    found = [line for line in wrong.done.stderr.splitlines() if "commands." in line]
+    for (_, fault), sentence in zip(COMMAND_FAULTS.values(), found, strict=True):
+        assert fault in sentence
+
+
+def test_an_agent_whose_module_ends_the_process_is_named_with_what_was_found_before(
+    root: Path,
+) -> None:
+    offer(root, good="shop.good:good", leaves="shop.good:leaves")
+
+    said = check_of_user_data(root, "tables = [3]\n", "] user_data: kept:tables has int in it")
+
+    assert "[tool.parley.agents.leaves] target: it ended the process: exit status 3" in said
 
 
 def test_routes_that_end_the_process_and_tables_that_raise_are_told_of(root: Path) -> None:
@@ -439,17 +452,3 @@ def test_what_is_said_wrongly_of_tables_is_a_fault(root: Path, code: str, said: 
     offer(root, right="shop.good:right")
 
     check_of_user_data(root, code, said)
-
-
-def test_all_that_is_wrong_with_commands_is_told_of(root: Path) -> None:
-    offer(root, right="shop.good:right")
-    add(root, **{name: code for name, (code, _) in COMMAND_FAULTS.items()})
-    add_commands(root, *COMMAND_FAULTS)
-
-    checked = parley(root, "check")
-
-    assert checked.returncode == 1
-    for (_, fault), sentence in zip(
-        COMMAND_FAULTS.values(), checked.stderr.splitlines(), strict=True
-    ):
-        assert fault in sentence
