@@ -69,7 +69,7 @@ async def test_a_pause_a_decision_and_going_on_cost_so_many_round_trips_and_writ
     assert await bench.session_worker.run_next(session_id, seconds=60)
     assert bench.watched.calls == ["read_newest", "claim", "finish"]
     # Claim, tool calls, decisions, the tool's transaction, complete.
-    assert wire.round_trips == 8, wire.statements
+    assert wire.round_trips == 7, wire.statements
 
 
 async def test_what_is_left_of_a_pause_is_one_row_and_what_was_recorded(
