@@ -27,6 +27,8 @@ __all__ = ["Batch"]
 
 def said(code: str) -> Any:
     """Run a program in a process of its own, and return what it prints last, as JSON."""
+    # As functions do: a tenth of what importing takes.
+    code = f"import gc\ngc.disable()\n{code}"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1])
