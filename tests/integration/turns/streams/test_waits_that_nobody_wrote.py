@@ -351,14 +351,23 @@ async def test_a_request_that_is_queued_behind_one_that_waits_is_told_from_its_s
 async def test_all_that_is_asked_for_at_once_may_be_more_than_one_write_holds(
     new_streams: NewStreams, log: Refusing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Who goes on has told so before it does anything: nobody else takes its place then."""
     monkeypatch.setattr("parley.events.writer.WRITE_LIMIT", 10)
+    begin, begun = EventWriter.begin, []
+
+    async def noted(self: EventWriter, *decisions: Any) -> None:
+        await begin(self, *decisions)
+        begun.append([event.type for event in log.events(view)])
+
     both = call("pay", "call_p", title="milk") + call("pay", "call_q", title="bread")
     streams = await new_streams(in_order(both, say("Paid.")))
     view = await waiting(streams, log, "nobody streamed it")
     seen = await comes_back(streams, view)
+    monkeypatch.setattr(EventWriter, "begin", noted)
 
     await goes_on(streams, view)
 
+    assert begun == [["turn.started", "turn.waiting", "turn.resumed"]]
     rest = await told(streams, view, numbers(seen)[-1])
     assert kinds(rest)[:3] == ["turn.resumed", "approval.decided", "approval.decided"]
     (waited,) = [event for event in log.events(view) if event.type == "turn.waiting"]

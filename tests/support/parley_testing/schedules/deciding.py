@@ -113,7 +113,10 @@ class Deciding(Steps):
         self.go_on(session_id, then)
 
     def meet(self, session_id: UUID, how: str, course: Any, database: Any, store: Any) -> None:
-        """Have something come of what waits, and its attempts of before wake up behind it."""
+        """Have something come of what waits, and its attempts of before wake up behind it.
+
+        Where it was decided on, that is before anybody has claimed the turn again.
+        """
         taken[f"met: {how}"] += 1
         self.world.look()
         asked = self.promises.seen.sessions[session_id].asks
@@ -122,6 +125,7 @@ class Deciding(Steps):
         for turn in self.world.held:
             if asked is not None and turn.id == asked.id and self.zombies.replaced(turn):
                 taken["zombies of before a pause refused"] += 1
+                taken["told late that it waits"] += self.zombies.tell(turn)
                 self.zombies.wake(turn)
         self.look()
 

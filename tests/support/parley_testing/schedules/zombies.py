@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from uuid import UUID
 
 import pytest
 
 from parley.errors import Fenced
 from parley.events.log import FINAL
+from parley.events.writer import EventWriter
 from parley.ids import conversation_key, new_id
 from parley.memory.shape import assistant_message, user_message
 from parley.memory.store import TurnMemory
+from parley.repository.approvals import Approval, of_turn
 from parley.repository.tool_calls import Called, ToolCall
 from parley.repository.turns import Ending, RunningTurn, Usage
 from parley.turns.attempt import Attempt
@@ -66,11 +69,14 @@ class Zombies:
         # Of one that waits, or waits to go on, the attempt that asked is over too.
         return seen.status in ("failed", "cancelled", "waiting", "queued")
 
-    def tell(self, turn: RunningTurn) -> None:
+    def tell(self, turn: RunningTurn) -> bool:
         """Let the event writer of an attempt that was replaced go on with its log.
 
         It is refused where another has told that it runs, or how the turn ended. Before that it may
         write, as an attempt does whose claim is on its way to somebody else.
+
+        Returns:
+            Whether it was late to tell that its turn waits.
         """
         known = [
             event_writer
@@ -82,22 +88,56 @@ class Zombies:
         if not known or seen is None or seen.status == "cancelled":
             # Who cancels tells it when it is done, and what ran may be told of until then: another
             # reader may then be given more of it than one for whom the end was made up.
-            return
+            return False
         self._world.look_at_logs()
         told = self._world.logs.of(seen)
         over = any(
             event.type in FINAL or event.data.get("attempt", 0) > turn.attempt for event in told
         )
         event_writer = known[-1]
-        if not event_writer._last or (told and told[event_writer._last - 1].type in ENDS):
-            return  # it has not told that it runs, or has told the end itself
+        last = next((event for event in told if event.sequence == event_writer._last), None)
+        if not event_writer._last or (last is not None and last.type in ENDS):
+            return False  # it has not told that it runs, or has told the end itself
+        if asked := self._asked(turn):
+            self._tell_that_it_waits(turn, event_writer, asked)
+            return True
         # What is no text: a zombie says no more than its model did, and this one has none.
         event_writer.called(Called(f"call_{new_id()}", "roll", "{}"), None)
         try:
             self._world.main.run(event_writer.settle())
         except Fenced:
-            return
+            return False
         assert not over, f"a zombie wrote behind {told[-1]}"
+        return False
+
+    def _asked(self, turn: RunningTurn) -> list[Approval]:
+        """Return what an attempt has asked for, if it is the one that let its turn wait."""
+        rows = self._world.sql.execute(
+            "SELECT id FROM approvals WHERE turn_id = %s AND attempt = %s", (turn.id, turn.attempt)
+        )
+        ids = {row[0] for row in rows}
+        asked = of_turn(self._world.main.bench.database, turn.user_id, turn.id) if ids else []
+        return [replace(each, status="open") for each in asked if each.id in ids]
+
+    def _tell_that_it_waits(
+        self, turn: RunningTurn, event_writer: EventWriter, asked: list[Approval]
+    ) -> None:
+        """Let the log of a turn that waits, or waited, be told so by who had died before that.
+
+        It has its place, unless it has been made good there.
+        """
+        main = self._world.main
+        view = main.bench.transcript.turn(turn.user_id, turn.session_id, turn.id)
+        waits = replace(
+            view.turn,
+            status="waiting",
+            attempt=turn.attempt + 1,
+            ended_at=None,
+            waiting_for="decisions",
+            waiting_sequence=event_writer._last + 1,
+        )
+        told = replace(view, turn=waits, reply=None, approvals=tuple(asked))
+        main.run(event_writer.pause(told))
 
     def wake(self, turn: RunningTurn) -> None:
         """Let an attempt that was replaced try everything; it must be refused.

@@ -229,3 +229,18 @@ def test_who_answers_what_the_log_has_lost_is_told_no_text_twice() -> None:
     )
 
     assert [part["delta"] for part in parts if part["type"] == "text-delta"] == ["Done"]
+
+
+@pytest.mark.parametrize("decision", ["approved", "rejected"])
+def test_who_has_answered_is_asked_once_where_the_log_tells_only_later_that_it_waited(
+    decision: str,
+) -> None:
+    """Whoever had it wait died before it wrote that, and who goes on writes it first."""
+    made = [called("call_1"), returned("refunded", "call_1")] if decision == "approved" else []
+    since = [decided("call_1", decision), *made, whole("Done", 1), COMPLETED]
+
+    late = told(whole("Hm"), None, asked("call_1"), *since, answered=[REFUND])
+    never = told(whole("Hm"), None, *since, answered=[REFUND])
+
+    assert late == never
+    assert types(late).count("tool-approval-request") == 1
