@@ -22,4 +22,4 @@ package: build ## The zips as SAM uploads them
 
 e2e: .venv/.test ## The packaged functions, unzipped, under the Lambda runtime
 	@# The first test waits for the packages, and those perhaps for the network.
-	$(BIN)/pytest tests/e2e $(LEAN) --timeout=300 $(AT_ONCE)
+	$(BIN)/pytest tests/e2e $(LEAN) --timeout=3000 $(AT_ONCE)

@@ -349,7 +349,10 @@ def test_a_response_over_its_time_is_cut(streaming: Any, serve: Serve, tmp_path:
             if response.status_code == 504:  # it was over before the response began
                 continue
             parts = response.iter_raw()
-            assert next(parts) == b"first"
+            try:
+                assert next(parts) == b"first"
+            except httpx.RemoteProtocolError:  # or between its head and what comes first
+                continue
             with pytest.raises(httpx.RemoteProtocolError):
                 list(parts)
 
