@@ -171,6 +171,52 @@ def test_nobody_is_taken_for_who_the_name_only_begins_with(wired: Database, user
     assert rows(wired.run(ALICE, WHO)) == [("alice", "read committed")]
 
 
+@pytest.mark.parametrize("whole", [True, False])
+@pytest.mark.parametrize(
+    ("value", "refused"),
+    [("a\0b", DBAPIError), ("\ud800", UnicodeEncodeError), (object(), DBAPIError)],
+)
+def test_a_value_that_cannot_be_sent_is_told_and_costs_no_connection(
+    wire: PostgresWire, wired: Database, value: object, refused: type[Exception], whole: bool
+) -> None:
+    """It is a mistake of the statement's, which no other try would mend."""
+    asked = text("SELECT CAST(:value AS text), pg_backend_pid()")
+    [(_, server)] = rows(wired.run(ALICE, asked, {"value": ""}))
+    wire.reset()
+
+    def ask(values: dict[str, object]) -> None:
+        with wired.transaction(ALICE) as connection:
+            connection.execute(asked, values)
+
+    with pytest.raises(refused):
+        ask({"value": value}) if whole else wired.run(ALICE, asked, {"value": value})
+
+    assert wire.round_trips == 0, wire.statements
+    assert rows(wired.run(ALICE, asked, {"value": "x"})) == [("x", server)]
+
+
+def test_of_many_rows_none_is_sent_if_one_cannot_be(
+    wire: PostgresWire, wired: Database, notes: psycopg.Connection
+) -> None:
+    numbers: list[dict[str, object]] = [{"number": 1}, {"number": object()}]
+
+    with pytest.raises(DBAPIError, match="cannot adapt"), wired.transaction(ALICE) as connection:
+        connection.execute(text("INSERT INTO notes VALUES (:number)"), numbers)
+
+    assert wire.round_trips == 0, wire.statements
+
+
+@pytest.mark.parametrize("copy", ["COPY notes TO STDOUT", "COPY notes FROM STDIN"])
+def test_a_copy_that_is_executed_is_refused_and_waited_for_no_longer(
+    wired: Database, notes: psycopg.Connection, copy: str
+) -> None:
+    with pytest.raises(StoreUnavailable) as refused:
+        wired.run_once(ALICE, text(copy))
+
+    assert "copy()" in str(refused.value.__cause__)
+    assert rows(wired.run(ALICE, WHO)) == [("alice", "read committed")]
+
+
 @pytest.mark.parametrize("text_", ["x" * 3_000_000, "ü" * 1_000_000])
 def test_what_is_larger_than_any_buffer_goes_and_comes_whole(wired: Database, text_: str) -> None:
     asked = text("SELECT CAST(:text AS text) FROM generate_series(1, 3)")

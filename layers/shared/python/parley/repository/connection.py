@@ -16,6 +16,7 @@ from psycopg import (
     DatabaseError,
     DataError,
     InterfaceError,
+    NotSupportedError,
     OperationalError,
     RawCursor,
 )
@@ -42,6 +43,7 @@ T = TypeVar("T")
 _CONNECT_SECONDS = 5
 _UNHEARD_MILLISECONDS = 3000
 _ANSWER_SECONDS = 1.0
+_COPYING = (ExecStatus.COPY_IN, ExecStatus.COPY_OUT, ExecStatus.COPY_BOTH)
 
 
 def open_connection(dialect: Dialect, url: URL, statement_timeout: float) -> DBAPIConnection:
@@ -217,10 +219,11 @@ class _Cursor(Cursor[Any]):
         self._execmany_returning = returning
         if returning is False:
             self._rowcount = 0
+        # All of them before anything is sent: if one cannot be, the connection is as it was.
+        converted = [self._convert_query(query, params) for params in params_seq]
         before = driver.send_beginning()
-        for params in params_seq:
-            converted = self._convert_query(query, params)
-            self._execute_send(converted, force_extended=True, binary=binary)
+        for each in converted:
+            self._execute_send(each, force_extended=True, binary=binary)
         driver.pgconn.pipeline_sync()
         yield from send(driver.pgconn)
         for results in (yield from _all_results(driver.pgconn))[before:]:
@@ -254,6 +257,7 @@ def _all_results(pgconn: PGconn) -> PQGen[list[list[PGresult]]]:
 
     Raises:
         Error: What the first said that was not, or the end of the transaction.
+        NotSupportedError: One copies. The connection is of no more use.
     """
     given: list[list[PGresult]] = []
     refusal: PGresult | None = None
@@ -266,6 +270,8 @@ def _all_results(pgconn: PGconn) -> PQGen[list[list[PGresult]]]:
             break  # what was refused ended the connection as well
         if not results or results[0].status == ExecStatus.PIPELINE_SYNC:
             break
+        if results[-1].status in _COPYING:  # which libpq would say again for ever
+            raise NotSupportedError("COPY cannot be executed: use the driver's copy()")
         failed = [result for result in results if result.status == ExecStatus.FATAL_ERROR]
         refusal = refusal or next(iter(failed), None)
         given.append(results)
