@@ -8,7 +8,7 @@ from uuid import UUID
 import psycopg
 import pytest
 from agents import Agent
-from sqlalchemy import text
+from sqlalchemy import Integer, bindparam, text
 from sqlalchemy.exc import DBAPIError
 
 from parley.repository import session_list
@@ -96,11 +96,17 @@ def test_a_route_that_forgets_its_user_shows_no_strangers_session(
 ) -> None:
     with_the_user = session_list._page
     monkeypatch.setattr(session_list, "_page", lambda mine, *more: with_the_user(mine[:-1], *more))
+    of_anybody = session_list._FIRST.limit(bindparam("most", type_=Integer))
+    monkeypatch.setattr(session_list, "_OWN", of_anybody)
 
-    listed = {item["id"] for item in api("GET", "/sessions", user="alice").json["items"]}
+    every_page = [
+        api("GET", "/sessions", user="alice", query=query) for query in (None, {"status": "active"})
+    ]
 
     everybody = {str(session_id) for session_id in sessions.values()}
-    assert listed == ({str(sessions["alice"])} if guarded else everybody)
+    for page in every_page:
+        listed = {item["id"] for item in page.json["items"]}
+        assert listed == ({str(sessions["alice"])} if guarded else everybody)
 
 
 async def test_a_tool_reads_its_users_messages_only(
