@@ -8,8 +8,10 @@ FUNCTIONS := $(notdir $(patsubst %/app.py,%,$(wildcard functions/*/app.py)))
 # Those of more than an app.py, which imports the other modules by their names alone.
 OF_MODULES := $(sort $(notdir $(patsubst %/,%,$(dir $(filter-out %/app.py,$(wildcard functions/*/*.py))))))
 SOURCES := layers/shared/python cli local project functions packaging examples bench tests
-# Tests that leave each other alone, two files at a time, in the order that they are collected in.
+# Tests that leave each other alone, two files at a time, in the order that they are collected in; those
+# of the integration tests, which wait for more than half of their time, four.
 AT_ONCE := -n 2 --dist loadfile --no-loadscope-reorder
+FOUR_AT_ONCE := $(AT_ONCE) -n 4
 # A third of a second of each process, for one file of the integration tests.
 LEAN := -p no:schemathesis
 # Many tests wait more than they work: beside each target there is time for another. What one has to
@@ -67,7 +69,7 @@ unit: .venv/.test ## Tests without sockets
 	$(BIN)/pytest tests/unit $(LEAN) --disable-socket --allow-unix-socket $(AT_ONCE)
 
 integration: .venv/.test tests/clients/node_modules ## Tests on embedded PostgreSQL, moto and the local gateway
-	$(BIN)/pytest tests/integration $(AT_ONCE)
+	$(BIN)/pytest tests/integration $(FOUR_AT_ONCE)
 
 include tests/clients/targets.mk
 
