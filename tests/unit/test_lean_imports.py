@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from parley.lean_imports import defined_functions, imported_names
+from parley.lean_imports import defined_functions, evaluated_names, imported_names
 from parley_testing.at_length import times
 
 NAMES = """# Generated.
@@ -86,6 +89,53 @@ def test_a_file_that_only_defines_functions_is_read() -> None:
         "@cache\ndef kept():\n    pass\n",
     ):
         assert defined_functions(source + added) is None, added
+
+
+@pytest.mark.parametrize(
+    ("written", "looked_up"),
+    [
+        ("class Raised(Exception):\n    data: Data\n", False),
+        ("def raised(data: Data) -> Data:\n    return Data(data)\n", False),
+        ("made = lambda: Data()\n", False),
+        ("class Late(Data):\n    pass\n", True),
+        ("KINDS = [Data]\n", True),
+        ("kind: Any = Data\n", True),
+        ("class Raised(Exception):\n    kind = Data\n", True),
+        ("def raised(data=Data()):\n    pass\n", True),
+        ("def raised(*, data=Data()):\n    pass\n", True),
+        ("@Data\ndef raised():\n    pass\n", True),
+        ("if Data:\n    pass\n", True),
+    ],
+)
+def test_a_type_that_a_file_only_names_is_told_from_one_that_it_needs(
+    written: str, looked_up: bool
+) -> None:
+    assert ("Data" in evaluated_names(written)) is looked_up
+
+
+@pytest.mark.parametrize("added", ["", "\nKINDS = [ErrorData]\nclass Late(ErrorData):\n    pass\n"])
+def test_exceptions_that_need_their_types_are_imported_with_them(
+    tmp_path: Path, added: str
+) -> None:
+    # As a later version of the package may.
+    found = importlib.util.find_spec("mcp")
+    assert found is not None
+    assert found.submodule_search_locations is not None
+    shutil.copytree(found.submodule_search_locations[0], tmp_path / "mcp")
+    with (tmp_path / "mcp" / "shared" / "exceptions.py").open("a") as file:
+        file.write(added)
+
+    with_types, same = said(
+        f"import json, sys\nsys.path.insert(0, {str(tmp_path)!r})\nimport parley.runner\n"
+        "import agents, mcp.shared.exceptions as raised\n"
+        f"assert raised.__file__.startswith({str(tmp_path)!r})\n"
+        "with_types = 'mcp.types' in sys.modules\n"
+        "import mcp.types\n"
+        "kinds = getattr(raised, 'KINDS', [raised.ErrorData])\n"
+        "print(json.dumps([with_types, kinds == [mcp.types.ErrorData]]))"
+    )
+
+    assert (with_types, same) == (bool(added), True)
 
 
 @pytest.mark.parametrize("added", ["", "from .late import Late\n"])

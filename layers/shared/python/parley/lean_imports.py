@@ -248,11 +248,39 @@ class _OnlyNamed:
         self._as_what = as_what
 
     def mentions(self, name: str, source: str) -> bool:
-        """Whether a file mentions a name, but for its import, only where types stand."""
+        """Whether a file mentions a name, but for its import, only where types stand.
+
+        Where it does not matter as what, in what runs when it is called as well.
+        """
         if self._as_what is None:
-            return True
+            return name not in evaluated_names(source)
         named = len(re.findall(self._as_what.format(name), source))
         return named == len(re.findall(rf"\b{name}\b", source)) - 1
+
+
+def evaluated_names(source: str) -> set[str]:
+    """Return which names a file looks up while it is imported, its annotations left as text.
+
+    Args:
+        source: The file's text.
+    """
+    import ast
+
+    found: set[str] = set()
+    left: list[ast.AST | None] = [ast.parse(source)]
+    while left:
+        node = left.pop()
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            left += [*node.decorator_list, *node.args.defaults, *node.args.kw_defaults]
+        elif isinstance(node, ast.Lambda):
+            left += [*node.args.defaults, *node.args.kw_defaults]
+        elif isinstance(node, ast.AnnAssign):
+            left += [node.target, node.value]
+        elif isinstance(node, ast.Name):
+            found.add(node.id)
+        elif node is not None:
+            left += ast.iter_child_nodes(node)
+    return found
 
 
 _ONLY_NAMED = {
