@@ -46,11 +46,16 @@ class Released:
         self.waiting = self.turn(self.session_id, 2, "queued", "and then this")
         self.ended = self.turn(self.ended_in, 1, "completed", "what is over")
         self.say(self.ended, "assistant", "It is over.")
+        self.asked = self.turn(self.session(), 1, "waiting", "pay") if self.knows_waits() else None
         sql.execute(
             "INSERT INTO idempotency_tombstones VALUES ('alice', 'turn', 'deleted', %s,"
             " now() + interval '1 hour')",
             (first_rule("first message", **FIRST, text="deleted"),),
         )
+
+    def knows_waits(self) -> bool:
+        found = self._sql.execute("SELECT to_regclass('approvals') IS NOT NULL").fetchone()
+        return found == (True,)
 
     def session(self) -> UUID:
         session_id = new_id()
@@ -190,3 +195,14 @@ def test_what_the_agent_remembers_is_taken_from_the_transcript(
     assert answer.status == 201, answer
     turns = api("GET", f"/sessions/{released.ended_in}/turns").json["items"]
     assert [turn["status"] for turn in turns] == ["completed", "completed"]
+
+
+@pytest.mark.parametrize("released", ["0019", "0026"], indirect=True)
+def test_that_a_turn_waits_stands_where_who_followed_it_was_told_so(
+    released: Released, empty_database_url: str
+) -> None:
+    """One that nobody streams has no log: what there is of it was made up."""
+    with connect(empty_database_url) as sql:
+        told = sql.execute("SELECT id, waiting_sequence FROM turns WHERE waiting_sequence > 0")
+
+        assert told.fetchall() == [(released.asked, 2)]
