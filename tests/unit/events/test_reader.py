@@ -297,6 +297,32 @@ async def test_of_a_log_that_is_gone_everybody_is_told_the_end_once(
         assert await world.read(told[-1] if told else after, seen=ended) == []
 
 
+@pytest.mark.parametrize("log", [[], [START], [START, event(2), event(3, "turn.waiting")]])
+async def test_of_a_turn_that_went_on_and_whose_log_is_gone_everybody_is_told_the_end_once(
+    log: list[TurnEvent],
+) -> None:
+    """Also who has seen one or two events behind the wait, which are not those that end it."""
+    world = World(*log)
+    ended = view(ended=True)
+    ended = replace(ended, turn=replace(ended.turn, waiting_sequence=3, attempt=3))
+
+    for after in (0, 1, 2, 3, 4, 5, 6, 57, *LAST_OF_ALL):
+        told = [each for each in await world.read(after, seen=ended) if each]
+        numbers = [each.sequence for each in told]
+        assert numbers == [each for each in (1, 2, 3, *LAST_OF_ALL) if each > after]
+        assert not told or told[-1].type == "turn.completed"
+
+
+async def test_who_has_seen_more_than_is_left_is_told_the_end_beside_one_who_has_not() -> None:
+    ended = view(ended=True)
+    world = World()
+
+    both = await asyncio.gather(*(world.read(after, seen=ended) for after in (0, 57)))
+
+    told = [[each.sequence for each in seen if each] for seen in both]
+    assert told == [[1, 2, 3], LAST_OF_ALL]
+
+
 WAITS = replace(view(ended=False).turn, status="waiting", waiting_sequence=3, attempt=2)
 
 

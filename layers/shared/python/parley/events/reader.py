@@ -179,7 +179,9 @@ class Follower:
 
     def _join(self, view: TurnView, after: int) -> _Tail:
         tail = self._tails.get(view.turn.id)
-        if tail is None or tail.may_be_over or tail.begins_after > after:
+        # What is left of a turn that is over depends on what its reader has seen.
+        another = view.turn.ended_at is not None and tail is not None and tail.begins_after != after
+        if tail is None or tail.may_be_over or tail.begins_after > after or another:
             tail = _Tail(self._open_log(), self._transcript, self._fanout, self._waker, view, after)
             self._tails[view.turn.id] = tail
         tail.readers += 1
@@ -398,6 +400,11 @@ class _Tail:
         cut = interrupted(events)
         if not events or events[-1].type not in FINAL:
             made = final_events(self._view, after=_end_of(events), interrupted=cut)
+            waited = self._view.turn.waiting_sequence or 0
+            if _end_of(events) <= waited > 0 and self._view.reply is not None:
+                # It went on, and told so first: that is gone, and its numbers are not the end's.
+                made = [event for event in made if event.sequence <= waited]
+                made += last_of_all(self._view, interrupted=cut)
             events = [*events, *made]
             another = self._last > _end_of(events)
         else:
