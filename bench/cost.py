@@ -49,8 +49,13 @@ class Assumed:
         log_bytes: What a turn logs.
         event_writes: Writes of a stream's events, a second: `make bench-stream` counts them.
         workers_look: Seconds of a worker that comes for a wake-up whose turn is over.
+        telling: Seconds of the processor to tell what a model says in a second.
+        asked: Seconds of the processor of a request that only queues a turn, or looks at one.
         polls: How often the client of a turn in the background asks for it.
         hours: Of a month.
+        watch: Seconds of a recovery, an escalation or a cleanup that finds nothing.
+        queue_looks: How often Lambda asks the queue of wake-ups in a month: five pollers, each of
+            which waits for 20 seconds.
     """
 
     gigabytes: float = 0.5
@@ -58,8 +63,12 @@ class Assumed:
     log_bytes: int = 2_000
     event_writes: float = 5
     workers_look: float = 0.02
+    telling: float = 0.02
+    asked: float = 0.01
     polls: int = 3
     hours: int = 730
+    watch: float = 0.2
+    queue_looks: int = 650_000
 
 
 ASSUMED = Assumed()
@@ -128,13 +137,13 @@ def of_turns(turn: Turn, model: float, mode: str) -> Cost:
         mode: `waited for`, `streamed` or `in the background`.
     """
     own = turn.own_seconds
-    begin = 0.01 / _PROCESSORS + 0.003  # of a request that only queues a turn, or looks at one
+    begin = ASSUMED.asked / _PROCESSORS + 3 * ASSUMED.round_trip
     invocations, requests, messages = 1.0, 1.0, 1.0
     writes = turn.writes
     ours = own
     if mode == "streamed":
         writes += ASSUMED.event_writes * model
-        ours += 0.02 / _PROCESSORS * model  # to tell what the model says, bit by bit
+        ours += ASSUMED.telling / _PROCESSORS * model
     if mode == "in the background":
         requests += ASSUMED.polls
         invocations += 1 + ASSUMED.polls
@@ -222,8 +231,8 @@ def of_idle_month() -> list[tuple[str, float, float]]:
     dashboards = sum(r["Type"] == "AWS::CloudWatch::Dashboard" for r in resources.values())
     price = PRICES["cloudwatch"]
     recoveries = ASSUMED.hours * 1.0 + ASSUMED.hours * 12 + 30  # hourly, escalations, cleanup
-    seconds = recoveries * 0.2 * ASSUMED.gigabytes * PRICES["lambda"]["gb_second"]
-    polls = 650_000
+    seconds = recoveries * ASSUMED.watch * ASSUMED.gigabytes * PRICES["lambda"]["gb_second"]
+    secrets = 2 * PRICES["secrets_manager"]["secret"]
     return [
         (
             f"alarms, which look at {looked_at} metrics",
@@ -232,13 +241,17 @@ def of_idle_month() -> list[tuple[str, float, float]]:
         ),
         ("the dashboard", dashboards * price["dashboard"], 0.0),
         (f"{GAUGES} gauges", GAUGES * price["metric"], max(0, GAUGES - 10) * price["metric"]),
-        ("two secrets", 2 * PRICES["secrets_manager"]["secret"], 0.8),
+        ("two secrets", secrets, secrets),
         (
             "Lambda asking the queue of wake-ups",
-            polls / 1e6 * PRICES["sqs"]["million_requests"],
+            ASSUMED.queue_looks / 1e6 * PRICES["sqs"]["million_requests"],
             0.0,
         ),
-        ("recovery, escalations and cleanup", seconds + recoveries * 0.2e-6, 0.0),
+        (
+            "recovery, escalations and cleanup",
+            seconds + recoveries / 1e6 * PRICES["lambda"]["million_requests"],
+            0.0,
+        ),
     ]
 
 
@@ -294,8 +307,14 @@ the FastAPI peer (`bench/peers/fastapi_app.py`): {_told(peer)}.
 Assumed: functions of {ASSUMED.gigabytes * 1024:.0f} MB on arm64, in which the processor's time counts
 {1 / _PROCESSORS:.1f} times; {ASSUMED.round_trip * 1000:.0f} ms a round trip; {ASSUMED.log_bytes:,} bytes of logs
 a turn; {ASSUMED.event_writes:.0f} writes of events a second while a model speaks, who does so all the time;
-{ASSUMED.polls} looks at a turn in the background; and {ASSUMED.workers_look * 1000:.0f} ms of the worker that comes for the
-wake-up of a turn that is over.
+{ASSUMED.polls} looks at a turn in the background; {ASSUMED.asked * 1000:.0f} ms of the processor for a request that only queues a turn,
+or looks at one, and {ASSUMED.telling * 1000:.0f} for each second that a stream tells of; and {ASSUMED.workers_look * 1000:.0f} ms of the worker
+that comes for the wake-up of a turn that is over. Of a month: {ASSUMED.hours} hours, {ASSUMED.watch * 1000:.0f} ms of each recovery,
+escalation or cleanup that finds nothing, and {ASSUMED.queue_looks:,} times that Lambda asks the queue.
+
+Left out: what is kept (memory, logs), bytes that leave AWS, and the metrics of turns, which are paid by the hour in
+which they come and not by the turn: ${PRICES["cloudwatch"]["metric"]:.2f} a month each where turns come in every hour, twelve of them
+where turns end in every way and eleven again for each agent (seven and six where all complete).
 
 ## A thousand turns
 
