@@ -21,6 +21,9 @@ T = TypeVar("T")
 Part = Literal["memory", "events", "wake-up"]
 """What may fail, other than Postgres."""
 
+_LOCKS = "inside the transaction of add_task"
+"""Who stands still there keeps the tools waiting that count the same user's tasks."""
+
 AT_WORK: ContextVar[str | None] = ContextVar("parley_at_work", default=None)
 """Which process it is that passes a point; None in threads that are not told."""
 
@@ -63,17 +66,21 @@ class Course:
 
     Attributes:
         dies_at: The point at which it dies.
-        freezes_at: The point at which it stands still while `meanwhile` happens.
+        freezes_at: The point at which it stands still while `meanwhile` happens; or its name.
         dead: Whether it has died.
         thawed: Whether something has happened meanwhile.
+        locks: Whether it stands still within a tool's transaction for whose lock others wait.
+        idled: Whether it has stood still within a tool's transaction, which is ended if for long.
     """
 
     dies_at: int | None = None
-    freezes_at: int | None = None
+    freezes_at: int | str | None = None
     meanwhile: Callable[[], None] = lambda: None
     passed: int = 0
     dead: bool = False
     thawed: bool = False
+    locks: bool = False
+    idled: bool = False
     problems: list[BaseException] = field(default_factory=list)
     _frozen_by: int | None = None
     _goes_on: Event = field(default_factory=Event)
@@ -95,14 +102,17 @@ class Course:
             place, self.passed = self.passed, self.passed + 1
         # Before its commit a tool's transaction holds the turn's row, which the other waits for.
         # Somebody frozen there is ended by a time-out of the server's, tested elsewhere.
-        if place == self.freezes_at and not point.startswith("before the commit"):
+        here = self.freezes_at in (place, point) and not self.thawed
+        if here and not point.startswith("before the commit"):
             self._frozen_by, self.thawed = get_ident(), True
+            self.locks = point == _LOCKS
+            self.idled = point.startswith("inside the transaction")
             try:
                 self.meanwhile()
             except BaseException as problem:
                 self.problems.append(problem)
             finally:
-                self._frozen_by = None
+                self._frozen_by, self.locks = None, False
                 self._goes_on.set()
         if place == self.dies_at:
             self.dead = True

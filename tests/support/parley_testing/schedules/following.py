@@ -10,7 +10,7 @@ from parley.repository.turns import RunningTurn, TurnRequest
 from parley_testing.schedules.actions import Actions
 from parley_testing.schedules.faults import NOTHING, Course, ProcessDied
 from parley_testing.schedules.wakeups import Wakeup
-from parley_testing.schedules.world import Process
+from parley_testing.schedules.world import Process, World
 
 
 def stream(
@@ -32,8 +32,7 @@ def stream(
         try:
             view = await turn.work
         except (Fenced, TurnUnfinished, StoreUnavailable) as error:
-            restored = actions.world.restored
-            return _let_go(error, course=course, faulty=faulty, seconds=seconds, restored=restored)
+            return _let_go(actions.world, error, course=course, faulty=faulty, seconds=seconds)
         assert view.turn.id == turn.turn_id, "another turn was carried out"
         if view.turn.status == "waiting":
             return "paused"
@@ -109,8 +108,7 @@ def answer(
         try:
             await process.session_worker.execute(turn, seconds=seconds)
         except (Fenced, TurnUnfinished, StoreUnavailable) as error:
-            restored = actions.world.restored
-            return _let_go(error, course=course, faulty=faulty, seconds=seconds, restored=restored)
+            return _let_go(actions.world, error, course=course, faulty=faulty, seconds=seconds)
         return "worked"
 
     async def _summarised() -> str:
@@ -140,11 +138,9 @@ def work_off(actions: Actions, process: Process, session_id: UUID) -> None:
         outcomes = [answer(actions, process, wakeup) for wakeup in wakeups]
 
 
-def _let_go(
-    error: Exception, *, course: Course, faulty: bool, seconds: float, restored: bool
-) -> str:
-    alone = not (course.thawed or faulty or seconds < 1 or restored)
-    assert not alone, f"a turn was let go of: {error}"
+def _let_go(world: World, error: Exception, *, course: Course, faulty: bool, seconds: float) -> str:
+    alone = not (course.thawed or faulty or seconds < 1 or world.restored)
+    assert not alone or world.stood_still(error), f"a turn was let go of: {error}"
     return type(error).__name__
 
 

@@ -18,6 +18,7 @@ import psycopg
 from parley import failpoints
 from parley.cleanup.forgetting import Forgetter
 from parley.cleanup.outbox import Outbox
+from parley.errors import StoreUnavailable, TurnUnfinished
 from parley.events.fanout import FanOut
 from parley.events.log import EventLog
 from parley.events.sqlite import SqliteEventLog
@@ -26,6 +27,7 @@ from parley.ids import SUMMARY_NUMBER, TurnKey, conversation_key, new_id
 from parley.memory.sqlite import SqliteStore
 from parley.memory.store import AgentSessionStore, StoredTurn
 from parley.memory.window import vouched_turns
+from parley.repository.database import IDLE_TOO_LONG, QUERY_CANCELED
 from parley.repository.transcript import TurnView
 from parley.repository.turns import Begun as BegunTurn
 from parley.repository.turns import HeadClaim, RunningTurn, TurnRepository, TurnRequest
@@ -40,7 +42,14 @@ from parley_testing.models import input
 from parley_testing.models.scripted import Asked, Items, Streamed
 from parley_testing.postgres.databases import connect
 from parley_testing.schedules import notes, plans, talk
-from parley_testing.schedules.faults import AT_WORK, Course, Failing, FailingDatabase, Outage
+from parley_testing.schedules.faults import (
+    AT_WORK,
+    NOTHING,
+    Course,
+    Failing,
+    FailingDatabase,
+    Outage,
+)
 from parley_testing.schedules.logs import Logs, Writers
 from parley_testing.schedules.promises import Promises, left_by
 from parley_testing.schedules.readers import Readers
@@ -273,22 +282,43 @@ class World:
         self.unswept: set[UUID] = set()
         self.restored = False
         self._looking = RLock()
+        self._course = NOTHING
         main.world = other.world = self
 
     @contextmanager
     def course(self, course: Course, database: Outage | None, store: Outage | None) -> Any:
         """Let things go wrong for the first process."""
         self.main.fail(database, store)
+        self._course = course
         try:
             with failpoints.observed(course):
                 yield
         finally:
             self.main.fail(None, None)
+            self._course = NOTHING
         self.problems += course.problems
         self.raise_problems()
         if course.dead or database is not None or store is not None:
             self.look()
             self.unheard |= {each.id for each in self.promises.seen.sessions.values() if each.open}
+
+    def stood_still(self, error: Exception) -> bool:
+        """Whether an attempt had to end since the first process stands, or stood, in a transaction.
+
+        Postgres ends that as soon as it was left idle for as long as a statement may take. Who
+        waits for its lock mostly began to a little later, and has it then. Where both come due
+        before the machine gets to either, his statement may be ended instead, or his time be up.
+        Who stood still so long tells it when he goes on: it is too late for another try.
+        """
+        course = self._course
+        match error:
+            case TurnUnfinished():
+                return course.locks
+            case StoreUnavailable(store="postgres", reason=reason) if course.locks:
+                return reason == QUERY_CANCELED
+            case StoreUnavailable(store="postgres", reason=reason):
+                return course.idled and reason == IDLE_TOO_LONG
+        return False
 
     def raise_problems(self) -> None:
         """Raise what was found where nothing could be raised."""
