@@ -167,7 +167,7 @@ def check(events: Sequence[TurnEvent], turn: SeenTurn, *, again: bool) -> None:
     assert not resumed or 1 < resumed[0] <= resumed[-1] <= turn.attempt, f"{turn}: {told}"
     for event, following in pairwise(events):
         # Of a turn that is over and whose log a restored memory has lost, little more is made up.
-        made_up = again and following.type == "message.completed"
+        made_up = again and following.type in ("events.lost", "message.completed")
         goes_on = following.type in ("turn.resumed", *FINAL) or made_up
         assert event.type != "turn.waiting" or goes_on, f"it waits, and goes on: {told}"
     decided = {
