@@ -1,4 +1,5 @@
--- Make a session, or say which limit of the user's is in the way; neither, if its id, key or name is there.
+-- Make a session that has metadata (create_bare_session: one that has none), or say which limit of the user's is in
+-- the way; neither, if its id, key or name is there.
 -- No other that counts the user's sessions goes on meanwhile (OfUser.alone).
 -- Parameters: session_id, user_id, agent, name, platform, metadata, key, fingerprint, max_sessions,
 -- max_metadata_bytes.
@@ -8,7 +9,7 @@ WITH excess AS MATERIALIZED (
     SELECT FROM sessions s WHERE s.user_id = :user_id OFFSET greatest(:max_sessions - 1, 0))
   UNION ALL
   SELECT 'user_max_metadata_bytes', :max_metadata_bytes
-  WHERE :max_metadata_bytes > 0 AND CAST(:metadata AS jsonb) <> '{}'
+  WHERE :max_metadata_bytes > 0
     AND octet_length(CAST(:metadata AS jsonb)::text) + (
       SELECT coalesce(sum(octet_length(s.metadata::text)), 0) FROM sessions s
       WHERE s.user_id = :user_id AND s.metadata <> '{}') > :max_metadata_bytes
