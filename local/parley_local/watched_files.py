@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
 from itertools import chain
@@ -103,9 +103,13 @@ def look_at(watched: Watched, before: Look | None = None) -> Look:
     """
     states: dict[str, _State] = {}
     if watched.unread and watched.left_out not in (watched.root, *watched.root.parents):
-        states.update((name, _State(())) for name in _names_below(watched.root, watched.left_out))
+
+        def passed_over(folder: Path) -> bool:
+            return folder.name.startswith(".") or folder == watched.left_out
+
+        states.update((name, _State(())) for name in _below(watched.root, passed_over))
     earlier = before._states if before else {}
-    found = chain.from_iterable(map(_below, map(str, watched.folders)))
+    found = chain.from_iterable(map(_below, watched.folders))
     for name in chain(found, map(str, watched.files)):
         state = _state_of(name, earlier.get(name))
         if state is not None:
@@ -113,20 +117,10 @@ def look_at(watched: Watched, before: Look | None = None) -> Look:
     return Look(watched, states)
 
 
-def _below(folder: str) -> Iterator[str]:
+def _below(folder: Path, passed_over: Callable[[Path], bool] = lambda _: False) -> Iterator[str]:
     for path, folders, files in os.walk(folder):
-        folders[:] = [name for name in folders if name not in _LEFT_OUT]
-        yield from (os.path.join(path, name) for name in files if not name.endswith(_OF_EDITORS))
-
-
-def _names_below(root: Path, left_out: Path | None) -> Iterator[str]:
-    for path, folders, files in os.walk(root):
         folders[:] = [
-            name
-            for name in folders
-            if name not in _LEFT_OUT
-            and not name.startswith(".")
-            and os.path.join(path, name) != str(left_out)
+            name for name in folders if name not in _LEFT_OUT and not passed_over(Path(path, name))
         ]
         yield from (os.path.join(path, name) for name in files if not name.endswith(_OF_EDITORS))
 
