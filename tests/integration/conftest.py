@@ -21,6 +21,7 @@ from parley_testing.account.unread_queue import unread_queue
 from parley_testing.account.wake_queue import ReceivedWakeups
 from parley_testing.api.handlers import Api, load_function
 from parley_testing.postgres.databases import DatabasePool, connect, temporary_postgres
+from parley_testing.postgres.postgres_wire import PostgresWire
 
 _TEMPLATE = "parley_template"
 
@@ -63,6 +64,13 @@ def database(database_url: str) -> Iterator[Database]:
     database = Database(lambda: database_url, statement_timeout=10)
     yield database
     database.close()
+
+
+@pytest.fixture
+def wire(database_url: str) -> Iterator[PostgresWire]:
+    """What goes between the test's database and its server."""
+    with PostgresWire(database_url) as wire:
+        yield wire
 
 
 @pytest.fixture

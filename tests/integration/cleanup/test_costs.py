@@ -25,12 +25,6 @@ def store(sqlite_store: SqliteStore) -> AgentSessionStore:
 
 
 @pytest.fixture
-def wire(database_url: str) -> Iterator[PostgresWire]:
-    with PostgresWire(database_url) as wire:
-        yield wire
-
-
-@pytest.fixture
 def cleaner(wire: PostgresWire, new_cleaner: Callable[..., Cleaner]) -> Iterator[Cleaner]:
     database = Database(lambda: wire.url, statement_timeout=10)
     yield new_cleaner(database)

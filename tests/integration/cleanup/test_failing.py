@@ -34,12 +34,6 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def wire(database_url: str) -> Iterator[PostgresWire]:
-    with PostgresWire(database_url) as wire:
-        yield wire
-
-
-@pytest.fixture
 def over_the_wire(wire: PostgresWire, new_cleaner: Callable[..., Cleaner]) -> Iterator[Cleaner]:
     """A cleaner whose statements can be kept from Postgres."""
     database = Database(lambda: wire.url, statement_timeout=10)

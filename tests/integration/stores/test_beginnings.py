@@ -26,12 +26,6 @@ NOTES = table("notes", column("number"))
 
 
 @pytest.fixture
-def wire(database_url: str) -> Iterator[PostgresWire]:
-    with PostgresWire(database_url) as wire:
-        yield wire
-
-
-@pytest.fixture
 def wired(wire: PostgresWire) -> Iterator[Database]:
     database = Database(lambda: wire.url, statement_timeout=10, pool_size=1)
     database.run(ALICE, text("SELECT 1"))  # there is a connection

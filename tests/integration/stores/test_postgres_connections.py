@@ -29,12 +29,6 @@ BREAKS = ("drop", "lose_answer")
 
 
 @pytest.fixture
-def wire(database_url: str) -> Iterator[PostgresWire]:
-    with PostgresWire(database_url) as wire:
-        yield wire
-
-
-@pytest.fixture
 def wired(wire: PostgresWire) -> Iterator[Database]:
     database = Database(lambda: wire.url, statement_timeout=10, pool_size=1)
     yield database

@@ -17,12 +17,6 @@ from tasks_desk.task_list import TaskFilter, list_tasks
 
 
 @pytest.fixture
-def wire(database_url: str) -> Iterator[PostgresWire]:
-    with PostgresWire(database_url) as wire:
-        yield wire
-
-
-@pytest.fixture
 def wired(wire: PostgresWire, environment: pytest.MonkeyPatch) -> Iterator[Api]:
     """The deployment, which talks to Postgres over the wire."""
     environment.setenv("DATABASE_RUNTIME_URL", wire.url)
