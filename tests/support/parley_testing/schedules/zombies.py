@@ -23,6 +23,8 @@ from parley_testing.schedules.world import World
 ENDS = ("turn.waiting", *FINAL)
 """What an attempt tells last."""
 
+_MORE_THAN_ANY = 1000  # outputs of tools, which a turn of a schedule has recorded
+
 
 class Zombies:
     """The attempts of a world that processes held, and that wake up when all has gone on."""
@@ -49,9 +51,14 @@ class Zombies:
         return remembered or late
 
     def write_late(self, turn: RunningTurn) -> None:
-        """Let such an attempt finish its memory, which nobody may believe."""
+        """Let such an attempt finish its memory, which nobody may believe.
+
+        A Postgres that is restored to before the turn's end does by right believe what an attempt
+        left, unless it tells of outputs that are lost. This reply is no attempt's, so it does.
+        """
         self._wrote_late.append(turn)
-        note = TurnMemory([user_message(turn.text), assistant_message("zombie")], "zombie")
+        items = [user_message(turn.text), assistant_message("zombie")]
+        note = TurnMemory(items, "zombie", tool_calls=_MORE_THAN_ANY)
         conversation = conversation_key(turn.user_id, turn.session_id)
         self._world.main.bench.store.finish(conversation, turn.key, turn.attempt, note)
 
