@@ -44,6 +44,7 @@ def pack_memory(memory: TurnMemory) -> bytes:
             "tool_calls": memory.tool_calls,
             "model_steps": memory.model_steps,
             "spent": memory.spent,
+            "decided": memory.decided,
         }
     )
 
@@ -59,6 +60,6 @@ def unpack_memory(payload: bytes) -> TurnMemory:
         case {"items": list(items), "reply": str() | None as reply, "usage": dict(usage)}:
             if all(isinstance(item, dict) for item in items):
                 calls, steps = value.get("tool_calls", 0), value.get("model_steps", [])
-                spent = value.get("spent", [])
-                return TurnMemory(items, reply, usage, calls, steps, spent)
+                spent, decided = value.get("spent", []), value.get("decided", {})
+                return TurnMemory(items, reply, usage, calls, steps, spent, decided)
     raise Unreadable("not what a turn leaves")

@@ -44,6 +44,7 @@ class TurnMemory:
         usage: Model calls, input and output tokens of all attempts.
         tool_calls: How many outputs of tools Postgres had recorded. If it has fewer, it was
             restored to a moment before them.
+        decided: What was decided of the calls that needed approval, as `Journal.decided` has it.
         model_steps: What became of each model call, for who completes the turn.
         spent: What the calls of each model came to, as JSON, for who completes it.
     """
@@ -54,6 +55,7 @@ class TurnMemory:
     tool_calls: int = 0
     model_steps: list[Any] = field(default_factory=list)
     spent: list[Any] = field(default_factory=list)
+    decided: dict[str, str | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -173,6 +173,7 @@ class AgentRunner:
             len(attempt.journal.outputs),
             [*attempt.journal.usage.steps],
             [each.to_json() for each in attempt.journal.usage.spent],
+            attempt.journal.decided,
         )
 
 

@@ -33,7 +33,6 @@ from parley.memory.store import AgentSessionStore, StoredTurn, TurnMemory
 from parley.memory.window import LOW_MARK_PERCENT, Window
 from parley.observability import log_keys, logger, traced, turn_ended
 from parley.project_variables import renew_environment, secrets_are_old
-from parley.repository.approvals import of_running
 from parley.repository.database import Database, refusal
 from parley.repository.fair_use import UNBOUNDED, UserBudget
 from parley.repository.summaries import SummaryRepository
@@ -66,6 +65,10 @@ _DAMAGED = "What an earlier attempt had kept cannot be read any more."
 _UNDONE = (
     "The turn had ended, but the database was restored to a moment before that, and what its tools"
     " had done there is gone."
+)
+_DECIDED_OTHERWISE = (
+    "The turn had gone on by another decision, but the database was restored to a moment before"
+    " that."
 )
 
 
@@ -309,7 +312,7 @@ class TurnExecutor:
             raise RunFailed("memory_unreadable", _DAMAGED) from error
         attempt.journal.resume(claimed.records, await attempt.journal.recorded())
         if turn.pauses:
-            attempt.decisions = await in_thread_with_retry(of_running, self.database, turn)
+            await attempt.read_decisions()
         attempt.journal.finished = claimed.done is not None
         if claimed.done is not None:
             left = claimed.done.memory
@@ -317,10 +320,14 @@ class TurnExecutor:
                 raise RunFailed("memory_unreadable", _DAMAGED)
             if left.tool_calls > len(attempt.journal.outputs):
                 raise RunFailed("database_restored", _UNDONE)
+            if left.reply is not None and attempt.journal.decided_otherwise(left):
+                raise RunFailed("database_restored", _DECIDED_OTHERWISE)
             if left.reply is None:  # the note of an attempt that died while it failed the turn
                 attempt.journal.usage = usage_of(left)
                 raise AlreadyNoted(left.items[-1]["content"])
             return left
+        if attempt.journal.decided_otherwise(None):
+            raise RunFailed("database_restored", _DECIDED_OTHERWISE)
         if attempt.journal.outputs.keys() - attempt.journal.call_ids:
             # Records that are gone, as after a restored backup: asked afresh, the model would
             # call again what has happened.

@@ -11,11 +11,12 @@ from typing import Any
 from parley.events.writer import EventWriter
 from parley.ids import conversation_key
 from parley.memory.store import AgentSessionStore
-from parley.repository.approvals import Approval
+from parley.repository.approvals import Approval, of_running
 from parley.repository.database import Database
 from parley.repository.fair_use import UNBOUNDED, UserBudget
 from parley.repository.tool_calls import ToolCallRepository
 from parley.repository.turns import RunningTurn, TurnRepository
+from parley.threads import in_thread_with_retry
 from parley.turns.budget import BudgetExceeded, TurnBudget, TurnSpending, no_room
 from parley.turns.caps import Caps, ServerLimits
 from parley.turns.context import TurnContext
@@ -29,6 +30,8 @@ from parley.usage.prices import Prices
 _CAPS = Caps()
 _BUDGET = TurnBudget()
 _SERVER_LIMITS = ServerLimits()
+_DIGITS = 16
+"""Of a digest, which is compared with others of one call only: each answer is kept with all."""
 
 
 _MUCH_LARGER, _MUCH_MORE = 2, 4_096
@@ -102,6 +105,7 @@ class Attempt:
         self.prices = Prices()
         self.window_from: int | None = None
         self.decisions: Mapping[str, Approval] = {}
+        self._database = database
         self.policies: dict[str, Any] = {}
         self.waiting_inside: set[str] = set()
         self.model_error: Exception | None = None
@@ -120,6 +124,19 @@ class Attempt:
     @property
     def _has_budget(self) -> bool:
         return self._of_user.is_set or self.lease.has_budget
+
+    async def read_decisions(self) -> None:
+        """Read what was decided on the calls of a turn that goes on.
+
+        Raises:
+            StoreUnavailable: Postgres cannot serve now.
+        """
+        self.decisions = await in_thread_with_retry(of_running, self._database, self.lease.turn)
+        self.journal.decided = {
+            call_id: each.digest[:_DIGITS] if each.status == "approved" else None
+            for call_id, each in self.decisions.items()
+            if each.status != "open"
+        }
 
     async def allow_call(self) -> None:
         """Make sure that a call of the model may be made, which is held in `spending` already.

@@ -193,9 +193,11 @@ class Finalizer:
 
     async def _stands(self, attempt: Attempt, left: TurnMemory) -> bool:
         """Whether Postgres still has what the reply tells of; restored, it may not."""
-        if left.tool_calls == 0:
-            return True
-        return len(await attempt.journal.recorded()) >= left.tool_calls
+        if left.tool_calls > 0 and len(await attempt.journal.recorded()) < left.tool_calls:
+            return False
+        if left.decided:
+            await attempt.read_decisions()
+        return not attempt.journal.decided_otherwise(left)
 
     async def _ended(self, attempt: Attempt, view: TurnView, *, more: bool) -> None:
         """Tell who follows the turn, and have the one that waits behind it carried out."""

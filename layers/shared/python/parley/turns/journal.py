@@ -40,6 +40,8 @@ class Journal:
         caps: How much the turn may add to what the model is told.
         not_called: Calls of the model's that are more than it may make in one step.
         digest: Of the agent's structure; kept with each record.
+        decided: What was decided of calls that needed approval, by call id: a digest of what may be
+            done, None if nothing may. Kept with each record.
         tools_gone: Whether a tool is gone that an earlier attempt had the model call.
         usage: What all attempts' model calls came to.
         tool_errors: What tools failed with, by call id: the name of the exception's type.
@@ -75,6 +77,7 @@ class Journal:
         self.caps = caps
         self.not_called: set[str] = set()
         self.digest = ""
+        self.decided: dict[str, str | None] = {}
         self.tools_gone = False
         self.usage = Usage()
         self.tool_errors: dict[str, str] = {}
@@ -160,6 +163,22 @@ class Journal:
             record.get("digest") != self.digest for record in self.records.values()
         )
 
+    def decided_otherwise(self, left: TurnMemory | None) -> bool:
+        """Return whether the turn had come further by other decisions than those that stand now.
+
+        Nobody decides twice, but on a database that was restored to before the first time.
+
+        Args:
+            left: What an attempt left that had finished; None if there is nothing.
+        """
+        kept = [record.get("decided", {}) for record in self.records.values()]
+        if left is not None:
+            kept.append(left.decided)
+        now = self.decided
+        return any(
+            now.get(call_id, then) != then for decided in kept for call_id, then in decided.items()
+        )
+
     def begin_call(self, call_id: str) -> None:
         """Take note of the time, and of the agent's own context, before a tool is called."""
         self._own_before[call_id] = self.own.state()
@@ -229,6 +248,8 @@ class Journal:
             StoreUnavailable: The store cannot serve now.
         """
         kept = {**record, "digest": self.digest}
+        if self.decided:
+            kept["decided"] = self.decided
         if "/" not in position and (state := self.own.state()):
             kept["context"] = state
         await self._record(position, kept)
