@@ -17,6 +17,7 @@ pytest_plugins = [
     "parley_testing.at_length",
     "parley_testing.collected",
     "parley_testing.file_order",
+    "parley_testing.postgres.new_connections",
     "parley_testing.read_once",
     "parley_testing.slowest_files",
     "parley_testing.temporary_root",

@@ -17,6 +17,7 @@ from parley_testing.account.moto import Account
 from parley_testing.account.wake_queue import ReceivedWakeups
 from parley_testing.api.handlers import load_function
 from parley_testing.postgres.databases import DatabasePool, connect, temporary_postgres
+from parley_testing.postgres.new_connections import may_keep
 from parley_testing.postgres.transitions import refuse_other_transitions
 from parley_testing.scenarios.fork_server import ForkServer
 from parley_testing.scenarios.parts import Place, new_log, new_store
@@ -76,9 +77,9 @@ def databases(postgres: EmbeddedPostgres) -> Iterator[DatabasePool]:
 
 
 @pytest.fixture
-def database_url(databases: DatabasePool) -> Iterator[str]:
+def database_url(databases: DatabasePool, request: pytest.FixtureRequest) -> Iterator[str]:
     """A database of the test's own."""
-    with databases.lend() as url:
+    with databases.lend(keeping=may_keep(request)) as url:
         yield url
 
 

@@ -21,6 +21,7 @@ from parley_testing.account.unread_queue import unread_queue
 from parley_testing.account.wake_queue import ReceivedWakeups
 from parley_testing.api.handlers import Api, load_function
 from parley_testing.postgres.databases import DatabasePool, connect, temporary_postgres
+from parley_testing.postgres.new_connections import may_keep
 from parley_testing.postgres.postgres_wire import PostgresWire
 
 _TEMPLATE = "parley_template"
@@ -52,9 +53,9 @@ def new_database(databases: DatabasePool) -> Callable[[], str]:
 
 
 @pytest.fixture
-def database_url(databases: DatabasePool) -> Iterator[str]:
+def database_url(databases: DatabasePool, request: pytest.FixtureRequest) -> Iterator[str]:
     """A database of the test's own, as the functions log in to it."""
-    with databases.lend() as url:
+    with databases.lend(keeping=may_keep(request)) as url:
         yield url
 
 

@@ -23,6 +23,7 @@ from parley.runner.execute import TurnExecutor
 from parley.turns.finalize import Finalizer
 from parley.turns.journal import Journal
 from parley_testing.models.scripted import call, in_order, say
+from parley_testing.postgres.databases import name_of
 from parley_testing.stores.turn_keys import numbered
 from parley_testing.workbench import Workbench
 
@@ -74,7 +75,7 @@ def test_the_session_is_locked_before_the_turn(
 ) -> None:
     """In the other order completing deadlocks with deletion."""
     rule.without(end, "COMPLETE", " FOR NO KEY UPDATE")
-    name = sql.info.dbname
+    name = name_of(sql)
     sql.execute(f"ALTER DATABASE {name} SET deadlock_timeout = '20ms'")
     turn = bench.begin(bench.new_session())
     # Completing stops when it has locked the turn, until deletion waits for it.

@@ -28,6 +28,7 @@ from parley.turns.effects import Effects
 from parley.turns.journal import Journal
 from parley.turns.lease import Lease
 from parley_testing.models.scripted import Items, call, in_order, say
+from parley_testing.postgres.databases import name_of
 from parley_testing.postgres.postgres_wire import PostgresWire
 from parley_testing.waiting import HANG_SECONDS, longer_and_longer
 from parley_testing.workbench import Workbench, request
@@ -312,7 +313,7 @@ async def test_tools_called_at_once_run_one_after_another(
     bodies = OwnThreads("bodies", at_once=2)
     rule.instead(Effects, "__init__", without_lock)
     rule.instead(effects, "_BODIES", bodies)
-    sql.execute(f"ALTER DATABASE {sql.info.dbname} SET deadlock_timeout = '20ms'")
+    sql.execute(f"ALTER DATABASE {name_of(sql)} SET deadlock_timeout = '20ms'")
     both = threading.Barrier(2)
     runs: list[str] = []
 

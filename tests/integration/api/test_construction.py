@@ -11,6 +11,8 @@ from parley.composition import Composition
 from parley.config import load_settings
 from parley_testing.api.handlers import Api, load_function
 
+pytestmark = pytest.mark.new_connections
+
 PARTS = ("database", "store", "sessions", "transcript", "forgetter", "turns", "sender")
 
 

@@ -14,6 +14,8 @@ from parley_testing.api.problems import problem
 from parley_testing.postgres.databases import connect
 from parley_testing.waiting import wait_for
 
+pytestmark = pytest.mark.new_connections
+
 TOUCH_NO_STORE = ("checkHealth", "listAgents")
 PASSWORD = "correct-horse"
 

@@ -19,6 +19,7 @@ from parley.memory.store import AgentSessionStore
 from parley.repository.database import Database
 from parley.repository.expired_sessions import find_expired
 from parley_testing.models.scripted import in_order, say
+from parley_testing.postgres.databases import name_of
 from parley_testing.stores.aged import Aged
 from parley_testing.workbench import Workbench
 
@@ -108,7 +109,7 @@ def test_what_somebody_holds_is_not_waited_for(
     aged: Aged, clean: Callable[[], Any], sql: psycopg.Connection, made: dict[str, Any]
 ) -> None:
     held, free = aged.session(**made), aged.session(**made)
-    with psycopg.connect(sql.info.dsn) as other:
+    with psycopg.connect(sql.info.dsn, dbname=name_of(sql)) as other:
         other.execute("SELECT FROM sessions WHERE id = %s FOR NO KEY UPDATE", (held,))
         before = aged.rows()["turns"], held in aged.remembered()
 

@@ -12,6 +12,7 @@ import pytest
 from botocore.exceptions import ClientError
 from moto import mock_aws
 
+from parley.testing.postgres import database_name
 from parley_deploy.account import deployed_parameters
 from parley_deploy.check import faults
 from parley_testing.api.pages import Pages
@@ -113,7 +114,7 @@ def test_a_database_in_a_vpc_is_not_called_broken_from_outside() -> None:
 def test_a_user_who_may_not_make_tables_is_found_out(
     database_url: str, sql: psycopg.Connection
 ) -> None:
-    role = f"{sql.info.dbname}_reader"
+    role = f"{database_name(database_url)}_reader"
     sql.execute(f"CREATE ROLE {role} LOGIN")
 
     found, said = said_of(given(owner_url(database_url).replace("postgres@", f"{role}@")))

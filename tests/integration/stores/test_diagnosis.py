@@ -20,6 +20,7 @@ from parley.repository import connection
 from parley.repository.database import Database
 from parley.repository.diagnosis import Diagnosis, diagnose
 from parley.repository.scope import SERVICE, OfUser
+from parley.testing.postgres import database_name
 from parley_local.postgres import EmbeddedPostgres
 from parley_testing.postgres.databases import owner_url
 from parley_testing.waiting import HANG_SECONDS
@@ -167,7 +168,7 @@ def test_what_a_server_says_at_the_start(message: str, words: str, lasts: bool) 
 
 
 def test_a_user_who_may_not_make_tables(sql: psycopg.Connection, database_url: str) -> None:
-    role = f"{sql.info.dbname}_reader"
+    role = f"{database_name(database_url)}_reader"
     sql.execute(f"CREATE ROLE {role} LOGIN")
     url = owner_url(database_url).replace("postgres@", f"{role}@")
     database = Database(lambda: url, statement_timeout=10, as_owner=True)

@@ -10,7 +10,7 @@ import pytest
 from psycopg.sql import SQL, Identifier
 
 from parley_local.postgres import EmbeddedPostgres
-from parley_testing.postgres.databases import DatabasePool, connect
+from parley_testing.postgres.databases import DatabasePool, connect, name_of
 
 _SCHEMA = """
     CREATE TABLE kinds (name text PRIMARY KEY);
@@ -47,17 +47,15 @@ def used(pool: DatabasePool, use: Callable[[psycopg.Connection], object]) -> obj
     """Use a database and return which it was; its connections are closed when this returns."""
     with pool.lend() as url, connect(url) as sql:
         use(sql)
-        which, name, host = oid(sql), sql.info.dbname, sql.info.host
-    nobody_is_connected(name, host)
+        which, name = oid(sql), name_of(sql)
+    nobody_is_connected(pool, name)
     return which
 
 
-def nobody_is_connected(name: str, host: str) -> None:
+def nobody_is_connected(pool: DatabasePool, name: str) -> None:
     """Wait until the server is done with connections that were closed."""
-    with connect(f"postgresql://postgres@/postgres?host={host}") as admin:
-        left = "SELECT FROM pg_stat_activity WHERE datname = %s"
-        while admin.execute(left, [name]).fetchone():
-            pass
+    while pool.in_use(name):
+        pass
 
 
 def test_rows_and_numbers_are_as_in_a_copy_when_it_is_used_again(pool: DatabasePool) -> None:
@@ -118,7 +116,7 @@ def test_one_in_which_more_than_rows_was_changed_is_not_used_again(
 def test_one_that_nobody_may_connect_to_is_not_used_again(pool: DatabasePool) -> None:
     def shut(sql: psycopg.Connection) -> None:
         with connect(f"postgresql://postgres@/postgres?host={sql.info.host}") as admin:
-            name = Identifier(sql.info.dbname)
+            name = Identifier(name_of(sql))
             admin.execute(SQL("ALTER DATABASE {} ALLOW_CONNECTIONS false").format(name))
 
     shut_one = used(pool, shut)
@@ -138,10 +136,10 @@ def test_one_that_somebody_is_connected_to_is_not_used_again(pool: DatabasePool)
 def test_who_comes_late_reaches_nothing_under_the_old_name(pool: DatabasePool) -> None:
     used(pool, lambda sql: None)
     with pool.lend() as old, connect(old) as sql:
-        name, host = sql.info.dbname, sql.info.host
+        name = name_of(sql)
 
     while name in pool._given_back:  # Postgres connects too, to clean up, and it is left for later
-        nobody_is_connected(name, host)
+        nobody_is_connected(pool, name)
         with pool.lend() as new:
             assert new != old
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from itertools import count
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import psycopg
@@ -20,6 +21,7 @@ from parley.testing import TestDatabase
 from parley.testing import postgres as testing
 from parley.testing.postgres import copy_database, database_name, temporary_server
 from parley_local.postgres import RUNTIME_ROLE, EmbeddedPostgres
+from parley_testing.postgres.kept_connections import KeptConnections, servers_of
 from parley_testing.postgres.poolers import pooled_logins
 
 # What a schema is made of. Whatever changes it leaves a row of another transaction in one of these.
@@ -67,7 +69,8 @@ class DatabasePool:
     is used again only if nothing but rows and sequences was changed in it: one with another
     schema, other settings or rights, statistics, connections that are still open or changed rows
     of the template's is left alone for good, and the next test gets a copy. Each use has a name
-    of its own, so that whoever still knows the name of an earlier use reaches nothing.
+    of its own, so that whoever still knows the name of an earlier use reaches nothing. Connections
+    that this process closes are kept for the next use, too.
     """
 
     def __init__(self, server: EmbeddedPostgres, template: str) -> None:
@@ -80,6 +83,10 @@ class DatabasePool:
         self._server = server
         self._template = template
         self._admin = connect(server.url("postgres"))
+        self._stack = ExitStack()
+        self._stack.enter_context(self._admin)
+        kept = KeptConnections(server.url(), self._admin)
+        self._connections = self._stack.enter_context(kept.installed())
         self._names = (f"parley_{number}" for number in _NUMBERS)
         self._given_back: list[str] = []
         with connect(server.url(template)) as connection:
@@ -91,7 +98,7 @@ class DatabasePool:
 
     def close(self) -> None:
         """Let go of the server; the databases stay."""
-        self._admin.close()
+        self._stack.close()
 
     def copy(self) -> str:
         """Make a new database and return its URL, as the functions have it."""
@@ -100,11 +107,27 @@ class DatabasePool:
         return runtime_url(self._server.url(name))
 
     @contextmanager
-    def lend(self) -> Iterator[str]:
-        """Return the URL of a database that is as the template was, and take it back at the end."""
+    def lend(self, *, keeping: bool = True) -> Iterator[str]:
+        """Return the URL of a database that is as the template was, and take it back at the end.
+
+        Args:
+            keeping: Whether there may be connections of an earlier use to it, and those that are
+                closed stay open for a later one. Without, it has none but those of who has it.
+        """
         url = self._used_again() or self.copy()
+        name = database_name(url)
+        if keeping:
+            self._connections.keep(name)
+        else:
+            self._connections.close(name)
+            while self._connected(name):
+                pass
         yield url
-        self._given_back.append(database_name(url))
+        self._given_back.append(name)
+
+    def in_use(self, name: str) -> bool:
+        """Return whether anybody is connected to a database, but for the kept connections."""
+        return bool(self._connected(name) - self._connections.servers(name))
 
     def empty(self, url: str) -> None:
         """Make the rows of a database what the template's are, whoever is connected to it."""
@@ -112,42 +135,59 @@ class DatabasePool:
             self._remove_rows(connection)
 
     def _used_again(self) -> str | None:
-        in_use = {
-            name
-            for (name,) in self._admin.execute(
-                "SELECT DISTINCT datname FROM pg_stat_activity WHERE datname IS NOT NULL"
-            )
-        }
         # One that is still connected to may be free the next time: most connections are just
         # being closed.
-        for name in [name for name in self._given_back if name not in in_use]:
-            self._given_back.remove(name)
-            if self._is_as_made(name):
-                return self._cleaned(name)
+        for name in list(self._given_back):
+            if not self.in_use(name):
+                self._given_back.remove(name)
+                if (new := self._renamed(name)) is not None and self._is_cleaned(new):
+                    return runtime_url(self._server.url(new))
         return None
 
-    def _is_as_made(self, name: str) -> bool:
-        """Return whether a database allows connections and has no settings of its own."""
+    def _connected(self, name: str, *, beginning: bool = False) -> set[int]:
+        """Return the server's processes that are connected to a database.
+
+        Args:
+            name: The database's.
+            beginning: Whether to return those, too, that are only about to be connected to one.
+        """
         found = self._admin.execute(
-            "SELECT FROM pg_database d JOIN pg_database t ON t.datname = %s"
-            " WHERE d.datname = %s AND d.datallowconn AND d.datconnlimit = t.datconnlimit"
+            "SELECT pid FROM pg_stat_activity WHERE datname = %s"
+            " OR (%s AND datname IS NULL AND backend_type = 'client backend')",
+            [name, beginning],
+        )
+        return {pid for (pid,) in found}
+
+    def _renamed(self, name: str) -> str | None:
+        """Give a database its next name and return that; None if it is not to be used again."""
+        kept = self._connections.withdrawn(name)
+        new = next(self._names)
+        # ALTER DATABASE would refuse it for the kept connections. What it has no place for: one
+        # that does not allow connections, or has settings of its own.
+        changed = self._admin.execute(
+            "UPDATE pg_database d SET datname = %s FROM pg_database t WHERE t.datname = %s"
+            " AND d.datname = %s AND d.datallowconn AND d.datconnlimit = t.datconnlimit"
             " AND d.datdba = t.datdba AND d.datacl IS NOT DISTINCT FROM t.datacl"
             " AND NOT EXISTS (SELECT FROM pg_db_role_setting WHERE setdatabase = d.oid)",
-            [self._template, name],
+            [new, self._template, name],
         )
-        return found.fetchone() is not None
+        # Who had looked up the old name before it was gone is seen now, if not before.
+        late = self._connected(new, beginning=True) - servers_of(kept)
+        self._connections.put_back(new, kept)
+        if changed.rowcount == 1 and not late:
+            return new
+        self._connections.close(new)
+        return None
 
-    def _cleaned(self, name: str) -> str | None:
-        new = next(self._names)
-        self._admin.execute(
-            SQL("ALTER DATABASE {} RENAME TO {}").format(Identifier(name), Identifier(new))
-        )
-        url = self._server.url(new)
-        with connect(url) as connection:
-            if self._read_state(connection) != self._state:
-                return None
-            self._remove_rows(connection)
-        return runtime_url(url)
+    def _is_cleaned(self, name: str) -> bool:
+        """Return whether only rows were changed in a database, which are as the template's now."""
+        with connect(self._server.url(name)) as connection:
+            as_made = self._read_state(connection) == self._state
+            if as_made:
+                self._remove_rows(connection)
+        if not as_made:
+            self._connections.close(name)
+        return as_made
 
     def _remove_rows(self, connection: psycopg.Connection) -> None:
         # Neither foreign keys nor triggers are asked: all goes.
@@ -164,6 +204,13 @@ class DatabasePool:
 def connect(url: str) -> psycopg.Connection:
     """Connect past Parley's code, as the owner; every statement commits itself."""
     return TestDatabase(owner_url(url)).connect()
+
+
+def name_of(connection: psycopg.Connection[Any]) -> str:
+    """Return the name that its database has now; `info` knows that of when it was opened."""
+    found = connection.execute("SELECT current_database()").fetchone()
+    assert found is not None
+    return str(found[0])
 
 
 def runtime_url(url: str) -> str:
