@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from bench import layers_page
+from bench import layers_page, restored_page
 from bench.imported import SHOWN, STANDARD, Library
 from bench.memories import LENGTHS
 from bench.sending import DYNAMODB, FLOOR, LIMITED, PARLEY, PEER, Measured
@@ -69,6 +69,7 @@ def page(figures: Figures) -> str:
         "## Memory\n\n" + _memories(figures),
         "![A turn's memory, by length](pictures/performance-memory.png)\n",
         "## Starting\n\n" + _starts(figures),
+        restored_page.written(),
     ]
     return "\n".join(parts)
 

@@ -11,7 +11,7 @@ MESSAGES ?= 10000000
 bench-%: export USER_TURNS_PER_MINUTE = 0
 bench-%: export USER_MAX_OPEN_TURNS = 0
 
-.PHONY: bench bench-cleanup bench-fairness bench-stream bench-page bench-prompt-cache bench-row-security bench-deployment-budget bench-init bench-scale bench-cost bench-profile
+.PHONY: bench bench-cleanup bench-fairness bench-stream bench-page bench-prompt-cache bench-row-security bench-deployment-budget bench-init bench-restored bench-scale bench-cost bench-profile
 
 bench: .venv/.bench ## All speeds beside those of others, into docs/performance.md: ten minutes
 	PYTHONPATH=tests/support:. $(BIN)/python -m bench.performance
@@ -48,6 +48,9 @@ bench-deployment-budget: .venv/.test ## What a budget of all users costs: its on
 
 bench-init: .venv/.test ## What a project adds to the init of each packaged function (ROUNDS=5)
 	PYTHONPATH=tests/support $(BIN)/python -m bench.init --rounds $(ROUNDS)
+
+bench-restored: .venv/.test ## What a first request takes after a restore from a snapshot, into docs/performance.md (ROUNDS=5)
+	PYTHONPATH=tests/support:. $(BIN)/python -m bench.restored --rounds $(ROUNDS)
 
 bench-scale: SESSIONS = 1000000
 bench-scale: .venv/.test ## Large databases beside a small one, into docs/scale.md (SESSIONS=1000000, MESSAGES=10000000: 9 GB in TMPDIR)

@@ -11,7 +11,7 @@ from parley.config import load_settings
 from parley.http import messages
 from parley.http.api import Api
 from parley.http.body import body_max_bytes
-from parley.snapshot import reseed_after_restore
+from parley.snapshot import prime_before_snapshot, reseed_after_restore
 
 reseed_after_restore()
 
@@ -21,5 +21,14 @@ parts.prepare_sending()
 handler = Api(
     [messages.router], parts, body_max_bytes=body_max_bytes(parts.settings.message_max_chars)
 )
+
+
+def _prime() -> None:
+    from parley.priming.sending import prime  # of use to a snapshot only
+
+    prime(handler, parts)
+
+
+prime_before_snapshot(_prime)
 
 starting.done()

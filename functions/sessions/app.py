@@ -16,7 +16,7 @@ from parley.http.audit import PREFIX, Audit
 from parley.http.body import body_max_bytes
 from parley.http.project_routes import ProjectRoutes
 from parley.manifest import manifest
-from parley.snapshot import reseed_after_restore
+from parley.snapshot import prime_before_snapshot, reseed_after_restore
 
 reseed_after_restore()
 
@@ -48,5 +48,14 @@ handler = Api(
         PREFIX: (*ADMINISTRATION, *DECISIONS, *USAGE),
     },
 )
+
+
+def _prime() -> None:
+    from parley.priming.sessions import prime  # of use to a snapshot only
+
+    prime(handler, parts)
+
+
+prime_before_snapshot(_prime)
 
 starting.done()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import ssl
 import subprocess
 import sys
 from collections.abc import Callable
@@ -16,7 +17,14 @@ import pytest
 
 from parley import snapshot
 from parley.http.stream import stream_app
-from parley.snapshot import FirstInvocation, reseed, reseed_after_restore
+from parley.observability import logger
+from parley.snapshot import (
+    FirstInvocation,
+    prime_at_once,
+    prime_before_snapshot,
+    reseed,
+    reseed_after_restore,
+)
 
 # Forks by the system call itself: what a snapshot copies, without Python's and Rust's own hooks, by
 # which a fork that they know of reseeds by itself.
@@ -60,6 +68,53 @@ def test_under_snapstart_reseeding_is_registered(monkeypatch: pytest.MonkeyPatch
     reseed_after_restore()
 
     assert registered == [reseed]
+
+
+@pytest.mark.parametrize("kind", ["on-demand", "snap-start"])
+def test_priming_is_for_snapshots_only(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    registered: list[Callable[[], None]] = []
+    primed: list[str] = []
+    runtime = ModuleType("snapshot_restore_py")
+    runtime.register_before_snapshot = registered.append  # type: ignore[attr-defined]
+    monkeypatch.setenv("AWS_LAMBDA_INITIALIZATION_TYPE", kind)
+    monkeypatch.setitem(sys.modules, "snapshot_restore_py", runtime)
+
+    prime_before_snapshot(lambda: primed.append("before"))
+    assert not primed  # the runtime does it, when all is loaded
+    for each in registered:
+        each()
+    prime_at_once(lambda: primed.append("at once"))
+
+    assert primed == (["before", "at once"] if kind == "snap-start" else [])
+
+
+def test_priming_that_fails_is_told_and_stops_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told: list[tuple[str, dict[str, Any]]] = []
+    monkeypatch.setattr(logger(), "error", lambda text, **facts: told.append((text, facts)))
+    monkeypatch.setenv("AWS_LAMBDA_INITIALIZATION_TYPE", "snap-start")
+
+    def prime() -> None:
+        raise ImportError("no stand-ins")
+
+    prime_at_once(prime)
+
+    ((text, facts),) = told
+    assert text.startswith("priming failed")
+    assert (facts["step"], facts["reason"]) == ("all", "no stand-ins")
+
+
+def test_openssl_is_given_new_numbers_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[tuple[bytes, float]] = []
+    monkeypatch.setattr(ssl, "RAND_add", lambda numbers, bits: given.append((numbers, bits)))
+
+    reseed()
+    reseed()
+
+    (first, entropy), (second, _) = given
+    assert first != second
+    assert entropy == len(first) >= 32
 
 
 def test_copies_of_a_process_get_random_numbers_of_their_own() -> None:

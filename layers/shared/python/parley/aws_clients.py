@@ -17,13 +17,18 @@ Service = Literal["dynamodb", "sns", "sqs"]
 
 
 class Clients:
-    """Makes clients, which share what they read."""
+    """Makes clients, which share what they read.
+
+    Attributes:
+        made: Those that were made.
+    """
 
     def __init__(self) -> None:
         """Read what the environment says of AWS."""
         from botocore.config import Config
         from botocore.session import get_session
 
+        self.made: list[Any] = []
         self._session = get_session()
         loader = self._session.get_component("data_loader")
         # It asks only whether the service is among them.
@@ -43,7 +48,9 @@ class Clients:
     def of(self, service: Literal["sns"]) -> Any: ...
     def of(self, service: Service) -> Any:
         """Return a new client of a service."""
-        return self._session.create_client(service, config=self._impatient)
+        client: Any = self._session.create_client(service, config=self._impatient)
+        self.made.append(client)
+        return client
 
 
 def _services(type_name: str) -> tuple[str, ...]:

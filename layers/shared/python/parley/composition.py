@@ -5,8 +5,9 @@ Nothing is opened here: the first statement connects, the first read opens the s
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from parley.config import Settings
 from parley.manifest import manifest
@@ -142,6 +143,10 @@ class Composition:
         from parley.aws_clients import Clients
 
         return Clients()
+
+    def clients(self) -> Sequence[Any]:
+        """Return AWS's clients that were made so far."""
+        return tuple(self._aws.made)
 
     @made_once
     def events(self) -> EventLog:

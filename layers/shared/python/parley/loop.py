@@ -29,6 +29,13 @@ def run(work: Coroutine[Any, Any, T]) -> T:
     return _runner().run(_alone(work), context=copy_context())
 
 
+def end() -> None:
+    """End the process's loop, with the threads that it has; the next work gets a new one."""
+    if _runner.cache_info().currsize:
+        _runner().close()
+        _runner.cache_clear()
+
+
 async def _alone(work: Coroutine[Any, Any, T]) -> T:
     try:
         return await work

@@ -62,6 +62,15 @@ def fill_environment() -> None:
             os.environ[variable.name] = variable.default
 
 
+def unfetched() -> list[str]:
+    """Return the names of the secrets that the project's code reads and that are not there yet."""
+    return [
+        variable.name
+        for variable in manifest().environment
+        if not os.environ.get(variable.name) and _arn(variable) is not None
+    ]
+
+
 def secrets_are_old() -> bool:
     """Return whether a secret in the environment has been kept for as long as it may."""
     # Not by a clock that stands still while a function is frozen.

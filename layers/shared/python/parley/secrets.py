@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from parley.errors import StoreUnavailable
 from parley.once import made_once
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.parameters import SecretsProvider, SSMProvider
 
 
 class Secret:
@@ -42,6 +46,18 @@ class Secret:
         before: str | None = self.__dict__.pop("value", None)
         now: str = self.value
         return now != before
+
+
+def provider_of(arn: str) -> SecretsProvider | SSMProvider:
+    """Return what fetches a secret, and those beside it; the first call makes its client."""
+    from aws_lambda_powertools.utilities.parameters import SecretsProvider, SSMProvider
+    from aws_lambda_powertools.utilities.parameters.constants import DEFAULT_PROVIDERS
+
+    name, kind = ("ssm", SSMProvider) if ":ssm:" in arn else ("secrets", SecretsProvider)
+    if name not in DEFAULT_PROVIDERS:
+        DEFAULT_PROVIDERS[name] = kind()
+    provider: SecretsProvider | SSMProvider = DEFAULT_PROVIDERS[name]
+    return provider
 
 
 def database_url(secret: str) -> str:

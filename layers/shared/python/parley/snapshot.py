@@ -1,22 +1,30 @@
 """Lambda SnapStart: one process's memory becomes many processes'.
 
-Nothing is connected and no secret fetched before the first invocation, so there is nothing to
-open again. Random numbers are another matter: copies that share a generator's state would make
-the same ids.
+What a first request would do is done before (`parley.priming`). Nothing is connected and no secret
+fetched by then, so there is nothing to open again. Random numbers are another matter: copies that
+share a generator's state would make the same ids.
 """
 
 from __future__ import annotations
 
 import os
 import random
+from collections.abc import Callable
 
 import uuid_utils
 
 
 def reseed() -> None:
     """Give this process random numbers of its own."""
+    import ssl  # there by then, where something connects
+
     random.seed()
     uuid_utils.reseed_rng()
+    # OpenSSL's, of which TLS takes its keys: a context has used it before the snapshot.
+    ssl.RAND_add(os.urandom(_SEED_BYTES), float(_SEED_BYTES))
+
+
+_SEED_BYTES = 48
 
 
 def reseed_after_restore() -> None:
@@ -29,6 +37,37 @@ def reseed_after_restore() -> None:
     )
 
     register_after_restore(reseed)
+
+
+def prime_before_snapshot(prime: Callable[[], None]) -> None:
+    """Have something done before a snapshot of this process is taken; elsewhere do nothing.
+
+    Args:
+        prime: What is done when the function is loaded.
+    """
+    if not _is_snapshotted():
+        return
+    from snapshot_restore_py import register_before_snapshot
+
+    register_before_snapshot(lambda: _told(prime))
+
+
+def prime_at_once(prime: Callable[[], None]) -> None:
+    """Do the same now, where no runtime calls what is registered: see `FirstInvocation`."""
+    if _is_snapshotted():
+        _told(prime)
+
+
+def _told(prime: Callable[[], None]) -> None:
+    """Prime; if that fails altogether, say so, and have the function start as it is."""
+    from parley.observability import logger, traced
+
+    try:
+        prime()
+    except Exception as error:
+        logger().error(
+            "priming failed; a first request does more", step="all", **traced(error, quoting=True)
+        )
 
 
 class FirstInvocation:

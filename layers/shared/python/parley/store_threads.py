@@ -31,6 +31,13 @@ def _threads() -> ThreadPoolExecutor:
 os.register_at_fork(after_in_child=_threads.cache_clear)  # which has none of its parent's threads
 
 
+def end_threads() -> None:
+    """End the threads when what they do is done; the next call gets others."""
+    if _threads.cache_info().currsize:
+        _threads().shutdown()
+        _threads.cache_clear()
+
+
 def begin_call(call: Callable[[], T]) -> asyncio.Future[T]:
     """Begin a blocking call in a thread that no tool can occupy, and return what will come of it.
 

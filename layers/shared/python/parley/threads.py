@@ -70,6 +70,7 @@ class OwnThreads:
         self._name = name
         self._at_once = at_once
         self._executor = self._new()
+        _OWN.append(self)
 
     def _new(self) -> ThreadPoolExecutor:
         return ThreadPoolExecutor(max_workers=self._at_once, thread_name_prefix=self._name)
@@ -82,6 +83,21 @@ class OwnThreads:
         """Leave the calls that run to themselves: those to come have other threads."""
         self._executor.shutdown(wait=False)
         self._executor = self._new()
+
+    def end(self) -> None:
+        """End them when what they do is done; calls to come have other threads."""
+        self._executor.shutdown()
+        self._executor = self._new()
+
+
+_OWN: list[OwnThreads] = []
+"""All that there are in the process."""
+
+
+def end_own_threads() -> None:
+    """End all threads that are kept for some calls."""
+    for threads in _OWN:
+        threads.end()
 
 
 def between_points(name: str, call: Callable[[], T]) -> T:

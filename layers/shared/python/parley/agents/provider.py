@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
+import httpx2
 from agents import Model, ModelProvider, OpenAIProvider
 from agents.models.default_models import get_default_model
 from pydantic import AnyHttpUrl
@@ -41,6 +42,19 @@ def model_provider(settings: Settings) -> ModelProvider:
     if key is None:
         return OfflineProvider(settings.offline_model_words_per_second)
     return _Named(_client(settings, key), settings)
+
+
+def rehearsed_provider(settings: Settings, transport: httpx2.AsyncBaseTransport) -> ModelProvider:
+    """Make a provider that asks as the deployment's does, of who answers in its server's place.
+
+    Args:
+        settings: Which API and model; the offline model if they hold no key.
+        transport: Who answers. No key is sent, and none is fetched.
+    """
+    if _deployments_key(settings) is None:
+        return OfflineProvider()
+    answered = httpx2.AsyncClient(transport=transport)
+    return _Named(_client(settings, _NO_KEY, http_client=answered), settings)
 
 
 class Providers:
@@ -112,18 +126,26 @@ def _deployments_key(settings: Settings) -> Secret | str | None:
     return None if settings.openai_secret_arn is None else Secret(settings.openai_secret_arn)
 
 
-def _client(settings: Settings, key: Secret | str, *, elsewhere: bool = False) -> LeanClient:
+def _client(
+    settings: Settings,
+    key: Secret | str,
+    *,
+    elsewhere: bool = False,
+    http_client: httpx2.AsyncClient | None = None,
+) -> LeanClient:
     """Make a client.
 
     Args:
         settings: Whose server.
         key: Its key; a secret is fetched when it is first wanted, and again if it is refused.
         elsewhere: Whether it is another server than the one that the environment speaks of.
+        http_client: What sends its requests; one of its own if None.
     """
     client = LeanClient(
         api_key=key if isinstance(key, str) else _fetching(key),
         base_url=settings.openai_base_url,
         max_retries=0,  # the recorder asks again, in every mode as often
+        http_client=http_client,
     )
     client.secret = key if isinstance(key, Secret) else None
     client.bounds = Bounds(settings.model_answer_max_chars)

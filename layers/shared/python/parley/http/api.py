@@ -26,7 +26,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from parley.errors import LimitReached, NotFound, StoreUnavailable, Unauthenticated
 from parley.http.audit import PREFIX, Audit
 from parley.http.body import ROOM_BYTES, VALUES_MAX, body_refusal, read_json
-from parley.http.declared import answering, declared, place_of, resolved
+from parley.http.declared import answering, build_validation, declared, place_of, resolved
 from parley.http.headers import SAFE, safe_besides
 from parley.http.identity import identify
 from parley.http.parts import context_of
@@ -144,12 +144,15 @@ class Api:
         finally:
             log.clear_state()
 
-    def answer(self, event: dict[str, Any], context: LambdaContext | None) -> dict[str, Any]:
+    def answer(
+        self, event: dict[str, Any], context: LambdaContext | None, *, parts: object = None
+    ) -> dict[str, Any]:
         """Answer an event without a word in the log, but of errors.
 
         Args:
             event: The event.
             context: Lambda's; None where no route asks for it.
+            parts: What routes may ask for in the place of the function's parts; those if None.
         """
         asked = _plain(event)
         refusal = self._refusal(event, asked["path"])
@@ -165,7 +168,7 @@ class Api:
         self.serve_late(asked["path"])
 
         def resolve() -> dict[str, Any]:
-            self.resolver.append_context(**context_of(self._parts, context, self._project))
+            self.resolver.append_context(**context_of(parts or self._parts, context, self._project))
             return self.resolver.resolve(asked, cast(LambdaContext, context))
 
         if self._audit is not None and asked["path"].startswith(PREFIX):
@@ -206,6 +209,15 @@ class Api:
                     self._include([import_module(module).router])
                     self._imported_late.add(module)
             self._late.pop(prefix, None)
+
+    def prepare_routes(self) -> None:
+        """Import all late routes, and build what all routes validate with.
+
+        Powertools builds that of each route in its first request.
+        """
+        for prefix in tuple(self._late):
+            self.serve_late(prefix)
+        build_validation(self.resolver)
 
     def _include(self, routers: Iterable[Router]) -> None:
         for router in routers:

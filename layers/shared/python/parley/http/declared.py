@@ -1,7 +1,8 @@
 """What a Router declares, and one that forgets nothing of it.
 
 All that depends on what Powertools keeps to itself is here: `Router._routes`, whose keys begin with
-rule and methods, `_exception_handlers`, `_router_middlewares` and a resolver's `_route`. Read in
+rule and methods, `_exception_handlers`, `_router_middlewares`, a resolver's `_route`, its
+`_static_routes` and `_dynamic_routes`, and their `_build_middleware_stack`. Read in
 aws-lambda-powertools 3.37.
 """
 
@@ -14,7 +15,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar, get_type_hints
 
-from aws_lambda_powertools.event_handler.api_gateway import BaseRouter, Router
+from aws_lambda_powertools.event_handler.api_gateway import (
+    ApiGatewayResolver,
+    BaseRouter,
+    Router,
+)
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -105,6 +110,14 @@ def place_of(function: Callable[..., Any]) -> str:
     plain = inspect.unwrap(function)
     code = plain.__code__
     return f"{code.co_filename}:{code.co_firstlineno} {plain.__name__}"
+
+
+def build_validation(resolver: ApiGatewayResolver) -> None:
+    """Build what a resolver's routes validate with, which each does in its first request."""
+    for route in (*resolver._static_routes, *resolver._dynamic_routes):
+        _ = route.dependant, route.body_field, route.has_dependencies
+        if not route._middleware_stack_built:
+            route._build_middleware_stack(resolver._router_middlewares, resolver)
 
 
 def answering(resolver: BaseRouter) -> Callable[..., Any]:

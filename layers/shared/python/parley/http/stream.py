@@ -44,6 +44,8 @@ def stream_app(
     When its server stops, it lets go of the turns that it carries out: others go on with them at
     once.
 
+    What answers its requests is its state's `streams`.
+
     Args:
         sender: Sends messages.
         follower: Follows turns.
@@ -76,6 +78,7 @@ def stream_app(
         lifespan=lifespan,
     )
     app.router.redirect_slashes = False
+    app.state.streams = streams
     return app
 
 

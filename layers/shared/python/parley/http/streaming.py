@@ -8,9 +8,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from contextlib import aclosing, contextmanager
+from copy import copy
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, Self
 
 from starlette.types import Receive
 
@@ -155,6 +156,20 @@ class Streams:
             **dict.fromkeys(_OF_FRONT_ENDS, front_ends),
         }
         self._limits = limits
+
+    def prepare_routes(self) -> None:
+        """Build what the routes validate with: see `Api.prepare_routes`."""
+        for api in {id(each): each for each in self._apis.values()}.values():
+            api.prepare_routes()
+
+    def with_others(
+        self, sender: Sender, follower: Follower, decider: Decider, places: StreamPlaces
+    ) -> Self:
+        """Return what answers by the same routes, and has others do what is asked for."""
+        others = copy(self)
+        others._sender, others._follower, others._decider = sender, follower, decider
+        others._places, others.running = places, RunningTurns()
+        return others
 
     def body_max_bytes(self, path: str) -> int:
         """Return how large a body may be that comes to one of the paths."""

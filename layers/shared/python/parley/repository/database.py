@@ -93,6 +93,7 @@ class Database:
         self._statement_timeout = statement_timeout
         self._pool_size = pool_size
         self._as_owner = as_owner
+        self._stand_ins: Mapping[Engine, Engine] = {}
 
     @made_once
     def _users(self) -> Engine:
@@ -105,7 +106,21 @@ class Database:
         return self._made(lambda: service_url(parse_url(self._url())))
 
     def _engine(self, scope: Scope) -> Engine:
-        return self._service if isinstance(scope, OfService) else self._users
+        engine = self._service if isinstance(scope, OfService) else self._users
+        return self._stand_ins.get(engine, engine)
+
+    @contextmanager
+    def rehearsed(self, stand_in: Callable[[Engine], Engine]) -> Iterator[None]:
+        """Have other engines take all statements within the block, which is no request's.
+
+        Args:
+            stand_in: Gives what takes an engine's place.
+        """
+        self._stand_ins = {each: stand_in(each) for each in {self._users, self._service}}
+        try:
+            yield
+        finally:
+            self._stand_ins = {}
 
     def _made(self, login: Callable[[], URL]) -> Engine:
         engine = create_engine(

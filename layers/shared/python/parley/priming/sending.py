@@ -1,0 +1,46 @@
+"""Priming `messages`. Importing this imports the Agents SDK."""
+
+from __future__ import annotations
+
+from contextvars import copy_context
+
+from parley.composition import Composition
+from parley.http.api import Api
+from parley.priming.agents import prime_agents
+from parley.priming.asked import ask
+from parley.priming.network import import_connecting
+from parley.priming.nowhere import leading_nowhere
+from parley.priming.rows import SESSION_ID
+from parley.priming.secrets import prime_secrets
+from parley.priming.steps import primed, step
+from parley.priming.turns import RehearsedParts
+
+_SAID = {"text": "Hello"}
+
+
+def prime(api: Api, parts: Composition) -> None:
+    """Do before the snapshot what a first request would do: see `parley.priming`.
+
+    Args:
+        api: The function's handler.
+        parts: The function's.
+    """
+    with primed():
+        copy_context().run(_prime, api, parts)
+
+
+def _prime(api: Api, parts: Composition) -> None:
+    with step("connecting"):
+        import_connecting(agents=True)
+    with step("secrets"):
+        prime_secrets(parts.settings)
+    with step("routes"):
+        api.prepare_routes()
+    prime_agents()
+    with step("turns"):
+        _ = parts.sender, parts.events
+        parts.wake_queue.prepare()
+        rehearsed = RehearsedParts(parts.settings, parts)
+        with leading_nowhere(parts):
+            ask(api, rehearsed, "POST", "/messages", _SAID)
+            ask(api, rehearsed, "POST", f"/sessions/{SESSION_ID}/messages", _SAID)

@@ -1,0 +1,128 @@
+"""What a first request after a restore has still to do: nothing that a second one has not."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from parley_testing.account.moto import Account
+from parley_testing.restored import Copies, copies
+
+SAID = {"text": "Hello"}
+TYPED = {"id": "1", "role": "user", "parts": [{"type": "text", "text": "Hello"}]}
+RUN = {
+    **{"threadId": "t", "runId": "r", "messages": [{"id": "1", "role": "user", "content": "Hi"}]},
+    **{"state": {}, "tools": [], "context": [], "forwardedProps": {}},
+}
+NAMED = {"name": "Groceries", "metadata": {"list": "long"}}
+FIRST: dict[str, list[tuple[str, str, Any]]] = {
+    "sessions": [
+        ("GET", "/agents", None),
+        ("GET", "/sessions", None),
+        ("POST", "/sessions", {}),
+        ("POST", "/sessions", NAMED),
+        ("GET", "/approvals", None),
+        ("GET", "/usage", None),
+    ],
+    "messages": [("POST", "/messages", SAID)],
+    "stream": [
+        ("POST", "/messages/stream", SAID),
+        ("POST", "/ag-ui/todo", RUN),
+        ("POST", "/ai-sdk/chat", {"id": "c", "messages": [TYPED]}),
+    ],
+}
+"""What is asked first of each function that SnapStart is for."""
+
+
+def seen_in(found: Copies) -> list[tuple[int, list[str], dict[str, int]]]:
+    """Return of each copy what it answered, imported and built."""
+    return [(each["status"], each["imported"], each["made"]) for each in found.each]
+
+
+@pytest.mark.parametrize("name", FIRST)
+def test_a_first_request_imports_and_builds_nothing(
+    name: str, surroundings: pytest.MonkeyPatch
+) -> None:
+    found = copies(name, *FIRST[name])
+
+    posted = name != "stream"
+    status = [201 if posted and method == "POST" else 200 for method, _, _ in FIRST[name]]
+    assert seen_in(found) == [(each, [], {}) for each in status]
+    assert "priming failed" not in found.log
+
+
+@pytest.mark.parametrize("name", ["messages", "stream"])
+def test_so_it_is_with_chat_completions(name: str, surroundings: pytest.MonkeyPatch) -> None:
+    surroundings.setenv("OPENAI_API", "chat_completions")
+    surroundings.setenv("OPENAI_MODEL", "any")
+
+    (found,) = copies(name, FIRST[name][0]).each
+
+    assert (found["imported"], found["made"]) == ([], {})
+
+
+@pytest.mark.parametrize("name", FIRST)
+def test_without_a_snapshot_it_does_so_that_this_would_be_seen(
+    name: str, surroundings: pytest.MonkeyPatch
+) -> None:
+    (found,) = copies(name, FIRST[name][-1], snapshot=False).each
+
+    assert found["imported"]
+    assert found["made"]["validators"] > 10
+    assert found["made"]["statements"] >= 1
+
+
+@pytest.mark.parametrize("name", FIRST)
+def test_priming_connects_to_nothing_and_leaves_nothing_behind(
+    name: str, surroundings: pytest.MonkeyPatch, account: Account, sql: Any, model: Any
+) -> None:
+    queue, table = (os.environ[each] for each in ("WAKE_QUEUE_URL", "AGENT_SESSION_TABLE"))
+
+    found = copies(name)
+
+    assert found.frozen["connected"] == []
+    assert found.frozen["threads"] == []
+    assert found.log == ""  # neither lines nor metrics
+    assert sql.execute("SELECT count(*) FROM sessions").fetchone() == (0,)
+    assert account.items(table) == []
+    assert account.messages(queue) == []
+    assert model.asked == []
+
+
+@pytest.mark.parametrize("kept", ["secret", "parameter"])
+def test_a_secret_is_fetched_with_what_was_there(
+    kept: str, surroundings: pytest.MonkeyPatch, account: Account
+) -> None:
+    surroundings.setenv(
+        "DATABASE_RUNTIME_SECRET_ARN",
+        getattr(account, kept)(os.environ["DATABASE_RUNTIME_URL"]),
+    )
+    surroundings.delenv("DATABASE_RUNTIME_URL")
+
+    found = copies("sessions", ("GET", "/sessions", None))
+
+    assert found.frozen["connected"] == []  # it is in no snapshot
+    assert seen_in(found) == [(200, [], {})]
+
+
+@pytest.mark.parametrize("name", FIRST)
+def test_copies_share_no_random_numbers(name: str, surroundings: pytest.MonkeyPatch) -> None:
+    found = copies(name, FIRST[name][-1], FIRST[name][-1])
+
+    first, second = (each["random"] for each in found.each)
+    assert first != second
+
+
+def test_memory_in_a_file_is_not_written_to(
+    surroundings: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    surroundings.setenv("AGENT_SESSION_STORE", "sqlite")
+    surroundings.setenv("AGENT_SESSION_DB_PATH", str(tmp_path / "memory.db"))
+
+    found = copies("messages")
+
+    assert "memory that is no table" in found.log
+    assert not (tmp_path / "memory.db").exists()
