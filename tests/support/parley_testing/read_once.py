@@ -1,8 +1,9 @@
 """A pytest plugin that has large files of libraries read once for a run, and not for each client.
 
 What botocore knows of AWS's endpoints is 1.5 MB of JSON, which every session of boto3 reads, and
-each use of moto begins a session. The certificates that are trusted on a machine are read for each
-HTTP client, also for one that speaks to loopback only. Nobody changes either.
+each use of moto begins a session. Each looks into the folders of all services that there are, too,
+and for the names of a thousand events. The certificates that are trusted on a machine are read for
+each HTTP client, also for one that speaks to loopback only. Nobody changes any of it.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from typing import Any
 
 import httpcore2
 import pytest
-from botocore.loaders import JSONFileLoader
+from botocore.hooks import EventAliaser
+from botocore.loaders import JSONFileLoader, Loader
 
 _CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 
@@ -26,8 +28,34 @@ def pytest_configure(config: pytest.Config) -> None:
     config.add_cleanup(patch.undo)
     read = cache(JSONFileLoader().load_file)
     patch.setattr(JSONFileLoader, "load_file", lambda _, path: read(path))
+    patch.setattr(Loader, "list_available_services", _listed(Loader.list_available_services))
+    patch.setattr(EventAliaser, "__init__", _remembering(EventAliaser.__init__))
     for module, name in ((ssl, "create_default_context"), (httpcore2, "default_ssl_context")):
         patch.setattr(module, name, _kept(getattr(module, name)))
+
+
+def _listed(look: Callable[[Loader, str], list[str]]) -> Callable[[Loader, str], list[str]]:
+    """Return what looks once for the services in the same folders."""
+    found: dict[tuple[str, ...], list[str]] = {}
+
+    def listed(loader: Loader, type_name: str) -> list[str]:
+        place = (*loader.search_paths, type_name)
+        if place not in found:
+            found[place] = look(loader, type_name)
+        return found[place]
+
+    return listed
+
+
+def _remembering(begin: Callable[..., None]) -> Callable[..., None]:
+    """Return what has all sessions remember together which event is called what."""
+    names: dict[str, str] = {}
+
+    def remembering(aliaser: Any, *arguments: Any) -> None:
+        begin(aliaser, *arguments)
+        aliaser._alias_name_cache = names
+
+    return remembering
 
 
 def _kept(make: Callable[..., ssl.SSLContext]) -> Callable[..., ssl.SSLContext]:
