@@ -8,10 +8,12 @@ from typing import Any
 
 import pytest
 
+from parley.priming.rows import NOBODY
 from parley_testing.account.moto import Account
 from parley_testing.restored import Copies, copies
 
 SAID = {"text": "Hello"}
+TRACE = f"Root=1-{8 * '0'}-{24 * '0'};Parent={16 * '0'};Sampled=1"
 TYPED = {"id": "1", "role": "user", "parts": [{"type": "text", "text": "Hello"}]}
 RUN = {
     **{"threadId": "t", "runId": "r", "messages": [{"id": "1", "role": "user", "content": "Hi"}]},
@@ -44,7 +46,7 @@ def seen_in(found: Copies) -> list[tuple[int, list[str], dict[str, int]]]:
 
 @pytest.mark.parametrize("name", FIRST)
 def test_a_first_request_imports_and_builds_nothing(
-    name: str, surroundings: pytest.MonkeyPatch
+    name: str, surroundings: pytest.MonkeyPatch, account: Account
 ) -> None:
     found = copies(name, *FIRST[name])
 
@@ -52,6 +54,9 @@ def test_a_first_request_imports_and_builds_nothing(
     status = [201 if posted and method == "POST" else 200 for method, _, _ in FIRST[name]]
     assert seen_in(found) == [(each, [], {}) for each in status]
     assert "priming failed" not in found.log
+    assert not [each["body"] for each in found.each if NOBODY in each["body"]]
+    if name != "sessions":  # the stand-ins are gone, and what is written is there
+        assert account.items(os.environ["AGENT_SESSION_TABLE"])
 
 
 @pytest.mark.parametrize("name", ["messages", "stream"])
@@ -80,10 +85,13 @@ def test_priming_connects_to_nothing_and_leaves_nothing_behind(
     name: str, surroundings: pytest.MonkeyPatch, account: Account, sql: Any, model: Any
 ) -> None:
     queue, table = (os.environ[each] for each in ("WAKE_QUEUE_URL", "AGENT_SESSION_TABLE"))
+    surroundings.setenv("AWS_XRAY_DAEMON_ADDRESS", "127.0.0.1:2000")
+    surroundings.setenv("_X_AMZN_TRACE_ID", TRACE)
 
     found = copies(name)
 
-    assert found.frozen["connected"] == []
+    assert found.frozen["connected"] == []  # nor is a span sent
+    assert found.frozen["held"] == []
     assert found.frozen["threads"] == []
     assert found.log == ""  # neither lines nor metrics
     assert sql.execute("SELECT count(*) FROM sessions").fetchone() == (0,)

@@ -21,6 +21,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import wraps
 from importlib import import_module
@@ -36,7 +37,7 @@ made: Counter[str] = Counter()
 """What was built that is built at first use, by what it is."""
 
 connected: list[str] = []
-"""Where sockets were connected to."""
+"""What sockets were connected, or sent a datagram, to."""
 
 
 @dataclass(frozen=True)
@@ -96,6 +97,7 @@ def main() -> None:
         primed=1000 * (primed - started),
         threads=[each.name for each in threading.enumerate()][1:],
         connected=[*connected],
+        held=_held(),
         environment=[*os.environ.values()],
     )
     for request in requests:
@@ -103,6 +105,15 @@ def main() -> None:
         if not child:
             _answer(handler, request)
         os.waitpid(child, 0)
+
+
+def _held() -> list[str]:
+    """Return what is open that belongs to one process: sockets, and what loops wait with."""
+    opened = []
+    for each in os.listdir("/proc/self/fd"):
+        with suppress(FileNotFoundError):  # the one that listed them
+            opened.append(os.readlink(f"/proc/self/fd/{each}"))
+    return [each for each in opened if each.startswith("socket:") or "eventpoll" in each]
 
 
 def _handler(app: Any) -> Callable[[Any, Any], dict[str, Any]]:
@@ -161,7 +172,7 @@ def _tell(**facts: Any) -> None:
 
 
 def _note(event: str, arguments: tuple[Any, ...]) -> None:
-    if event == "socket.connect" and isinstance(arguments[1], tuple | str):
+    if event in ("socket.connect", "socket.sendto"):
         connected.append(str(arguments[1]))
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from contextvars import ContextVar
 
 from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 
 _SERVICE = "parley"
 
-_unmeasured: ContextVar[bool] = ContextVar("parley_unmeasured", default=False)
+_unmeasured: set[str] = set()
+"""For what nothing is written now."""
 
 METRICS: Mapping[str, MetricUnit] = {
     # Of a turn, also by agent.
@@ -72,17 +72,17 @@ def measure(values: Mapping[str, float], **dimensions: str) -> None:
         measured.add_metric(name=name, unit=METRICS[name], value=value)
     if dimensions:
         measured.add_dimensions(service=_SERVICE, **dimensions)
-    if _unmeasured.get():
+    if _unmeasured:
         measured.serialize_metric_set()
     else:
         measured.flush_metrics()
 
 
 @contextmanager
-def unmeasured() -> Iterator[None]:
-    """Write nothing of what the block measures, and what it starts: it is nobody's."""
-    token = _unmeasured.set(True)
+def unmeasured(reason: str) -> Iterator[None]:
+    """Write nothing of what the process measures within the block: it is nobody's."""
+    _unmeasured.add(reason)
     try:
         yield
     finally:
-        _unmeasured.reset(token)
+        _unmeasured.remove(reason)

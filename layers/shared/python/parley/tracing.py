@@ -20,6 +20,9 @@ from parley.observability import logger
 
 Annotations = dict[str, str | int | bool]
 
+DAEMON = "AWS_XRAY_DAEMON_ADDRESS"
+"""The variable that says where traces are sent; without it they are not."""
+
 _HEADER = b'{"format": "json", "version": 1}\n'
 _NOT_IN_NAMES = re.compile(r"[^\w\s.:/%&#=+\\\-@]")
 _NAME_MAX_CHARS = 200
@@ -92,7 +95,7 @@ def subsegment(name: str, **annotations: str | int | bool) -> Iterator[Annotatio
 
 def _invocation() -> tuple[tuple[str, int], str, str] | None:
     """Return the daemon's address, the trace and Lambda's segment of it, if a trace is wanted."""
-    host, _, port = os.environ.get("AWS_XRAY_DAEMON_ADDRESS", "").rpartition(":")
+    host, _, port = os.environ.get(DAEMON, "").rpartition(":")
     header = _of_request.get() or os.environ.get("_X_AMZN_TRACE_ID", "")
     said = dict(part.split("=", 1) for part in header.split(";") if "=" in part)
     if not host or said.get("Sampled") != "1" or "Root" not in said or "Parent" not in said:

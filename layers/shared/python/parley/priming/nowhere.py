@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -13,9 +14,7 @@ from parley.observability import logger
 from parley.priming.aws import Unsent
 from parley.priming.rows import rows_of
 from parley.repository.rehearsal import rehearsing
-from parley.tracing import traced_as
-
-_NOT_SAMPLED = "Sampled=0"
+from parley.tracing import DAEMON
 
 
 @contextmanager
@@ -37,11 +36,21 @@ def leading_nowhere(parts: Composition) -> Iterator[None]:
     with (
         parts.database.rehearsed(partial(rehearsing, answers=rows_of)),
         Unsent().answering(parts.clients()),
-        traced_as(_NOT_SAMPLED),
-        unmeasured(),
+        _untraced(),
+        unmeasured("priming"),
         _quiet(),
     ):
         yield
+
+
+@contextmanager
+def _untraced() -> Iterator[None]:
+    daemon = os.environ.pop(DAEMON, None)
+    try:
+        yield
+    finally:
+        if daemon is not None:
+            os.environ[DAEMON] = daemon
 
 
 @contextmanager

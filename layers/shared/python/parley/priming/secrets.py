@@ -19,7 +19,6 @@ def prime_secrets(settings: Settings) -> None:
         provider = provider_of(arn)
         with Unsent().answering([provider.client]):
             _ = Secret(arn).value
-        provider.clear_cache()  # type: ignore[no-untyped-call]
 
 
 def _arns(settings: Settings) -> Iterator[str | None]:
