@@ -13,6 +13,7 @@ from parley_testing.browser import HANG_MILLISECONDS, Visit, sign_in, started
 from parley_testing.refunds_project import refunds_project
 from parley_testing.told_model import ToldModel
 from parley_testing.waiting import HANG_SECONDS
+from parley_testing.warm.starting import Starts, forked_starts
 
 expect.set_options(timeout=HANG_MILLISECONDS)
 
@@ -21,6 +22,13 @@ expect.set_options(timeout=HANG_MILLISECONDS)
 def model() -> Iterator[ToldModel]:
     with ToldModel() as model:
         yield model
+
+
+@pytest.fixture(scope="session", autouse=True)
+def forks() -> Iterator[Starts | None]:
+    """Forks `make dev` and its processes from one that has imported them; None at length."""
+    with forked_starts() as starts:
+        yield starts
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing
+from contextlib import closing, nullcontext
 from io import StringIO
 from pathlib import Path
 
@@ -23,8 +23,23 @@ from parley_testing.api.handlers import Api, load_function
 from parley_testing.postgres.databases import DatabasePool, connect, temporary_postgres
 from parley_testing.postgres.new_connections import may_keep
 from parley_testing.postgres.postgres_wire import PostgresWire
+from parley_testing.warm.starting import Starts, forked_starts
 
 _TEMPLATE = "parley_template"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def forks() -> Iterator[Starts | None]:
+    """Forks `parley` and its processes from one that has imported them; None at length."""
+    with forked_starts() as starts:
+        yield starts
+
+
+@pytest.fixture(scope="module")
+def nothing_forked(forks: Starts | None) -> Iterator[None]:
+    """Start processes as a developer does."""
+    with nullcontext() if forks is None else forks.left_out():
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -24,6 +24,8 @@ from parley_testing.waiting import HANG_SECONDS
 
 ROOT = FUNCTIONS.parent
 
+pytestmark = pytest.mark.usefixtures("nothing_forked")
+
 
 @pytest.fixture
 def server(

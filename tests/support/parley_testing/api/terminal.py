@@ -16,15 +16,7 @@ from collections.abc import Mapping, Sequence
 import psutil
 
 from parley_testing.waiting import HANG_SECONDS, wait_for
-
-# The terminal becomes the program's own, so that Ctrl-C in it is a signal; one that the tests may
-# have been started to ignore, as a job in the background is.
-_TAKE_TERMINAL = """
-import fcntl, os, signal, sys, termios
-signal.signal(signal.SIGINT, signal.SIG_DFL)
-fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-os.execvp(sys.argv[1], sys.argv[1:])
-"""
+from parley_testing.warm.program import TAKE_TERMINAL
 
 CTRL_C = "\x03"
 CTRL_D = "\x04"
@@ -44,7 +36,7 @@ class Terminal:
         self._ours, theirs = os.openpty()
         try:
             self._process = subprocess.Popen(
-                [sys.executable, "-c", _TAKE_TERMINAL, *command],
+                [sys.executable, "-c", TAKE_TERMINAL, *command],
                 stdin=theirs,
                 stdout=theirs,
                 stderr=theirs,

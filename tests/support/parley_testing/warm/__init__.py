@@ -1,0 +1,1 @@
+"""Python processes that tests start, forked from one that has imported what they will."""
