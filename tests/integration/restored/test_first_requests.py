@@ -37,6 +37,17 @@ FIRST: dict[str, list[tuple[str, str, Any]]] = {
     ],
 }
 """What is asked first of each function that SnapStart is for."""
+LIMITS = {
+    **dict.fromkeys(("USER_TOKENS_PER_DAY", "USER_TOKENS_PER_MONTH"), "1"),
+    **dict.fromkeys(("USER_USD_PER_DAY", "USER_USD_PER_MONTH", "TURN_MAX_USD"), "0.000000001"),
+    **dict.fromkeys(("DEPLOYMENT_TOKENS_PER_DAY", "DEPLOYMENT_TOKENS_PER_MONTH"), "1"),
+    **dict.fromkeys(("DEPLOYMENT_USD_PER_DAY", "DEPLOYMENT_USD_PER_MONTH"), "0.000000001"),
+    **dict.fromkeys(("TURN_MAX_MODEL_CALLS", "TURN_MAX_TOKENS", "TOOL_CALLS_MAX_PER_STEP"), "1"),
+    **dict.fromkeys(("USER_MAX_OPEN_TURNS", "USER_TURNS_PER_MINUTE", "USER_MAX_STREAMS"), "1"),
+    **dict.fromkeys(("USER_MAX_SESSIONS", "USER_MAX_METADATA_BYTES", "MESSAGE_MAX_CHARS"), "1"),
+    **{"MEMORY_SUMMARY": "on", "AGENT_SESSION_MAX_MESSAGES": "2", "TURN_TIMEOUT_SECONDS": "0.001"},
+}
+"""As little as a deployment may allow."""
 
 
 def seen_in(found: Copies) -> list[tuple[int, list[str], dict[str, int]]]:
@@ -67,6 +78,16 @@ def test_so_it_is_with_chat_completions(name: str, surroundings: pytest.MonkeyPa
     (found,) = copies(name, FIRST[name][0]).each
 
     assert (found["imported"], found["made"]) == ([], {})
+
+
+@pytest.mark.parametrize("name", FIRST)
+def test_no_limit_of_a_deployment_is_in_its_way(
+    name: str, surroundings: pytest.MonkeyPatch
+) -> None:
+    for limit, least in LIMITS.items():
+        surroundings.setenv(limit, least)
+
+    assert copies(name).log == ""
 
 
 @pytest.mark.parametrize("name", FIRST)

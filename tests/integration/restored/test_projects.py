@@ -84,9 +84,9 @@ def test_what_connects_to_a_server_of_tools_is_imported_before(project: Project)
     assert (copy["status"], copy["imported"]) == (502, [])  # nobody listens there
 
 
-@pytest.mark.parametrize("kind", ["raise RuntimeError('no desk')", "raise SystemExit(3)"])
+@pytest.mark.parametrize("kind", ["RuntimeError('no desk')", "SystemExit(3)", "KeyboardInterrupt"])
 def test_an_agent_that_fails_is_told_of_and_the_others_answer(project: Project, kind: str) -> None:
-    project({"desk": "agent", "broken": "broken"}, agent=AGENT, broken=f"import os\n{kind}\n")
+    project({"desk": "agent", "broken": "broken"}, agent=AGENT, broken=f"raise {kind}\n")
 
     found = copies("messages", ("POST", "/messages", SAID))
 

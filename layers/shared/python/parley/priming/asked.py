@@ -12,8 +12,11 @@ from parley.http.identity import ADMIN
 from parley.priming.rows import NOBODY
 from parley.priming.steps import PrimingFailed
 
-SECONDS = 600
-"""How long anything may take, which takes none of it."""
+SECONDS = 20
+"""How long anything may take. It takes a part of one; what waits longer waits for nobody."""
+
+SAID = {"text": "."}
+"""A message as short as the deployment's may have to be."""
 
 
 class NoInvocation:

@@ -13,8 +13,11 @@ from parley.metrics import unmeasured
 from parley.observability import logger
 from parley.priming.aws import Unsent
 from parley.priming.rows import rows_of
-from parley.repository.rehearsal import rehearsing
+from parley.repository.rehearsal import bounded, rehearsing
 from parley.tracing import DAEMON
+
+_STATEMENTS_MAX = 300
+"""Far more than all that is asked for. What asks in a circle is told the same each time."""
 
 
 @contextmanager
@@ -34,7 +37,7 @@ def leading_nowhere(parts: Composition) -> Iterator[None]:
     if parts.settings.agent_session_store != "dynamodb":
         raise ValueError("memory that is no table would be written to")
     with (
-        parts.database.rehearsed(partial(rehearsing, answers=rows_of)),
+        parts.database.rehearsed(partial(rehearsing, answers=bounded(rows_of, _STATEMENTS_MAX))),
         Unsent().answering(parts.clients()),
         _untraced(),
         unmeasured("priming"),

@@ -83,6 +83,7 @@ _BUDGET: Mapping[str, Any] = {
     **dict.fromkeys(("nanodollars_per_day", "nanodollars_per_month")),
     **dict.fromkeys(("reached", "most", "used", "ends")),
 }
+_HELD = {"turn_id": TURN_ID, "reached": None, "counts_money": False}
 _COMPLETED = {"ended_at": THEN, "message_id": MESSAGE_ID, "created_at": THEN, "more": False}
 
 _RETURNED = re.compile(r"\bRETURNING\s+(\w+(?:\s*,\s*\w+)*)\s*\Z")
@@ -97,6 +98,8 @@ def rows_of(statement: Any, columns: Sequence[Column]) -> Named:
         return _one(_BEGUN)
     if "is_total" in text:
         return _one(_SPENT)
+    if "SET held_tokens" in text:
+        return _one(_HELD)
     if "l.since + l.span" in text:
         return _one(_BUDGET)
     if "replied" in text and "ended_at" in text:

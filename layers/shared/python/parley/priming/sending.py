@@ -7,15 +7,13 @@ from contextvars import copy_context
 from parley.composition import Composition
 from parley.http.api import Api
 from parley.priming.agents import prime_agents
-from parley.priming.asked import ask
+from parley.priming.asked import SAID, ask
 from parley.priming.network import import_connecting
 from parley.priming.nowhere import leading_nowhere
 from parley.priming.rows import SESSION_ID
 from parley.priming.secrets import prime_secrets
 from parley.priming.steps import primed, step
 from parley.priming.turns import RehearsedParts
-
-_SAID = {"text": "Hello"}
 
 
 def prime(api: Api, parts: Composition) -> None:
@@ -42,5 +40,5 @@ def _prime(api: Api, parts: Composition) -> None:
         parts.wake_queue.prepare()
         rehearsed = RehearsedParts(parts.settings, parts)
         with leading_nowhere(parts):
-            ask(api, rehearsed, "POST", "/messages", _SAID)
-            ask(api, rehearsed, "POST", f"/sessions/{SESSION_ID}/messages", _SAID)
+            ask(api, rehearsed, "POST", "/messages", SAID)
+            ask(api, rehearsed, "POST", f"/sessions/{SESSION_ID}/messages", SAID)

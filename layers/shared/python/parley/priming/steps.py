@@ -41,7 +41,7 @@ def step(what: str) -> Iterator[None]:
     """
     try:
         yield
-    except (Exception, SystemExit) as error:
+    except BaseException as error:  # a module may raise anything when it is imported
         logger().error(_FAILED, step=what, **traced(error, quoting=True))
 
 

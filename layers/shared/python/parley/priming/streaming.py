@@ -16,7 +16,7 @@ from parley.http.stream_routes import FOLLOW, SEND, SEND_FIRST
 from parley.http.streaming import Streams
 from parley.manifest import manifest
 from parley.priming.agents import prime_agents
-from parley.priming.asked import SECONDS, event
+from parley.priming.asked import SAID, SECONDS, event
 from parley.priming.network import import_connecting
 from parley.priming.nowhere import leading_nowhere
 from parley.priming.rows import MESSAGE_ID, SESSION_ID, TURN_ID
@@ -25,19 +25,17 @@ from parley.priming.steps import PrimingFailed, primed, step
 from parley.priming.turns import RehearsedParts
 from parley.timing import Deadline
 
-_SAID = {"text": "Hello"}
-
 
 def requests() -> list[tuple[str, str, dict[str, str], Any]]:
     """Return what is asked for: method, resource, what its path names, and body."""
     named = {"session_id": str(SESSION_ID), "turn_id": str(TURN_ID)}
-    said = {"id": str(MESSAGE_ID), "role": "user", "content": "Hello"}
+    said = {"id": str(MESSAGE_ID), "role": "user", "content": SAID["text"]}
     run = {"threadId": "priming", "runId": "priming", "messages": [said]}
     nothing: dict[str, Any] = {"state": {}, "tools": [], "context": [], "forwardedProps": {}}
-    typed = {"id": "1", "role": "user", "parts": [{"type": "text", "text": "Hello"}]}
+    typed = {"id": "1", "role": "user", "parts": [{"type": "text"} | SAID]}
     return [
-        ("POST", SEND_FIRST, {}, _SAID),
-        ("POST", SEND, named, _SAID),
+        ("POST", SEND_FIRST, {}, SAID),
+        ("POST", SEND, named, SAID),
         ("GET", FOLLOW, named, None),
         ("POST", "/ag-ui/{agent}", {"agent": manifest().default}, run | nothing),
         ("POST", "/ai-sdk/chat", {}, {"id": "priming", "messages": [typed]}),

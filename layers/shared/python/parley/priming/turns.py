@@ -11,10 +11,12 @@ from sqlalchemy import text
 from parley.agents.provider import rehearsed_provider
 from parley.composition import Composition
 from parley.once import made_once
+from parley.priming.asked import SECONDS
 from parley.priming.model import transport
 from parley.priming.rows import NOBODY
 from parley.runner.agent_run import AgentRunner
 from parley.runner.tools import effect_tool
+from parley.turns.budget import TurnBudget
 from parley.turns.context import Effect, TurnContext
 
 if TYPE_CHECKING:
@@ -48,7 +50,7 @@ class RehearsedParts(Composition):
     """The parts that carry a turn of nobody's out, on the process's own ways to its stores.
 
     What keeps something of a turn in memory, as what a call has cost or who follows it, is made
-    anew.
+    anew. It has no budget of its own: the deployment's may be too small for two calls.
 
     Attributes:
         of: The process's parts.
@@ -87,5 +89,6 @@ class RehearsedParts(Composition):
             load_agent=lambda _: tiny,
             make_context=lambda _, turn: turn,
             runner=AgentRunner(lambda _: provider),
+            limits=replace(made.limits, turn_seconds=SECONDS, budget=TurnBudget()),
             summarised=(),
         )

@@ -8,12 +8,15 @@ psycopg 3.3.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import count
 from typing import Any, NamedTuple, cast
 
 from psycopg._queries import PostgresQuery
 from psycopg.adapt import Transformer
 from sqlalchemy import Connection, Engine, NullPool, event
 from sqlalchemy.engine.interfaces import DBAPIConnection
+
+from parley.errors import ParleyError
 
 
 class Column(NamedTuple):
@@ -54,6 +57,27 @@ def rehearsing(engine: Engine, answers: Answers) -> Engine:
 
     event.listen(stand_in, "before_cursor_execute", answer)
     return stand_in
+
+
+class TooManyStatements(ParleyError):
+    """What is rehearsed goes in a circle."""
+
+
+def bounded(answers: Answers, most: int) -> Answers:
+    """Return what answers so many statements, and raises `TooManyStatements` then.
+
+    Args:
+        answers: Gives the rows.
+        most: How many.
+    """
+    asked = count(1)
+
+    def answer(statement: Any, columns: Sequence[Column]) -> Named:
+        if next(asked) > most:
+            raise TooManyStatements(f"more than {most} statements were rehearsed")
+        return answers(statement, columns)
+
+    return answer
 
 
 class Named(NamedTuple):
