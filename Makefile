@@ -62,8 +62,7 @@ types: .venv/.test ## Strict types; a function of several modules by itself, sin
 imports: .venv/.test ## A lower floor never imports a higher one
 	$(BIN)/lint-imports
 
-template: .venv/.test cfn-lint checkov ## The SAM template, and what reviewers say of it
-	$(BIN)/sam validate --lint --template template.yaml
+template: cfn-lint checkov ## The SAM template, and what reviewers say of it
 
 unit: .venv/.test ## Tests without sockets
 	$(BIN)/pytest tests/unit $(LEAN) --disable-socket --allow-unix-socket $(AT_ONCE)

@@ -34,6 +34,7 @@ sam-local: .venv/.test ## The API in Lambda's containers, for who has Docker (PO
 	@exec $(BIN)/python -m parley_local.sam_local --build $(SAM_LOCAL_DIR) --port $(PORT) \
 		--data-dir $(DATA_DIR) $(if $(FUNCTION),--invoke $(FUNCTION)) $(if $(EVENT),--event $(EVENT))
 
+# All that `sam validate --lint` does is cfn-lint, of one template in one region.
 cfn-lint: .venv/.test ## What CloudFormation will say of the two templates
 	$(BIN)/cfn-lint --regions eu-west-1 us-east-1 --template template.yaml monitoring.yaml
 
