@@ -22,6 +22,15 @@ KEY = os.environ.get("DESK_KEY")
 def build():
     return Agent(name="desk", instructions=f"Held: {HELD}. {KEY}")
 """
+FETCHING = """
+import os
+from agents import Agent
+from aws_lambda_powertools.utilities.parameters import get_secret
+
+def build():
+    assert get_secret(os.environ["OPENAI_SECRET_ARN"]) == "sesame"
+    return Agent(name="desk")
+"""
 SERVED = """
 from agents import Agent
 from agents.mcp import MCPServerStreamableHttp
@@ -111,6 +120,20 @@ def test_agents_that_read_secrets_are_built_after_it_and_no_secret_is_in_a_snaps
     assert copy["status"] == 201
     assert copy["imported"] == ["own_desk", "own_desk.agent"]  # and nothing to fetch it with
     assert copy["made"].keys() <= {"validators"}
+
+
+def test_secrets_that_agents_fetch_themselves_are_not_what_stood_in_for_them(
+    project: Project, account: Account, surroundings: pytest.MonkeyPatch
+) -> None:
+    project({"desk": "agent"}, agent=FETCHING)
+    surroundings.setenv("OPENAI_SECRET_ARN", account.secret("sesame"))
+    surroundings.delenv("OPENAI_API_KEY")
+    surroundings.setenv("POWERTOOLS_PARAMETERS_MAX_AGE", "3600")
+
+    found = copies("messages", ("POST", "/messages", SAID))
+
+    assert "priming failed" not in found.log
+    assert [each["status"] for each in found.each] == [201]
 
 
 def test_routes_of_a_projects_own_have_their_validation_built(project: Project) -> None:

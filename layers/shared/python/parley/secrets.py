@@ -34,10 +34,14 @@ class Secret:
         # Importing this is half of a cold start, for those who have no secret to fetch.
         from aws_lambda_powertools.utilities import parameters
 
+        # It is not kept there either, where the project's code may ask for the same: what stands in
+        # for it while a function is primed would be in the snapshot.
         try:
             if ":ssm:" in self._arn:
-                return str(parameters.get_parameter(self._arn, decrypt=True, force_fetch=True))
-            return str(parameters.get_secret(self._arn, force_fetch=True))
+                return str(
+                    parameters.get_parameter(self._arn, decrypt=True, force_fetch=True, max_age=0)
+                )
+            return str(parameters.get_secret(self._arn, force_fetch=True, max_age=0))
         except parameters.GetParameterError as error:
             raise StoreUnavailable("secrets", f"{self._arn}: {error}") from error
 
