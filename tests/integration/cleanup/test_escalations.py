@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from typing import Any
+from uuid import uuid4
 
 import boto3
 import psycopg
@@ -28,8 +29,10 @@ class Inbox:
     def __init__(self) -> None:
         self.sns: Any = boto3.client("sns", "eu-central-1")
         self.sqs = boto3.client("sqs", "eu-central-1")
-        self.arn = self.sns.create_topic(Name="escalations")["TopicArn"]
-        self._queue = self.sqs.create_queue(QueueName="inbox")["QueueUrl"]
+        # Where memory is in moto, too, its account is that of more tests than this one.
+        name = f"inbox-{uuid4()}"
+        self.arn = self.sns.create_topic(Name=name)["TopicArn"]
+        self._queue = self.sqs.create_queue(QueueName=name)["QueueUrl"]
         arn = self.sqs.get_queue_attributes(QueueUrl=self._queue, AttributeNames=["QueueArn"])
         self.sns.subscribe(
             TopicArn=self.arn, Protocol="sqs", Endpoint=arn["Attributes"]["QueueArn"]
