@@ -145,6 +145,16 @@ def test_copies_share_no_random_numbers(name: str, surroundings: pytest.MonkeyPa
     assert first != second
 
 
+def test_without_clients_that_can_be_answered_nothing_is_asked_for(
+    surroundings: pytest.MonkeyPatch,
+) -> None:
+    surroundings.delenv("AWS_DEFAULT_REGION")  # none can be made
+
+    (line,) = copies("sessions").log.splitlines()
+
+    assert '"step":"requests"' in line
+
+
 def test_memory_in_a_file_is_not_written_to(
     surroundings: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

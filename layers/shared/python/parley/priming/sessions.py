@@ -52,10 +52,11 @@ def _prime(api: Api, parts: Composition) -> None:
         prime_secrets(parts.settings)
     with step("routes"):
         api.prepare_routes()
-    with step("parts"):
+    with step("requests"):
+        # Without its clients nothing is asked for: a request would make them, and they would send.
         _ = parts.store, parts.events, parts.forgetter, parts.decider, parts.summary_reader
         parts.wake_queue.prepare()
-    with step("requests"), leading_nowhere(parts):
-        for method, path, body in REQUESTS:
-            with step(f"{method} {path}"):
-                ask(api, parts, method, path, body)
+        with leading_nowhere(parts):
+            for method, path, body in REQUESTS:
+                with step(f"{method} {path}"):
+                    ask(api, parts, method, path, body)
