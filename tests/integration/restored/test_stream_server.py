@@ -50,6 +50,7 @@ def test_it_is_primed_when_it_says_that_it_is_ready_and_then_streams(
             assert sql.execute("SELECT count(*) FROM turns").fetchone() == (0,)
 
             answer = client.post("/messages/stream", content=b'{"text": "Hello"}', headers=_alice())
+            wait_for(lambda: "request answered" in log.read_text())  # after the answer's end
     finally:
         process.kill()
         process.wait()
