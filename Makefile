@@ -14,11 +14,11 @@ AT_ONCE := -n 2 --dist loadfile --no-loadscope-reorder
 FOUR_AT_ONCE := $(AT_ONCE) -n 4
 # A third of a second of each process, for one file of the integration tests.
 LEAN := -p no:schemathesis
-# Many tests wait more than they work: beside each target there is time for another. What one has to
+# Many tests wait more than they work: beside each target there is time for others. What one has to
 # say is said when it has ended; after one that fails none is begun, and make names it at the end.
 CHECKS := unit lint types imports
-TESTS := integration $(CHECKS) template survival e2e pages
-SIDE_BY_SIDE := $(MAKE) --jobs=2 $(if $(filter output-sync,$(.FEATURES)),--output-sync=target) \
+TESTS := integration e2e $(CHECKS) template survival pages
+side_by_side = $(MAKE) --jobs=$(1) $(if $(filter output-sync,$(.FEATURES)),--output-sync=target) \
 	--no-print-directory
 # Nothing of these may reach for AWS, a browser or a newer version of itself. Some want a region all
 # the same; whatever deploys must not take this one for the caller's.
@@ -41,12 +41,12 @@ dev: .venv/.run ## Run Parley on this machine (PORT=3000, DATA_DIR=.parley)
 	@exec $(BIN)/parley dev --port $(PORT) --data-dir $(DATA_DIR)
 
 check: .venv/.test ## The quick checks: before each commit
-	@+$(SIDE_BY_SIDE) $(CHECKS)
+	@+$(call side_by_side,2) $(CHECKS)
 
 # What the targets need is there first: make would begin with those that wait for nothing, and end with
 # the longest.
 test: .venv/.test tests/clients/node_modules browser ## All checks and tests, as CI runs them
-	@+$(SIDE_BY_SIDE) $(TESTS)
+	@+$(call side_by_side,3) $(TESTS)
 
 lint: .venv/.test ## Style, and whether the code is formatted
 	$(BIN)/ruff check $(SOURCES)
