@@ -2,6 +2,6 @@
 
 A function that Lambda SnapStart restores has all that its process had in memory. So each of them
 answers requests of nobody's before: through its real routes, statements and clients, which end at
-stand-ins where a connection would begin (`stand_ins`). Nothing is connected, stored, counted as a
+stand-ins where a connection would begin (`nowhere`). Nothing is connected, stored, counted as a
 request or traced.
 """
