@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from contextvars import copy_context
-
 from parley.composition import Composition
 from parley.http.api import Api
 from parley.priming.agents import prime_agents
 from parley.priming.asked import SAID, ask
-from parley.priming.network import import_connecting
 from parley.priming.nowhere import leading_nowhere
+from parley.priming.preparing import prepare
 from parley.priming.rows import SESSION_ID
-from parley.priming.secrets import prime_secrets
-from parley.priming.steps import primed, step
+from parley.priming.steps import primed_by, step
 from parley.priming.turns import RehearsedParts
 
 
@@ -23,17 +20,11 @@ def prime(api: Api, parts: Composition) -> None:
         api: The function's handler.
         parts: The function's.
     """
-    with primed():
-        copy_context().run(_prime, api, parts)
+    primed_by(lambda: _prime(api, parts))
 
 
 def _prime(api: Api, parts: Composition) -> None:
-    with step("connecting"):
-        import_connecting(agents=True)
-    with step("secrets"):
-        prime_secrets(parts.settings)
-    with step("routes"):
-        api.prepare_routes()
+    prepare(parts.settings, api.prepare_routes, agents=True)
     prime_agents()
     with step("turns"):
         _ = parts.sender, parts.events

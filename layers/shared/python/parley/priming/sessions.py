@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from contextvars import copy_context
 from typing import Any
 
 from parley.composition import Composition
 from parley.http.api import Api
 from parley.priming.asked import ask
-from parley.priming.network import import_connecting
 from parley.priming.nowhere import leading_nowhere
+from parley.priming.preparing import prepare
 from parley.priming.rows import SESSION_ID, TURN_ID
-from parley.priming.secrets import prime_secrets
-from parley.priming.steps import primed, step
+from parley.priming.steps import primed_by, step
 
 _SESSION = f"/sessions/{SESSION_ID}"
 _TURN = f"{_SESSION}/turns/{TURN_ID}"
@@ -41,17 +39,11 @@ def prime(api: Api, parts: Composition) -> None:
         api: The function's handler.
         parts: The function's.
     """
-    with primed():
-        copy_context().run(_prime, api, parts)
+    primed_by(lambda: _prime(api, parts))
 
 
 def _prime(api: Api, parts: Composition) -> None:
-    with step("connecting"):
-        import_connecting(agents=False)
-    with step("secrets"):
-        prime_secrets(parts.settings)
-    with step("routes"):
-        api.prepare_routes()
+    prepare(parts.settings, api.prepare_routes, agents=False)
     with step("requests"):
         # Without its clients nothing is asked for: a request would make them, and they would send.
         _ = parts.store, parts.events, parts.forgetter, parts.decider, parts.summary_reader

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import copy_context
 
 from parley import loop, starting
 from parley.errors import ParleyError
@@ -45,15 +46,17 @@ def step(what: str) -> Iterator[None]:
         logger().error(_FAILED, step=what, **traced(error, quoting=True))
 
 
-@contextmanager
-def primed() -> Iterator[None]:
-    """Leave a process behind the block that has no thread and no loop of its own.
+def primed_by(work: Callable[[], None]) -> None:
+    """Prime in a context of its own, and leave a process that has no thread and no loop of its own.
 
-    Both would belong to one process, and a snapshot becomes many.
+    All three would belong to one process, and a snapshot becomes many.
+
+    Args:
+        work: What primes.
     """
     gc.disable()
     try:
-        yield
+        copy_context().run(work)
     finally:
         loop.end()
         end_own_threads()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from contextvars import copy_context
 from typing import Any
 
 from starlette.types import Message
@@ -17,11 +16,10 @@ from parley.http.streaming import Streams
 from parley.manifest import manifest
 from parley.priming.agents import prime_agents
 from parley.priming.asked import SAID, SECONDS, event
-from parley.priming.network import import_connecting
 from parley.priming.nowhere import leading_nowhere
+from parley.priming.preparing import prepare
 from parley.priming.rows import MESSAGE_ID, SESSION_ID, TURN_ID
-from parley.priming.secrets import prime_secrets
-from parley.priming.steps import PrimingFailed, primed, step
+from parley.priming.steps import PrimingFailed, primed_by, step
 from parley.priming.turns import RehearsedParts
 from parley.timing import Deadline
 
@@ -49,17 +47,11 @@ def prime(streams: Streams, parts: Composition) -> None:
         streams: What the function's app answers with.
         parts: The function's.
     """
-    with primed():
-        copy_context().run(_prime, streams, parts)
+    primed_by(lambda: _prime(streams, parts))
 
 
 def _prime(streams: Streams, parts: Composition) -> None:
-    with step("connecting"):
-        import_connecting(agents=True)
-    with step("secrets"):
-        prime_secrets(parts.settings)
-    with step("routes"):
-        streams.prepare_routes()
+    prepare(parts.settings, streams.prepare_routes, agents=True)
     prime_agents()
     with step("turns"):
         _ = parts.sender, parts.events, parts.follower
