@@ -10,8 +10,8 @@ from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 
 _SERVICE = "parley"
 
-_unmeasured: set[str] = set()
-"""For what nothing is written now."""
+_is_measured = True
+"""Whether what is measured is written."""
 
 METRICS: Mapping[str, MetricUnit] = {
     # Of a turn, also by agent.
@@ -72,17 +72,18 @@ def measure(values: Mapping[str, float], **dimensions: str) -> None:
         measured.add_metric(name=name, unit=METRICS[name], value=value)
     if dimensions:
         measured.add_dimensions(service=_SERVICE, **dimensions)
-    if _unmeasured:
-        measured.serialize_metric_set()
-    else:
+    if _is_measured:
         measured.flush_metrics()
+    else:
+        measured.serialize_metric_set()
 
 
 @contextmanager
-def unmeasured(reason: str) -> Iterator[None]:
+def unmeasured() -> Iterator[None]:
     """Write nothing of what the process measures within the block: it is nobody's."""
-    _unmeasured.add(reason)
+    global _is_measured
+    _is_measured = False
     try:
         yield
     finally:
-        _unmeasured.remove(reason)
+        _is_measured = True

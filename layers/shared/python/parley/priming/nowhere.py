@@ -40,7 +40,7 @@ def leading_nowhere(parts: Composition) -> Iterator[None]:
         parts.database.rehearsed(partial(rehearsing, answers=bounded(rows_of, _STATEMENTS_MAX))),
         Unsent().answering(parts.clients()),
         _untraced(),
-        unmeasured("priming"),
+        unmeasured(),
         _quiet(),
     ):
         yield
