@@ -133,7 +133,12 @@ class ExecutionEnvironment:
             str(function.folder),
             function.handler,
         )
-        reader, writer = await asyncio.open_connection(sock=ours)
+        try:
+            reader, writer = await asyncio.open_connection(sock=ours)
+        except BaseException:
+            ours.close()
+            await kill_group(process)
+            raise
         return cls(function, process, reader, writer)
 
     async def ready(self, within: float) -> None:

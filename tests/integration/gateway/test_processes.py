@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import socket
 import subprocess
 import sys
 import textwrap
@@ -13,10 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 import pytest
 
-from parley_local.execution import EnvironmentLost
+from parley_local.execution import EnvironmentLost, ExecutionEnvironment
 from parley_local.pool import Pool
+from parley_local.template import Function
 from parley_local.template_file import read_template
 from parley_testing.waiting import HANG_SECONDS, alive, wait_for
 
@@ -340,3 +344,29 @@ def test_a_process_ends_when_its_gateway_dies_without_a_word(project: Any, tmp_p
     assert gateway.returncode == 7
     (witness,) = tmp_path.glob("gate.*")
     wait_for(lambda: not alive(int(witness.suffix[1:])))
+
+
+@pytest.mark.usefixtures("nothing_forked")  # all that this process has then is what it starts
+async def test_a_start_that_is_called_off_leaves_no_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "app.py").write_text("import time\ntime.sleep(3600)\n")
+    connecting = asyncio.Event()
+
+    async def connect(**_: socket.socket) -> None:
+        connecting.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(asyncio, "open_connection", connect)
+    before = set(psutil.Process().children())
+    function = Function(name="Slow", folder=tmp_path, handler="app.handler")
+    starting = asyncio.create_task(ExecutionEnvironment.spawn(function, dict(os.environ)))
+    await connecting.wait()
+    started = set(psutil.Process().children()) - before
+
+    starting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await starting
+
+    assert started
+    assert [each.pid for each in started if alive(each.pid)] == []
