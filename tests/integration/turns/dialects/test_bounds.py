@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from parley.agents.bounds import DEEPEST, MOST_CALLS, MOST_VALUES
+from parley.agents import bounds
+from parley.agents.bounds import DEEPEST
 from parley_testing.models.dialects import (
     alike,
     called,
@@ -25,7 +27,9 @@ from parley_testing.models.server import Asked, Raw, Said
 
 from .conftest import Conversation
 
-LIMIT = 20_000
+LIMIT = 10_000
+"""The least that may be set: to read a stream to its end costs the more, the more that may be."""
+
 STREAMED = pytest.mark.parametrize("streamed", [True])
 
 
@@ -82,20 +86,24 @@ async def test_one_that_is_not_is_read_whole(conversation: Conversation, which: 
     assert (len(view.reply.content), again.turn.status) == (LIMIT, "completed")
 
 
-def pieces(which: str, told: list[str]) -> Any:
+def pieces(which: str, told: list[str]) -> Callable[[Asked], Raw]:
     if which == "chat_completions":
-        return chunks(*({"content": piece} for piece in told))
+        return lambda asked: chunks(*({"content": piece} for piece in told))
     at = {"output_index": 0, "item_id": "msg_1", "content_index": 0}
     deltas = ({"type": "response.output_text.delta", "delta": piece, **at} for piece in told)
     return responding(response(said("".join(told))), *deltas)
 
 
 @STREAMED
+@pytest.mark.parametrize("gzipped", [False, True])
 async def test_what_frames_the_tokens_of_a_stream_is_not_kept(
-    conversation: Conversation, which: str
+    conversation: Conversation, which: str, gzipped: bool
 ) -> None:
+    """A compressed one comes in reads of up to 1 MiB, each of which is many events."""
     told = [f"{number:>4}" for number in range(LIMIT // 4)]
-    conversation.script(pieces(which, told), Said("And on."))
+    conversation.script(
+        lambda asked: replace(pieces(which, told)(asked), gzipped=gzipped), Said("And on.")
+    )
 
     view = await conversation.say()
 
@@ -164,6 +172,18 @@ async def test_an_event_that_never_ends_is_not_held(
     assert f"longer than {8 * LIMIT} bytes in one event" in (view.turn.error_detail or "")
 
 
+@STREAMED
+async def test_it_is_told_so_if_it_comes_in_one_read(
+    conversation: Conversation, which: str
+) -> None:
+    """Otherwise the size of a read decided whether the event or the stream is too long."""
+    conversation.script(lambda asked: Raw(200, b"data: x\n" * 20_000, gzipped=True))
+
+    view = await conversation.say()
+
+    assert f"longer than {8 * LIMIT} bytes in one event" in (view.turn.error_detail or "")
+
+
 @pytest.mark.parametrize("streamed", [False])
 async def test_a_whole_one_that_never_ends_is_not_held_either(
     conversation: Conversation, which: str
@@ -176,8 +196,11 @@ async def test_a_whole_one_that_never_ends_is_not_held_either(
     assert f"longer than {8 * LIMIT} bytes" in (view.turn.error_detail or "")
 
 
-async def test_one_that_calls_without_end_is_none(conversation: Conversation, which: str) -> None:
-    many = range(MOST_CALLS + 1)
+async def test_one_that_calls_without_end_is_none(
+    conversation: Conversation, which: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bounds, "MOST_CALLS", 100)
+    many = range(101)
     if which == "chat_completions":
         calls = [
             {"index": each, "id": f"c{each}", "function": {"name": "x", "arguments": ""}}
@@ -192,7 +215,7 @@ async def test_one_that_calls_without_end_is_none(conversation: Conversation, wh
     view = await conversation.say()
 
     assert (view.turn.status, view.turn.error_code) == ("failed", "model_failed")
-    assert f"more than {MOST_CALLS} tool calls" in (view.turn.error_detail or "")
+    assert "more than 100 tool calls" in (view.turn.error_detail or "")
 
 
 @pytest.mark.parametrize("which", ["responses"])
@@ -213,11 +236,11 @@ async def test_an_error_that_is_too_long_is_not_read_either(conversation: Conver
 @pytest.mark.parametrize("end", ["a finish reason", "[DONE] alone"])
 async def test_nothing_that_was_held_back_is_lost(conversation: Conversation, end: str) -> None:
     """What the SDK is given grows with the text, so that it does not copy all of it each time."""
-    function = {"name": "add_task", "arguments": '{"title": "' + "x" * 3_000}
+    function = {"name": "add_task", "arguments": '{"title": "' + "x" * 2_000}
     deltas: list[dict[str, Any]] = [
-        {"reasoning_content": "Hm. " * 600},
+        {"reasoning_content": "Hm. " * 300},
         {"reasoning_content": "!"},
-        {"content": "The one half, " * 600},
+        {"content": "The one half, " * 300},
         {"content": "?"},
         {"tool_calls": [{"index": 0, "id": "c", "function": function}]},
         {"tool_calls": [{"index": 0, "function": {"arguments": '"}'}}]},
@@ -228,15 +251,20 @@ async def test_nothing_that_was_held_back_is_lost(conversation: Conversation, en
     await conversation.say()
 
     asked = conversation.last_input[-2]
-    assert asked["content"] == "The one half, " * 600 + "?"
-    assert json.loads(asked["tool_calls"][0]["function"]["arguments"]) == {"title": "x" * 3_000}
+    assert asked["content"] == "The one half, " * 300 + "?"
+    assert json.loads(asked["tool_calls"][0]["function"]["arguments"]) == {"title": "x" * 2_000}
+
+
+MOST_VALUES = 20_000
+"""What is bounded here to fewer values than in a deployment, as the client makes them all."""
 
 
 @pytest.fixture
 def roomy(monkeypatch: pytest.MonkeyPatch) -> None:
     """Bounds in bytes that leave the bound on values to decide."""
     for name in ("whole_bytes", "stream_bytes"):
-        monkeypatch.setattr(f"parley.agents.bounds.Bounds.{name}", 100_000_000)
+        monkeypatch.setattr(bounds.Bounds, name, 100_000_000)
+    monkeypatch.setattr(bounds, "MOST_VALUES", MOST_VALUES)
 
 
 def unknown(which: str, value: Any) -> Any:
@@ -290,7 +318,7 @@ async def test_what_a_stream_s_items_hold_together_is_bounded(conversation: Conv
 @pytest.mark.parametrize("which", ["chat_completions"])
 async def test_so_are_the_probabilities_of_a_stream_s_tokens(conversation: Conversation) -> None:
     """Four values a token, and some for each chunk: all chunks together come to too many."""
-    told = {"content": [{"token": "a", "logprob": -0.1, "top_logprobs": []}] * 25_000}
+    told = {"content": [{"token": "a", "logprob": -0.1, "top_logprobs": []}] * 1_000}
     choice = {"index": 0, "delta": {"content": "a"}, "logprobs": told, "finish_reason": None}
     head = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 0, "model": "m"}
     chunk = {**head, "choices": [choice]}

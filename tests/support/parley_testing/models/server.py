@@ -6,6 +6,7 @@ Whoever asks for a stream gets server-sent events: what `Said` says comes word b
 
 from __future__ import annotations
 
+import gzip
 import json
 import select
 import socket
@@ -57,6 +58,10 @@ class Asked:
         return self.body.get("stream") is True
 
 
+def _ok(asked: Asked) -> Step:
+    return Said("ok")
+
+
 class ModelServer(LoopbackServer):
     """Answers each request with what the script gives for it; connections are kept alive.
 
@@ -68,7 +73,7 @@ class ModelServer(LoopbackServer):
             come from other processes too, in which nobody else looks.
     """
 
-    def __init__(self, script: Callable[[Asked], Step] = lambda asked: Said("ok")) -> None:
+    def __init__(self, script: Callable[[Asked], Step] = _ok) -> None:
         super().__init__(self._handler())
         self.script = script
         self.asked: list[Asked] = []
@@ -82,7 +87,17 @@ class ModelServer(LoopbackServer):
 
     def __exit__(self, *_: object) -> None:
         super().__exit__()
+        self.would_refuse_none()
+
+    def would_refuse_none(self) -> None:
+        """Fail for what a model would have refused of what it was asked."""
         assert not self.refused, f"a model would refuse its input: {'; '.join(self.refused)}"
+
+    def begin_anew(self) -> None:
+        """Answer as a new server does, which was asked nothing."""
+        self.script = _ok
+        for kept in (self.asked, self.abandoned, self.refused):
+            kept.clear()
 
     def _handler(self) -> type[Handler]:
         model = self
@@ -122,12 +137,16 @@ class ModelServer(LoopbackServer):
                 if isinstance(step, Raw):
                     assert isinstance(step.body, bytes)
                     status, answer = step.status, step.body
+                    if step.gzipped:
+                        answer = gzip.compress(answer)
                 else:
                     shape = _SHAPES[asked.path]
                     answer = json.dumps(shape(step, len(model.asked))).encode()
                 self.send_response(status)
                 self.send_header("Content-Type", "application/json")
                 self.send_header("Content-Length", str(len(answer)))
+                if isinstance(step, Raw) and step.gzipped:
+                    self.send_header("Content-Encoding", "gzip")
                 self.send_header("retry-after-ms", "1")  # or the client waits for a second
                 self.end_headers()
                 if isinstance(step, Raw) and step.cut:

@@ -95,11 +95,13 @@ class Raw:
         status: The HTTP status.
         body: The bytes; as many as the client takes, if they are given one after the other.
         cut: Whether the connection breaks before the last of them.
+        gzipped: Whether they are sent as a server does that compresses its answers.
     """
 
     status: int
     body: bytes | Iterator[bytes] = b"{}"
     cut: bool = False
+    gzipped: bool = False
 
 
 End = Literal["completed", "incomplete", "failed", "error", "nothing", "cut"]

@@ -25,6 +25,10 @@ _EVENTS = {
     for name in get_args(event.model_fields["type"].annotation)
 }
 
+_PIECE_BYTES = 16_384
+"""So many bytes are looked at at once: one read has up to 64 KiB of them, or 1 MiB that were
+compressed, and may hold many events, or end an event and the whole stream's room together."""
+
 _ANSWER = "parley.answer"
 _BOUNDS = "parley.bounds"
 
@@ -164,11 +168,13 @@ def bound(response: httpx2.Response, bounds: Bounds) -> None:
     async def bounded_bytes(chunk_size: int | None = None) -> AsyncGenerator[bytes]:
         total = 0
         async for part in read(chunk_size):
-            total += len(part) + line_bytes * part.count(b"\n")
-            if total > limit:
-                times = limit // bounds.chars
-                raise too_long(f"{limit} bytes ({times} * MODEL_ANSWER_MAX_CHARS)")
-            yield part
+            for start in range(0, len(part), _PIECE_BYTES):
+                piece = part[start : start + _PIECE_BYTES]
+                total += len(piece) + line_bytes * piece.count(b"\n")
+                if total > limit:
+                    times = limit // bounds.chars
+                    raise too_long(f"{limit} bytes ({times} * MODEL_ANSWER_MAX_CHARS)")
+                yield piece
 
     async def bounded_whole() -> bytes:
         nonlocal limit, line_bytes
