@@ -106,7 +106,7 @@ def _check(url: str) -> None:
 
 
 def same_place(one: str, other: str) -> bool:
-    """Whether two addresses are one server: loopback by any of its names is one host."""
+    """Return whether two addresses are one server: loopback by any of its names is one host."""
     return _place(one) == _place(other)
 
 

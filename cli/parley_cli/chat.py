@@ -83,7 +83,7 @@ class Chat:
         self._id: UUID | None = None
 
     def prompt(self) -> str:
-        """What stands before what is typed."""
+        """Return what stands before what is typed."""
         return f"{clean_line(self._name or self._agent or 'you')}> "
 
     def meant(self, typed: str) -> list[str]:

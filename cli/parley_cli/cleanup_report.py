@@ -8,7 +8,7 @@ import typer
 
 from parley_cli.clean import clean_line
 from parley_cli.screen import console, on_terminal, show_json, show_table
-from parley_client.admin_models import CleanupReport, Counted, DoomedSession
+from parley_client.admin_models import CleanupReport, Counted, ListedSession
 
 _FIGURES = tuple(Counted.model_fields)
 _NOTHING = Counted(found=0, rows=0, items=0, bytes=0, failures=0)
@@ -82,7 +82,7 @@ def show_report(report: CleanupReport, *, json: bool) -> None:
         typer.echo("\t".join(map(clean_line, words)))
 
 
-def show_sessions(sessions: Iterable[DoomedSession]) -> None:
+def show_sessions(sessions: Iterable[ListedSession]) -> None:
     """Print the sessions that a dry run found."""
     headings = ("kind", "session", "user", "name", "last activity", "rows", "items", "bytes")
     # Piped, other lines follow, which this tells them from.

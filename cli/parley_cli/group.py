@@ -96,7 +96,7 @@ class CommandGroup(TyperGroup):
             _let_go_of_output()
             _tell(f"The output cannot be written: {error.strerror}.")
         except Exception as error:
-            # Who raises the client's errors has imported it.
+            # Whoever raises the client's errors has imported it.
             explained = _explained(error)
             if explained is None:
                 raise

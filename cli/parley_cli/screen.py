@@ -24,12 +24,12 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON, one object a lin
 
 
 def on_terminal() -> bool:
-    """Whether what is printed goes to a terminal."""
+    """Return whether what is printed goes to a terminal."""
     return sys.stdout.isatty()
 
 
 def can_ask() -> bool:
-    """Whether a person is there to type."""
+    """Return whether a person is there to type."""
     return sys.stdin.isatty()
 
 

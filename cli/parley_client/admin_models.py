@@ -114,7 +114,7 @@ class Failure(Model):
     reason: str
 
 
-class DoomedSession(Model):
+class ListedSession(Model):
     """A session that would be visited: a dry run's."""
 
     kind: str
@@ -141,7 +141,7 @@ class CleanupSummary(Model):
 class CleanupReport(CleanupSummary):
     """What one call of cleanup did; `sessions` are what a dry run found."""
 
-    sessions: tuple[DoomedSession, ...]
+    sessions: tuple[ListedSession, ...]
 
 
 class SessionCounts(Model):

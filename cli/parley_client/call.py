@@ -107,7 +107,7 @@ def nothing(response: httpx.Response) -> None:
 
 
 def is_event_stream(response: httpx.Response) -> bool:
-    """Whether the answer is a stream of server-sent events."""
+    """Return whether the answer is a stream of server-sent events."""
     kind: str = response.headers.get("Content-Type", "")
     return response.is_success and kind.partition(";")[0].strip().lower() == "text/event-stream"
 

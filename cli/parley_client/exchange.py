@@ -20,7 +20,7 @@ _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
 def is_loopback(url: str) -> bool:
-    """Whether the address is on this machine, so that no proxy can lead there."""
+    """Return whether the address is on this machine, so that no proxy can lead there."""
     return urlsplit(url).hostname in _LOOPBACK
 
 

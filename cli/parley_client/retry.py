@@ -134,13 +134,16 @@ def kind_of(outcome: Outcome) -> Kind:
 
 
 def is_problem(response: httpx.Response) -> bool:
-    """Whether the response is a problem document."""
+    """Return whether the response is a problem document."""
     kind: str = response.headers.get("Content-Type", "")
     return kind.startswith("application/problem+json")
 
 
 def _is_asked_again(outcome: Outcome) -> bool:
-    """Whether it was taken and waits for others; one that waits for a person is the answer."""
+    """Return whether it was taken and waits for others.
+
+    One that waits for a person is the answer.
+    """
     if not isinstance(outcome, httpx.Response) or outcome.status_code != 202:
         return False
     return "Retry-After" in outcome.headers

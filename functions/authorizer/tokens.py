@@ -156,7 +156,7 @@ def _scopes(claims: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _administers(claims: Mapping[str, Any]) -> bool:
-    """Whether the user is in Cognito's group of administrators.
+    """Return whether the user is in Cognito's group of administrators.
 
     Cognito gives no scope to a user who signs in with a password, and every scope to one who asks
     for it on its pages; only a pool's administrators put users into its groups.

@@ -40,7 +40,7 @@ from parley_local.local_keys import JWKS_PATH, keys_page
 from parley_local.local_queue import LocalQueue, local_queue
 from parley_local.log_lines import LogFormat, chosen_format, write_log
 from parley_local.migration import MigrationFailed, migrate_and_tell
-from parley_local.open_turns import ring_for_what_was_left
+from parley_local.open_turns import wake_for_what_was_left
 from parley_local.own_template import template_of
 from parley_local.postgres import EmbeddedPostgres, PostgresFailed
 from parley_local.prepared_project import Prepared, prepare
@@ -190,7 +190,7 @@ async def _serve(options: Options, started: AsyncExitStack) -> NoReturn:
     pools = served.generations.pools(template.functions)
     background = [asyncio.create_task(keep(each, pools)) for each in template.schedules]
     if template.queue and queue:
-        await ring_for_what_was_left(queue, postgres.url())
+        await wake_for_what_was_left(queue, postgres.url())
         worker = pools[template.queue.function]
         background.append(asyncio.create_task(queue.deliver(worker, at_once=PROCESSES)))
     started.push_async_callback(_cancelled, background)
@@ -247,7 +247,7 @@ def _read_template(another: Path | None, project: Project) -> Template:
 
 
 def _runs_agents(template: Template) -> bool:
-    """Whether the template has our function that runs them, and is not one of a test's."""
+    """Return whether the template has our function that runs them, and is not one of a test's."""
     messages = backend("functions", "messages")
     return any(function.folder == messages for function in template.functions.values())
 

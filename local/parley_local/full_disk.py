@@ -16,7 +16,7 @@ def size_of(log: Path) -> int:
 
 
 def disk_was_full(failure: BaseException, log: Path, since: int) -> bool:
-    """Whether a failure, or the end of what a server has logged, speaks of a full disk.
+    """Return whether a failure, or the end of what a server has logged, speaks of a full disk.
 
     Args:
         failure: What ended.

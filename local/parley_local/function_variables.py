@@ -110,6 +110,6 @@ def function_variables(
 
 
 def uses_offline_model(caller: Mapping[str, str]) -> bool:
-    """Whether the functions run on the offline model: there is no key, or it is asked for."""
+    """Return whether the functions run on the offline model: without a key, or if asked for."""
     asked = caller.get("OFFLINE_MODEL", "").lower() in ("1", "true", "yes", "on")
     return asked or not caller.get("OPENAI_API_KEY")

@@ -86,7 +86,7 @@ def ensure_key(data_dir: Path) -> None:
 
 
 def has_key(data_dir: Path) -> bool:
-    """Whether the issuer has its key: without one nobody would believe its tokens."""
+    """Return whether the issuer has its key: without one nobody would believe its tokens."""
     return (data_dir / _KEY_FILE).exists()
 
 

@@ -44,7 +44,7 @@ def open_sessions(url: str) -> list[OpenSession]:
         return [OpenSession(*row) for row in connection.execute(_OPEN).fetchall()]
 
 
-async def ring_for_what_was_left(queue: LocalQueue, url: str) -> None:
+async def wake_for_what_was_left(queue: LocalQueue, url: str) -> None:
     """Have the worker look at every session that has an open turn, fairly between users.
 
     Args:

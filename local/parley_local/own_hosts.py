@@ -50,7 +50,7 @@ def _is_for_us(headers: Iterable[tuple[bytes, bytes]]) -> bool:
 
 
 def is_our_name(host: str) -> bool:
-    """Whether a `Host` header names this machine's loopback, at whatever port."""
+    """Return whether a `Host` header names this machine's loopback, at whatever port."""
     name, colon, port = host.lower().rpartition(":")
     if not colon or not port.isdecimal():
         name = host.lower()

@@ -56,7 +56,10 @@ def sign_in_page(data_dir: Path) -> LocalPage:
 
 
 def _is_from_here(request: HttpRequest) -> bool:
-    """Whether a page of this very address asks: a browser names a request's page in Origin."""
+    """Return whether a page of this very address asks.
+
+    A browser names a request's page in Origin.
+    """
     origins = [value for name, value in request.headers if name.lower() == "origin"]
     host = request.header("host") or ""
     if len(origins) != 1 or not is_our_name(host):

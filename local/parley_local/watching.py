@@ -28,7 +28,7 @@ _SHARE = 50
 """A look takes at most so small a part of the time, however many files there are."""
 _QUIET_SECONDS = 0.05
 _MOST_QUIET = 8
-"""Who saves several files, or one in several writes, is waited for so many times at most."""
+"""Whoever saves several files, or one in several writes, is waited for so many times at most."""
 
 
 class Watch:

@@ -28,7 +28,7 @@ class NotWhatWasNamed(ParleyError):
 
 
 def taken(folder: Path) -> Iterator[tuple[dict[str, Any], dict[str, str]]]:
-    """Give each package that a folder's list names, with each file that is taken from it."""
+    """Yield each package that a folder's list names, with each file that is taken from it."""
     for package in json.loads((folder / LIST).read_text("utf-8")):
         for file in package["files"]:
             yield package, file

@@ -65,5 +65,5 @@ def why(error: BaseException) -> tuple[str, str]:
 
 
 def _is_ours(file: str) -> bool:
-    """Whether it is a module of what looks at projects, by which each traceback begins."""
+    """Return whether it is a module of what looks at projects, by which each traceback begins."""
     return Path(file).parent.name in ("parley_cli", "parley_project")

@@ -50,7 +50,7 @@ class Found:
 
 
 def faults_of_router(named: str) -> Iterator[str]:
-    """Give what is wrong with one that `routes` names, which can be imported.
+    """Return what is wrong with one that `routes` names, which can be imported.
 
     Args:
         named: As `[tool.parley] routes` has it.
@@ -82,7 +82,7 @@ def faults_of_router(named: str) -> Iterator[str]:
 
 
 def faults_between(found: Sequence[Found]) -> Iterator[tuple[str, str]]:
-    """Give what is wrong with routes beside each other: for each fault whose, and the fault."""
+    """Return what is wrong with routes beside each other: for each fault whose, and the fault."""
     seen: dict[tuple[str, str], Found] = {}
     variables: dict[tuple[str, ...], tuple[str, Found]] = {}
     for each in found:
@@ -139,7 +139,7 @@ def _faults_of_route(found: Found) -> Iterator[str]:
 
 
 def _faults_of_types(found: Found, segments: Sequence[str]) -> Iterator[str]:
-    """Give what is wrong with what a route takes and gives, which is looked at as for a request."""
+    """Return what is wrong with what a route takes and gives, looked at as for a request."""
     taken = inspect.signature(found.route.function).parameters
     for segment in segments:
         if segment.startswith("<") and segment[1:-1] not in taken:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import builtins
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from parley_backend import backend
 
@@ -26,16 +26,21 @@ def classes() -> Iterator[tuple[str, list[str]]]:
                     yield f"{place}: {node.name}", [ast.unparse(base) for base in node.bases]
 
 
-def is_builtin_error(name: str) -> bool:
+def is_anothers_error(name: str, ours: Collection[str]) -> bool:
     found = getattr(builtins, name, None)
-    return isinstance(found, type) and issubclass(found, BaseException)
+    if isinstance(found, type) and issubclass(found, BaseException):
+        return True
+    last = name.rpartition(".")[2]
+    return last.endswith(("Error", "Exception")) and last not in ours
 
 
-def test_an_error_that_is_pythons_is_ours_too() -> None:
+def test_an_error_that_is_anothers_is_ours_too() -> None:
+    found = list(classes())
+    ours = {name.rpartition(": ")[2] for name, _ in found}
     bare = [
         name
-        for name, bases in classes()
-        if any(is_builtin_error(base) for base in bases)
+        for name, bases in found
+        if any(is_anothers_error(base, ours) for base in bases)
         and not any(base.endswith("ParleyError") for base in bases)
     ]
 

@@ -32,10 +32,10 @@ export class Transcript {
     this.element = h("div", { class: "transcript" }, this.place, this.newest);
     this.place.addEventListener("scroll", () => this.#scrolled(), { passive: true });
     // Above what is seen, so that they have come before one is there.
-    new IntersectionObserver(
+    this.above = new IntersectionObserver(
       ([seen]) => seen?.isIntersecting && this.list.childElementCount > 0 && this.#older(),
       { root: this.place, rootMargin: "400px 0px 0px 0px" }
-    ).observe(this.older);
+    );
     new ResizeObserver(() => this.#settle()).observe(this.place);
     this.show();
   }
@@ -59,6 +59,10 @@ export class Transcript {
     }
     set(this.older, "hidden", !this.conversation.history.more);
     this.#settle();
+    // Anew, since it tells of changes only: what has come may leave the button in sight, or one may be
+    // back there before it was seen to be gone.
+    this.above.unobserve(this.older);
+    this.above.observe(this.older);
   }
 
   toEnd() {

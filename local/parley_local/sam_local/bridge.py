@@ -85,7 +85,7 @@ def _gateway(network: dict[str, Any]) -> str | None:
 
 
 def _is_ours(address: str) -> bool:
-    """Whether a server of this machine can listen on the address."""
+    """Return whether a server of this machine can listen on the address."""
     with socket.socket() as probe:
         try:
             probe.bind((address, 0))

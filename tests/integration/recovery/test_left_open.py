@@ -10,7 +10,7 @@ import psycopg
 
 from parley.repository.turns import RunningTurn, TurnRepository
 from parley_local.local_queue import LocalQueue
-from parley_local.open_turns import open_sessions, ring_for_what_was_left
+from parley_local.open_turns import open_sessions, wake_for_what_was_left
 from parley_local.queue_state import QueueState
 from parley_local.template import Queue
 from parley_testing.api.handlers import Api
@@ -53,7 +53,7 @@ def test_one_user_with_many_open_sessions_does_not_make_another_wait_after_a_res
     of_bob = left(user="bob").session_id
     state = QueueState(Queue("wake-ups", "Worker"), bury=lambda _: None)
 
-    asyncio.run(ring_for_what_was_left(LocalQueue(state, ""), owner_url(database_url)))
+    asyncio.run(wake_for_what_was_left(LocalQueue(state, ""), owner_url(database_url)))
 
     taken = [message.body for _ in range(7) if (message := state.take()) is not None]
     assert len(taken) == 7

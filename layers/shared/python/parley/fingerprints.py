@@ -31,7 +31,7 @@ class Fingerprint(bytes):
     older: tuple[bytes, ...] = ()
 
     def is_of(self, stored: bytes) -> bool:
-        """Whether what is stored was made of the same request, by this rule or an older one."""
+        """Return whether what is stored was made of this request, by this rule or an older one."""
         return stored in all_of(self)
 
 

@@ -248,7 +248,7 @@ class _OnlyNamed:
         self._as_what = as_what
 
     def mentions(self, name: str, source: str) -> bool:
-        """Whether a file mentions a name, but for its import, only where types stand.
+        """Return whether a file mentions a name, but for its import, only where types stand.
 
         Where it does not matter as what, in what runs when it is called as well.
         """
@@ -296,8 +296,8 @@ _ONLY_NAMED = {
 def _functions_on_demand(loader: SourceFileLoader, module: ModuleType) -> None:
     """Import a module that does nothing but define functions when one of them is first called.
 
-    Who imported a function before has one that calls it. What calls `async` functions awaits what
-    it is given, and so they need not be told apart.
+    A module that imported a function before has one that calls it. What calls `async` functions
+    awaits what it is given, and so they need not be told apart.
     """
     name = module.__name__
     defined = defined_functions(loader.get_source(name) or "")

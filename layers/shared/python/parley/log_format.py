@@ -23,7 +23,7 @@ _IDS = ("session_id", "turn_id", "call_id")
 
 
 def for_people() -> bool:
-    """Whether somebody at a terminal reads the log: LOG_FORMAT is `text`."""
+    """Return whether somebody at a terminal reads the log: LOG_FORMAT is `text`."""
     return os.environ.get("LOG_FORMAT") == "text"
 
 
@@ -41,7 +41,7 @@ class NotTwice(logging.Filter):
         self._of_request = of_request
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Whether the line is to be written."""
+        """Return whether the line is to be written."""
         if not for_people():
             return True
         match record.msg:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 class Secret:
     """A secret in Secrets Manager, or a SecureString in SSM's Parameter Store.
 
-    It is fetched when first wanted and then kept. Who is refused with it calls `renew`: it may
+    It is fetched when first wanted and then kept. Whoever is refused with it calls `renew`: it may
     have been rotated since.
     """
 

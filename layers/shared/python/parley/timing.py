@@ -1,8 +1,8 @@
 """Every duration that depends on another, with what must hold between them.
 
-Who changes one finds here which others it goes with: the inequalities are checked when this module
-is imported, by any test and by any function. Durations that stand for themselves stay where they
-are used.
+Whoever changes one finds here which others it goes with: the inequalities are checked when this
+module is imported, by any test and by any function. Durations that stand for themselves stay where
+they are used.
 """
 
 from __future__ import annotations

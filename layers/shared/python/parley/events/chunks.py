@@ -44,7 +44,7 @@ class Chunk:
     payload: bytes
 
     def holds_after(self, sequence: int, now: float) -> bool:
-        """Whether there is anything in it that comes after this number and has not expired."""
+        """Return whether it has anything that comes after this number and has not expired."""
         return self.first + self.count - 1 > sequence and self.expires_at > now
 
 

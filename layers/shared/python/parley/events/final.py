@@ -1,6 +1,6 @@
 """The events that follow from what Postgres knows of a turn.
 
-Who writes them and who makes them up for a log that lacks them come to the same ones.
+The writer of a log, and whoever makes them up for one that lacks them, come to the same ones.
 """
 
 from __future__ import annotations
@@ -156,7 +156,7 @@ def was_decided(approval: Approval) -> dict[str, Any]:
 
 
 def tells_the_end(event: TurnEvent, view: TurnView) -> bool:
-    """Whether a log's last event is how the turn ended, by Postgres's account.
+    """Return whether a log's last event is how the turn ended, by Postgres's account.
 
     A log may tell another end, or one of a turn that is open: Postgres was restored then.
     """

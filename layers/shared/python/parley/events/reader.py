@@ -322,7 +322,7 @@ class _Tail:
         return new if new and new[0].sequence == self._last + 1 else ()
 
     async def _ends_so(self, end: TurnEvent) -> bool:
-        """Whether the turn ended as its log says.
+        """Return whether the turn ended as its log says.
 
         Only the end that was there from the beginning is doubted: Postgres, restored to a moment
         before it, may know of none, or of another. What comes while it is waited for was told to
@@ -334,7 +334,7 @@ class _Tail:
         return tells_the_end(end, self._view)
 
     async def _ended(self) -> bool:
-        """Whether the turn has ended, as far as Postgres can tell now."""
+        """Return whether the turn has ended, as far as Postgres can tell now."""
         turn = self._view.turn
         if turn.ended_at is None:
             try:
@@ -364,7 +364,7 @@ class _Tail:
         return True
 
     async def _stands_still(self) -> bool:
-        """Whether the turn has ended, or waits, itself or behind one, as far as can be told now."""
+        """Return whether the turn has ended, or waits, itself or behind one, as far as known."""
         return await self._ended() or self._view.stands_still
 
     async def _rest(self) -> Sequence[TurnEvent] | None:
@@ -414,7 +414,7 @@ class _Tail:
         return [event for event in events if event.sequence > self._last]
 
     def _was_restored(self, events: Sequence[TurnEvent]) -> bool:
-        """Whether a turn was cancelled that waited by the account of Postgres, and not of its log.
+        """Return whether a turn was cancelled that waited by Postgres's account, not by its log's.
 
         Who cancels tells of no attempt that runs: if one of that number or a later one is told of,
         Postgres was restored. Until then it was told that the turn waits where now its end stands.

@@ -296,7 +296,7 @@ class EventWriter:
         self._told.clear()
 
     def _once(self, kind: EventType, what: str) -> bool:
-        """Whether this is the first time, over all attempts, that this is told."""
+        """Return whether this is the first time, over all attempts, that this is told."""
         if (kind, what) in self._told:
             return False
         self._told.add((kind, what))

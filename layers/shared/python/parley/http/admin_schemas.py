@@ -134,7 +134,7 @@ class Failure(BaseModel):
     reason: str
 
 
-class DoomedSession(BaseModel):
+class ListedSession(BaseModel):
     """A session of which something would go."""
 
     kind: CleanupKind
@@ -160,7 +160,7 @@ class CleanupReport(BaseModel):
     seconds: float
     kinds: dict[CleanupKind, Counted]
     failures: list[Failure]
-    sessions: list[DoomedSession]
+    sessions: list[ListedSession]
 
     @classmethod
     def of(cls, said: report.CleanupReport) -> Self:

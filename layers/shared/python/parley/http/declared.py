@@ -90,7 +90,7 @@ def overwritten(router: Router) -> Sequence[Declared]:
 
 
 def declared(router: Router) -> Iterator[Declared]:
-    """Give what a router declares, in the order in which it was declared."""
+    """Yield what a router declares, in the order in which it was declared."""
     for (rule, methods, *_), function in router._routes.items():
         yield Declared(tuple(method.upper() for method in methods), rule, function)
 
@@ -101,7 +101,7 @@ def handlers_of(router: Router) -> Mapping[type[Exception], Callable[..., Any]]:
 
 
 def has_middlewares(router: Router) -> bool:
-    """Whether a router has middlewares that would run for all routes, whoever's they are."""
+    """Return whether a router has middlewares that would run for all routes, whoever's they are."""
     return bool(router._router_middlewares)
 
 

@@ -55,7 +55,7 @@ _HOW = (
     " runs, and replays one that is over (`Idempotent-Replayed: true`). With `Prefer:"
     " respond-async` the turn is left to a worker and the answer is 202, in every case but a"
     " refusal. Turns that wait run in the order in which they were accepted; at most"
-    f" {MAX_QUEUED} may. Who waits for one of them is answered 202 as well, as soon as the time"
+    f" {MAX_QUEUED} may. Whoever waits for one of them is answered 202 as well, as soon as the time"
     " that the session's last turns took says that it will not be over before the gateway hangs"
     f" up, and within {GATEWAY_SECONDS:g} seconds in any case; sent again with its key, the message"
     " is waited for again."

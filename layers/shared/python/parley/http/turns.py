@@ -23,7 +23,7 @@ router = Router()
         "One that waits ends at once; one that runs stops before its next step. What its tools"
         " have done stays, and the agent is told of it in the next turn. Cancelling again is"
         " harmless: `outcome` says whether this request cancelled the turn, an earlier one did,"
-        " or it is too late. Who waits for the reply gets 409 `turn_cancelled`."
+        " or it is too late. Whoever waits for the reply gets 409 `turn_cancelled`."
     ),
     responses=answers({200: "The turn as it ended, and what this request did to it."}, 404, 422),
 )

@@ -229,7 +229,7 @@ class DynamoDbStore:
         try:
             self._turns.remove(conversation, turn)
         except (ConditionFailed, StoreUnavailable):
-            # The item is taken already. Who pops next removes the empty turn.
+            # The item is taken already. Whoever pops next removes the empty turn.
             _log.info("left a turn without items")
 
     def _newest_headers(self, conversation: str) -> Iterable[Attributes]:

@@ -39,12 +39,12 @@ class Chunked:
     count: int
 
     def parts(self) -> Iterator[str]:
-        """The chunks' sort keys, in the payload's order."""
+        """Return the chunks' sort keys, in the payload's order."""
         return (f"{chunks_below(self.number)}#{self.write}#{i:04}" for i in range(self.count))
 
 
 def chunks_below(number: int) -> str:
-    """The highest sort key that stands before the chunks of turn `number`."""
+    """Return the highest sort key that stands before the chunks of turn `number`."""
     return f"{CHUNKS_FIRST}{number:010}"
 
 

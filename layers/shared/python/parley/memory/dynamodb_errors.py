@@ -83,7 +83,7 @@ def translated() -> Iterator[None]:
 
 
 def is_invalid(error: StoreRefused) -> bool:
-    """Whether the request broke a rule of DynamoDB's, such as the limit of an item's size."""
+    """Return whether the request broke a rule of DynamoDB's, such as an item's size."""
     return error.reason == _INVALID
 
 

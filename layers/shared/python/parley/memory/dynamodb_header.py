@@ -34,17 +34,17 @@ _RECORD = "r#"
 
 
 def part(turn: TurnKey) -> str:
-    """The sort key of a turn: its number and its id, or the number alone where no turn is."""
+    """Return the sort key of a turn: its number and id, or the number alone where no turn is."""
     return lowest(turn.number) if turn.id == NO_TURN else f"{lowest(turn.number)}#{turn.id}"
 
 
 def lowest(number: int) -> str:
-    """The lowest sort key of turns of that number; one out of range gives the nearest bound."""
+    """Return the lowest sort key of turns of that number, or of the nearest one in range."""
     return f"{TURNS_FIRST}{min(max(number, 0), _HIGHEST):010}"
 
 
 def highest(number: int) -> str:
-    """A sort key above those of all turns of that number, and below those of the next."""
+    """Return a sort key above those of all turns of that number, and below those of the next."""
     return f"{lowest(number)}~"
 
 
@@ -63,12 +63,12 @@ def number_of(header: Attributes) -> int:
 
 
 def is_turn(item: Attributes) -> bool:
-    """Whether an item is a turn's header and not a chunk."""
+    """Return whether an item is a turn's header and not a chunk."""
     return bool(item["part"]["S"].startswith(TURNS_FIRST))
 
 
 def is_done(header: Attributes) -> bool:
-    """Whether the turn is finished."""
+    """Return whether the turn is finished."""
     return bool(header["state"] == DONE)
 
 
@@ -93,7 +93,7 @@ def expiry_of(header: Attributes) -> int | None:
 
 
 def is_alive(header: Attributes) -> bool:
-    """Whether the item has not expired; DynamoDB removes it some days after it has."""
+    """Return whether the item has not expired; DynamoDB removes it some days after it has."""
     expires_at = expiry_of(header)
     return expires_at is None or expires_at > time.time()
 
@@ -162,7 +162,7 @@ def chunked_of(number: int, carrier: Attributes) -> Chunked | None:
 
 
 def record_name(position: str) -> str:
-    """The attribute of the record at a position."""
+    """Return the attribute of the record at a position."""
     return f"{_RECORD}{position}"
 
 

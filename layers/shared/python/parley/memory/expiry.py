@@ -41,7 +41,7 @@ class TimeToLive:
         return self.of_finished() + int(OPEN_SECONDS)
 
     def ends_soon(self, expires_at: int | None) -> bool:
-        """Whether what expires then would not live for another retention.
+        """Return whether what expires then would not live for another retention.
 
         What has no such moment was written before there was one.
         """

@@ -63,7 +63,7 @@ class Unsent:
         )
         found = {
             part: item
-            for (of, part), item in self._items.items()
+            for (of, part), item in [*self._items.items()]  # a turn puts more from other threads
             if of == conversation and first <= part <= last
         }
         return [found[part] for part in sorted(found)]

@@ -146,7 +146,7 @@ class Approval:
         return self.status == "open"
 
     def may_be_decided_by(self, user_id: str, may: Collection[str]) -> bool:
-        """Whether somebody may decide on it.
+        """Return whether somebody may decide on it.
 
         Args:
             user_id: Who.

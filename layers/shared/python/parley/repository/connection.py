@@ -133,7 +133,7 @@ class _Connection(Connection):
             raise
 
     def is_to_begin(self) -> bool:
-        """Whether the next statement is the first of its transaction."""
+        """Return whether the next statement is the first of its transaction."""
         return (
             self.pgconn.transaction_status == TransactionStatus.IDLE
             and self.pgconn.pipeline_status == PipelineStatus.OFF

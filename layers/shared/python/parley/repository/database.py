@@ -148,7 +148,7 @@ class Database:
 
     @contextmanager
     def _at_once(self, scope: Scope) -> Iterator[Connection]:
-        """A connection of which each statement commits itself."""
+        """Open a connection of which each statement commits itself."""
         with self._engine(scope).connect() as connection:
             begin_in(_driver(connection), scope, at_once=True)
             yield connection
@@ -207,7 +207,7 @@ class Database:
 
     @contextmanager
     def transaction(self, scope: Scope) -> Iterator[Connection]:
-        """A transaction, committed at the end of the block and rolled back on an exception.
+        """Begin a transaction, committed at the end of the block and rolled back on an exception.
 
         Args:
             scope: Whose rows it sees.
@@ -223,7 +223,7 @@ class Database:
 
     @contextmanager
     def long_transaction(self, seconds: float) -> Iterator[Connection]:
-        """A transaction of the service in which each statement may take so long.
+        """Begin a transaction of the service in which each statement may take so long.
 
         Raises:
             StoreUnavailable: As from `transaction`; also when a lock was not to be had in time.

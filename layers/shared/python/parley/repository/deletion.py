@@ -50,21 +50,21 @@ def by_rows(sessions: Sequence[S]) -> Iterator[list[S]]:
         yield few
 
 
-def deletion(doomed: str) -> TextClause:
+def deletion(chosen: str) -> TextClause:
     """Make the statement that deletes some sessions and gives their ids.
 
     Args:
-        doomed: A query that locks the sessions' rows and gives them whole, each with its
+        chosen: A query that locks the sessions' rows and gives them whole, each with its
             `conversation` and with `not_before`, when its memory is removed for the last time.
     """
     return text(f"""
-WITH doomed AS MATERIALIZED ({doomed}),
+WITH chosen AS MATERIALIZED ({chosen}),
 keys AS MATERIALIZED (
   SELECT 'turn' AS kind, t.user_id, t.idempotency_key, t.fingerprint, t.created_at
-  FROM turns t JOIN doomed ON t.session_id = doomed.id
+  FROM turns t JOIN chosen ON t.session_id = chosen.id
   WHERE t.idempotency_key IS NOT NULL
   UNION ALL
-  SELECT 'session', user_id, idempotency_key, fingerprint, created_at FROM doomed
+  SELECT 'session', user_id, idempotency_key, fingerprint, created_at FROM chosen
   WHERE idempotency_key IS NOT NULL),
 buried AS (
   INSERT INTO idempotency_tombstones (user_id, kind, idempotency_key, fingerprint, expires_at)
@@ -75,8 +75,8 @@ buried AS (
   DO UPDATE SET fingerprint = excluded.fingerprint, expires_at = excluded.expires_at),
 outbox AS (
   INSERT INTO memory_deletions (conversation, not_before)
-  SELECT conversation, not_before FROM doomed
+  SELECT conversation, not_before FROM chosen
   ON CONFLICT (conversation) DO UPDATE SET not_before = excluded.not_before, below = NULL)
-DELETE FROM sessions s USING doomed WHERE s.id = doomed.id
+DELETE FROM sessions s USING chosen WHERE s.id = chosen.id
 RETURNING s.id
 """)

@@ -117,5 +117,5 @@ HELD_SECONDS = 10.0
 
 
 def in_money(limit: str) -> bool:
-    """Whether a limit is of nanodollars, and not of tokens."""
+    """Return whether a limit is of nanodollars, and not of tokens."""
     return "_usd" in limit

@@ -168,7 +168,10 @@ def _verifier(connection: Connection, role: str, url: URL) -> str:
 
 
 def _password_is_refused(url: URL) -> bool:
-    """Whether the server has another. What else keeps the login out shows when both are tried."""
+    """Return whether the server has another.
+
+    What else keeps the login out shows when both are tried.
+    """
     database = Database(
         lambda: url.render_as_string(hide_password=False), statement_timeout=10, as_owner=True
     )

@@ -289,7 +289,7 @@ class TurnExecutor:
             detail = f"The turn was stopped after {limits.turn_seconds:g} seconds."
             return await self._fail(attempt, RunFailed("turn_too_long", detail))
         if attempt.event_writer is not None:
-            # Who goes on from a finished memory runs nothing, and so could not tell what happened.
+            # An attempt that goes on from a finished memory runs nothing, and could not tell of it.
             await attempt.event_writer.settle()
         await attempt.journal.finish(memory)
         attempt.window_from = window.begins_at

@@ -98,7 +98,7 @@ def _sendable_call(call: dict[str, Any], offered: Collection[str]) -> dict[str, 
 
 
 def _is_known(item: dict[str, Any]) -> bool:
-    """Whether an item is one that the SDK knows; a message that holds nothing is refused later."""
+    """Return whether an item is one that the SDK knows; an empty message is refused later."""
     kind = item.get("type")
     return kind in _KINDS and (kind != "message" or bool(item.get("content")))
 

@@ -1,7 +1,7 @@
 """What a server tells of a call's tokens, on its way past the SDK.
 
-The SDK's own account of them knows no unknown: what a server did not tell is 0 there. Who reads the
-wire tells it here, and who asked for the call hears it.
+The SDK's own account of them knows no unknown: what a server did not tell is 0 there. The reader of
+the wire tells it here, and whoever asked for the call hears it.
 
 Importing this module imports the Agents SDK.
 """

@@ -66,7 +66,7 @@ class RaisedBefore(ParleyError):
 
 
 def is_of_tool(error: Exception, tool: FunctionTool, model_error: Exception | None) -> bool:
-    """Whether a tool raised something of its own, which it would perhaps not raise another time.
+    """Return whether a tool raised something of its own, which it might not raise another time.
 
     What another agent or its model failed with is none of it, however far down it is: the next
     attempt asks them again, and what they have answered is recorded.

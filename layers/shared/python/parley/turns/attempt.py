@@ -166,7 +166,7 @@ class Attempt:
             raise BudgetExceeded(reached.limit, no_room(reached))
 
     def _is_held(self, first: int) -> bool:
-        """Whether what a begin has held for the first call is about what that is to take."""
+        """Return whether what a begin has held for the first call is about what that is to take."""
         most = max(_MUCH_LARGER * first, first + _MUCH_MORE)
         return first > 0 and self.spending.tokens_held <= most
 

@@ -192,7 +192,7 @@ class Finalizer:
         return await self.stop(attempt, "cancelled", CANCELLED, _CANCELLED)
 
     async def _stands(self, attempt: Attempt, left: TurnMemory) -> bool:
-        """Whether Postgres still has what the reply tells of; restored, it may not."""
+        """Return whether Postgres still has what the reply tells of; restored, it may not."""
         if left.tool_calls > 0 and len(await attempt.journal.recorded()) < left.tool_calls:
             return False
         if left.decided:

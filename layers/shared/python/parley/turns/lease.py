@@ -99,7 +99,7 @@ class Lease:
     async def hold_tokens(
         self, *, held: int, spent: int, held_cost: int, spent_cost: int
     ) -> Reached | None:
-        """Hold of the budgets, and the turn for another lease; give what forbids it.
+        """Hold of the budgets, and the turn for another lease; return what forbids it.
 
         Raises:
             Fenced: This attempt was replaced, or the turn is over.

@@ -179,7 +179,7 @@ def _key(value: Any) -> Hashable:
 
 
 def _matches(value: str, pattern: str) -> bool | None:
-    """Whether a pattern is found in a text; None if the engine does not know the pattern."""
+    """Return whether a pattern is found in a text; None if the engine does not know the pattern."""
     engine = _engine(pattern)
     if engine is None:
         return None

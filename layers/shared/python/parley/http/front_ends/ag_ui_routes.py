@@ -141,7 +141,7 @@ async def _is_new(
     turn_id: UUID,
     answered: Callable[[], Awaitable[str]],
 ) -> bool:
-    """Whether the user's newest message is another than the one which a turn answers.
+    """Return whether the user's newest message is another than the one which a turn answers.
 
     It is if it stands behind something that the turn has said. A client that holds nothing of the
     turn's has the one message, or has forgotten it: then the texts tell.

@@ -110,7 +110,7 @@ class _Message:
         yield {"type": "tool-output-available", "toolCallId": call_id, "output": output}
 
     def asked(self, call_id: str, asked: Asked) -> Frames:
-        # Who may not decide is not asked: the chat would send an answer that is refused.
+        # Whoever may not decide is not asked: the chat would send an answer that is refused.
         mine = self.user_id == self._owner if asked.decider == USER else asked.decider in self.may
         if mine:
             yield from self._request(call_id, asked)

@@ -4,8 +4,8 @@ Each reader is told a turn from its start. What the log holds by then is told wi
 was taken back later; a reader that is told a text live, and then that it is void, is told so in the
 protocol's own way, or has to come back.
 
-A turn that waits for decisions ends what is told of it. Who has answered is told what comes after
-that for which was asked: the rest of the same message.
+A turn that waits for decisions ends what is told of it. Whoever has answered is told what
+comes after that for which was asked: the rest of the same message.
 """
 
 from __future__ import annotations

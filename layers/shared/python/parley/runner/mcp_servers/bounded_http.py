@@ -10,17 +10,19 @@ from typing import Any
 
 import httpx
 
+from parley.errors import ParleyError
+
 MAX_ANSWER_BYTES = 10_000_000
 """How large one answer may be."""
 
 _MOST_STREAMS = 20  # of one client
 
 
-class AnswerTooLarge(httpx.RequestError):
+class AnswerTooLarge(ParleyError, httpx.RequestError):
     """A server sends more than it may."""
 
 
-class ListenedEnough(httpx.RequestError):
+class ListenedEnough(ParleyError, httpx.RequestError):
     """A stream beside the answers, for what the server asks and tells, was opened too often."""
 
 

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from agents import UserError
 
+from parley.errors import ParleyError
 
-class McpServerFailed(UserError):
+
+class McpServerFailed(ParleyError, UserError):
     """An MCP server could not do what it was asked; the message says why, and quotes no address.
 
     The SDK tells the model what a `UserError` of a tool says, and wraps any other.

@@ -28,14 +28,14 @@ class TookTooLong(ParleyError):
 
 
 def loses_connection(error: BaseException) -> bool:
-    """Whether an error of a request says that its connection should not be used again."""
+    """Return whether an error of a request says that its connection should not be used again."""
     if isinstance(error, McpError):
         return error.error.code in (_TIMED_OUT, _CLOSED, _NO_SESSION)
     return any(isinstance(each, _ABOUT_CONNECTIONS) for each in _behind(error))
 
 
 def never_arrived(error: BaseException) -> bool:
-    """Whether an error says that the server cannot have seen the request."""
+    """Return whether an error says that the server cannot have seen the request."""
     origins = [each for each in _behind(error) if _is_origin(each)]
     return bool(origins) and all(
         isinstance(each, _NOT_SENT)
@@ -92,7 +92,7 @@ _ABOUT_CONNECTIONS = (
 
 
 def _is_origin(error: BaseException) -> bool:
-    """Whether an error is not made from another, as far as that matters here."""
+    """Return whether an error is not made from another, as far as that matters here."""
     if isinstance(error, BaseExceptionGroup):
         return False
     return error.__cause__ is None or isinstance(error, _ABOUT_TRANSPORT)
