@@ -9,17 +9,24 @@ FUNCTIONS := $(notdir $(patsubst %/app.py,%,$(wildcard functions/*/app.py)))
 OF_MODULES := $(sort $(notdir $(patsubst %/,%,$(dir $(filter-out %/app.py,$(wildcard functions/*/*.py))))))
 SOURCES := layers/shared/python cli local project functions packaging examples bench tests
 # Tests that leave each other alone, two files at a time, in the order that they are collected in; those
-# of the integration tests, which wait for more than half of their time, four.
+# of the integration tests, which wait for more than half of their time, four. Each process that runs
+# some imports all.
 AT_ONCE := -n 2 --dist loadfile --no-loadscope-reorder
 FOUR_AT_ONCE := $(AT_ONCE) -n 4
-# A third of a second of each process, for one file of the integration tests.
-LEAN := -p no:schemathesis
+# So where targets run side by side each is one process, and the integration tests are in parts: large
+# folders first, and then all that no other part has. A folder may be in one part only.
+PARTS := turns gateway+cli+stack+project api+stores workbench+restored
+FOLDERS := $(sort $(notdir $(patsubst %/,%,$(dir $(wildcard tests/integration/*/test_*.py)))))
+empty :=
+OTHERS := $(subst $(empty) ,+,$(strip $(filter-out $(subst +, ,$(PARTS)),$(FOLDERS))))
+INTEGRATION := $(addprefix integration-,$(PARTS) $(OTHERS))
 # Many tests wait more than they work: beside each target there is time for others. What one has to
-# say is said when it has ended; after one that fails none is begun, and make names it at the end.
-CHECKS := unit lint types imports
-TESTS := integration e2e $(CHECKS) template survival pages
+# say is said when it has ended; after one that fails none is begun, and make names it at the end. Those
+# that take longest begin, so that none is left alone at the end.
+CHECKS := unit types lint imports
+TESTS := $(INTEGRATION) survival pages e2e $(CHECKS) template
 side_by_side = $(MAKE) --jobs=$(1) $(if $(filter output-sync,$(.FEATURES)),--output-sync=target) \
-	--no-print-directory
+	--no-print-directory AT_ONCE= BROWSER=
 # Nothing of these may reach for AWS, a browser or a newer version of itself. Some want a region all
 # the same; whatever deploys must not take this one for the caller's.
 ifeq ($(origin AWS_DEFAULT_REGION),undefined)
@@ -32,7 +39,7 @@ export UV_PYTHON_DOWNLOADS := never
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help dev check test format lint types imports template unit integration pooled survival sdk-suite openapi prices setup clean
+.PHONY: help dev check test format lint types imports template unit integration $(INTEGRATION) pooled survival sdk-suite openapi prices setup clean
 
 help: ## Say what there is
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "%-14s %s\n", $$1, $$2}'
@@ -46,7 +53,7 @@ check: .venv/.test ## The quick checks: before each commit
 # What the targets need is there first: make would begin with those that wait for nothing, and end with
 # the longest.
 test: .venv/.test tests/clients/node_modules browser ## All checks and tests, as CI runs them
-	@+$(call side_by_side,3) $(TESTS)
+	@+$(call side_by_side,4) $(TESTS)
 
 lint: .venv/.test ## Style, and whether the code is formatted
 	$(BIN)/ruff check $(SOURCES)
@@ -65,10 +72,13 @@ imports: .venv/.test ## A lower floor never imports a higher one
 template: cfn-lint checkov ## The SAM template, and what reviewers say of it
 
 unit: .venv/.test ## Tests without sockets
-	$(BIN)/pytest tests/unit $(LEAN) --disable-socket --allow-unix-socket $(AT_ONCE)
+	$(BIN)/pytest tests/unit --disable-socket --allow-unix-socket $(AT_ONCE)
 
 integration: .venv/.test tests/clients/node_modules ## Tests on embedded PostgreSQL, moto and the local gateway
 	$(BIN)/pytest tests/integration $(FOUR_AT_ONCE)
+
+$(INTEGRATION): integration-%: .venv/.test tests/clients/node_modules
+	$(BIN)/pytest $(addprefix tests/integration/,$(subst +, ,$*))
 
 include tests/clients/targets.mk
 
@@ -77,7 +87,7 @@ pooled: .venv/.test ## Some of them with the functions behind PgBouncer in trans
 	PARLEY_TEST_POOLER=pgbouncer $(BIN)/pytest $(addprefix tests/integration/,$(POOLED)) $(AT_ONCE)
 
 survival: .venv/.test ## Tests that break the system on purpose: kills, zombies, schedules
-	$(BIN)/pytest tests/faults $(LEAN) --timeout=3000 $(AT_ONCE)
+	$(BIN)/pytest tests/faults --timeout=3000 $(AT_ONCE)
 
 sdk-suite: .venv/.test ## The Agents SDK's own session tests, on Parley's session (downloads them)
 	tests/sdk_suite/run.sh

@@ -23,7 +23,7 @@ from bench.stream_setup import BENCH, Child
 from playwright.sync_api import Page, expect
 
 from parley_local.stack import LocalStack
-from parley_testing.browser import HANG_MILLISECONDS, Visit, say, sign_in, started, turns
+from parley_testing.pages.browser import HANG_MILLISECONDS, Visit, say, sign_in, started, turns
 
 WARM_UP = 5
 

@@ -21,5 +21,6 @@ package: build ## The zips as SAM uploads them
 	@$(PACKAGING) parley_packages.zips $(BUILD_DIR) $(PACKAGES_DIR)
 
 e2e: .venv/.test ## The packaged functions, unzipped, under the Lambda runtime
-	@# The first test waits for the packages, and those perhaps for the network.
-	$(BIN)/pytest tests/e2e $(LEAN) --timeout=3000 $(AT_ONCE)
+	@# The first test waits for the packages, and those perhaps for the network. The tests of one worker
+	@# share functions and stores; those of what is installed have their own, and are the other's.
+	$(BIN)/pytest tests/e2e --timeout=3000 -n 2 --dist loadfile

@@ -14,15 +14,15 @@ from parley_project.generated import serve_here
 from parley_testing.models import input
 
 pytest_plugins = [
-    "parley_testing.at_length",
-    "parley_testing.collected",
-    "parley_testing.file_order",
+    "parley_testing.run.at_length",
+    "parley_testing.run.collected",
+    "parley_testing.run.file_order",
     "parley_testing.postgres.new_connections",
-    "parley_testing.read_once",
-    "parley_testing.slowest_files",
-    "parley_testing.temporary_root",
-    "parley_testing.together",
-    "parley_testing.unhurried_examples",
+    "parley_testing.run.read_once",
+    "parley_testing.run.slowest_files",
+    "parley_testing.run.temporary_root",
+    "parley_testing.run.together",
+    "parley_testing.run.unhurried_examples",
 ]
 
 

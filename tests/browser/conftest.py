@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, ViewportSize, expect
 
 from parley_local.stack import LocalStack
-from parley_testing.browser import HANG_MILLISECONDS, Visit, sign_in, started
+from parley_testing.models.told_model import ToldModel
+from parley_testing.pages.browser import HANG_MILLISECONDS, Visit, sign_in, sign_in_here, started
 from parley_testing.refunds_project import refunds_project
-from parley_testing.told_model import ToldModel
 from parley_testing.waiting import HANG_SECONDS
 from parley_testing.warm.starting import Starts, forked_starts
 
@@ -52,6 +52,7 @@ def browser() -> Iterator[Browser]:
 
 
 Enter = Callable[..., Visit]
+USUAL: ViewportSize = {"width": 1280, "height": 720}
 
 
 @pytest.fixture
@@ -75,9 +76,53 @@ def user(request: pytest.FixtureRequest) -> str:
     return name[:100].replace(" ", "_")
 
 
+@pytest.fixture(scope="session")
+def chat_visit(stack: LocalStack, browser: Browser) -> Iterator[Visit]:
+    """The browser behind `page`."""
+    visit = Visit(browser, stack.url, viewport=USUAL)
+    visit.tab().goto("/chat")
+    yield visit
+    visit.close()
+
+
 @pytest.fixture
-def page(visit: Enter, user: str) -> Page:
-    """The chat page, with the test's user signed in."""
-    page = visit().tab()
-    sign_in(page, user)
-    return page
+def page(chat_visit: Visit, user: str) -> Iterator[Page]:
+    """The chat page, with the test's user signed in.
+
+    It is one tab for all tests, in which one user signs in after the other: a tab of its own is a
+    process. Who looks at what the browser keeps, or changes its clock, makes a visit.
+    """
+    (page,) = chat_visit.context.pages
+    sign_in_here(page, user)
+    yield page
+    try:
+        chat_visit.check()
+    finally:
+        page.unroute_all()
+        page.set_viewport_size(USUAL)
+        page.evaluate("[sessionStorage, localStorage].forEach((each) => each.clear())")
+        page.goto("/chat")
+
+
+@pytest.fixture(scope="session")
+def console_visit(stack: LocalStack, browser: Browser) -> Iterator[Visit]:
+    """The browser behind `console`."""
+    visit = Visit(browser, stack.url)
+    sign_in(visit.tab(), "root", "/console")
+    yield visit
+    visit.close()
+
+
+@pytest.fixture
+def console(console_visit: Visit) -> Iterator[Page]:
+    """The operations page, with an administrator signed in: one tab for all tests."""
+    (page,) = console_visit.context.pages
+    page.goto("/console#turns/nothing")  # where the last test ended is not looked at again
+    expect(page.get_by_role("alert")).to_contain_text("There is no such turn")
+    page.goto("/console#now")
+    expect(page.get_by_role("status")).to_have_text("Now is shown.")
+    yield page
+    try:
+        console_visit.check()
+    finally:
+        page.unroute_all()

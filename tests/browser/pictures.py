@@ -20,9 +20,9 @@ from playwright.sync_api import Browser, expect
 from parley.ids import first_id
 from parley_local.postgres import DATABASE
 from parley_local.stack import LocalStack
-from parley_testing.browser import HANG_MILLISECONDS, Visit, say, sign_in, started, turn
 from parley_testing.models.server import Called, Gate, Raw, Said, Streamed
-from parley_testing.told_model import ToldModel
+from parley_testing.models.told_model import ToldModel
+from parley_testing.pages.browser import HANG_MILLISECONDS, Visit, say, sign_in, started, turn
 
 WEEK = """\
 Both are on your list now. Here is how the week could go:

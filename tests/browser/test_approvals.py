@@ -7,14 +7,13 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import httpx
-import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from parley_local.stack import LocalStack
-from parley_testing.browser import Visit, say, sign_in, turn
 from parley_testing.models.server import Called, Said
-from parley_testing.page_checks import fits, serious, tab_to
-from parley_testing.told_model import ToldModel
+from parley_testing.models.told_model import ToldModel
+from parley_testing.pages.browser import Visit, say, sign_in, turn
+from parley_testing.pages.page_checks import NARROW, WIDE, keeps_nobody_out, tab_to
 
 Enter = Callable[..., Visit]
 
@@ -142,25 +141,23 @@ def test_what_is_longer_than_an_event_is_said_to_be_until_it_is_read(
     expect(asks.get_by_role("button", name="Change")).to_be_visible()
 
 
-@pytest.mark.parametrize(
-    ("text", "told"),
-    [
-        ('{"z":1e400,"cents":1,"cents":2}', '{\n  "z": 1e400,\n  "cents": 1,\n  "cents": 2\n}'),
-        ('{"10":1.0,"9":[ ],"a":{}}', '{\n  "10": 1.0,\n  "9": [],\n  "a": {}\n}'),
-        ('["\\u00e9,\\"{",[-0.0]]', '[\n  "é,\\"{",\n  [\n    -0.0\n  ]\n]'),
-        ('{"cut": "te', '{"cut": "te'),
-    ],
-)
-def test_json_is_shown_as_it_was_written(visit: Enter, text: str, told: str) -> None:
-    page = visit().tab()
-    page.goto("/chat")
+def test_json_is_shown_as_it_was_written(page: Page) -> None:
+    written = {
+        '{"z":1e400,"cents":1,"cents":2}': '{\n  "z": 1e400,\n  "cents": 1,\n  "cents": 2\n}',
+        '{"10":1.0,"9":[ ],"a":{}}': '{\n  "10": 1.0,\n  "9": [],\n  "a": {}\n}',
+        '["\\u00e9,\\"{",[-0.0]]': '[\n  "é,\\"{",\n  [\n    -0.0\n  ]\n]',
+        '{"cut": "te': '{"cut": "te',
+    }
     (script,) = page.locator("script[src*='/chat/main.js']").all()
     module = (script.get_attribute("src") or "").replace("chat/main.js", "shared/json_text.js")
-    read = """async ([module, text]) => {
+    read = """async ([module, texts]) => {
         const { indented, changeable } = await import(new URL(module, document.baseURI));
-        return [indented(text), changeable(text)];
+        return texts.map((text) => [indented(text), changeable(text)]);
     }"""
-    assert page.evaluate(read, [module, text]) == [told, told]
+
+    read_out = page.evaluate(read, [module, list(written)])
+
+    assert read_out == [[told, told] for told in written.values()]
 
 
 def test_one_tab_decides_and_the_other_sees_it(visit: Enter, model: ToldModel, user: str) -> None:
@@ -210,7 +207,9 @@ def test_who_is_too_late_is_told_what_was_decided(
     expect(shown).to_contain_text("Done with too late.")
 
 
-def test_what_has_expired_cannot_be_decided(page: Page, model: ToldModel) -> None:
+def test_what_has_expired_cannot_be_decided(visit: Enter, model: ToldModel, user: str) -> None:
+    page = visit().tab()
+    sign_in(page, user)
     shown = ask(page, model, "expires")
     page.clock.set_fixed_time(datetime.now() + timedelta(days=8))
 
@@ -240,23 +239,17 @@ def test_a_message_sent_meanwhile_waits_and_the_turn_can_be_stopped(
     expect(turn(page, "and then")).to_contain_text("You said: and then")
 
 
-@pytest.mark.parametrize("width", [360, 1440])
-def test_it_is_for_everybody(visit: Enter, model: ToldModel, user: str, width: int) -> None:
-    page = visit(viewport={"width": width, "height": 800}).tab()
-    sign_in(page, user.replace("[", "-").replace("]", ""))
+def test_it_is_for_everybody(page: Page, model: ToldModel) -> None:
     long = {"order": "x" * 300, "cents": 1}
-    shown = ask(page, model, f"for everybody {width}", Called("refund", long))
-    assert serious(page) == []
-    fits(page)
+    shown = ask(page, model, "for everybody", Called("refund", long))
+    keeps_nobody_out(page, axe_at=NARROW)
     tab_to(page, ".approval .small")
     page.keyboard.press("Enter")
-    assert serious(page) == []
-    fits(page)
+    keeps_nobody_out(page, axe_at=WIDE)
     tab_to(page, ".approval input")
     page.keyboard.type("fine")
     tab_to(page, ".approval button.main")
     page.keyboard.press("Enter")
 
-    expect(shown).to_contain_text(f"Done with for everybody {width}.")
-    assert serious(page) == []
-    fits(page)
+    expect(shown).to_contain_text("Done with for everybody.")
+    keeps_nobody_out(page, axe_at=NARROW)

@@ -14,12 +14,12 @@ from playwright.sync_api import Locator, Page, expect
 
 from parley_local.postgres import DATABASE
 from parley_local.stack import LocalStack
-from parley_testing.browser import Visit, sign_in
-from parley_testing.hostile_text import BIDI, ESCAPES, HOSTILE, HUGE, SCRIPTS, harmless
 from parley_testing.models.server import Called, Gate, Raw, Said, Streamed
-from parley_testing.page_checks import fits, serious, tab_to
+from parley_testing.models.told_model import ToldModel
+from parley_testing.pages.browser import Visit, sign_in, sign_in_here
+from parley_testing.pages.hostile_text import BIDI, ESCAPES, HOSTILE, HUGE, SCRIPTS, harmless
+from parley_testing.pages.page_checks import NARROW, WIDTHS, keeps_nobody_out, tab_to
 from parley_testing.stack_death import kill_streaming_process, let_another_carry_on
-from parley_testing.told_model import ToldModel
 
 Enter = Callable[..., Visit]
 
@@ -69,15 +69,6 @@ def talker(stack: LocalStack, user: str) -> Iterator[Talker]:
     talker = Talker(stack, re.sub(r"[^\w-]", "-", user))
     with talker.client:
         yield talker
-
-
-@pytest.fixture
-def console(visit: Enter) -> Page:
-    """The operations page, with an administrator signed in."""
-    page = visit().tab()
-    sign_in(page, "root", "/console")
-    expect(page.get_by_role("heading", level=1)).to_have_text("Now")
-    return page
 
 
 def opened(page: Page, part: str) -> None:
@@ -387,19 +378,16 @@ def test_a_turn_that_failed_says_why(console: Page, model: ToldModel, talker: Ta
     expect(console.locator(".time-line .end")).to_contain_text("Is failed")
 
 
-@pytest.mark.parametrize(
-    ("address", "said"),
-    [
+def test_what_is_not_there_is_said_so(console: Page) -> None:
+    for address, said in (
         ("turns/018f0000-0000-7000-8000-000000000001", "There is no such turn"),
         ("sessions/018f0000-0000-7000-8000-000000000001", "There is no such session"),
         ("turns/<img src=x onerror=window.owned=1>", "There is no such turn"),
-    ],
-)
-def test_what_is_not_there_is_said_so(console: Page, address: str, said: str) -> None:
-    console.goto(f"/console#{address}")
+    ):
+        console.goto(f"/console#{address}")
 
-    expect(console.get_by_role("alert")).to_contain_text(said)
-    harmless(console)
+        expect(console.get_by_role("alert")).to_contain_text(said)
+        harmless(console)
 
 
 def test_text_from_wherever_it_comes_is_only_read(
@@ -439,10 +427,15 @@ def test_text_from_wherever_it_comes_is_only_read(
     expect(console.locator(".time-line .tool").first).to_contain_text("⟨U+202E⟩")
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [360, 1440])
+@pytest.mark.parametrize(
+    "scheme",
+    [
+        "light",
+        pytest.param("dark", marks=pytest.mark.at_length("test_console_approvals.py looks so")),
+    ],
+)
 def test_every_part_fits_and_keeps_nobody_out(
-    visit: Enter, model: ToldModel, talker: Talker, width: int, scheme: str
+    visit: Enter, model: ToldModel, talker: Talker, scheme: str
 ) -> None:
     task = {"title": "a task " * 20, "notes": None, "due_at": None}
     model.when("do all", Called("add_task", task), Said("Done. " * 100))
@@ -450,24 +443,22 @@ def test_every_part_fits_and_keeps_nobody_out(
     session_id = talker.session(name="W" * 60)
     turn = talker.say(session_id, "do all")
     talker.say(session_id, "fail")
-    call = escalated(talker, model, f"{width} {scheme}", "Needs a person. " * 20)
-    page = visit(viewport={"width": width, "height": 800}, color_scheme=scheme).tab()
+    call = escalated(talker, model, f"in the {scheme}", "Needs a person. " * 20)
+    page = visit(color_scheme=scheme).tab()
     page.goto("/console")
     expect(page.get_by_label("Your name")).to_be_visible()
-    assert serious(page) == []
-    fits(page)
-    sign_in(page, "root", "/console")
+    keeps_nobody_out(page, axe_at=NARROW)
+    sign_in_here(page, "root")
 
-    for address in (
+    for place, address in enumerate((
         "now", "figures", "sessions", f"sessions/{call}", "escalations", "cleanup",
         f"turns/{turn['id']}", "turns/nothing",
-    ):  # fmt: skip
+    )):  # fmt: skip
         page.goto(f"/console#{address}")
         expect(page.get_by_role("status")).to_contain_text("shown")
         expect(page.locator(".body")).not_to_have_attribute("aria-busy", "true")
         unfold(page)
-        assert serious(page) == [], address
-        fits(page)
+        keeps_nobody_out(page, axe_at=WIDTHS[place % 2])
     dark = page.evaluate("matchMedia('(prefers-color-scheme: dark)').matches")
     ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert (ground == "rgb(22, 24, 26)") == dark == (scheme == "dark")

@@ -10,10 +10,10 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from parley_local.stack import LocalStack
-from parley_testing.browser import Visit, sign_in
 from parley_testing.models.server import Called, Said
-from parley_testing.page_checks import fits, serious, tab_to
-from parley_testing.told_model import ToldModel
+from parley_testing.models.told_model import ToldModel
+from parley_testing.pages.browser import Visit, sign_in
+from parley_testing.pages.page_checks import NARROW, WIDE, keeps_nobody_out, tab_to
 from parley_testing.waiting import wait_for
 
 Enter = Callable[..., Visit]
@@ -40,13 +40,6 @@ def turn_of(stack: LocalStack, user: str, asked: dict[str, Any]) -> Any:
     turn = asked["turn"]
     path = f"{stack.url}/sessions/{turn['session_id']}/turns/{turn['id']}"
     return httpx.get(path, headers=stack.headers(user), timeout=None, trust_env=False).json()
-
-
-@pytest.fixture
-def console(visit: Enter) -> Page:
-    page = visit().tab()
-    sign_in(page, "root", "/console")
-    return page
 
 
 def test_a_turn_that_waits_leads_to_what_it_waits_for_which_is_approved(
@@ -158,24 +151,28 @@ def test_a_waiting_turn_is_listed_as_such(
     expect(waiting.get_by_role("link", name=asked["turn"]["id"][-12:])).to_be_visible()
 
 
-@pytest.mark.parametrize("width", [360, 1440])
+@pytest.mark.parametrize(
+    "scheme",
+    [
+        pytest.param("light", marks=pytest.mark.at_length("test_console.py looks at it so")),
+        "dark",
+    ],
+)
 def test_it_is_for_everybody(
-    visit: Enter, stack: LocalStack, model: ToldModel, user: str, width: int
+    visit: Enter, stack: LocalStack, model: ToldModel, user: str, scheme: str
 ) -> None:
     user = user.replace("[", "-").replace("]", "")
     asked = asking(stack, model, user, Called("pay", {"order": "x" * 300}))
-    page = visit(viewport={"width": width, "height": 800}).tab()
+    page = visit(color_scheme=scheme).tab()
     sign_in(page, "root", "/console#approvals")
     expect(page.get_by_role("heading", level=1)).to_have_text("Approvals")
-    assert serious(page) == []
-    fits(page)
+    expect(page.get_by_role("status")).to_have_text("Approvals is shown.")
+    keeps_nobody_out(page, axe_at=WIDE)
     page.goto(f"/console#approvals/{asked['approvals'][0]['id']}")
     expect(page.locator(".approval")).to_be_visible()
-    assert serious(page) == []
-    fits(page)
+    keeps_nobody_out(page, axe_at=NARROW)
     tab_to(page, ".approval button.main")
     page.keyboard.press("Enter")
 
     expect(page.locator(".approval")).to_contain_text("Approved")
-    assert serious(page) == []
-    fits(page)
+    keeps_nobody_out(page, axe_at=NARROW)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 import pytest
 from playwright.sync_api import Page, expect
 
-from parley_testing.browser import Visit, say, sign_in, turn
 from parley_testing.models.server import Called, Gate, Raw, Said, Streamed
-from parley_testing.page_checks import fits, serious, tab_to
-from parley_testing.told_model import ToldModel
+from parley_testing.models.told_model import ToldModel
+from parley_testing.pages.browser import Visit, say, sign_in_here, turn
+from parley_testing.pages.page_checks import NARROW, WIDE, fits, keeps_nobody_out, serious, tab_to
 
 Enter = Callable[..., Visit]
 
@@ -39,20 +40,23 @@ print("hello", "to a line that is much longer than a narrow screen is wide, and 
 """
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [360, 1440])
+@pytest.mark.parametrize(
+    "scheme",
+    [
+        pytest.param("light", marks=pytest.mark.at_length("test_approvals.py looks at it so")),
+        "dark",
+    ],
+)
 def test_every_state_fits_and_keeps_nobody_out(
-    visit: Enter, model: ToldModel, user: str, width: int, scheme: str
+    visit: Enter, model: ToldModel, user: str, scheme: str
 ) -> None:
-    page = visit(viewport={"width": width, "height": 800}, color_scheme=scheme).tab()
+    page = visit(color_scheme=scheme).tab()
     page.goto("/chat")
     expect(page.get_by_label("Your name")).to_be_visible()
-    assert serious(page) == []
-    fits(page)
-    sign_in(page, user.replace("[", "-").replace("]", ""))
+    keeps_nobody_out(page, axe_at=NARROW)
+    sign_in_here(page, re.sub(r"[^\w-]", "-", user))
     expect(page.get_by_role("group", name="Whom do you want to talk to?")).to_be_visible()
-    assert serious(page) == []
-    fits(page)
+    keeps_nobody_out(page, axe_at=WIDE)
     gate = Gate()
     arguments = {"title": "a task", "notes": None, "due_at": None}
     model.when("show all", Called("add_task", arguments), Said(TEXT))
@@ -68,14 +72,14 @@ def test_every_state_fits_and_keeps_nobody_out(
     expect(turn(page, "run")).to_contain_text("half")
     say(page, "wait")
     expect(turn(page, "wait")).to_contain_text("Waits its turn")
+    keeps_nobody_out(page, axe_at=NARROW)
+    page.set_viewport_size({"width": NARROW, "height": 800})
+    page.get_by_role("button", name="Conversations").click()
+    expect(page.get_by_role("link", name="show all")).to_be_visible()
     assert serious(page) == []
     fits(page)
-    if width == 360:
-        page.get_by_role("button", name="Conversations").click()
-        expect(page.get_by_role("link", name="show all")).to_be_visible()
-        assert serious(page) == []
-        fits(page)
-        page.keyboard.press("Escape")
+    page.keyboard.press("Escape")
+    page.set_viewport_size({"width": WIDE, "height": 800})
     page.get_by_role("button", name="Delete").click()
     expect(page.get_by_role("dialog")).to_be_visible()
     assert serious(page) == []

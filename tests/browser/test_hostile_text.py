@@ -8,10 +8,10 @@ import httpx
 from playwright.sync_api import Page, expect
 
 from parley_local.stack import LocalStack
-from parley_testing.browser import Visit, say, turn
-from parley_testing.hostile_text import BIDI, ESCAPES, HOSTILE, HUGE, SCRIPTS, harmless
 from parley_testing.models.server import Called, Said
-from parley_testing.told_model import ToldModel
+from parley_testing.models.told_model import ToldModel
+from parley_testing.pages.browser import Visit, say, turn
+from parley_testing.pages.hostile_text import BIDI, ESCAPES, HOSTILE, HUGE, SCRIPTS, harmless
 
 Enter = Callable[..., Visit]
 

@@ -21,9 +21,9 @@ from parley.http.web import SignIn, router
 from parley_backend import backend
 from parley_local.stack import LocalStack
 from parley_testing.api.handlers import Answer, Context, rest_event
-from parley_testing.browser import Visit, say, turn
-from parley_testing.oidc_issuer import OidcIssuer
-from parley_testing.told_model import ToldModel
+from parley_testing.api.oidc_issuer import OidcIssuer
+from parley_testing.models.told_model import ToldModel
+from parley_testing.pages.browser import Visit, say, turn
 
 Enter = Callable[..., Visit]
 

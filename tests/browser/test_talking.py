@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 from playwright.sync_api import Page, expect
 
-from parley_testing.browser import Visit, say, sign_in, turn, turns
 from parley_testing.models.server import Called, Gate, Said, Streamed
-from parley_testing.told_model import ToldModel
+from parley_testing.models.told_model import ToldModel
+from parley_testing.pages.browser import Visit, say, sign_in, turn, turns
 
 Enter = Callable[..., Visit]
 

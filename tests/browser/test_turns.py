@@ -7,10 +7,10 @@ from collections.abc import Callable
 from playwright.sync_api import Page, expect
 
 from parley_local.stack import LocalStack
-from parley_testing.browser import Visit, say, sign_in, turn, turns
 from parley_testing.models.server import Called, Gate, Raw, Said, Streamed
+from parley_testing.models.told_model import ToldModel
+from parley_testing.pages.browser import Visit, say, sign_in, turn, turns
 from parley_testing.stack_death import kill_streaming_process, let_another_carry_on
-from parley_testing.told_model import ToldModel
 from parley_testing.waiting import wait_for
 
 Enter = Callable[..., Visit]
@@ -149,6 +149,19 @@ def test_older_messages_come_as_one_scrolls_up(
     expect(turns(page)).to_have_count(many)
     expect(turns(page).first).to_contain_text("number 1.")
     expect(page.get_by_role("button", name="Show older messages")).to_be_hidden()
+
+
+def test_older_messages_come_until_they_fill_what_is_in_sight(
+    page: Page, model: ToldModel, stack: LocalStack, user: str
+) -> None:
+    many = 45
+    said = stack_messages(stack, user, many)
+
+    page.set_viewport_size({"width": 1280, "height": 10_000})
+    page.goto(f"/chat#{said}")
+    page.reload()
+
+    expect(turns(page)).to_have_count(many)
 
 
 def stack_messages(stack: LocalStack, user: str, many: int) -> str:

@@ -9,12 +9,25 @@ from typing import Any
 
 import pytest
 
-from parley_testing.packaged.deployment import Deployment
+from parley_testing.packaged.deployment import Deploy, Deployment
 from parley_testing.packaged.packages import Packages
 from parley_testing.packaged.probe import probe as start_of
 
 FUNCTIONS = ["Authorizer", "Cleanup", "Messages", "Migrate", "Sessions", "Stream", "Worker"]
 HANDLERS = [name for name in FUNCTIONS if name != "Stream"]
+RUN_AGENTS = {"Messages", "Stream", "Worker"}
+LOOKED_AT = [
+    each
+    if each in ("Messages", "Sessions")
+    else pytest.param(
+        each,
+        marks=pytest.mark.at_length(
+            "where nothing is but the packages it is started in test_events.py; one that runs"
+            " agents and one that runs none are looked at here, and the layers of all"
+        ),
+    )
+    for each in FUNCTIONS
+]
 Probe = Callable[[str], dict[str, Any]]
 
 
@@ -50,9 +63,9 @@ def test_the_functions_of_the_template_are_those_tested_here(packages: Packages)
 @pytest.mark.at_length("each function is started so in e2e/test_events.py")
 @pytest.mark.parametrize("name", HANDLERS)
 def test_a_cold_start_is_timed(
-    name: str, deployment: Deployment, capsys: pytest.CaptureFixture[str]
+    name: str, deploy: Deploy, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    function = deployment[name]
+    function = deploy()[name]
 
     function.invoke({})
 
@@ -62,7 +75,7 @@ def test_a_cold_start_is_timed(
     assert milliseconds > 0
 
 
-@pytest.mark.parametrize("name", FUNCTIONS)
+@pytest.mark.parametrize("name", LOOKED_AT)
 def test_a_function_imports_only_from_its_packages_and_the_runtime(
     name: str, packages: Packages, probe: Probe
 ) -> None:
@@ -82,11 +95,17 @@ def test_a_function_imports_only_from_its_packages_and_the_runtime(
     assert Path(seen["files"]["parley"]).is_relative_to(package.opt)
 
 
-@pytest.mark.parametrize("name", FUNCTIONS)
+def test_only_functions_that_run_agents_carry_their_layer(packages: Packages) -> None:
+    carry = {name for name, layers in packages.built.layers.items() if "AgentsLayer" in layers}
+
+    assert carry == RUN_AGENTS
+
+
+@pytest.mark.parametrize("name", LOOKED_AT)
 def test_only_functions_that_run_agents_have_their_sdk(name: str, probe: Probe) -> None:
     seen = probe(name)
 
-    runs_agents = name in ("Messages", "Stream", "Worker")
+    runs_agents = name in RUN_AGENTS
     assert ("agents" in seen["files"]) == runs_agents
     # Its version too, which the SDK tells the model's server, is read from its distribution.
     assert ("openai-agents" in seen["versions"]) == runs_agents

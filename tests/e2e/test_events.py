@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -19,9 +17,8 @@ from parley_local.issuer import issue_token
 from parley_testing.account.moto import Account
 from parley_testing.api.pages import Pages
 from parley_testing.models.server import ModelServer, Said
-from parley_testing.packaged.deployment import Deployment, new_memory_table, stack_variables
-from parley_testing.packaged.packages import Packages
-from parley_testing.postgres.databases import DatabasePool, connect
+from parley_testing.packaged.deployment import Deployment
+from parley_testing.postgres.databases import connect
 from parley_testing.stores.asking import ask_as_events_do
 from parley_testing.stores.talk import begin, request, say
 
@@ -58,44 +55,19 @@ OF_STREAM = sorted(
 MESSAGES = "/sessions/{session_id}/messages"
 
 
-@dataclass(frozen=True)
-class Warm:
-    """A stack that serves one event after the other, and where it keeps what they leave."""
-
-    deployment: Deployment
-    database_url: str
-    memory_table: str
-
-
 def read_event(name: str) -> dict[str, Any]:
     found: dict[str, Any] = json.loads((EVENTS / f"{name}.json").read_text())
     return found
 
 
-@pytest.fixture(scope="module")
-def warm(
-    packages: Packages,
-    account: Account,
-    databases: DatabasePool,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[Warm]:
-    """A stack for all events of the API: each function is started once."""
-    with databases.lend() as url, ModelServer(lambda _: Said("You have nothing to do.")) as model:
-        table = new_memory_table(account, packages)
-        variables = stack_variables(account, url, table, account.queue(), model)
-        with Deployment(packages, variables, tmp_path_factory.mktemp("warm")) as deployment:
-            yield Warm(deployment, url, table)
-
-
 @pytest.fixture
-def alices(warm: Warm, databases: DatabasePool, account: Account) -> Deployment:
+def alices(deployment: Deployment, model: ModelServer, database_url: str) -> Deployment:
     """The stack in which nothing is but what the events name.
 
     That is Alice's session with one completed turn, her task, and a turn of hers that waits.
     """
-    databases.empty(warm.database_url)
-    account.empty(warm.memory_table)
-    database = Database(lambda: warm.database_url, statement_timeout=10)
+    model.script = lambda asked: Said("You have nothing to do.")
+    database = Database(lambda: database_url, statement_timeout=10)
     SessionRepository(database).create(
         SESSION,
         "alice",
@@ -107,13 +79,13 @@ def alices(warm: Warm, databases: DatabasePool, account: Account) -> Deployment:
         fingerprint=b"",
     )
     say(TurnRepository(database, window=100), request("alice", str(SESSION), turn_id=TURN))
-    with connect(warm.database_url) as sql:
+    with connect(database_url) as sql:
         ask_as_events_do(database, sql)
         sql.execute(
             "INSERT INTO tasks (id, user_id, title) VALUES (%s, 'alice', 'buy milk')", [TASK]
         )
     database.close()
-    return warm.deployment
+    return deployment
 
 
 @pytest.mark.parametrize("name", OF_API)
@@ -158,7 +130,7 @@ def test_the_queue_has_a_turn_carried_out_that_waits(
         "POST", MESSAGES, {"text": "hello"}, session=session, headers={"Prefer": "respond-async"}
     )
     assert queued.status == 202, queued
-    (message,) = account.messages(wakeups)
+    (message,) = [each for each in account.messages(wakeups) if each["Body"] == session]
     event = read_event("worker/wakeup")
     event["Records"][0] |= {
         "body": message["Body"],
@@ -216,8 +188,7 @@ def test_the_schedule_has_a_worker_told_of_a_turn_that_was_left(
         "cleanup": None,
         "done": True,
     }
-    (message,) = account.messages(wakeups)
-    assert message["Body"] == session
+    assert [each["Body"] for each in account.messages(wakeups)] == [session]
     assert sql.execute("SELECT status, attempt FROM turns").fetchall() == [("running", 1)]
 
 
@@ -237,8 +208,8 @@ def test_the_schedule_has_removed_what_is_past_its_time(
     assert sql.execute("SELECT name FROM sessions").fetchall() == [("new",)]
 
 
-def test_the_authorizer_names_the_user_of_a_token(deployment: Deployment, tmp_path: Path) -> None:
-    token = issue_token(tmp_path / "issuer", "alice")
+def test_the_authorizer_names_the_user_of_a_token(deployment: Deployment, issuer: Path) -> None:
+    token = issue_token(issuer, "alice")
     event = read_event("authorizer/token") | {"authorizationToken": f"Bearer {token}"}
 
     policy = deployment["Authorizer"].invoke(event).json

@@ -42,9 +42,8 @@ def test_an_exception_is_the_answer_and_the_process_stays(deployment: Deployment
     assert migrate.runtime_pid == process
 
 
-def test_a_missing_setting_stops_the_function_at_init_and_is_named(deployment: Deployment) -> None:
-    for name in ("DATABASE_SECRET_ARN", "DATABASE_RUNTIME_SECRET_ARN"):
-        deployment.variables[name] = ""
+def test_a_missing_setting_stops_the_function_at_init_and_is_named(deploy: Deploy) -> None:
+    deployment = deploy(DATABASE_SECRET_ARN="", DATABASE_RUNTIME_SECRET_ARN="")
 
     reply = deployment["Sessions"].invoke({})
 
@@ -53,22 +52,22 @@ def test_a_missing_setting_stops_the_function_at_init_and_is_named(deployment: D
 
 
 def test_a_turn_that_a_slow_model_holds_up_is_let_go_in_time_and_goes_on_later(
-    deploy: Deploy, model: ModelServer, go_on: threading.Event
+    deploy: Deploy, deployment: Deployment, model: ModelServer, go_on: threading.Event
 ) -> None:
     def slow(asked: Asked) -> Step:
         go_on.wait(HANG_SECONDS)
         return Said("at last")
 
-    session = deploy().send("POST", "/sessions", {}).json["id"]
+    session = deployment.send("POST", "/sessions", {}).json["id"]
     send = {"body": {"text": "hello"}, "headers": {"Idempotency-Key": "k"}, "session": session}
-    deployment = next(_warm_ones(deploy))
+    hurried = next(_warm_ones(deploy))
     model.script = slow
 
-    first = deployment.send("POST", MESSAGES, **send)
+    first = hurried.send("POST", MESSAGES, **send)
     go_on.set()
-    second = deployment.send("POST", MESSAGES, **send)
+    second = hurried.send("POST", MESSAGES, **send)
     while second.status == 504:  # a slow machine needs more than the two seconds that are left
-        second = deployment.send("POST", MESSAGES, **send)
+        second = hurried.send("POST", MESSAGES, **send)
 
     assert (first.status, first.json["code"]) == (504, "turn_timeout")
     assert second.status == 201, second
@@ -76,13 +75,13 @@ def test_a_turn_that_a_slow_model_holds_up_is_let_go_in_time_and_goes_on_later(
     assert second.json["reply"]["content"] == "at last"
 
 
+@pytest.mark.at_length("below its process dies; what ends one that hangs is Lambda's")
 def test_a_process_that_hangs_is_ended_when_time_is_up_and_another_resumes_its_turn(
-    deploy: Deploy, model: ModelServer, sql: psycopg.Connection
+    deploy: Deploy, deployment: Deployment, model: ModelServer, sql: psycopg.Connection
 ) -> None:
-    sessions = deploy()
-    for deployment in _warm_ones(deploy):
-        session = sessions.send("POST", "/sessions", {}).json["id"]
-        messages = deployment["Messages"]
+    for hurried in _warm_ones(deploy):
+        session = deployment.send("POST", "/sessions", {}).json["id"]
+        messages = hurried["Messages"]
         model.script = _after_the_tool(partial(os.kill, messages.runtime_pid, signal.SIGSTOP))
         message = _message(session, key=session)
 
@@ -92,19 +91,19 @@ def test_a_process_that_hangs_is_ended_when_time_is_up_and_another_resumes_its_t
         sql.execute("DELETE FROM tasks")
     messages.invoke(rest_event("POST", "/messages", {}))  # ends the one that hangs
     _expire_leases(sql)
-    after = deploy()["Messages"].invoke(message).answer
+    after = deployment["Messages"].invoke(message).answer
 
     assert reply.status == 200
-    assert f"timed out after {deployment.timeout:.2f} seconds" in reply.text
+    assert f"timed out after {hurried.timeout:.2f} seconds" in reply.text
     assert after.status == 201, after
     assert _tasks(sql) == ["buy milk"]
 
 
 def test_the_next_process_resumes_the_turn_of_one_that_died(
-    deployment: Deployment, model: ModelServer, sql: psycopg.Connection
+    deploy: Deploy, deployment: Deployment, model: ModelServer, sql: psycopg.Connection
 ) -> None:
     session = deployment.send("POST", "/sessions", {}).json["id"]
-    messages = _warm(deployment)
+    messages = _warm(deploy())
     first_process = messages.runtime_pid
     model.script = _after_the_tool(lambda: os.kill(first_process, signal.SIGKILL))
 

@@ -24,10 +24,11 @@ from parley_testing.api.pages import Pages
 from parley_testing.models.server import Called, ModelServer, Said, in_order
 from parley_testing.packaged.deployment import Deployment
 from parley_testing.packaged.installed import Installed, copy_project, install
-from parley_testing.packaged.own_project import outgrow
-from parley_testing.packaged.packages import Packages, unpack
+from parley_testing.packaged.own_project import add_agent, outgrow
+from parley_testing.packaged.packages import LARGE, Packages, unpack
 from parley_testing.packaged.probe import probe
 from parley_testing.postgres.databases import connect
+from parley_testing.run.at_length import AT_LENGTH
 from parley_testing.some_places import at_some_places
 from parley_testing.waiting import HANG_SECONDS, wait_for
 
@@ -35,6 +36,9 @@ ROOT = Path(__file__).parents[2]
 OLDER = Path(__file__).parent / "projects"
 NEW = "of this version"
 KEY = "sk-of-the-shop"
+# Two builds are compared without the layers of libraries, of which each function's own are enough,
+# and without functions that are Parley's code alone, as that which serves the API is.
+NOT_COMPARED = () if AT_LENGTH else (*LARGE, "Cleanup", "Messages", "Stream", "Worker")
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +65,18 @@ def new(installed: Installed) -> str:
     return "my-desk"
 
 
-@pytest.fixture(scope="module", params=[NEW, *sorted(each.name for each in OLDER.iterdir())])
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param(
+            NEW,
+            marks=pytest.mark.at_length(
+                "below it is tested, and packaged; that of the version before is served here"
+            ),
+        ),
+        *sorted(each.name for each in OLDER.iterdir()),
+    ],
+)
 def project(request: pytest.FixtureRequest, installed: Installed) -> str:
     """A project that `parley init` has made: of this version, or of one before."""
     if request.param == NEW:
@@ -85,9 +100,10 @@ def test_nothing_is_found_beside_a_checkout(installed: Installed) -> None:
 
 
 def test_it_is_checked_served_and_answers(installed: Installed, project: str) -> None:
-    checked = installed.run("parley", "check", within=project)
-    assert (checked.returncode, checked.stderr) == (0, "")
-    assert checked.stdout == "todo can be built, and is the default\n"
+    if AT_LENGTH:  # `parley dev` has its agents built too, and runs its migrations
+        checked = installed.run("parley", "check", within=project)
+        assert (checked.returncode, checked.stderr) == (0, "")
+        assert checked.stdout == "todo can be built, and is the default\n"
 
     root = installed.folder / project
     with installed.served(project, root / "dev.log") as dev:
@@ -111,32 +127,72 @@ def test_it_is_checked_served_and_answers(installed: Installed, project: str) ->
     assert ended == 0, said
 
 
+@pytest.mark.at_length("below they are run in one project, each with the agent that they are of")
 def test_its_own_tests_pass(installed: Installed, project: str) -> None:
-    # Whether the starter survives at each place is seen of this version's.
-    some = () if project == "my-desk" else at_some_places(installed.folder / project)
-
-    passed = installed.run("parley", "test", "-q", *some, within=project)
+    passed = installed.run("parley", "test", "-q", within=project)
 
     assert passed.returncode == 0, passed.stdout + passed.stderr
     assert re.search(r"\b[1-9]\d* passed in ", passed.stdout), passed.stdout
 
 
-def test_they_tell_an_effect_that_happens_twice(installed: Installed, new: str) -> None:
-    agent = installed.folder / new / "my_desk" / "agent.py"
-    written = agent.read_text()
+def agent_of(version: str) -> str:
+    """What the agent of a version before is called there."""
+    return f"todo_{version.replace('.', '_')}"
+
+
+@pytest.fixture(scope="module")
+def tested(installed: Installed, new: str) -> str:
+    """What `parley test` prints of the project with more agents, each with tests of its own.
+
+    Those are the agents of the versions before, and one whose tool is no effect tool.
+    """
+    root = installed.folder / "tested" / new
+    copy_project(installed.folder / new, root)
+    for older in OLDER.iterdir():
+        add_agent(root, agent_of(older.name), older)
+    agent = add_agent(root, "twice", installed.folder / new)
     agent.write_text(
-        written.replace(
-            "@effect_tool\ndef add_task(effect: Effect, ", "@function_tool\ndef add_task("
-        )
+        agent.read_text()
+        .replace("@effect_tool\ndef add_task(effect: Effect, ", "@function_tool\ndef add_task(")
         .replace("from agents import Agent\n", "from agents import Agent, function_tool\n")
-        .replace("    effect.db.execute(", "    return title\n    effect.db.execute(", 1)
+        .replace("    if len(title)", "    return title\n    if len(title)", 1)
     )
+    done = installed.run(
+        "parley", "test", "-q", "-rpf", "-k", "not test_twice or wherever", *at_some_places(root),
+        within=str(root),
+    )  # fmt: skip
+    assert done.returncode == 1, done.stdout + done.stderr
+    return done.stdout
 
-    failed = installed.run("parley", "test", "-q", "-k", "wherever", within=new)
-    agent.write_text(written)
 
-    assert failed.returncode == 1, failed.stdout + failed.stderr
-    assert "The tool add_task ran 2 times." in failed.stdout
+def outcomes(printed: str, file: str) -> dict[str, str]:
+    """What became of the tests of a file, by their names."""
+    found = re.findall(rf"^([A-Z]+) tests/{file}\.py::(\w+)", printed, re.MULTILINE)
+    return {name: became for became, name in found}
+
+
+@pytest.mark.parametrize("of", [NEW, *(each.name for each in OLDER.iterdir())])
+def test_tests_of_each_version_pass(of: str, installed: Installed, new: str, tested: str) -> None:
+    source, file = (
+        (installed.folder / new, "test_agent")
+        if of == NEW
+        else (OLDER / of, f"test_{agent_of(of)}")
+    )
+    names = re.findall(r"^def (test_\w+)", (source / "tests/test_agent.py").read_text(), re.M)
+
+    became = outcomes(tested, file)
+
+    assert len(names) >= 3
+    assert became == dict.fromkeys(names, "PASSED"), tested
+
+
+def test_they_tell_an_effect_that_happens_twice(tested: str) -> None:
+    wherever = "test_a_task_is_added_once_wherever_the_process_dies"
+
+    became = outcomes(tested, "test_twice")
+
+    assert became == {wherever: "FAILED"}, tested
+    assert "The tool add_task ran 2 times." in tested
 
 
 @dataclass(frozen=True)
@@ -182,6 +238,7 @@ def outgrown(installed: Installed, made: Path) -> Iterator[Outgrown]:
         done = installed.run("parley", "init", "newer/my-desk")
         assert done.returncode == 0, done.stderr
         digests, builds = {}, Path(folder)
+        whole = ("older", "newer") if AT_LENGTH else ("newer",)
         for name, root in roots.items():
             outgrow(root, made / "wheels", todo=todo.base_url, seller=seller.base_url)
             if name == "older":
@@ -190,11 +247,14 @@ def outgrown(installed: Installed, made: Path) -> Iterator[Outgrown]:
                 _own_template(installed, root)
                 agent = root / "my_desk" / "seller.py"
                 agent.write_text(agent.read_text().replace("for {PRICE}", "for {PRICE} pounds"))
-            done = installed.build(
-                f"{name}/my-desk", builds / name, UV_FIND_LINKS=str(made / "wheels")
-            )
+            of, into, links = f"{name}/my-desk", builds / name, str(made / "wheels")
+            if name in whole:
+                done = installed.build(of, into, UV_FIND_LINKS=links)
+            else:
+                done = installed.build_packages(of, into, but=NOT_COMPARED, UV_FIND_LINKS=links)
             assert done.returncode == 0, done.stdout + done.stderr
-            assert "Functions with their layers, unzipped" in done.stdout
+            if name in whole:
+                assert "Functions with their layers, unzipped" in done.stdout
             digests[name] = contents(builds / name)
         migrations = [
             {each.name: each.read_text() for each in (root / "migrations").glob("*.py")}
@@ -224,14 +284,20 @@ def _own_template(installed: Installed, root: Path) -> None:
     file.write_text(file.read_text().replace("[tool.parley]\n", named, 1))
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
+def wakeups(account: Account) -> str:
+    """The URL of an empty queue."""
+    return account.queue()
+
+
+@pytest.fixture(scope="module")
 def deployment(
     outgrown: Outgrown,
     account: Account,
     wakeups: str,
     postgres: EmbeddedPostgres,
-    pages: Pages,
-    tmp_path: Path,
+    shared_pages: Pages,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Deployment]:
     """The stack of that project, migrated by its own function."""
     postgres.create_database("outgrown")
@@ -247,10 +313,10 @@ def deployment(
         "WAKE_QUEUE_URL": wakeups,
         "OIDC_ISSUER": ISSUER,
         "OIDC_AUDIENCE": AUDIENCE,
-        "OIDC_JWKS_URL": f"{pages.url}/keys",
+        "OIDC_JWKS_URL": f"{shared_pages.url}/keys",
     }
-    (tmp_path / "logs").mkdir()
-    with Deployment(outgrown.packages, variables, tmp_path / "logs") as deployment:
+    logs = tmp_path_factory.mktemp("outgrown")
+    with Deployment(outgrown.packages, variables, logs) as deployment:
         assert "revision" in deployment["Migrate"].invoke({"action": "migrate"}).json
         yield deployment
 
@@ -264,8 +330,12 @@ def test_other_code_makes_another_layer_of_its_own_and_nothing_else(outgrown: Ou
     older, newer = outgrown.older, outgrown.newer
 
     changed = {"ProjectLayer", *(["Migrate"] if not outgrown.same_migrations else [])}
-    assert {"SharedLayer", "AgentsLayer", "Sessions", *changed} <= older.keys() == newer.keys()
-    assert {name for name in newer if newer[name] != older[name]} == changed
+    assert {"SharedLayer", "AgentsLayer", "Sessions", *changed} <= newer.keys()
+    assert older.keys() == newer.keys() - (set() if AT_LENGTH else {"Monitor", *NOT_COMPARED})
+    assert {name for name in older if newer[name] != older[name]} == changed
+    for name in LARGE:
+        files = (outgrown.packages.built.folders[name] / "python").iterdir()
+        assert not {"my_desk", "parley_manifest.py"} & {each.name for each in files}
 
 
 def test_its_own_template_is_deployed(outgrown: Outgrown) -> None:
@@ -282,7 +352,7 @@ def test_every_function_serves_it(
     postgres: EmbeddedPostgres,
     account: Account,
     wakeups: str,
-    tmp_path: Path,
+    issuer: Path,
 ) -> None:
     sold = (Called("sell", {"title": "milk"}), Said("Sold."))
     outgrown.todo.script = in_order(Called("add_task", {"title": "buy milk"}), Said("Added."))
@@ -330,7 +400,7 @@ def test_every_function_serves_it(
     assert exported.status == 200, exported
     assert "sold milk" in exported.body
     assert deployment["Cleanup"].invoke(event("cleanup/recover")).json["done"]
-    token = f"Bearer {issue_token(tmp_path / 'issuer', 'alice')}"
+    token = f"Bearer {issue_token(issuer, 'alice')}"
     policy = deployment["Authorizer"].invoke(event("authorizer/token", authorizationToken=token))
     assert policy.json["principalId"] == "alice"
 

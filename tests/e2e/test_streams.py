@@ -120,37 +120,37 @@ def test_what_the_model_says_goes_out_before_it_has_ended(
     assert kinds([*first, *rest])[-1] == "turn.completed"
 
 
+@pytest.mark.at_length("integration/turns/streams/test_following.py replays so")
 def test_another_process_replays_from_where_a_reader_was(
-    deploy: Deploy, model: ModelServer
+    deployment: Deployment, elsewhere: Deployment, model: ModelServer
 ) -> None:
     model.script = in_order(Streamed("one ", "two"))
-    first, second = deploy(), deploy()
-    session = new_session(first)
-    with first.stream.forward(sending(session)) as answer:
+    session = new_session(deployment)
+    with deployment.stream.forward(sending(session)) as answer:
         frames = list(answer)
-    (turn,) = turns_of(first, session)
+    (turn,) = turns_of(deployment, session)
 
-    with second.stream.forward(following(session, turn["id"])) as answer:
+    with elsewhere.stream.forward(following(session, turn["id"])) as answer:
         everything = list(answer)
-    with second.stream.forward(following(session, turn["id"], after="1")) as answer:
+    with elsewhere.stream.forward(following(session, turn["id"], after="1")) as answer:
         rest = list(answer)
 
     assert everything == frames
     assert rest == frames[1:]
 
 
+@pytest.mark.at_length("integration/turns/streams/test_following.py has a process follow another's")
 def test_a_reader_elsewhere_sees_what_is_being_said(
-    deploy: Deploy, model: ModelServer, gate: Gate
+    deployment: Deployment, elsewhere: Deployment, model: ModelServer, gate: Gate
 ) -> None:
     model.script = in_order(Streamed("so far ", gate, "so good"))
-    first, second = deploy(), deploy()
-    session = new_session(first)
+    session = new_session(deployment)
 
-    with first.stream.forward(sending(session)) as told:
+    with deployment.stream.forward(sending(session)) as told:
         sender = iter(told)
         until(sender, "so far ")
-        (turn,) = turns_of(first, session)
-        with second.stream.forward(following(session, turn["id"])) as answer:
+        (turn,) = turns_of(deployment, session)
+        with elsewhere.stream.forward(following(session, turn["id"])) as answer:
             reader = iter(answer)
             frames = until(reader, "so far ")
             gate.open()
@@ -199,8 +199,15 @@ def test_a_client_that_goes_away_does_not_stop_its_turn(
     assert kinds(frames)[-1] == "turn.completed"
 
 
+@pytest.mark.at_length(
+    "faults/test_killed_streaming.py kills it; test_failures.py has one started anew"
+)
 def test_a_client_whose_process_is_killed_finds_the_rest_in_another(
-    deploy: Deploy, model: ModelServer, gate: Gate, sql: psycopg.Connection
+    deploy: Deploy,
+    deployment: Deployment,
+    model: ModelServer,
+    gate: Gate,
+    sql: psycopg.Connection,
 ) -> None:
     texts = count(1)
 
@@ -210,15 +217,15 @@ def test_a_client_whose_process_is_killed_finds_the_rest_in_another(
         return Streamed("so far ", *stops, "so good")
 
     model.script = script
-    first, second = deploy(), deploy()
-    session = new_session(second)
+    first = deploy()
+    session = new_session(deployment)
     send = sending(session, headers={"Idempotency-Key": "k"})
     with first.stream.forward(send) as answer:
         before = until(iter(answer), "so far ")
         kill(first.stream.pid, signal.SIGKILL)
     sql.execute("UPDATE turns SET lease_expires_at = now() - interval '1 second'")
 
-    with second.stream.forward(send) as answer:
+    with deployment.stream.forward(send) as answer:
         frames = list(answer)
 
     # The same key joins the turn: its events so far, and then how it was carried on.

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import psycopg
+import pytest
 
 from parley_testing.account.moto import Account
 from parley_testing.models.server import Called, ModelServer, Said, in_order
-from parley_testing.packaged.deployment import Deployment
+from parley_testing.packaged.deployment import Deploy, Deployment
 
 MESSAGES = "/sessions/{session_id}/messages"
 
@@ -53,8 +54,9 @@ def test_twenty_turns_in_a_row_go_through_one_warm_process(
     assert len({asked.connection for asked in model.asked}) == 1
 
 
-def test_the_offline_model_needs_no_server(deployment: Deployment, model: ModelServer) -> None:
-    deployment.variables |= {"OFFLINE_MODEL": "true", "OPENAI_SECRET_ARN": ""}
+@pytest.mark.at_length("nearly all of integration/ runs with it, and without a key")
+def test_the_offline_model_needs_no_server(deploy: Deploy, model: ModelServer) -> None:
+    deployment = deploy(OFFLINE_MODEL="true", OPENAI_SECRET_ARN="")
 
     answer = deployment.send("POST", "/messages", {"text": "add buy milk"})
 

@@ -13,7 +13,7 @@ from moto.server import ThreadedMotoServer
 from parley.events.log import EventLog
 from parley.repository.database import Database
 from parley_local.postgres import EmbeddedPostgres
-from parley_testing.account.moto import Account
+from parley_testing.account.moto import MEMORY_TABLE, Account
 from parley_testing.account.wake_queue import ReceivedWakeups
 from parley_testing.api.handlers import load_function
 from parley_testing.postgres.databases import DatabasePool, connect, temporary_postgres
@@ -25,17 +25,6 @@ from parley_testing.scenarios.setup import Setup
 from parley_testing.waiting import HANG_SECONDS
 
 _TEMPLATE = "parley_template"
-_MEMORY_TABLE = {
-    "KeySchema": [
-        {"AttributeName": "conversation", "KeyType": "HASH"},
-        {"AttributeName": "part", "KeyType": "RANGE"},
-    ],
-    "AttributeDefinitions": [
-        {"AttributeName": "conversation", "AttributeType": "S"},
-        {"AttributeName": "part", "AttributeType": "S"},
-    ],
-    "BillingMode": "PAY_PER_REQUEST",
-}
 
 
 @pytest.fixture(scope="session")
@@ -89,7 +78,7 @@ def place(request: pytest.FixtureRequest, database_url: str, tmp_path: Path) -> 
     if request.param == "sqlite":
         return Place(database_url, sqlite=str(tmp_path / "memory.db"))
     account: Account = request.getfixturevalue("account")
-    return Place(database_url, dynamodb=account.url, table=account.table(_MEMORY_TABLE))
+    return Place(database_url, dynamodb=account.url, table=account.table(MEMORY_TABLE))
 
 
 @pytest.fixture
@@ -111,7 +100,7 @@ def database(place: Place) -> Iterator[Database]:
 def new_setup(
     server: ForkServer, place: Place, sql: psycopg.Connection, database: Database, tmp_path: Path
 ) -> Iterator[Callable[..., Setup]]:
-    """Makes the stage for a scenario, by its name."""
+    """Make the setup of a scenario, by its name."""
     with new_store(place) as store:
         yield lambda name, **also: Setup(
             name, place, server, database, store, sql, tmp_path, **also

@@ -14,7 +14,7 @@ faults: .venv/.test at-length ## Random schedules of everything that can go wron
 		'said=$$($(BIN)/pytest tests/faults/state_machine --hypothesis-seed=SEED -p no:cacheprovider 2>&1); \
 		status=$$?; echo "seed SEED"; echo "$$said"; exit $$status'
 
-# All that `make test` does less of: see `at_length.py`.
+# All that `make test` does less of: see `parley_testing/run/at_length.py`.
 at-length: .venv/.test tests/clients/node_modules ## Tests on embedded PostgreSQL with their full numbers
 	PARLEY_TEST_AT_LENGTH=1 $(BIN)/pytest tests/faults tests/integration tests/e2e tests/unit/test_lean_imports.py \
 		--timeout=3000 $(AT_ONCE)

@@ -10,7 +10,7 @@ from uuid import UUID
 import psycopg
 
 from parley.ids import conversation_key
-from parley_testing.at_length import times
+from parley_testing.run.at_length import times
 from parley_testing.scenarios.fork_server import ForkServer
 from parley_testing.scenarios.parts import Place
 from parley_testing.scenarios.setup import Setup

@@ -10,14 +10,16 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from parley_testing.at_length import some, times
+from parley_testing.run.at_length import times
 from parley_testing.scenarios.fork_server import Child
 from parley_testing.scenarios.outcome import Outcome, asked_again, in_flight
 from parley_testing.scenarios.setup import Point, ScenarioRun, Setup, counted
 from parley_testing.scenarios.turns import lines
+from parley_testing.scenarios.where_to_kill import Scene, kills
 
 Way = Callable[[ScenarioRun], Awaitable[None]]
 STORES = ["sqlite", "dynamodb"]
+SCENARIOS: tuple[Scene, ...] = ("tools", "agents", "asking")
 
 
 async def by_the_same_key(played: ScenarioRun) -> None:
@@ -37,15 +39,16 @@ async def by_the_next_message(played: ScenarioRun) -> None:
 WAYS = (by_the_same_key, by_the_recovery, by_the_next_message)
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize(
-    ("place", "ways", "one_in"),
-    [("sqlite", times(enough=1, full=2), 3), ("dynamodb", 1, 6)],
+    ("place", "ways"),
+    [("sqlite", times(enough=1, full=2)), ("dynamodb", 1)],
     indirect=["place"],
     ids=STORES,
 )
-@pytest.mark.parametrize("scenario", ["tools", "agents", "asking"])
+@pytest.mark.parametrize("scenario", SCENARIOS)
 async def test_a_turn_that_is_killed_anywhere_is_made_whole_by_another_process(
-    new_setup: Callable[[str], Setup], scenario: str, ways: int, one_in: int
+    new_setup: Callable[[str], Setup], scenario: Scene, ways: int
 ) -> None:
     setup = new_setup(scenario)
     points, whole = await setup.undisturbed()
@@ -53,7 +56,7 @@ async def test_a_turn_that_is_killed_anywhere_is_made_whole_by_another_process(
     assert decided == (scenario == "asking")
     broken = [
         (point, WAYS[(place + way) % len(WAYS)])
-        for place, point in enumerate(some(points, one_in=one_in))
+        for place, point in enumerate(kills(scenario, points))
         for way in range(ways)
     ]
 
@@ -73,19 +76,20 @@ async def test_a_turn_that_is_killed_anywhere_is_made_whole_by_another_process(
     print(f"{scenario}: {len(points)} points, {len(broken)} kills, {again} model calls repeated")
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize(
-    ("place", "every"),
-    [("sqlite", times(enough=3, full=1)), ("dynamodb", times(enough=6, full=3))],
-    indirect=["place"],
-    ids=STORES,
+    ("place", "one_in"), [("sqlite", 1), ("dynamodb", 3)], indirect=["place"], ids=STORES
 )
 @pytest.mark.parametrize(
-    ("scenario", "first"),
-    [("tools", ("after the commit of add_task", 2)), ("asking", ("after decide", 1))],
+    ("scenario", "scene", "first"),
+    [
+        ("tools", "tools, carried on", ("after the commit of add_task", 2)),
+        ("asking", "asking, carried on", ("after decide", 1)),
+    ],
     ids=["tools", "asking"],
 )
 async def test_a_turn_that_is_killed_again_while_it_is_carried_on_is_made_whole_by_a_third(
-    new_setup: Callable[[str], Setup], scenario: str, first: Point, every: int
+    new_setup: Callable[[str], Setup], scenario: str, scene: Scene, first: Point, one_in: int
 ) -> None:
     setup = new_setup(scenario)
     _, whole = await setup.undisturbed()
@@ -98,7 +102,7 @@ async def test_a_turn_that_is_killed_again_while_it_is_carried_on_is_made_whole_
     assert [point for point, _ in points if point.endswith("Store.claim")]
 
     again = 0
-    broken = points[::every]
+    broken = kills(scene, points, one_in=one_in)
     # The next is killed for the first time while the last is made whole.
     started = start(setup, first)
     for place, point in enumerate(broken, 1):

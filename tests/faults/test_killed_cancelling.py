@@ -8,16 +8,18 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from parley.errors import TurnFailed
-from parley_testing.at_length import some
 from parley_testing.scenarios.fork_server import Child
 from parley_testing.scenarios.outcome import Outcome, asked_again
 from parley_testing.scenarios.setup import Point, ScenarioRun, Setup, counted
 from parley_testing.scenarios.turns import lines
+from parley_testing.scenarios.where_to_kill import Scene, kills
 
 Way = Callable[[ScenarioRun], Awaitable[object]]
 
 NOTHING_DONE = ("after a model call", 1)
 EFFECTS = ("after the commit of add_task", 2)
+FINISHED = ("after SqliteStore.finish", 1)
+FINISHED_IN_DYNAMODB = ("after DynamoDbStore.finish", 1)
 
 
 async def ending(played: ScenarioRun) -> str:
@@ -43,25 +45,28 @@ async def by_cancelling_again(played: ScenarioRun) -> None:
 WAYS = (ending, by_the_recovery, by_the_next_message, by_cancelling_again)
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("place", ["sqlite", "dynamodb"], indirect=True)
 @pytest.mark.parametrize(
-    ("standing", "ends"),
-    [(NOTHING_DONE, "cancelled"), (EFFECTS, "cancelled"), ("finish", "reply")],
+    ("scene", "standing", "ends"),
+    [
+        ("cancelling", NOTHING_DONE, "cancelled"),
+        ("cancelling effects", EFFECTS, "cancelled"),
+        ("cancelling too late", FINISHED, "reply"),
+    ],
     ids=["nothing was done", "tools had effects", "it had finished"],
 )
 async def test_a_wish_to_cancel_outlives_who_had_it(
-    new_setup: Callable[[str], Setup], standing: Point | str, ends: str
+    new_setup: Callable[[str], Setup], scene: Scene, standing: Point, ends: str
 ) -> None:
     setup = new_setup("tools")
-    passed, _ = await setup.undisturbed()
-    if standing == "finish":
-        (standing,) = [each for each in passed if each[0].endswith("Store.finish")][1:]
-    assert isinstance(standing, tuple)
+    if standing == FINISHED and setup.place.dynamodb is not None:
+        standing = FINISHED_IN_DYNAMODB
     points, whole = await undisturbed(setup, standing)
     ends = setup.scenario.reply if ends == "reply" else ends
 
     # Killed before the first statement it has wished nothing yet.
-    broken = some(points[1:], one_in=2)
+    broken = kills(scene, points[1:])
     for place, point in enumerate(broken):
         way = WAYS[place % len(WAYS)]
         where = (point, way.__name__)

@@ -19,12 +19,13 @@ import pytest
 from parley.events.log import EventLog
 from parley_client.events import MessageDelta, TurnCancelled, TurnEvent
 from parley_testing.account.wake_queue import ReceivedWakeups
-from parley_testing.at_length import some, times
+from parley_testing.run.at_length import AT_LENGTH, times
 from parley_testing.scenarios.fork_server import Child
 from parley_testing.scenarios.outcome import Outcome, asked_again, in_flight
 from parley_testing.scenarios.setup import Point, ScenarioRun, Setup, counted, some_of_each
 from parley_testing.scenarios.streams import Reader, Theatre, shown, written
 from parley_testing.scenarios.turns import lines
+from parley_testing.scenarios.where_to_kill import kills
 from parley_testing.waiting import HANG_SECONDS, wait_for
 
 STORES = ["sqlite", "dynamodb"]
@@ -74,17 +75,15 @@ def new_theatre(
 
 
 @pytest.mark.parametrize(
-    ("place", "every"),
-    [("sqlite", times(enough=4, full=1)), ("dynamodb", times(enough=8, full=2))],
-    indirect=["place"],
-    ids=STORES,
+    ("place", "one_in"), [("sqlite", 1), ("dynamodb", 2)], indirect=["place"], ids=STORES
 )
 def test_a_stream_that_is_killed_at_any_point_is_told_whole(
-    new_theatre: Callable[[str], Theatre], every: int
+    new_theatre: Callable[[str], Theatre], one_in: int
 ) -> None:
     theatre = new_theatre("streaming")
     whole = undisturbed(theatre)
-    points = some_of_each(whole.points)[::every]
+    passed = some_of_each(whole.points) if AT_LENGTH else whole.points
+    points = kills("streaming", passed, one_in=one_in)
 
     def broken(number: int) -> int | None:
         played, way = theatre.setup.start_run(), WAYS[number % len(WAYS)]
@@ -98,20 +97,20 @@ def test_a_stream_that_is_killed_at_any_point_is_told_whole(
 
 
 @pytest.mark.parametrize(
-    ("place", "kills"),
-    [("sqlite", times(enough=8, full=40)), ("dynamodb", times(enough=4, full=15))],
+    ("place", "tries"),
+    [("sqlite", times(enough=4, full=40)), ("dynamodb", times(enough=2, full=15))],
     indirect=["place"],
     ids=STORES,
 )
 def test_a_stream_that_is_killed_at_any_moment_is_told_whole(
-    new_theatre: Callable[[str], Theatre], kills: int
+    new_theatre: Callable[[str], Theatre], tries: int
 ) -> None:
     theatre = new_theatre("streaming")
     whole = undisturbed(theatre)
     chance = random.Random(SEED)
     moments = [
         (chance.randint(1, whole.events - 2), chance.uniform(0, 0.01))
-        for _ in range(kills * MOST_ROUNDS)
+        for _ in range(tries * MOST_ROUNDS)
     ]
 
     def broken(number: int) -> int | None:
@@ -131,12 +130,13 @@ def test_a_stream_that_is_killed_at_any_moment_is_told_whole(
 
     told: list[int | None] = []
     # None: all was on its way when the kill came, so nothing was broken off.
-    while len(told) - told.count(None) <= kills * 3 / 4 and len(told) < len(moments):
-        told += at_once(partial(broken_from, len(told)), kills)
-    assert len(told) - told.count(None) > kills * 3 / 4
+    while len(told) - told.count(None) <= tries * 3 / 4 and len(told) < len(moments):
+        told += at_once(partial(broken_from, len(told)), tries)
+    assert len(told) - told.count(None) > tries * 3 / 4
     report("moments", told)
 
 
+@pytest.mark.in_turns
 @pytest.mark.parametrize("place", STORES, indirect=True)
 def test_what_was_not_written_yet_when_the_memory_was_done_is_told(
     new_theatre: Callable[[str], Theatre],
@@ -152,6 +152,7 @@ def test_what_was_not_written_yet_when_the_memory_was_done_is_told(
             assert made_whole(theatre, played, victim, way, whole, lambda _: None) == 0
 
 
+@pytest.mark.in_turns
 @pytest.mark.parametrize("place", STORES, indirect=True)
 def test_an_end_that_is_made_up_is_the_one_that_is_written_later(
     new_theatre: Callable[[str], Theatre],
@@ -186,7 +187,7 @@ def test_a_wish_to_cancel_a_stream_outlives_who_had_it(
     theatre = new_theatre("faltering")
     passed, whole = cancelled(theatre)
     # Killed before the first statement it has wished nothing yet.
-    points = some(passed[1:], one_in=3)
+    points = kills("cancelling a stream", passed[1:])
 
     def broken(number: int) -> None:
         point, way = points[number], CANCELLING[number % len(CANCELLING)]
@@ -204,6 +205,7 @@ def test_a_wish_to_cancel_a_stream_outlives_who_had_it(
     print(f"cancelling: {len(points)} kills")
 
 
+@pytest.mark.in_turns
 @pytest.mark.parametrize("place", STORES, indirect=True)
 def test_a_cancelled_end_that_is_made_up_is_the_one_that_is_written_later(
     new_theatre: Callable[[str], Theatre],

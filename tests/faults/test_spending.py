@@ -19,9 +19,9 @@ from parley.repository.database import Database
 from parley.repository.fair_use import UserBudget
 from parley.repository.turns import tokens_of
 from parley.usage.prices import Price, Prices
-from parley_testing.at_length import times
 from parley_testing.models import scripted
 from parley_testing.models.scripted import OUTPUT_TOKENS
+from parley_testing.run.at_length import times
 from parley_testing.scenarios.fork_server import ForkServer
 from parley_testing.scenarios.parts import Parts, Place, new_store
 from parley_testing.scenarios.spending import SCRIPTED
@@ -41,7 +41,7 @@ LAST = "and now? What else is there?"
 SENT = TOOK - OUTPUT_TOKENS
 ANSWER = TOOK - tokens_of(len(LAST))
 """What an answer is expected to come to: a first call holds what it takes, and others more."""
-CALLS = times(enough=150, full=1_500)
+CALLS = times(enough=90, full=1_500)
 """What the budget is enough for, at the most."""
 SENDS = CALLS // 3
 

@@ -17,13 +17,14 @@ from parley.events.log import EventLog
 from parley.ids import conversation_key, new_id
 from parley_testing.account.wake_queue import ReceivedWakeups
 from parley_testing.api.handlers import Context, load_function, rest_event
-from parley_testing.at_length import times
 from parley_testing.models.scripted import ScriptedProvider, in_order
+from parley_testing.run.at_length import AT_LENGTH, times
 from parley_testing.scenarios.functions import settings_of
 from parley_testing.scenarios.outcome import Outcome, asked_again, in_flight
 from parley_testing.scenarios.parts import Place
 from parley_testing.scenarios.setup import Point, ScenarioRun, Setup, counted, some_of_each
 from parley_testing.scenarios.turns import NEXT, STREAMING, lines
+from parley_testing.scenarios.where_to_kill import kills
 from parley_testing.scenarios.workers import NewWorkerSetup, WorkerSetup
 from parley_testing.waiting import HANG_SECONDS, wait_for
 
@@ -62,7 +63,7 @@ def new_worker_setup(
     log: EventLog,
     queue: ReceivedWakeups,
 ) -> Iterator[NewWorkerSetup]:
-    """Makes the house for a scenario, by its name."""
+    """Make the setup of a scenario, by its name."""
     worker = load_function("worker")
     wakeup = queue.wake_queue()
     yield lambda name: WorkerSetup(
@@ -72,17 +73,14 @@ def new_worker_setup(
 
 
 @pytest.mark.parametrize(
-    ("place", "every"),
-    [("sqlite", times(enough=3, full=1)), ("dynamodb", times(enough=8, full=4))],
-    indirect=["place"],
-    ids=STORES,
+    ("place", "one_in"), [("sqlite", 1), ("dynamodb", 4)], indirect=["place"], ids=STORES
 )
 def test_a_worker_that_is_killed_anywhere_leaves_a_wakeup_to_another(
-    new_worker_setup: NewWorkerSetup, every: int
+    new_worker_setup: NewWorkerSetup, one_in: int
 ) -> None:
     worker_setup = new_worker_setup("tools")
     points, whole = undisturbed(worker_setup)
-    broken = some_of_each(points)[::every]
+    broken = kills("worker", some_of_each(points) if AT_LENGTH else points, one_in=one_in)
 
     assert (CLAIMED, 1) in points
     killed = awaited = again = 0
@@ -208,6 +206,7 @@ def test_a_turn_longer_than_its_lease_is_looked_at_until_it_is_over(
     assert played.outcome().tasks == [["bread"], ["milk"]]
 
 
+@pytest.mark.in_turns
 @pytest.mark.parametrize("place", STORES, indirect=True)
 def test_wakeups_for_a_turn_that_runs_elsewhere_change_nothing(
     new_worker_setup: NewWorkerSetup,
@@ -231,15 +230,12 @@ def test_wakeups_for_a_turn_that_runs_elsewhere_change_nothing(
     assert played.outcome() == whole
 
 
-@pytest.mark.parametrize(
-    ("place", "seeds"),
-    [("sqlite", times(enough=2, full=8)), ("dynamodb", 2)],
-    indirect=["place"],
-    ids=STORES,
-)
+@pytest.mark.in_turns
+@pytest.mark.parametrize("place", STORES, indirect=True)
 def test_whatever_becomes_of_wakeups_each_turn_runs_once_and_in_its_order(
-    new_worker_setup: NewWorkerSetup, sql: psycopg.Connection, seeds: int
+    new_worker_setup: NewWorkerSetup, place: Place, sql: psycopg.Connection
 ) -> None:
+    seeds = times(enough=2, full=8) if place.sqlite is not None else 2
     worker_setup = new_worker_setup("tools")
     texts = [f"{NEXT} {n}" for n in range(3)]
     _, whole = undisturbed(worker_setup, *texts)
@@ -309,6 +305,7 @@ def recover(played: ScenarioRun, sql: psycopg.Connection) -> None:
     asyncio.run(played.recover())
 
 
+@pytest.mark.in_turns
 @pytest.mark.parametrize("place", STORES, indirect=True)
 def test_messages_from_all_sides_are_answered_in_the_accepted_order_by_racing_workers(
     new_worker_setup: NewWorkerSetup, sql: psycopg.Connection, tmp_path: Path

@@ -9,28 +9,26 @@ from collections.abc import Callable
 import psycopg
 import pytest
 
-from parley_testing.at_length import times
 from parley_testing.scenarios.fork_server import Child
 from parley_testing.scenarios.setup import Point, ScenarioRun, Setup
+from parley_testing.scenarios.where_to_kill import Scene, stops
 from parley_testing.waiting import until
 
 STORES = ["sqlite", "dynamodb"]
+SCENARIOS: tuple[Scene, ...] = ("tools", "agents", "asking")
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize(
-    ("place", "every"),
-    [("sqlite", times(enough=3, full=1)), ("dynamodb", times(enough=8, full=4))],
-    indirect=["place"],
-    ids=STORES,
+    ("place", "one_in"), [("sqlite", 1), ("dynamodb", 4)], indirect=["place"], ids=STORES
 )
-@pytest.mark.parametrize("scenario", ["tools", "agents", "asking"])
+@pytest.mark.parametrize("scenario", SCENARIOS)
 async def test_a_process_that_wakes_up_after_it_was_replaced_changes_nothing(
-    new_setup: Callable[[str], Setup], scenario: str, every: int, sql: psycopg.Connection
+    new_setup: Callable[[str], Setup], scenario: Scene, one_in: int, sql: psycopg.Connection
 ) -> None:
     setup = new_setup(scenario)
     points, whole = await setup.undisturbed()
-    # Only who holds a lock makes a takeover wait, and all of those are in.
-    stopped = sorted({*points[::every], *filter(holds, points)}, key=points.index)
+    stopped = stops(scenario, points, one_in=one_in)
 
     again = 0
     ahead = start(setup, stopped[0])
@@ -40,16 +38,10 @@ async def test_a_process_that_wakes_up_after_it_was_replaced_changes_nothing(
         # The next is stopped meanwhile, unless it would hold a lock for some time unobserved.
         if early := next_point is not None and not holds(next_point) and not holds(point):
             ahead = start(setup, next_point)
-        # The zombie stays stopped, and nothing bounds its transaction: who waits for it waits until
-        # the server ends it, as it does with whoever leaves one idle.
-        holders = in_transactions(sql)
+        # The zombie stays stopped with all its threads, and nothing bounds their transactions: who
+        # waits for one waits until the server ends it, as it does with whoever leaves one idle.
         takeover = asyncio.create_task(played.send_again())
-        if holds(point):
-            await until(
-                lambda takeover=takeover, holders=holders: (
-                    takeover.done() or end_blockers(sql, holders)
-                )
-            )
+        await until(lambda takeover=takeover, of=zombie: takeover.done() or blockers_end(sql, of))
         assert await takeover == setup.scenario.reply, point
         await played.next_turn()
         before, asked = played.rows(), len(played.asked)
@@ -74,28 +66,16 @@ def holds(point: Point) -> bool:
     return point[0].startswith(("inside the transaction of", "before the commit of"))
 
 
-def in_transactions(sql: psycopg.Connection) -> list[int]:
-    """The connections that have left a transaction idle."""
-    found = sql.execute(
-        "SELECT pid FROM pg_stat_activity"
-        " WHERE datname = current_database() AND state LIKE 'idle in transaction%'"
+def blockers_end(sql: psycopg.Connection, zombie: Child) -> bool:
+    """End those of a process's transactions that another waits for; False, for it waits still."""
+    sql.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND application_name = %s AND pid IN ("
+        "SELECT unnest(pg_blocking_pids(waiting.pid)) FROM pg_stat_activity waiting"
+        " WHERE waiting.datname = current_database())",
+        [f"child-{zombie.pid}"],
     )
-    return [pid for (pid,) in found]
-
-
-def end_blockers(sql: psycopg.Connection, holders: list[int]) -> bool:
-    """End those of the holders that another waits for; False if nobody waits for one.
-
-    Who takes over may have several statements waiting in a row, each of which blocks the next:
-    none of those may be ended.
-    """
-    found = sql.execute(
-        "SELECT pg_terminate_backend(holder) FROM (SELECT DISTINCT holder FROM pg_stat_activity,"
-        " unnest(pg_blocking_pids(pid)) holder WHERE datname = current_database()) blocking"
-        " WHERE holder = ANY(%s)",
-        [holders],
-    )
-    return bool(found.fetchall())
+    return False
 
 
 def start(setup: Setup, point: Point) -> tuple[ScenarioRun, Child]:

@@ -35,7 +35,7 @@ def forks() -> Iterator[Starts | None]:
         yield starts
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def nothing_forked(forks: Starts | None) -> Iterator[None]:
     """Start processes as a developer does."""
     with nullcontext() if forks is None else forks.left_out():

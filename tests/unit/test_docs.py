@@ -42,8 +42,8 @@ def _anchors(text: str) -> set[str]:
 
 
 def _tracked(*folders: str) -> list[Path]:
-    found = [path for folder in folders for path in (ROOT / folder).rglob("*.py")]
-    return [path for path in found if "__pycache__" not in path.parts]
+    found = [path for folder in folders for path in (ROOT / folder).rglob("*")]
+    return [path for path in found if path.suffix in (".py", ".sql")]
 
 
 def _citations() -> Iterator[tuple[Path, str, str]]:
@@ -151,6 +151,10 @@ def _names_of(tree: ast.AST) -> set[str]:
     return {node.name for node in ast.walk(tree) if isinstance(node, kinds)}
 
 
+def _test_files(folder: Path) -> list[Path]:
+    return [path.relative_to(folder) for path in folder.rglob("test_*.py")]
+
+
 def test_ci_runs_what_make_test_runs() -> None:
     """Together, the jobs of the workflow run every target of `make test`, and nothing else."""
     shown = subprocess.run(
@@ -172,4 +176,9 @@ def test_ci_runs_what_make_test_runs() -> None:
     assert makes == {"check": "CHECKS", "test": "TESTS"}
     assert lists["CHECKS"] == {"lint", "types", "imports", "unit"}
     assert "check" in run
-    assert run - {"check"} == lists["TESTS"] - lists["CHECKS"]
+    parts = {target for target in lists["TESTS"] if target.startswith("integration-")}
+    assert run - {"check", "integration"} == lists["TESTS"] - lists["CHECKS"] - parts
+    folders = {path.parts[0] for path in _test_files(ROOT / "tests" / "integration")}
+    in_parts = [folder for part in parts for folder in part.split("-", 1)[1].split("+")]
+    assert "integration" in run
+    assert sorted(in_parts) == sorted(folders)

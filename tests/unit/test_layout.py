@@ -11,6 +11,8 @@ TESTS = ROOT / "tests"
 PARLEY = ROOT / "layers" / "shared" / "python" / "parley"
 
 WITHOUT_RULES = {"turns/context": "two frozen values, which hold what they are given"}
+"""Modules without a test of their name. `runner/mcp_servers` is tested by what it does with real
+servers: `integration/turns/brought/mcp_servers`."""
 
 
 def modules(package: str) -> list[str]:

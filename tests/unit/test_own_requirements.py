@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -21,10 +23,11 @@ from parley_testing.packaged.wheels import source_tree, wheel
 TARGET = Target("arm64", "3.13")
 
 
-@pytest.fixture(autouse=True)
-def wheels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """What can be had: nothing but the test's own wheels."""
-    folder = tmp_path / "wheels"
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of wheels, and one for what uv keeps, such as what it knows of a Python."""
+    place = tmp_path_factory.mktemp("place")
+    folder = place / "wheels"
     wheel(folder, "shop_prices", "1.0", {"shop_prices.py": ""})
     wheel(folder, "shop_prices", "2.0", {"shop_prices.py": ""})
     wheel(folder, "shop_desk", "1.0", {"shop_desk.py": ""}, "shop-prices", "pydantic>=2")
@@ -35,11 +38,21 @@ def wheels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     wheel(folder, "shop_old", "1.0", {"shop_old.py": ""}, "pydantic<2")
     with tarfile.open(folder / "shop_source-1.0.tar.gz", "w:gz"):
         pass
-    monkeypatch.setenv("UV_FIND_LINKS", str(folder))
+    return place
+
+
+@pytest.fixture(autouse=True)
+def wheels(place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """What can be had: nothing but the tests' own wheels."""
+    monkeypatch.setenv("UV_FIND_LINKS", str(place / "wheels"))
     monkeypatch.setenv("UV_OFFLINE", "1")
-    monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setenv("UV_CACHE_DIR", str(place / "cache"))
+    # Or it asks each Python that is found, which may be many.
+    git = shutil.which("git")
+    assert git is not None
+    monkeypatch.setenv("PATH", f"{Path(sys.base_prefix, 'bin')}{os.pathsep}{Path(git).parent}")
     monkeypatch.chdir(tmp_path)
-    return folder
+    return place / "wheels"
 
 
 def project(*dependencies: str) -> Path:
@@ -92,16 +105,16 @@ def of_sources(dependencies: list[str], **sources: str) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("place", "more"),
+    ("named", "more"),
     [
         ('{ path = "shop" }', ""),
         ('{ path = "shop", editable = true }', ""),
         ("{ workspace = true }", '[tool.uv.workspace]\nmembers = ["shop"]\n'),
     ],
 )
-def test_a_folder_is_built_and_what_it_needs_is_pinned(place: str, more: str) -> None:
+def test_a_folder_is_built_and_what_it_needs_is_pinned(named: str, more: str) -> None:
     folder = source_tree(Path("shop"), "shop", {"__init__.py": ""}, "shop-prices<2")
-    file = of_sources(["parley-serverless", "shop"], shop=place)
+    file = of_sources(["parley-serverless", "shop"], shop=named)
     file.write_text(file.read_text() + more)
 
     found = own_requirements(file, TARGET)

@@ -22,6 +22,7 @@ from parley_packages.requirements import group, names, project
 from parley_packages.sizes import BUDGETS, LAMBDA_LIMIT, module_sizes, over_budget, over_limit
 from parley_packages.slim import slim
 from parley_packages.target import PYTHON, Target, UnknownTarget, target_of_environment
+from parley_packages.zips import main as zips_of_build
 from parley_packages.zips import make_zip
 from parley_project.project import Project
 
@@ -195,6 +196,27 @@ def test_a_zip_is_the_same_whoever_makes_it_and_when(tmp_path: Path) -> None:
     assert (tmp_path / "one.zip").read_bytes() == (tmp_path / "two.zip").read_bytes()
     with ZipFile(tmp_path / "one.zip") as made:
         assert {entry.date_time[0] for entry in made.infolist()} == {1980}
+
+
+def test_each_package_of_a_build_is_zipped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "template.yaml").write_text(
+        "Resources: {Own: {Type: AWS::Serverless::LayerVersion},"
+        " One: {Type: AWS::Serverless::Function, Properties: {}}}"
+    )
+    write(tmp_path / "Own" / "python", "a.py")
+    write(tmp_path / "One", "app.py")
+    zips = tmp_path / "zips"
+    write(zips, "Gone.zip")
+    monkeypatch.setattr(sys, "argv", ["zips", str(tmp_path), str(zips)])
+
+    zips_of_build()
+
+    assert {path.name: ZipFile(path).namelist() for path in zips.iterdir()} == {
+        "Own.zip": ["python/a.py"], "One.zip": ["app.py"],
+    }  # fmt: skip
+    assert f"{zips / 'One.zip'}  0.0 MB" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from parley_testing.at_length import AT_LENGTH, times
+from parley_testing.run.at_length import AT_LENGTH, times
 from parley_testing.schedules.machine import machine
 from parley_testing.schedules.steps import taken
 from parley_testing.schedules.world import World
@@ -78,7 +78,7 @@ def test_every_promise_is_kept_on_random_schedules(
                 ),
             )
         missing = [outcome for outcome in OUTCOMES if not taken[outcome]]
-        if not missing:
+        if not missing and taken["steps"] >= STEPS:
             break
 
     if _LONG:

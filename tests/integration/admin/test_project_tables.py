@@ -22,6 +22,8 @@ from parley_testing import projects
 from parley_testing.api.handlers import load_function
 from parley_testing.postgres.databases import owner_url
 
+pytestmark = pytest.mark.in_turns
+
 MIGRATION = """
 from alembic import op
 revision, down_revision = "one", None

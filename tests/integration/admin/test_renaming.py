@@ -29,6 +29,8 @@ from parley_testing.stores.aged import Aged
 from parley_testing.stores.asking import asking
 from parley_testing.stores.talk import request
 
+pytestmark = pytest.mark.in_turns
+
 
 @pytest.fixture(params=["sqlite", "dynamodb"])
 def environment(

@@ -38,8 +38,10 @@ def ids(pages: list[list[dict[str, Any]]]) -> list[str]:
     return [item["id"] for page in pages for item in page]
 
 
-@pytest.mark.parametrize("character", [CHINESE, CONTROL, '"', "\U0001f600"])
-@pytest.mark.parametrize("order", ["asc", "desc"])
+@pytest.mark.parametrize(
+    ("character", "order"),
+    [(CHINESE, "asc"), (CONTROL, "desc"), ('"', "asc"), ("\U0001f600", "desc")],
+)
 def test_a_transcript(
     api: Api, turns: TurnRepository, sql: psycopg.Connection, character: str, order: str
 ) -> None:

@@ -21,8 +21,8 @@ from parley.ids import new_id
 from parley.repository.database import Database
 from parley.repository.scope import SERVICE
 from parley_testing.api.handlers import Api, load_function
-from parley_testing.at_length import some
 from parley_testing.postgres.databases import connect, runtime_url
+from parley_testing.run.at_length import some
 
 
 def revisions() -> list[str]:
@@ -124,8 +124,8 @@ def released(
 
 
 def from_some(first: int) -> pytest.MarkDecorator:
-    """Try some of the releases, others than the test before: together they try each of them."""
-    found = some(revisions(), one_in=3, first=first)
+    """Try some of the releases, others than the test before: together they try every other."""
+    found = some(revisions(), one_in=10, first=first)
     return pytest.mark.parametrize("released", found, indirect=True)
 
 
@@ -142,7 +142,7 @@ def test_the_key_of_an_open_turn_joins_it(released: Released, api: Api) -> None:
     assert answer.json["turn"]["id"] == str(released.running)
 
 
-@from_some(1)
+@from_some(2)
 def test_the_key_of_a_turn_that_waits_is_its_own(released: Released, api: Api) -> None:
     path = f"/sessions/{released.session_id}/messages"
     answer = api(
@@ -156,7 +156,7 @@ def test_the_key_of_a_turn_that_waits_is_its_own(released: Released, api: Api) -
     assert answer.json["turn"]["id"] == str(released.waiting)
 
 
-@from_some(2)
+@from_some(4)
 def test_a_kept_key_gives_what_it_gave(released: Released, api: Api) -> None:
     answer = send(api, released.ended_in, "what is over", "what is over")
 
@@ -173,7 +173,7 @@ def test_a_kept_key_gives_what_it_gave(released: Released, api: Api) -> None:
     assert gone.status == 404, gone
 
 
-@from_some(3)
+@from_some(6)
 def test_a_kept_key_is_still_no_other_requests(released: Released, api: Api) -> None:
     for session_id, key in (
         (released.session_id, "how it goes on"),
@@ -186,7 +186,7 @@ def test_a_kept_key_is_still_no_other_requests(released: Released, api: Api) -> 
     assert (gone.status, gone.json["code"]) == (422, "idempotency_key_reused"), gone
 
 
-@from_some(4)
+@from_some(8)
 def test_what_the_agent_remembers_is_taken_from_the_transcript(
     released: Released, api: Api
 ) -> None:

@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
-import boto3
 import psycopg
 import pytest
-from moto import mock_aws
 
 from parley.cleanup.cleaner import Cleaner
 from parley.cleanup.report import CleanupReport
@@ -20,12 +18,24 @@ from parley.memory.sqlite import SqliteStore
 from parley.memory.store import AgentSessionStore
 from parley.repository.database import Database
 from parley.repository.expired_sessions import Ages, Scope
-from parley_testing.account.moto import memory_table
+from parley_testing.account.moto import dynamodb_in_process, memory_table
 from parley_testing.stores.aged import Aged
 from parley_testing.workbench import WatchedStore
 
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
 DAY = 86_400
+_BY_STORE = {"test_forgetting_by_age", "test_keys_and_sweep"}
+"""Tests of what is done otherwise in each store: one of them forgets by itself."""
+
 AGES = Ages(closed_sessions=30 * DAY, empty_sessions=1 * DAY)
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Let the tests of a file take turns in the two stores: what those do is tried in `memory/`."""
+    if item.path.stem not in _BY_STORE:
+        item.add_marker("in_turns")
 
 
 @pytest.fixture(params=["sqlite", "dynamodb"])
@@ -43,18 +53,13 @@ def sqlite_store(tmp_path: Path) -> Iterator[SqliteStore]:
 
 
 @pytest.fixture(scope="module")
-def dynamodb_client() -> Iterator[Any]:
-    """A client of moto's DynamoDB in this process; making one is slow."""
-    with pytest.MonkeyPatch.context() as environment, mock_aws():
-        environment.setenv("AWS_ACCESS_KEY_ID", "testing")
-        environment.setenv("AWS_SECRET_ACCESS_KEY", "testing")
-        client = boto3.client("dynamodb", region_name="eu-central-1")
+def dynamodb_client() -> Iterator[DynamoDBClient]:
+    with dynamodb_in_process() as client:
         yield client
-        client.close()
 
 
 @pytest.fixture
-def dynamodb_store(dynamodb_client: Any) -> Iterator[DynamoDbStore]:
+def dynamodb_store(dynamodb_client: DynamoDBClient) -> Iterator[DynamoDbStore]:
     table = memory_table(dynamodb_client)
     yield DynamoDbStore(dynamodb_client, table)
     dynamodb_client.delete_table(TableName=table)

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from parley_client import UNSET, ApiError, NotSendable, Parley
 from parley_local.stack import LocalStack
-from parley_testing.at_length import times
+from parley_testing.run.at_length import times
 from tasks_desk.client import create_task
 
 EXAMPLES = int(os.environ.get("PARLEY_FUZZ_EXAMPLES", "0"))

@@ -12,8 +12,8 @@ Shell = Callable[[str], Any]
 
 
 @pytest.fixture
-def line(shell: Shell) -> str:
-    shell("parley sessions create one --user quinn")
+def line(parley: Callable[..., Any]) -> str:
+    parley("sessions", "create", "one", "--user", "quinn")
     return "parley sessions list --user quinn"
 
 

@@ -20,7 +20,7 @@ from parley.memory.dynamodb import DynamoDbStore
 from parley.memory.sqlite import SqliteStore
 from parley.memory.store import AgentSessionStore
 from parley_testing.account.dynamodb_wire import DynamoDbWire
-from parley_testing.account.moto import memory_table
+from parley_testing.account.moto import dynamodb_in_process, memory_table
 from parley_testing.stores.turn_keys import numbered
 from parley_testing.streams.event_writing import dynamodb, opened
 
@@ -77,12 +77,26 @@ def in_sqlite(tmp_path: Path) -> Iterator[_InSqlite]:
 
 
 @pytest.fixture
-def in_dynamodb(client: Any, wire: DynamoDbWire) -> Iterator[_InDynamoDb]:
+def in_dynamodb(client: Any) -> Iterator[_InDynamoDb]:
     table = memory_table(client)
-    wire.sent.clear()
-    yield _InDynamoDb(client, wire.url, table)
-    wire.restore()
+    yield _InDynamoDb(client, "", table)
     client.delete_table(TableName=table)
+
+
+@pytest.fixture
+def behind_wire(wire: DynamoDbWire, over_wire: Any) -> Iterator[_InDynamoDb]:
+    """The log in DynamoDB, for who counts calls, breaks them, or makes them from elsewhere."""
+    table = memory_table(over_wire)
+    wire.sent.clear()
+    yield _InDynamoDb(over_wire, wire.url, table)
+    wire.restore()
+    over_wire.delete_table(TableName=table)
+
+
+@pytest.fixture(scope="module")
+def client() -> Iterator[Any]:
+    with dynamodb_in_process() as client:
+        yield client
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +111,7 @@ def wire() -> Iterator[DynamoDbWire]:
 
 
 @pytest.fixture(scope="module")
-def client(wire: DynamoDbWire) -> Iterator[Any]:
+def over_wire(wire: DynamoDbWire) -> Iterator[Any]:
     with closing(dynamodb(wire.url)) as client, pytest.MonkeyPatch.context() as patch:
         # The client library's own retries pause as well.
         patch.setattr(botocore.endpoint, "time", SimpleNamespace(sleep=lambda _: None))

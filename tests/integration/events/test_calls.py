@@ -13,8 +13,10 @@ from typing import Any
 import pytest
 
 from parley.errors import StoreMisconfigured, StoreUnavailable
+from parley.events.dynamodb import DynamoDbEventLog
 from parley.events.log import EventLog, TurnEvent
 from parley.events.sqlite import SqliteEventLog
+from parley_testing.account.moto import memory_table
 from parley_testing.stores.turn_keys import numbered
 from parley_testing.streams.event_writing import BEGAN, deltas
 
@@ -26,31 +28,42 @@ CALLS: dict[str, Callable[[EventLog], object]] = {
 }
 
 
+@pytest.fixture
+def in_dynamodb(behind_wire: Any) -> Any:
+    return behind_wire
+
+
 def write(log: EventLog, chunks: int) -> None:
     for n in range(chunks):
         log.append(KEY, numbered(1), "one", deltas(3 * n + 1, 3))
 
 
-@pytest.fixture
-def written(in_dynamodb: Any, wire: Any) -> EventLog:
-    """A log of 30 chunks with three events each in DynamoDB, and nothing sent yet."""
-    log: EventLog = in_dynamodb.log
+@pytest.fixture(scope="module")
+def long(over_wire: Any) -> EventLog:
+    """A log of 30 chunks with three events each in DynamoDB, which all tests only read."""
+    log = DynamoDbEventLog(over_wire, memory_table(over_wire))
     write(log, 30)
-    wire.sent.clear()
     return log
 
 
 @pytest.fixture
-def consistent(client: Any) -> Any:
+def written(long: EventLog, wire: Any) -> EventLog:
+    """The long log, and nothing sent yet."""
+    wire.sent.clear()
+    return long
+
+
+@pytest.fixture
+def consistent(over_wire: Any) -> Any:
     """Whether each query asked for what was written a moment ago."""
     asked: list[bool] = []
 
     def note(params: dict[str, Any], **_: Any) -> None:
         asked.append(params["ConsistentRead"])
 
-    client.meta.events.register("before-parameter-build.dynamodb.Query", note)
+    over_wire.meta.events.register("before-parameter-build.dynamodb.Query", note)
     yield asked
-    client.meta.events.unregister("before-parameter-build.dynamodb.Query", note)
+    over_wire.meta.events.unregister("before-parameter-build.dynamodb.Query", note)
 
 
 def test_an_append_is_one_call(in_dynamodb: Any, wire: Any) -> None:
@@ -89,14 +102,14 @@ def test_a_log_that_is_not_there_is_one_call(in_dynamodb: Any, wire: Any) -> Non
     assert wire.sent == ["Query"] * 2
 
 
-def test_a_limited_read_asks_for_no_more_chunks(written: EventLog, client: Any) -> None:
+def test_a_limited_read_asks_for_no_more_chunks(written: EventLog, over_wire: Any) -> None:
     looked_at: list[int] = []
     count = lambda parsed, **_: looked_at.append(parsed["ScannedCount"])  # noqa: E731
-    client.meta.events.register("after-call.dynamodb.Query", count)
+    over_wire.meta.events.register("after-call.dynamodb.Query", count)
 
     assert len(written.read(KEY, numbered(1), limit=2)) == 6
 
-    client.meta.events.unregister("after-call.dynamodb.Query", count)
+    over_wire.meta.events.unregister("after-call.dynamodb.Query", count)
     assert looked_at == [2]
 
 

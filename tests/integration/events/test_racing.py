@@ -13,12 +13,20 @@ from typing import Any
 import pytest
 
 from parley.events.log import EventLog, PlaceTaken, TurnEvent
+from parley_testing.own_path import own_path
+from parley_testing.run.at_length import times
 from parley_testing.stores.turn_keys import numbered
 from parley_testing.streams.event_writing import deltas, write_in_the_way
 from parley_testing.waiting import HANG_SECONDS
 
 KEY = "user_ada_conv_1"
-CHUNKS = 20
+CHUNKS = times(enough=8, full=20)
+PLACES = times(enough=10, full=30)
+
+
+@pytest.fixture
+def in_dynamodb(behind_wire: Any) -> Any:
+    return behind_wire
 
 
 def one_chain(events: list[TurnEvent], writers: int) -> bool:
@@ -42,7 +50,7 @@ def test_of_two_at_one_place_exactly_one_wins(stored: Any) -> None:
 
     barrier = Barrier(2)
     with stored.another() as one, stored.another() as other, ThreadPoolExecutor(2) as threads:
-        for first in range(1, 31):
+        for first in range(1, PLACES + 1):
             won = [
                 winner
                 for winner in threads.map(append, (one, other), ("one", "other"), (first, first))
@@ -50,7 +58,7 @@ def test_of_two_at_one_place_exactly_one_wins(stored: Any) -> None:
             ]
             assert len(won) == 1
             assert stored.log.read(KEY, numbered(1), after=first - 1)[0].data["by"] == won[0]
-    assert len(stored.log.read(KEY, numbered(1))) == 30
+    assert len(stored.log.read(KEY, numbered(1))) == PLACES
 
 
 def test_threads_make_one_chain(stored: Any) -> None:
@@ -75,14 +83,13 @@ def test_processes_make_one_chain(stored: Any) -> None:
         stored.where,
         KEY,
     ]
-    environment = {"PATH": "", "PYTHONPATH": os.pathsep.join(sys.path)}
     writers = [
         subprocess.Popen(
             [*command, name, str(CHUNKS)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            env=environment,
+            env=os.environ | own_path(),
         )
         for name in "abc"
     ]

@@ -19,7 +19,7 @@ import pytest
 from parley_local.data_directory import read_address
 from parley_local.postgres_leftovers import stop_left_behind
 from parley_local.stack import LocalStack, StackFailed
-from parley_testing.waiting import HANG_SECONDS, wait_for
+from parley_testing.waiting import HANG_SECONDS, alive, wait_for
 
 MIGRATE = """
     import os, psycopg
@@ -181,10 +181,7 @@ def postgres_of(stack: LocalStack) -> psutil.Process:
 
 
 def runs(process: psutil.Process) -> bool:
-    try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
+    return process.is_running() and alive(process.pid)
 
 
 def assert_ended(processes: list[psutil.Process]) -> None:

@@ -342,9 +342,10 @@ def test_a_user_whose_messages_fill_the_queue_makes_no_other_wait_behind_them(
     (bench.notes / "gate").touch()
     wait_for(lambda: len(bench.seen) == 7)
 
-    # Two are freed at once, so what they note may come in either order; what they get may not.
+    # Two are freed. If both are before the next message is received, nobody has one in work, and
+    # the one that has waited longest comes first; what is noted may come in either order anyway.
     got = {
         each["body"]: int(each["attributes"]["ApproximateFirstReceiveTimestamp"])
         for each in bench.seen[2:]
     }
-    assert got["wait b"] == min(got.values())
+    assert sum(at < got["wait b"] for at in got.values()) <= 1

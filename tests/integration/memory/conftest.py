@@ -12,18 +12,17 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
-import boto3
 import pytest
 from botocore.awsrequest import AWSResponse
 from botocore.compat import HTTPHeaders
 from botocore.config import Config
 from botocore.exceptions import ConnectionClosedError
-from moto import mock_aws
 from moto.core.models import botocore_stubber
 
 from parley.memory.dynamodb import DynamoDbStore
 from parley.memory.sqlite import SqliteStore
 from parley.memory.store import AgentSessionStore, TurnMemory
+from parley_testing.account.moto import dynamodb_in_process, memory_table
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -57,37 +56,17 @@ def dynamodb_store(client: DynamoDBClient) -> DynamoDbStore:
 
 @pytest.fixture(scope="module")
 def moto_client() -> Iterator[DynamoDBClient]:
-    """A client of moto's DynamoDB in this process; making one is slow."""
-    with pytest.MonkeyPatch.context() as environment, mock_aws():
-        environment.setenv("AWS_ACCESS_KEY_ID", "testing")
-        environment.setenv("AWS_SECRET_ACCESS_KEY", "testing")
-        client = boto3.client(
-            "dynamodb",
-            region_name="eu-central-1",
-            config=Config(retries={"max_attempts": 2, "mode": "legacy"}),
-        )
+    with dynamodb_in_process(Config(retries={"max_attempts": 2, "mode": "legacy"})) as client:
         # Or moto would answer beside the wire, not behind it.
         client.meta.events.unregister("before-send", cast("Any", botocore_stubber))
         yield client
-        client.close()
 
 
 @pytest.fixture
 def client(moto_client: DynamoDBClient, wire: Wire) -> Iterator[DynamoDBClient]:
     """A client whose calls go over the wire to an empty table."""
     moto_client.meta.events.register("before-send.dynamodb", wire.send)
-    moto_client.create_table(
-        TableName=TABLE,
-        KeySchema=[
-            {"AttributeName": "conversation", "KeyType": "HASH"},
-            {"AttributeName": "part", "KeyType": "RANGE"},
-        ],
-        AttributeDefinitions=[
-            {"AttributeName": "conversation", "AttributeType": "S"},
-            {"AttributeName": "part", "AttributeType": "S"},
-        ],
-        BillingMode="PAY_PER_REQUEST",
-    )
+    memory_table(moto_client, TABLE)
     wire.sent.clear()
     yield moto_client
     wire.restore()

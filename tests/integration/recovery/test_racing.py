@@ -14,31 +14,24 @@ import psycopg
 import pytest
 
 from parley.repository.turns import RunningTurn
+from parley_testing.api.asked_by_line import REPORT
+from parley_testing.own_path import own_path
 
 TURNS = 12
-PROCESS = """
-import json, sys
-from parley_testing.api.handlers import Context, load_function
-
-cleanup = load_function("cleanup")
-for line in sys.stdin:
-    print("REPORT", json.dumps(cleanup.handler(json.loads(line), Context())), flush=True)
-"""
 
 
 @pytest.fixture
 def processes(environment: pytest.MonkeyPatch) -> Iterator[list[subprocess.Popen[str]]]:
     """Processes in which the cleanup function is loaded; each line is an event."""
-    path = os.pathsep.join(entry for entry in sys.path if entry)
     with ExitStack() as stack:
         started = []
         for _ in range(2):
             process = subprocess.Popen(
-                [sys.executable, "-c", PROCESS],
+                [sys.executable, "-m", "parley_testing.api.asked_by_line", "cleanup"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 text=True,
-                env={**os.environ, "PYTHONPATH": path},
+                env=os.environ | own_path(),
             )
             stack.callback(process.wait, 10)
             stack.callback(process.kill)
@@ -55,9 +48,9 @@ def ask(process: subprocess.Popen[str], event: dict[str, Any]) -> None:
 
 def answered(process: subprocess.Popen[str]) -> dict[str, Any]:
     assert process.stdout is not None
-    for line in process.stdout:  # metrics are written there too
-        if line.startswith("REPORT "):
-            found: dict[str, Any] = json.loads(line.removeprefix("REPORT "))
+    for line in process.stdout:
+        if line.startswith(REPORT):
+            found: dict[str, Any] = json.loads(line.removeprefix(REPORT))
             return found
     raise AssertionError("the process ended")
 

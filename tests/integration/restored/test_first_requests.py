@@ -55,15 +55,20 @@ def seen_in(found: Copies) -> list[tuple[int, list[str], dict[str, int]]]:
     return [(each["status"], each["imported"], each["made"]) for each in found.each]
 
 
+# What a fork has is imported, and a little of it built, by whoever it is forked from.
+@pytest.mark.usefixtures("nothing_forked")
 @pytest.mark.parametrize("name", FIRST)
-def test_a_first_request_imports_and_builds_nothing(
+def test_a_first_request_imports_and_builds_nothing_and_shares_no_random_numbers(
     name: str, surroundings: pytest.MonkeyPatch, account: Account
 ) -> None:
-    found = copies(name, *FIRST[name])
+    asked = [*FIRST[name], FIRST[name][-1]]
+
+    found = copies(name, *asked)
 
     posted = name != "stream"
-    status = [201 if posted and method == "POST" else 200 for method, _, _ in FIRST[name]]
+    status = [201 if posted and method == "POST" else 200 for method, _, _ in asked]
     assert seen_in(found) == [(each, [], {}) for each in status]
+    assert len({each["random"] for each in found.each}) == len(asked)
     assert "priming failed" not in found.log
     assert not [each["body"] for each in found.each if NOBODY in each["body"]]
     if name != "sessions":  # the stand-ins are gone, and what is written is there
@@ -80,20 +85,20 @@ def test_so_it_is_with_chat_completions(name: str, surroundings: pytest.MonkeyPa
     assert (found["imported"], found["made"]) == ([], {})
 
 
-@pytest.mark.parametrize("name", FIRST)
-def test_no_limit_of_a_deployment_is_in_its_way(
-    name: str, surroundings: pytest.MonkeyPatch
-) -> None:
-    for limit, least in LIMITS.items():
-        surroundings.setenv(limit, least)
-
-    assert copies(name).log == ""
-
-
-@pytest.mark.parametrize("name", FIRST)
+@pytest.mark.parametrize(
+    "name",
+    [
+        "sessions",
+        pytest.param("messages", marks=pytest.mark.at_length("all are counted as sessions is")),
+        pytest.param("stream", marks=pytest.mark.at_length("all are counted as sessions is")),
+    ],
+)
 def test_without_a_snapshot_it_does_so_that_this_would_be_seen(
-    name: str, surroundings: pytest.MonkeyPatch
+    name: str, surroundings: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> None:
+    if name == "sessions":  # of which a fork has all built
+        request.getfixturevalue("nothing_forked")
+
     (found,) = copies(name, FIRST[name][-1], snapshot=False).each
 
     assert found["imported"]
@@ -102,12 +107,14 @@ def test_without_a_snapshot_it_does_so_that_this_would_be_seen(
 
 
 @pytest.mark.parametrize("name", FIRST)
-def test_priming_connects_to_nothing_and_leaves_nothing_behind(
+def test_priming_connects_to_nothing_leaves_nothing_behind_and_has_no_limit_in_its_way(
     name: str, surroundings: pytest.MonkeyPatch, account: Account, sql: Any, model: Any
 ) -> None:
     queue, table = (os.environ[each] for each in ("WAKE_QUEUE_URL", "AGENT_SESSION_TABLE"))
     surroundings.setenv("AWS_XRAY_DAEMON_ADDRESS", "127.0.0.1:2000")
     surroundings.setenv("_X_AMZN_TRACE_ID", TRACE)
+    for limit, least in LIMITS.items():
+        surroundings.setenv(limit, least)
 
     found = copies(name)
 
@@ -121,7 +128,13 @@ def test_priming_connects_to_nothing_and_leaves_nothing_behind(
     assert model.asked == []
 
 
-@pytest.mark.parametrize("kept", ["secret", "parameter"])
+@pytest.mark.parametrize(
+    "kept",
+    [
+        "secret",
+        pytest.param("parameter", marks=pytest.mark.at_length("a project's in test_projects.py")),
+    ],
+)
 def test_a_secret_is_fetched_with_what_was_there(
     kept: str, surroundings: pytest.MonkeyPatch, account: Account
 ) -> None:
@@ -135,14 +148,6 @@ def test_a_secret_is_fetched_with_what_was_there(
 
     assert found.frozen["connected"] == []  # it is in no snapshot
     assert seen_in(found) == [(200, [], {})]
-
-
-@pytest.mark.parametrize("name", FIRST)
-def test_copies_share_no_random_numbers(name: str, surroundings: pytest.MonkeyPatch) -> None:
-    found = copies(name, FIRST[name][-1], FIRST[name][-1])
-
-    first, second = (each["random"] for each in found.each)
-    assert first != second
 
 
 def test_without_clients_that_can_be_answered_nothing_is_asked_for(

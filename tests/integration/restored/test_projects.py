@@ -46,7 +46,7 @@ router = Router()
 
 @router.get("/notes")
 def list_notes(user: Caller) -> list[str]:
-    import colorsys  # at its first request
+    from own_desk import later  # at its first request
     return [user.user_id]
 """
 Project = Callable[..., None]
@@ -75,42 +75,54 @@ def project(tmp_path: Path, surroundings: pytest.MonkeyPatch) -> Project:
     return make
 
 
-def test_agents_are_imported_and_built_before(project: Project) -> None:
+def test_agents_are_imported_and_built_before_and_what_connects_to_a_server_of_tools(
+    project: Project,
+) -> None:
     project({"desk": "agent", "served": "served"}, agent=AGENT, served=SERVED)
 
-    found = copies("messages", ("POST", "/messages", SAID))
+    found = copies(
+        "messages",
+        ("POST", "/messages", SAID),
+        ("POST", "/messages", {**SAID, "agent": "served"}),
+    )
 
     assert found.frozen["connected"] == []  # a server of tools is for a run to connect to
-    (copy,) = found.each
-    assert (copy["status"], copy["imported"], copy["made"]) == (201, [], {})
+    desk, served = found.each
+    assert (desk["status"], desk["imported"], desk["made"]) == (201, [], {})
+    assert (served["status"], served["imported"]) == (502, [])  # nobody listens there
 
 
-def test_what_connects_to_a_server_of_tools_is_imported_before(project: Project) -> None:
-    project({"served": "served"}, served=SERVED)
-
-    (copy,) = copies("messages", ("POST", "/messages", SAID)).each
-
-    assert (copy["status"], copy["imported"]) == (502, [])  # nobody listens there
+FAILURES = ("RuntimeError('no desk')", "SystemExit(3)", "KeyboardInterrupt")
 
 
-@pytest.mark.parametrize("kind", ["RuntimeError('no desk')", "SystemExit(3)", "KeyboardInterrupt"])
-def test_an_agent_that_fails_is_told_of_and_the_others_answer(project: Project, kind: str) -> None:
-    project({"desk": "agent", "broken": "broken"}, agent=AGENT, broken=f"raise {kind}\n")
+def test_agents_that_fail_are_told_of_and_the_others_answer(project: Project) -> None:
+    broken = {f"broken{number}": f"raise {kind}\n" for number, kind in enumerate(FAILURES)}
+    project({"desk": "agent", **{name: name for name in broken}}, agent=AGENT, **broken)
 
     found = copies("messages", ("POST", "/messages", SAID))
 
     assert [each["status"] for each in found.each] == [201]
-    (line,) = [line for line in found.log.splitlines() if "priming failed" in line]
-    assert '"level":"ERROR"' in line
-    assert '"step":"the agent broken"' in line
-    assert "own_desk/broken.py" in line
+    lines = [line for line in found.log.splitlines() if "priming failed" in line]
+    for name, line in zip(broken, lines, strict=True):
+        assert '"level":"ERROR"' in line
+        assert f'"step":"the agent {name}"' in line
+        assert f"own_desk/{name}.py" in line
 
 
+@pytest.mark.parametrize(
+    "kept",
+    [
+        "parameter",
+        pytest.param(
+            "secret", marks=pytest.mark.at_length("Parley's own in test_first_requests.py")
+        ),
+    ],
+)
 def test_agents_that_read_secrets_are_built_after_it_and_no_secret_is_in_a_snapshot(
-    project: Project, account: Account, surroundings: pytest.MonkeyPatch
+    project: Project, account: Account, surroundings: pytest.MonkeyPatch, kept: str
 ) -> None:
     project({"desk": "agent"}, '(Variable("DESK_KEY", secret=True),)', agent=AGENT)
-    surroundings.setenv("DESK_KEY_SECRET_ARN", account.secret("sesame"))
+    surroundings.setenv("DESK_KEY_SECRET_ARN", getattr(account, kept)("sesame"))
 
     found = copies("messages", ("POST", "/messages", SAID))
 
@@ -137,9 +149,9 @@ def test_secrets_that_agents_fetch_themselves_are_not_what_stood_in_for_them(
 
 
 def test_routes_of_a_projects_own_have_their_validation_built(project: Project) -> None:
-    project({"desk": "agent"}, agent=AGENT, routes=ROUTES)
+    project({"desk": "agent"}, agent=AGENT, routes=ROUTES, later="")
 
     (copy,) = copies("sessions", ("GET", "/notes", None)).each
 
     assert (copy["status"], copy["made"]) == (200, {})
-    assert copy["imported"] == ["colorsys"]  # nobody calls them before
+    assert copy["imported"] == ["own_desk.later"]  # nobody calls them before

@@ -3,49 +3,43 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
 
-import hypothesis
 import pytest
-import schemathesis
-from hypothesis import HealthCheck
-from schemathesis.checks import not_a_server_error
-from schemathesis.generation.meta import CoveragePhaseData
-from schemathesis.specs.openapi.checks import (
-    content_type_conformance,
-    ignored_auth,
-    missing_required_header,
-    negative_data_rejection,
-    positive_data_acceptance,
-    response_headers_conformance,
-    response_schema_conformance,
-    status_code_conformance,
-    unsupported_method,
-    use_after_free,
-)
 
 from parley_local.stack import LocalStack
 from parley_testing.api.served import served_document
-from parley_testing.at_length import times
+from parley_testing.run.at_length import times
 from parley_testing.waiting import HANG_SECONDS
 
-# Unknown query parameters are passed over, as everywhere on the web.
-config = schemathesis.Config.from_dict({"generation": {"allow-extra-parameters": False}})
-schema = schemathesis.openapi.from_dict(served_document(), config=config)
+if TYPE_CHECKING:
+    from schemathesis import Case
+    from schemathesis.schemas import BaseSchema
 
-CHECKS = [
-    not_a_server_error,
-    status_code_conformance,
-    content_type_conformance,
-    response_headers_conformance,
-    response_schema_conformance,
-    negative_data_rejection,
-    missing_required_header,
-    unsupported_method,
-    use_after_free,
-    ignored_auth,
-]
+# Schemathesis is imported, and makes its requests, where a test is run: each worker collects all
+# tests, and one runs these.
+
+
+@pytest.fixture(scope="module")
+def documented() -> BaseSchema:
+    """What may be asked, and what may be answered."""
+    import schemathesis
+
+    # Unknown query parameters are passed over, as everywhere on the web.
+    config = schemathesis.Config.from_dict({"generation": {"allow-extra-parameters": False}})
+    return schemathesis.openapi.from_dict(served_document(), config=config)
+
+
+@pytest.fixture(scope="module")
+def narrowed() -> BaseSchema:
+    """Only what fits: whether what does not is refused is looked at with the whole document."""
+    import schemathesis
+
+    fitting = schemathesis.Config.from_dict(
+        {"generation": {"allow-extra-parameters": False, "mode": "positive"}}
+    )
+    return schemathesis.openapi.from_dict(without_what_no_schema_can_tell(), config=fitting)
 
 
 # A request that fits the schema may still be refused here, for what no schema can tell. Every other
@@ -100,56 +94,85 @@ def _schemas(made: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
             yield name, described
 
 
-# Only what fits: of what does not, whether it is refused is looked at with the whole document.
-fitting = schemathesis.Config.from_dict(
-    {"generation": {"allow-extra-parameters": False, "mode": "positive"}}
-)
-narrowed = schemathesis.openapi.from_dict(without_what_no_schema_can_tell(), config=fitting)
-
-
-def _is_like_others(case: schemathesis.Case[Any], seen: Counter[tuple[object, object]]) -> bool:
+def _is_like_others(case: Case[Any], seen: Counter[tuple[object, object]]) -> bool:
     """Return whether a request tries another value of a kind of which some were tried.
 
     Of the thousands of boundary values those of each kind, such as a text that is too long in a
-    query, all are sent at length, and else the first and every fourth after it.
+    query, all are sent at length, and else the first and every twelfth after it.
     """
+    from schemathesis.generation.meta import CoveragePhaseData
+
     data = None if case.meta is None else case.meta.phase.data
     if not isinstance(data, CoveragePhaseData):
         return False
     kind = (data.scenario, data.parameter_location)
     seen[kind] += 1
-    return (seen[kind] - 1) % times(enough=4, full=1) != 0
+    return (seen[kind] - 1) % times(enough=12, full=1) != 0
 
 
-def _test_of(operation_id: str, *, narrow: bool = False) -> Any:
-    """Make the test of one operation.
+def _checks(operation_id: str, *, narrow: bool) -> list[Callable[..., Any]]:
+    """Return what is looked at in each answer of an operation."""
+    from schemathesis.checks import not_a_server_error
+    from schemathesis.specs.openapi import checks
 
-    Made by one decorator for all of them they would share an id, and of those xdist runs only one.
-    """
-
-    seen: Counter[tuple[object, object]] = Counter()
-    checks = CHECKS if operation_id in REFUSE_WHAT_FITS else [*CHECKS, positive_data_acceptance]
     if narrow:
-        checks = [positive_data_acceptance, not_a_server_error]
+        return [checks.positive_data_acceptance, not_a_server_error]
+    fits = [] if operation_id in REFUSE_WHAT_FITS else [checks.positive_data_acceptance]
+    return [
+        not_a_server_error,
+        checks.status_code_conformance,
+        checks.content_type_conformance,
+        checks.response_headers_conformance,
+        checks.response_schema_conformance,
+        checks.negative_data_rejection,
+        checks.missing_required_header,
+        checks.unsupported_method,
+        checks.use_after_free,
+        checks.ignored_auth,
+        *fits,
+    ]
+
+
+def _test_of(operation_id: str, *, narrow: bool = False) -> Callable[..., None]:
+    """Make the test of one operation."""
 
     @pytest.mark.timeout(3000)
-    @(narrowed if narrow else schema).include(operation_id=operation_id).parametrize()
-    @hypothesis.settings(
-        max_examples=times(enough=5, full=25),
-        derandomize=True,
-        database=None,
-        deadline=None,
-        suppress_health_check=list(HealthCheck),
-    )
-    def every_answer_is_as_documented(case: schemathesis.Case[Any], stack: LocalStack) -> None:
-        if _is_like_others(case, seen):
-            return
-        case.call_and_validate(
-            base_url=stack.url,
-            headers=stack.headers("schemathesis"),
-            checks=checks,
-            timeout=HANG_SECONDS,
+    def every_answer_is_as_documented(request: pytest.FixtureRequest, stack: LocalStack) -> None:
+        import hypothesis
+        from schemathesis.core.result import Ok
+        from schemathesis.pytest.lazy import get_all_tests
+
+        schema: BaseSchema = request.getfixturevalue("narrowed" if narrow else "documented")
+        seen: Counter[tuple[object, object]] = Counter()
+        checks = _checks(operation_id, narrow=narrow)
+
+        def answered(case: Case[Any]) -> None:
+            if _is_like_others(case, seen):
+                return
+            case.call_and_validate(
+                base_url=stack.url,
+                headers=stack.headers("schemathesis"),
+                checks=checks,
+                timeout=HANG_SECONDS,
+            )
+
+        settings = hypothesis.settings(
+            max_examples=times(enough=3, full=25),
+            derandomize=True,
+            database=None,
+            deadline=None,
+            suppress_health_check=list(hypothesis.HealthCheck),
         )
+        # As schemathesis's own decorator does, though that while tests are collected.
+        (made,) = get_all_tests(
+            schema=schema.include(operation_id=operation_id),
+            test_func=answered,
+            settings=settings,
+            given_kwargs=None,
+        )
+        assert isinstance(made, Ok)
+        _, test = made.ok()
+        test()
 
     return every_answer_is_as_documented
 

@@ -11,8 +11,8 @@ import httpx
 import pytest
 
 from parley_local.stack import LocalStack
-from parley_testing.at_length import times
 from parley_testing.models.server import Gate, ModelServer, Streamed
+from parley_testing.run.at_length import times
 from parley_testing.waiting import HANG_SECONDS
 
 # Each has a process of its own.

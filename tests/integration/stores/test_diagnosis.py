@@ -22,7 +22,7 @@ from parley.repository.diagnosis import Diagnosis, diagnose
 from parley.repository.scope import SERVICE, OfUser
 from parley.testing.postgres import database_name
 from parley_local.postgres import EmbeddedPostgres
-from parley_testing.postgres.databases import owner_url
+from parley_testing.postgres.databases import owner_url, without_idle_limit
 from parley_testing.waiting import HANG_SECONDS
 
 PASSWORD = "c0rrect-h0rse"
@@ -188,7 +188,7 @@ def test_a_lock_that_was_not_to_be_had_may_be_free_later(
 ) -> None:
     monkeypatch.setattr(retry, "PATIENCE_SECONDS", 0.01)
     monkeypatch.setattr(connection, "_ANSWER_SECONDS", HANG_SECONDS)
-    database = Database(lambda: database_url, statement_timeout=0.1)
+    database = Database(lambda: without_idle_limit(database_url), statement_timeout=0.1)
     with sql.transaction():
         sql.execute("LOCK TABLE tasks")
 

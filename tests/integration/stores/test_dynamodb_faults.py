@@ -14,7 +14,7 @@ from moto.server import ThreadedMotoServer
 
 from parley.memory.dynamodb import DynamoDbStore
 from parley_testing.account.dynamodb_wire import DynamoDbWire
-from parley_testing.account.moto import REGION, Account
+from parley_testing.account.moto import MEMORY_TABLE, REGION, Account
 from parley_testing.api.handlers import Answer
 from parley_testing.api.problems import problem
 from parley_testing.postgres.postgres_place import (
@@ -24,6 +24,7 @@ from parley_testing.postgres.postgres_place import (
     Place,
     deployed,
 )
+from parley_testing.run.at_length import some
 
 Look = Callable[[Conversation, Operation, Answer], None]
 
@@ -42,17 +43,7 @@ FAULTS: dict[str, Callable[..., None]] = {
     "dropped": lambda wire, call, **often: wire.drop(call, **often),
     "answer lost": lambda wire, call, **often: wire.lose_answer(call, **often),
 }
-TABLE = {
-    "KeySchema": [
-        {"AttributeName": "conversation", "KeyType": "HASH"},
-        {"AttributeName": "part", "KeyType": "RANGE"},
-    ],
-    "AttributeDefinitions": [
-        {"AttributeName": "conversation", "AttributeType": "S"},
-        {"AttributeName": "part", "AttributeType": "S"},
-    ],
-    "BillingMode": "PAY_PER_REQUEST",
-}
+PAIRS = [(fault, name) for fault in FAULTS for name in CALLS]
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +63,7 @@ def place(
     settings = {
         **wakeups_unread,
         "AGENT_SESSION_STORE": "dynamodb",
-        "AGENT_SESSION_TABLE": Account(wire.url).table(TABLE),
+        "AGENT_SESSION_TABLE": Account(wire.url).table(MEMORY_TABLE),
         "AWS_ENDPOINT_URL": wire.url,
         "AWS_DEFAULT_REGION": REGION,
         "AWS_ACCESS_KEY_ID": "testing",
@@ -100,8 +91,7 @@ def talk(talk: Conversation, wire: DynamoDbWire) -> Conversation:
     return talk
 
 
-@pytest.mark.parametrize("fault", FAULTS)
-@pytest.mark.parametrize("name", CALLS)
+@pytest.mark.parametrize(("fault", "name"), some(PAIRS, one_in=3))
 def test_while_it_lasts_the_answer_is_503_and_afterwards_the_same_request_succeeds(
     talk: Conversation, wire: DynamoDbWire, as_undisturbed: Look, fault: str, name: str
 ) -> None:
@@ -119,8 +109,7 @@ def test_while_it_lasts_the_answer_is_503_and_afterwards_the_same_request_succee
     as_undisturbed(talk, operation, after)
 
 
-@pytest.mark.parametrize("fault", FAULTS)
-@pytest.mark.parametrize("name", CALLS)
+@pytest.mark.parametrize(("fault", "name"), some(PAIRS, one_in=3, first=1))
 def test_once_is_not_noticed(
     talk: Conversation, wire: DynamoDbWire, as_undisturbed: Look, fault: str, name: str
 ) -> None:

@@ -19,6 +19,7 @@ from parley.repository.scope import SERVICE
 from parley.repository.turns import TurnRepository, Usage
 from parley_testing.api.handlers import Api, Context
 from parley_testing.api.operations import operations
+from parley_testing.postgres.databases import DatabasePool, connect
 from parley_testing.workbench import request
 
 USER = "user-7"
@@ -82,10 +83,19 @@ class Read:
     statements: int = 0
 
 
+@pytest.fixture(scope="module")
+def large(databases: DatabasePool) -> str:
+    """A database with large tables, which Postgres knows to be large."""
+    url = databases.copy()
+    with connect(url) as sql:
+        sql.execute(FILL)
+    return url
+
+
 @pytest.fixture
-def large(sql: psycopg.Connection) -> None:
-    """Large tables, which Postgres knows to be large."""
-    sql.execute(FILL)
+def database_url(databases: DatabasePool, large: str) -> str:
+    """A copy of it."""
+    return databases.copy(large)
 
 
 @contextmanager
@@ -131,7 +141,6 @@ def none_whole(read: Read) -> None:
     assert not read.whole, "\n".join(f"{table}: {statement}" for table, statement in read.whole)
 
 
-@pytest.mark.usefixtures("large")
 def test_no_request_reads_a_table_whole(api: Api) -> None:
     made = api.new_session(USER, name="mine")
     sent = api("POST", f"/sessions/{made}/messages", {"text": "add milk"}, user=USER)
@@ -174,7 +183,6 @@ ALL_TURNS: tuple[dict[str, str], ...] = (
 )
 
 
-@pytest.mark.usefixtures("large")
 def test_no_list_of_everybody_s_reads_a_table_whole(api: Api) -> None:
     def listed(path: str, query: dict[str, str]) -> Any:
         answer = api("GET", path, query={**query, "limit": "2"}, scopes="parley:admin")
@@ -191,7 +199,6 @@ def test_no_list_of_everybody_s_reads_a_table_whole(api: Api) -> None:
     none_whole(read)
 
 
-@pytest.mark.usefixtures("large")
 def test_no_claim_reads_a_table_whole(sql: psycopg.Connection, turns: TurnRepository) -> None:
     ((session_id,),) = sql.execute(
         "SELECT id FROM sessions WHERE user_id = %s AND status = 'active' AND next_number > 1"
@@ -210,7 +217,6 @@ def test_no_claim_reads_a_table_whole(sql: psycopg.Connection, turns: TurnReposi
     none_whole(read)
 
 
-@pytest.mark.usefixtures("large")
 def test_no_cleanup_reads_a_table_whole(api: Api) -> None:
     with planned() as read:
         for action in ("recover", "tell", "clean"):
@@ -219,7 +225,6 @@ def test_no_cleanup_reads_a_table_whole(api: Api) -> None:
     none_whole(read)
 
 
-@pytest.mark.usefixtures("large")
 def test_nothing_is_read_twice_or_for_nothing(database: Database, sql: psycopg.Connection) -> None:
     sql.execute("VACUUM sessions")
 
@@ -245,7 +250,6 @@ def test_nothing_is_read_twice_or_for_nothing(database: Database, sql: psycopg.C
     assert read.scans == [("Index Only Scan", "ix_sessions_closed")]
 
 
-@pytest.mark.usefixtures("large")
 def test_a_statement_that_reads_a_table_whole_is_seen(database: Database) -> None:
     with planned() as read:
         database.run(SERVICE, text("SELECT count(*) FROM messages WHERE content LIKE '%x'"))

@@ -21,6 +21,7 @@ from parley.repository.scope import OfUser
 from parley.threads import in_thread_with_retry
 from parley.timing import PATIENCE_SECONDS
 from parley_testing.models.scripted import call, in_order
+from parley_testing.postgres.databases import without_idle_limit
 from parley_testing.postgres.postgres_wire import PostgresWire
 from parley_testing.waiting import HANG_SECONDS
 from parley_testing.workbench import Workbench
@@ -68,7 +69,7 @@ def test_what_ran_into_a_time_out_is_not_tried_again(
     monkeypatch.setattr(retry, "PATIENCE_SECONDS", 0.05)
     # Postgres ends it; this process may be as late as it likes to hear of that.
     monkeypatch.setattr(connection, "_ANSWER_SECONDS", HANG_SECONDS)
-    hurried = Database(lambda: wire.url, statement_timeout=0.05)
+    hurried = Database(lambda: without_idle_limit(wire.url), statement_timeout=0.05)
 
     with pytest.raises(StoreUnavailable) as unavailable:
         hurried.run(OfUser("alice"), text("SELECT pg_sleep(9)"))

@@ -10,7 +10,6 @@ import pytest
 
 from parley_testing.api.handlers import Answer
 from parley_testing.api.problems import problem
-from parley_testing.at_length import some
 from parley_testing.postgres.postgres_faults import (
     LASTING,
     ONCE,
@@ -19,6 +18,7 @@ from parley_testing.postgres.postgres_faults import (
     terminated,
 )
 from parley_testing.postgres.postgres_place import OPERATIONS, Conversation, Operation, Place
+from parley_testing.run.at_length import some
 
 AT_A_ROW = [name for name, operation in OPERATIONS.items() if operation.row]
 AFTER_LOST_ANSWERS = {"create": 200, "delete": 404}

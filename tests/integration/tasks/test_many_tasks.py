@@ -18,6 +18,7 @@ from parley.repository.database import Database
 from parley.repository.scope import OfUser
 from parley_testing.api.handlers import Answer, Api
 from parley_testing.api.problems import problem
+from parley_testing.postgres.databases import without_idle_limit
 from parley_testing.scenarios.at_once import at_once
 from parley_testing.waiting import HANG_SECONDS
 from tasks_desk import tasks
@@ -143,7 +144,7 @@ def test_each_user_waits_for_the_user_s_own_only(
 ) -> None:
     monkeypatch.setattr(connections, "_ANSWER_SECONDS", HANG_SECONDS)
     impatient, patient = (
-        Database(lambda: database_url, statement_timeout=seconds, pool_size=1)
+        Database(lambda: without_idle_limit(database_url), statement_timeout=seconds, pool_size=1)
         for seconds in (0.2, HANG_SECONDS)
     )
     try:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-import boto3
 import psycopg
 import pytest
-from moto import mock_aws
 
 from parley import loop, threads
 from parley.memory.dynamodb import DynamoDbStore
@@ -19,6 +18,7 @@ from parley.memory.sqlite import SqliteStore
 from parley.memory.store import AgentSessionStore
 from parley.repository.database import Database
 from parley.turns import lease
+from parley_testing.account.moto import dynamodb_in_process, memory_table
 from parley_testing.api.handlers import Api
 from parley_testing.models.scripted import Script, in_order
 from parley_testing.models.server import ModelServer
@@ -26,8 +26,20 @@ from parley_testing.postgres.postgres_wire import PostgresWire
 from parley_testing.waiting import HANG_SECONDS
 from parley_testing.workbench import Workbench
 
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
 TABLE = "memory"
 _NEVER_ASKED = in_order()
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Let the tests of a file take turns in the stores, APIs and modes that each could be run in.
+
+    What those do by themselves is tried elsewhere; what it takes to carry out a turn is the same.
+    """
+    if "dialects" not in item.path.parts:
+        item.add_marker("in_turns")
 
 
 @pytest.fixture(autouse=True)
@@ -43,40 +55,32 @@ def sqlite_store(tmp_path: Path) -> Iterator[SqliteStore]:
     store.close()
 
 
-@pytest.fixture
-def dynamodb_client(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """A client of moto's DynamoDB with an empty table."""
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
-    with mock_aws():
-        client: Any = boto3.client("dynamodb")
-        client.create_table(
-            TableName=TABLE,
-            KeySchema=[
-                {"AttributeName": "conversation", "KeyType": "HASH"},
-                {"AttributeName": "part", "KeyType": "RANGE"},
-            ],
-            AttributeDefinitions=[
-                {"AttributeName": "conversation", "AttributeType": "S"},
-                {"AttributeName": "part", "AttributeType": "S"},
-            ],
-            BillingMode="PAY_PER_REQUEST",
-        )
+@pytest.fixture(scope="module")
+def moto_client() -> Iterator[DynamoDBClient]:
+    with dynamodb_in_process() as client:
         # DynamoDB's conditional writes are atomic; moto checks and writes in two steps.
-        call, one_at_a_time = client._make_api_call, Lock()
+        unsafe: Any = client
+        call, one_at_a_time = unsafe._make_api_call, Lock()
 
         def alone(*arguments: Any) -> Any:
             with one_at_a_time:
                 return call(*arguments)
 
-        client._make_api_call = alone
+        unsafe._make_api_call = alone
         yield client
-        client.close()
 
 
 @pytest.fixture
-def dynamodb_store(dynamodb_client: Any) -> DynamoDbStore:
+def dynamodb_client(moto_client: DynamoDBClient) -> Iterator[DynamoDBClient]:
+    """A client of moto's DynamoDB with an empty table."""
+    memory_table(moto_client, TABLE)
+    yield moto_client
+    with suppress(moto_client.exceptions.ResourceNotFoundException):
+        moto_client.delete_table(TableName=TABLE)
+
+
+@pytest.fixture
+def dynamodb_store(dynamodb_client: DynamoDBClient) -> DynamoDbStore:
     return DynamoDbStore(dynamodb_client, TABLE)
 
 

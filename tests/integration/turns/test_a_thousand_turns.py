@@ -6,12 +6,13 @@ import itertools
 import json
 from collections.abc import Callable
 
-from parley_testing.at_length import times
+import pytest
+
 from parley_testing.models.notes import facts_in, keeping_facts
 from parley_testing.models.scripted import Asked
 from parley_testing.workbench import SUMMARIES, Workbench
 
-TURNS = times(enough=300, full=1_000)
+TURNS = 1_000
 FACTS = ("fact-3", "fact-77", f"fact-{TURNS // 2 + 1}")
 
 
@@ -32,6 +33,10 @@ def common(one: str, other: str) -> int:
     return next((place for place, (a, b) in pairs if a != b), min(len(one), len(other)))
 
 
+@pytest.mark.at_length(
+    "turns/test_summaries.py: what is before a window that moved is told, from summary to summary;"
+    " turns/dialects/test_prompt_prefix.py: a request begins with the one before"
+)
 async def test_what_was_said_at_first_is_in_the_last_request(
     new_bench: Callable[..., Workbench],
 ) -> None:

@@ -14,10 +14,12 @@ from parley.ids import new_id
 from parley.repository.database import Database
 from parley.repository.sessions import SessionRepository
 from parley.repository.turns import Begun, NewSession, RunningTurn, TurnRepository, Usage
+from parley_testing.run.at_length import times
 from parley_testing.waiting import HANG_SECONDS
 from parley_testing.workbench import held, request
 
 THREADS = 8
+ROUNDS = times(enough=8, full=25)
 SESSION = NewSession(agent="todo", name="groceries", platform="cli", metadata={})
 
 
@@ -53,7 +55,7 @@ def at_once(work: Callable[[int], Begun]) -> list[Begun]:
 def test_of_many_begins_one_runs_and_the_others_learn_which(
     turns: TurnRepository, session_id: UUID, sql: psycopg.Connection
 ) -> None:
-    for number in range(1, 26):
+    for number in range(1, ROUNDS + 1):
         answers = at_once(lambda _: turns.begin(request(session_id)))
 
         (winner,) = (answer for answer in answers if answer.outcome == "running")
@@ -62,7 +64,7 @@ def test_of_many_begins_one_runs_and_the_others_learn_which(
         assert held(winner).number == number
         assert turns.complete(held(winner), "hi", Usage(), None)
     numbers = sql.execute("SELECT array_agg(number ORDER BY number) FROM turns").fetchone()
-    assert numbers == (list(range(1, 26)),)
+    assert numbers == (list(range(1, ROUNDS + 1)),)
 
 
 def test_threads_that_begin_and_complete_leave_no_gap(
@@ -73,7 +75,7 @@ def test_threads_that_begin_and_complete_leave_no_gap(
 
     def work(_: int) -> int:
         done = 0
-        for _ in range(30):
+        for _ in range(times(enough=10, full=30)):
             begun = turns.begin(request(session_id))
             assert begun.outcome in ("running", "busy")
             if begun.turn is None:
@@ -98,14 +100,14 @@ def test_threads_that_begin_and_complete_leave_no_gap(
 def test_one_key_makes_one_turn(
     turns: TurnRepository, session_id: UUID, sql: psycopg.Connection
 ) -> None:
-    for round_ in range(15):
+    for round_ in range(ROUNDS):
         answers = at_once(lambda _, key=f"k{round_}": turns.begin(request(session_id, key=key)))  # type: ignore[misc]
 
         (winner,) = (answer for answer in answers if answer.outcome == "running")
         losers = [answer for answer in answers if answer is not winner]
         assert {(loser.outcome, loser.turn_id) for loser in losers} == {("prior", winner.turn_id)}
         turns.complete(held(winner), "hi", Usage(), None)
-    assert sql.execute("SELECT count(*) FROM turns").fetchone() == (15,)
+    assert sql.execute("SELECT count(*) FROM turns").fetchone() == (ROUNDS,)
 
 
 def test_one_name_makes_one_session(turns: TurnRepository, sql: psycopg.Connection) -> None:
@@ -148,7 +150,7 @@ def test_of_many_takeovers_one_wins(
     expire: Callable[[UUID], None],
 ) -> None:
     turn = held(turns.begin(request(session_id)))
-    for attempt in range(2, 22):
+    for attempt in range(2, ROUNDS + 2):
         expire(turn.id)
 
         answers = at_once(lambda _: turns.begin(request(session_id)))
@@ -162,7 +164,7 @@ def test_of_many_takeovers_one_wins(
 def test_of_many_takeovers_by_the_turns_own_request_one_wins(
     turns: TurnRepository, session_id: UUID, expire: Callable[[UUID], None]
 ) -> None:
-    for _ in range(20):
+    for _ in range(ROUNDS):
         wanted = request(session_id)
         turn: RunningTurn = held(turns.begin(wanted))
         expire(turn.id)

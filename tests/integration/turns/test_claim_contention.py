@@ -19,11 +19,13 @@ from parley.repository.database import Database
 from parley.repository.scope import OfUser
 from parley.repository.sessions import SessionRepository
 from parley.repository.turns import HeadClaim, RunningTurn, TurnRepository, Usage
+from parley_testing.run.at_length import times
 from parley_testing.stores.turn_keys import pairs
 from parley_testing.waiting import HANG_SECONDS
 from parley_testing.workbench import request
 
 THREADS = 8
+ROUNDS = times(enough=20, full=60)
 
 
 @pytest.fixture
@@ -86,7 +88,7 @@ def test_of_many_claims_one_wins(
     expire: Callable[[UUID], None],
     expired: bool,
 ) -> None:
-    for _ in range(20):
+    for _ in range(times(enough=8, full=20)):
         session_id = new_session()
         turn_id = queue(turns, session_id)
         if expired:
@@ -123,7 +125,7 @@ def test_workers_beside_senders_run_every_turn_once_and_in_order(
 
     def send() -> int:
         taken = 0
-        for n in range(30):
+        for n in range(times(enough=12, full=30)):
             begun = turns.begin(request(session_id), enqueue=n % 2 == 0, queue=n % 3 == 0)
             taken += begun.outcome in ("running", "queued")
             assert begun.outcome in ("running", "queued", "busy", "queue_full")
@@ -132,7 +134,7 @@ def test_workers_beside_senders_run_every_turn_once_and_in_order(
         return taken
 
     def work() -> int:
-        for _ in range(60):
+        for _ in range(times(enough=24, full=60)):
             claim = turns.claim_head(session_id)
             if claim.turn is not None:
                 run(claim.turn)
@@ -155,7 +157,7 @@ def test_a_claim_and_a_begin_that_takes_over_do_not_both_get_the_turn(
     new_session: Callable[[], UUID],
     expire: Callable[[UUID], None],
 ) -> None:
-    for _ in range(60):
+    for _ in range(ROUNDS):
         session_id = new_session()
         turn_id = queue(turns, session_id)
         assert turns.claim_head(session_id).turn
@@ -179,7 +181,7 @@ def test_a_claim_and_a_cancel_leave_one_of_them_with_the_turn(
     sql: psycopg.Connection,
 ) -> None:
     seen = set()
-    for _ in range(60):
+    for _ in range(ROUNDS):
         session_id = new_session()
         turn_id = queue(turns, session_id)
 
@@ -207,7 +209,7 @@ def test_a_claim_and_a_deletion_race_without_a_deadlock(
     sql: psycopg.Connection,
 ) -> None:
     sessions = SessionRepository(shared)
-    for _ in range(100):
+    for _ in range(times(enough=30, full=100)):
         session_id = new_session()
         for _ in range(2):
             queue(turns, session_id)
@@ -228,7 +230,7 @@ def test_a_claim_and_the_end_of_its_session_are_one_after_the_other(
     sql: psycopg.Connection,
 ) -> None:
     end = text("UPDATE sessions SET status = 'ended' WHERE id = :id")
-    for _ in range(60):
+    for _ in range(ROUNDS):
         session_id = new_session()
         turn_id = queue(turns, session_id)
 

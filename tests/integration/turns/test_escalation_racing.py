@@ -20,11 +20,12 @@ from parley.repository.scope import OfUser
 from parley.repository.sessions import SessionRepository
 from parley.repository.tool_calls import ToolCall, record_in
 from parley.repository.turns import Ending, RunningTurn, TurnRepository, Usage
+from parley_testing.run.at_length import times
 from parley_testing.scenarios.at_once import connected
 from parley_testing.stores.talk import begin, request
 from parley_testing.waiting import HANG_SECONDS
 
-ROUNDS = 60
+ROUNDS = times(enough=20, full=60)
 CALL = ToolCall("call_1", "escalate", "{}", "done", effect=True)
 FAILED = Ending("failed", "model_failed", "No.", remembered=True)
 

@@ -78,12 +78,12 @@ async def test_a_session_that_comes_back_is_rebuilt_once(
 async def test_a_session_that_is_used_remembers_however_old_it_is(
     new_bench: NewBench, clock: MovingClock
 ) -> None:
-    """Of 30 turns, one a day, each costs a read and a write, and some write what they saw anew."""
-    bench = new_bench(in_order(call("list_tasks"), *[say(f"answer {n}") for n in range(1, 31)]))
+    """Of 16 turns, one a day, each costs a read and a write, and some write what they saw anew."""
+    bench = new_bench(in_order(call("list_tasks"), *[say(f"answer {n}") for n in range(1, 17)]))
     session_id = bench.new_session()
     written = 0
 
-    for day in range(1, 31):
+    for day in range(1, 17):
         bench.watched.calls.clear()
         await bench.send(session_id, f"question {day}")
         renewed = bench.watched.calls.count("write_back")
@@ -95,8 +95,8 @@ async def test_a_session_that_is_used_remembers_however_old_it_is(
     assert said(bench.model.asked[-1])[:4] == [
         *("question 1", "function_call", "function_call_output", "answer 1")
     ]
-    assert len(bench.model.asked[-1].input) == 2 * 30 + 1
-    assert 0 < written <= 15, "not with every turn"
+    assert len(bench.model.asked[-1].input) == 2 * 16 + 1
+    assert 0 < written <= 8, "not with every turn"
 
 
 async def test_after_the_retention_without_a_turn_all_of_it_is_still_there(
@@ -117,7 +117,7 @@ async def test_a_busy_session_writes_nothing_anew(new_bench: NewBench, clock: Mo
     bench = new_bench(counting(), memory_items=10)
     session_id = bench.new_session()
 
-    for number in range(1, 21):
+    for number in range(1, 13):
         await bench.send(session_id, f"question {number}")
         clock.move(days=0.3)
 

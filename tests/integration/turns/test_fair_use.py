@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import multiprocessing
-from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 from uuid import UUID
@@ -19,13 +18,16 @@ from parley.repository.database import Database
 from parley.repository.fair_use import UNLIMITED, FairUse, Reached
 from parley.repository.scope import OfUser
 from parley.repository.turns import Ending, NewSession, TurnRepository, TurnRequest, Usage
+from parley_testing.run.at_length import times
 from parley_testing.scenarios.at_once import connected
-from parley_testing.scenarios.begins import begin_at_once
+from parley_testing.scenarios.begins import Beginning
 from parley_testing.stores.asking import asking
 from parley_testing.waiting import wait_for
 from parley_testing.workbench import Workbench, held, request
 
 OPENS = NewSession(agent="todo", name=None, platform="api", metadata={})
+BEGINS = times(enough=8, full=20)
+PROCESSES = times(enough=2, full=4)
 STOPPED = Ending("cancelled", "cancelled", "It was.", remembered=False)
 WAYS = pytest.mark.parametrize(
     "how", [{}, {"enqueue": True}, {"queue": True}], ids=["waited for", "enqueued", "background"]
@@ -275,35 +277,28 @@ def test_metadata_is_limited_where_a_message_makes_a_session(
     assert turns.begin(opening()).outcome == "running"
 
 
-@pytest.fixture(scope="module")
-def processes() -> Iterator[ProcessPoolExecutor]:
-    with ProcessPoolExecutor(4, multiprocessing.get_context("spawn")) as pool:
-        yield pool
-
-
 @pytest.mark.parametrize(
     ("limits", "most"),
-    [(FairUse(open_turns=5), 5), (FairUse(turns_per_minute=7), 7), (UNLIMITED, 20)],
+    [(FairUse(open_turns=3), 3), (FairUse(turns_per_minute=4), 4), (UNLIMITED, BEGINS)],
     ids=["open turns", "turns per minute", "none"],
 )
 @pytest.mark.parametrize("new", [False, True], ids=["by id", "by name"])
 def test_begins_at_once_over_several_processes_never_exceed_a_limit(
     database_url: str,
     bench: Workbench,
-    processes: ProcessPoolExecutor,
     sql: psycopg.Connection,
     limits: FairUse,
     most: int,
     new: bool,
 ) -> None:
-    wanted = [opening() if new else ask(bench.new_session()) for _ in range(20)]
+    wanted = [opening() if new else ask(bench.new_session()) for _ in range(BEGINS)]
 
-    asked = [
-        processes.submit(begin_at_once, database_url, limits, wanted[part::4]) for part in range(4)
+    processes = [
+        Beginning(database_url, limits, wanted[part::PROCESSES]) for part in range(PROCESSES)
     ]
 
-    outcomes = [outcome for each in asked for outcome in each.result()]
-    assert sorted(outcomes) == ["limit_reached"] * (20 - most) + ["running"] * most
+    outcomes = [outcome for each in processes for outcome in each.outcomes()]
+    assert sorted(outcomes) == ["limit_reached"] * (BEGINS - most) + ["running"] * most
     assert sql.execute("SELECT count(*) FROM turns").fetchone() == (most,)
 
 

@@ -147,23 +147,23 @@ async def test_a_finished_turn_that_is_not_vouched_for_is_not_shown(new_bench: N
 
 
 async def test_the_window_moves_in_steps_and_pruning_follows_them(new_bench: NewBench) -> None:
-    bench = new_bench(counting(), memory_items=20)
+    bench = new_bench(counting(), memory_items=10)
     session_id = bench.new_session()
     first = 1
 
-    for number in range(1, 61):
+    for number in range(1, 21):
         bench.watched.calls.clear()
         await bench.send(session_id, f"question {number}")
-        steps = 2 * (number - first) > 20
+        steps = 2 * (number - first) > 10
         if steps:
-            first = number - 6  # 60 % of 20 items are 6 turns
+            first = number - 3  # 60 % of 10 items are 3 turns
         pruned = ["forget_before"] if steps else []
         assert bench.watched.calls == ["read_newest", "finish", *pruned]
         shown = said(bench.model.asked[-1])
         assert shown[0] == f"question {first}"
         assert len(shown) == 2 * (number - first) + 1
         assert _turns(bench, session_id) == number - first + 1  # what it was shown, and itself
-    assert first == 51
+    assert first == 16
 
 
 def _turns(bench: Workbench, session_id: UUID) -> int:

@@ -28,9 +28,10 @@ from parley_testing.workbench import SUMMARIES, Workbench
 
 NewBench = Callable[..., Workbench]
 
-# A window of twenty items moves in the twelfth turn, to the sixth, and in the seventeenth.
-FIRST_STEP, SECOND_STEP = 12, 17
-LEFT_FIRST, LEFT_SECOND = range(1, 6), range(1, 11)
+# A window of six items moves in the fifth turn, to the fourth, and in the eighth.
+ITEMS = 6
+FIRST_STEP, SECOND_STEP = 5, 8
+LEFT_FIRST, LEFT_SECOND = range(1, 4), range(1, 7)
 
 
 @pytest.fixture
@@ -40,10 +41,10 @@ def store(each_store: AgentSessionStore) -> AgentSessionStore:
 
 @pytest.fixture
 def talk_to(new_bench: NewBench) -> Callable[..., Workbench]:
-    """Makes workbenches with summaries, whose windows hold twenty items."""
+    """Makes workbenches with summaries, whose windows hold six items."""
 
     def make(script: Callable[[Asked], Answer] = keeping_facts, **fields: Any) -> Workbench:
-        return new_bench(script, **{"memory_items": 20, "summarised": True, **fields})
+        return new_bench(script, **{"memory_items": ITEMS, "summarised": True, **fields})
 
     return make
 
@@ -75,7 +76,7 @@ def let_lease_run_out(sql: psycopg.Connection) -> None:
 
 
 def forgetter(bench: Workbench) -> Forgetter:
-    return Forgetter(bench.sessions, lambda: bench.store, 20)
+    return Forgetter(bench.sessions, lambda: bench.store, ITEMS)
 
 
 def of_summaries(answer: Callable[[], Answer]) -> Callable[[Asked], Answer]:
@@ -98,7 +99,7 @@ async def test_what_was_left_behind_stands_before_the_window(talk_to: TalkTo) ->
 
     first, *rest = shown(bench)
     assert facts_in(first) == facts(LEFT_FIRST)
-    assert (rest[0], rest[-1]) == ("turn 6: fact-6", "and now?")
+    assert (rest[0], rest[-1]) == ("turn 4: fact-4", "and now?")
     assert bench.model.asked[-1].input[0]["role"] == "user", "no more than the user's own word"
 
 
@@ -112,7 +113,7 @@ async def test_the_next_summary_takes_in_the_one_before(talk_to: TalkTo) -> None
 
     _, asks = asked_for_summaries(bench)
     assert facts_in(asks["notes"]) == facts(LEFT_FIRST)
-    assert [turn["user"] for turn in asks["turns"]] == [f"turn {n}: fact-{n}" for n in range(6, 11)]
+    assert [turn["user"] for turn in asks["turns"]] == [f"turn {n}: fact-{n}" for n in range(4, 7)]
     await bench.send(session_id, "and now?")
     assert facts_in(shown(bench)[0]) == facts(LEFT_SECOND)
 
@@ -123,12 +124,12 @@ async def test_until_there_is_one_the_turn_is_shown_what_there_is(talk_to: TalkT
 
     await bench.send(session_id, "and now?")
 
-    assert shown(bench)[0] == "turn 6: fact-6", "the window alone"
+    assert shown(bench)[0] == "turn 4: fact-4", "the window alone"
     await bench.summarise(session_id)
     await talk(bench, session_id, FIRST_STEP + 2, SECOND_STEP + 1)
     first, second = shown(bench)[:2]
     assert facts_in(first) == facts(LEFT_FIRST), "the summary before"
-    assert second == "turn 11: fact-11"
+    assert second == "turn 7: fact-7"
 
 
 async def test_it_keeps_its_bytes_until_the_next_one(talk_to: TalkTo) -> None:
@@ -138,7 +139,7 @@ async def test_it_keeps_its_bytes_until_the_next_one(talk_to: TalkTo) -> None:
 
     await talk(bench, session_id, FIRST_STEP + 1, SECOND_STEP - 1)
 
-    requests = [json.dumps(asked.input) for asked in bench.model.asked[-4:]]
+    requests = [json.dumps(asked.input) for asked in bench.model.asked[-2:]]
     for before, after in itertools.pairwise(requests):
         assert after.startswith(before.removesuffix("]"))
 
@@ -172,18 +173,18 @@ async def test_without_them_nothing_is_made_or_shown(talk_to: TalkTo, new_bench:
     bench = talk_to()
     session_id = await talked(bench, FIRST_STEP)
     await bench.summarise(session_id)
-    off = new_bench(keeping_facts, memory_items=20)
+    off = new_bench(keeping_facts, memory_items=ITEMS)
 
     await talk(off, session_id, FIRST_STEP + 1, SECOND_STEP)
 
     assert await off.summarise(session_id) is None
-    assert shown(off)[0] == "turn 11: fact-11"
+    assert shown(off)[0] == "turn 7: fact-7"
 
 
 async def test_switched_on_later_it_is_of_all_that_was_left_behind(
     talk_to: TalkTo, new_bench: NewBench
 ) -> None:
-    off = new_bench(keeping_facts, memory_items=20)
+    off = new_bench(keeping_facts, memory_items=ITEMS)
     session_id = off.new_session()
     await talk(off, session_id, 1, SECOND_STEP)
     bench = talk_to()
@@ -235,7 +236,7 @@ async def test_after_clearing_it_is_of_what_was_said_since(talk_to: TalkTo) -> N
     assert await bench.summarise(session_id)
 
     await bench.send(session_id, "and now?")
-    assert facts_in(shown(bench)[0]) == facts(range(101, 106))
+    assert facts_in(shown(bench)[0]) == facts(range(101, 104))
 
 
 async def test_one_that_is_being_made_does_not_outlive_its_session(talk_to: TalkTo) -> None:
@@ -366,7 +367,7 @@ async def test_one_that_is_lost_is_made_again_from_the_transcript(
         bench.store.write_back(conversation, [found])
 
     await bench.send(session_id, "and now?")
-    assert shown(bench)[0] == "turn 6: fact-6", "the turn goes on without it"
+    assert shown(bench)[0] == "turn 4: fact-4", "the turn goes on without it"
 
     assert await bench.summarise(session_id)
     await bench.send(session_id, "and now?")
@@ -401,7 +402,7 @@ async def test_a_turn_that_was_told_of_one_finds_it_though_the_next_counts_by_th
 
     assert facts_in(shown(bench)[0]) == facts(LEFT_FIRST)
     assert len(stored(bench, session_id)) == 2
-    await talk(bench, session_id, SECOND_STEP + 2, SECOND_STEP + 6)
+    await talk(bench, session_id, SECOND_STEP + 2, SECOND_STEP + 4)
     assert await bench.summarise(session_id)
     assert len(stored(bench, session_id)) == 2, "of the older ones none is kept"
 
@@ -428,7 +429,7 @@ async def test_a_model_that_fails_delays_nobody_and_is_asked_again_later(
 
     assert "a summary could not be made" in caplog.text
     await bench.send(session_id, "and now?")
-    assert shown(bench)[0] == "turn 6: fact-6"
+    assert shown(bench)[0] == "turn 4: fact-4"
     assert await bench.summarise(session_id) is None, "not at once"
     let_lease_run_out(sql)
     bench.model.script = keeping_facts
@@ -468,7 +469,7 @@ async def test_a_long_answer_is_cut(talk_to: TalkTo) -> None:
 async def test_a_past_that_is_more_than_one_takes_in_is_taken_in_by_several(
     talk_to: TalkTo,
 ) -> None:
-    bench = talk_to(summary_bytes=60)
+    bench = talk_to(summary_bytes=40)
     session_id = await talked(bench, FIRST_STEP)
     made = 0
 
@@ -476,7 +477,7 @@ async def test_a_past_that_is_more_than_one_takes_in_is_taken_in_by_several(
         made += 1
 
     assert made > 1
-    assert all(len(asks["turns"]) < 5 for asks in asked_for_summaries(bench))
+    assert all(len(asks["turns"]) < 3 for asks in asked_for_summaries(bench))
     assert len(asked_for_summaries(bench)) == made
     await bench.send(session_id, "and now?")
     assert facts_in(shown(bench)[0]) == facts(LEFT_FIRST)
@@ -488,7 +489,7 @@ async def test_a_model_that_takes_less_is_given_less(
     monkeypatch.setattr("parley.runner.summaries.LEAST_INPUT_BYTES", 10)
 
     def small(asked: Asked) -> Answer:
-        if asked.model == SUMMARIES and len(question_of(asked)["turns"]) > 2:
+        if asked.model == SUMMARIES and len(question_of(asked)["turns"]) > 1:
             return too_long()
         return keeping_facts(asked)
 

@@ -22,8 +22,9 @@ from parley_testing.workbench import SUMMARIES, Workbench
 
 NewBench = Callable[..., Workbench]
 
-# A window of twenty items moves in the twelfth turn.
-FIRST_STEP = 12
+# A window of four items moves in the fourth turn.
+ITEMS = 4
+FIRST_STEP = 4
 NANO = 1_000
 TOOK = 8
 """The tokens of each call."""
@@ -41,7 +42,7 @@ def store(each_store: AgentSessionStore) -> AgentSessionStore:
 @pytest.fixture
 def talk_to(new_bench: NewBench) -> Callable[..., Workbench]:
     def make(script: Callable[[Asked], Answer] = keeping_facts, **fields: Any) -> Workbench:
-        given = {"memory_items": 20, "summarised": True, "prices": PRICES, **fields}
+        given = {"memory_items": ITEMS, "summarised": True, "prices": PRICES, **fields}
         return new_bench(script, **given)
 
     return make
@@ -115,7 +116,7 @@ async def test_it_counts_though_nothing_came_of_it(
     spent = sql.execute("SELECT day_tokens FROM user_limits").fetchone() or (0,)
 
     def gone() -> Answer:
-        forgetter = Forgetter(bench.sessions, lambda: bench.store, 20)
+        forgetter = Forgetter(bench.sessions, lambda: bench.store, ITEMS)
         match how:
             case "cleared":
                 forgetter.clear("alice", session_id)

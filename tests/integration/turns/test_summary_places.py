@@ -21,8 +21,9 @@ from parley_testing.workbench import SUMMARIES, Workbench
 
 NewBench = Callable[..., Workbench]
 
-FIRST_STEP = 12
-"""The turn in which a window of twenty items moves for the first time."""
+ITEMS = 4
+FIRST_STEP = 4
+"""The turn in which a window of four items moves for the first time."""
 
 
 class WakeUps:
@@ -50,7 +51,7 @@ def one_at_a_time(new_bench: NewBench, queue: WakeUps) -> Callable[..., Workbenc
     """Makes workbenches, which stand for workers, that make one summary at a time together."""
 
     def make(script: Callable[[Asked], Answer] = keeping_facts, **fields: Any) -> Workbench:
-        given = {"memory_items": 20, "summarised": True, "wake_queue": queue, **fields}
+        given = {"memory_items": ITEMS, "summarised": True, "wake_queue": queue, **fields}
         return new_bench(script, **{"summaries_at_once": 1, **given})
 
     return make
@@ -113,7 +114,7 @@ async def test_whatever_becomes_of_one_it_leaves_its_place(
     making = await taken(bench, first)
     assert held(sql) == 1
     if how == "cleared":
-        Forgetter(bench.sessions, lambda: bench.store, 20).clear("alice", first)
+        Forgetter(bench.sessions, lambda: bench.store, ITEMS).clear("alice", first)
     elif how == "deleted":
         bench.sessions.delete("alice", first)
 

@@ -13,6 +13,7 @@ import pytest
 
 from parley.repository.database import Database
 from parley.repository.turns import Ending, RunningTurn, Stopped, TurnRepository, Usage
+from parley_testing.run.at_length import times
 from parley_testing.waiting import HANG_SECONDS
 from parley_testing.workbench import Workbench, held, request
 
@@ -213,7 +214,7 @@ def test_completing_and_deleting_race_without_a_deadlock(
         bench.sessions.delete("alice", turn.session_id)
 
     with ThreadPoolExecutor(2) as pool:
-        for _ in range(150):
+        for _ in range(times(enough=40, full=150)):
             turn = bench.begin(bench.new_session())
             completing, deleting = pool.submit(complete, turn), pool.submit(delete, turn)
             deleting.result()

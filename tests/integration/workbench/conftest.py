@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-
 import pytest
 
 from parley.testing import survival
-from parley.testing.processes import Point, places_to_kill
-from parley_testing.at_length import some
+from parley_testing.some_places import chosen
 
 
 @pytest.fixture(scope="session")
@@ -19,11 +16,5 @@ def parley_schema() -> str:
 
 @pytest.fixture
 def killed_at_some(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let `survives` kill at every fourth place only, for tests that look at none of them."""
-
-    def places(passed: Sequence[str], ledgers: Collection[str]) -> list[Point]:
-        found = some(places_to_kill(passed, ledgers), one_in=4)
-        assert found
-        return found
-
-    monkeypatch.setattr(survival, "places_to_kill", places)
+    """Let `survives` kill at some places only, for tests that look at none of the others."""
+    monkeypatch.setattr(survival, "places_to_kill", chosen)

@@ -15,6 +15,7 @@ import pytest
 
 from parley_backend import backend
 from parley_testing.agents_brought import documented
+from parley_testing.run.at_length import times
 from parley_testing.some_places import at_some_places
 
 PROJECT = """
@@ -68,8 +69,8 @@ def upgrade():
 RETURNS = """
 from alembic import op
 
-revision = "one"
-down_revision = None
+revision = "returns_1"
+down_revision = "notes_1"
 
 
 def upgrade():
@@ -148,11 +149,20 @@ def run_pytest(project: Path, *arguments: str) -> subprocess.CompletedProcess[st
     )
 
 
-@pytest.mark.parametrize("arguments", [("-p", "no:asyncio", "-p", "no:xdist"), ("-n", "2")])
-def test_the_tests_of_a_project_have_its_agents_tables_and_variables(
-    project: Path, arguments: tuple[str, ...]
+def test_the_tests_of_a_project_have_its_agents_tables_and_variables_in_workers_too(
+    project: Path,
 ) -> None:
-    done = run_surviving(project, *arguments)
+    workers = times(enough=1, full=2)  # each has a server of its own
+
+    done = run_surviving(project, "-p", "no:asyncio", "-n", str(workers))
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "4 passed" in done.stdout
+
+
+@pytest.mark.at_length("the pages' tests below have no workers, and those above no asyncio")
+def test_so_it_is_without_workers(project: Path) -> None:
+    done = run_surviving(project, "-p", "no:asyncio", "-p", "no:xdist")
 
     assert done.returncode == 0, done.stdout + done.stderr
     assert "4 passed" in done.stdout
@@ -162,46 +172,35 @@ def test_what_the_page_on_testing_shows_is_so(tmp_path: Path) -> None:
     files = {**documented.files(), **documented.files("testing.md")}
     project = write(tmp_path, {"pyproject.toml": documented.table()} | files)
 
-    # The page names a point, which is looked for among all.
-    done = run_pytest(project, "-p", "no:xdist")
+    done = run_surviving(project, "-p", "no:xdist")
 
     assert done.returncode == 0, done.stdout + done.stderr
     assert "5 passed" in done.stdout
 
 
-def test_what_the_page_on_routes_shows_is_so(tmp_path: Path) -> None:
-    agent = "from agents import Agent\n\nbuild = Agent(name='desk')\n"
-    project = write(
-        tmp_path,
-        {"pyproject.toml": documented.table("routes.md"), "my_desk/agent.py": agent}
-        | documented.files("routes.md"),
-    )
-
-    done = run_pytest(project, "-p", "no:xdist")
-
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "3 passed" in done.stdout
-
-
-def test_an_export_of_agent_builder_becomes_a_project(tmp_path: Path) -> None:
-    table, files = documented.table("agent-builder.md"), documented.files("agent-builder.md")
+def test_what_the_page_on_routes_shows_is_so_and_an_export_of_agent_builder_becomes_a_project(
+    tmp_path: Path,
+) -> None:
+    builder, files = documented.table("agent-builder.md"), documented.files("agent-builder.md")
     exported, stub = Path("my_desk/exported.py"), "@function_tool\ndef return_order(number: str):"
     assert f"{stub}\n    pass\n" in files[exported]
     files[exported] = files[exported].replace(
         f"{stub}\n    pass\n", "from my_desk.tools import return_order\n"
     )
+    default, _, agents = builder.partition("[tool.parley.agents]\n")
+    routes = documented.table("routes.md").removeprefix("[tool.parley]\n")
     more = {
-        "pyproject.toml": table.replace(
-            "[tool.parley]", '[tool.parley]\nmigrations = "migrations"'
-        ),
-        "migrations/one.py": RETURNS,
+        "pyproject.toml": f"{default.rstrip()}\n{routes.rstrip()}\n{agents}",
+        "my_desk/agent.py": "from agents import Agent\n\nbuild = Agent(name='desk')\n",
+        "migrations/returns_1.py": RETURNS,
     }
-    project = write(tmp_path, {**files, **more})
+    # Two pages in one project: each has all that the other has not.
+    project = write(tmp_path, {**files, **documented.files("routes.md"), **more})
 
     done = run_surviving(project, "-p", "no:xdist")
 
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "2 passed" in done.stdout
+    assert "5 passed" in done.stdout
 
 
 PLAIN = """

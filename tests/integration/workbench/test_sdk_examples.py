@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import pytest
 
-from parley.testing import Asked, Says, Script, Workbench, calls, says
+from parley.testing import Asked, Says, Script, Turn, Workbench, calls, says
+from parley.testing.turn import Mode
 from parley_testing.agents_brought import sdk_examples as sdk
 
 pytestmark = pytest.mark.usefixtures("killed_at_some")
+
+MODES = get_args(Mode)
 
 
 def airline(_: object) -> sdk.AirlineAgentContext:
@@ -138,9 +141,8 @@ OAKLAND: Script = [
 ]
 
 
-@pytest.mark.parametrize("mode", ["wait", "stream", "background"])
-def test_a_person_in_the_loop_approves(parley: Workbench, mode: Any) -> None:
-    turn = parley.turn(
+def weather_in_oakland(parley: Workbench, mode: Mode) -> Turn:
+    return parley.turn(
         sdk.weather_agent,
         "What is the weather and temperature in Oakland?",
         model=OAKLAND,
@@ -148,7 +150,11 @@ def test_a_person_in_the_loop_approves(parley: Workbench, mode: Any) -> None:
         decides="approve",
     )
 
-    result = parley.run(turn)
+
+@pytest.mark.whole
+@pytest.mark.parametrize("mode", MODES)
+def test_a_person_in_the_loop_approves(parley: Workbench, mode: Mode) -> None:
+    result = parley.run(weather_in_oakland(parley, mode))
 
     assert result.reply == "Sunny, 20 degrees."
     assert [(each.tool, each.status) for each in result.approvals] == [
@@ -163,6 +169,13 @@ def test_a_person_in_the_loop_approves(parley: Workbench, mode: Any) -> None:
         assert told == [
             "turn.started", "turn.waiting", "turn.resumed", "approval.decided", "turn.completed",
         ]  # fmt: skip
+
+
+@pytest.mark.in_turns
+@pytest.mark.parametrize("mode", MODES)
+def test_what_a_person_in_the_loop_approves_survives(parley: Workbench, mode: Mode) -> None:
+    turn = weather_in_oakland(parley, mode)
+
     parley.survives(turn, may_repeat=["get_weather", "get_temperature"])
 
 
@@ -178,14 +191,18 @@ def test_a_person_in_the_loop_is_not_asked_where_the_tool_does_not(parley: Workb
     assert (result.reply, result.approvals) == ("20 degrees.", [])
 
 
-def test_a_person_in_the_loop_rejects(parley: Workbench) -> None:
+@pytest.mark.in_turns
+@pytest.mark.parametrize("mode", MODES)
+def test_a_person_in_the_loop_rejects(parley: Workbench, mode: Mode) -> None:
     def answer(asked: Asked) -> Any:
         outputs = [item["output"] for item in asked.input if "output" in item]
         if outputs:
             return says(outputs[-1])
         return calls("publish_announcement", title="Office maintenance", body="At 6 PM.")
 
-    turn = parley.turn(sdk.announcing_agent, "Please publish it.", model=answer, decides="reject")
+    turn = parley.turn(
+        sdk.announcing_agent, "Please publish it.", model=answer, mode=mode, decides="reject"
+    )
 
     result = parley.run(turn)
 
@@ -213,7 +230,11 @@ def test_a_person_in_the_loop_decides_turn_after_turn_of_a_session(parley: Workb
     assert shown == ["Foggy, 58°F", "This call was not made: it was rejected."]
 
 
-def test_a_person_in_the_loop_decides_inside_an_agent_that_is_a_tool(parley: Workbench) -> None:
+@pytest.mark.in_turns
+@pytest.mark.parametrize("mode", MODES)
+def test_a_person_in_the_loop_decides_inside_an_agent_that_is_a_tool(
+    parley: Workbench, mode: Mode
+) -> None:
     refund = calls("submit_refund", order_id="ORD-1001", amount=12.5, reason="broken")
     turn = parley.turn(
         sdk.refunding_agent,
@@ -222,6 +243,7 @@ def test_a_person_in_the_loop_decides_inside_an_agent_that_is_a_tool(parley: Wor
             calls("ask_refunds", input="refund ORD-1001", inside=[refund, says("It is done.")]),
             says("You get it back."),
         ],
+        mode=mode,
         decides="approve",
     )
 

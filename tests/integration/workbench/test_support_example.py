@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from parley_backend import backend
+from parley_testing.some_places import at_some_places
 
 
 def test_its_tests_pass_and_its_refunds_survive(tmp_path: Path) -> None:
@@ -19,6 +20,7 @@ def test_its_tests_pass_and_its_refunds_survive(tmp_path: Path) -> None:
         [
             *(sys.executable, "-m", "pytest", "-q"),
             *("-p", "no:xdist", "-p", "no:schemathesis", "-p", "no:cacheprovider"),
+            *at_some_places(project),
         ],
         cwd=project,
         capture_output=True,

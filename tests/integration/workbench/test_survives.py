@@ -70,12 +70,6 @@ def test_an_effect_tool_survives_and_leaves_nothing_behind(parley: Workbench) ->
     assert parley.database.rows("SELECT * FROM bookings") == []
 
 
-@pytest.mark.usefixtures("killed_at_some")
-@pytest.mark.parametrize("mode", ["stream", "background"])
-def test_it_survives_in_every_mode(parley: Workbench, mode: str) -> None:
-    parley.survives(booking(parley, book, mode=mode))
-
-
 class Unasked(Model):
     """A model that no test may ask, since it costs."""
 
@@ -102,7 +96,7 @@ def test_the_script_answers_in_the_place_of_a_model_that_the_agent_brings(
 
 @pytest.mark.usefixtures("killed_at_some")
 @pytest.mark.parametrize("mode", ["wait", "stream", "background"])
-def test_no_copy_builds_a_schema_anew(
+def test_it_survives_in_every_mode_and_no_copy_builds_a_schema_anew(
     parley: Workbench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, mode: Mode
 ) -> None:
     own, built, rebuild = os.getpid(), tmp_path / "built", BaseModel.model_rebuild.__func__  # type: ignore[attr-defined]
@@ -137,6 +131,7 @@ def test_a_plain_tool_that_sends_mail_is_found_to_send_it_twice(parley: Workbenc
     assert mails.entries == []
 
 
+@pytest.mark.usefixtures("killed_at_some")
 def test_a_mail_out_of_an_effect_tool_needs_a_key(parley: Workbench) -> None:
     mails = parley.ledger("mail")
 
@@ -146,6 +141,7 @@ def test_a_mail_out_of_an_effect_tool_needs_a_key(parley: Workbench) -> None:
     parley.survives(booking(parley, mailing(mails, with_key=True)))
 
 
+@pytest.mark.usefixtures("killed_at_some")
 def test_a_plain_tool_that_does_no_harm_may_be_said_to(parley: Workbench) -> None:
     turn = booking(parley, plain(parley, Ledger("nobody looks", parley.ledger("x")._recording)))
 
@@ -207,6 +203,7 @@ def test_an_agent_that_cannot_be_built_is_the_test_s_error(parley: Workbench) ->
         parley.survives(parley.turn(build, "Hello", model=[]))
 
 
+@pytest.mark.usefixtures("killed_at_some")
 def test_points_that_a_run_does_not_come_by_are_told(parley: Workbench, tmp_path: Path) -> None:
     post = parley.ledger("post")
 

@@ -28,6 +28,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from parley_testing.own_path import own_path
+
 FUNCTIONS = Path(__file__).parents[3] / "functions"
 _FORK = {"x86_64": 57, "aarch64": 220}  # on the second it is clone, which takes what it is to be
 _SIGCHLD = 17
@@ -66,8 +68,7 @@ def copies(name: str, *requests: tuple[str, str, Any], snapshot: bool = True) ->
     kind = "snap-start" if snapshot else "on-demand"
     done = subprocess.run(
         [sys.executable, "-m", "parley_testing.restored", name, json.dumps(requests)],
-        env=os.environ
-        | {"AWS_LAMBDA_INITIALIZATION_TYPE": kind, "PYTHONPATH": os.pathsep.join(sys.path)},
+        env=os.environ | {"AWS_LAMBDA_INITIALIZATION_TYPE": kind} | own_path(),
         capture_output=True,
         text=True,
         check=False,

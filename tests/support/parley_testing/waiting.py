@@ -44,8 +44,9 @@ def longer_and_longer(seconds: float) -> Iterator[float]:
 
 
 def alive(pid: int) -> bool:
-    """Whether a process runs."""
+    """Whether a process runs; a killed one keeps its files open until its last thread ends."""
     try:
-        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+        process = psutil.Process(pid)
+        return process.status() != psutil.STATUS_ZOMBIE or process.num_threads() > 1
     except psutil.NoSuchProcess:
         return False

@@ -7,12 +7,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-from parley_testing import at_length
-from parley_testing.at_length import some
+from parley_testing.run import at_length
+from parley_testing.run.at_length import some
 
 TESTS = """
 import pytest
-pytest_plugins = ["parley_testing.at_length"]
+pytest_plugins = ["parley_testing.run.at_length"]
 
 @pytest.fixture(params=["sqlite", "dynamodb"])
 def store(request): return request.param
@@ -35,6 +35,18 @@ def test_alike(case, store): print(f"<alike {store}>")
 @pytest.mark.parametrize("case", range(2))
 def test_whole(case, store): print(f"<whole {case} {store}>")
 
+@pytest.mark.in_turns
+def test_first(store): print(f"<first 0 {store}>")
+
+@pytest.mark.in_turns
+def test_second(store): print(f"<second 0 {store}>")
+
+@pytest.mark.in_turns
+def test_third(store): print(f"<third 0 {store}>")
+
+@pytest.mark.in_turns
+def test_alone(store, streamed): print(f"<alone 0 {store} {streamed}>")
+
 @pytest.mark.at_length("another does")
 def test_long(): print("<long>")
 """
@@ -43,7 +55,7 @@ def test_long(): print("<long>")
 def run(folder: Path, *arguments: str, full: bool = False) -> list[str]:
     """Run the tests and return what each says that it was."""
     (folder / "test_it.py").write_text(TESTS)
-    support = str(Path(at_length.__file__).parents[1])
+    support = str(Path(at_length.__file__).parents[2])
     environment = {
         **{name: value for name, value in os.environ.items() if name != "PYTEST_ADDOPTS"},
         "PYTHONPATH": support,
@@ -89,12 +101,16 @@ def test_each_case_and_each_circumstance_is_kept_and_named_tests_are_kept_whole(
         "alike sqlite",
     ]
     assert len([each for each in said if each.startswith("whole")]) == 4
+    in_turns = [each.split() for each in said if each.startswith(("first", "second", "third"))]
+    assert [name for name, *_ in in_turns] == ["first", "second", "third"]
+    assert {store for *_, store in in_turns} == {"sqlite", "dynamodb"}
+    assert len([each for each in said if each.startswith("alone")]) == 4
     assert "long" not in said
     assert run(tmp_path, "test_it.py::test_long") == ["long"]
 
 
 def test_at_length_all_are_run(tmp_path: Path) -> None:
-    assert len(run(tmp_path, full=True)) == 6 * 4 + 2 * 4 + 4 + 2 * 2 + 2 * 2 + 1
+    assert len(run(tmp_path, full=True)) == 6 * 4 + 2 * 4 + 4 + 2 * 2 + 2 * 2 + 3 * 2 + 4 + 1
 
 
 def test_some_begin_where_they_are_told_to() -> None:

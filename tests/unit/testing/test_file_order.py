@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from parley_testing import file_order
+from parley_testing.run import file_order
 
 pytest_plugins = ["pytester"]
 
@@ -23,7 +23,7 @@ def test_the_longest_come_first_and_all_others_in_their_order(
     monkeypatch.setattr(file_order, "TESTS", pytester.path)
     monkeypatch.setattr(file_order, "FIRST", ("test_d.py", "test_b.py"))
 
-    said = pytester.inline_run("-p", "parley_testing.file_order", "-p", "no:asyncio")
+    said = pytester.inline_run("-p", "parley_testing.run.file_order", "-p", "no:asyncio")
 
     passed, _, _ = said.listoutcomes()
     files = [Path(report.nodeid.partition("::")[0]).name for report in passed]

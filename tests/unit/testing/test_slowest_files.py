@@ -37,7 +37,7 @@ def test_the_slowest_come_first_and_only_ten_are_shown(
         "-p",
         "no:schemathesis",
         "-p",
-        "parley_testing.slowest_files",
+        "parley_testing.run.slowest_files",
     ]
     said = pytester.run(*command, "-p", "no:cacheprovider", "-n", workers).outlines
 

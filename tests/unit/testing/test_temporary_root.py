@@ -11,7 +11,7 @@ from typing import cast
 
 import pytest
 
-from parley_testing import temporary_root
+from parley_testing.run import temporary_root
 
 
 def test_a_pytest_that_a_test_starts_closes_no_directory_of_the_run(

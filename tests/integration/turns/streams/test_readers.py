@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack
 
 from parley_testing.models.scripted import Streamed, in_order
 from parley_testing.models.steps import Gate
+from parley_testing.run.at_length import times
 from parley_testing.streams.streaming import Streams, data, numbers, text_of
 from parley_testing.waiting import until
 
@@ -15,13 +16,13 @@ NewStreams = Callable[..., Awaitable[Streams]]
 PIECES = [str(number) * 100_000 for number in range(8)]
 
 
-async def test_fifty_readers_that_stall_cost_a_turn_no_write_and_no_call(
+async def test_readers_that_stall_cost_a_turn_no_write_and_no_call(
     new_streams: NewStreams,
 ) -> None:
     streams = await new_streams()
 
     alone = await cost(streams, readers=0)
-    crowded = await cost(streams, readers=50)
+    crowded = await cost(streams, readers=times(enough=12, full=50))
 
     assert crowded == alone
     # Its start, each piece, and its end.

@@ -17,8 +17,6 @@ from parley_testing.models.steps import Gate, Streamed
 from parley_testing.streams.start_command import headers_of, stream_server
 from parley_testing.waiting import HANG_SECONDS
 
-pytestmark = pytest.mark.usefixtures("nothing_forked")
-
 
 @pytest.fixture
 def server(

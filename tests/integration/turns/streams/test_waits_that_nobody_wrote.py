@@ -26,8 +26,8 @@ from parley_testing.streams.streaming import Adapter, CountedLog, Streams, data,
 from parley_testing.workbench import request
 
 NewStreams = Callable[..., Awaitable[Streams]]
-LOOKS = 5
-"""As often an `EventSource` comes back in two and a half minutes."""
+LOOKS = 3
+"""As often an `EventSource` comes back in a minute and a half."""
 
 
 class Refusing(CountedLog):

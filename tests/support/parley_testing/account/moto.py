@@ -2,25 +2,56 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import closing
-from typing import Any
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import boto3
+import pytest
+from botocore.config import Config
+from moto import mock_aws
 
-REGION = "eu-west-1"
+from parley_testing.account.region import REGION as REGION
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+MEMORY_TABLE: Mapping[str, Any] = {
+    "KeySchema": [
+        {"AttributeName": "conversation", "KeyType": "HASH"},
+        {"AttributeName": "part", "KeyType": "RANGE"},
+    ],
+    "AttributeDefinitions": [
+        {"AttributeName": "conversation", "AttributeType": "S"},
+        {"AttributeName": "part", "AttributeType": "S"},
+    ],
+    "BillingMode": "PAY_PER_REQUEST",
+}
+"""What the template says of the table for memory, for tests that have no template at hand."""
 
 
-def memory_table(client: Any) -> str:
-    """Make an empty table for memory and return its name."""
-    name, keys = uuid4().hex, {"conversation": "HASH", "part": "RANGE"}
-    client.create_table(
-        TableName=name,
-        KeySchema=[{"AttributeName": key, "KeyType": kind} for key, kind in keys.items()],
-        AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"} for key in keys],
-        BillingMode="PAY_PER_REQUEST",
-    )
+@contextmanager
+def dynamodb_in_process(config: Config | None = None) -> Iterator[DynamoDBClient]:
+    """Serve DynamoDB in this process, and yield a client of it.
+
+    Both are slow to make, which costs a test more than its turn: once for a module is enough.
+
+    Args:
+        config: The client's.
+    """
+    with pytest.MonkeyPatch.context() as environment, mock_aws():
+        environment.setenv("AWS_ACCESS_KEY_ID", "testing")
+        environment.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+        client = boto3.client("dynamodb", region_name="eu-central-1", config=config)
+        yield client
+        client.close()
+
+
+def memory_table(client: Any, name: str | None = None) -> str:
+    """Make an empty table for memory and return its name, which is a new one by itself."""
+    name = name or uuid4().hex
+    client.create_table(TableName=name, **MEMORY_TABLE)
     return name
 
 
@@ -65,6 +96,11 @@ class Account:
             given = client.receive_message(QueueUrl=queue, MaxNumberOfMessages=10)
             found: list[dict[str, Any]] = given.get("Messages", [])
             return found
+
+    def purge(self, queue: str) -> None:
+        """Remove all messages of a queue, those too that were received."""
+        with closing(self._client("sqs")) as client:
+            client.purge_queue(QueueUrl=queue)
 
     def items(self, table: str) -> list[dict[str, Any]]:
         """Return all that stands in a table."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import sys
@@ -10,9 +11,11 @@ from typing import Self
 
 import httpx
 
+from parley_testing.own_path import own_path
 from parley_testing.waiting import wait_for
 
-PROGRAM = str(Path(__file__).with_name("program.py"))
+PROGRAM = ("-m", "parley_testing.mcp_servers.program")
+"""What Python is told to run."""
 
 
 class McpProcess:
@@ -50,8 +53,12 @@ class McpProcess:
             listening.bind(("127.0.0.1", self._port))
             listening.listen()
             self._port = listening.getsockname()[1]
-            command = [sys.executable, PROGRAM, str(self.folder), str(listening.fileno())]
-            self._process = subprocess.Popen([*command, *removed], pass_fds=[listening.fileno()])
+            command = [sys.executable, *PROGRAM, str(self.folder), str(listening.fileno())]
+            self._process = subprocess.Popen(
+                [*command, *removed],
+                pass_fds=[listening.fileno()],
+                env=os.environ | own_path(),
+            )
         try:
             assert httpx.get(self.url, timeout=300).status_code == 406
         except BaseException:

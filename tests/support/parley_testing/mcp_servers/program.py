@@ -1,6 +1,6 @@
 """A real MCP server as a program: over HTTP on a socket that it is given, or over its pipes.
 
-    python program.py FOLDER [FD] [REMOVED …]
+    python -m parley_testing.mcp_servers.program FOLDER [FD] [REMOVED …]
 
 What it is called with is appended to FOLDER/calls, where `wait` waits for a file named `go`.
 """

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import filecmp
 import os
+import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+import sysconfig
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,6 +70,34 @@ class Installed:
             within=project, PARLEY_PYTHON="{}.{}".format(*sys.version_info), **variables,
         )  # fmt: skip
 
+    def build_packages(
+        self, project: str, into: Path, *, but: Collection[str], **variables: str
+    ) -> CompletedProcess[str]:
+        """Make the packages that `parley build` makes, as SAM has them made, and nothing else.
+
+        Args:
+            project: The project's folder.
+            into: Where they go.
+            but: Those that are left out, by their logical ids.
+            variables: More of the environment.
+        """
+        found = self.run("python", "-c", "from parley_backend import backend; print(backend())")
+        for makefile in sorted(Path(found.stdout.strip()).glob("*/*/Makefile")):
+            (target,) = re.findall(r"^(build-(\w+)):", makefile.read_text(), re.MULTILINE)
+            if target[1] in but:
+                continue
+            (into / target[1]).mkdir(parents=True)
+            done = self.run(
+                "/usr/bin/env", "make", "--file", str(makefile), target[0],
+                within=project, ARTIFACTS_DIR=str(into / target[1]), ARCH=architecture(),
+                PARLEY_BUILDER=str(self.bin / "python"),
+                PARLEY_PROJECT=str(self.folder / project / "pyproject.toml"),
+                PARLEY_PYTHON="{}.{}".format(*sys.version_info), **variables,
+            )  # fmt: skip
+            if done.returncode != 0:
+                break
+        return done
+
     def add(self, *packages: str | Path) -> None:
         """Install packages into the environment, as a project's author does."""
         uv("pip", "install", "--python", self.bin / "python", *packages)
@@ -104,11 +135,32 @@ def install(made: Path) -> Installed:
     )  # fmt: skip
     into = ("pip", "install", "--python", bin_ / "python", "--no-deps")
     uv(*into, "--requirements", requirements)
+    _with_byte_code(bin_)
     uv(*into, wheel)
     folder = made / "work"
     folder.mkdir()
     cache = subprocess.run([_UV, "cache", "dir"], capture_output=True, text=True, check=True)
     return Installed(bin_, folder, cache.stdout.strip())
+
+
+def _with_byte_code(bin_: Path) -> None:
+    """Give libraries the byte code that this environment's have, which have the same versions.
+
+    Each process that first imports one would compile it, for six seconds of all. A module whose
+    source is another stays without, and Parley's own come later.
+    """
+    paths = [
+        sysconfig.get_path("purelib", vars={"base": base}) for base in (sys.prefix, bin_.parent)
+    ]
+    here, there = map(Path, paths)
+    for compiled in here.rglob(f"__pycache__/*.{sys.implementation.cache_tag}.pyc"):
+        name = f"{compiled.name.split('.')[0]}.py"
+        source = compiled.parent.with_name(name)
+        copy = there / source.relative_to(here)
+        if copy.is_file() and source.is_file() and filecmp.cmp(source, copy, shallow=False):
+            shutil.copystat(source, copy)  # it is valid for a source of this date only
+            copy.parent.joinpath("__pycache__").mkdir(exist_ok=True)
+            shutil.copyfile(compiled, copy.parent / "__pycache__" / compiled.name)
 
 
 def copy_project(source: Path, into: Path) -> None:

@@ -111,3 +111,28 @@ def outgrow(root: Path, wheels: Path, *, todo: str, seller: str) -> None:
     tables = package / "tables.py"
     # What erases and exports has what the project depends on, too.
     tables.write_text(tables.read_text().replace("\n\n", "\n\nimport sortedcontainers\n\n", 1))
+
+
+def add_agent(root: Path, name: str, source: Path) -> Path:
+    """Add the agent of another project to one, with the tests of it; return its module.
+
+    Both are as `parley init my-desk` has made them, with the same table.
+
+    Args:
+        root: The project.
+        name: What the agent is called there.
+        source: The other project.
+    """
+    module, tests = root / "my_desk" / f"{name}.py", root / "tests" / f"test_{name}.py"
+    module.write_text((source / "my_desk" / "agent.py").read_text())
+    text = (source / "tests" / "test_agent.py").read_text()
+    imported = text.replace("from my_desk import agent\n", f"from my_desk import {name} as agent\n")
+    tests.write_text(imported.replace('"todo"', f'"{name}"'))
+    file = root / "pyproject.toml"
+    entry = f'[tool.parley.agents.{name}]\ntarget = "my_desk.{name}:build"\n'
+    entry += 'description = "Keeps your tasks too."\n\n[tool.pytest'
+    listed = file.read_text().replace("[tool.pytest", entry, 1)
+    if "default = " not in listed:
+        listed = listed.replace("[tool.parley]\n", '[tool.parley]\ndefault = "todo"\n', 1)
+    file.write_text(listed)
+    return module

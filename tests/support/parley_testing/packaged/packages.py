@@ -14,7 +14,9 @@ from zipfile import ZipFile
 from parley_local.template import Function
 from parley_local.template_file import read_template
 from parley_packages.built import Built, read_build
+from parley_packages.zips import make_zip
 from parley_testing.packaged.emulator import Unpacked, architecture
+from parley_testing.run.at_length import AT_LENGTH
 
 ROOT = Path(__file__).parents[4]
 
@@ -31,7 +33,7 @@ class Packages:
 
     Attributes:
         built: What SAM left.
-        zips: The zips, by logical id, where they were made.
+        zips: The zips, by logical id, of those that were zipped.
         unpacked: The functions, by logical id.
         functions: What the built template says of them.
     """
@@ -42,8 +44,15 @@ class Packages:
     functions: dict[str, Function]
 
 
+LARGE = ("SharedLayer", "AgentsLayer")
+"""The layers of libraries, which take most of a build."""
+
+
 def make_packages(directory: Path) -> Packages:
     """Run `make package` for this machine, and unpack the zips.
+
+    Zipping the large layers takes as long as starting five functions: `make test` has `make build`
+    run, zips the others, and takes those as they were built.
 
     Args:
         directory: Where everything goes.
@@ -55,7 +64,8 @@ def make_packages(directory: Path) -> Packages:
     outer = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
     made = subprocess.run(
         [
-            "make", "--file=packaging/targets.mk", "--old-file=.venv/.test", "package",
+            "make", "--file=packaging/targets.mk", "--old-file=.venv/.test",
+            "package" if AT_LENGTH else "build",
             f"BIN={Path(sys.executable).parent}", f"ARCH={architecture()}",
             "PARLEY_PYTHON={}.{}".format(*sys.version_info), f"BUILD_DIR={build}",
             f"PACKAGES_DIR={zips}",
@@ -68,6 +78,11 @@ def make_packages(directory: Path) -> Packages:
         check=False,
     )  # fmt: skip
     assert made.returncode == 0, made.stdout
+    if not AT_LENGTH:
+        zips.mkdir()
+        for name, folder in read_build(build).folders.items():
+            if name not in LARGE:
+                make_zip(folder, zips / f"{name}.zip")
     return unpack(build, directory, zips)
 
 
@@ -77,16 +92,17 @@ def unpack(build: Path, directory: Path, zips: Path | None = None) -> Packages:
     Args:
         build: What `sam build` left.
         directory: Where everything goes.
-        zips: What `parley_packages.zips` made of it; None where nobody looks at them.
+        zips: What `parley_packages.zips` made of it, or of some; None where nobody looks at them.
     """
 
     def lay(name: str, into: Path) -> None:
-        if zips is None:
+        if name not in packed:
             shutil.copytree(built.folders[name], into, copy_function=os.link, dirs_exist_ok=True)
         else:
-            _unzip(zips / f"{name}.zip", into)
+            _unzip(packed[name], into)
 
     built = read_build(build)
+    packed = {} if zips is None else {path.stem: path for path in zips.glob("*.zip")}
     runtime = _runtime(directory / "runtime")
     template = read_template(build / "template.yaml")
     unpacked: dict[str, Unpacked] = {}
@@ -99,7 +115,7 @@ def unpack(build: Path, directory: Path, zips: Path | None = None) -> Packages:
         unpacked[name] = Unpacked(task, opt, runtime)
     return Packages(
         built=built,
-        zips={} if zips is None else {name: zips / f"{name}.zip" for name in built.folders},
+        zips=packed,
         unpacked=unpacked,
         functions=dict(template.functions),
     )

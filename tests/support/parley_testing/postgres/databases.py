@@ -100,10 +100,14 @@ class DatabasePool:
         """Let go of the server; the databases stay."""
         self._stack.close()
 
-    def copy(self) -> str:
-        """Make a new database and return its URL, as the functions have it."""
+    def copy(self, url: str | None = None) -> str:
+        """Make a new database and return its URL, as the functions have it.
+
+        Args:
+            url: Another database to copy than the template, to which nobody may be connected.
+        """
         name = next(self._names)
-        copy_database(self._admin, self._template, name)
+        copy_database(self._admin, database_name(url) if url else self._template, name)
         return runtime_url(self._server.url(name))
 
     @contextmanager
@@ -229,6 +233,15 @@ def owner_url(url: str) -> str:
 def past_pooler(url: str) -> str:
     """Return the same URL without the run's pooler, for what disturbs the way to the server."""
     return url.removesuffix(_POOLED)
+
+
+def without_idle_limit(url: str) -> str:
+    """Return the same URL, past the run's pooler, for transactions that may be left idle for ever.
+
+    For a test in which a statement takes longer than it may: this process may be stopped for as
+    long between two of them, and Postgres would end the transaction for that.
+    """
+    return f"{past_pooler(url)}&options=-cidle_in_transaction_session_timeout%3D0"
 
 
 def goes_through_a_pooler() -> bool:

@@ -17,6 +17,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from parley.timing import LEASE_SECONDS
+from parley_testing.own_path import own_path
 from parley_testing.scenarios.parts import Place
 from parley_testing.waiting import HANG_SECONDS
 
@@ -41,9 +42,12 @@ class Child:
         """Wait until it stops or is over, and say how: `stopped`, `killed` or `exited`."""
         if self._over:
             return self._over
-        # The server does not wait itself: meanwhile others may want something of it.
+        # The server does not wait itself: meanwhile others may want something of it. Each look
+        # costs both of them, so they come less and less often.
+        pause = 0.002
         while not (ended := self._server.ask({"do": "look", "pid": self.pid})):
-            time.sleep(0.002)
+            time.sleep(pause)
+            pause = min(pause * 1.3, 0.03)
         if "stopped" not in ended:
             self._over = ended
         return ended
@@ -83,7 +87,7 @@ class ForkServer:
             bufsize=1,
             env={
                 "PATH": "",
-                "PYTHONPATH": os.pathsep.join(sys.path),  # the very code that the test has
+                **own_path(),  # the very code that the test has
                 "OPENAI_AGENTS_DISABLE_TRACING": "1",
                 "POWERTOOLS_LOG_LEVEL": "CRITICAL",
             },

@@ -20,6 +20,8 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import pytest
+from agents.tracing import get_trace_provider
 from openai.types.responses import Response
 from sqlalchemy.orm import configure_mappers
 
@@ -34,6 +36,7 @@ from parley.usage.prices import Price, Prices
 from parley_local.server import listen
 from parley_testing.models import scripted
 from parley_testing.models.scripted import call, say
+from parley_testing.run.read_once import read_once
 from parley_testing.scenarios.contending import contend
 from parley_testing.scenarios.deciding import answered
 from parley_testing.scenarios.functions import run_function, warm_up
@@ -104,7 +107,10 @@ def _child(job: dict[str, Any]) -> int:
 
 def _warm_up() -> None:
     """Have done once what every child would do: libraries build their classes at first use."""
+    read_once(pytest.MonkeyPatch())
     configure_mappers()
+    get_trace_provider()  # reads the certificates that the machine trusts
+    Prices().rate(SCRIPTED)  # compiles the expressions of the servers' addresses
     message, tool_call = say("")[1], call("")[0]
     Response.construct(output=[message.model_dump(), tool_call.model_dump()])
     for scenario in SCENARIOS.values():

@@ -82,7 +82,7 @@ class Setup:
         return ScenarioRun(self, f"user-{next(_numbers)}")
 
     async def undisturbed(self) -> tuple[list[Point], Outcome]:
-        """Play it whole; give the points that were passed and what came of it."""
+        """Play it whole, and return the points that were passed and what came of it."""
         played = self.start_run()
         child = played.start()
         assert child.wait() == {"exited": 0}
@@ -104,7 +104,7 @@ class ScenarioRun:
     """
 
     def __init__(self, setup: Setup, user: str) -> None:
-        self._stage, self.user = setup, user
+        self._setup, self.user = setup, user
         self.asked_file = setup.folder / f"asked-{user}"
         self.parts = Parts(
             setup.database,
@@ -135,14 +135,14 @@ class ScenarioRun:
         self, at: Point | None = None, by: signal.Signals = signal.SIGKILL
     ) -> Child:
         """Have another process cancel the turn, and end itself at a point."""
-        logged = self._stage.events is not None
+        logged = self._setup.events is not None
         return self.fork(at, by, cancels=str(self.turn_id), logged=logged)
 
     def fork(
         self, at: Point | None = None, by: signal.Signals = signal.SIGKILL, **job: Any
     ) -> Child:
         """Have another process do a job (see `fault_process`), and end itself at a point."""
-        setup = self._stage
+        setup = self._setup
         return setup.server.fork(
             setup.place,
             setup.name,
@@ -156,14 +156,14 @@ class ScenarioRun:
 
     def rows(self) -> dict[str, Any]:
         """Return all that both stores hold of the user and the session, ids and times too."""
-        place = self._stage.place
+        place = self._setup.place
         if place.sqlite is not None:
             memory: Any = memory_of(Path(place.sqlite), self.user)
         else:
             assert place.dynamodb is not None
             items = Account(place.dynamodb).items(place.table)
             memory = [item for item in items if str(self.session_id) in str(item)]
-        return {"memory": memory, **rows_of(self._stage.sql, self.user)}
+        return {"memory": memory, **rows_of(self._setup.sql, self.user)}
 
     async def hung_up(self, child: Child) -> None:
         """Wait until Postgres is done with what a dead process has asked of it.
@@ -175,11 +175,11 @@ class ScenarioRun:
             " AND datname = current_database()"
         )
         name = [f"child-{child.pid}"]
-        await until(lambda: not self._stage.sql.execute(left, name).fetchall())
+        await until(lambda: not self._setup.sql.execute(left, name).fetchall())
 
     def expire(self) -> bool:
         """Let the lease run out; False if no turn holds one."""
-        changed = self._stage.sql.execute(
+        changed = self._setup.sql.execute(
             "UPDATE turns SET lease_expires_at = now() - interval '1 second'"
             " WHERE session_id = %s AND status = 'running'",
             [self.session_id],
@@ -187,13 +187,13 @@ class ScenarioRun:
         return changed.rowcount == 1
 
     async def send_again(self) -> str:
-        """Send the same request from this process and give the reply."""
-        return await self._send(self._stage.scenario.text, "k")
+        """Send the same request from this process and return the reply."""
+        return await self._send(self._setup.scenario.text, "k")
 
     async def recover(self) -> None:
         """Do what the scheduled recovery does, and a worker that it wakes a worker for."""
         wakeups = Wakeups()
-        recovery = Recovery(WaitingSessions(self._stage.database), Waker(wakeups))
+        recovery = Recovery(WaitingSessions(self._setup.database), Waker(wakeups))
         recovered = await recovery.recover(seconds=HANG_SECONDS)
         assert (recovered.woken, recovered.left) == (len(wakeups), 0)
         while len(wakeups):
@@ -204,7 +204,7 @@ class ScenarioRun:
                 pass
 
     async def cancel(self) -> str:
-        """Cancel the turn from this process and give the outcome."""
+        """Cancel the turn from this process and return the outcome."""
         cancelled = await self.parts.canceller.cancel(self.user, self.session_id, self.turn_id)
         return cancelled.outcome
 
@@ -214,7 +214,7 @@ class ScenarioRun:
 
     def outcome(self) -> Outcome:
         """Read what the session's turns came to."""
-        return outcome(self._stage.sql, self._stage.store, self.user, self.session_id)
+        return outcome(self._setup.sql, self._setup.store, self.user, self.session_id)
 
     @property
     def turn_id(self) -> UUID:

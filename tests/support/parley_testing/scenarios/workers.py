@@ -31,7 +31,7 @@ class WorkerSetup:
         """Have all that is needed.
 
         Args:
-            stage: The scenario, and where its stores are.
+            setup: The scenario, and where its stores are.
             queue: The wake-ups.
             worker: The worker function, loaded in this process.
             model: The model that this one asks.

@@ -49,7 +49,7 @@ def clean_up(
     """
     promises = world.promises
     sessions = promises.seen.sessions.values()
-    listing = {session.id for session in sessions if _is_doomed(session)}
+    listing = {session.id for session in sessions if _is_expired(session)}
     promises.gone |= listing
     world.change("DELETE FROM cleanup_progress")  # a sweep is due
     store = cast("AgentSessionStore", _PointedStore(process.failing))
@@ -75,7 +75,7 @@ def clean_up(
     return "cleaned up"
 
 
-def _is_doomed(session: SeenSession) -> bool:
+def _is_expired(session: SeenSession) -> bool:
     if session.open:
         return False
     closed = session.status != "active" and session.idle_days > DAYS["closed"]

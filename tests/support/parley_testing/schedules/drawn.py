@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
-from parley_testing.at_length import AT_LENGTH
+from parley_testing.run.at_length import AT_LENGTH
 from parley_testing.schedules.faults import Outage
 from parley_testing.schedules.plans import PAYING, PLANS
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from parley.repository.turns import TurnRequest
-from parley_testing.at_length import AT_LENGTH
+from parley_testing.run.at_length import AT_LENGTH
 from parley_testing.schedules import cleanup, following, summarising
 from parley_testing.schedules.deciding import Deciding
 from parley_testing.schedules.drawn import (

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
-from parley_testing.at_length import AT_LENGTH
+from parley_testing.run.at_length import AT_LENGTH
 
 PAYING = ("p", "ap 'a", "pp", "p p", "P", "aP p", "h p", "'p !")
 """What a message may ask for that waits to be approved."""

@@ -18,7 +18,7 @@ from parley.memory.store import StoredTurn
 from parley_testing.schedules import notes, plans
 from parley_testing.schedules.promises import Promises, left_by
 from parley_testing.schedules.seen import SeenSession, see
-from parley_testing.schedules.steps import Steps, always, taken, where
+from parley_testing.schedules.steps import Steps, always, taken
 from parley_testing.stores.backups import MemoryBackup, PostgresBackup
 
 # What the user goes on knowing of messages that the database has lost.
@@ -42,9 +42,16 @@ class Restoring(Steps):
 
     backup: Backup | None = None
 
-    @rule()
+    @rule(restored=st.sampled_from(["", "", "", "postgres", "both", "memory"]))
     @always
-    def back_up(self) -> None:
+    def back_up_or_restore(self, restored: str) -> None:
+        # One rule: of two, a short run has many backups, and most often restores nothing.
+        if restored and self.backup is not None:
+            self._restore(restored, self.backup)
+        else:
+            self._back_up()
+
+    def _back_up(self) -> None:
         self.step("backup")
         self.world.look()
         promises = self.promises
@@ -61,18 +68,15 @@ class Restoring(Steps):
             frozenset(promises.seen.sessions),
         )
 
-    @rule(what=st.sampled_from(["postgres", "both", "memory"]))
-    @where(lambda self: self.backup is not None)
-    def restore(self, what: str) -> None:
+    def _restore(self, what: str, backup: Backup) -> None:
         self.step(f"restore {what}")
-        assert self.backup is not None
         for reader in self.readers:
             self.world.readers.drop(reader)
         self.readers.clear()
         if what != "memory":
-            self._restore_postgres(self.backup)
+            self._restore_postgres(backup)
         if what != "postgres":
-            self.backup.memory.restore()
+            backup.memory.restore()
             # What was deleted since is back until the next sweep.
             self.world.unswept |= self.actions.drained
         self._take_in()

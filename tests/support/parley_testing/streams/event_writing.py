@@ -15,7 +15,7 @@ from botocore.config import Config
 from parley.events.dynamodb import DynamoDbEventLog
 from parley.events.log import EventLog, PlaceTaken, TurnEvent
 from parley.events.sqlite import SqliteEventLog
-from parley_testing.account.moto import REGION
+from parley_testing.account.region import REGION
 from parley_testing.stores.turn_keys import numbered
 from parley_testing.waiting import HANG_SECONDS
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -47,12 +48,18 @@ def stream_server(
                 "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
                 "PYTHONPATH": f"{_SHARED}:{os.environ['PYTHONPATH']}",
                 "AWS_LWA_PORT": str(port),
+                # Nobody forks a process that has this (`warm.program`): it is started.
+                "PYTHONFAULTHANDLER": "1",
                 **variables,
             },
         )
     try:
         with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=HANG_SECONDS) as client:
-            wait_for(lambda: process.poll() is not None or _is_ready(client))
+            try:
+                wait_for(lambda: process.poll() is not None or _is_ready(client))
+            except AssertionError:
+                process.send_signal(signal.SIGABRT)  # it writes what its threads are at
+                process.wait()
             assert process.poll() is None, log.read_text()
             yield process, client
     finally:

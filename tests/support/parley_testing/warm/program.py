@@ -19,6 +19,12 @@ MODULES = frozenset(
         "parley_local.start",
         "parley_local.web_keeper",
         "parley_project.agents",
+        "parley_testing.api.asked_by_line",
+        "parley_testing.mcp_servers.program",
+        "parley_testing.restored",
+        "parley_testing.scenarios.begins",
+        "parley_testing.streams.event_writing",
+        "pytest",
         "uvicorn",
     }
 )

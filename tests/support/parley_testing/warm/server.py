@@ -15,8 +15,10 @@ import signal
 import socket
 import struct
 import sys
+from pathlib import Path
 from typing import Any, NoReturn
 
+from parley_testing.warm.initialised import copied
 from parley_testing.warm.modules import Imported
 from parley_testing.warm.process import (
     Becomes,
@@ -51,11 +53,14 @@ IMPORTS = (
     "parley_local.dev", "parley_local.environment", "parley_local.web_keeper", "uvicorn.main",
     "uvicorn.lifespan.on", "uvicorn.loops.auto", "uvicorn.protocols.http.auto",
     # The command.
-    "parley_cli.start", "parley_cli.main",
+    "parley_cli.start", "parley_cli.main", "parley_cli.chat", "parley_cli.project",
+    "rich.markdown", "rich.live", "rich.status",
+    # The tests of a project.
+    "pytest", "parley.testing",
 )  # fmt: skip
 
 # Powertools asks whether it is "provisioned-concurrency".
-_ALIKE = {"AWS_LAMBDA_INITIALIZATION_TYPE": frozenset({None, "on-demand"})}
+_ALIKE = {"AWS_LAMBDA_INITIALIZATION_TYPE": frozenset({None, "on-demand", "snap-start"})}
 
 
 def send(connection: socket.socket, message: object, descriptors: list[int]) -> None:
@@ -93,17 +98,21 @@ class Server:
         self._environment = dict(os.environ)
         self._unblocked = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
 
-    def prepare(self, path: list[str]) -> None:
+    def prepare(self, path: list[str], place: str) -> None:
         """Import all, once.
 
         Args:
             path: The path of a process that was started without one of its own.
+            place: A folder for what is made once; none if it is empty.
         """
         self._path = path
         with self._imported.watching():
             importlib.import_module("parley.starting").begin()
             for name in IMPORTS:
                 importlib.import_module(name)
+            if place:
+                server = importlib.import_module("parley_local.postgres").EmbeddedPostgres
+                copied(server, Path(place))
         self._imported.hide()
         gc.collect()
         gc.freeze()
@@ -204,15 +213,16 @@ class Server:
             return status_of(lambda: exec(code, {"__name__": "__main__"}))
 
 
-def main(descriptor: int, path: list[str]) -> NoReturn:
+def main(descriptor: int, path: list[str], place: str) -> NoReturn:
     """Import, and fork until nobody asks any more.
 
     Args:
         descriptor: The connection to who asks.
         path: The path of a process that was started without one of its own.
+        place: A folder for what is made once.
     """
     connection = socket.socket(fileno=descriptor)
     connection.set_inheritable(False)
     server = Server(connection)
-    server.prepare(path)
+    server.prepare(path, place)
     server.serve()

@@ -16,7 +16,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from parley_testing.at_length import AT_LENGTH
+from parley_testing.run.at_length import AT_LENGTH
 from parley_testing.warm.process import CLONE, OWN_FILES
 from parley_testing.warm.program import Program
 from parley_testing.warm.server import receive, send
@@ -27,7 +27,7 @@ import sys
 path = sys.path[1:]
 sys.path.insert(0, sys.argv[1])
 from parley_testing.warm.server import main
-main(int(sys.argv[2]), path)
+main(int(sys.argv[2]), path, sys.argv[3])
 """
 _TELL = """#!/bin/sh
 printf '%s\\0' "$#" "$PWD" "$@"
@@ -45,8 +45,11 @@ class Starts:
         refused: Those that had to be started all the same, each with the reason.
     """
 
-    def __init__(self, connection: socket.socket | None, known: Mapping[str, str]) -> None:
+    def __init__(
+        self, connection: socket.socket | None, known: Mapping[str, str], place: str = ""
+    ) -> None:
         self._connection = connection
+        self._place = place
         self._known = dict(known)
         self._owner = os.getpid()
         self._asking = threading.Lock()
@@ -66,9 +69,10 @@ class Starts:
             yield
 
     def close(self) -> None:
-        """End the server."""
+        """End the server. Who forks again has another."""
         if self._connection is not None:
             self._connection.close()
+            self._connection = None
 
     def __call__(self, *asked: Any) -> int:
         """Return the number of the process, as `_posixsubprocess.fork_exec` does."""
@@ -128,7 +132,7 @@ class Starts:
     def _ask(self, program: Program, files: list[int]) -> int | None:
         with self._asking:
             if self._connection is None:
-                self._connection = start_server(self._known)
+                self._connection = start_server(self._known, self._place)
             try:
                 send(self._connection, program.told(), files)
                 answer, _ = receive(self._connection)
@@ -177,13 +181,21 @@ def possible() -> bool:
     return sys.platform == "linux" and platform.machine() in CLONE
 
 
-def start_server(environment: Mapping[str, str]) -> socket.socket:
-    """Start the process that forks, and return the connection to it."""
+def start_server(environment: Mapping[str, str], place: str) -> socket.socket:
+    """Start the process that forks, and return the connection to it.
+
+    Args:
+        environment: Its variables.
+        place: A folder for what is made once by those that it forks.
+    """
     ours, theirs = socket.socketpair()
     with theirs:
         process = subprocess.Popen(
             # An option that `Program` does not know, so that this one is started.
-            [sys.executable, "-s", "-c", _SERVE, str(SUPPORT), str(theirs.fileno()), " " * _ROOM],
+            [
+                *(sys.executable, "-s", "-c", _SERVE),
+                *(str(SUPPORT), str(theirs.fileno()), place, " " * _ROOM),
+            ],
             stdin=subprocess.DEVNULL,
             stdout=2,
             pass_fds=[theirs.fileno()],
@@ -204,9 +216,10 @@ def forked_starts() -> Iterator[Starts | None]:
     if AT_LENGTH or not possible():
         yield None
         return
-    starts = Starts(None, os.environ)
-    with closing(starts), starts.installed():
-        yield starts
+    with TemporaryDirectory(ignore_cleanup_errors=True) as place:
+        starts = Starts(None, os.environ, place)
+        with closing(starts), starts.installed():
+            yield starts
 
 
 @contextmanager

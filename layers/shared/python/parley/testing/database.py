@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import psycopg
@@ -29,20 +30,39 @@ class TestDatabase:
 
     def __init__(self, url: str) -> None:
         self.url = url
+        self._kept: psycopg.Connection[Any] | None = None
+
+    @contextmanager
+    def connected(self) -> Iterator[None]:
+        """Do all that is done in the block on one connection: a new one knows of no table."""
+        with self.connect() as self._kept:
+            try:
+                yield
+            finally:
+                self._kept = None
 
     def rows(self, query: str, values: Mapping[str, Any] | None = None) -> Rows:
         """Return a query's rows by column name."""
-        with self.connect() as connection:
+        with self.connection() as connection:
             return connection.cursor(row_factory=dict_row).execute(query, values).fetchall()
 
     def execute(self, statements: str) -> None:
         """Execute statements."""
-        with self.connect() as connection:
+        with self.connection() as connection:
             connection.execute(statements)
 
     def connect(self) -> psycopg.Connection[Any]:
         """Open a connection."""
         return psycopg.connect(self.url.replace("+psycopg", "", 1), autocommit=True)
+
+    @contextmanager
+    def connection(self) -> Iterator[psycopg.Connection[Any]]:
+        """Open a connection for the block: that of `connected`, or one of its own."""
+        if self._kept is not None:
+            yield self._kept
+            return
+        with self.connect() as connection:
+            yield connection
 
     def tables(self) -> set[str]:
         """Return the names of all tables, outside of the schema `public` with their schema."""
@@ -59,7 +79,7 @@ class TestDatabase:
         Args:
             table: Its name, as `tables` gives it.
         """
-        with self.connect() as connection:
+        with self.connection() as connection:
             generated = {name for (name,) in connection.execute(_GENERATED, [table])}
             rows = connection.cursor(row_factory=dict_row).execute(f"TABLE {table}".encode())
             return [

@@ -168,8 +168,13 @@ class Parts(Composition):
             raise ValueError(f"decides is {word!r}; it is 'approve' or 'reject'")
         return "approved" if word == "approve" else "rejected"
 
-    def result(self, sending: Sending) -> Result:
-        """Read what became of the turn."""
+    def result(self, sending: Sending, database: TestDatabase | None = None) -> Result:
+        """Read what became of the turn.
+
+        Args:
+            sending: Its ids.
+            database: Its database, if a connection to it is there already.
+        """
         user, session_id = self.turn.user, sending.session_id
         view: TurnView = self.transcript.turn(user, session_id, sending.turn_id)
         page = self.transcript.messages(user, session_id, order="asc", limit=100, cursor=None)
@@ -181,7 +186,7 @@ class Parts(Composition):
             error=view.turn.error_code,
             error_detail=view.turn.error_detail,
             transcript=[(message.role, message.content) for message in page.items],
-            tool_calls=_tool_calls(TestDatabase(self.url), sending.turn_id),
+            tool_calls=_tool_calls(database or TestDatabase(self.url), sending.turn_id),
             asked=[Asked(**asked) for asked in self.recording.read("asked")],
             events=[event.type for event in events],
             session_id=session_id,

@@ -40,9 +40,11 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def _serve(config: pytest.Config, root: Path) -> None:
+    from parley import lean_imports
     from parley_project.environment import local_values
     from parley_project.generated import serve_here
 
+    lean_imports.install()  # before an agent's module imports the SDK, as in a function
     folder = tempfile.TemporaryDirectory(prefix="parley-manifest-")
     config.add_cleanup(folder.cleanup)
     patch = pytest.MonkeyPatch()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from importlib.util import module_from_spec, spec_from_file_location
 from itertools import count
 from pathlib import Path
@@ -49,6 +49,7 @@ class Databases:
         """
         self.warm: set[Mode] = set()
         self._server = server
+        self._admin = TestDatabase(server.url("postgres"))
         server.create_database(_TEMPLATE)
         url = server.url(_TEMPLATE)
         _migrate(url, None)
@@ -68,26 +69,25 @@ class Databases:
     def copy(self, url: str | None = None) -> str:
         """Copy a database, the migrated one if none is given, and return the owner's URL."""
         name = f"parley_{next(_numbers)}"
-        with self._admin() as admin:
-            copy_database(admin, _TEMPLATE if url is None else database_name(url), name)
+        source = _TEMPLATE if url is None else database_name(url)
+        with self._admin.connection() as admin:
+            copy_database(admin, source, name)
         return self._server.url(name)
 
     def drop(self, url: str) -> None:
         """Remove a database, whoever is connected to it."""
-        with self._admin() as admin:
-            admin.execute(
-                SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(
-                    Identifier(database_name(url))
-                )
-            )
+        name = Identifier(database_name(url))
+        with self._admin.connection() as admin:
+            admin.execute(SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(name))
 
-    def _admin(self) -> psycopg.Connection[Any]:
-        return TestDatabase(self._server.url("postgres")).connect()
+    def connected(self) -> AbstractContextManager[None]:
+        """Copy and drop on one connection within the block."""
+        return self._admin.connected()
 
 
 @contextmanager
 def temporary_server() -> Iterator[EmbeddedPostgres]:
-    """A real server on a directory of its own, which goes with it."""
+    """Run a real server on a directory of its own, which goes with it."""
     directory = Path(tempfile.mkdtemp(prefix="parley-test-"))
     try:
         with EmbeddedPostgres(directory / "data", directory / "log") as server:

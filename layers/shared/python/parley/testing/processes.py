@@ -100,8 +100,8 @@ def places_to_kill(passed: Sequence[str], ledgers: Collection[str]) -> list[Poin
     """Return the points at which a kill leaves something different.
 
     Between a point after a write of Parley's and one before the next nothing is done that lasts.
-    Behind an entry in a ledger the tool goes on. Who dies where a tool begins has not run it, and
-    would be counted as if: the point before that stands for it.
+    Behind an entry in a ledger the tool goes on. A process that dies where a tool begins has not
+    run it, and would be counted as if: the point before that stands for it.
     """
     of_tools = {f"after {name}" for name in ledgers}
     seen: Counter[str] = Counter()

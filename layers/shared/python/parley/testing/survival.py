@@ -153,12 +153,17 @@ class Survival:
             self.recording.folder = own
 
     def _outcome(self, world: World, *, killed: bool) -> _Outcome:
-        with parts_of(world.url, world.memory, self.turn, self.recording) as parts:
-            result = parts.result(self.sending)
+        database = TestDatabase(world.url)
+        with (
+            database.connected(),
+            parts_of(world.url, world.memory, self.turn, self.recording) as parts,
+        ):
+            result = parts.result(self.sending, database)
+            effects = self._effects(database)
         passed = self.recording.read("points")
         return _Outcome(
             result,
-            self._effects(TestDatabase(world.url)),
+            effects,
             Counter(p.removeprefix(TOOL_BEGINS) for p in passed if p.startswith(TOOL_BEGINS)),
             Counter(asked.place for asked in result.asked),
             passed,

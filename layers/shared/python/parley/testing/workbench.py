@@ -159,23 +159,24 @@ class Workbench:
         """
         warm_up(self._databases, self._folder, turn.mode)
         sending = self._sending(turn)
-        base = self._world(self._url, self._memory)  # not even the undisturbed run is seen here
-        survival = Survival(
-            turn,
-            sending,
-            lambda: self._world(base.url, base.memory),
-            self._drop,
-            self._recording,
-            self._databases.core,
-            sorted(self._ledgers),
-            effects,
-            frozenset(may_repeat),
-            status,
-        )
-        try:
-            report = survival.report()
-        finally:
-            self._drop(base)
+        with self._databases.connected():
+            base = self._world(self._url, self._memory)  # not even the undisturbed run is seen here
+            survival = Survival(
+                turn,
+                sending,
+                lambda: self._world(base.url, base.memory),
+                self._drop,
+                self._recording,
+                self._databases.core,
+                sorted(self._ledgers),
+                effects,
+                frozenset(may_repeat),
+                status,
+            )
+            try:
+                report = survival.report()
+            finally:
+                self._drop(base)
         if report.findings:
             raise NotSurvived(report)
         return report

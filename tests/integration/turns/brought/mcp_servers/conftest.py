@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,6 +15,10 @@ from agents.mcp import MCPServerStdio, MCPServerStreamableHttp
 from parley.turns.context import TurnContext
 from parley_testing.mcp_servers.process import PROGRAM, McpProcess
 from parley_testing.mcp_servers.stand_in import McpStandIn
+from parley_testing.own_path import own_path
+
+_LANGUAGE = {"LANG": os.environ["LANG"]} if "LANG" in os.environ else {}
+"""What a forked process has to be told as the one that it is forked from."""
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +67,11 @@ def folder(tmp_path: Path) -> Path:
 def stdio_agent(folder: Path) -> Agent[TurnContext]:
     """An agent of a server that is a process of its own process's."""
     given = MCPServerStdio(
-        {"command": sys.executable, "args": [PROGRAM, str(folder)], "env": {"SEEN": "yes"}},
+        {
+            "command": sys.executable,
+            "args": [*PROGRAM, str(folder)],
+            "env": {"SEEN": "yes", **own_path(), **_LANGUAGE},
+        },
         name="piped",
         client_session_timeout_seconds=None,
     )

@@ -4,20 +4,44 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
-from playwright.sync_api import Page
+from playwright.sync_api import CDPSession, Page
 
-AXE = Path(__file__).parents[2] / "browser" / "vendor" / "axe.min.js"
+from parley_testing.run.at_length import AT_LENGTH
+
+AXE = Path(__file__).parents[3] / "browser" / "vendor" / "axe.min.js"
+NARROW, WIDE = WIDTHS = (360, 1440)
+
+_sessions: WeakKeyDictionary[Page, CDPSession] = WeakKeyDictionary()
+
+
+def keeps_nobody_out(page: Page, *, axe_at: int) -> None:
+    """It fits at each width, and axe-core finds nothing: at one of them, at length at each.
+
+    Args:
+        page: Which.
+        axe_at: The width at which `make test` has axe-core look, which costs as much as a visit.
+    """
+    for width in WIDTHS:
+        page.set_viewport_size({"width": width, "height": 800})
+        fits(page)
+        if AT_LENGTH or width == axe_at:
+            assert serious(page) == [], f"at a width of {width}"
 
 
 def serious(page: Page) -> list[str]:
     """What axe-core finds that keeps people out, with where it is."""
     # As the browser's own, and not as the page's: its policy stays as it is.
-    session = page.context.new_cdp_session(page)
+    session = _sessions.get(page)
+    if session is None:
+        session = _sessions[page] = page.context.new_cdp_session(page)
     frame = session.send("Page.getFrameTree")["frameTree"]["frame"]["id"]
     world = session.send("Page.createIsolatedWorld", {"frameId": frame, "worldName": "axe"})
     where = {"contextId": world["executionContextId"]}
-    session.send("Runtime.evaluate", {"expression": AXE.read_text("utf-8"), **where})
+    there = session.send("Runtime.evaluate", {"expression": "typeof axe", **where})
+    if there["result"]["value"] == "undefined":  # it is the document's, as long as that is there
+        session.send("Runtime.evaluate", {"expression": AXE.read_text("utf-8"), **where})
     found: dict[str, Any] = session.send(
         "Runtime.evaluate",
         {

@@ -1,5 +1,7 @@
 """A pytest plugin that has large files of libraries read once for a run, and not for each client.
 
+A process that forks others calls `read_once` itself.
+
 What botocore knows of AWS's endpoints is 1.5 MB of JSON, which every session of boto3 reads, and
 each use of moto begins a session. Each looks into the folders of all services that there are, too,
 and for the names of a thousand events. The certificates that are trusted on a machine are read for
@@ -26,6 +28,11 @@ def pytest_configure(config: pytest.Config) -> None:
     """Keep what is read until the run is over."""
     patch = pytest.MonkeyPatch()
     config.add_cleanup(patch.undo)
+    read_once(patch)
+
+
+def read_once(patch: pytest.MonkeyPatch) -> None:
+    """Keep what is read until the patch is undone."""
     read = cache(JSONFileLoader().load_file)
     patch.setattr(JSONFileLoader, "load_file", lambda _, path: read(path))
     patch.setattr(Loader, "list_available_services", _listed(Loader.list_available_services))

@@ -15,11 +15,17 @@ import pytest
 
 T = TypeVar("T")
 
+Table = dict[Hashable, dict[Hashable, pytest.Item]]
+"""Tests by their case and their circumstances."""
+
 AT_LENGTH = os.environ.get("PARLEY_TEST_AT_LENGTH") == "1"
 CIRCUMSTANCES = frozenset(
-    {"which", "streamed", "carry", "mode", "store", "each_store", "stored", "environment", "place"}
+    {
+        *("which", "streamed", "carry", "mode", "store", "each_store", "stored"),
+        *("environment", "place", "scheme"),
+    }
 )
-"""Fixtures and parameters that say where something happens: in which store, over which API, how."""
+"""Fixtures and parameters of where something happens: in which store or colours, over which API."""
 
 
 def times(*, enough: int, full: int) -> int:
@@ -51,6 +57,11 @@ def pytest_configure(config: pytest.Config) -> None:
         " rules, which `why` names",
     )
     config.addinivalue_line("markers", "whole: a test whose crossings are all run by `make test`")
+    config.addinivalue_line(
+        "markers",
+        "in_turns: of the tests of one case in a file that have the same circumstances, `make test`"
+        " tries each in one of them, and so each circumstance with some",
+    )
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -77,29 +88,40 @@ def _nothing_new(items: Iterable[pytest.Item]) -> set[pytest.Item]:
     """Return tests of which both the case and the circumstances are tried by others beside them."""
     functions: defaultdict[str, list[pytest.Item]] = defaultdict(list)
     for item in items:
-        functions[item.nodeid.partition("[")[0]].append(item)
-    return {item for function in functions.values() for item in _crossings_left_out(function)}
+        if not item.get_closest_marker("whole"):
+            functions[item.nodeid.partition("[")[0]].append(item)
+    tables = {name: _table(function) for name, function in functions.items()}
+    in_turns: defaultdict[tuple[str, frozenset[Hashable]], Table] = defaultdict(dict)
+    for name, function in functions.items():
+        first, *others = tables[name].values()
+        if not others and function[0].get_closest_marker("in_turns"):
+            in_turns[name.partition("::")[0], frozenset(first)][name] = first
+    crossed = [*tables.items(), *((file, table) for (file, _), table in in_turns.items())]
+    return {item for name, table in crossed for item in _left_out(name, table)}
 
 
-def _crossings_left_out(items: Sequence[pytest.Item]) -> set[pytest.Item]:
-    """Return what is left out of one function's tests.
+def _table(function: Iterable[pytest.Item]) -> Table:
+    """Return the tests of a function by their case, and then by their circumstances."""
+    table: defaultdict[Hashable, dict[Hashable, pytest.Item]] = defaultdict(dict)
+    for item in function:
+        case, circumstances = _parts(item)
+        table[case][circumstances] = item
+    return table
+
+
+def _left_out(name: str, table: Table) -> set[pytest.Item]:
+    """Return what is left out of a table of crossings.
 
     Each case is kept once, and each circumstance, in which cases take turns: of eight cases in two
     modes over two APIs eight are kept and not 32, of one case all four.
     """
-    if any(item.get_closest_marker("whole") for item in items):
-        return set()
-    table: defaultdict[Hashable, dict[Hashable, pytest.Item]] = defaultdict(dict)
-    for item in items:
-        case, circumstances = _parts(item)
-        table[case][circumstances] = item
     everywhere = list(dict.fromkeys(found for row in table.values() for found in row))
     if len(everywhere) < 2 or len(table) < 2:
         return set()
     kept: set[pytest.Item] = set()
     missing = set(everywhere)
-    # Where a function begins is chance, but always the same.
-    turn = sum(map(ord, items[0].nodeid.partition("[")[0]))
+    # Where a table begins is chance, but always the same.
+    turn = sum(map(ord, name))
     for place, row in enumerate(table.values()):
         first = (place + turn) % len(everywhere)
         order = [*everywhere[first:], *everywhere[:first]]
@@ -111,7 +133,7 @@ def _crossings_left_out(items: Sequence[pytest.Item]) -> set[pytest.Item]:
         if circumstances in missing:
             row = next(row for row in table.values() if circumstances in row)
             kept.add(row[circumstances])
-    return set(items) - kept
+    return {item for row in table.values() for item in row.values()} - kept
 
 
 def _parts(item: pytest.Item) -> tuple[Hashable, Hashable]:

@@ -10,19 +10,18 @@ from pathlib import Path
 
 import pytest
 
-TESTS = Path(__file__).parents[2]
+TESTS = Path(__file__).parents[3]
 FIRST = (
     "e2e/test_installed.py",
     "e2e/test_events.py",
-    "e2e/test_streams.py",
     "e2e/test_failures.py",
-    "e2e/test_cold_start.py",
     "faults/test_killed_streaming.py",
     "faults/test_wakeups.py",
     "faults/test_kill_anywhere.py",
     "faults/state_machine/test_random_schedules.py",
     "faults/test_killed_cancelling.py",
     "faults/test_zombies.py",
+    "integration/turns/brought/mcp_servers/test_killed.py",
     "integration/workbench/test_plugin.py",
     "integration/project/test_checking.py",
     "integration/workbench/test_survives.py",
@@ -32,15 +31,12 @@ FIRST = (
     "integration/stack/test_many_sends.py",
     "integration/gateway/test_dev_terminal.py",
     "integration/stack/test_open_streams.py",
-    "integration/events/test_log.py",
     "integration/cli/test_streams.py",
     "integration/gateway/test_whole.py",
     "integration/cli/test_terminal.py",
     "integration/gateway/test_streams.py",
-    "integration/events/test_calls.py",
     "integration/cli/test_fuzz.py",
     "integration/cli/test_whole.py",
-    "integration/turns/streams/test_start_command.py",
     "integration/project/test_deploying_own.py",
     "integration/gateway/test_second_project.py",
 )
