@@ -18,7 +18,7 @@ from parley.repository.approvals import Asked
 from parley_testing.models.scripted import Streamed, call, in_order, say
 from parley_testing.models.steps import Called, Gate
 from parley_testing.stores.asking import asking
-from parley_testing.streams.ag_ui import applied, events_in, kinds
+from parley_testing.streams.ag_ui import applied, events_in, frames_in, kinds
 from parley_testing.streams.streaming import Reading, Streams
 from parley_testing.waiting import until
 
@@ -141,7 +141,7 @@ async def test_a_client_that_was_dropped_holds_the_text_once(
 
     async with run(streams, said("hi")) as reading:
         await reading.until_raw(b"Hel")
-        part = [json.loads(frame[6:]) for frame in reading.raw.split(b"\n\n") if frame]
+        part = [json.loads(frame[6:]) for frame in frames_in(reading.whole)]
     held = applied(part, [said("hi")])
     assert contents(held) == ["hi", "Hel"]
     async with run(streams, *held) as reading:

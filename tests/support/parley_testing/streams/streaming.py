@@ -86,12 +86,17 @@ class Reading:
         """Read to the end."""
         return [frame async for frame in self._frames]
 
+    @property
+    def whole(self) -> bytes:
+        """What has come of it so far, without a part of a frame: a read ends anywhere."""
+        return b"".join(self.raw.rpartition(b"\n\n")[:2])
+
     async def until_raw(self, piece: bytes) -> None:
-        """Read on until this has come, which need not be an event."""
+        """Read on until a frame with this has come, which need not be an event."""
         async for _ in self._frames:
-            if piece in self.raw:
+            if piece in self.whole:
                 return
-        assert piece in self.raw, self.raw
+        assert piece in self.whole, self.raw
 
     async def _read(self) -> AsyncIterator[Frame]:
         parser = Parser()
