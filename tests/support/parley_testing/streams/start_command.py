@@ -34,38 +34,40 @@ def stream_server(
     Yields:
         Its process, and a client of it once it is ready.
     """
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            ["./run.sh"],
-            cwd=FUNCTIONS / "stream",
-            stdout=output,
-            stderr=output,
-            env={
-                **os.environ,
-                "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-                "PYTHONPATH": f"{_SHARED}:{os.environ['PYTHONPATH']}",
-                "AWS_LWA_PORT": str(port),
-                # Nobody forks a process that has this (`warm.program`): it is started.
-                "PYTHONFAULTHANDLER": "1",
-                **variables,
-            },
-        )
-    try:
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=HANG_SECONDS) as client:
-            try:
-                wait_for(lambda: process.poll() is not None or _is_ready(client))
-            except AssertionError:
-                process.send_signal(signal.SIGABRT)  # it writes what its threads are at
-                process.wait()
-            assert process.poll() is None, log.read_text()
-            yield process, client
-    finally:
-        if process.poll() is None:
-            process.kill()
-        process.wait()
+    with socket.socket() as place:
+        # Nobody else is given the port while this is bound to it, and the server can listen there.
+        place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        place.bind(("127.0.0.1", 0))
+        port = place.getsockname()[1]
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                ["./run.sh"],
+                cwd=FUNCTIONS / "stream",
+                stdout=output,
+                stderr=output,
+                env={
+                    **os.environ,
+                    "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+                    "PYTHONPATH": f"{_SHARED}:{os.environ['PYTHONPATH']}",
+                    "AWS_LWA_PORT": str(port),
+                    # Nobody forks a process that has this (`warm.program`): it is started.
+                    "PYTHONFAULTHANDLER": "1",
+                    **variables,
+                },
+            )
+        try:
+            with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=HANG_SECONDS) as client:
+                try:
+                    wait_for(lambda: process.poll() is not None or _is_ready(client))
+                except AssertionError:
+                    process.send_signal(signal.SIGABRT)  # it writes what its threads are at
+                    process.wait()
+                assert process.poll() is None, log.read_text()
+                yield process, client
+        finally:
+            if process.poll() is None:
+                process.kill()
+            process.wait()
 
 
 def headers_of(user_id: str) -> dict[str, str]:
