@@ -15,6 +15,7 @@ from parley.turns.send import Sender
 from parley_testing.models.scripted import Streamed, in_order, say
 from parley_testing.models.steps import Gate
 from parley_testing.streams.streaming import Reading, Streams
+from parley_testing.waiting import until
 
 NewStreams = Callable[..., Awaitable[Streams]]
 LIMIT = body_max_bytes(1000)
@@ -259,7 +260,8 @@ async def test_a_turn_goes_on_though_its_stream_could_not_begin(
 
     async with streams.send(session_id) as reading:
         await problem(reading, 503, "store_unavailable")
-    await streams.stop()
+    # Its invocation lasts as long as it does; a server that is stopped waits for a second.
+    await until(lambda: not streams.answering)
 
     assert [turn.status for turn in streams.turns(session_id)] == ["completed"]
 
