@@ -189,11 +189,17 @@ async def test_fifty_readers_cost_the_turn_no_write(
             first = await reading.next()
             turn_id = data(first)["turn_id"]
 
+            there: list[Any] = []
+
             async def read() -> list[Any]:
                 async with streams.follow(session_id, turn_id) as other:
-                    return list(await other.rest())
+                    began = await other.next()
+                    there.append(began)
+                    return [began, *await other.rest()]
 
             others = [asyncio.ensure_future(read()) for _ in range(readers)]
+            # Who comes when it is over reads by himself.
+            await until(lambda: len(there) == readers)
             for place, gate in enumerate(gates, 2):
                 # Text is gathered by the clock: each piece has its write before the next is said.
                 await until(lambda place=place: streams.log.appended - appended == place)
