@@ -123,6 +123,7 @@ async def test_whoever_holds_as_many_begins_nothing_with_another(
     path, body = SENT[way]
     async with AsyncExitStack() as stack:
         _, _, readings = await two_of(streams, stack)
+        await until(lambda: gate.is_reached)  # or bob's turn were given what is said in hers
 
         async with streams.ask("POST", path, body) as reading:
             await is_refused(reading)
