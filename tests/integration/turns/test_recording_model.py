@@ -151,16 +151,24 @@ async def test_parallel_agents_get_their_own_answers_again(
     agent = nested(streamed=streamed)
     bench = new_bench(script, agent=agent)
     session_id = bench.new_session()
+    recorded: list[None] = []
+    keep = bench.store.record
+
+    def noted(*answer: Any) -> None:
+        keep(*answer)
+        recorded.append(None)
+
     with monkeypatch.context() as patch:
         record = type(bench.tool_calls).record
 
         def only_inner(self: Any, turn: Any, made: Any) -> None:
             if made.name.startswith("ask_"):
-                # One outer answer, four inner ones.
-                wait_for(lambda: bench.watched.calls.count("record") == 5)
+                # One outer answer, four inner ones: kept, and not only on their way to memory.
+                wait_for(lambda: len(recorded) == 5)
                 fail()
             record(self, turn, made)
 
+        patch.setattr(bench.store, "record", noted)
         patch.setattr(type(bench.tool_calls), "record", only_inner)
         with pytest.raises(StoreUnavailable):
             await bench.send(session_id, key="k")
