@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import psutil
 import pytest
 from agents import Agent
+from mcp import ClientSession
 
 from parley.runner.mcp_servers import connection
 from parley.turns.context import TurnContext
 from parley_testing.mcp_servers.process import McpProcess, calls_in
 from parley_testing.models.scripted import call, in_order, say
-from parley_testing.waiting import alive, until
+from parley_testing.waiting import until
 from parley_testing.workbench import Workbench
 
 AgentOf = Callable[..., Agent[TurnContext]]
@@ -62,8 +64,25 @@ async def test_a_server_that_was_started_again_meanwhile_is_connected_again(
     assert server.calls == ["note one", "note two"]
 
 
+@pytest.fixture
+def pipe_ended(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """Set when the client has read to the end of a pipe, in the loop of the connections."""
+    ended = threading.Event()
+    read = ClientSession._receive_loop
+
+    async def noted(self: ClientSession) -> None:
+        await read(self)
+        ended.set()
+
+    monkeypatch.setattr(ClientSession, "_receive_loop", noted)
+    return ended
+
+
 async def test_a_process_over_pipes_that_died_is_started_again(
-    new_bench: NewBench, stdio_agent: Agent[TurnContext], folder: Path
+    new_bench: NewBench,
+    stdio_agent: Agent[TurnContext],
+    folder: Path,
+    pipe_ended: threading.Event,
 ) -> None:
     script = in_order(
         call("note", text="one"), say("1"), call("note", "call_2", text="two"), say("2")
@@ -71,9 +90,9 @@ async def test_a_process_over_pipes_that_died_is_started_again(
     bench = new_bench(script, agent=stdio_agent)
     session_id = bench.new_session()
     await bench.send(session_id)
-    process = psutil.Process(int((folder / "pid").read_text()))
-    process.kill()
-    await until(lambda: not alive(process.pid))
+    psutil.Process(int((folder / "pid").read_text())).kill()
+    # A call that is written before it is known may have arrived, and so is not made again.
+    await until(pipe_ended.is_set)
 
     await bench.send(session_id)
 
