@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 from uuid import UUID
@@ -69,6 +70,26 @@ async def test_a_browser_is_told_not_to_come_back_after_the_end(new_streams: New
             assert replay.status == 204
             assert await replay.response.aread() == b""
             assert "content-type" not in replay.response.headers
+
+
+async def test_a_turn_that_is_over_is_told_however_long_its_log_takes_to_read(
+    new_streams: NewStreams, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given readers who are told that nothing happens, then none is told that all was told."""
+    streams = await new_streams(in_order(Streamed("Hello")), beat_seconds=0.01)
+    session_id = streams.bench.new_session()
+    async with streams.send(session_id) as reading:
+        frames = await reading.rest()
+    read = streams.log.read
+
+    def slowly(*place: Any, **how: Any) -> Any:
+        time.sleep(0.1)  # ten of those beats
+        return read(*place, **how)
+
+    monkeypatch.setattr(streams.log, "read", slowly)
+    async with streams.follow(session_id, data(frames[0])["turn_id"]) as reading:
+        assert reading.status == 200
+        assert await reading.rest() == frames
 
 
 async def test_another_process_follows_what_happens_here(
