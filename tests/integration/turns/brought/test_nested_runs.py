@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from typing import Any
 
 import psycopg
@@ -32,7 +33,7 @@ from parley_testing.models.scripted import (
     in_order,
     say,
 )
-from parley_testing.waiting import longer_and_longer
+from parley_testing.waiting import HANG_SECONDS, longer_and_longer, until
 
 JUDGE = Agent[Any](name="judge", model="judge", instructions="Judge.")
 
@@ -304,3 +305,32 @@ async def test_a_run_in_a_thread_ends_with_its_turn(new_bench: Any) -> None:
         if began.is_set():
             break
     assert ended.is_set()
+
+
+async def test_a_run_that_a_thread_makes_when_its_turn_is_over_asks_nobody(new_bench: Any) -> None:
+    begun, over, left = (threading.Event() for _ in range(3))
+
+    @function_tool
+    def ask_late() -> str:
+        """Ask another agent when nobody waits for it any more."""
+        begun.set()
+        over.wait(HANG_SECONDS)
+        try:
+            return str(Runner.run_sync(JUDGE, "why?").final_output)
+        finally:
+            left.set()
+
+    agent = Agent[TurnContext](name="one", tools=[ask_late])
+    for seconds in longer_and_longer(0.3):
+        script = by_model({"default": in_order(call("ask_late")), "judge": lambda _: say("so")})
+        bench = new_bench(script, agent=agent, turn_seconds=seconds)
+
+        view = await bench.execute(bench.begin(bench.new_session()))
+
+        assert view.turn.error_code == "turn_too_long"
+        if begun.is_set():
+            break
+    over.set()
+    await until(left.is_set)
+
+    assert [asked.model for asked in bench.model.asked] == ["default"]

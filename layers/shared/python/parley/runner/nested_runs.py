@@ -30,14 +30,15 @@ from parley.turns.attempt import Attempt, attempt_of_body
 from parley.turns.scope import enclosing_call
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Turn:
     """What runs inside a turn's run are given of it.
 
     Attributes:
         recorder: Records its calls of models.
         loop: The event loop that the turn runs in.
-        brought: Runs that other threads' loops wait for.
+        brought: Runs that other threads wait for.
+        over: Whether no more of them may begin.
     """
 
     attempt: Attempt
@@ -45,6 +46,7 @@ class _Turn:
     recorder: RecordingProvider
     loop: asyncio.AbstractEventLoop
     brought: set[asyncio.Future[Any]] = field(default_factory=set)
+    over: bool = False
 
 
 _turn: ContextVar[_Turn | None] = ContextVar("parley_turn", default=None)
@@ -69,6 +71,7 @@ async def keeping_runs(
         yield
     finally:
         _turn.reset(token)
+        turn.over = True
         for run in turn.brought:
             run.cancel()
         if turn.brought:
@@ -101,6 +104,8 @@ class _Runner(SdkRunner):
         """Have a run made in the turn's loop, on behalf of another thread."""
 
         async def brought() -> RunResult:
+            if turn.over:  # a thread goes on when its turn has ended
+                raise asyncio.CancelledError
             run = asyncio.ensure_future(self._run_in(turn, agent, input, options))
             turn.brought.add(run)
             run.add_done_callback(turn.brought.discard)
