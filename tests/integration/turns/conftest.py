@@ -11,6 +11,7 @@ from uuid import UUID
 
 import psycopg
 import pytest
+from openai import DEFAULT_CONNECTION_LIMITS
 
 from parley import loop, threads
 from parley.memory.dynamodb import DynamoDbStore
@@ -139,6 +140,12 @@ def model() -> Iterator[ModelServer]:
     """A model's HTTP server."""
     with ModelServer() as server:
         yield server
+
+
+@pytest.fixture
+def idle_connections(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let clients of models keep their connections however long nothing is asked."""
+    monkeypatch.setattr(DEFAULT_CONNECTION_LIMITS, "keepalive_expiry", HANG_SECONDS)
 
 
 @pytest.fixture

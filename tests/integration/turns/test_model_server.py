@@ -42,6 +42,7 @@ def send(api: Api, session_id: str, text: str) -> Any:
     return answer.json
 
 
+@pytest.mark.usefixtures("idle_connections")
 def test_many_invocations_of_one_warm_process(model_api: Api, model: ModelServer) -> None:
     model.script = lambda asked: Said(f"answer {len(model.asked)}")
     session_id = model_api.new_session()

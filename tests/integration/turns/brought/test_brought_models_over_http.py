@@ -222,6 +222,7 @@ def test_the_prices_of_its_server_are_its_own() -> None:
         assert server.startswith(base_url or "https://api.openai.com/v1")
 
 
+@pytest.mark.usefixtures("idle_connections")
 def test_one_that_was_made_when_its_module_was_imported_serves_a_warm_process(
     api: Api, model: ModelServer, environment: pytest.MonkeyPatch
 ) -> None:
