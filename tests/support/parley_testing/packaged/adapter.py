@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -18,6 +17,7 @@ from uuid import uuid4
 import httpx
 
 from parley_client.sse import Frame, Parser
+from parley_testing.held_port import held_port
 from parley_testing.packaged.emulator import Unpacked
 from parley_testing.waiting import HANG_SECONDS
 
@@ -98,14 +98,11 @@ class Adapter:
         self._client = httpx.Client()
 
     def __enter__(self) -> Self:
-        for _ in range(3):
-            if self._start():
-                return self
-        raise AssertionError(f"The server did not start: {self.log}")
+        with held_port() as port:
+            self._start(port)
+        return self
 
-    def _start(self) -> bool:
-        """Start it on a free port. Say whether it runs: somebody may have taken that meanwhile."""
-        port = _free_port()
+    def _start(self, port: int) -> None:
         self._client = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=HANG_SECONDS)
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
@@ -121,9 +118,8 @@ class Adapter:
         while not self._is_ready():
             if self._process.poll() is not None or time.monotonic() > deadline:
                 self.stop()
-                return False
+                raise AssertionError(f"The server did not start: {self.log}")
             time.sleep(0.01)
-        return True
 
     def __exit__(self, *_: object) -> None:
         self.stop()
@@ -203,10 +199,3 @@ def _with_python(folder: Path) -> Path:
         (folder / name).write_text(f'#!/bin/sh\nexec {interpreter} -S "$@"\n')
         (folder / name).chmod(0o755)
     return folder
-
-
-def _free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port: int = found.getsockname()[1]
-        return port

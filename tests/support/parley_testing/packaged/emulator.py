@@ -9,7 +9,6 @@ import re
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
@@ -21,7 +20,8 @@ import httpx
 import psutil
 
 from parley_testing.api.handlers import Answer
-from parley_testing.waiting import HANG_SECONDS
+from parley_testing.held_port import held_port
+from parley_testing.waiting import HANG_SECONDS, wait_for
 
 _INVOCATIONS = "/2015-03-31/functions/function/invocations"
 _INIT = re.compile(r"INIT REPORT\(durationMs: ([0-9.]+)\)")
@@ -103,13 +103,15 @@ class Emulator:
         }
         self._process: subprocess.Popen[bytes] | None = None
         self._client = httpx.Client()
+        self._ports = ExitStack()
 
     def __enter__(self) -> Self:
-        for _ in range(3):
-            if self._start():
-                return self
-        self.stop()
-        raise AssertionError(f"The emulator did not start: {self.log}")
+        try:
+            self._start()
+        except BaseException:
+            self.stop()
+            raise
+        return self
 
     def __exit__(self, *_: object) -> None:
         self.stop()
@@ -139,6 +141,7 @@ class Emulator:
     def stop(self) -> None:
         """End the emulator and the function; both are gone when this returns."""
         self._client.close()
+        self._ports.close()
         process, self._process = self._process, None
         if process is None:
             return
@@ -155,14 +158,15 @@ class Emulator:
                 other.kill()
         psutil.wait_procs(left, timeout=_STOP_SECONDS)
 
-    def _start(self) -> bool:
-        """Start it on free ports. Say whether it runs: somebody may have taken one meanwhile."""
-        own, api = _free_addresses(2)
+    def _start(self) -> None:
+        # Held until it is stopped, as it listens for the function with the first invocation only.
+        port, api = (self._ports.enter_context(held_port()) for _ in range(2))
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 [
                     _emulator(), "--log-level", "info",
-                    "--runtime-interface-emulator-address", own, "--runtime-api-address", api,
+                    "--runtime-interface-emulator-address", f"127.0.0.1:{port}",
+                    "--runtime-api-address", f"127.0.0.1:{api}",
                     # The interpreter behind the virtual environment, without any site-packages.
                     Path(sys.executable).resolve(), "-S", "-m", "awslambdaric", self._handler,
                 ],
@@ -173,15 +177,15 @@ class Emulator:
                 env=self._variables,
                 start_new_session=True,
             )  # fmt: skip
-        self._client = httpx.Client(base_url=f"http://{own}")
-        deadline = time.monotonic() + HANG_SECONDS
-        while self._process.poll() is None and time.monotonic() < deadline:
-            try:
-                socket.create_connection(("127.0.0.1", int(own.rpartition(":")[2])), 1).close()
-                return True
-            except ConnectionRefusedError:
-                time.sleep(0.01)
-        return False
+        self._client = httpx.Client(base_url=f"http://127.0.0.1:{port}")
+        process = self._process
+        wait_for(lambda: process.poll() is not None or _listens(port))
+        assert process.poll() is None, f"The emulator did not start: {self.log}"
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def _session_of(process: psutil.Process) -> int | None:
@@ -202,11 +206,3 @@ def _emulator() -> Path:
     if spec is None or not spec.submodule_search_locations or sys.platform != "linux":
         raise AssertionError("The end-to-end tests need Linux and aws-sam-cli, for its emulator.")
     return Path(spec.submodule_search_locations[0]) / f"aws-lambda-rie-{architecture()}"
-
-
-def _free_addresses(count: int) -> list[str]:
-    with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [f"127.0.0.1:{each.getsockname()[1]}" for each in sockets]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -16,6 +15,7 @@ from pathlib import Path
 import httpx
 
 from parley_testing.api.handlers import FUNCTIONS
+from parley_testing.held_port import held_port
 from parley_testing.waiting import HANG_SECONDS, wait_for
 
 _SHARED = FUNCTIONS.parent / "layers/shared/python"
@@ -34,11 +34,7 @@ def stream_server(
     Yields:
         Its process, and a client of it once it is ready.
     """
-    with socket.socket() as place:
-        # Nobody else is given the port while this is bound to it, and the server can listen there.
-        place.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        place.bind(("127.0.0.1", 0))
-        port = place.getsockname()[1]
+    with held_port() as port:
         with log.open("wb") as output:
             process = subprocess.Popen(
                 ["./run.sh"],
