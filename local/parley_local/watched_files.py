@@ -133,8 +133,10 @@ def _state_of(name: str, before: _State | None) -> _State | None:
         return None
     if not stat.S_ISREG(found.st_mode):
         return None
-    # The time of its last change of any kind sees what sets the time of its writing back.
-    marks = (found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino, found.st_dev)
+    # The time of its last change of any kind sees what sets the time of its writing back. In the
+    # same tick of a coarse clock content tells what was written, and the mode who may read it.
+    times = (found.st_mtime_ns, found.st_ctime_ns)
+    marks = (*times, found.st_size, found.st_ino, found.st_dev, found.st_mode)
     young = found.st_ctime_ns > time.time_ns() - _YOUNG_NS
     content = _content(name) if young or (before is not None and before.young) else None
     return _State(marks, content, young)
