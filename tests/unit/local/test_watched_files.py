@@ -147,7 +147,7 @@ def test_a_file_without_another_time_since_clocks_are_coarse_is_told_by_its_cont
 
 
 def test_files_are_read_while_they_are_young_only(
-    watched: Watched, monkeypatch: pytest.MonkeyPatch
+    root: Path, watched: Watched, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read: list[str] = []
     content = watched_files._content
@@ -157,11 +157,15 @@ def test_files_are_read_while_they_are_young_only(
         return content(name)
 
     monkeypatch.setattr(watched_files, "_content", kept)
+    made = (
+        (root / "pyproject.toml").stat().st_ctime_ns
+    )  # the first, however long ago that is by now
+    monkeypatch.setattr(time, "time_ns", lambda: made)
     first = look_at(watched)
     assert len(read) == 7
     read.clear()
-    now = time.time_ns()
-    monkeypatch.setattr(time, "time_ns", lambda: now + 10**10)
+    grown = (root / "linked.txt").stat().st_ctime_ns + 10**10
+    monkeypatch.setattr(time, "time_ns", lambda: grown)
 
     second = look_at(watched, first)  # what was young is read once more, to be compared
     assert (len(read), second.changed(first)) == (7, [])
