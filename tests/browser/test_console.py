@@ -465,17 +465,20 @@ def test_every_part_fits_and_keeps_nobody_out(
 
 
 def test_all_can_be_done_with_the_keyboard(console: Page) -> None:
+    heading = console.get_by_role("heading", level=1)  # which has the focus when all is shown
     console.locator("body").focus()
     tab_to(console, 'nav a[href="#sessions"]')
     console.keyboard.press("Enter")
-    expect(console.get_by_role("heading", level=1)).to_be_focused()
+    expect(heading).to_be_focused()
     tab_to(console, 'input[name="user_id"]')
     console.keyboard.type("nobody-of-that-name")
     console.keyboard.press("Enter")
     expect(console.get_by_text("None.")).to_be_visible()
+    expect(heading).to_be_focused()
     tab_to(console, 'nav a[href="#cleanup"]')
     console.keyboard.press("Enter")
-    expect(console.get_by_role("heading", level=1)).to_have_text("Cleanup")
+    expect(heading).to_have_text("Cleanup")
+    expect(heading).to_be_focused()
     tab_to(console, 'input[name="user_id"]')
     console.keyboard.type("nobody-of-that-name")
     console.keyboard.press("Enter")
