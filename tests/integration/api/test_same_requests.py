@@ -122,5 +122,7 @@ def said(answer: Answer) -> tuple[int, Any]:
     if not answer.headers.get("content-type", "").endswith("json"):
         return answer.status, None
     body = json.loads(answer.body)
-    failpoint = ("request_id", "id", "created_at", "updated_at", "last_activity_at", "seconds")
-    return answer.status, {name: body[name] for name in body if name not in failpoint}
+    of_now = ("request_id", "id", "created_at", "updated_at", "last_activity_at", "seconds")
+    # The database may be a page larger by the next request: what administrators ask is recorded.
+    left_out = (*of_now, "database")
+    return answer.status, {name: body[name] for name in body if name not in left_out}
