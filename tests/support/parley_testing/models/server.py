@@ -160,22 +160,29 @@ class ModelServer(LoopbackServer):
                 self.send_header("Content-Type", "text/event-stream")
                 self.send_header("Transfer-Encoding", "chunked")
                 self.end_headers()
+                held = b""
                 for happening in _happenings(asked, step, number):
+                    self.wfile.write(held)
+                    held = b""
                     match happening:
                         case Gate():
                             self._stand(happening)
                         case Exception():
                             raise TypeError("a server cannot raise in its client's process")
                         case bytes():
-                            self._chunk(happening)
+                            held = _chunk(happening)
                         case event:
-                            self._chunk(_encoded(event))
+                            held = _chunk(_encoded(event))
                 if isinstance(step, Streamed) and step.end == "cut":
+                    self.wfile.write(held)
                     self.close_connection = True
                     return
                 if asked.path != "/responses" and not _breaks_off(step):
-                    self._chunk(b"data: [DONE]\n\n")
-                self._chunk(b"")
+                    self.wfile.write(held)
+                    held = _chunk(b"data: [DONE]\n\n")
+                # At once: a client that has all it wants waits a moment for the end, and gives the
+                # connection up then.
+                self.wfile.write(held + _chunk(b""))
 
             def _pour(self, status: int, body: Iterator[bytes]) -> None:
                 self.close_connection = True
@@ -186,9 +193,6 @@ class ModelServer(LoopbackServer):
                 with suppress(ConnectionError):
                     for piece in body:
                         self.wfile.write(piece)
-
-            def _chunk(self, data: bytes) -> None:
-                self.wfile.write(b"%x\r\n%s\r\n" % (len(data), data))
 
             def _stand(self, gate: Gate) -> None:
                 while not gate.stand(0.02):
@@ -214,6 +218,10 @@ def _happenings(asked: Asked, step: Speaking, number: int) -> Iterator[dict[str,
         return response_events(answer, said, end)
     counted = (asked.body.get("stream_options") or {}).get("include_usage") is True
     return completion_chunks(answer, said, end, usage=counted)
+
+
+def _chunk(data: bytes) -> bytes:
+    return b"%x\r\n%s\r\n" % (len(data), data)
 
 
 def _encoded(event: dict[str, Any]) -> bytes:
