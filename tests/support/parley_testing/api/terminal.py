@@ -6,6 +6,7 @@ once, or is not there, a test asks the API or a command whose output is piped.
 
 from __future__ import annotations
 
+import codecs
 import os
 import select
 import subprocess
@@ -33,6 +34,8 @@ class Terminal:
         """Start it."""
         self.shown = ""
         self._read_until = 0
+        # What is read at a time may end in the middle of a character.
+        self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
         self._ours, theirs = os.openpty()
         try:
             self._process = subprocess.Popen(
@@ -116,5 +119,5 @@ class Terminal:
             read = os.read(self._ours, 65536)
         except OSError:  # Linux says so when nobody has the other end any more
             return False
-        self.shown += read.decode(errors="replace")
+        self.shown += self._decoder.decode(read)
         return read != b""
