@@ -190,6 +190,7 @@ def test_a_turn_longer_than_its_lease_is_looked_at_until_it_is_over(
     renewed = AT_ONCE | {"parley.turns.lease.RENEW_SECONDS": 0.3}
     victim, _ = worker_setup.start(played, ("after TurnRepository.renew", 2), tuned=renewed)
     assert victim.wait() == KILLED
+    asyncio.run(played.hung_up(victim))
     (back,) = worker_setup.queue.receive()
     before = played.rows()
 
