@@ -33,7 +33,7 @@ from pathlib import Path
 from parley.memory.sqlite import SqliteStore
 from parley.memory.store import TurnMemory
 
-store = SqliteStore(Path(sys.argv[1]))
+store = SqliteStore(Path(sys.argv[1]), wait_seconds=float(sys.argv[3]))
 print("ready", flush=True)
 sys.stdin.readline()
 for n in range(25):
@@ -71,7 +71,9 @@ def test_making_a_store_touches_no_file(sqlite_path: Path) -> None:
 def test_processes_that_open_a_new_file_at_once_share_it(sqlite_path: Path) -> None:
     command = [sys.executable, "-c", APPENDING, str(sqlite_path)]
     pipes: Any = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-    running: list[Any] = [subprocess.Popen([*command, str(name)], **pipes) for name in range(4)]
+    running: list[Any] = [
+        subprocess.Popen([*command, str(name), str(HANG_SECONDS)], **pipes) for name in range(4)
+    ]
     for process in running:
         assert process.stdout.readline() == "ready\n"
     for process in running:
