@@ -30,6 +30,7 @@ SLOW = "count all that there is"
 @effect_tool
 def count_everything(effect: Effect) -> int:
     """Take far too long."""
+    effect.db.execute(text("SET LOCAL statement_timeout = '0.1s'"))  # of this alone
     effect.db.execute(text("SELECT pg_sleep(30)"))
     return 7
 
@@ -40,7 +41,7 @@ def answer(asked: Asked) -> Items:
 
 @pytest.fixture
 def bench(database_url: str, tmp_path: Path) -> Iterator[Workbench]:
-    database = Database(lambda: database_url, statement_timeout=1)
+    database = Database(lambda: database_url, statement_timeout=10)
     store = SqliteStore(tmp_path / "memory.db")
     agent = Agent[TurnContext](name="todo", tools=[count_everything])
     yield Workbench(database, store, answer, agent=agent, crashes=2)
