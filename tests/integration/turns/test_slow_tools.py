@@ -30,7 +30,8 @@ SLOW = "count all that there is"
 @effect_tool
 def count_everything(effect: Effect) -> int:
     """Take far too long."""
-    effect.db.execute(text("SET LOCAL statement_timeout = '0.1s'"))  # of this alone
+    assert effect.db.scalar(text("SHOW statement_timeout")) == "10s"
+    effect.db.execute(text("SET LOCAL statement_timeout = '0.1s'"))  # of this one alone
     effect.db.execute(text("SELECT pg_sleep(30)"))
     return 7
 
@@ -170,7 +171,8 @@ async def test_a_body_that_idles_longer_than_a_statement_may_counts_as_a_crash(
     @effect_tool
     def dawdle(effect: Effect) -> str:
         """Do nothing inside a transaction until the server has had enough of it."""
-        effect.db.execute(text("SELECT 1"))
+        assert effect.db.scalar(text("SHOW idle_in_transaction_session_timeout")) == "10s"
+        effect.db.execute(text("SET LOCAL idle_in_transaction_session_timeout = '0.1s'"))
         pid = effect.db.scalar(text("SELECT pg_backend_pid()"))
         ended = "SELECT FROM pg_stat_activity WHERE pid = %s"
         wait_for(lambda: not sql.execute(ended, [pid]).fetchall())
