@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import signal
+import subprocess
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import psutil
 
@@ -18,6 +21,25 @@ def wait_for(condition: Callable[[], object], seconds: float = HANG_SECONDS) -> 
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"
         time.sleep(0.01)
+
+
+def wait_until_ready(
+    process: subprocess.Popen[bytes], is_ready: Callable[[], bool], log: Path
+) -> None:
+    """Wait until a server that was started is ready.
+
+    Args:
+        process: The server.
+        is_ready: Whether it is.
+        log: What it writes, which says why it is not: one that ends is told with it, and one that
+            hangs is ended first by a signal on which many write what their threads are at.
+    """
+    try:
+        wait_for(lambda: process.poll() is not None or is_ready())
+    except AssertionError:
+        process.send_signal(signal.SIGABRT)
+        process.wait()
+    assert process.poll() is None, log.read_text(errors="replace")
 
 
 async def until(condition: Callable[..., object], seconds: float = HANG_SECONDS) -> None:

@@ -19,7 +19,7 @@ import httpx
 from parley_client.sse import Frame, Parser
 from parley_testing.held_port import held_port
 from parley_testing.packaged.emulator import Unpacked
-from parley_testing.waiting import HANG_SECONDS
+from parley_testing.waiting import HANG_SECONDS, wait_until_ready
 
 _STOP_SECONDS = 10.0
 
@@ -98,8 +98,12 @@ class Adapter:
         self._client = httpx.Client()
 
     def __enter__(self) -> Self:
-        with held_port() as port:
-            self._start(port)
+        try:
+            with held_port() as port:
+                self._start(port)
+        except BaseException:
+            self.stop()
+            raise
         return self
 
     def _start(self, port: int) -> None:
@@ -114,12 +118,7 @@ class Adapter:
                 env={**self._variables, "AWS_LWA_PORT": str(port)},
                 start_new_session=True,
             )
-        deadline = time.monotonic() + HANG_SECONDS
-        while not self._is_ready():
-            if self._process.poll() is not None or time.monotonic() > deadline:
-                self.stop()
-                raise AssertionError(f"The server did not start: {self.log}")
-            time.sleep(0.01)
+        wait_until_ready(self._process, self._is_ready, self._log)
 
     def __exit__(self, *_: object) -> None:
         self.stop()

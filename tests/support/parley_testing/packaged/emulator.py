@@ -21,7 +21,7 @@ import psutil
 
 from parley_testing.api.handlers import Answer
 from parley_testing.held_port import held_port
-from parley_testing.waiting import HANG_SECONDS, wait_for
+from parley_testing.waiting import HANG_SECONDS, wait_until_ready
 
 _INVOCATIONS = "/2015-03-31/functions/function/invocations"
 _INIT = re.compile(r"INIT REPORT\(durationMs: ([0-9.]+)\)")
@@ -178,9 +178,7 @@ class Emulator:
                 start_new_session=True,
             )  # fmt: skip
         self._client = httpx.Client(base_url=f"http://127.0.0.1:{port}")
-        process = self._process
-        wait_for(lambda: process.poll() is not None or _listens(port))
-        assert process.poll() is None, f"The emulator did not start: {self.log}"
+        wait_until_ready(self._process, lambda: _listens(port), self._log)
 
 
 def _listens(port: int) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -16,7 +15,7 @@ import httpx
 
 from parley_testing.api.handlers import FUNCTIONS
 from parley_testing.held_port import held_port
-from parley_testing.waiting import HANG_SECONDS, wait_for
+from parley_testing.waiting import HANG_SECONDS, wait_until_ready
 
 _SHARED = FUNCTIONS.parent / "layers/shared/python"
 
@@ -53,12 +52,7 @@ def stream_server(
             )
         try:
             with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=HANG_SECONDS) as client:
-                try:
-                    wait_for(lambda: process.poll() is not None or _is_ready(client))
-                except AssertionError:
-                    process.send_signal(signal.SIGABRT)  # it writes what its threads are at
-                    process.wait()
-                assert process.poll() is None, log.read_text()
+                wait_until_ready(process, lambda: _is_ready(client), log)
                 yield process, client
         finally:
             if process.poll() is None:
